@@ -1,0 +1,15 @@
+//! The domain's words: ids, offsets, epochs, timestamps and error codes.
+//!
+//! Everything here is a value without behaviour of its own. `-1` for "none" exists only in the wire and disk formats; here an absent value is
+//! an `Option`. The names are Kafka's own terms.
+
+mod error;
+mod ids;
+mod uuid;
+
+pub use error::{ApiError, ErrorCode};
+pub use ids::{
+    BrokerEpoch, BrokerId, DirectoryId, LeaderEpoch, Offset, PartitionEpoch, PartitionIndex, ProducerEpoch, ProducerId,
+    Timestamp, TopicId, TopicIdPartition, TopicPartition,
+};
+pub use uuid::{ParseUuidError, Uuid};
