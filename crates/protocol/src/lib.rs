@@ -1,1 +1,30 @@
-//! The protocol crate.
+//! Kafka's messages: every request, response and stored record of Apache Kafka 4.3.1, generated from the schemas in `schemas/` by
+//! `cargo xtask codegen`.
+//!
+//! Structures carry no version; `Message::decode` and `Message::encode` take it. Decoding never reads past the frame, never allocates more
+//! than a small multiple of it, and leaves records and bytes as slices of it. Unknown tagged fields are kept. A null is an `Option`, and numbers
+//! keep the wire's conventions (-1 for none): they are turned into domain words where they leave this crate.
+
+mod codec;
+mod frame;
+#[allow(clippy::all, clippy::too_many_lines, unused_mut, unused_variables, missing_docs, reason = "generated")]
+#[rustfmt::skip]
+#[path = "generated/mod.rs"]
+/// One module per message, named after it.
+pub mod messages;
+
+#[cfg(feature = "json")]
+pub use codec::ToJsonValue;
+pub use codec::{
+    DecodeError, EncodeError, FramePart, Message, Reader, Records, Str, UnknownTaggedFields, Writer, decode_from,
+    decode_versioned, encode_to_bytes, encode_versioned,
+};
+pub use frame::{RequestPrefix, read_request_header, write_request, write_response};
+pub use messages::api_key::ApiKey;
+pub use messages::group_log_record::GroupRecord;
+pub use messages::metadata_log_record::MetadataRecord;
+pub use messages::share_log_record::ShareRecord;
+pub use messages::transaction_log_record::TransactionRecord;
+
+#[cfg(test)]
+mod tests;

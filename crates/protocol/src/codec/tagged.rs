@@ -1,0 +1,41 @@
+//! Tagged fields that the schema does not know (KIP-482).
+
+use super::{EncodeError, Writer};
+use bytes::Bytes;
+use std::ops::Range;
+
+/// Unknown tagged fields in the order they came. An empty list, which is nearly every one, takes one word.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UnknownTaggedFields(Option<Box<Vec<(u32, Bytes)>>>);
+
+impl UnknownTaggedFields {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.as_ref().map_or(0, |fields| fields.len())
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Adds a field.
+    pub fn push(&mut self, tag: u32, bytes: Bytes) {
+        self.0.get_or_insert_default().push((tag, bytes));
+    }
+
+    /// The fields: number and bytes.
+    pub fn iter(&self) -> impl Iterator<Item = &(u32, Bytes)> {
+        self.0.iter().flat_map(|fields| fields.iter())
+    }
+
+    /// Writes those whose numbers lie in a range, so that known and unknown ones stand in one order.
+    pub(crate) fn write(&self, w: &mut Writer, tags: Range<u32>) -> Result<(), EncodeError> {
+        for (tag, bytes) in self.iter().filter(|(tag, _)| tags.contains(tag)) {
+            w.unsigned_varint(*tag);
+            w.unsigned_varint_of(bytes.len())?;
+            w.raw(bytes);
+        }
+        Ok(())
+    }
+}

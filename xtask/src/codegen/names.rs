@@ -1,0 +1,34 @@
+//! From the schemas' names to Rust's.
+
+/// `LogAppendTimeMs` to `log_append_time_ms`.
+pub fn snake(name: &str) -> String {
+    let name = name.replace("KRaft", "Kraft").replace("IDs", "Ids");
+    let letters: Vec<char> = name.chars().collect();
+    let mut out = String::new();
+    for (i, c) in letters.iter().enumerate() {
+        if c.is_uppercase() && i > 0 {
+            let after_lower = letters[i - 1].is_lowercase() || letters[i - 1].is_ascii_digit();
+            let before_lower = letters.get(i + 1).is_some_and(|next| next.is_lowercase());
+            if after_lower || before_lower {
+                out.push('_');
+            }
+        }
+        out.extend(c.to_lowercase());
+    }
+    out
+}
+
+/// A field's identifier; Rust's keywords are escaped.
+pub fn field(name: &str) -> String {
+    let name = snake(name);
+    match name.as_str() {
+        "type" | "match" | "ref" | "use" | "static" | "loop" => format!("r#{name}"),
+        _ => name,
+    }
+}
+
+/// The JSON name: the first letter small.
+pub fn json(name: &str) -> String {
+    let mut letters = name.chars();
+    letters.next().map(|first| first.to_lowercase().chain(letters).collect()).unwrap_or_default()
+}
