@@ -24,6 +24,9 @@ pub fn message(message: &Message) -> String {
         read(&mut out, message, one, versions);
         write(&mut out, message, one, versions);
         json(&mut out, message, one, versions);
+        if message.kind == "response" && has_errors(message, one) {
+            errors(&mut out, message, one);
+        }
         line!(out, "}}\n");
     }
     top(&mut out, message);
@@ -397,6 +400,51 @@ fn json_value(kind: &Type, it: &str) -> String {
     }
 }
 
+/// Whether a structure of a response holds an error code, itself or in what it contains.
+fn has_errors(message: &Message, one: &Struct) -> bool {
+    one.fields
+        .iter()
+        .any(|field| field.name == "ErrorCode" || inner(message, field).is_some_and(|inner| has_errors(message, inner)))
+}
+
+/// The structure that a field holds, or a list of.
+fn inner<'a>(message: &'a Message, field: &Field) -> Option<&'a Struct> {
+    let mut kind = &field.kind;
+    while let Type::Array(element) = kind {
+        kind = element;
+    }
+    match kind {
+        Type::Struct(name) => message.structs.iter().find(|one| one.name == *name),
+        _ => None,
+    }
+}
+
+fn errors(out: &mut String, message: &Message, one: &Struct) {
+    line!(out, "\n    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {{");
+    for field in &one.fields {
+        let it = format!("self.{}", names::field(&field.name));
+        if field.name == "ErrorCode" {
+            line!(out, "        count({it});");
+        } else if inner(message, field).is_some_and(|inner| has_errors(message, inner)) {
+            match (&field.kind, field.is_optional()) {
+                (Type::Array(_), true) => {
+                    line!(out, "        {it}.iter().flatten().for_each(|it| it.count_errors(count));");
+                }
+                (Type::Array(_), false) => {
+                    line!(out, "        {it}.iter().for_each(|it| it.count_errors(count));");
+                }
+                (_, true) => {
+                    line!(out, "        {it}.iter().for_each(|it| it.count_errors(count));");
+                }
+                (_, false) => {
+                    line!(out, "        {it}.count_errors(count);");
+                }
+            }
+        }
+    }
+    line!(out, "    }}");
+}
+
 fn top(out: &mut String, message: &Message) {
     let name = message.name();
     let first_flexible =
@@ -412,5 +460,9 @@ fn top(out: &mut String, message: &Message) {
     line!(out, "    fn encode(&self, w: &mut Writer, version: i16) -> Result<(), EncodeError> {{");
     line!(out, "        served_version::<Self>(version)?;\n        self.write(w, version)\n    }}\n");
     line!(out, "    #[cfg(feature = \"json\")]\n    fn to_json(&self, version: i16) -> serde_json::Value {{");
-    line!(out, "        self.json(version)\n    }}\n}}");
+    line!(out, "        self.json(version)\n    }}");
+    if message.kind == "response" && has_errors(message, &message.structs[0]) {
+        line!(out, "\n    fn errors(&self, count: &mut dyn FnMut(i16)) {{\n        self.count_errors(count);\n    }}");
+    }
+    line!(out, "}}");
 }

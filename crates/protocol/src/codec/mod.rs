@@ -81,6 +81,11 @@ pub trait Message: Sized + Default + Clone + std::fmt::Debug + PartialEq {
     /// where the version has none, a text or list that is too long.
     fn encode(&self, w: &mut Writer, version: i16) -> Result<(), EncodeError>;
 
+    /// Gives every error code of a response to `count`, zeros included.
+    fn errors(&self, count: &mut dyn FnMut(i16)) {
+        let _ = count;
+    }
+
     /// The message as JSON in the shape of Kafka's own converters.
     #[cfg(feature = "json")]
     fn to_json(&self, version: i16) -> serde_json::Value;

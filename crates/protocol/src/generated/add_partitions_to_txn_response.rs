@@ -112,6 +112,10 @@ impl AddPartitionsToTxnResponse {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        count(self.error_code);
+    }
 }
 
 /// `AddPartitionsToTxnResult` of `AddPartitionsToTxnResponse`.
@@ -343,5 +347,9 @@ impl Message for AddPartitionsToTxnResponse {
     #[cfg(feature = "json")]
     fn to_json(&self, version: i16) -> serde_json::Value {
         self.json(version)
+    }
+
+    fn errors(&self, count: &mut dyn FnMut(i16)) {
+        self.count_errors(count);
     }
 }

@@ -70,6 +70,10 @@ impl AlterClientQuotasResponse {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        self.entries.iter().for_each(|it| it.count_errors(count));
+    }
 }
 
 /// `EntryData` of `AlterClientQuotasResponse`.
@@ -166,6 +170,10 @@ impl EntryData {
             object.insert("entity".into(), serde_json::Value::Array((&self.entity).iter().map(|e| e.json(version)).collect()));
         }
         serde_json::Value::Object(object)
+    }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        count(self.error_code);
     }
 }
 
@@ -271,5 +279,9 @@ impl Message for AlterClientQuotasResponse {
     #[cfg(feature = "json")]
     fn to_json(&self, version: i16) -> serde_json::Value {
         self.json(version)
+    }
+
+    fn errors(&self, count: &mut dyn FnMut(i16)) {
+        self.count_errors(count);
     }
 }

@@ -119,6 +119,11 @@ impl AlterPartitionReassignmentsResponse {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        count(self.error_code);
+        self.responses.iter().for_each(|it| it.count_errors(count));
+    }
 }
 
 /// `ReassignableTopicResponse` of `AlterPartitionReassignmentsResponse`.
@@ -186,6 +191,10 @@ impl ReassignableTopicResponse {
             object.insert("partitions".into(), serde_json::Value::Array((&self.partitions).iter().map(|e| e.json(version)).collect()));
         }
         serde_json::Value::Object(object)
+    }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        self.partitions.iter().for_each(|it| it.count_errors(count));
     }
 }
 
@@ -279,6 +288,10 @@ impl ReassignablePartitionResponse {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        count(self.error_code);
+    }
 }
 
 impl Message for AlterPartitionReassignmentsResponse {
@@ -301,5 +314,9 @@ impl Message for AlterPartitionReassignmentsResponse {
     #[cfg(feature = "json")]
     fn to_json(&self, version: i16) -> serde_json::Value {
         self.json(version)
+    }
+
+    fn errors(&self, count: &mut dyn FnMut(i16)) {
+        self.count_errors(count);
     }
 }

@@ -70,6 +70,10 @@ impl AlterReplicaLogDirsResponse {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        self.results.iter().for_each(|it| it.count_errors(count));
+    }
 }
 
 /// `AlterReplicaLogDirTopicResult` of `AlterReplicaLogDirsResponse`.
@@ -140,6 +144,10 @@ impl AlterReplicaLogDirTopicResult {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        self.partitions.iter().for_each(|it| it.count_errors(count));
+    }
 }
 
 /// `AlterReplicaLogDirPartitionResult` of `AlterReplicaLogDirsResponse`.
@@ -207,6 +215,10 @@ impl AlterReplicaLogDirPartitionResult {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        count(self.error_code);
+    }
 }
 
 impl Message for AlterReplicaLogDirsResponse {
@@ -229,5 +241,9 @@ impl Message for AlterReplicaLogDirsResponse {
     #[cfg(feature = "json")]
     fn to_json(&self, version: i16) -> serde_json::Value {
         self.json(version)
+    }
+
+    fn errors(&self, count: &mut dyn FnMut(i16)) {
+        self.count_errors(count);
     }
 }

@@ -107,6 +107,11 @@ impl AlterShareGroupOffsetsResponse {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        count(self.error_code);
+        self.responses.iter().for_each(|it| it.count_errors(count));
+    }
 }
 
 /// `AlterShareGroupOffsetsResponseTopic` of `AlterShareGroupOffsetsResponse`.
@@ -190,6 +195,10 @@ impl AlterShareGroupOffsetsResponseTopic {
             object.insert("partitions".into(), serde_json::Value::Array((&self.partitions).iter().map(|e| e.json(version)).collect()));
         }
         serde_json::Value::Object(object)
+    }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        self.partitions.iter().for_each(|it| it.count_errors(count));
     }
 }
 
@@ -278,6 +287,10 @@ impl AlterShareGroupOffsetsResponsePartition {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        count(self.error_code);
+    }
 }
 
 impl Message for AlterShareGroupOffsetsResponse {
@@ -300,5 +313,9 @@ impl Message for AlterShareGroupOffsetsResponse {
     #[cfg(feature = "json")]
     fn to_json(&self, version: i16) -> serde_json::Value {
         self.json(version)
+    }
+
+    fn errors(&self, count: &mut dyn FnMut(i16)) {
+        self.count_errors(count);
     }
 }

@@ -68,6 +68,10 @@ impl AlterUserScramCredentialsResponse {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        self.results.iter().for_each(|it| it.count_errors(count));
+    }
 }
 
 /// `AlterUserScramCredentialsResult` of `AlterUserScramCredentialsResponse`.
@@ -160,6 +164,10 @@ impl AlterUserScramCredentialsResult {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        count(self.error_code);
+    }
 }
 
 impl Message for AlterUserScramCredentialsResponse {
@@ -182,5 +190,9 @@ impl Message for AlterUserScramCredentialsResponse {
     #[cfg(feature = "json")]
     fn to_json(&self, version: i16) -> serde_json::Value {
         self.json(version)
+    }
+
+    fn errors(&self, count: &mut dyn FnMut(i16)) {
+        self.count_errors(count);
     }
 }

@@ -79,6 +79,11 @@ impl AssignReplicasToDirsResponse {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        count(self.error_code);
+        self.directories.iter().for_each(|it| it.count_errors(count));
+    }
 }
 
 /// `DirectoryData` of `AssignReplicasToDirsResponse`.
@@ -146,6 +151,10 @@ impl DirectoryData {
             object.insert("topics".into(), serde_json::Value::Array((&self.topics).iter().map(|e| e.json(version)).collect()));
         }
         serde_json::Value::Object(object)
+    }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        self.topics.iter().for_each(|it| it.count_errors(count));
     }
 }
 
@@ -215,6 +224,10 @@ impl TopicData {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        self.partitions.iter().for_each(|it| it.count_errors(count));
+    }
 }
 
 /// `PartitionData` of `AssignReplicasToDirsResponse`.
@@ -280,6 +293,10 @@ impl PartitionData {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        count(self.error_code);
+    }
 }
 
 impl Message for AssignReplicasToDirsResponse {
@@ -302,5 +319,9 @@ impl Message for AssignReplicasToDirsResponse {
     #[cfg(feature = "json")]
     fn to_json(&self, version: i16) -> serde_json::Value {
         self.json(version)
+    }
+
+    fn errors(&self, count: &mut dyn FnMut(i16)) {
+        self.count_errors(count);
     }
 }

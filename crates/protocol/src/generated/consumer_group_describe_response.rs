@@ -68,6 +68,10 @@ impl ConsumerGroupDescribeResponse {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        self.groups.iter().for_each(|it| it.count_errors(count));
+    }
 }
 
 /// `DescribedGroup` of `ConsumerGroupDescribeResponse`.
@@ -234,6 +238,10 @@ impl DescribedGroup {
             object.insert("authorizedOperations".into(), (&self.authorized_operations).to_json_value());
         }
         serde_json::Value::Object(object)
+    }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        count(self.error_code);
     }
 }
 
@@ -617,5 +625,9 @@ impl Message for ConsumerGroupDescribeResponse {
     #[cfg(feature = "json")]
     fn to_json(&self, version: i16) -> serde_json::Value {
         self.json(version)
+    }
+
+    fn errors(&self, count: &mut dyn FnMut(i16)) {
+        self.count_errors(count);
     }
 }

@@ -70,6 +70,10 @@ impl CreateTopicsResponse {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        self.topics.iter().for_each(|it| it.count_errors(count));
+    }
 }
 
 /// `CreatableTopicResult` of `CreateTopicsResponse`.
@@ -243,6 +247,10 @@ impl CreatableTopicResult {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        count(self.error_code);
+    }
 }
 
 /// `CreatableTopicConfigs` of `CreateTopicsResponse`.
@@ -381,5 +389,9 @@ impl Message for CreateTopicsResponse {
     #[cfg(feature = "json")]
     fn to_json(&self, version: i16) -> serde_json::Value {
         self.json(version)
+    }
+
+    fn errors(&self, count: &mut dyn FnMut(i16)) {
+        self.count_errors(count);
     }
 }

@@ -71,6 +71,10 @@ impl DeleteAclsResponse {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        self.filter_results.iter().for_each(|it| it.count_errors(count));
+    }
 }
 
 /// `DeleteAclsFilterResult` of `DeleteAclsResponse`.
@@ -167,6 +171,11 @@ impl DeleteAclsFilterResult {
             object.insert("matchingAcls".into(), serde_json::Value::Array((&self.matching_acls).iter().map(|e| e.json(version)).collect()));
         }
         serde_json::Value::Object(object)
+    }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        count(self.error_code);
+        self.matching_acls.iter().for_each(|it| it.count_errors(count));
     }
 }
 
@@ -334,6 +343,10 @@ impl DeleteAclsMatchingAcl {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        count(self.error_code);
+    }
 }
 
 impl Message for DeleteAclsResponse {
@@ -356,5 +369,9 @@ impl Message for DeleteAclsResponse {
     #[cfg(feature = "json")]
     fn to_json(&self, version: i16) -> serde_json::Value {
         self.json(version)
+    }
+
+    fn errors(&self, count: &mut dyn FnMut(i16)) {
+        self.count_errors(count);
     }
 }

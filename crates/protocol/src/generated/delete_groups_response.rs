@@ -70,6 +70,10 @@ impl DeleteGroupsResponse {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        self.results.iter().for_each(|it| it.count_errors(count));
+    }
 }
 
 /// `DeletableGroupResult` of `DeleteGroupsResponse`.
@@ -137,6 +141,10 @@ impl DeletableGroupResult {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        count(self.error_code);
+    }
 }
 
 impl Message for DeleteGroupsResponse {
@@ -159,5 +167,9 @@ impl Message for DeleteGroupsResponse {
     #[cfg(feature = "json")]
     fn to_json(&self, version: i16) -> serde_json::Value {
         self.json(version)
+    }
+
+    fn errors(&self, count: &mut dyn FnMut(i16)) {
+        self.count_errors(count);
     }
 }

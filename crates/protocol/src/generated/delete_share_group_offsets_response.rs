@@ -107,6 +107,11 @@ impl DeleteShareGroupOffsetsResponse {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        count(self.error_code);
+        self.responses.iter().for_each(|it| it.count_errors(count));
+    }
 }
 
 /// `DeleteShareGroupOffsetsResponseTopic` of `DeleteShareGroupOffsetsResponse`.
@@ -211,6 +216,10 @@ impl DeleteShareGroupOffsetsResponseTopic {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        count(self.error_code);
+    }
 }
 
 impl Message for DeleteShareGroupOffsetsResponse {
@@ -233,5 +242,9 @@ impl Message for DeleteShareGroupOffsetsResponse {
     #[cfg(feature = "json")]
     fn to_json(&self, version: i16) -> serde_json::Value {
         self.json(version)
+    }
+
+    fn errors(&self, count: &mut dyn FnMut(i16)) {
+        self.count_errors(count);
     }
 }

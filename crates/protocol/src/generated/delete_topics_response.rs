@@ -70,6 +70,10 @@ impl DeleteTopicsResponse {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        self.responses.iter().for_each(|it| it.count_errors(count));
+    }
 }
 
 /// `DeletableTopicResult` of `DeleteTopicsResponse`.
@@ -188,6 +192,10 @@ impl DeletableTopicResult {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        count(self.error_code);
+    }
 }
 
 impl Message for DeleteTopicsResponse {
@@ -210,5 +218,9 @@ impl Message for DeleteTopicsResponse {
     #[cfg(feature = "json")]
     fn to_json(&self, version: i16) -> serde_json::Value {
         self.json(version)
+    }
+
+    fn errors(&self, count: &mut dyn FnMut(i16)) {
+        self.count_errors(count);
     }
 }

@@ -109,6 +109,10 @@ impl DescribeAclsResponse {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        count(self.error_code);
+    }
 }
 
 /// `DescribeAclsResource` of `DescribeAclsResponse`.
@@ -324,5 +328,9 @@ impl Message for DescribeAclsResponse {
     #[cfg(feature = "json")]
     fn to_json(&self, version: i16) -> serde_json::Value {
         self.json(version)
+    }
+
+    fn errors(&self, count: &mut dyn FnMut(i16)) {
+        self.count_errors(count);
     }
 }

@@ -70,6 +70,10 @@ impl DescribeConfigsResponse {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        self.results.iter().for_each(|it| it.count_errors(count));
+    }
 }
 
 /// `DescribeConfigsResult` of `DescribeConfigsResponse`.
@@ -190,6 +194,10 @@ impl DescribeConfigsResult {
             object.insert("configs".into(), serde_json::Value::Array((&self.configs).iter().map(|e| e.json(version)).collect()));
         }
         serde_json::Value::Object(object)
+    }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        count(self.error_code);
     }
 }
 
@@ -470,5 +478,9 @@ impl Message for DescribeConfigsResponse {
     #[cfg(feature = "json")]
     fn to_json(&self, version: i16) -> serde_json::Value {
         self.json(version)
+    }
+
+    fn errors(&self, count: &mut dyn FnMut(i16)) {
+        self.count_errors(count);
     }
 }

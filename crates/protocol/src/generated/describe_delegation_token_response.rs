@@ -81,6 +81,10 @@ impl DescribeDelegationTokenResponse {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        count(self.error_code);
+    }
 }
 
 /// `DescribedDelegationToken` of `DescribeDelegationTokenResponse`.
@@ -348,5 +352,9 @@ impl Message for DescribeDelegationTokenResponse {
     #[cfg(feature = "json")]
     fn to_json(&self, version: i16) -> serde_json::Value {
         self.json(version)
+    }
+
+    fn errors(&self, count: &mut dyn FnMut(i16)) {
+        self.count_errors(count);
     }
 }

@@ -70,6 +70,10 @@ impl DescribeGroupsResponse {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        self.groups.iter().for_each(|it| it.count_errors(count));
+    }
 }
 
 /// `DescribedGroup` of `DescribeGroupsResponse`.
@@ -231,6 +235,10 @@ impl DescribedGroup {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        count(self.error_code);
+    }
 }
 
 /// `DescribedGroupMember` of `DescribeGroupsResponse`.
@@ -383,5 +391,9 @@ impl Message for DescribeGroupsResponse {
     #[cfg(feature = "json")]
     fn to_json(&self, version: i16) -> serde_json::Value {
         self.json(version)
+    }
+
+    fn errors(&self, count: &mut dyn FnMut(i16)) {
+        self.count_errors(count);
     }
 }

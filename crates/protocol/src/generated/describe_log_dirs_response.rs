@@ -81,6 +81,11 @@ impl DescribeLogDirsResponse {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        count(self.error_code);
+        self.results.iter().for_each(|it| it.count_errors(count));
+    }
 }
 
 /// `DescribeLogDirsResult` of `DescribeLogDirsResponse`.
@@ -202,6 +207,10 @@ impl DescribeLogDirsResult {
             object.insert("isCordoned".into(), (&self.is_cordoned).to_json_value());
         }
         serde_json::Value::Object(object)
+    }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        count(self.error_code);
     }
 }
 
@@ -390,5 +399,9 @@ impl Message for DescribeLogDirsResponse {
     #[cfg(feature = "json")]
     fn to_json(&self, version: i16) -> serde_json::Value {
         self.json(version)
+    }
+
+    fn errors(&self, count: &mut dyn FnMut(i16)) {
+        self.count_errors(count);
     }
 }

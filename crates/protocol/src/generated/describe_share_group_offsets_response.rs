@@ -68,6 +68,10 @@ impl DescribeShareGroupOffsetsResponse {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        self.groups.iter().for_each(|it| it.count_errors(count));
+    }
 }
 
 /// `DescribeShareGroupOffsetsResponseGroup` of `DescribeShareGroupOffsetsResponse`.
@@ -175,6 +179,11 @@ impl DescribeShareGroupOffsetsResponseGroup {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        self.topics.iter().for_each(|it| it.count_errors(count));
+        count(self.error_code);
+    }
 }
 
 /// `DescribeShareGroupOffsetsResponseTopic` of `DescribeShareGroupOffsetsResponse`.
@@ -258,6 +267,10 @@ impl DescribeShareGroupOffsetsResponseTopic {
             object.insert("partitions".into(), serde_json::Value::Array((&self.partitions).iter().map(|e| e.json(version)).collect()));
         }
         serde_json::Value::Object(object)
+    }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        self.partitions.iter().for_each(|it| it.count_errors(count));
     }
 }
 
@@ -387,6 +400,10 @@ impl DescribeShareGroupOffsetsResponsePartition {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        count(self.error_code);
+    }
 }
 
 impl Message for DescribeShareGroupOffsetsResponse {
@@ -409,5 +426,9 @@ impl Message for DescribeShareGroupOffsetsResponse {
     #[cfg(feature = "json")]
     fn to_json(&self, version: i16) -> serde_json::Value {
         self.json(version)
+    }
+
+    fn errors(&self, count: &mut dyn FnMut(i16)) {
+        self.count_errors(count);
     }
 }

@@ -91,6 +91,10 @@ impl DescribeTopicPartitionsResponse {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        self.topics.iter().for_each(|it| it.count_errors(count));
+    }
 }
 
 /// `DescribeTopicPartitionsResponseTopic` of `DescribeTopicPartitionsResponse`.
@@ -221,6 +225,11 @@ impl DescribeTopicPartitionsResponseTopic {
             object.insert("topicAuthorizedOperations".into(), (&self.topic_authorized_operations).to_json_value());
         }
         serde_json::Value::Object(object)
+    }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        count(self.error_code);
+        self.partitions.iter().for_each(|it| it.count_errors(count));
     }
 }
 
@@ -416,6 +425,10 @@ impl DescribeTopicPartitionsResponsePartition {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        count(self.error_code);
+    }
 }
 
 /// `Cursor` of `DescribeTopicPartitionsResponse`.
@@ -503,5 +516,9 @@ impl Message for DescribeTopicPartitionsResponse {
     #[cfg(feature = "json")]
     fn to_json(&self, version: i16) -> serde_json::Value {
         self.json(version)
+    }
+
+    fn errors(&self, count: &mut dyn FnMut(i16)) {
+        self.count_errors(count);
     }
 }

@@ -71,6 +71,10 @@ impl DescribeTransactionsResponse {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        self.transaction_states.iter().for_each(|it| it.count_errors(count));
+    }
 }
 
 /// `TransactionState` of `DescribeTransactionsResponse`.
@@ -215,6 +219,10 @@ impl TransactionState {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        count(self.error_code);
+    }
 }
 
 /// `TopicData` of `DescribeTransactionsResponse`.
@@ -305,5 +313,9 @@ impl Message for DescribeTransactionsResponse {
     #[cfg(feature = "json")]
     fn to_json(&self, version: i16) -> serde_json::Value {
         self.json(version)
+    }
+
+    fn errors(&self, count: &mut dyn FnMut(i16)) {
+        self.count_errors(count);
     }
 }

@@ -107,6 +107,11 @@ impl DescribeUserScramCredentialsResponse {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        count(self.error_code);
+        self.results.iter().for_each(|it| it.count_errors(count));
+    }
 }
 
 /// `DescribeUserScramCredentialsResult` of `DescribeUserScramCredentialsResponse`.
@@ -217,6 +222,10 @@ impl DescribeUserScramCredentialsResult {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        count(self.error_code);
+    }
 }
 
 /// `CredentialInfo` of `DescribeUserScramCredentialsResponse`.
@@ -304,5 +313,9 @@ impl Message for DescribeUserScramCredentialsResponse {
     #[cfg(feature = "json")]
     fn to_json(&self, version: i16) -> serde_json::Value {
         self.json(version)
+    }
+
+    fn errors(&self, count: &mut dyn FnMut(i16)) {
+        self.count_errors(count);
     }
 }

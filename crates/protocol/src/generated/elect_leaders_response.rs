@@ -92,6 +92,11 @@ impl ElectLeadersResponse {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        count(self.error_code);
+        self.replica_election_results.iter().for_each(|it| it.count_errors(count));
+    }
 }
 
 /// `ReplicaElectionResult` of `ElectLeadersResponse`.
@@ -164,6 +169,10 @@ impl ReplicaElectionResult {
             );
         }
         serde_json::Value::Object(object)
+    }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        self.partition_result.iter().for_each(|it| it.count_errors(count));
     }
 }
 
@@ -259,6 +268,10 @@ impl PartitionResult {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        count(self.error_code);
+    }
 }
 
 impl Message for ElectLeadersResponse {
@@ -281,5 +294,9 @@ impl Message for ElectLeadersResponse {
     #[cfg(feature = "json")]
     fn to_json(&self, version: i16) -> serde_json::Value {
         self.json(version)
+    }
+
+    fn errors(&self, count: &mut dyn FnMut(i16)) {
+        self.count_errors(count);
     }
 }

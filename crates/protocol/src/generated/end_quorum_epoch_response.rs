@@ -95,6 +95,11 @@ impl EndQuorumEpochResponse {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        count(self.error_code);
+        self.topics.iter().for_each(|it| it.count_errors(count));
+    }
 }
 
 /// `TopicData` of `EndQuorumEpochResponse`.
@@ -164,6 +169,10 @@ impl TopicData {
             object.insert("partitions".into(), serde_json::Value::Array((&self.partitions).iter().map(|e| e.json(version)).collect()));
         }
         serde_json::Value::Object(object)
+    }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        self.partitions.iter().for_each(|it| it.count_errors(count));
     }
 }
 
@@ -253,6 +262,10 @@ impl PartitionData {
             object.insert("leaderEpoch".into(), (&self.leader_epoch).to_json_value());
         }
         serde_json::Value::Object(object)
+    }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        count(self.error_code);
     }
 }
 
@@ -352,5 +365,9 @@ impl Message for EndQuorumEpochResponse {
     #[cfg(feature = "json")]
     fn to_json(&self, version: i16) -> serde_json::Value {
         self.json(version)
+    }
+
+    fn errors(&self, count: &mut dyn FnMut(i16)) {
+        self.count_errors(count);
     }
 }

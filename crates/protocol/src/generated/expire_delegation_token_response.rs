@@ -78,6 +78,10 @@ impl ExpireDelegationTokenResponse {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        count(self.error_code);
+    }
 }
 
 impl Message for ExpireDelegationTokenResponse {
@@ -100,5 +104,9 @@ impl Message for ExpireDelegationTokenResponse {
     #[cfg(feature = "json")]
     fn to_json(&self, version: i16) -> serde_json::Value {
         self.json(version)
+    }
+
+    fn errors(&self, count: &mut dyn FnMut(i16)) {
+        self.count_errors(count);
     }
 }

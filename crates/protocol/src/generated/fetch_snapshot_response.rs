@@ -110,6 +110,11 @@ impl FetchSnapshotResponse {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        count(self.error_code);
+        self.topics.iter().for_each(|it| it.count_errors(count));
+    }
 }
 
 /// `TopicSnapshot` of `FetchSnapshotResponse`.
@@ -177,6 +182,10 @@ impl TopicSnapshot {
             object.insert("partitions".into(), serde_json::Value::Array((&self.partitions).iter().map(|e| e.json(version)).collect()));
         }
         serde_json::Value::Object(object)
+    }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        self.partitions.iter().for_each(|it| it.count_errors(count));
     }
 }
 
@@ -311,6 +320,10 @@ impl PartitionSnapshot {
             object.insert("unalignedRecords".into(), (&self.unaligned_records).to_json_value());
         }
         serde_json::Value::Object(object)
+    }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        count(self.error_code);
     }
 }
 
@@ -540,5 +553,9 @@ impl Message for FetchSnapshotResponse {
     #[cfg(feature = "json")]
     fn to_json(&self, version: i16) -> serde_json::Value {
         self.json(version)
+    }
+
+    fn errors(&self, count: &mut dyn FnMut(i16)) {
+        self.count_errors(count);
     }
 }

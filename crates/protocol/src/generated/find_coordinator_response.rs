@@ -155,6 +155,11 @@ impl FindCoordinatorResponse {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        count(self.error_code);
+        self.coordinators.iter().for_each(|it| it.count_errors(count));
+    }
 }
 
 /// `Coordinator` of `FindCoordinatorResponse`.
@@ -283,6 +288,10 @@ impl Coordinator {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        count(self.error_code);
+    }
 }
 
 impl Message for FindCoordinatorResponse {
@@ -305,5 +314,9 @@ impl Message for FindCoordinatorResponse {
     #[cfg(feature = "json")]
     fn to_json(&self, version: i16) -> serde_json::Value {
         self.json(version)
+    }
+
+    fn errors(&self, count: &mut dyn FnMut(i16)) {
+        self.count_errors(count);
     }
 }

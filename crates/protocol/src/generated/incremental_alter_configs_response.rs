@@ -70,6 +70,10 @@ impl IncrementalAlterConfigsResponse {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        self.responses.iter().for_each(|it| it.count_errors(count));
+    }
 }
 
 /// `AlterConfigsResourceResponse` of `IncrementalAlterConfigsResponse`.
@@ -176,6 +180,10 @@ impl AlterConfigsResourceResponse {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        count(self.error_code);
+    }
 }
 
 impl Message for IncrementalAlterConfigsResponse {
@@ -198,5 +206,9 @@ impl Message for IncrementalAlterConfigsResponse {
     #[cfg(feature = "json")]
     fn to_json(&self, version: i16) -> serde_json::Value {
         self.json(version)
+    }
+
+    fn errors(&self, count: &mut dyn FnMut(i16)) {
+        self.count_errors(count);
     }
 }

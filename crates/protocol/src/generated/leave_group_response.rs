@@ -83,6 +83,11 @@ impl LeaveGroupResponse {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        count(self.error_code);
+        self.members.iter().for_each(|it| it.count_errors(count));
+    }
 }
 
 /// `MemberResponse` of `LeaveGroupResponse`.
@@ -177,6 +182,10 @@ impl MemberResponse {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        count(self.error_code);
+    }
 }
 
 impl Message for LeaveGroupResponse {
@@ -199,5 +208,9 @@ impl Message for LeaveGroupResponse {
     #[cfg(feature = "json")]
     fn to_json(&self, version: i16) -> serde_json::Value {
         self.json(version)
+    }
+
+    fn errors(&self, count: &mut dyn FnMut(i16)) {
+        self.count_errors(count);
     }
 }

@@ -70,6 +70,10 @@ impl ListOffsetsResponse {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        self.topics.iter().for_each(|it| it.count_errors(count));
+    }
 }
 
 /// `ListOffsetsTopicResponse` of `ListOffsetsResponse`.
@@ -139,6 +143,10 @@ impl ListOffsetsTopicResponse {
             object.insert("partitions".into(), serde_json::Value::Array((&self.partitions).iter().map(|e| e.json(version)).collect()));
         }
         serde_json::Value::Object(object)
+    }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        self.partitions.iter().for_each(|it| it.count_errors(count));
     }
 }
 
@@ -249,6 +257,10 @@ impl ListOffsetsPartitionResponse {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        count(self.error_code);
+    }
 }
 
 impl Message for ListOffsetsResponse {
@@ -271,5 +283,9 @@ impl Message for ListOffsetsResponse {
     #[cfg(feature = "json")]
     fn to_json(&self, version: i16) -> serde_json::Value {
         self.json(version)
+    }
+
+    fn errors(&self, count: &mut dyn FnMut(i16)) {
+        self.count_errors(count);
     }
 }

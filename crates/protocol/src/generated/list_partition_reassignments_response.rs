@@ -107,6 +107,10 @@ impl ListPartitionReassignmentsResponse {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        count(self.error_code);
+    }
 }
 
 /// `OngoingTopicReassignment` of `ListPartitionReassignmentsResponse`.
@@ -305,5 +309,9 @@ impl Message for ListPartitionReassignmentsResponse {
     #[cfg(feature = "json")]
     fn to_json(&self, version: i16) -> serde_json::Value {
         self.json(version)
+    }
+
+    fn errors(&self, count: &mut dyn FnMut(i16)) {
+        self.count_errors(count);
     }
 }

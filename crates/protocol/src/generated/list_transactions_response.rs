@@ -105,6 +105,10 @@ impl ListTransactionsResponse {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        count(self.error_code);
+    }
 }
 
 /// `TransactionState` of `ListTransactionsResponse`.
@@ -208,5 +212,9 @@ impl Message for ListTransactionsResponse {
     #[cfg(feature = "json")]
     fn to_json(&self, version: i16) -> serde_json::Value {
         self.json(version)
+    }
+
+    fn errors(&self, count: &mut dyn FnMut(i16)) {
+        self.count_errors(count);
     }
 }

@@ -150,6 +150,11 @@ impl MetadataResponse {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        self.topics.iter().for_each(|it| it.count_errors(count));
+        count(self.error_code);
+    }
 }
 
 /// `MetadataResponseBroker` of `MetadataResponse`.
@@ -386,6 +391,11 @@ impl MetadataResponseTopic {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        count(self.error_code);
+        self.partitions.iter().for_each(|it| it.count_errors(count));
+    }
 }
 
 /// `MetadataResponsePartition` of `MetadataResponse`.
@@ -530,6 +540,10 @@ impl MetadataResponsePartition {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        count(self.error_code);
+    }
 }
 
 impl Message for MetadataResponse {
@@ -552,5 +566,9 @@ impl Message for MetadataResponse {
     #[cfg(feature = "json")]
     fn to_json(&self, version: i16) -> serde_json::Value {
         self.json(version)
+    }
+
+    fn errors(&self, count: &mut dyn FnMut(i16)) {
+        self.count_errors(count);
     }
 }

@@ -70,6 +70,10 @@ impl OffsetCommitResponse {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        self.topics.iter().for_each(|it| it.count_errors(count));
+    }
 }
 
 /// `OffsetCommitResponseTopic` of `OffsetCommitResponse`.
@@ -156,6 +160,10 @@ impl OffsetCommitResponseTopic {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        self.partitions.iter().for_each(|it| it.count_errors(count));
+    }
 }
 
 /// `OffsetCommitResponsePartition` of `OffsetCommitResponse`.
@@ -223,6 +231,10 @@ impl OffsetCommitResponsePartition {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        count(self.error_code);
+    }
 }
 
 impl Message for OffsetCommitResponse {
@@ -245,5 +257,9 @@ impl Message for OffsetCommitResponse {
     #[cfg(feature = "json")]
     fn to_json(&self, version: i16) -> serde_json::Value {
         self.json(version)
+    }
+
+    fn errors(&self, count: &mut dyn FnMut(i16)) {
+        self.count_errors(count);
     }
 }

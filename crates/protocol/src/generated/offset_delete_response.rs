@@ -69,6 +69,11 @@ impl OffsetDeleteResponse {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        count(self.error_code);
+        self.topics.iter().for_each(|it| it.count_errors(count));
+    }
 }
 
 /// `OffsetDeleteResponseTopic` of `OffsetDeleteResponse`.
@@ -127,6 +132,10 @@ impl OffsetDeleteResponseTopic {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        self.partitions.iter().for_each(|it| it.count_errors(count));
+    }
 }
 
 /// `OffsetDeleteResponsePartition` of `OffsetDeleteResponse`.
@@ -182,6 +191,10 @@ impl OffsetDeleteResponsePartition {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        count(self.error_code);
+    }
 }
 
 impl Message for OffsetDeleteResponse {
@@ -204,5 +217,9 @@ impl Message for OffsetDeleteResponse {
     #[cfg(feature = "json")]
     fn to_json(&self, version: i16) -> serde_json::Value {
         self.json(version)
+    }
+
+    fn errors(&self, count: &mut dyn FnMut(i16)) {
+        self.count_errors(count);
     }
 }

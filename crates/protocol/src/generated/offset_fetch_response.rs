@@ -105,6 +105,12 @@ impl OffsetFetchResponse {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        self.topics.iter().for_each(|it| it.count_errors(count));
+        count(self.error_code);
+        self.groups.iter().for_each(|it| it.count_errors(count));
+    }
 }
 
 /// `OffsetFetchResponseTopic` of `OffsetFetchResponse`.
@@ -174,6 +180,10 @@ impl OffsetFetchResponseTopic {
             object.insert("partitions".into(), serde_json::Value::Array((&self.partitions).iter().map(|e| e.json(version)).collect()));
         }
         serde_json::Value::Object(object)
+    }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        self.partitions.iter().for_each(|it| it.count_errors(count));
     }
 }
 
@@ -293,6 +303,10 @@ impl OffsetFetchResponsePartition {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        count(self.error_code);
+    }
 }
 
 /// `OffsetFetchResponseGroup` of `OffsetFetchResponse`.
@@ -371,6 +385,11 @@ impl OffsetFetchResponseGroup {
             object.insert("errorCode".into(), (&self.error_code).to_json_value());
         }
         serde_json::Value::Object(object)
+    }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        self.topics.iter().for_each(|it| it.count_errors(count));
+        count(self.error_code);
     }
 }
 
@@ -455,6 +474,10 @@ impl OffsetFetchResponseTopics {
             object.insert("partitions".into(), serde_json::Value::Array((&self.partitions).iter().map(|e| e.json(version)).collect()));
         }
         serde_json::Value::Object(object)
+    }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        self.partitions.iter().for_each(|it| it.count_errors(count));
     }
 }
 
@@ -572,6 +595,10 @@ impl OffsetFetchResponsePartitions {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        count(self.error_code);
+    }
 }
 
 impl Message for OffsetFetchResponse {
@@ -594,5 +621,9 @@ impl Message for OffsetFetchResponse {
     #[cfg(feature = "json")]
     fn to_json(&self, version: i16) -> serde_json::Value {
         self.json(version)
+    }
+
+    fn errors(&self, count: &mut dyn FnMut(i16)) {
+        self.count_errors(count);
     }
 }

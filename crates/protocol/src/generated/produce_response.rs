@@ -102,6 +102,10 @@ impl ProduceResponse {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        self.responses.iter().for_each(|it| it.count_errors(count));
+    }
 }
 
 /// `TopicProduceResponse` of `ProduceResponse`.
@@ -191,6 +195,10 @@ impl TopicProduceResponse {
             );
         }
         serde_json::Value::Object(object)
+    }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        self.partition_responses.iter().for_each(|it| it.count_errors(count));
     }
 }
 
@@ -356,6 +364,10 @@ impl PartitionProduceResponse {
             }
         }
         serde_json::Value::Object(object)
+    }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        count(self.error_code);
     }
 }
 
@@ -620,5 +632,9 @@ impl Message for ProduceResponse {
     #[cfg(feature = "json")]
     fn to_json(&self, version: i16) -> serde_json::Value {
         self.json(version)
+    }
+
+    fn errors(&self, count: &mut dyn FnMut(i16)) {
+        self.count_errors(count);
     }
 }

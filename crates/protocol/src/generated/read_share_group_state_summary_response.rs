@@ -57,6 +57,10 @@ impl ReadShareGroupStateSummaryResponse {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        self.results.iter().for_each(|it| it.count_errors(count));
+    }
 }
 
 /// `ReadStateSummaryResult` of `ReadShareGroupStateSummaryResponse`.
@@ -124,6 +128,10 @@ impl ReadStateSummaryResult {
             object.insert("partitions".into(), serde_json::Value::Array((&self.partitions).iter().map(|e| e.json(version)).collect()));
         }
         serde_json::Value::Object(object)
+    }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        self.partitions.iter().for_each(|it| it.count_errors(count));
     }
 }
 
@@ -265,6 +273,10 @@ impl PartitionResult {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        count(self.error_code);
+    }
 }
 
 impl Message for ReadShareGroupStateSummaryResponse {
@@ -287,5 +299,9 @@ impl Message for ReadShareGroupStateSummaryResponse {
     #[cfg(feature = "json")]
     fn to_json(&self, version: i16) -> serde_json::Value {
         self.json(version)
+    }
+
+    fn errors(&self, count: &mut dyn FnMut(i16)) {
+        self.count_errors(count);
     }
 }

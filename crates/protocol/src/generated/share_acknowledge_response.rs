@@ -135,6 +135,11 @@ impl ShareAcknowledgeResponse {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        count(self.error_code);
+        self.responses.iter().for_each(|it| it.count_errors(count));
+    }
 }
 
 /// `ShareAcknowledgeTopicResponse` of `ShareAcknowledgeResponse`.
@@ -202,6 +207,10 @@ impl ShareAcknowledgeTopicResponse {
             object.insert("partitions".into(), serde_json::Value::Array((&self.partitions).iter().map(|e| e.json(version)).collect()));
         }
         serde_json::Value::Object(object)
+    }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        self.partitions.iter().for_each(|it| it.count_errors(count));
     }
 }
 
@@ -306,6 +315,10 @@ impl PartitionData {
             object.insert("currentLeader".into(), (&self.current_leader).json(version));
         }
         serde_json::Value::Object(object)
+    }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        count(self.error_code);
     }
 }
 
@@ -492,5 +505,9 @@ impl Message for ShareAcknowledgeResponse {
     #[cfg(feature = "json")]
     fn to_json(&self, version: i16) -> serde_json::Value {
         self.json(version)
+    }
+
+    fn errors(&self, count: &mut dyn FnMut(i16)) {
+        self.count_errors(count);
     }
 }

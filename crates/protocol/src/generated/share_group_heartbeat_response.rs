@@ -163,6 +163,10 @@ impl ShareGroupHeartbeatResponse {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        count(self.error_code);
+    }
 }
 
 /// `Assignment` of `ShareGroupHeartbeatResponse`.
@@ -313,5 +317,9 @@ impl Message for ShareGroupHeartbeatResponse {
     #[cfg(feature = "json")]
     fn to_json(&self, version: i16) -> serde_json::Value {
         self.json(version)
+    }
+
+    fn errors(&self, count: &mut dyn FnMut(i16)) {
+        self.count_errors(count);
     }
 }

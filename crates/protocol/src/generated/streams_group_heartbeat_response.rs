@@ -294,6 +294,10 @@ impl StreamsGroupHeartbeatResponse {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        count(self.error_code);
+    }
 }
 
 /// `EndpointToPartitions` of `StreamsGroupHeartbeatResponse`.
@@ -675,5 +679,9 @@ impl Message for StreamsGroupHeartbeatResponse {
     #[cfg(feature = "json")]
     fn to_json(&self, version: i16) -> serde_json::Value {
         self.json(version)
+    }
+
+    fn errors(&self, count: &mut dyn FnMut(i16)) {
+        self.count_errors(count);
     }
 }

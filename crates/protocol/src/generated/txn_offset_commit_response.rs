@@ -70,6 +70,10 @@ impl TxnOffsetCommitResponse {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        self.topics.iter().for_each(|it| it.count_errors(count));
+    }
 }
 
 /// `TxnOffsetCommitResponseTopic` of `TxnOffsetCommitResponse`.
@@ -140,6 +144,10 @@ impl TxnOffsetCommitResponseTopic {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        self.partitions.iter().for_each(|it| it.count_errors(count));
+    }
 }
 
 /// `TxnOffsetCommitResponsePartition` of `TxnOffsetCommitResponse`.
@@ -207,6 +215,10 @@ impl TxnOffsetCommitResponsePartition {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        count(self.error_code);
+    }
 }
 
 impl Message for TxnOffsetCommitResponse {
@@ -229,5 +241,9 @@ impl Message for TxnOffsetCommitResponse {
     #[cfg(feature = "json")]
     fn to_json(&self, version: i16) -> serde_json::Value {
         self.json(version)
+    }
+
+    fn errors(&self, count: &mut dyn FnMut(i16)) {
+        self.count_errors(count);
     }
 }

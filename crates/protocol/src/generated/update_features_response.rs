@@ -107,6 +107,11 @@ impl UpdateFeaturesResponse {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        count(self.error_code);
+        self.results.iter().for_each(|it| it.count_errors(count));
+    }
 }
 
 /// `UpdatableFeatureResult` of `UpdateFeaturesResponse`.
@@ -199,6 +204,10 @@ impl UpdatableFeatureResult {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        count(self.error_code);
+    }
 }
 
 impl Message for UpdateFeaturesResponse {
@@ -221,5 +230,9 @@ impl Message for UpdateFeaturesResponse {
     #[cfg(feature = "json")]
     fn to_json(&self, version: i16) -> serde_json::Value {
         self.json(version)
+    }
+
+    fn errors(&self, count: &mut dyn FnMut(i16)) {
+        self.count_errors(count);
     }
 }

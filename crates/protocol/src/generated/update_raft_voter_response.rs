@@ -86,6 +86,10 @@ impl UpdateRaftVoterResponse {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        count(self.error_code);
+    }
 }
 
 /// `CurrentLeader` of `UpdateRaftVoterResponse`.
@@ -195,5 +199,9 @@ impl Message for UpdateRaftVoterResponse {
     #[cfg(feature = "json")]
     fn to_json(&self, version: i16) -> serde_json::Value {
         self.json(version)
+    }
+
+    fn errors(&self, count: &mut dyn FnMut(i16)) {
+        self.count_errors(count);
     }
 }

@@ -57,6 +57,10 @@ impl WriteShareGroupStateResponse {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        self.results.iter().for_each(|it| it.count_errors(count));
+    }
 }
 
 /// `WriteStateResult` of `WriteShareGroupStateResponse`.
@@ -124,6 +128,10 @@ impl WriteStateResult {
             object.insert("partitions".into(), serde_json::Value::Array((&self.partitions).iter().map(|e| e.json(version)).collect()));
         }
         serde_json::Value::Object(object)
+    }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        self.partitions.iter().for_each(|it| it.count_errors(count));
     }
 }
 
@@ -212,6 +220,10 @@ impl PartitionResult {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        count(self.error_code);
+    }
 }
 
 impl Message for WriteShareGroupStateResponse {
@@ -234,5 +246,9 @@ impl Message for WriteShareGroupStateResponse {
     #[cfg(feature = "json")]
     fn to_json(&self, version: i16) -> serde_json::Value {
         self.json(version)
+    }
+
+    fn errors(&self, count: &mut dyn FnMut(i16)) {
+        self.count_errors(count);
     }
 }

@@ -57,6 +57,10 @@ impl WriteTxnMarkersResponse {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        self.markers.iter().for_each(|it| it.count_errors(count));
+    }
 }
 
 /// `WritableTxnMarkerResult` of `WriteTxnMarkersResponse`.
@@ -124,6 +128,10 @@ impl WritableTxnMarkerResult {
             object.insert("topics".into(), serde_json::Value::Array((&self.topics).iter().map(|e| e.json(version)).collect()));
         }
         serde_json::Value::Object(object)
+    }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        self.topics.iter().for_each(|it| it.count_errors(count));
     }
 }
 
@@ -193,6 +201,10 @@ impl WritableTxnMarkerTopicResult {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        self.partitions.iter().for_each(|it| it.count_errors(count));
+    }
 }
 
 /// `WritableTxnMarkerPartitionResult` of `WriteTxnMarkersResponse`.
@@ -258,6 +270,10 @@ impl WritableTxnMarkerPartitionResult {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        count(self.error_code);
+    }
 }
 
 impl Message for WriteTxnMarkersResponse {
@@ -280,5 +296,9 @@ impl Message for WriteTxnMarkersResponse {
     #[cfg(feature = "json")]
     fn to_json(&self, version: i16) -> serde_json::Value {
         self.json(version)
+    }
+
+    fn errors(&self, count: &mut dyn FnMut(i16)) {
+        self.count_errors(count);
     }
 }
