@@ -135,7 +135,12 @@ pub fn framed(name: &str, what: &str, messages: &[Message]) -> String {
         line!(out, "            {name}::{}(it) => it.to_json(version),", message.name().trim_end_matches("Record"));
     }
     line!(out, "        }}\n    }}\n}}\n");
-    for message in &messages {
+    conversions(&mut out, name, &messages);
+    out
+}
+
+fn conversions(out: &mut String, name: &str, messages: &[&Message]) {
+    for message in messages {
         let (record, kind) = (message.name(), message.name().trim_end_matches("Record"));
         line!(
             out,
@@ -144,7 +149,6 @@ pub fn framed(name: &str, what: &str, messages: &[Message]) -> String {
         );
         line!(out, "        {name}::{kind}(it)\n    }}\n}}\n");
     }
-    out
 }
 
 /// An enum over a state topic's records: a key of each kind, and its value or a tombstone.
@@ -154,7 +158,6 @@ pub fn keyed(name: &str, what: &str, messages: &[Message]) -> String {
         .filter(|message| message.kind == "coordinator-key")
         .filter_map(|key| messages.iter().find(|v| v.kind == "coordinator-value" && v.key == key.key).map(|v| (key, v)))
         .collect();
-    let kind = |key: &Message| key.name().trim_end_matches("Key").to_string();
     let mut out = format!(
         "{HEAD}\nuse crate::codec::prelude::*;\nuse crate::messages::*;\n\n/// {what}, of any kind: its key, and its value or a tombstone.\n"
     );
@@ -188,10 +191,15 @@ pub fn keyed(name: &str, what: &str, messages: &[Message]) -> String {
         line!(out, "            {name}::{}(..) => {},", kind(key), value.versions.hi);
     }
     line!(out, "        }}\n    }}\n");
+    keyed_codec(&mut out, name, &pairs);
+    out
+}
+
+fn keyed_codec(out: &mut String, name: &str, pairs: &[(&Message, &Message)]) {
     line!(out, "    /// Reads a record of the topic. Errors: a kind that is not known, and bytes that do not fit it.");
     line!(out, "    pub fn decode(key: Bytes, value: Option<Bytes>) -> Result<Self, DecodeError> {{");
     line!(out, "        let mut r = Reader::new(key);\n        let kind = r.i16()?;\n        Ok(match kind {{");
-    for (key, value) in &pairs {
+    for (key, value) in pairs {
         line!(
             out,
             "            {} => {name}::{}({}::{}::decode(&mut r, {})?, decode_value::<{}::{}>(value)?),",
@@ -209,7 +217,7 @@ pub fn keyed(name: &str, what: &str, messages: &[Message]) -> String {
         out,
         "    /// The key's bytes.\n    pub fn encode_key(&self) -> Result<Bytes, EncodeError> {{\n        match self {{"
     );
-    for (key, _) in &pairs {
+    for (key, _) in pairs {
         line!(
             out,
             "            {name}::{}(key, _) => encode_versioned({}, {}, key),",
@@ -224,7 +232,7 @@ pub fn keyed(name: &str, what: &str, messages: &[Message]) -> String {
         out,
         "    pub fn encode_value(&self, version: i16) -> Result<Option<Bytes>, EncodeError> {{\n        match self {{"
     );
-    for (key, _) in &pairs {
+    for (key, _) in pairs {
         line!(
             out,
             "            {name}::{}(_, value) => value.as_ref().map(|value| encode_versioned(version, version, value)).transpose(),",
@@ -232,5 +240,8 @@ pub fn keyed(name: &str, what: &str, messages: &[Message]) -> String {
         );
     }
     line!(out, "        }}\n    }}\n}}");
-    out
+}
+
+fn kind(key: &Message) -> &str {
+    key.name().trim_end_matches("Key")
 }

@@ -6,6 +6,10 @@ use std::ops::Range;
 
 /// Unknown tagged fields in the order they came. An empty list, which is nearly every one, takes one word.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[allow(
+    clippy::box_collection,
+    reason = "every structure of every message holds one, and nearly all are empty: a word, not three"
+)]
 pub struct UnknownTaggedFields(Option<Box<Vec<(u32, Bytes)>>>);
 
 impl UnknownTaggedFields {
