@@ -9,13 +9,20 @@ macro_rules! line {
     ($out:expr, $($arg:tt)*) => { let _ = writeln!($out, $($arg)*); };
 }
 
-/// `mod.rs`: one module per message.
+/// `mod.rs`: one module per message, and a macro that lists them.
 pub fn modules(messages: &[Message]) -> String {
-    let mut names: Vec<String> = messages.iter().map(|message| snake(message.name())).collect();
+    let mut names: Vec<(String, &str)> =
+        messages.iter().map(|message| (snake(message.name()), message.name())).collect();
     names.sort();
     let mut out = format!("{HEAD}\n");
-    for name in names {
-        line!(out, "pub mod {name};");
+    line!(out, "/// Calls a macro with every message as `module::Structure`: for tests and tools that go through all of them.");
+    line!(out, "#[macro_export]\nmacro_rules! every_message {{\n    ($callback:ident) => {{\n        $callback! {{");
+    for (module, name) in &names {
+        line!(out, "            {module}::{name},");
+    }
+    line!(out, "        }}\n    }};\n}}\n");
+    for (module, _) in names {
+        line!(out, "pub mod {module};");
     }
     out
 }

@@ -1,0 +1,34 @@
+//! `cargo xtask ci`: everything that continuous integration runs, in the order in which a mistake is found soonest.
+
+use crate::{codegen, tidy};
+use anyhow::{Context, Result, bail};
+use std::path::Path;
+use std::process::Command;
+
+/// Runs every check. Errors: the first that fails.
+pub fn run(root: &Path) -> Result<()> {
+    let cargo = |words: &[&str]| command(root, env!("CARGO"), words);
+    step("format", || cargo(&["fmt", "--all", "--check"]))?;
+    step("generated code", || codegen::run(root, true))?;
+    step("tidy", || tidy::run(root))?;
+    step("clippy", || cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "--deny", "warnings"]))?;
+    step("tests", || cargo(&["test", "--workspace", "--all-features", "--locked"]))?;
+    step("release build", || cargo(&["build", "--release", "--locked", "--package", "gregor"]))?;
+    step("clients", || command(root, "compat-tests/run", &[]))?;
+    step("differential", || command(root, "compat-tests/differential/run", &[]))
+}
+
+fn step(name: &str, check: impl FnOnce() -> Result<()>) -> Result<()> {
+    eprintln!("==> {name}");
+    check().with_context(|| format!("{name} failed"))
+}
+
+fn command(root: &Path, program: &str, words: &[&str]) -> Result<()> {
+    let program = if program.contains('/') && !program.starts_with('/') { root.join(program) } else { program.into() };
+    let status = Command::new(&program).args(words).current_dir(root).status();
+    let status = status.with_context(|| program.display().to_string())?;
+    if !status.success() {
+        bail!("{} {}: {status}", program.display(), words.join(" "));
+    }
+    Ok(())
+}

@@ -1,0 +1,77 @@
+//! `cargo xtask tidy`: what Cargo cannot say about the code, said with its replacement.
+
+mod rules;
+#[cfg(test)]
+mod tests;
+
+use anyhow::{Context, Result, bail};
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+/// Checks every handwritten Rust file. Errors: each finding is printed, and there was at least one.
+pub fn run(root: &Path) -> Result<()> {
+    let mut findings = Vec::new();
+    for path in rust_files(root)? {
+        let text = fs::read_to_string(root.join(&path)).with_context(|| path.clone())?;
+        findings.extend(rules::file(&path, &text));
+    }
+    findings.extend(machines_without_tokio(root)?);
+    findings.extend(one_file_per_api(root)?);
+    if findings.is_empty() {
+        return Ok(());
+    }
+    for finding in &findings {
+        eprintln!("{finding}");
+    }
+    bail!("{} findings", findings.len());
+}
+
+/// The handwritten Rust files that git knows or would add, by path from the root.
+fn rust_files(root: &Path) -> Result<Vec<String>> {
+    let output = Command::new("git")
+        .args(["ls-files", "--cached", "--others", "--exclude-standard", "--", "*.rs"])
+        .current_dir(root)
+        .output()
+        .context("git")?;
+    let files = String::from_utf8(output.stdout)?;
+    Ok(files
+        .lines()
+        .filter(|path| !path.contains("/generated/") && root.join(path).exists())
+        .map(str::to_string)
+        .collect())
+}
+
+/// The machines see no runtime, not even through a dependency.
+fn machines_without_tokio(root: &Path) -> Result<Vec<String>> {
+    let mut findings = Vec::new();
+    for machine in ["storage", "replica", "raft", "metadata", "coordinator"] {
+        let output = Command::new(env!("CARGO"))
+            .args(["tree", "--offline", "--edges", "normal", "--prefix", "none", "--package", machine])
+            .current_dir(root)
+            .output()
+            .context("cargo tree")?;
+        if !output.status.success() {
+            bail!("cargo tree of {machine}: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        if String::from_utf8(output.stdout)?.lines().any(|line| line.starts_with("tokio ")) {
+            findings.push(format!("crates/{machine}: depends on tokio; a machine takes time as an argument, its driver in src/runtime owns the loop"));
+        }
+    }
+    Ok(findings)
+}
+
+/// `src/api` has one file per row of its table, and context.rs, error.rs and mod.rs.
+fn one_file_per_api(root: &Path) -> Result<Vec<String>> {
+    let folder = root.join("src/api");
+    let table = fs::read_to_string(folder.join("mod.rs")).unwrap_or_default();
+    let mut findings = Vec::new();
+    for entry in fs::read_dir(&folder)? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        let Some(module) = name.strip_suffix(".rs") else { continue };
+        if !["mod", "context", "error", "tests"].contains(&module) && !table.contains(&format!("{module}::handle")) {
+            findings.push(format!("src/api/{name}: no row of the table in src/api/mod.rs is served by it"));
+        }
+    }
+    Ok(findings)
+}

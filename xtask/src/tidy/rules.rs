@@ -1,0 +1,100 @@
+//! The rules for one file: length, layers, and calls that have one place.
+
+/// Lines of a handwritten file, at most.
+const LINES_MAX: usize = 700;
+
+/// A call or name that belongs in one place, and what to use elsewhere.
+struct Ban {
+    words: &'static [&'static str],
+    /// Path prefixes where it is at home.
+    home: &'static [&'static str],
+    instead: &'static str,
+}
+
+const BANS: &[Ban] = &[
+    Ban {
+        words: &["std::fs", "tokio::fs"],
+        home: &["crates/storage/src/disk/", "src/config/file.rs", "src/cli/"],
+        instead: "storage::Disk for data, config::file for configuration",
+    },
+    Ban {
+        words: &["Instant::now", "SystemTime"],
+        home: &["src/runtime/clock.rs"],
+        instead: "an argument, or runtime::clock in a driver",
+    },
+    Ban {
+        words: &["rand::", "getrandom", "RandomState"],
+        home: &["src/runtime/random.rs"],
+        instead: "an argument, or runtime::random in a driver",
+    },
+    Ban {
+        words: &["spawn_blocking", "block_in_place", "thread::spawn", "thread::Builder"],
+        home: &["src/runtime/blocking.rs"],
+        instead: "runtime::blocking",
+    },
+    Ban {
+        words: &["TcpListener", "TcpStream", "UdpSocket"],
+        home: &["src/net/", "src/peer/", "src/admin/"],
+        instead: "net for the server's side, peer for other nodes",
+    },
+    Ban {
+        words: &["api_version"],
+        home: &["src/api/", "src/peer/", "crates/protocol/", "xtask/"],
+        instead: "a named fact, made where the request is read",
+    },
+    Ban { words: &["todo!(", "unimplemented!(", "#[ignore"], home: &["xtask/"], instead: "the real thing" },
+    Ban { words: &["thread::sleep"], home: &[], instead: "time as an argument" },
+];
+
+/// Modules of the root package by layer, the highest first; a file may name its own layer and those below.
+const LAYERS: &[&[&str]] = &[
+    &["net", "admin", "cli"],
+    &["api"],
+    &["broker"],
+    &["replica", "runtime", "tier", "security", "telemetry"],
+    &["config", "peer"],
+];
+
+/// What is wrong with one file.
+pub(super) fn file(path: &str, text: &str) -> Vec<String> {
+    let mut findings = Vec::new();
+    let lines = text.lines().count();
+    if lines > LINES_MAX {
+        findings.push(format!("{path}: {lines} lines, where {LINES_MAX} are allowed; split it by noun"));
+    }
+    if !text.starts_with("//!") && !path.contains("/bin/") {
+        findings.push(format!("{path}: opens without saying what it is (//!)"));
+    }
+    let is_test =
+        path.contains("tests") || path.starts_with("benches") || path.contains("/benches/") || path.starts_with("fuzz");
+    let is_tool = ["xtask/", "compat-tests/", "fuzz/"].iter().any(|tool| path.starts_with(tool));
+    for (number, line) in text.lines().enumerate() {
+        let code = line.split("//").next().unwrap_or_default();
+        let at = format!("{path}:{}", number + 1);
+        if !is_test && !is_tool {
+            for ban in BANS.iter().filter(|ban| !ban.home.iter().any(|home| path.starts_with(home))) {
+                if let Some(word) = ban.words.iter().find(|word| code.contains(**word)) {
+                    findings.push(format!("{at}: {word} has no place here; use {}", ban.instead));
+                }
+            }
+            findings.extend(upward(path, code).map(|module| {
+                format!("{at}: names crate::{module}, a layer above; pass what is needed as an argument")
+            }));
+        }
+        if path == "src/api/error.rs" && code.trim_start().starts_with("_ =>") {
+            findings.push(format!("{at}: a wildcard arm; every fault is mapped by name"));
+        }
+    }
+    findings
+}
+
+/// A module of a higher layer that a line of the root package names.
+fn upward<'a>(path: &str, code: &'a str) -> Option<&'a str> {
+    let own = path.strip_prefix("src/")?;
+    let own = own.split(['/', '.']).next()?;
+    let layer = LAYERS.iter().position(|modules| modules.contains(&own))?;
+    let named = code.split("crate::").nth(1)?;
+    let named = &named[..named.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(named.len())];
+    let above = LAYERS.iter().position(|modules| modules.contains(&named))?;
+    (above < layer).then_some(named)
+}
