@@ -187,7 +187,9 @@ fn read_field(message: &Message, field: &Field, versions: Versions) -> String {
         Type::Array(element) => format!("r.array({flexible}, |r| {})?", read_element(element, &flexible)),
         Type::Struct(name) if field.is_optional() => match field.nullable.condition(versions) {
             Condition::Always => {
-                return format!("if r.is_null()? {{ None }} else {{ Some({name}::read(r, version)?) }}");
+                // Kafka marks a null in a tagged field by a varint, elsewhere by a byte.
+                let is_null = if field.tag.is_some() { "r.unsigned_varint()? == 0" } else { "r.is_null()?" };
+                return format!("if {is_null} {{ None }} else {{ Some({name}::read(r, version)?) }}");
             }
             _ => return format!("Some({name}::read(r, version)?)"),
         },
@@ -283,7 +285,7 @@ fn tagged(out: &mut String, message: &Message, one: &Struct, versions: Versions)
             line!(out, "                w.close_tag(at)?;\n            }}");
             next = tag;
         }
-        line!(out, "            self.unknown_tagged_fields.write(w, {next}..u32::MAX)?;");
+        line!(out, "            self.unknown_tagged_fields.write(w, {next}..)?;");
         out.push_str("        }");
         out.push_str(if condition == Condition::Always { "\n" } else { " else " });
     }
@@ -305,11 +307,12 @@ fn write_field(out: &mut String, message: &Message, field: &Field, versions: Ver
     }
     line!(out, "            match &{it} {{\n                Some(it) => {{");
     if let (Type::Struct(_), Condition::Always) = (&field.kind, &nullable) {
-        line!(out, "                    w.i8(1);");
+        line!(out, "                    w.{}(1);", if field.tag.is_some() { "unsigned_varint" } else { "i8" });
     }
     let inner = if matches!(field.kind, Type::Bool | Type::Int(_) | Type::Float64 | Type::Uuid) { "*it" } else { "it" };
     write_value(out, &field.kind, &flexible, inner);
     let null = match &field.kind {
+        Type::Struct(_) if field.tag.is_some() => "w.unsigned_varint(0)".to_string(),
         Type::Struct(_) => "w.i8(-1)".to_string(),
         _ => format!("w.null_{}({flexible})", if field.kind == Type::String { "string" } else { "length" }),
     };

@@ -125,7 +125,7 @@ impl Field {
     }
 
     pub fn defaults_to_null(&self) -> bool {
-        matches!(self.default.as_deref(), Some("null" | "None")) || self.is_optional() && self.kind == Type::Records
+        matches!(self.default.as_deref(), Some("null")) || self.is_optional() && self.kind == Type::Records
     }
 }
 

@@ -15,7 +15,10 @@ pub fn modules(messages: &[Message]) -> String {
         messages.iter().map(|message| (snake(message.name()), message.name())).collect();
     names.sort();
     let mut out = format!("{HEAD}\n");
-    line!(out, "/// Calls a macro with every message as `module::Structure`: for tests and tools that go through all of them.");
+    line!(
+        out,
+        "/// Calls a macro with every message as `module::Structure`: for tests and tools that go through all of them."
+    );
     line!(out, "#[macro_export]\nmacro_rules! every_message {{\n    ($callback:ident) => {{\n        $callback! {{");
     for (module, name) in &names {
         line!(out, "            {module}::{name},");

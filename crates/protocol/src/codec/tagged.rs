@@ -2,7 +2,7 @@
 
 use super::{EncodeError, Writer};
 use bytes::Bytes;
-use std::ops::Range;
+use std::ops::RangeBounds;
 
 /// Unknown tagged fields in the order they came. An empty list, which is nearly every one, takes one word.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,7 +34,7 @@ impl UnknownTaggedFields {
     }
 
     /// Writes those whose numbers lie in a range, so that known and unknown ones stand in one order.
-    pub(crate) fn write(&self, w: &mut Writer, tags: Range<u32>) -> Result<(), EncodeError> {
+    pub(crate) fn write(&self, w: &mut Writer, tags: impl RangeBounds<u32>) -> Result<(), EncodeError> {
         for (tag, bytes) in self.iter().filter(|(tag, _)| tags.contains(tag)) {
             w.unsigned_varint(*tag);
             w.unsigned_varint_of(bytes.len())?;

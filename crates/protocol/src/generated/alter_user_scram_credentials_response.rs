@@ -52,7 +52,7 @@ impl AlterUserScramCredentialsResponse {
         {
             let mut count = self.unknown_tagged_fields.len();
             w.unsigned_varint_of(count)?;
-            self.unknown_tagged_fields.write(w, 0..u32::MAX)?;
+            self.unknown_tagged_fields.write(w, 0..)?;
         }
         Ok(())
     }
@@ -139,7 +139,7 @@ impl AlterUserScramCredentialsResult {
         {
             let mut count = self.unknown_tagged_fields.len();
             w.unsigned_varint_of(count)?;
-            self.unknown_tagged_fields.write(w, 0..u32::MAX)?;
+            self.unknown_tagged_fields.write(w, 0..)?;
         }
         Ok(())
     }

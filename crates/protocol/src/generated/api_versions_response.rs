@@ -119,7 +119,7 @@ impl ApiVersionsResponse {
                 w.bool(self.zk_migration_ready);
                 w.close_tag(at)?;
             }
-            self.unknown_tagged_fields.write(w, 3..u32::MAX)?;
+            self.unknown_tagged_fields.write(w, 3..)?;
         } else if self.unknown_tagged_fields.len() > 0 {
             return Err(EncodeError::TaggedFields(version));
         }
@@ -227,7 +227,7 @@ impl ApiVersion {
         if version >= 3 {
             let mut count = self.unknown_tagged_fields.len();
             w.unsigned_varint_of(count)?;
-            self.unknown_tagged_fields.write(w, 0..u32::MAX)?;
+            self.unknown_tagged_fields.write(w, 0..)?;
         } else if self.unknown_tagged_fields.len() > 0 {
             return Err(EncodeError::TaggedFields(version));
         }
@@ -305,7 +305,7 @@ impl SupportedFeatureKey {
         {
             let mut count = self.unknown_tagged_fields.len();
             w.unsigned_varint_of(count)?;
-            self.unknown_tagged_fields.write(w, 0..u32::MAX)?;
+            self.unknown_tagged_fields.write(w, 0..)?;
         }
         Ok(())
     }
@@ -381,7 +381,7 @@ impl FinalizedFeatureKey {
         {
             let mut count = self.unknown_tagged_fields.len();
             w.unsigned_varint_of(count)?;
-            self.unknown_tagged_fields.write(w, 0..u32::MAX)?;
+            self.unknown_tagged_fields.write(w, 0..)?;
         }
         Ok(())
     }

@@ -69,7 +69,7 @@ impl BeginQuorumEpochResponse {
                 }
                 w.close_tag(at)?;
             }
-            self.unknown_tagged_fields.write(w, 0..u32::MAX)?;
+            self.unknown_tagged_fields.write(w, 0..)?;
         } else if self.unknown_tagged_fields.len() > 0 {
             return Err(EncodeError::TaggedFields(version));
         }
@@ -152,7 +152,7 @@ impl TopicData {
         if version >= 1 {
             let mut count = self.unknown_tagged_fields.len();
             w.unsigned_varint_of(count)?;
-            self.unknown_tagged_fields.write(w, 0..u32::MAX)?;
+            self.unknown_tagged_fields.write(w, 0..)?;
         } else if self.unknown_tagged_fields.len() > 0 {
             return Err(EncodeError::TaggedFields(version));
         }
@@ -239,7 +239,7 @@ impl PartitionData {
         if version >= 1 {
             let mut count = self.unknown_tagged_fields.len();
             w.unsigned_varint_of(count)?;
-            self.unknown_tagged_fields.write(w, 0..u32::MAX)?;
+            self.unknown_tagged_fields.write(w, 0..)?;
         } else if self.unknown_tagged_fields.len() > 0 {
             return Err(EncodeError::TaggedFields(version));
         }
@@ -324,7 +324,7 @@ impl NodeEndpoint {
         {
             let mut count = self.unknown_tagged_fields.len();
             w.unsigned_varint_of(count)?;
-            self.unknown_tagged_fields.write(w, 0..u32::MAX)?;
+            self.unknown_tagged_fields.write(w, 0..)?;
         }
         Ok(())
     }

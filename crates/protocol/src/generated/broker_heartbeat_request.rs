@@ -121,7 +121,7 @@ impl BrokerHeartbeatRequest {
                 }
                 w.close_tag(at)?;
             }
-            self.unknown_tagged_fields.write(w, 1..u32::MAX)?;
+            self.unknown_tagged_fields.write(w, 1..)?;
         }
         Ok(())
     }

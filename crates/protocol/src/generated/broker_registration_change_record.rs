@@ -121,7 +121,7 @@ impl BrokerRegistrationChangeRecord {
                 }
                 w.close_tag(at)?;
             }
-            self.unknown_tagged_fields.write(w, 3..u32::MAX)?;
+            self.unknown_tagged_fields.write(w, 3..)?;
         }
         Ok(())
     }

@@ -87,7 +87,7 @@ impl ConsumerGroupCurrentMemberAssignmentValue {
         {
             let mut count = self.unknown_tagged_fields.len();
             w.unsigned_varint_of(count)?;
-            self.unknown_tagged_fields.write(w, 0..u32::MAX)?;
+            self.unknown_tagged_fields.write(w, 0..)?;
         }
         Ok(())
     }
@@ -138,7 +138,7 @@ impl Default for TopicPartitions {
         Self {
             topic_id: Uuid::ZERO,
             partitions: Vec::new(),
-            assignment_epochs: None,
+            assignment_epochs: Some(Vec::new()),
             unknown_tagged_fields: UnknownTaggedFields::default(),
         }
     }
@@ -177,7 +177,7 @@ impl TopicPartitions {
         }
         {
             let mut count = self.unknown_tagged_fields.len();
-            let has_assignment_epochs = true && !(self.assignment_epochs.is_none());
+            let has_assignment_epochs = true && !(self.assignment_epochs.as_ref().is_some_and(|it| it.is_empty()));
             count += usize::from(has_assignment_epochs);
             w.unsigned_varint_of(count)?;
             self.unknown_tagged_fields.write(w, 0..0)?;
@@ -194,7 +194,7 @@ impl TopicPartitions {
                 }
                 w.close_tag(at)?;
             }
-            self.unknown_tagged_fields.write(w, 0..u32::MAX)?;
+            self.unknown_tagged_fields.write(w, 0..)?;
         }
         Ok(())
     }
@@ -209,7 +209,7 @@ impl TopicPartitions {
             object.insert("partitions".into(), serde_json::Value::Array((&self.partitions).iter().map(|e| e.to_json_value()).collect()));
         }
         {
-            if !(self.assignment_epochs.is_none()) {
+            if !(self.assignment_epochs.as_ref().is_some_and(|it| it.is_empty())) {
                 object.insert(
                     "assignmentEpochs".into(),
                     match &self.assignment_epochs {

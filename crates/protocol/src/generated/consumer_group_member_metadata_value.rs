@@ -38,7 +38,7 @@ impl Default for ConsumerGroupMemberMetadataValue {
             subscribed_topic_regex: Some(Str::const_new("")),
             rebalance_timeout_ms: -1,
             server_assignor: Some(Str::const_new("")),
-            classic_member_metadata: None,
+            classic_member_metadata: Some(ClassicMemberMetadata::default()),
             unknown_tagged_fields: UnknownTaggedFields::default(),
         }
     }
@@ -75,7 +75,10 @@ impl ConsumerGroupMemberMetadataValue {
             for _ in 0..r.tag_count()? {
                 let (tag, size) = r.tag()?;
                 match tag {
-                    0 => it.classic_member_metadata = if r.is_null()? { None } else { Some(ClassicMemberMetadata::read(r, version)?) },
+                    0 => {
+                        it.classic_member_metadata =
+                            if r.unsigned_varint()? == 0 { None } else { Some(ClassicMemberMetadata::read(r, version)?) }
+                    }
                     _ => it.unknown_tagged_fields.push(tag, r.raw(size)?),
                 }
             }
@@ -133,7 +136,7 @@ impl ConsumerGroupMemberMetadataValue {
         }
         {
             let mut count = self.unknown_tagged_fields.len();
-            let has_classic_member_metadata = true && !(self.classic_member_metadata.is_none());
+            let has_classic_member_metadata = true && !(self.classic_member_metadata == Some(ClassicMemberMetadata::default()));
             count += usize::from(has_classic_member_metadata);
             w.unsigned_varint_of(count)?;
             self.unknown_tagged_fields.write(w, 0..0)?;
@@ -141,14 +144,14 @@ impl ConsumerGroupMemberMetadataValue {
                 let at = w.open_tag(0);
                 match &self.classic_member_metadata {
                     Some(it) => {
-                        w.i8(1);
+                        w.unsigned_varint(1);
                         it.write(w, version)?;
                     }
-                    None => w.i8(-1),
+                    None => w.unsigned_varint(0),
                 }
                 w.close_tag(at)?;
             }
-            self.unknown_tagged_fields.write(w, 0..u32::MAX)?;
+            self.unknown_tagged_fields.write(w, 0..)?;
         }
         Ok(())
     }
@@ -208,7 +211,7 @@ impl ConsumerGroupMemberMetadataValue {
             );
         }
         {
-            if !(self.classic_member_metadata.is_none()) {
+            if !(self.classic_member_metadata == Some(ClassicMemberMetadata::default())) {
                 object.insert(
                     "classicMemberMetadata".into(),
                     match &self.classic_member_metadata {
@@ -272,7 +275,7 @@ impl ClassicMemberMetadata {
         {
             let mut count = self.unknown_tagged_fields.len();
             w.unsigned_varint_of(count)?;
-            self.unknown_tagged_fields.write(w, 0..u32::MAX)?;
+            self.unknown_tagged_fields.write(w, 0..)?;
         }
         Ok(())
     }
@@ -340,7 +343,7 @@ impl ClassicProtocol {
         {
             let mut count = self.unknown_tagged_fields.len();
             w.unsigned_varint_of(count)?;
-            self.unknown_tagged_fields.write(w, 0..u32::MAX)?;
+            self.unknown_tagged_fields.write(w, 0..)?;
         }
         Ok(())
     }

@@ -60,7 +60,7 @@ impl CreateTopicsRequest {
         if version >= 5 {
             let mut count = self.unknown_tagged_fields.len();
             w.unsigned_varint_of(count)?;
-            self.unknown_tagged_fields.write(w, 0..u32::MAX)?;
+            self.unknown_tagged_fields.write(w, 0..)?;
         } else if self.unknown_tagged_fields.len() > 0 {
             return Err(EncodeError::TaggedFields(version));
         }
@@ -167,7 +167,7 @@ impl CreatableTopic {
         if version >= 5 {
             let mut count = self.unknown_tagged_fields.len();
             w.unsigned_varint_of(count)?;
-            self.unknown_tagged_fields.write(w, 0..u32::MAX)?;
+            self.unknown_tagged_fields.write(w, 0..)?;
         } else if self.unknown_tagged_fields.len() > 0 {
             return Err(EncodeError::TaggedFields(version));
         }
@@ -246,7 +246,7 @@ impl CreatableReplicaAssignment {
         if version >= 5 {
             let mut count = self.unknown_tagged_fields.len();
             w.unsigned_varint_of(count)?;
-            self.unknown_tagged_fields.write(w, 0..u32::MAX)?;
+            self.unknown_tagged_fields.write(w, 0..)?;
         } else if self.unknown_tagged_fields.len() > 0 {
             return Err(EncodeError::TaggedFields(version));
         }
@@ -318,7 +318,7 @@ impl CreatableTopicConfig {
         if version >= 5 {
             let mut count = self.unknown_tagged_fields.len();
             w.unsigned_varint_of(count)?;
-            self.unknown_tagged_fields.write(w, 0..u32::MAX)?;
+            self.unknown_tagged_fields.write(w, 0..)?;
         } else if self.unknown_tagged_fields.len() > 0 {
             return Err(EncodeError::TaggedFields(version));
         }

@@ -68,7 +68,7 @@ impl EndQuorumEpochRequest {
         if version >= 1 {
             let mut count = self.unknown_tagged_fields.len();
             w.unsigned_varint_of(count)?;
-            self.unknown_tagged_fields.write(w, 0..u32::MAX)?;
+            self.unknown_tagged_fields.write(w, 0..)?;
         } else if self.unknown_tagged_fields.len() > 0 {
             return Err(EncodeError::TaggedFields(version));
         }
@@ -150,7 +150,7 @@ impl TopicData {
         if version >= 1 {
             let mut count = self.unknown_tagged_fields.len();
             w.unsigned_varint_of(count)?;
-            self.unknown_tagged_fields.write(w, 0..u32::MAX)?;
+            self.unknown_tagged_fields.write(w, 0..)?;
         } else if self.unknown_tagged_fields.len() > 0 {
             return Err(EncodeError::TaggedFields(version));
         }
@@ -254,7 +254,7 @@ impl PartitionData {
         if version >= 1 {
             let mut count = self.unknown_tagged_fields.len();
             w.unsigned_varint_of(count)?;
-            self.unknown_tagged_fields.write(w, 0..u32::MAX)?;
+            self.unknown_tagged_fields.write(w, 0..)?;
         } else if self.unknown_tagged_fields.len() > 0 {
             return Err(EncodeError::TaggedFields(version));
         }
@@ -336,7 +336,7 @@ impl ReplicaInfo {
         {
             let mut count = self.unknown_tagged_fields.len();
             w.unsigned_varint_of(count)?;
-            self.unknown_tagged_fields.write(w, 0..u32::MAX)?;
+            self.unknown_tagged_fields.write(w, 0..)?;
         }
         Ok(())
     }
@@ -409,7 +409,7 @@ impl LeaderEndpoint {
         {
             let mut count = self.unknown_tagged_fields.len();
             w.unsigned_varint_of(count)?;
-            self.unknown_tagged_fields.write(w, 0..u32::MAX)?;
+            self.unknown_tagged_fields.write(w, 0..)?;
         }
         Ok(())
     }

@@ -167,7 +167,7 @@ impl FetchRequest {
                 self.replica_state.write(w, version)?;
                 w.close_tag(at)?;
             }
-            self.unknown_tagged_fields.write(w, 1..u32::MAX)?;
+            self.unknown_tagged_fields.write(w, 1..)?;
         } else if self.unknown_tagged_fields.len() > 0 {
             return Err(EncodeError::TaggedFields(version));
         }
@@ -277,7 +277,7 @@ impl ReplicaState {
         {
             let mut count = self.unknown_tagged_fields.len();
             w.unsigned_varint_of(count)?;
-            self.unknown_tagged_fields.write(w, 0..u32::MAX)?;
+            self.unknown_tagged_fields.write(w, 0..)?;
         }
         Ok(())
     }
@@ -358,7 +358,7 @@ impl FetchTopic {
         if version >= 12 {
             let mut count = self.unknown_tagged_fields.len();
             w.unsigned_varint_of(count)?;
-            self.unknown_tagged_fields.write(w, 0..u32::MAX)?;
+            self.unknown_tagged_fields.write(w, 0..)?;
         } else if self.unknown_tagged_fields.len() > 0 {
             return Err(EncodeError::TaggedFields(version));
         }
@@ -494,7 +494,7 @@ impl FetchPartition {
                 w.i64(self.high_watermark);
                 w.close_tag(at)?;
             }
-            self.unknown_tagged_fields.write(w, 1..u32::MAX)?;
+            self.unknown_tagged_fields.write(w, 1..)?;
         } else if self.unknown_tagged_fields.len() > 0 {
             return Err(EncodeError::TaggedFields(version));
         }
@@ -599,7 +599,7 @@ impl ForgottenTopic {
         if version >= 12 {
             let mut count = self.unknown_tagged_fields.len();
             w.unsigned_varint_of(count)?;
-            self.unknown_tagged_fields.write(w, 0..u32::MAX)?;
+            self.unknown_tagged_fields.write(w, 0..)?;
         } else if self.unknown_tagged_fields.len() > 0 {
             return Err(EncodeError::TaggedFields(version));
         }

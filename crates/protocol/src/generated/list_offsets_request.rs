@@ -70,7 +70,7 @@ impl ListOffsetsRequest {
         if version >= 6 {
             let mut count = self.unknown_tagged_fields.len();
             w.unsigned_varint_of(count)?;
-            self.unknown_tagged_fields.write(w, 0..u32::MAX)?;
+            self.unknown_tagged_fields.write(w, 0..)?;
         } else if self.unknown_tagged_fields.len() > 0 {
             return Err(EncodeError::TaggedFields(version));
         }
@@ -146,7 +146,7 @@ impl ListOffsetsTopic {
         if version >= 6 {
             let mut count = self.unknown_tagged_fields.len();
             w.unsigned_varint_of(count)?;
-            self.unknown_tagged_fields.write(w, 0..u32::MAX)?;
+            self.unknown_tagged_fields.write(w, 0..)?;
         } else if self.unknown_tagged_fields.len() > 0 {
             return Err(EncodeError::TaggedFields(version));
         }
@@ -221,7 +221,7 @@ impl ListOffsetsPartition {
         if version >= 6 {
             let mut count = self.unknown_tagged_fields.len();
             w.unsigned_varint_of(count)?;
-            self.unknown_tagged_fields.write(w, 0..u32::MAX)?;
+            self.unknown_tagged_fields.write(w, 0..)?;
         } else if self.unknown_tagged_fields.len() > 0 {
             return Err(EncodeError::TaggedFields(version));
         }

@@ -91,7 +91,7 @@ impl OffsetFetchRequest {
         if version >= 6 {
             let mut count = self.unknown_tagged_fields.len();
             w.unsigned_varint_of(count)?;
-            self.unknown_tagged_fields.write(w, 0..u32::MAX)?;
+            self.unknown_tagged_fields.write(w, 0..)?;
         } else if self.unknown_tagged_fields.len() > 0 {
             return Err(EncodeError::TaggedFields(version));
         }
@@ -173,7 +173,7 @@ impl OffsetFetchRequestTopic {
         if version >= 6 {
             let mut count = self.unknown_tagged_fields.len();
             w.unsigned_varint_of(count)?;
-            self.unknown_tagged_fields.write(w, 0..u32::MAX)?;
+            self.unknown_tagged_fields.write(w, 0..)?;
         } else if self.unknown_tagged_fields.len() > 0 {
             return Err(EncodeError::TaggedFields(version));
         }
@@ -278,7 +278,7 @@ impl OffsetFetchRequestGroup {
         {
             let mut count = self.unknown_tagged_fields.len();
             w.unsigned_varint_of(count)?;
-            self.unknown_tagged_fields.write(w, 0..u32::MAX)?;
+            self.unknown_tagged_fields.write(w, 0..)?;
         }
         Ok(())
     }
@@ -377,7 +377,7 @@ impl OffsetFetchRequestTopics {
         {
             let mut count = self.unknown_tagged_fields.len();
             w.unsigned_varint_of(count)?;
-            self.unknown_tagged_fields.write(w, 0..u32::MAX)?;
+            self.unknown_tagged_fields.write(w, 0..)?;
         }
         Ok(())
     }

@@ -226,7 +226,7 @@ impl PartitionChangeRecord {
                 }
                 w.close_tag(at)?;
             }
-            self.unknown_tagged_fields.write(w, 8..u32::MAX)?;
+            self.unknown_tagged_fields.write(w, 8..)?;
         }
         Ok(())
     }

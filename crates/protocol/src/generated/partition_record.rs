@@ -200,7 +200,7 @@ impl PartitionRecord {
                 }
                 w.close_tag(at)?;
             }
-            self.unknown_tagged_fields.write(w, 2..u32::MAX)?;
+            self.unknown_tagged_fields.write(w, 2..)?;
         }
         Ok(())
     }

@@ -172,7 +172,7 @@ impl RegisterBrokerRecord {
                 }
                 w.close_tag(at)?;
             }
-            self.unknown_tagged_fields.write(w, 1..u32::MAX)?;
+            self.unknown_tagged_fields.write(w, 1..)?;
         }
         Ok(())
     }
@@ -302,7 +302,7 @@ impl BrokerEndpoint {
         {
             let mut count = self.unknown_tagged_fields.len();
             w.unsigned_varint_of(count)?;
-            self.unknown_tagged_fields.write(w, 0..u32::MAX)?;
+            self.unknown_tagged_fields.write(w, 0..)?;
         }
         Ok(())
     }
@@ -386,7 +386,7 @@ impl BrokerFeature {
         {
             let mut count = self.unknown_tagged_fields.len();
             w.unsigned_varint_of(count)?;
-            self.unknown_tagged_fields.write(w, 0..u32::MAX)?;
+            self.unknown_tagged_fields.write(w, 0..)?;
         }
         Ok(())
     }

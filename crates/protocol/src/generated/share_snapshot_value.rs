@@ -113,7 +113,7 @@ impl ShareSnapshotValue {
                 w.i32(self.delivery_complete_count);
                 w.close_tag(at)?;
             }
-            self.unknown_tagged_fields.write(w, 0..u32::MAX)?;
+            self.unknown_tagged_fields.write(w, 0..)?;
         }
         Ok(())
     }
@@ -220,7 +220,7 @@ impl StateBatch {
         {
             let mut count = self.unknown_tagged_fields.len();
             w.unsigned_varint_of(count)?;
-            self.unknown_tagged_fields.write(w, 0..u32::MAX)?;
+            self.unknown_tagged_fields.write(w, 0..)?;
         }
         Ok(())
     }

@@ -134,7 +134,7 @@ impl StreamsGroupCurrentMemberAssignmentValue {
         {
             let mut count = self.unknown_tagged_fields.len();
             w.unsigned_varint_of(count)?;
-            self.unknown_tagged_fields.write(w, 0..u32::MAX)?;
+            self.unknown_tagged_fields.write(w, 0..)?;
         }
         Ok(())
     }
@@ -200,7 +200,7 @@ impl Default for TaskIds {
         Self {
             subtopology_id: Str::const_new(""),
             partitions: Vec::new(),
-            assignment_epochs: None,
+            assignment_epochs: Some(Vec::new()),
             unknown_tagged_fields: UnknownTaggedFields::default(),
         }
     }
@@ -239,7 +239,7 @@ impl TaskIds {
         }
         {
             let mut count = self.unknown_tagged_fields.len();
-            let has_assignment_epochs = true && !(self.assignment_epochs.is_none());
+            let has_assignment_epochs = true && !(self.assignment_epochs.as_ref().is_some_and(|it| it.is_empty()));
             count += usize::from(has_assignment_epochs);
             w.unsigned_varint_of(count)?;
             self.unknown_tagged_fields.write(w, 0..0)?;
@@ -256,7 +256,7 @@ impl TaskIds {
                 }
                 w.close_tag(at)?;
             }
-            self.unknown_tagged_fields.write(w, 0..u32::MAX)?;
+            self.unknown_tagged_fields.write(w, 0..)?;
         }
         Ok(())
     }
@@ -271,7 +271,7 @@ impl TaskIds {
             object.insert("partitions".into(), serde_json::Value::Array((&self.partitions).iter().map(|e| e.to_json_value()).collect()));
         }
         {
-            if !(self.assignment_epochs.is_none()) {
+            if !(self.assignment_epochs.as_ref().is_some_and(|it| it.is_empty())) {
                 object.insert(
                     "assignmentEpochs".into(),
                     match &self.assignment_epochs {

@@ -135,7 +135,7 @@ impl StreamsGroupMemberMetadataValue {
         {
             let mut count = self.unknown_tagged_fields.len();
             w.unsigned_varint_of(count)?;
-            self.unknown_tagged_fields.write(w, 0..u32::MAX)?;
+            self.unknown_tagged_fields.write(w, 0..)?;
         }
         Ok(())
     }
@@ -239,7 +239,7 @@ impl Endpoint {
         {
             let mut count = self.unknown_tagged_fields.len();
             w.unsigned_varint_of(count)?;
-            self.unknown_tagged_fields.write(w, 0..u32::MAX)?;
+            self.unknown_tagged_fields.write(w, 0..)?;
         }
         Ok(())
     }
@@ -304,7 +304,7 @@ impl KeyValue {
         {
             let mut count = self.unknown_tagged_fields.len();
             w.unsigned_varint_of(count)?;
-            self.unknown_tagged_fields.write(w, 0..u32::MAX)?;
+            self.unknown_tagged_fields.write(w, 0..)?;
         }
         Ok(())
     }

@@ -23,7 +23,7 @@ impl Default for StreamsGroupMetadataValue {
             epoch: 0,
             metadata_hash: 0,
             validated_topology_epoch: -1,
-            last_assignment_configs: None,
+            last_assignment_configs: Some(Vec::new()),
             unknown_tagged_fields: UnknownTaggedFields::default(),
         }
     }
@@ -62,7 +62,7 @@ impl StreamsGroupMetadataValue {
             let mut count = self.unknown_tagged_fields.len();
             let has_validated_topology_epoch = true && !(self.validated_topology_epoch == -1);
             count += usize::from(has_validated_topology_epoch);
-            let has_last_assignment_configs = true && !(self.last_assignment_configs.is_none());
+            let has_last_assignment_configs = true && !(self.last_assignment_configs.as_ref().is_some_and(|it| it.is_empty()));
             count += usize::from(has_last_assignment_configs);
             w.unsigned_varint_of(count)?;
             self.unknown_tagged_fields.write(w, 0..0)?;
@@ -85,7 +85,7 @@ impl StreamsGroupMetadataValue {
                 }
                 w.close_tag(at)?;
             }
-            self.unknown_tagged_fields.write(w, 1..u32::MAX)?;
+            self.unknown_tagged_fields.write(w, 1..)?;
         }
         Ok(())
     }
@@ -105,7 +105,7 @@ impl StreamsGroupMetadataValue {
             }
         }
         {
-            if !(self.last_assignment_configs.is_none()) {
+            if !(self.last_assignment_configs.as_ref().is_some_and(|it| it.is_empty())) {
                 object.insert(
                     "lastAssignmentConfigs".into(),
                     match &self.last_assignment_configs {
@@ -166,7 +166,7 @@ impl LastAssignmentConfig {
         {
             let mut count = self.unknown_tagged_fields.len();
             w.unsigned_varint_of(count)?;
-            self.unknown_tagged_fields.write(w, 0..u32::MAX)?;
+            self.unknown_tagged_fields.write(w, 0..)?;
         }
         Ok(())
     }

@@ -52,7 +52,7 @@ impl StreamsGroupTargetAssignmentMetadataValue {
                 w.i64(self.assignment_timestamp);
                 w.close_tag(at)?;
             }
-            self.unknown_tagged_fields.write(w, 0..u32::MAX)?;
+            self.unknown_tagged_fields.write(w, 0..)?;
         }
         Ok(())
     }

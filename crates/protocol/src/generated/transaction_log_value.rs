@@ -166,7 +166,7 @@ impl TransactionLogValue {
                 w.i16(self.next_producer_epoch);
                 w.close_tag(at)?;
             }
-            self.unknown_tagged_fields.write(w, 3..u32::MAX)?;
+            self.unknown_tagged_fields.write(w, 3..)?;
         } else if self.unknown_tagged_fields.len() > 0 {
             return Err(EncodeError::TaggedFields(version));
         }
@@ -277,7 +277,7 @@ impl PartitionsSchema {
         if version >= 1 {
             let mut count = self.unknown_tagged_fields.len();
             w.unsigned_varint_of(count)?;
-            self.unknown_tagged_fields.write(w, 0..u32::MAX)?;
+            self.unknown_tagged_fields.write(w, 0..)?;
         } else if self.unknown_tagged_fields.len() > 0 {
             return Err(EncodeError::TaggedFields(version));
         }
