@@ -15,13 +15,16 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
+/// Decoded in one version, encoded in another; the outer error is of the decoding.
+type Cross = fn(Bytes, i16, i16) -> Result<Result<Bytes, EncodeError>, String>;
+
 /// What the tests do with a message without knowing its type.
 struct Kind {
     versions: std::ops::RangeInclusive<i16>,
     /// Decoded in a version: as JSON, and encoded again.
     round: fn(Bytes, i16) -> Result<(Value, Bytes), String>,
     /// Decoded in one version, encoded in another.
-    cross: fn(Bytes, i16, i16) -> Result<Result<Bytes, EncodeError>, String>,
+    cross: Cross,
 }
 
 fn decoded<M: Message>(bytes: Bytes, version: i16) -> Result<M, String> {
