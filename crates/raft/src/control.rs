@@ -1,0 +1,152 @@
+//! Control records: what raft itself writes to the log and to snapshots.
+//!
+//! A control record's key is a version (int16, 0) and a type (int16); its value is the message of that type, which begins with its own version.
+//! Control batches are never mixed with data.
+
+use crate::voters::{KRaftVersion, VoterSet};
+use bytes::{BufMut, Bytes, BytesMut};
+use model::{BrokerId, Timestamp};
+use protocol::messages::kraft_version_record::KRaftVersionRecord;
+use protocol::messages::leader_change_message::{LeaderChangeMessage, Voter as LeaderChangeVoter};
+use protocol::messages::snapshot_footer_record::SnapshotFooterRecord;
+use protocol::messages::snapshot_header_record::SnapshotHeaderRecord;
+use protocol::messages::voters_record::VotersRecord;
+use protocol::{DecodeError, EncodeError, Message, decode_from, encode_to_bytes};
+
+const LEADER_CHANGE: i16 = 2;
+const SNAPSHOT_HEADER: i16 = 3;
+const SNAPSHOT_FOOTER: i16 = 4;
+const KRAFT_VERSION: i16 = 5;
+const KRAFT_VOTERS: i16 = 6;
+
+/// A control record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ControlRecord {
+    /// An epoch's first record: who leads it.
+    LeaderChange(LeaderChange),
+    /// A snapshot's first record.
+    SnapshotHeader {
+        /// The timestamp of the last record that the snapshot covers.
+        last_contained_log_timestamp: Timestamp,
+    },
+    /// A snapshot's last record; without it the file is incomplete.
+    SnapshotFooter,
+    /// `kraft.version` from here on.
+    KRaftVersion(KRaftVersion),
+    /// The voters from here on.
+    Voters(VoterSet),
+    /// A type that raft has no use for.
+    Other(i16),
+}
+
+/// Who was elected, by whom.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LeaderChange {
+    /// The leader.
+    pub leader: BrokerId,
+    /// Who could vote.
+    pub voters: Vec<BrokerId>,
+    /// Who voted for the leader.
+    pub granting_voters: Vec<BrokerId>,
+}
+
+/// A control record that cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlRecordError {
+    /// Bytes that do not fit.
+    #[error("a control record cannot be read: {0}")]
+    Decode(#[from] DecodeError),
+    /// No type in the key.
+    #[error("a control record's key has {0} bytes, not 4")]
+    Key(usize),
+    /// A version that is not known.
+    #[error("{kind} has version {version}, which is not known")]
+    Version {
+        /// The record's kind.
+        kind: &'static str,
+        /// Its version.
+        version: i16,
+    },
+    /// A `kraft.version` that this node cannot run.
+    #[error("kraft.version {0} is not supported")]
+    KRaftVersion(i16),
+}
+
+impl ControlRecord {
+    /// The record's key and value. Errors: a voter with a name too long for the format.
+    pub fn encode(&self) -> Result<(Bytes, Bytes), EncodeError> {
+        let (kind, value) = match self {
+            Self::LeaderChange(change) => (LEADER_CHANGE, encode_to_bytes(&leader_change(change), 0)?),
+            Self::SnapshotHeader { last_contained_log_timestamp: Timestamp(timestamp) } => {
+                let header = SnapshotHeaderRecord { last_contained_log_timestamp: *timestamp, ..Default::default() };
+                (SNAPSHOT_HEADER, encode_to_bytes(&header, 0)?)
+            }
+            Self::SnapshotFooter => (SNAPSHOT_FOOTER, encode_to_bytes(&SnapshotFooterRecord::default(), 0)?),
+            Self::KRaftVersion(version) => {
+                let record = KRaftVersionRecord { kraft_version: version.level(), ..Default::default() };
+                (KRAFT_VERSION, encode_to_bytes(&record, 0)?)
+            }
+            Self::Voters(voters) => (KRAFT_VOTERS, encode_to_bytes(&voters.to_record(), 0)?),
+            Self::Other(kind) => (*kind, Bytes::new()),
+        };
+        let mut key = BytesMut::with_capacity(4);
+        key.put_i16(0);
+        key.put_i16(kind);
+        Ok((key.freeze(), value))
+    }
+
+    /// Reads a record of a control batch.
+    pub fn decode(key: &[u8], value: Bytes) -> Result<Self, ControlRecordError> {
+        let &[_, _, high, low, ..] = key else { return Err(ControlRecordError::Key(key.len())) };
+        Ok(match i16::from_be_bytes([high, low]) {
+            LEADER_CHANGE => {
+                let message: LeaderChangeMessage = decode_own_version(value)?;
+                Self::LeaderChange(LeaderChange {
+                    leader: BrokerId(message.leader_id),
+                    voters: message.voters.iter().map(|voter| BrokerId(voter.voter_id)).collect(),
+                    granting_voters: message.granting_voters.iter().map(|voter| BrokerId(voter.voter_id)).collect(),
+                })
+            }
+            SNAPSHOT_HEADER => {
+                let header: SnapshotHeaderRecord = decode_own_version(value)?;
+                Self::SnapshotHeader { last_contained_log_timestamp: Timestamp(header.last_contained_log_timestamp) }
+            }
+            SNAPSHOT_FOOTER => {
+                decode_own_version::<SnapshotFooterRecord>(value)?;
+                Self::SnapshotFooter
+            }
+            KRAFT_VERSION => {
+                let record: KRaftVersionRecord = decode_own_version(value)?;
+                let level = record.kraft_version;
+                Self::KRaftVersion(KRaftVersion::from_level(level).ok_or(ControlRecordError::KRaftVersion(level))?)
+            }
+            KRAFT_VOTERS => Self::Voters(VoterSet::from_record(&decode_own_version::<VotersRecord>(value)?)),
+            other => Self::Other(other),
+        })
+    }
+}
+
+/// Kafka writes version 0 under every `kraft.version`: the voters' directories, which version 1 has, are left out.
+fn leader_change(change: &LeaderChange) -> LeaderChangeMessage {
+    let voters = |ids: &[BrokerId]| {
+        ids.iter().map(|id| LeaderChangeVoter { voter_id: id.0, ..Default::default() }).collect::<Vec<_>>()
+    };
+    LeaderChangeMessage {
+        leader_id: change.leader.0,
+        voters: voters(&change.voters),
+        granting_voters: voters(&change.granting_voters),
+        ..Default::default()
+    }
+}
+
+/// The message's first field is the version that it is written in.
+fn decode_own_version<M: Message>(value: Bytes) -> Result<M, ControlRecordError> {
+    let version = match *value {
+        [high, low, ..] => i16::from_be_bytes([high, low]),
+        _ => 0,
+    };
+    if !(M::MIN_VERSION..=M::MAX_VERSION).contains(&version) {
+        return Err(ControlRecordError::Version { kind: M::NAME, version });
+    }
+    Ok(decode_from(value, version)?)
+}

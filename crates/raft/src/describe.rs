@@ -1,0 +1,72 @@
+//! What DescribeQuorum and the metrics say of the quorum.
+
+use crate::machine::Raft;
+use crate::state::{Progress, Role};
+use crate::timing::Now;
+use crate::voters::{ReplicaKey, Voter};
+use model::{BrokerId, LeaderEpoch, Offset, Timestamp};
+
+/// An observer that has not fetched for this long is no longer listed.
+const OBSERVER_SESSION_MS: i64 = 300_000;
+
+/// The quorum as its leader sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QuorumDescription {
+    /// The leader: this node.
+    pub leader: BrokerId,
+    /// Its epoch.
+    pub epoch: LeaderEpoch,
+    /// The high watermark, once known in this epoch.
+    pub high_watermark: Option<Offset>,
+    /// The voters by ascending id.
+    pub voters: Vec<ReplicaDescription>,
+    /// Replicas that fetch and do not vote.
+    pub observers: Vec<ReplicaDescription>,
+    /// The voters' addresses, for the response's nodes.
+    pub nodes: Vec<Voter>,
+}
+
+/// One replica.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReplicaDescription {
+    /// Who.
+    pub key: ReplicaKey,
+    /// Where its log ends, if that is known.
+    pub log_end: Option<Offset>,
+    /// When it last fetched.
+    pub last_fetch: Option<Timestamp>,
+    /// When it last had all that the leader had.
+    pub last_caught_up: Option<Timestamp>,
+}
+
+impl Raft {
+    /// The quorum, `None` where this node does not lead it.
+    pub fn describe(&self, now: Now) -> Option<QuorumDescription> {
+        let Role::Leader(leader) = &self.role else { return None };
+        let voters = leader.voters.values().map(|progress| self.describe_replica(progress, now)).collect();
+        let is_heard = |progress: &&Progress| {
+            progress.last_fetch.is_some_and(|at| now.wall.0.saturating_sub(at.0) < OBSERVER_SESSION_MS)
+        };
+        let observers = leader.observers.values().filter(is_heard);
+        Some(QuorumDescription {
+            leader: self.config.local.id,
+            epoch: self.epoch,
+            high_watermark: leader.is_active.then_some(self.high_watermark).flatten(),
+            voters,
+            observers: observers.map(|progress| self.describe_replica(progress, now)).collect(),
+            nodes: self.voters().iter().cloned().collect(),
+        })
+    }
+
+    /// The leader itself is always caught up, as of now.
+    fn describe_replica(&self, progress: &Progress, now: Now) -> ReplicaDescription {
+        let is_leader = progress.key.id == self.config.local.id;
+        let own = is_leader.then_some(now.wall);
+        ReplicaDescription {
+            key: progress.key,
+            log_end: if is_leader { Some(self.log.end) } else { progress.end },
+            last_fetch: own.or(progress.last_fetch),
+            last_caught_up: own.or(progress.last_caught_up),
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! Values with the offset since which they hold: voters and `kraft.version` take effect when their record is appended, not when it is
+//! committed, and lose it when the log is cut below it (KIP-853).
+
+use crate::control::ControlRecord;
+use crate::voters::{KRaftVersion, VoterSet};
+use model::Offset;
+
+/// Where a value came from: `None` is before the log, that is the bootstrap snapshot `0-0`.
+pub type Since = Option<Offset>;
+
+/// The values of one thing by offset, ascending.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct History<T> {
+    entries: Vec<(Since, T)>,
+}
+
+impl<T> Default for History<T> {
+    fn default() -> Self {
+        Self { entries: Vec::new() }
+    }
+}
+
+impl<T> History<T> {
+    /// Adds a value. A value at or below the last one's offset replaces what it covers, since the log was written anew from there.
+    pub fn add(&mut self, since: Since, value: T) {
+        self.entries.retain(|(at, _)| *at < since);
+        self.entries.push((since, value));
+    }
+
+    /// The newest value and its offset.
+    pub fn last(&self) -> Option<(Since, &T)> {
+        self.entries.last().map(|(since, value)| (*since, value))
+    }
+
+    /// The value that held for a log of this end, which is exclusive.
+    pub fn at_end(&self, end: Offset) -> Option<&T> {
+        self.entries.iter().rev().find(|(since, _)| since.is_none_or(|since| since < end)).map(|(_, value)| value)
+    }
+
+    /// Forgets what the log beyond `end` said.
+    pub fn cut(&mut self, end: Offset) {
+        self.entries.retain(|(since, _)| since.is_none_or(|since| since < end));
+    }
+
+    /// Forgets values that no log from `start` on can need: all but the newest below it.
+    pub fn forget_before(&mut self, start: Offset) {
+        let needed = self.entries.iter().rposition(|(since, _)| since.is_none_or(|since| since <= start)).unwrap_or(0);
+        self.entries.drain(..needed);
+    }
+}
+
+/// The quorum's own state: what control records and the configuration say about voters and `kraft.version`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct QuorumHistory {
+    configured: VoterSet,
+    voters: History<VoterSet>,
+    kraft_version: History<KRaftVersion>,
+}
+
+impl QuorumHistory {
+    /// A history that knows only the voters of `controller.quorum.voters` (empty where that is not set).
+    pub fn new(configured: VoterSet) -> Self {
+        Self { configured, ..Self::default() }
+    }
+
+    /// Takes note of a control record of the log, or of a snapshot as of the offset before its end.
+    pub fn apply(&mut self, since: Since, record: &ControlRecord) {
+        match record {
+            ControlRecord::Voters(voters) => self.voters.add(since, voters.clone()),
+            ControlRecord::KRaftVersion(version) => self.kraft_version.add(since, *version),
+            ControlRecord::LeaderChange(_)
+            | ControlRecord::SnapshotHeader { .. }
+            | ControlRecord::SnapshotFooter
+            | ControlRecord::Other(_) => {}
+        }
+    }
+
+    /// The voters now: those of the log, or those that are configured.
+    pub fn voters(&self) -> &VoterSet {
+        self.voters.last().map_or(&self.configured, |(_, voters)| voters)
+    }
+
+    /// `kraft.version` now.
+    pub fn kraft_version(&self) -> KRaftVersion {
+        self.kraft_version.last().map_or(KRaftVersion::V0, |(_, version)| *version)
+    }
+
+    /// Whether the voters are known only from the bootstrap snapshot, so that the first leader must copy them to the log.
+    pub fn voters_are_only_bootstrapped(&self) -> bool {
+        matches!(self.voters.last(), Some((None, _)))
+    }
+
+    /// Voters and `kraft.version` of a snapshot that ends at `end`.
+    pub fn at_end(&self, end: Offset) -> (KRaftVersion, &VoterSet) {
+        let version = self.kraft_version.at_end(end).copied().unwrap_or_default();
+        (version, self.voters.at_end(end).unwrap_or(&self.configured))
+    }
+
+    /// The log was cut: records from `end` on are gone.
+    pub fn cut(&mut self, end: Offset) {
+        self.voters.cut(end);
+        self.kraft_version.cut(end);
+    }
+
+    /// The log was replaced by a snapshot: what it said is gone.
+    pub fn clear(&mut self) {
+        self.voters = History::default();
+        self.kraft_version = History::default();
+    }
+
+    /// The log starts later.
+    pub fn forget_before(&mut self, start: Offset) {
+        self.voters.forget_before(start);
+        self.kraft_version.forget_before(start);
+    }
+}

@@ -1,0 +1,87 @@
+//! Leader: it appends, hears from followers how far they are, and moves the high watermark.
+//!
+//! The high watermark is the largest offset that a majority of the voters has on disk, the leader's own log counting as far as it is fsynced. It
+//! is not known before it passes the epoch's first record: only then everything that earlier leaders committed is surely below it.
+
+use super::NEVER;
+use crate::voters::{ReplicaKey, VoterSet};
+use model::{BrokerId, Offset, Timestamp};
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+/// How far a replica is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Progress {
+    pub(crate) key: ReplicaKey,
+    /// Its log end offset as of its last fetch; the leader's own is what it has fsynced.
+    pub(crate) end: Option<Offset>,
+    pub(crate) last_fetch: Option<Timestamp>,
+    /// When it last had all that the leader had.
+    pub(crate) last_caught_up: Option<Timestamp>,
+    /// Whether it knows of this leader: it fetched, or answered BeginQuorumEpoch.
+    pub(crate) acknowledged: bool,
+}
+
+/// The state.
+#[derive(Clone, Debug)]
+pub(crate) struct Leader {
+    /// The offset of the epoch's first record.
+    pub(crate) epoch_start: Offset,
+    /// The voters, the leader among them unless it is being removed.
+    pub(crate) voters: BTreeMap<BrokerId, Progress>,
+    /// Replicas that fetch and do not vote.
+    pub(crate) observers: BTreeMap<ReplicaKey, Progress>,
+    /// Whether the high watermark has passed the epoch's first record.
+    pub(crate) is_active: bool,
+    /// When it resigns for want of fetches from a majority; never with one voter.
+    pub(crate) deadline: u64,
+}
+
+impl Leader {
+    pub(crate) fn new(epoch_start: Offset, voters: &VoterSet, local: ReplicaKey, check_quorum_ms: u64) -> Self {
+        let progress = |key: ReplicaKey| Progress {
+            key,
+            end: None,
+            last_fetch: None,
+            last_caught_up: None,
+            acknowledged: key.id == local.id,
+        };
+        let deadline = if voters.is_only(&local) { NEVER } else { check_quorum_ms };
+        let voters = voters.iter().map(|voter| (voter.key.id, progress(voter.key))).collect();
+        Self { epoch_start, voters, observers: BTreeMap::new(), is_active: false, deadline }
+    }
+
+    /// The leader's own log is on disk up to `flushed`.
+    pub(crate) fn flushed(&mut self, local: BrokerId, flushed: Offset) {
+        if let Some(progress) = self.voters.get_mut(&local) {
+            progress.end = progress.end.max(Some(flushed));
+        }
+    }
+
+    /// The high watermark that follows from the voters' ends, `None` as long as none follows.
+    pub(crate) fn high_watermark(&self) -> Option<Offset> {
+        let mut ends: Vec<Option<Offset>> = self.voters.values().map(|progress| progress.end).collect();
+        ends.sort_unstable_by(|a, b| b.cmp(a));
+        let agreed = ends.get(ends.len() / 2).copied().flatten()?;
+        (agreed > self.epoch_start).then_some(agreed)
+    }
+
+    /// A voter knows of this leader.
+    pub(crate) fn acknowledged(&mut self, voter: BrokerId) {
+        if let Some(progress) = self.voters.get_mut(&voter) {
+            progress.acknowledged = true;
+        }
+    }
+
+    /// Who may not know of this leader.
+    pub(crate) fn unacknowledged(&self) -> impl Iterator<Item = BrokerId> {
+        self.voters.values().filter(|progress| !progress.acknowledged).map(|progress| progress.key.id)
+    }
+
+    /// The other voters, the one that has the most of the log first.
+    pub(crate) fn successors(&self, local: BrokerId) -> Vec<ReplicaKey> {
+        let mut others: Vec<&Progress> = self.voters.values().filter(|progress| progress.key.id != local).collect();
+        others.sort_by_key(|progress| Reverse(progress.end));
+        others.into_iter().map(|progress| progress.key).collect()
+    }
+}

@@ -1,0 +1,59 @@
+//! Time and randomness as they enter the machine.
+
+use model::Timestamp;
+
+/// The moment of an event, on both clocks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Now {
+    /// Milliseconds that never go back; deadlines are in these.
+    pub monotonic_ms: u64,
+    /// The wall clock, for the timestamps of batches and for DescribeQuorum.
+    pub wall: Timestamp,
+}
+
+/// The `controller.quorum.*` times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// `controller.quorum.election.timeout.ms`; each wait is this and up to as much again.
+    pub election_ms: u64,
+    /// `controller.quorum.election.backoff.max.ms`
+    pub election_backoff_max_ms: u64,
+    /// `controller.quorum.fetch.timeout.ms`
+    pub fetch_ms: u64,
+    /// `controller.quorum.request.timeout.ms`
+    pub request_ms: u64,
+    /// `controller.quorum.retry.backoff.ms`
+    pub retry_backoff_ms: u64,
+}
+
+impl Default for Timeouts {
+    /// Kafka's defaults.
+    fn default() -> Self {
+        Self {
+            election_ms: 1000,
+            election_backoff_max_ms: 1000,
+            fetch_ms: 2000,
+            request_ms: 2000,
+            retry_backoff_ms: 20,
+        }
+    }
+}
+
+/// SplitMix64: enough to keep elections apart, and the same for the same seed.
+#[derive(Clone, Debug)]
+pub(crate) struct Random(pub(crate) u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// A duration from `base_ms` to just below twice that.
+    pub(crate) fn jittered(&mut self, base_ms: u64) -> u64 {
+        if base_ms == 0 { 0 } else { base_ms + self.next() % base_ms }
+    }
+}

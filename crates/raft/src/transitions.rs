@@ -1,0 +1,259 @@
+//! The moves between states, and what each must have written before anything else happens.
+//!
+//! Invariants: the epoch never goes back; every change of epoch, vote or leader is a `PersistElection` that stands in the list of actions before
+//! anything that rests on it.
+
+use crate::action::Action;
+use crate::event::Fault;
+use crate::machine::Raft;
+use crate::quorum_state::ElectionState;
+use crate::state::{Candidate, Follower, Leader, NEVER, Prospective, Resigned, Role, Tally, Unattached};
+use crate::timing::{Now, Timeouts};
+use crate::voters::ReplicaKey;
+use bytes::Bytes;
+use model::{BrokerId, LeaderEpoch};
+
+/// A leader that hears from no majority for this much of the fetch timeout resigns.
+const CHECK_QUORUM_FACTOR: (u64, u64) = (3, 2);
+
+impl Raft {
+    /// The state that follows from `quorum-state` and the log's last epoch.
+    pub(crate) fn enter_first_role(&mut self, election: ElectionState, now: Now) {
+        let local = self.config.local;
+        let log_epoch = self.log.end_offset().epoch;
+        if election.epoch < log_epoch {
+            self.epoch = log_epoch;
+            return self.enter_unattached(None, None, now);
+        }
+        self.epoch = election.epoch;
+        if election.leader == Some(local.id) {
+            // What was appended in this epoch and never fsynced may be gone, so the epoch is over for this replica.
+            return self.enter_resigned(now);
+        }
+        if election.voted == Some(local) && election.leader.is_none() {
+            let deadline = self.election_deadline(now);
+            let tally = Tally::new(self.quorum.voters(), local.id);
+            return self.enter(Role::Candidate(Candidate { tally, deadline }));
+        }
+        match election.leader {
+            Some(leader) if self.can_follow(leader) => self.enter_follower(leader, election.voted, now),
+            leader => self.enter_unattached(leader, election.voted, now),
+        }
+    }
+
+    /// Takes one step that time, votes or the lack of others make due. Answers whether it did.
+    pub(crate) fn move_on(&mut self, now: Now) -> Result<bool, Fault> {
+        let is_voter = self.is_voter();
+        let alone = self.voters().is_only(&self.config.local) && !self.stopping;
+        let due = self.role.deadline() <= now.monotonic_ms;
+        match &self.role {
+            Role::Unattached(state) if is_voter && (due || alone) => {
+                let (leader, voted) = (state.leader, state.voted);
+                self.enter_prospective(leader, voted, now);
+            }
+            Role::Resigned(_) if self.stopping => {
+                self.finish_stop(due);
+                return Ok(false);
+            }
+            Role::Resigned(_) if is_voter && (due || alone && self.high_watermark.is_none()) => {
+                let leader = Some(self.config.local.id);
+                self.enter_prospective(leader, None, now);
+            }
+            Role::Resigned(_) if due => self.enter_unattached(None, None, now),
+            Role::Follower(state) if is_voter && due => {
+                let (leader, voted) = (Some(state.leader), state.voted);
+                self.enter_prospective(leader, voted, now);
+            }
+            Role::Prospective(state) if state.tally.is_won() => self.enter_candidate(now),
+            Role::Prospective(state) if due || !is_voter || state.tally.is_lost() => {
+                let (leader, voted) = (state.leader, state.voted);
+                match leader.filter(|leader| self.can_follow(*leader)) {
+                    Some(leader) => self.enter_follower(leader, voted, now),
+                    None if due || !is_voter => self.enter_unattached(leader, voted, now),
+                    // Lost, but there is nobody to turn to: the rest of the timeout passes first.
+                    None => return Ok(false),
+                }
+            }
+            Role::Candidate(state) if state.tally.is_won() => self.enter_leader(now)?,
+            Role::Candidate(_) if due => self.enter_prospective(None, Some(self.config.local), now),
+            Role::Leader(_) if due => self.enter_resigned(now),
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// Whether this leader's address is known.
+    pub(crate) fn can_follow(&self, leader: BrokerId) -> bool {
+        leader != self.config.local.id && self.voters().get(leader).is_some()
+    }
+
+    /// A higher epoch is heard of, or one in which the leader is not known.
+    pub(crate) fn enter_unattached(&mut self, leader: Option<BrokerId>, voted: Option<ReplicaKey>, now: Now) {
+        // An election timeout that is running is not begun anew: else a stream of candidates could hold this one back.
+        let running = match &self.role {
+            Role::Unattached(Unattached { deadline, .. })
+            | Role::Prospective(Prospective { deadline, .. })
+            | Role::Candidate(Candidate { deadline, .. })
+                if (now.monotonic_ms + 1..NEVER).contains(deadline) =>
+            {
+                Some(*deadline)
+            }
+            _ => None,
+        };
+        let deadline = if self.is_voter() { running.unwrap_or_else(|| self.election_deadline(now)) } else { NEVER };
+        self.enter(Role::Unattached(Unattached { leader, voted, deadline }));
+    }
+
+    /// A higher epoch is heard of.
+    pub(crate) fn enter_epoch(&mut self, epoch: LeaderEpoch, leader: Option<BrokerId>, now: Now) {
+        debug_assert!(epoch >= self.epoch);
+        self.epoch = epoch;
+        match leader.filter(|leader| self.can_follow(*leader)) {
+            Some(leader) => self.enter_follower(leader, None, now),
+            None => self.enter_unattached(leader, None, now),
+        }
+    }
+
+    pub(crate) fn enter_follower(&mut self, leader: BrokerId, voted: Option<ReplicaKey>, now: Now) {
+        let deadline = now.monotonic_ms.saturating_add(self.config.timeouts.fetch_ms);
+        self.enter(Role::Follower(Follower { leader, voted, deadline, has_fetched: false }));
+    }
+
+    pub(crate) fn enter_prospective(&mut self, leader: Option<BrokerId>, voted: Option<ReplicaKey>, now: Now) {
+        let tally = Tally::new(self.quorum.voters(), self.config.local.id);
+        let deadline = self.election_deadline(now);
+        self.enter(Role::Prospective(Prospective { leader, voted, tally, deadline }));
+    }
+
+    /// Votes for a candidate of this epoch, for good, and waits as long as an election may take.
+    pub(crate) fn vote_for(&mut self, candidate: ReplicaKey, now: Now) {
+        let deadline = if self.is_voter() { self.election_deadline(now) } else { NEVER };
+        self.enter(Role::Unattached(Unattached { leader: self.leader(), voted: Some(candidate), deadline }));
+    }
+
+    /// The leader resigned and named its successors: the first stands for election at once, the others the later the further down they are.
+    pub(crate) fn stand_after(&mut self, rank: usize, now: Now) {
+        let Timeouts { retry_backoff_ms, election_backoff_max_ms, .. } = self.config.timeouts;
+        let doubled = u32::try_from(rank).ok().and_then(|rank| 1u64.checked_shl(rank)).unwrap_or(u64::MAX);
+        let wait = retry_backoff_ms.saturating_mul(doubled).min(election_backoff_max_ms);
+        let at = now.monotonic_ms.saturating_add(if rank == 0 { 0 } else { wait });
+        match &mut self.role {
+            Role::Follower(state) => state.deadline = at,
+            Role::Unattached(state) if state.deadline != NEVER => state.deadline = at,
+            _ => {}
+        }
+    }
+
+    fn enter_candidate(&mut self, now: Now) {
+        self.epoch = LeaderEpoch(self.epoch.0 + 1);
+        let tally = Tally::new(self.quorum.voters(), self.config.local.id);
+        let deadline = self.election_deadline(now);
+        self.enter(Role::Candidate(Candidate { tally, deadline }));
+    }
+
+    fn enter_leader(&mut self, now: Now) -> Result<(), Fault> {
+        let Role::Candidate(candidate) = &self.role else { return Ok(()) };
+        let granting: Vec<BrokerId> = candidate.tally.granting().collect();
+        let (numerator, denominator) = CHECK_QUORUM_FACTOR;
+        let check_quorum_ms = self.config.timeouts.fetch_ms * numerator / denominator;
+        let check_quorum_at = now.monotonic_ms.saturating_add(check_quorum_ms);
+        let leader = Leader::new(self.log.end, self.quorum.voters(), self.config.local, check_quorum_at);
+        // The high watermark of earlier epochs is not kept: this leader's own begins above its first record.
+        self.enter(Role::Leader(leader));
+        self.append_start_of_epoch(granting, now)
+    }
+
+    pub(crate) fn enter_resigned(&mut self, now: Now) {
+        let deadline = self.election_deadline(now);
+        let local = self.config.local.id;
+        let successors = match &self.role {
+            Role::Leader(leader) => leader.successors(local),
+            _ => Vec::new(),
+        };
+        let unaware = self.voters().ids().filter(|id| *id != local).collect();
+        self.enter(Role::Resigned(Resigned { deadline, unaware, successors }));
+    }
+
+    /// Resigns from this epoch, if it is led here.
+    pub(crate) fn resign(&mut self, epoch: LeaderEpoch, now: Now) {
+        if self.is_leader() && self.epoch == epoch {
+            self.enter_resigned(now);
+        }
+    }
+
+    pub(crate) fn begin_stop(&mut self, now: Now) {
+        if self.stopping {
+            return;
+        }
+        self.stopping = true;
+        if self.is_leader() {
+            self.resign(self.epoch, now);
+            // Kafka gives the others the request timeout to hear of it.
+            let limit = now.monotonic_ms.saturating_add(self.config.timeouts.request_ms);
+            if let Role::Resigned(state) = &mut self.role {
+                state.deadline = limit;
+            }
+        } else {
+            self.out.push(Action::Stopped);
+        }
+    }
+
+    fn finish_stop(&mut self, due: bool) {
+        let Role::Resigned(state) = &mut self.role else { return };
+        if state.deadline != NEVER && (due || state.unaware.is_empty()) {
+            state.deadline = NEVER;
+            self.out.push(Action::Stopped);
+        }
+    }
+
+    /// Enters a state: writes down what must not be forgotten, and says so if the leader is another.
+    fn enter(&mut self, role: Role) {
+        self.role = role;
+        self.in_flight.clear();
+        self.retry_at.clear();
+        let settled = self.drop_superseded();
+        self.persist();
+        let is = (self.active_leader(), self.epoch);
+        if !settled || self.announced != Some(is) {
+            self.announced = Some(is);
+            self.out.push(Action::LeaderChanged { leader: is.0, epoch: is.1 });
+        }
+    }
+
+    /// Takes back what the previous state wanted to write, if nothing rests on it yet: a lone voter passes through several states at once, and what
+    /// nobody has seen need not have been on disk. Answers whether there was nothing.
+    fn drop_superseded(&mut self) -> bool {
+        let kept = self
+            .out
+            .iter()
+            .rposition(|action| !matches!(action, Action::PersistElection { .. } | Action::LeaderChanged { .. }))
+            .map_or(0, |last| last + 1);
+        let dropped_a_write = self.out.drain(kept..).any(|action| matches!(action, Action::PersistElection { .. }));
+        if dropped_a_write {
+            self.persisted = None;
+        }
+        self.out.len() == kept && !dropped_a_write
+    }
+
+    /// The leader, as long as it acts as one: a node that led the epoch and resigned does not count.
+    fn active_leader(&self) -> Option<BrokerId> {
+        self.leader().filter(|leader| *leader != self.config.local.id || self.is_leader())
+    }
+
+    /// Writes `quorum-state` if it says something else, or if there is none.
+    pub(crate) fn persist(&mut self) {
+        let voted = self.role.voted(self.config.local);
+        let election = ElectionState { epoch: self.epoch, leader: self.leader(), voted };
+        if self.persisted == Some(election) {
+            return;
+        }
+        self.persisted = Some(election);
+        let content = Bytes::from(election.encode(self.kraft_version(), self.voters()));
+        self.out.push(Action::PersistElection { election, content });
+    }
+
+    fn election_deadline(&mut self, now: Now) -> u64 {
+        let wait = self.random.jittered(self.config.timeouts.election_ms);
+        now.monotonic_ms.saturating_add(wait)
+    }
+}
