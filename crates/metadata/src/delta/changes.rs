@@ -1,0 +1,52 @@
+//! What a delta changed, for whoever acts on it: the publisher, the replicas, the coordinators.
+
+use crate::image::{ConfigResource, QuotaEntity, ScramMechanism, Topic};
+use model::{BrokerId, PartitionIndex, TopicId, Uuid};
+use protocol::Str;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// The parts of an image that differ from the one before. What they are now stands in the new image; a name or id that is not there was removed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Changes {
+    /// Topics that did not exist before.
+    pub topics_created: BTreeSet<TopicId>,
+    /// Topics that exist no more, as they were before. One that was created and deleted within the delta is in neither.
+    pub topics_deleted: BTreeMap<TopicId, Arc<Topic>>,
+    /// Partitions that are new or changed, by topic; of created topics too.
+    pub partitions: BTreeMap<TopicId, BTreeSet<PartitionIndex>>,
+    /// Resources whose configs changed.
+    pub configs: BTreeSet<ConfigResource>,
+    /// Brokers that registered, changed or went.
+    pub brokers: BTreeSet<BrokerId>,
+    /// Controllers that registered.
+    pub controllers: BTreeSet<BrokerId>,
+    /// Features whose level was set.
+    pub features: BTreeSet<Str>,
+    /// Entities whose quotas changed.
+    pub quotas: BTreeSet<QuotaEntity>,
+    /// Whether producer ids were handed out.
+    pub producer_ids: bool,
+    /// ACLs added or removed.
+    pub acls: BTreeSet<Uuid>,
+    /// SCRAM credentials set or removed.
+    pub scram: BTreeSet<(ScramMechanism, Str)>,
+    /// Delegation tokens set or removed.
+    pub tokens: BTreeSet<Str>,
+}
+
+impl Changes {
+    /// Whether nothing changed.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Whether any topic or partition changed.
+    pub fn touches_topics(&self) -> bool {
+        !(self.topics_created.is_empty() && self.topics_deleted.is_empty() && self.partitions.is_empty())
+    }
+
+    pub(crate) fn partition(&mut self, topic: TopicId, index: PartitionIndex) {
+        self.partitions.entry(topic).or_default().insert(index);
+    }
+}

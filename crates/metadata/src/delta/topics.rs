@@ -1,0 +1,168 @@
+//! Records of topics and partitions.
+
+use super::{ApplyError, Delta};
+use crate::image::{ConfigResource, LeaderRecovery, MIGRATING, Partition, Topic};
+use model::{BrokerId, DirectoryId, LeaderEpoch, PartitionEpoch, PartitionIndex, TopicId};
+use protocol::messages::partition_change_record::PartitionChangeRecord;
+use protocol::messages::partition_record::PartitionRecord;
+use protocol::messages::remove_topic_record::RemoveTopicRecord;
+use protocol::messages::topic_record::TopicRecord;
+use std::sync::Arc;
+
+/// A `PartitionChangeRecord` that leaves the leader as it is.
+const NO_LEADER_CHANGE: i32 = -2;
+/// A `PartitionChangeRecord` that leaves the recovery state as it is.
+const NO_RECOVERY_CHANGE: i8 = -1;
+
+impl Delta {
+    pub(super) fn create_topic(&mut self, record: &TopicRecord) -> Result<(), ApplyError> {
+        let topics = &mut self.image.topics;
+        if topics.by_id(record.topic_id).is_some() || topics.by_name(&record.name).is_some() {
+            return Err(ApplyError::DuplicateTopic(record.name.to_string()));
+        }
+        topics.insert(Topic { id: record.topic_id, name: record.name.clone(), partitions: imbl::OrdMap::new() });
+        self.changes.topics_created.insert(record.topic_id);
+        Ok(())
+    }
+
+    pub(super) fn remove_topic(&mut self, record: &RemoveTopicRecord) -> Result<(), ApplyError> {
+        let id = record.topic_id;
+        let topic = self.image.topics.remove(id).ok_or_else(|| unknown("RemoveTopicRecord", id, None))?;
+        let resource = ConfigResource::topic(topic.name.clone());
+        if self.image.configs.remove(&resource) {
+            self.changes.configs.insert(resource);
+        }
+        self.changes.partitions.remove(&id);
+        if !self.changes.topics_created.remove(&id) {
+            self.changes.topics_deleted.insert(id, topic);
+        }
+        Ok(())
+    }
+
+    pub(super) fn set_partition(&mut self, record: &PartitionRecord) -> Result<(), ApplyError> {
+        const NAME: &str = "PartitionRecord";
+        let index = PartitionIndex(record.partition_id);
+        let partition = Partition {
+            replicas: brokers(&record.replicas),
+            directories: directories(NAME, &record.directories, record.replicas.len())?,
+            isr: brokers(&record.isr),
+            removing_replicas: brokers(&record.removing_replicas),
+            adding_replicas: brokers(&record.adding_replicas),
+            elr: record.eligible_leader_replicas.as_deref().map(brokers).unwrap_or_default(),
+            last_known_elr: record.last_known_elr.as_deref().map(brokers).unwrap_or_default(),
+            leader: BrokerId::from_wire(record.leader),
+            leader_recovery: recovery(NAME, record.leader_recovery_state)?,
+            leader_epoch: LeaderEpoch(record.leader_epoch),
+            partition_epoch: PartitionEpoch(record.partition_epoch),
+        };
+        let topic = self.image.topics.topic_mut(record.topic_id).ok_or_else(|| unknown(NAME, record.topic_id, None))?;
+        topic.partitions.insert(index, Arc::new(partition));
+        self.changes.partition(record.topic_id, index);
+        Ok(())
+    }
+
+    pub(super) fn change_partition(&mut self, record: &PartitionChangeRecord) -> Result<(), ApplyError> {
+        const NAME: &str = "PartitionChangeRecord";
+        let index = PartitionIndex(record.partition_id);
+        let missing = || unknown(NAME, record.topic_id, Some(index));
+        let topic = self.image.topics.topic_mut(record.topic_id).ok_or_else(missing)?;
+        let partition = topic.partitions.get_mut(&index).ok_or_else(missing)?;
+        let changed = merge(partition, record)?;
+        *partition = Arc::new(changed);
+        self.changes.partition(record.topic_id, index);
+        Ok(())
+    }
+
+    /// Forgets the eligible leader replicas of a topic, or of every topic where the name is empty.
+    pub(super) fn clear_elr(&mut self, name: &str) -> Result<(), ApplyError> {
+        let ids: Vec<TopicId> = if name.is_empty() {
+            self.image.topics.ids().collect()
+        } else {
+            let missing = || ApplyError::Unknown { record: "ClearElrRecord", what: format!("topic {name}") };
+            vec![self.image.topics.by_name(name).ok_or_else(missing)?.id]
+        };
+        for id in ids {
+            let Some(topic) = self.image.topics.by_id(id) else { continue };
+            let held: Vec<PartitionIndex> = topic
+                .partitions
+                .iter()
+                .filter(|(_, partition)| !partition.elr.is_empty() || !partition.last_known_elr.is_empty())
+                .map(|(index, _)| *index)
+                .collect();
+            for index in held {
+                self.change_partition(&PartitionChangeRecord {
+                    partition_id: index.0,
+                    topic_id: id,
+                    eligible_leader_replicas: Some(Vec::new()),
+                    last_known_elr: Some(Vec::new()),
+                    ..Default::default()
+                })?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A partition after a change record. Every change counts the partition epoch, and one that names a leader the leader epoch.
+pub(crate) fn merge(partition: &Partition, record: &PartitionChangeRecord) -> Result<Partition, ApplyError> {
+    const NAME: &str = "PartitionChangeRecord";
+    let mut it = partition.clone();
+    if let Some(replicas) = &record.replicas {
+        it.replicas = brokers(replicas);
+    }
+    if let Some(dirs) = &record.directories {
+        it.directories = directories(NAME, dirs, it.replicas.len())?;
+    }
+    if let Some(isr) = &record.isr {
+        it.isr = brokers(isr);
+    }
+    if let Some(removing) = &record.removing_replicas {
+        it.removing_replicas = brokers(removing);
+    }
+    if let Some(adding) = &record.adding_replicas {
+        it.adding_replicas = brokers(adding);
+    }
+    if let Some(elr) = &record.eligible_leader_replicas {
+        it.elr = brokers(elr);
+    }
+    if let Some(elr) = &record.last_known_elr {
+        it.last_known_elr = brokers(elr);
+    }
+    if record.leader_recovery_state != NO_RECOVERY_CHANGE {
+        it.leader_recovery = recovery(NAME, record.leader_recovery_state)?;
+    }
+    if record.leader != NO_LEADER_CHANGE {
+        it.leader = BrokerId::from_wire(record.leader);
+        it.leader_epoch = LeaderEpoch(it.leader_epoch.0 + 1);
+    }
+    it.partition_epoch = PartitionEpoch(it.partition_epoch.0 + 1);
+    Ok(it)
+}
+
+fn brokers(ids: &[i32]) -> Vec<BrokerId> {
+    ids.iter().map(|id| BrokerId(*id)).collect()
+}
+
+/// Records from before directories hold none: all are [`MIGRATING`].
+fn directories(record: &'static str, dirs: &[DirectoryId], replicas: usize) -> Result<Vec<DirectoryId>, ApplyError> {
+    if dirs.is_empty() {
+        return Ok(vec![MIGRATING; replicas]);
+    }
+    if dirs.len() != replicas {
+        return Err(ApplyError::Directories(record, replicas, dirs.len()));
+    }
+    Ok(dirs.to_vec())
+}
+
+fn recovery(record: &'static str, code: i8) -> Result<LeaderRecovery, ApplyError> {
+    let unknown = ApplyError::UnknownValue { record, field: "leaderRecoveryState", value: code.into() };
+    LeaderRecovery::from_code(code).ok_or(unknown)
+}
+
+fn unknown(record: &'static str, topic: TopicId, partition: Option<PartitionIndex>) -> ApplyError {
+    let what = match partition {
+        Some(partition) => format!("partition {topic}:{partition}"),
+        None => format!("topic id {topic}"),
+    };
+    ApplyError::Unknown { record, what }
+}

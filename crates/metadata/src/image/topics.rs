@@ -1,0 +1,166 @@
+//! Topics and their partitions.
+
+use imbl::OrdMap;
+use model::{BrokerId, DirectoryId, LeaderEpoch, PartitionEpoch, PartitionIndex, TopicId};
+use protocol::Str;
+use std::sync::Arc;
+
+/// Every topic, by id and by name.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Topics {
+    by_id: OrdMap<TopicId, Arc<Topic>>,
+    by_name: OrdMap<Str, TopicId>,
+}
+
+/// A topic.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Topic {
+    /// Its identity.
+    pub id: TopicId,
+    /// Its name.
+    pub name: Str,
+    /// Partitions by number, from 0 without gaps.
+    pub partitions: OrdMap<PartitionIndex, Arc<Partition>>,
+}
+
+/// Whether a leader may have lost acknowledged records.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LeaderRecovery {
+    /// It has not.
+    #[default]
+    Recovered,
+    /// An unclean election made it the leader, and it has not said since that it is done recovering.
+    Recovering,
+}
+
+impl LeaderRecovery {
+    /// The number in records and requests; `None` for an unknown one.
+    pub fn from_code(code: i8) -> Option<Self> {
+        match code {
+            0 => Some(Self::Recovered),
+            1 => Some(Self::Recovering),
+            _ => None,
+        }
+    }
+
+    /// The number in records and requests.
+    pub fn code(self) -> i8 {
+        match self {
+            Self::Recovered => 0,
+            Self::Recovering => 1,
+        }
+    }
+}
+
+/// A partition's state as the controller decides it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Partition {
+    /// Replicas, the preferred leader first.
+    pub replicas: Vec<BrokerId>,
+    /// The directory of each replica, in the order of `replicas`.
+    pub directories: Vec<DirectoryId>,
+    /// Replicas in sync.
+    pub isr: Vec<BrokerId>,
+    /// Replicas that a reassignment takes away.
+    pub removing_replicas: Vec<BrokerId>,
+    /// Replicas that a reassignment adds.
+    pub adding_replicas: Vec<BrokerId>,
+    /// Replicas outside the ISR that hold every committed record (KIP-966).
+    pub elr: Vec<BrokerId>,
+    /// Who was in the ELR when it was last not empty.
+    pub last_known_elr: Vec<BrokerId>,
+    /// The leader; `None` while there is none.
+    pub leader: Option<BrokerId>,
+    /// Whether the leader came from an unclean election.
+    pub leader_recovery: LeaderRecovery,
+    /// Counts leaders.
+    pub leader_epoch: LeaderEpoch,
+    /// Counts changes.
+    pub partition_epoch: PartitionEpoch,
+}
+
+impl Partition {
+    /// The directory of a broker's replica; `None` where it has none.
+    pub fn directory(&self, broker: BrokerId) -> Option<DirectoryId> {
+        let index = self.replicas.iter().position(|replica| *replica == broker)?;
+        self.directories.get(index).copied()
+    }
+
+    /// The replica that leads when all are well.
+    pub fn preferred_leader(&self) -> Option<BrokerId> {
+        self.replicas.first().copied()
+    }
+
+    /// Whether a reassignment is under way.
+    pub fn is_reassigning(&self) -> bool {
+        !self.removing_replicas.is_empty() || !self.adding_replicas.is_empty()
+    }
+}
+
+impl Topic {
+    /// A partition by number.
+    pub fn partition(&self, index: PartitionIndex) -> Option<&Arc<Partition>> {
+        self.partitions.get(&index)
+    }
+}
+
+impl Topics {
+    /// A topic by id.
+    pub fn by_id(&self, id: TopicId) -> Option<&Arc<Topic>> {
+        self.by_id.get(&id)
+    }
+
+    /// A topic by name.
+    pub fn by_name(&self, name: &str) -> Option<&Arc<Topic>> {
+        self.by_id.get(self.by_name.get(name)?)
+    }
+
+    /// A partition by topic name and number.
+    pub fn partition(&self, topic: &str, index: PartitionIndex) -> Option<&Arc<Partition>> {
+        self.by_name(topic)?.partition(index)
+    }
+
+    /// Every topic, in the order of names.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Topic>> {
+        self.by_name.values().filter_map(|id| self.by_id.get(id))
+    }
+
+    /// Topics from a name on, in the order of names.
+    pub fn from_name<'a>(&'a self, first: &str) -> impl Iterator<Item = &'a Arc<Topic>> + use<'a> {
+        self.by_name.range(Str::from(first)..).filter_map(|(_, id)| self.by_id.get(id))
+    }
+
+    /// How many topics there are.
+    pub fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.by_id.is_empty()
+    }
+
+    /// How many partitions there are in all topics.
+    pub fn partition_count(&self) -> usize {
+        self.by_id.values().map(|topic| topic.partitions.len()).sum()
+    }
+
+    pub(crate) fn insert(&mut self, topic: Topic) {
+        self.by_name.insert(topic.name.clone(), topic.id);
+        self.by_id.insert(topic.id, Arc::new(topic));
+    }
+
+    pub(crate) fn remove(&mut self, id: TopicId) -> Option<Arc<Topic>> {
+        let topic = self.by_id.remove(&id)?;
+        self.by_name.remove(&topic.name);
+        Some(topic)
+    }
+
+    pub(crate) fn topic_mut(&mut self, id: TopicId) -> Option<&mut Topic> {
+        self.by_id.get_mut(&id).map(Arc::make_mut)
+    }
+
+    pub(crate) fn ids(&self) -> impl Iterator<Item = TopicId> {
+        self.by_id.keys().copied()
+    }
+}
