@@ -1,1 +1,20 @@
-//! The records crate.
+//! Record batches: Kafka's unit on the wire and on disk, in format v2.
+//!
+//! A batch is a header of 61 bytes and a body of records, which may be compressed as a whole. This crate reads batches without copying
+//! ([`BatchHeader`], [`BatchView`], [`Batches`]), builds them ([`BatchBuilder`]) and knows the control records. It does no I/O and reads no clock.
+//!
+//! Invariants: no input makes it panic; what it allocates is bounded by constants and by what the caller hands in, never by a length that the
+//! bytes claim.
+
+mod batch;
+mod codec;
+mod compress;
+mod control;
+mod varint;
+
+pub use batch::{
+    Attributes, BATCH_OVERHEAD, BatchBuilder, BatchError, BatchHeader, BatchView, Batches, BuildError, LOG_OVERHEAD,
+    increment_sequence,
+};
+pub use codec::{Codec, Compression, TimestampType, UnknownCodec};
+pub use control::{ControlError, ControlType, EndTransactionMarker};
