@@ -405,9 +405,9 @@ fn json_value(kind: &Type, it: &str) -> String {
 
 /// Whether a structure of a response holds an error code, itself or in what it contains.
 fn has_errors(message: &Message, one: &Struct) -> bool {
-    one.fields
-        .iter()
-        .any(|field| field.name == "ErrorCode" || inner(message, field).is_some_and(|inner| has_errors(message, inner)))
+    one.fields.iter().any(|field| {
+        field.name.ends_with("ErrorCode") || inner(message, field).is_some_and(|inner| has_errors(message, inner))
+    })
 }
 
 /// The structure that a field holds, or a list of.
@@ -426,7 +426,7 @@ fn errors(out: &mut String, message: &Message, one: &Struct) {
     line!(out, "\n    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {{");
     for field in &one.fields {
         let it = format!("self.{}", names::field(&field.name));
-        if field.name == "ErrorCode" {
+        if field.name.ends_with("ErrorCode") {
             line!(out, "        count({it});");
         } else if inner(message, field).is_some_and(|inner| has_errors(message, inner)) {
             match (&field.kind, field.is_optional()) {

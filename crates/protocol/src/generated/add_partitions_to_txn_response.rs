@@ -115,6 +115,8 @@ impl AddPartitionsToTxnResponse {
 
     pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
         count(self.error_code);
+        self.results_by_transaction.iter().for_each(|it| it.count_errors(count));
+        self.results_by_topic_v3_and_below.iter().for_each(|it| it.count_errors(count));
     }
 }
 
@@ -183,6 +185,10 @@ impl AddPartitionsToTxnResult {
             object.insert("topicResults".into(), serde_json::Value::Array((&self.topic_results).iter().map(|e| e.json(version)).collect()));
         }
         serde_json::Value::Object(object)
+    }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        self.topic_results.iter().for_each(|it| it.count_errors(count));
     }
 }
 
@@ -258,6 +264,10 @@ impl AddPartitionsToTxnTopicResult {
         }
         serde_json::Value::Object(object)
     }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        self.results_by_partition.iter().for_each(|it| it.count_errors(count));
+    }
 }
 
 /// `AddPartitionsToTxnPartitionResult` of `AddPartitionsToTxnResponse`.
@@ -324,6 +334,10 @@ impl AddPartitionsToTxnPartitionResult {
             object.insert("partitionErrorCode".into(), (&self.partition_error_code).to_json_value());
         }
         serde_json::Value::Object(object)
+    }
+
+    pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        count(self.partition_error_code);
     }
 }
 

@@ -250,6 +250,7 @@ impl CreatableTopicResult {
 
     pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
         count(self.error_code);
+        count(self.topic_config_error_code);
     }
 }
 

@@ -395,6 +395,7 @@ impl PartitionData {
 
     pub(crate) fn count_errors(&self, count: &mut dyn FnMut(i16)) {
         count(self.error_code);
+        count(self.acknowledge_error_code);
     }
 }
 
