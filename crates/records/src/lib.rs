@@ -1,15 +1,15 @@
 //! Record batches: Kafka's unit on the wire and on disk, in format v2.
 //!
 //! A batch is a header of 61 bytes and a body of records, which may be compressed as a whole. This crate reads batches without copying
-//! ([`BatchHeader`], [`BatchView`], [`Batches`]), builds them ([`BatchBuilder`]) and knows the control records. It does no I/O and reads no clock.
+//! ([`BatchHeader`], [`BatchView`], [`Batches`], [`RecordReader`]), builds them ([`BatchBuilder`]) and knows the control records. It does no I/O and reads no clock.
 //!
 //! Invariants: no input makes it panic; what it allocates is bounded by constants and by what the caller hands in, never by a length that the
 //! bytes claim.
 
 mod batch;
 mod codec;
-mod compress;
 mod control;
+mod record;
 mod varint;
 
 pub use batch::{
@@ -18,3 +18,4 @@ pub use batch::{
 };
 pub use codec::{Codec, Compression, TimestampType, UnknownCodec};
 pub use control::{ControlError, ControlType, EndTransactionMarker};
+pub use record::{Headers, RECORD_BYTES_MAX, RecordError, RecordReader, RecordView};

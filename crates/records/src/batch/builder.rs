@@ -2,12 +2,12 @@
 
 use super::header::{Attributes, BATCH_OVERHEAD, BatchHeader, LOG_OVERHEAD, field};
 use super::view::crc32c;
-use crate::compress::compress;
+use crate::codec::Compressor;
 use crate::varint::{len_i64, put_i32, put_i64};
 use crate::{Compression, ControlType, EndTransactionMarker, TimestampType};
 use bytes::Bytes;
 use model::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Timestamp};
-use std::io;
+use std::io::{self, Write};
 
 /// Why there is no batch.
 #[derive(Debug, thiserror::Error)]
@@ -215,8 +215,9 @@ impl BatchBuilder {
         if codec != crate::Codec::None {
             let mut compressed = Vec::with_capacity(BATCH_OVERHEAD + out.len() / 2);
             compressed.resize(BATCH_OVERHEAD, 0);
-            compress(self.compression, &out[BATCH_OVERHEAD..], &mut compressed).map_err(BuildError::Compress)?;
-            out = compressed;
+            let mut compressor = Compressor::new(self.compression, compressed).map_err(BuildError::Compress)?;
+            compressor.write_all(&out[BATCH_OVERHEAD..]).map_err(BuildError::Compress)?;
+            out = compressor.finish().map_err(BuildError::Compress)?;
         }
         let mut header = BatchHeader {
             base_offset: self.base_offset,

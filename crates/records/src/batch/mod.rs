@@ -27,7 +27,5 @@ pub use builder::{BatchBuilder, BuildError};
 pub use header::{Attributes, BATCH_OVERHEAD, BatchHeader, LOG_OVERHEAD, increment_sequence};
 pub use view::{BatchError, BatchView, Batches};
 
-pub(crate) use header::field;
-
 #[cfg(test)]
 mod tests;

@@ -80,7 +80,7 @@ fn iteration_tells_a_cut_from_corruption() {
     assert_eq!(with(16, &[1]), "a message set of format v1");
     assert_eq!(
         with(8, &[0, 0, 0, 48]),
-        "Record batch is corrupted (the size 60 is smaller than the minimum allowed overhead 61)"
+        "Record batch is corrupt (the size 60 is smaller than the minimum allowed overhead 61)"
     );
     assert!(with(50, &[99]).starts_with("Record is corrupt (stored crc = "));
     assert_eq!(with(8, &[0x7f, 0xff, 0xff, 0xff]), "the batch needs 2147483659 bytes and is cut off");

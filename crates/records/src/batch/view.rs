@@ -34,7 +34,7 @@ pub enum BatchError {
         size_bytes: usize,
     },
     /// Too short for the header of format v2.
-    #[error("Record batch is corrupted (the size {size_bytes} is smaller than the minimum allowed overhead 61)")]
+    #[error("Record batch is corrupt (the size {size_bytes} is smaller than the minimum allowed overhead 61)")]
     TooShort {
         /// Bytes of the batch, as it says.
         size_bytes: usize,

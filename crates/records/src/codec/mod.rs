@@ -1,4 +1,21 @@
 //! The codecs of a batch's body, and the kinds of its timestamps.
+//!
+//! | id | codec | framing |
+//! | --- | --- | --- |
+//! | 1 | gzip | one or several members |
+//! | 2 | snappy | xerial's: `82 'SNAPPY' 00`, two versions, then blocks with a length each; a plain snappy block is read too |
+//! | 3 | lz4 | the frame format, blocks independent |
+//! | 4 | zstd | frames |
+
+mod lz4;
+mod read;
+mod snappy;
+mod stream;
+mod write;
+
+pub(crate) use read::Decompressor;
+pub(crate) use stream::Stream;
+pub(crate) use write::Compressor;
 
 use std::fmt;
 use std::str::FromStr;
@@ -95,3 +112,6 @@ pub enum TimestampType {
     /// The broker's at the append, one for the whole batch.
     LogAppendTime,
 }
+
+#[cfg(test)]
+mod tests;

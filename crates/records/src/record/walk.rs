@@ -1,0 +1,212 @@
+//! Walking over records without keeping them: what validation needs of each, whatever its size.
+
+use super::RecordError;
+use crate::codec::Stream;
+use crate::varint::{take_i32, take_i64};
+use std::io;
+
+/// Where records come from: the batch itself, or its decompressed stream.
+pub(crate) trait Input {
+    /// Takes one byte.
+    fn byte(&mut self) -> Result<u8, RecordError>;
+    /// Takes a varint.
+    fn varint(&mut self) -> Result<i32, RecordError>;
+    /// Takes a varlong.
+    fn varlong(&mut self) -> Result<i64, RecordError>;
+    /// Takes `count` bytes without looking at them.
+    fn skip(&mut self, count: usize) -> Result<(), RecordError>;
+    /// Bytes taken so far.
+    fn position(&self) -> u64;
+    /// Whether nothing is left.
+    fn at_end(&mut self) -> Result<bool, RecordError>;
+    /// Checks that a record of this length can follow, where that is known.
+    fn check_length(&self, length: i32) -> Result<(), RecordError>;
+}
+
+/// What validation wants to know of a record.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RecordFacts {
+    pub(crate) timestamp_delta: i64,
+    pub(crate) offset_delta: i32,
+    /// Negative without a key.
+    pub(crate) key_length: i32,
+    /// Negative without a value.
+    pub(crate) value_length: i32,
+}
+
+/// Takes one record and checks its structure.
+#[inline]
+pub(crate) fn walk_record<I: Input>(input: &mut I) -> Result<RecordFacts, RecordError> {
+    let length = input.varint()?;
+    input.check_length(length)?;
+    let start = input.position();
+    input.byte()?;
+    let timestamp_delta = input.varlong()?;
+    let offset_delta = input.varint()?;
+    let key_length = skip_nullable(input)?;
+    let value_length = skip_nullable(input)?;
+    let header_count = input.varint()?;
+    if header_count != 0 {
+        walk_headers(input, header_count)?;
+    }
+    let read = input.position() - start;
+    if i64::from(length) != read as i64 {
+        return Err(RecordError::Size { expected: length, read });
+    }
+    Ok(RecordFacts { timestamp_delta, offset_delta, key_length, value_length })
+}
+
+fn walk_headers<I: Input>(input: &mut I, count: i32) -> Result<(), RecordError> {
+    if count < 0 {
+        return Err(RecordError::HeaderCount(count));
+    }
+    for _ in 0..count {
+        let name_length = input.varint()?;
+        input.skip(usize::try_from(name_length).map_err(|_| RecordError::HeaderName(name_length))?)?;
+        skip_nullable(input)?;
+    }
+    Ok(())
+}
+
+#[inline]
+fn skip_nullable<I: Input>(input: &mut I) -> Result<i32, RecordError> {
+    let length = input.varint()?;
+    if let Ok(count) = usize::try_from(length) {
+        input.skip(count)?;
+    }
+    Ok(length)
+}
+
+/// An uncompressed body.
+pub(crate) struct SliceInput<'a> {
+    rest: &'a [u8],
+    length: usize,
+}
+
+impl<'a> SliceInput<'a> {
+    pub(crate) fn new(body: &'a [u8]) -> Self {
+        Self { rest: body, length: body.len() }
+    }
+
+    fn bad_number(&self) -> RecordError {
+        if self.rest.len() < 5 { RecordError::Ends } else { RecordError::Varint }
+    }
+}
+
+impl Input for SliceInput<'_> {
+    #[inline]
+    fn byte(&mut self) -> Result<u8, RecordError> {
+        let (byte, rest) = self.rest.split_first().ok_or(RecordError::Ends)?;
+        self.rest = rest;
+        Ok(*byte)
+    }
+
+    #[inline]
+    fn varint(&mut self) -> Result<i32, RecordError> {
+        match take_i32(&mut self.rest) {
+            Some(value) => Ok(value),
+            None => Err(self.bad_number()),
+        }
+    }
+
+    #[inline]
+    fn varlong(&mut self) -> Result<i64, RecordError> {
+        match take_i64(&mut self.rest) {
+            Some(value) => Ok(value),
+            None => Err(self.bad_number()),
+        }
+    }
+
+    #[inline]
+    fn skip(&mut self, count: usize) -> Result<(), RecordError> {
+        self.rest = self.rest.get(count..).ok_or(RecordError::Structure)?;
+        Ok(())
+    }
+
+    #[inline]
+    fn position(&self) -> u64 {
+        (self.length - self.rest.len()) as u64
+    }
+
+    fn at_end(&mut self) -> Result<bool, RecordError> {
+        Ok(self.rest.is_empty())
+    }
+
+    #[inline]
+    fn check_length(&self, length: i32) -> Result<(), RecordError> {
+        let remaining = self.rest.len();
+        if i64::from(length) > remaining as i64 {
+            return Err(RecordError::CutOff { expected: length, remaining });
+        }
+        Ok(())
+    }
+}
+
+/// A decompressed body.
+pub(crate) struct StreamInput<'a>(pub(crate) Stream<'a>);
+
+impl StreamInput<'_> {
+    #[inline]
+    fn number<T>(&mut self, length_max: usize, take: fn(&mut &[u8]) -> Option<T>) -> Result<T, RecordError> {
+        if self.0.window().len() < length_max {
+            self.0.fill(length_max).map_err(stream_error)?;
+        }
+        let mut rest = self.0.window();
+        let before = rest.len();
+        match take(&mut rest) {
+            Some(value) => {
+                let taken = before - rest.len();
+                self.0.consume(taken);
+                Ok(value)
+            }
+            None if before < length_max => Err(RecordError::Ends),
+            None => Err(RecordError::Varint),
+        }
+    }
+}
+
+impl Input for StreamInput<'_> {
+    #[inline]
+    fn byte(&mut self) -> Result<u8, RecordError> {
+        self.0.fill(1).map_err(stream_error)?;
+        let byte = *self.0.window().first().ok_or(RecordError::Ends)?;
+        self.0.consume(1);
+        Ok(byte)
+    }
+
+    #[inline]
+    fn varint(&mut self) -> Result<i32, RecordError> {
+        self.number(5, take_i32)
+    }
+
+    #[inline]
+    fn varlong(&mut self) -> Result<i64, RecordError> {
+        self.number(10, take_i64)
+    }
+
+    #[inline]
+    fn skip(&mut self, count: usize) -> Result<(), RecordError> {
+        if self.0.skip(count).map_err(stream_error)? { Ok(()) } else { Err(RecordError::Ends) }
+    }
+
+    #[inline]
+    fn position(&self) -> u64 {
+        self.0.position()
+    }
+
+    fn at_end(&mut self) -> Result<bool, RecordError> {
+        Ok(!self.0.fill(1).map_err(stream_error)?)
+    }
+
+    fn check_length(&self, _length: i32) -> Result<(), RecordError> {
+        Ok(())
+    }
+}
+
+/// A stream that ends too early is a batch that ends too early; anything else is the codec's complaint.
+pub(super) fn stream_error(error: io::Error) -> RecordError {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => RecordError::Ends,
+        _ => RecordError::Decompress(error),
+    }
+}
