@@ -1,0 +1,86 @@
+//! OffsetDelete, and the offsets of topics that are gone.
+
+use crate::command::{Reply, ReplyId};
+use crate::group::classic::{ClassicGroup, GroupState};
+use crate::record;
+use crate::turn::{Found, Turn};
+use model::{ErrorCode, TopicId};
+use protocol::Str;
+use protocol::messages::offset_delete_request::OffsetDeleteRequest;
+use protocol::messages::offset_delete_response::{
+    OffsetDeleteResponse, OffsetDeleteResponsePartition, OffsetDeleteResponseTopic,
+};
+use std::collections::{BTreeSet, HashMap};
+
+pub(crate) fn delete_offsets(turn: &mut Turn<'_>, id: ReplyId, request: &OffsetDeleteRequest) {
+    let mut response = OffsetDeleteResponse::default();
+    let group = match find(turn, &request.group_id) {
+        Ok(group) => group,
+        Err(code) => {
+            response.error_code = code.code();
+            return turn.reply(id, Reply::OffsetDelete(response));
+        }
+    };
+    for topic in &request.topics {
+        // Of a group that is not understood every topic may be in use.
+        let in_use = group.as_ref().is_none_or(|group| group.is_subscribed_to(&topic.name));
+        let mut partitions = Vec::with_capacity(topic.partitions.len());
+        for partition in &topic.partitions {
+            let index = partition.partition_index;
+            let code = if in_use { ErrorCode::GroupSubscribedToTopic } else { ErrorCode::None };
+            let state = &turn.shard.state;
+            let is_there = state.offsets.get(&request.group_id, &topic.name, index).is_some()
+                || state.pending.contains(&request.group_id, &topic.name, index);
+            if !in_use && is_there {
+                turn.append(record::offset_tombstone(&request.group_id, &topic.name, index));
+            }
+            partitions.push(OffsetDeleteResponsePartition {
+                partition_index: index,
+                error_code: code.code(),
+                ..Default::default()
+            });
+        }
+        response.topics.push(OffsetDeleteResponseTopic { name: topic.name.clone(), partitions, ..Default::default() });
+    }
+    turn.reply(id, Reply::OffsetDelete(response));
+}
+
+/// The group whose offsets may be deleted where it does not read the topic; `None` for a group of another kind.
+fn find(turn: &Turn<'_>, group: &str) -> Result<Option<Box<ClassicGroup>>, ErrorCode> {
+    if group.is_empty() {
+        return Err(ErrorCode::InvalidGroupId);
+    }
+    match turn.find(group) {
+        Found::Missing => Err(ErrorCode::GroupIdNotFound),
+        Found::Carried(group) if group.has_no_offsets() => Err(ErrorCode::GroupIdNotFound),
+        Found::Carried(_) => Ok(None),
+        Found::Classic(group) if group.state != GroupState::Empty && !group.is_consumer_group() => {
+            Err(ErrorCode::NonEmptyGroup)
+        }
+        Found::Classic(group) => Ok(Some(group)),
+    }
+}
+
+/// Tombstones for the offsets of topics that are gone, in groups of every kind: nobody can read on from them. A topic that was made anew
+/// under the old name keeps what was committed for it.
+pub(crate) fn topics_deleted(turn: &mut Turn<'_>, topics: &[(TopicId, Str)]) {
+    turn.not_atomic();
+    let deleted: HashMap<&Str, TopicId> = topics.iter().map(|(id, name)| (name, *id)).collect();
+    let state = &turn.shard.state;
+    let is_gone = |name: &Str, id: TopicId| deleted.get(name).is_some_and(|gone| id.is_zero() || id == *gone);
+    let mut gone: BTreeSet<(&Str, &Str, i32)> = BTreeSet::new();
+    for (group, offsets) in state.offsets.groups() {
+        for (topic, partitions) in deleted.keys().filter_map(|name| offsets.get_key_value(*name)) {
+            let of_topic = partitions.iter().filter(|(_, offset)| is_gone(topic, offset.topic_id));
+            gone.extend(of_topic.map(|(partition, _)| (group, topic, *partition)));
+        }
+    }
+    for ((group, topic, partition), offset) in state.pending.all() {
+        if is_gone(topic, offset.topic_id) {
+            gone.insert((group, topic, *partition));
+        }
+    }
+    for (group, topic, partition) in gone {
+        turn.append(record::offset_tombstone(group, topic, partition));
+    }
+}

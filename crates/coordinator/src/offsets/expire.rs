@@ -1,0 +1,94 @@
+//! The search for what has expired: offsets that nobody has touched for `offsets.retention.minutes` (KIP-211), and groups without members and
+//! offsets.
+
+use super::CommittedOffset;
+use crate::command::SoftChange;
+use crate::group::classic::{ClassicGroup, GroupState};
+use crate::group::kind::StoredGroup;
+use crate::record;
+use crate::soft::TimerKey;
+use crate::turn::{Found, Turn};
+use model::Timestamp;
+use protocol::Str;
+
+/// Sets the time of the next search.
+pub(crate) fn schedule(turn: &mut Turn<'_>) {
+    let interval_ms = turn.config().offsets_retention_check_interval_ms;
+    turn.schedule(TimerKey::Expire, interval_ms);
+}
+
+/// Looks through all classic groups. Groups of other kinds are left alone: what they still read cannot be told.
+pub(crate) fn expire(turn: &mut Turn<'_>) {
+    turn.not_atomic();
+    let groups = &turn.shard.state.groups;
+    let mut ids: Vec<&Str> = groups
+        .iter()
+        .filter_map(|(id, stored)| matches!(stored, StoredGroup::Classic(_)).then_some(id))
+        .chain(turn.shard.soft.groups.keys().filter(|id| !groups.contains_key(*id)))
+        .collect();
+    ids.sort_unstable();
+    for id in ids {
+        let Found::Classic(group) = turn.find(id) else { continue };
+        if expire_offsets(turn, &group) && group.state == GroupState::Empty {
+            delete_group(turn, &group);
+        }
+    }
+    schedule(turn);
+}
+
+/// The tombstone of a group, and the end of what it waits for.
+pub(crate) fn delete_group(turn: &mut Turn<'_>, group: &ClassicGroup) {
+    turn.append(record::group_tombstone(&group.id));
+    for member in group.pending_join.iter() {
+        turn.cancel(TimerKey::Session(group.id.clone(), member.clone()));
+    }
+    turn.cancel(TimerKey::Join(group.id.clone()));
+    turn.cancel(TimerKey::Sync(group.id.clone()));
+    turn.change(SoftChange::Forget(group.id.clone()));
+}
+
+/// From when on an offset is old.
+enum Since {
+    /// Never: the group is between two generations, or its members may read any topic.
+    Never,
+    /// Since the group is empty.
+    Empty(Timestamp),
+    /// Since it was committed.
+    Commit,
+}
+
+fn since(group: &ClassicGroup) -> Since {
+    match (&group.protocol_type, group.state) {
+        (None, _) => Since::Commit,
+        (Some(_), GroupState::Empty) => group.state_timestamp.map_or(Since::Commit, Since::Empty),
+        (Some(_), GroupState::Stable) if group.is_consumer_group() && group.knows_subscriptions() => Since::Commit,
+        (Some(_), _) => Since::Never,
+    }
+}
+
+/// Tombstones for a group's expired offsets. Gives back whether none is left, those of open transactions included.
+fn expire_offsets(turn: &mut Turn<'_>, group: &ClassicGroup) -> bool {
+    let state = &turn.shard.state;
+    let is_open = state.pending.contains_group(&group.id);
+    let Some(topics) = state.offsets.group(&group.id) else { return !is_open };
+    let since = since(group);
+    let (now, retention_ms) = (turn.now().0, turn.config().offsets_retention_ms);
+    let is_old = |offset: &CommittedOffset| match (&since, offset.expire_timestamp) {
+        (Since::Never, _) => false,
+        (_, Some(expire)) => now >= expire.0,
+        (Since::Empty(since), None) => now.saturating_sub(since.0) >= retention_ms,
+        (Since::Commit, None) => now.saturating_sub(offset.commit_timestamp.0) >= retention_ms,
+    };
+    let mut all = true;
+    for (topic, partitions) in topics {
+        let is_read = group.is_subscribed_to(topic);
+        for (partition, offset) in partitions {
+            if !is_read && is_old(offset) && !state.pending.contains(&group.id, topic, *partition) {
+                turn.append(record::offset_tombstone(&group.id, topic, *partition));
+            } else {
+                all = false;
+            }
+        }
+    }
+    all && !is_open
+}

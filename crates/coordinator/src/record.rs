@@ -1,0 +1,95 @@
+//! The records that the coordinator writes, byte for byte as Kafka 4.3 does: a group in version 3, an offset in version 4, or in version 1 when
+//! the client gave it a time to live.
+
+use crate::command::NewRecord;
+use crate::group::classic::ClassicGroup;
+use crate::offsets::CommittedOffset;
+use model::{LeaderEpoch, Timestamp};
+use protocol::messages::group_metadata_key::GroupMetadataKey;
+use protocol::messages::group_metadata_value::{GroupMetadataValue, MemberMetadata};
+use protocol::messages::offset_commit_key::OffsetCommitKey;
+use protocol::messages::offset_commit_value::OffsetCommitValue;
+use protocol::{EncodeError, GroupRecord, Str};
+
+const GROUP_VERSION: i16 = 3;
+const OFFSET_VERSION: i16 = 4;
+const EXPIRING_OFFSET_VERSION: i16 = 1;
+
+fn encode(record: &GroupRecord, version: i16) -> Result<NewRecord, EncodeError> {
+    Ok(NewRecord { key: record.encode_key()?, value: record.encode_value(version)? })
+}
+
+fn group_key(group: &Str) -> GroupMetadataKey {
+    GroupMetadataKey { group: group.clone(), ..Default::default() }
+}
+
+fn offset_key(group: &Str, topic: &Str, partition: i32) -> OffsetCommitKey {
+    OffsetCommitKey { group: group.clone(), topic: topic.clone(), partition, ..Default::default() }
+}
+
+/// A group with the assignment that its members have.
+pub(crate) fn group(group: &ClassicGroup) -> Result<NewRecord, EncodeError> {
+    let protocol = group.protocol_name.clone();
+    let members = group.members.values().map(|member| MemberMetadata {
+        member_id: member.id.clone(),
+        group_instance_id: member.instance_id.clone(),
+        client_id: member.client.id.clone(),
+        client_host: member.client.host.clone(),
+        rebalance_timeout: member.rebalance_timeout_ms,
+        session_timeout: member.session_timeout_ms,
+        subscription: protocol.as_ref().and_then(|protocol| member.metadata(protocol)).cloned().unwrap_or_default(),
+        assignment: member.assignment.clone(),
+        ..Default::default()
+    });
+    let value = GroupMetadataValue {
+        protocol_type: group.protocol_type.clone().unwrap_or_default(),
+        generation: group.generation,
+        protocol: protocol.clone(),
+        leader: group.leader.clone(),
+        current_state_timestamp: Timestamp::to_wire(group.state_timestamp),
+        members: members.collect(),
+        ..Default::default()
+    };
+    encode(&GroupRecord::GroupMetadata(group_key(&group.id), Some(value)), GROUP_VERSION)
+}
+
+/// A group that has just come to be: whatever its members are doing, nothing of it is stable.
+pub(crate) fn new_group(group: &ClassicGroup) -> Result<NewRecord, EncodeError> {
+    let value = GroupMetadataValue {
+        protocol: None,
+        leader: None,
+        current_state_timestamp: Timestamp::to_wire(group.state_timestamp),
+        ..Default::default()
+    };
+    encode(&GroupRecord::GroupMetadata(group_key(&group.id), Some(value)), GROUP_VERSION)
+}
+
+/// A classic group that is gone.
+pub(crate) fn group_tombstone(group: &Str) -> Result<NewRecord, EncodeError> {
+    encode(&GroupRecord::GroupMetadata(group_key(group), None), GROUP_VERSION)
+}
+
+/// A committed offset.
+pub(crate) fn offset(
+    group: &Str,
+    topic: &Str,
+    partition: i32,
+    offset: &CommittedOffset,
+) -> Result<NewRecord, EncodeError> {
+    let version = if offset.expire_timestamp.is_some() { EXPIRING_OFFSET_VERSION } else { OFFSET_VERSION };
+    let value = OffsetCommitValue {
+        offset: offset.offset,
+        leader_epoch: LeaderEpoch::to_wire(offset.leader_epoch),
+        metadata: offset.metadata.clone(),
+        commit_timestamp: offset.commit_timestamp.0,
+        expire_timestamp: Timestamp::to_wire(offset.expire_timestamp),
+        topic_id: offset.topic_id,
+        ..Default::default()
+    };
+    encode(&GroupRecord::OffsetCommit(offset_key(group, topic, partition), Some(value)), version)
+}
+
+/// An offset that is gone.
+pub(crate) fn offset_tombstone(group: &Str, topic: &Str, partition: i32) -> Result<NewRecord, EncodeError> {
+    encode(&GroupRecord::OffsetCommit(offset_key(group, topic, partition), None), OFFSET_VERSION)
+}
