@@ -1,7 +1,8 @@
 //! Record batches: Kafka's unit on the wire and on disk, in format v2.
 //!
 //! A batch is a header of 61 bytes and a body of records, which may be compressed as a whole. This crate reads batches without copying
-//! ([`BatchHeader`], [`BatchView`], [`Batches`], [`RecordReader`]), builds them ([`BatchBuilder`]) and knows the control records. It does no I/O and reads no clock.
+//! ([`BatchHeader`], [`BatchView`], [`Batches`], [`RecordReader`]), builds them ([`BatchBuilder`]), checks what
+//! producers send ([`validate`]) and knows the control records. It does no I/O and reads no clock.
 //!
 //! Invariants: no input makes it panic; what it allocates is bounded by constants and by what the caller hands in, never by a length that the
 //! bytes claim.
@@ -10,6 +11,7 @@ mod batch;
 mod codec;
 mod control;
 mod record;
+mod validate;
 mod varint;
 
 pub use batch::{
@@ -19,3 +21,6 @@ pub use batch::{
 pub use codec::{Codec, Compression, TimestampType, UnknownCodec};
 pub use control::{ControlError, ControlType, EndTransactionMarker};
 pub use record::{Headers, RECORD_BYTES_MAX, RecordError, RecordReader, RecordView};
+pub use validate::{
+    INVALID_RECORDS_MAX, InvalidRecord, ProduceError, Validated, ValidationRules, check_produce_request, validate,
+};

@@ -1,10 +1,13 @@
 //! Building batches of format v2.
+//!
+//! Records are compressed as they come, so a batch in the making takes the memory of its compressed form. A codec's error is kept and told at
+//! the end, which leaves `append` without one.
 
 use super::header::{Attributes, BATCH_OVERHEAD, BatchHeader, LOG_OVERHEAD, field};
 use super::view::crc32c;
 use crate::codec::Compressor;
 use crate::varint::{len_i64, put_i32, put_i64};
-use crate::{Compression, ControlType, EndTransactionMarker, TimestampType};
+use crate::{Compression, ControlType, EndTransactionMarker, RecordView, TimestampType};
 use bytes::Bytes;
 use model::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Timestamp};
 use std::io::{self, Write};
@@ -27,11 +30,9 @@ pub enum BuildError {
 ///
 /// Offsets are consecutive from the base offset on; the timestamps count from the first record's. Without further calls the batch has no
 /// leader epoch, no producer, no compression and timestamps of the kind [`TimestampType::CreateTime`].
-#[derive(Clone, Debug)]
 pub struct BatchBuilder {
     base_offset: Offset,
     leader_epoch: Option<LeaderEpoch>,
-    compression: Compression,
     attributes: Attributes,
     producer: Option<(ProducerId, ProducerEpoch)>,
     base_sequence: Option<i32>,
@@ -40,8 +41,11 @@ pub struct BatchBuilder {
     max_timestamp: Timestamp,
     record_count: i32,
     last_offset_delta: i32,
-    /// The header's place, then the records as they are.
-    out: Vec<u8>,
+    /// The header's place, then what the codec makes of the records.
+    sink: io::Result<Compressor>,
+    /// The record being written.
+    scratch: Vec<u8>,
+    size_bytes: usize,
     overflow: bool,
 }
 
@@ -51,7 +55,6 @@ impl BatchBuilder {
         Self {
             base_offset,
             leader_epoch: None,
-            compression: Compression::default(),
             attributes: Attributes::default(),
             producer: None,
             base_sequence: None,
@@ -60,7 +63,9 @@ impl BatchBuilder {
             max_timestamp: Timestamp(-1),
             record_count: 0,
             last_offset_delta: -1,
-            out: vec![0; BATCH_OVERHEAD],
+            sink: Ok(Compressor::None(vec![0; BATCH_OVERHEAD])),
+            scratch: Vec::new(),
+            size_bytes: BATCH_OVERHEAD,
             overflow: false,
         }
     }
@@ -71,9 +76,11 @@ impl BatchBuilder {
         self
     }
 
-    /// A codec, or a codec with its level.
+    /// A codec, or a codec with its level. To be called before a record is appended.
     pub fn compression(mut self, compression: impl Into<Compression>) -> Self {
-        self.compression = compression.into();
+        let compression = compression.into();
+        self.attributes = self.attributes.with_codec(compression.codec);
+        self.sink = Compressor::new(compression, vec![0; BATCH_OVERHEAD]);
         self
     }
 
@@ -115,14 +122,19 @@ impl BatchBuilder {
 
     /// Bytes of the batch so far, before compression.
     pub fn size_bytes(&self) -> usize {
-        self.out.len()
+        self.size_bytes
+    }
+
+    /// Bytes that have left the codec, and those of the header.
+    pub(crate) fn written_bytes(&self) -> usize {
+        self.sink.as_ref().map_or(0, Compressor::written_bytes)
     }
 
     /// Bytes that the batch would have with one record more, before compression: an upper bound that leaves the varints their full width.
     pub fn size_bytes_with(&self, key: Option<&[u8]>, value: Option<&[u8]>) -> usize {
         const RECORD_OVERHEAD_MAX: usize = 5 + 1 + 10 + 5 + 5 + 5 + 1;
         let payload = key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len);
-        self.out.len().saturating_add(payload).saturating_add(RECORD_OVERHEAD_MAX)
+        self.size_bytes.saturating_add(payload).saturating_add(RECORD_OVERHEAD_MAX)
     }
 
     /// Appends a record without headers at the next offset.
@@ -143,6 +155,17 @@ impl BatchBuilder {
             return;
         };
         self.append_at_delta(delta, timestamp, key, value, headers);
+    }
+
+    /// Appends a record that was read out of a batch at the next offset, with this timestamp in place of its own.
+    pub fn append_view(&mut self, record: &RecordView<'_>, timestamp: Timestamp) {
+        let headers = &record.headers;
+        match self.last_offset_delta.checked_add(1) {
+            Some(delta) => {
+                self.append_encoded(delta, timestamp, record.key, record.value, headers.len(), headers.encoded());
+            }
+            None => self.overflow = true,
+        }
     }
 
     /// Appends a record at `offset`, as compaction does, which leaves gaps. It must be later than every offset before.
@@ -181,24 +204,53 @@ impl BatchBuilder {
         value: Option<&[u8]>,
         headers: &[(&[u8], Option<&[u8]>)],
     ) {
+        let mut encoded = Vec::new();
+        for (name, value) in headers {
+            put_nullable(&mut encoded, Some(name));
+            put_nullable(&mut encoded, *value);
+        }
+        self.append_encoded(offset_delta, timestamp, key, value, headers.len(), &encoded);
+    }
+
+    fn append_encoded(
+        &mut self,
+        offset_delta: i32,
+        timestamp: Timestamp,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        header_count: usize,
+        headers: &[u8],
+    ) {
         let base = *self.base_timestamp.get_or_insert(timestamp);
         let timestamp_delta = timestamp.0.wrapping_sub(base.0);
-        let length = record_length(timestamp_delta, offset_delta, key, value, headers);
-        let Some(length) = i32::try_from(length).ok().filter(|_| self.out.len() + length < i32::MAX as usize) else {
+        let length = 1
+            + len_i64(timestamp_delta)
+            + len_i64(i64::from(offset_delta))
+            + nullable_length(key)
+            + nullable_length(value)
+            + len_i64(header_count as i64)
+            + headers.len();
+        let Ok(length) = i32::try_from(length) else {
             self.overflow = true;
             return;
         };
-        put_i32(&mut self.out, length);
-        self.out.push(0);
-        put_i64(&mut self.out, timestamp_delta);
-        put_i32(&mut self.out, offset_delta);
-        put_nullable(&mut self.out, key);
-        put_nullable(&mut self.out, value);
-        put_i32(&mut self.out, headers.len() as i32);
-        for (name, value) in headers {
-            put_nullable(&mut self.out, Some(name));
-            put_nullable(&mut self.out, *value);
+        let mut out = std::mem::take(&mut self.scratch);
+        out.clear();
+        put_i32(&mut out, length);
+        out.push(0);
+        put_i64(&mut out, timestamp_delta);
+        put_i32(&mut out, offset_delta);
+        put_nullable(&mut out, key);
+        put_nullable(&mut out, value);
+        put_i64(&mut out, header_count as i64);
+        out.extend_from_slice(headers);
+        if let Ok(sink) = &mut self.sink
+            && let Err(error) = sink.write_all(&out)
+        {
+            self.sink = Err(error);
         }
+        self.size_bytes = self.size_bytes.saturating_add(out.len());
+        self.scratch = out;
         self.max_timestamp = self.max_timestamp.max(timestamp);
         self.last_offset_delta = offset_delta;
         self.record_count += 1;
@@ -210,22 +262,14 @@ impl BatchBuilder {
             return Err(BuildError::TooLarge);
         }
         let base_timestamp = self.base_timestamp.ok_or(BuildError::Empty)?;
-        let codec = self.compression.codec;
-        let mut out = self.out;
-        if codec != crate::Codec::None {
-            let mut compressed = Vec::with_capacity(BATCH_OVERHEAD + out.len() / 2);
-            compressed.resize(BATCH_OVERHEAD, 0);
-            let mut compressor = Compressor::new(self.compression, compressed).map_err(BuildError::Compress)?;
-            compressor.write_all(&out[BATCH_OVERHEAD..]).map_err(BuildError::Compress)?;
-            out = compressor.finish().map_err(BuildError::Compress)?;
-        }
+        let mut out = self.sink.and_then(Compressor::finish).map_err(BuildError::Compress)?;
         let mut header = BatchHeader {
             base_offset: self.base_offset,
             batch_length: i32::try_from(out.len() - LOG_OVERHEAD).map_err(|_| BuildError::TooLarge)?,
             partition_leader_epoch: self.leader_epoch,
             magic: 2,
             crc: 0,
-            attributes: self.attributes.with_codec(codec),
+            attributes: self.attributes,
             last_offset_delta: self.last_offset_delta,
             base_timestamp,
             max_timestamp: self.append_time.unwrap_or(self.max_timestamp),
@@ -239,23 +283,6 @@ impl BatchBuilder {
         out[field::CRC..field::ATTRIBUTES].copy_from_slice(&header.crc.to_be_bytes());
         Ok(out.into())
     }
-}
-
-fn record_length(
-    timestamp_delta: i64,
-    offset_delta: i32,
-    key: Option<&[u8]>,
-    value: Option<&[u8]>,
-    headers: &[(&[u8], Option<&[u8]>)],
-) -> usize {
-    let headers_bytes: usize =
-        headers.iter().map(|(name, value)| nullable_length(Some(name)) + nullable_length(*value)).sum();
-    1 + len_i64(timestamp_delta)
-        + len_i64(i64::from(offset_delta))
-        + nullable_length(key)
-        + nullable_length(value)
-        + len_i64(headers.len() as i64)
-        + headers_bytes
 }
 
 fn nullable_length(bytes: Option<&[u8]>) -> usize {

@@ -89,6 +89,11 @@ impl Attributes {
         self.with(Self::DELETE_HORIZON, on)
     }
 
+    /// The same without the bits that mean nothing, as Kafka writes attributes.
+    pub(crate) fn without_unknown(self) -> Self {
+        Self(self.0 & 0x7f)
+    }
+
     fn with(self, bit: i16, on: bool) -> Self {
         Self(if on { self.0 | bit } else { self.0 & !bit })
     }

@@ -27,5 +27,8 @@ pub use builder::{BatchBuilder, BuildError};
 pub use header::{Attributes, BATCH_OVERHEAD, BatchHeader, LOG_OVERHEAD, increment_sequence};
 pub use view::{BatchError, BatchView, Batches};
 
+pub(crate) use header::{field, length_and_magic, put};
+pub(crate) use view::crc32c_of;
+
 #[cfg(test)]
 mod tests;

@@ -117,6 +117,12 @@ impl SnappyWriter {
         Ok(())
     }
 
+    /// Bytes of the buffer.
+    pub(crate) fn written_bytes(&self) -> usize {
+        self.out.len()
+    }
+
+    /// Ends the last block.
     pub(crate) fn finish(mut self) -> io::Result<Vec<u8>> {
         if !self.block.is_empty() {
             self.write_block()?;

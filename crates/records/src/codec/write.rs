@@ -43,6 +43,17 @@ impl Compressor {
         })
     }
 
+    /// Bytes that have come out so far; what the codec still holds back is not among them.
+    pub(crate) fn written_bytes(&self) -> usize {
+        match self {
+            Compressor::None(out) => out.len(),
+            Compressor::Gzip(writer) => writer.get_ref().len(),
+            Compressor::Snappy(writer) => writer.written_bytes(),
+            Compressor::Lz4(writer) => writer.get_ref().len(),
+            Compressor::Zstd(writer) => writer.get_ref().len(),
+        }
+    }
+
     /// Ends the stream and gives the buffer back. Errors: those of the codec.
     pub(crate) fn finish(self) -> io::Result<Vec<u8>> {
         match self {

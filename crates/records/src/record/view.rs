@@ -33,6 +33,11 @@ impl<'a> Headers<'a> {
         self.count
     }
 
+    /// Names and values as they are encoded.
+    pub(crate) fn encoded(&self) -> &'a [u8] {
+        self.bytes
+    }
+
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.count == 0

@@ -204,7 +204,7 @@ impl Input for StreamInput<'_> {
 }
 
 /// A stream that ends too early is a batch that ends too early; anything else is the codec's complaint.
-pub(super) fn stream_error(error: io::Error) -> RecordError {
+pub(crate) fn stream_error(error: io::Error) -> RecordError {
     match error.kind() {
         io::ErrorKind::UnexpectedEof => RecordError::Ends,
         _ => RecordError::Decompress(error),

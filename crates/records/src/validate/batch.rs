@@ -1,0 +1,136 @@
+//! The checks of a whole batch, in Kafka's order.
+
+use super::rebuild::rebuild;
+use super::records::check_records;
+use super::{ProduceError, Validated, ValidationRules};
+use crate::batch::{field, length_and_magic};
+use crate::{BatchError, BatchView, Batches, Codec, LOG_OVERHEAD, TimestampType};
+use bytes::Bytes;
+use model::{ErrorCode, ProducerId, Timestamp, TopicPartition};
+
+/// What a Produce request's records must be before anything is asked about the partition: exactly one batch, of format v2, and not of a codec
+/// that the request's version is too old for (`zstd_allowed` is true from v7 on, KIP-110). Kafka answers these errors without a message.
+pub fn check_produce_request(records: &[u8], zstd_allowed: bool) -> Result<(), ProduceError> {
+    let Some((length, magic)) = whole_batch(records)? else {
+        return Err(ProduceError::invalid_record("Produce requests must have at least one record batch per partition"));
+    };
+    if magic != 2 {
+        let detail = "Produce requests are only allowed to contain record batches with magic version 2";
+        return Err(ProduceError::invalid_record(detail));
+    }
+    // The length is at least 14, so the attributes are there even where the rest of the header is not.
+    if !zstd_allowed && records[field::ATTRIBUTES + 1] & 7 == Codec::Zstd.id() {
+        let detail = "Produce requests of this version are not allowed to use ZStandard compression";
+        return Err(ProduceError::new(ErrorCode::UnsupportedCompressionType, detail));
+    }
+    match whole_batch(&records[length..])? {
+        None => Ok(()),
+        Some(_) => Err(ProduceError::invalid_record(
+            "Produce requests are only allowed to contain exactly one record batch per partition",
+        )),
+    }
+}
+
+/// Size and magic of the batch that `bytes` begin with; `None` where no whole batch is left.
+fn whole_batch(bytes: &[u8]) -> Result<Option<(usize, i8)>, BatchError> {
+    match length_and_magic(bytes) {
+        Ok((length, magic)) => {
+            let size = length as usize + LOG_OVERHEAD;
+            Ok((size <= bytes.len()).then_some((size, magic)))
+        }
+        Err(BatchError::Incomplete { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Checks a client's batch for `partition`, and makes it what the topic wants. `now` is the leader's clock.
+///
+/// Costs a pass for the checksum and a walk over the records, which allocates nothing unless the batch is compressed.
+pub fn validate(
+    records: &Bytes,
+    partition: &TopicPartition,
+    rules: &ValidationRules,
+    now: Timestamp,
+) -> Result<Validated, ProduceError> {
+    let mut batches = Batches::new(records);
+    let batch = batches.next().ok_or_else(|| ProduceError::invalid_record("Record batch has no batches at all"))??;
+    check_frame(&batch, partition, rules)?;
+    if let Some(Ok(_)) = batches.next() {
+        return Err(ProduceError::invalid_record("Compressed outer record has more than one batch"));
+    }
+    let source = batch.header().attributes.codec().map_err(|error| ProduceError {
+        code: ErrorCode::UnknownServerError,
+        detail: error.to_string(),
+        invalid_records: Vec::new(),
+    })?;
+    check_header(&batch, partition)?;
+    let walked = check_records(&batch, source, partition, rules, now)?;
+    let target = rules.compression.unwrap_or(source.into());
+    let in_place = source == target.codec && (source == Codec::None || walked.consecutive);
+    let validated = if in_place {
+        let mut validated = Validated::of(&batch, records);
+        let max_timestamp = match rules.timestamp_type {
+            TimestampType::CreateTime => walked.max_timestamp,
+            TimestampType::LogAppendTime => now,
+        };
+        validated.set_max_timestamp(rules.timestamp_type, max_timestamp);
+        validated
+    } else {
+        rebuild(&batch, target, partition, rules, now)?
+    };
+    let size = validated.header().size_bytes();
+    if size > rules.segment_bytes {
+        let detail = format!(
+            "Message batch size is {size} bytes in append to partition {partition}, which exceeds the maximum configured segment size of {}.",
+            rules.segment_bytes
+        );
+        return Err(ProduceError::new(ErrorCode::RecordListTooLarge, detail));
+    }
+    Ok(validated)
+}
+
+/// Base offset, size and checksum.
+fn check_frame(batch: &BatchView<'_>, partition: &TopicPartition, rules: &ValidationRules) -> Result<(), ProduceError> {
+    let header = batch.header();
+    if header.base_offset.0 != 0 {
+        return Err(ProduceError::invalid_record(format!(
+            "The baseOffset of the record batch in the append to {partition} should be 0, but it is {}",
+            header.base_offset
+        )));
+    }
+    let size = header.size_bytes();
+    if size > rules.max_message_bytes {
+        let detail = format!(
+            "The record batch size in the append to {partition} is {size} bytes which exceeds the maximum configured value of {}).",
+            rules.max_message_bytes
+        );
+        return Err(ProduceError::new(ErrorCode::MessageTooLarge, detail));
+    }
+    batch.verify_crc().map_err(|_| {
+        let detail = format!("Record is corrupt (stored crc = {}) in topic partition {partition}.", header.crc);
+        ProduceError::new(ErrorCode::CorruptMessage, detail)
+    })
+}
+
+/// Counts, flags and sequence.
+fn check_header(batch: &BatchView<'_>, partition: &TopicPartition) -> Result<(), ProduceError> {
+    let header = batch.header();
+    let (first, last) = (header.base_offset, header.last_offset());
+    let (count, from_offsets) = (i64::from(header.record_count), i64::from(header.last_offset_delta) + 1);
+    let detail = if from_offsets <= 0 {
+        format!("Batch has an invalid offset range: [{first}, {last}] in topic partition {partition}")
+    } else if count <= 0 {
+        format!("Invalid reported count for record batch: {count} in topic partition {partition}")
+    } else if from_offsets != count {
+        format!(
+            "Inconsistent batch offset range [{first}, {last}] and count of records {count} in topic partition {partition}"
+        )
+    } else if header.is_control() {
+        format!("Clients are not allowed to write control records in topic partition {partition}")
+    } else if let (Some(ProducerId(id)), None) = (header.producer_id, header.base_sequence) {
+        format!("Invalid sequence number -1 in record batch with producerId {id} in topic partition {partition}")
+    } else {
+        return Ok(());
+    };
+    Err(ProduceError::invalid_record(detail))
+}

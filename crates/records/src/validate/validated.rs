@@ -1,0 +1,61 @@
+//! A batch that lacks nothing but its place in the log.
+
+use crate::batch::{crc32c_of, field, put};
+use crate::{BATCH_OVERHEAD, BatchError, BatchHeader, BatchView, TimestampType};
+use bytes::Bytes;
+use model::{LeaderEpoch, Offset, Timestamp};
+
+/// A valid batch whose base offset and leader epoch are still to come.
+#[derive(Clone, Debug)]
+pub struct Validated {
+    header: BatchHeader,
+    /// The header as bytes: the producer's own, since the checksum covers even what means nothing.
+    bytes: [u8; BATCH_OVERHEAD],
+    body: Bytes,
+}
+
+impl Validated {
+    /// Takes a batch that the broker itself built, without a look at its records.
+    pub fn trusted(batch: &Bytes) -> Result<Self, BatchError> {
+        let view = BatchView::parse(batch)?;
+        Ok(Self::of(&view, batch))
+    }
+
+    /// `batch` must begin with the bytes that `view` shows.
+    pub(super) fn of(view: &BatchView<'_>, batch: &Bytes) -> Self {
+        let mut bytes = [0; BATCH_OVERHEAD];
+        bytes.copy_from_slice(&view.bytes()[..BATCH_OVERHEAD]);
+        Self { header: *view.header(), bytes, body: batch.slice(BATCH_OVERHEAD..view.bytes().len()) }
+    }
+
+    /// The header. Its base offset and leader epoch are the producer's and mean nothing; all else is as it will stand in the log.
+    pub fn header(&self) -> &BatchHeader {
+        &self.header
+    }
+
+    /// The records, compressed as the header says.
+    pub fn body(&self) -> &Bytes {
+        &self.body
+    }
+
+    /// The header and the body to append, one after the other.
+    pub fn assign(&self, base_offset: Offset, leader_epoch: LeaderEpoch) -> ([u8; BATCH_OVERHEAD], Bytes) {
+        let mut bytes = self.bytes;
+        put(&mut bytes, 0, base_offset.0.to_be_bytes());
+        put(&mut bytes, field::LEADER_EPOCH, leader_epoch.0.to_be_bytes());
+        (bytes, self.body.clone())
+    }
+
+    /// Sets the timestamp type and the largest timestamp, and the checksum if that changed anything.
+    pub(super) fn set_max_timestamp(&mut self, kind: TimestampType, max: Timestamp) {
+        if self.header.timestamp_type() == kind && self.header.max_timestamp == max {
+            return;
+        }
+        self.header.attributes = self.header.attributes.with_timestamp_type(kind).without_unknown();
+        self.header.max_timestamp = max;
+        put(&mut self.bytes, field::ATTRIBUTES, self.header.attributes.0.to_be_bytes());
+        put(&mut self.bytes, field::MAX_TIMESTAMP, max.0.to_be_bytes());
+        self.header.crc = crc32c_of(&[&self.bytes[field::ATTRIBUTES..], &self.body]);
+        put(&mut self.bytes, field::CRC, self.header.crc.to_be_bytes());
+    }
+}
