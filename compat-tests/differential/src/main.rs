@@ -1,0 +1,54 @@
+//! The differential test: one table of requests, sent as the same bytes to Apache Kafka and to Gregor, and their answers compared field by field.
+//!
+//! `differential --kafka HOST:PORT --gregor HOST:PORT [--only GROUP] [--show]`. Both brokers are fresh and have the same settings; `run` beside this
+//! crate starts them. What may differ stands in `allowed`, with its reason; the rows stand in `rows`, one file per group of APIs. A row fails when
+//! anything else differs: `DIFFERS row: field: Kafka's / Gregor's`.
+
+mod allowed;
+mod answers;
+mod batches;
+mod compare;
+mod contents;
+mod rows;
+mod run;
+mod side;
+
+use anyhow::{Context, Result, bail};
+use run::Run;
+use side::Side;
+use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+fn main() -> Result<ExitCode> {
+    let mut words = std::env::args().skip(1);
+    let (mut kafka, mut gregor, mut only, mut show) = (None, None, None, false);
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            "--kafka" => kafka = words.next(),
+            "--gregor" => gregor = words.next(),
+            "--only" => only = words.next(),
+            "--show" => show = true,
+            _ => bail!("usage: differential --kafka HOST:PORT --gregor HOST:PORT [--only GROUP] [--show]"),
+        }
+    }
+    let now = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis())?;
+    let sides = [
+        Side::new("Kafka", address(kafka.as_deref().context("--kafka")?)?, now),
+        Side::new("Gregor", address(gregor.as_deref().context("--gregor")?)?, now),
+    ];
+    let mut run = Run::new(sides, show);
+    allowed::print();
+    for (group, rows) in rows::GROUPS.iter().chain([&rows::LATER]) {
+        if only.as_deref().map_or(*group != rows::LATER.0, |only| only == *group) {
+            let before = run.rows();
+            rows(&mut run);
+            println!("{group}: {} rows", run.rows() - before);
+        }
+    }
+    Ok(if run.finish() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn address(text: &str) -> Result<SocketAddr> {
+    text.to_socket_addrs()?.next().with_context(|| format!("no address for {text}"))
+}
