@@ -1,1 +1,54 @@
-//! The storage crate.
+//! The log store: a partition's records in Apache Kafka's file formats and names, to the byte.
+//!
+//! # For those who build on it
+//! - [`LogDir`] is one entry of `log.dirs`: its lock, `meta.properties`, checkpoints, clean-shutdown marker and the partitions found in it.
+//! - [`Log`] is one partition's log, shared as an `Arc`. [`Log::append_as_leader`] takes `records::Validated` batches and gives them offsets;
+//!   [`Log::append_as_follower`] takes bytes as the leader sent them; [`Log::read`] gives a [`ReadPlan`] whose [`FileRegion`] is read or sent later.
+//!   Offsets are in [`Log::offsets`]; the high watermark is moved by the caller ([`Log::advance_high_watermark`], after every append where there is
+//!   one replica).
+//! - Every call that writes or may read from the disk blocks: run it where blocking is allowed. With [`Wait::Try`] a read gives
+//!   `Error::WouldBlock` in place of waiting. Reads never wait for an append.
+//! - Time is an argument. Nothing happens by itself: the driver calls [`Log::flush`] when [`Appended::is_flush_due`] or `rolled_at` says so,
+//!   [`Log::delete_old_segments`] and [`Log::remove_deleted_files`] at intervals, [`Log::expire_producers`], and [`Log::close`] at a clean stop.
+//! - A [`FileRegion`] holds its file open. After its bytes were read, [`FileRegion::is_intact`] says whether a truncation has come between: then the
+//!   bytes must not be used (they may have left already: that connection is closed).
+//! - An `Err` of an append leaves the log as it was; where that cannot be promised the log is offline ([`Log::fault`]) and is opened again.
+//!
+//! # How it is built
+//! Files are reached through [`disk::Disk`] alone, which has a real and a simulated implementation. A `Segment` holds no file open beyond what
+//! [`OpenFiles`] allows. Indexes are never mapped: a top level in memory and one `pread` of a block find an offset.
+
+mod checkpoint;
+mod config;
+pub mod disk;
+mod epochs;
+mod error;
+mod files;
+mod frames;
+mod index;
+mod leftovers;
+mod log;
+mod log_dir;
+mod marker;
+pub mod names;
+mod producer;
+mod random;
+mod region;
+mod segment;
+mod txn_index;
+
+pub use checkpoint::{CleanShutdown, MetaProperties, OffsetCheckpoint, parse_properties};
+pub use config::{CleanupPolicy, LogConfig};
+pub use epochs::LeaderEpochs;
+pub use error::{Error, ProducerError, Result};
+pub use files::{OPEN_FILES_DEFAULT, OpenFiles};
+pub use index::Wait;
+pub use log::{
+    Appended, Expired, FollowerAppend, Isolation, LeaderAppend, Log, LogOffsets, OpenLog, Read, ReadPlan, Recovery,
+    TimestampAndOffset,
+};
+pub use log_dir::{Found, LogDir, Offsets};
+pub use producer::{BATCHES_REMEMBERED, Origin, ProducerBatch, ProducerEntry, Producers};
+pub use region::FileRegion;
+pub use segment::Segment;
+pub use txn_index::AbortedTxn;

@@ -1,0 +1,188 @@
+//! The file system of the machine: the only module of the project's store that knows `std::fs` and system calls.
+//!
+//! Data is synced with `fdatasync`, which writes back the length too when it changed. Locks are `fcntl` locks over the whole file, since that
+//! is what Java takes and `flock` would not see them; such a lock belongs to the process, so a table of the process's own locks keeps two
+//! brokers in one process apart.
+
+use super::{DirEntry, Disk, DiskFile, DiskLock, Metadata, OpenMode, Space};
+use model::Timestamp;
+use parking_lot::Mutex;
+use rustix::fs::FlockOperation;
+use rustix::io::{Errno, ReadWriteFlags};
+use std::collections::BTreeSet;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, IoSlice, IoSliceMut};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::Path;
+use std::sync::Arc;
+
+/// The most slices that one `pwritev` takes (`IOV_MAX`).
+const SLICES_MAX: usize = 1024;
+
+/// Device and inode of every file that this process has locked.
+static LOCKED: Mutex<BTreeSet<(u64, u64)>> = Mutex::new(BTreeSet::new());
+
+/// The machine's file system.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RealDisk;
+
+impl Disk for RealDisk {
+    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
+        let mut options = OpenOptions::new();
+        options.read(true);
+        match mode {
+            OpenMode::Read => &mut options,
+            OpenMode::Write => options.write(true),
+            OpenMode::Create => options.write(true).create(true).truncate(false),
+            OpenMode::Truncate => options.write(true).create(true).truncate(true),
+        };
+        Ok(Arc::new(RealFile(options.open(path)?)))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        fs::remove_dir(path)
+    }
+
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        fs::create_dir_all(path)
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<DirEntry>> {
+        let mut entries = Vec::new();
+        for entry in fs::read_dir(path)? {
+            let entry = entry?;
+            if let Ok(name) = entry.file_name().into_string() {
+                // A link to a folder counts as one: operators move partitions that way.
+                let kind = entry.file_type()?;
+                let is_dir = if kind.is_symlink() { entry.path().is_dir() } else { kind.is_dir() };
+                entries.push(DirEntry { name, is_dir });
+            }
+        }
+        Ok(entries)
+    }
+
+    fn metadata(&self, path: &Path) -> io::Result<Metadata> {
+        let metadata = fs::metadata(path)?;
+        let modified = Timestamp(metadata.mtime() * 1000 + metadata.mtime_nsec() / 1_000_000);
+        Ok(Metadata { length: metadata.len(), modified, is_dir: metadata.is_dir() })
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        File::open(path)?.sync_all()
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn DiskLock>>> {
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+        let metadata = file.metadata()?;
+        let inode = (metadata.dev(), metadata.ino());
+        // A second `fcntl` lock of one process succeeds, and closing its file drops the first: so the table is asked before the kernel. A
+        // file that is in it stays open (it is leaked) for the same reason.
+        let mut locked = LOCKED.lock();
+        if locked.contains(&inode) {
+            std::mem::forget(file);
+            return Ok(None);
+        }
+        match rustix::fs::fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {
+                locked.insert(inode);
+                Ok(Some(Box::new(RealLock { _file: file, inode })))
+            }
+            Err(Errno::AGAIN | Errno::ACCESS) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn space(&self, path: &Path) -> io::Result<Space> {
+        let space = rustix::fs::statvfs(path)?;
+        Ok(Space { total_bytes: space.f_blocks * space.f_frsize, usable_bytes: space.f_bavail * space.f_frsize })
+    }
+}
+
+#[derive(Debug)]
+struct RealLock {
+    _file: File,
+    inode: (u64, u64),
+}
+
+impl DiskLock for RealLock {}
+
+impl Drop for RealLock {
+    fn drop(&mut self) {
+        LOCKED.lock().remove(&self.inode);
+    }
+}
+
+#[derive(Debug)]
+struct RealFile(File);
+
+impl DiskFile for RealFile {
+    fn write_at(&self, mut position: u64, slices: &[IoSlice<'_>]) -> io::Result<()> {
+        if let [one] = slices {
+            return self.0.write_all_at(one, position);
+        }
+        for group in slices.chunks(SLICES_MAX) {
+            let mut group = group.to_vec();
+            let mut rest = group.as_mut_slice();
+            IoSlice::advance_slices(&mut rest, 0);
+            while !rest.is_empty() {
+                match rustix::io::pwritev(&self.0, rest, position) {
+                    Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                    Ok(written) => {
+                        position += written as u64;
+                        IoSlice::advance_slices(&mut rest, written);
+                    }
+                    Err(Errno::INTR) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn read_at(&self, position: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut read = 0;
+        while read < buffer.len() {
+            match self.0.read_at(&mut buffer[read..], position + read as u64) {
+                Ok(0) => break,
+                Ok(count) => read += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(read)
+    }
+
+    fn try_read_at(&self, position: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        match rustix::io::preadv2(&self.0, &mut [IoSliceMut::new(buffer)], position, ReadWriteFlags::NOWAIT) {
+            Ok(read) => Ok(read),
+            // Some file systems (overlays, network ones) do not know the flag; what they hold has to be waited for.
+            Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => Err(io::ErrorKind::WouldBlock.into()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    fn truncate(&self, length: u64) -> io::Result<()> {
+        self.0.set_len(length)
+    }
+
+    fn length(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.0.as_fd())
+    }
+}

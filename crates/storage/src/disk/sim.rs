@@ -1,0 +1,520 @@
+//! A file system in memory that behaves as badly as a real one may.
+//!
+//! It knows which bytes and names were synced. A power cut keeps those, and of the rest keeps, drops or tears what a seed says, in any order
+//! within a file; a killed process loses nothing. Faults are refused calls, planned by kind of call and name. A crash can be planned at
+//! the n-th call: from then on every call fails until `crash` is called, which is the restart. One seed gives one course of events.
+
+use super::{DirEntry, Disk, DiskFile, DiskLock, Metadata, OpenMode, Space};
+use crate::random::next_random;
+use model::Timestamp;
+use parking_lot::Mutex;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, IoSlice};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The kinds of calls, for faults and counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[allow(missing_docs, reason = "each is named after the call")]
+pub enum Operation {
+    Open,
+    Rename,
+    RemoveFile,
+    RemoveDir,
+    CreateDir,
+    List,
+    Metadata,
+    SyncDir,
+    Lock,
+    Write,
+    Read,
+    Sync,
+    Truncate,
+}
+
+/// How the machine stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Crash {
+    /// The process ends; the system lives on and loses nothing.
+    Process,
+    /// The power goes; what was not synced is kept, dropped or torn as the seed says.
+    Power {
+        /// Decides over every write and name that was not synced.
+        seed: u64,
+    },
+}
+
+/// A refusal that is planned ahead.
+#[derive(Clone, Debug)]
+pub struct Fault {
+    /// The kind of call that fails.
+    pub operation: Operation,
+    /// What the path's text must contain; empty for any path.
+    pub path_contains: String,
+    /// How many matching calls succeed before.
+    pub after: u64,
+    /// How many then fail; `u64::MAX` for all.
+    pub times: u64,
+    /// The error given.
+    pub error: io::ErrorKind,
+    /// For a write: how many bytes reach the file all the same.
+    pub written_bytes: usize,
+}
+
+#[derive(Clone, Debug)]
+enum Change {
+    Write(u64, Vec<u8>),
+    Truncate(u64),
+}
+
+impl Change {
+    fn apply(&self, contents: &mut Vec<u8>) {
+        match self {
+            Change::Write(position, bytes) => {
+                let start = *position as usize;
+                let end = start + bytes.len();
+                if contents.len() < end {
+                    contents.resize(end, 0);
+                }
+                contents[start..end].copy_from_slice(bytes);
+            }
+            Change::Truncate(length) => contents.resize(*length as usize, 0),
+        }
+    }
+}
+
+#[derive(Clone, Debug, Default)]
+struct Inode {
+    contents: Vec<u8>,
+    synced: Vec<u8>,
+    unsynced: Vec<Change>,
+    modified: i64,
+}
+
+#[derive(Clone, Debug)]
+enum NameChange {
+    Add(PathBuf, u64),
+    Remove(PathBuf),
+    Rename(PathBuf, PathBuf),
+    AddDir(PathBuf),
+    RemoveDir(PathBuf),
+}
+
+impl NameChange {
+    fn touches(&self, dir: &Path) -> bool {
+        match self {
+            NameChange::Add(path, _) | NameChange::Remove(path) => path.parent() == Some(dir),
+            NameChange::AddDir(path) | NameChange::RemoveDir(path) => path.parent() == Some(dir),
+            NameChange::Rename(from, to) => from.parent() == Some(dir) || to.parent() == Some(dir),
+        }
+    }
+}
+
+#[derive(Clone, Debug, Default)]
+struct Names {
+    files: BTreeMap<PathBuf, u64>,
+    dirs: BTreeSet<PathBuf>,
+}
+
+impl Names {
+    fn apply(&mut self, change: &NameChange) {
+        match change {
+            NameChange::Add(path, inode) => drop(self.files.insert(path.clone(), *inode)),
+            NameChange::Remove(path) => drop(self.files.remove(path)),
+            NameChange::AddDir(path) => drop(self.dirs.insert(path.clone())),
+            NameChange::RemoveDir(path) => drop(self.dirs.remove(path)),
+            NameChange::Rename(from, to) => self.rename(from, to),
+        }
+    }
+
+    fn rename(&mut self, from: &Path, to: &Path) {
+        if let Some(inode) = self.files.remove(from) {
+            self.files.insert(to.to_path_buf(), inode);
+            return;
+        }
+        let moved = |path: &Path| {
+            path.strip_prefix(from)
+                .map(|rest| if rest.as_os_str().is_empty() { to.to_path_buf() } else { to.join(rest) })
+        };
+        self.files = std::mem::take(&mut self.files)
+            .into_iter()
+            .map(|(path, inode)| (moved(&path).unwrap_or(path), inode))
+            .collect();
+        self.dirs = std::mem::take(&mut self.dirs).into_iter().map(|path| moved(&path).unwrap_or(path)).collect();
+    }
+}
+
+#[derive(Debug, Default)]
+struct State {
+    inodes: BTreeMap<u64, Inode>,
+    names: Names,
+    durable: Names,
+    unsynced_names: Vec<NameChange>,
+    locks: BTreeSet<PathBuf>,
+    faults: Vec<Fault>,
+    counts: BTreeMap<Operation, u64>,
+    calls: u64,
+    crash_at: Option<u64>,
+    generation: u64,
+    now: i64,
+    capacity: Option<u64>,
+    cold: bool,
+}
+
+/// The simulated file system. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct SimDisk(Arc<Mutex<State>>);
+
+impl SimDisk {
+    /// An empty one.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Plans a refusal.
+    pub fn inject(&self, fault: Fault) {
+        self.0.lock().faults.push(fault);
+    }
+
+    /// Forgets all planned refusals.
+    pub fn heal(&self) {
+        self.0.lock().faults.clear();
+    }
+
+    /// Lets the machine stop at the n-th call from now: that call and all after it fail.
+    pub fn crash_after(&self, calls: u64) {
+        let mut state = self.0.lock();
+        state.crash_at = Some(state.calls + calls);
+    }
+
+    /// Stops and restarts the machine. Handles from before are dead.
+    pub fn crash(&self, crash: Crash) {
+        self.0.lock().crash(crash);
+    }
+
+    /// How many calls there have been, of all kinds.
+    pub fn calls(&self) -> u64 {
+        self.0.lock().calls
+    }
+
+    /// How many calls of one kind there have been.
+    pub fn count(&self, operation: Operation) -> u64 {
+        self.0.lock().counts.get(&operation).copied().unwrap_or(0)
+    }
+
+    /// Sets the time that files get as their age.
+    pub fn set_now(&self, now: Timestamp) {
+        self.0.lock().now = now.0;
+    }
+
+    /// Bounds the sum of all files: writes beyond it find the disk full.
+    pub fn set_capacity(&self, bytes: Option<u64>) {
+        self.0.lock().capacity = bytes;
+    }
+
+    /// Makes `try_read_at` find nothing in memory.
+    pub fn set_cold(&self, cold: bool) {
+        self.0.lock().cold = cold;
+    }
+
+    /// Every file, for a test to look at.
+    pub fn files(&self) -> Vec<PathBuf> {
+        self.0.lock().names.files.keys().cloned().collect()
+    }
+}
+
+fn not_found(path: &Path) -> io::Error {
+    io::Error::new(io::ErrorKind::NotFound, format!("no such file: {}", path.display()))
+}
+
+impl State {
+    fn call(&mut self, operation: Operation, path: &Path) -> Result<(), (io::Error, usize)> {
+        self.calls += 1;
+        *self.counts.entry(operation).or_default() += 1;
+        if self.crash_at.is_some_and(|at| self.calls > at) {
+            return Err((io::Error::other("the machine has stopped"), 0));
+        }
+        let text = path.to_string_lossy();
+        for fault in &mut self.faults {
+            if fault.operation == operation && text.contains(&fault.path_contains) && fault.times > 0 {
+                if fault.after > 0 {
+                    fault.after -= 1;
+                } else {
+                    fault.times = if fault.times == u64::MAX { u64::MAX } else { fault.times - 1 };
+                    return Err((fault.error.into(), fault.written_bytes));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn change_name(&mut self, change: NameChange) {
+        self.names.apply(&change);
+        self.unsynced_names.push(change);
+    }
+
+    fn crash(&mut self, crash: Crash) {
+        self.crash_at = None;
+        self.generation += 1;
+        self.locks.clear();
+        let Crash::Power { mut seed } = crash else { return };
+        // Names go back to what was synced, and the journal's first few changes: journals keep order.
+        let kept = next_random(&mut seed) as usize % (self.unsynced_names.len() + 1);
+        let changes = std::mem::take(&mut self.unsynced_names);
+        changes[..kept].iter().for_each(|change| self.durable.apply(change));
+        self.names = self.durable.clone();
+        for inode in self.inodes.values_mut() {
+            let mut contents = std::mem::take(&mut inode.synced);
+            for change in std::mem::take(&mut inode.unsynced) {
+                match (next_random(&mut seed) % 4, change) {
+                    (0, _) => {}
+                    (1, Change::Write(position, mut bytes)) => {
+                        bytes.truncate(next_random(&mut seed) as usize % (bytes.len() + 1));
+                        Change::Write(position, bytes).apply(&mut contents);
+                    }
+                    (_, change) => change.apply(&mut contents),
+                }
+            }
+            inode.synced.clone_from(&contents);
+            inode.contents = contents;
+        }
+        let alive: BTreeSet<u64> = self.names.files.values().copied().collect();
+        self.inodes.retain(|inode, _| alive.contains(inode));
+    }
+
+    fn used(&self) -> u64 {
+        let alive: BTreeSet<&u64> = self.names.files.values().collect();
+        self.inodes
+            .iter()
+            .filter(|(inode, _)| alive.contains(inode))
+            .map(|(_, inode)| inode.contents.len() as u64)
+            .sum()
+    }
+
+    fn is_dir(&self, path: &Path) -> bool {
+        path.as_os_str().is_empty() || path == Path::new("/") || self.names.dirs.contains(path)
+    }
+}
+
+impl Disk for SimDisk {
+    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
+        let mut state = self.0.lock();
+        state.call(Operation::Open, path).map_err(|(error, _)| error)?;
+        let inode = match state.names.files.get(path).copied() {
+            Some(inode) => inode,
+            None if matches!(mode, OpenMode::Read | OpenMode::Write) => return Err(not_found(path)),
+            None if !path.parent().is_some_and(|parent| state.is_dir(parent)) => return Err(not_found(path)),
+            None => {
+                let inode = state.inodes.last_key_value().map_or(1, |(last, _)| last + 1);
+                let modified = state.now;
+                state.inodes.insert(inode, Inode { modified, ..Inode::default() });
+                state.change_name(NameChange::Add(path.to_path_buf(), inode));
+                inode
+            }
+        };
+        let file = SimFile { disk: self.clone(), inode, path: path.to_path_buf(), generation: state.generation };
+        drop(state);
+        if mode == OpenMode::Truncate {
+            file.truncate(0)?;
+        }
+        Ok(Arc::new(file))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let mut state = self.0.lock();
+        state.call(Operation::Rename, from).map_err(|(error, _)| error)?;
+        if !state.names.files.contains_key(from) && !state.names.dirs.contains(from) {
+            return Err(not_found(from));
+        }
+        state.change_name(NameChange::Rename(from.to_path_buf(), to.to_path_buf()));
+        Ok(())
+    }
+
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        let mut state = self.0.lock();
+        state.call(Operation::RemoveFile, path).map_err(|(error, _)| error)?;
+        if !state.names.files.contains_key(path) {
+            return Err(not_found(path));
+        }
+        state.change_name(NameChange::Remove(path.to_path_buf()));
+        Ok(())
+    }
+
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        let mut state = self.0.lock();
+        state.call(Operation::RemoveDir, path).map_err(|(error, _)| error)?;
+        if !state.names.dirs.contains(path) {
+            return Err(not_found(path));
+        }
+        if state.names.files.keys().chain(&state.names.dirs).any(|name| name.parent() == Some(path)) {
+            return Err(io::ErrorKind::DirectoryNotEmpty.into());
+        }
+        state.change_name(NameChange::RemoveDir(path.to_path_buf()));
+        Ok(())
+    }
+
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        let mut state = self.0.lock();
+        state.call(Operation::CreateDir, path).map_err(|(error, _)| error)?;
+        let mut missing: Vec<PathBuf> =
+            path.ancestors().take_while(|dir| !state.is_dir(dir)).map(Path::to_path_buf).collect();
+        missing.reverse();
+        missing.into_iter().for_each(|dir| state.change_name(NameChange::AddDir(dir)));
+        Ok(())
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<DirEntry>> {
+        let mut state = self.0.lock();
+        state.call(Operation::List, path).map_err(|(error, _)| error)?;
+        if !state.is_dir(path) {
+            return Err(not_found(path));
+        }
+        let entry = |name: &Path, is_dir| {
+            let name = name.file_name()?.to_str()?.to_owned();
+            Some(DirEntry { name, is_dir })
+        };
+        let inside = |name: &&PathBuf| name.parent() == Some(path);
+        let files = state.names.files.keys().filter(inside).filter_map(|name| entry(name, false));
+        let dirs = state.names.dirs.iter().filter(inside).filter_map(|name| entry(name, true));
+        Ok(files.chain(dirs).collect())
+    }
+
+    fn metadata(&self, path: &Path) -> io::Result<Metadata> {
+        let mut state = self.0.lock();
+        state.call(Operation::Metadata, path).map_err(|(error, _)| error)?;
+        if state.is_dir(path) {
+            return Ok(Metadata { length: 0, modified: Timestamp(state.now), is_dir: true });
+        }
+        let inode =
+            state.names.files.get(path).and_then(|inode| state.inodes.get(inode)).ok_or_else(|| not_found(path))?;
+        Ok(Metadata { length: inode.contents.len() as u64, modified: Timestamp(inode.modified), is_dir: false })
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        let mut state = self.0.lock();
+        state.call(Operation::SyncDir, path).map_err(|(error, _)| error)?;
+        let (synced, rest): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut state.unsynced_names).into_iter().partition(|change| change.touches(path));
+        synced.iter().for_each(|change| state.durable.apply(change));
+        state.unsynced_names = rest;
+        Ok(())
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn DiskLock>>> {
+        self.open(path, OpenMode::Create)?;
+        let mut state = self.0.lock();
+        state.call(Operation::Lock, path).map_err(|(error, _)| error)?;
+        let generation = state.generation;
+        let lock =
+            || Box::new(SimLock { disk: self.clone(), path: path.to_path_buf(), generation }) as Box<dyn DiskLock>;
+        Ok(state.locks.insert(path.to_path_buf()).then(lock))
+    }
+
+    fn space(&self, _path: &Path) -> io::Result<Space> {
+        let state = self.0.lock();
+        let total = state.capacity.unwrap_or(u64::MAX / 2);
+        Ok(Space { total_bytes: total, usable_bytes: total.saturating_sub(state.used()) })
+    }
+}
+
+#[derive(Debug)]
+struct SimLock {
+    disk: SimDisk,
+    path: PathBuf,
+    generation: u64,
+}
+
+impl DiskLock for SimLock {}
+
+impl Drop for SimLock {
+    fn drop(&mut self) {
+        let mut state = self.disk.0.lock();
+        if state.generation == self.generation {
+            state.locks.remove(&self.path);
+        }
+    }
+}
+
+#[derive(Debug)]
+struct SimFile {
+    disk: SimDisk,
+    inode: u64,
+    path: PathBuf,
+    generation: u64,
+}
+
+impl SimFile {
+    fn call<R>(&self, operation: Operation, act: impl FnOnce(&mut Inode) -> R) -> io::Result<R> {
+        let mut state = self.disk.0.lock();
+        if state.generation != self.generation {
+            return Err(io::Error::other("a handle from before the crash"));
+        }
+        state.call(operation, &self.path).map_err(|(error, _)| error)?;
+        let inode = state.inodes.get_mut(&self.inode).ok_or_else(|| not_found(&self.path))?;
+        Ok(act(inode))
+    }
+}
+
+impl DiskFile for SimFile {
+    fn write_at(&self, position: u64, slices: &[IoSlice<'_>]) -> io::Result<()> {
+        let mut bytes = slices.iter().flat_map(|slice| slice.iter().copied()).collect::<Vec<_>>();
+        let mut state = self.disk.0.lock();
+        if state.generation != self.generation {
+            return Err(io::Error::other("a handle from before the crash"));
+        }
+        let mut result = Ok(());
+        if let Err((error, written)) = state.call(Operation::Write, &self.path) {
+            bytes.truncate(written);
+            result = Err(error);
+        }
+        let now = state.now;
+        let free = state.capacity.map_or(u64::MAX, |capacity| capacity.saturating_sub(state.used()));
+        let inode = state.inodes.get_mut(&self.inode).ok_or_else(|| not_found(&self.path))?;
+        let room = (inode.contents.len() as u64).saturating_add(free).saturating_sub(position);
+        if (bytes.len() as u64) > room {
+            bytes.truncate(room as usize);
+            result = Err(io::ErrorKind::StorageFull.into());
+        }
+        if !bytes.is_empty() {
+            let change = Change::Write(position, bytes);
+            change.apply(&mut inode.contents);
+            inode.unsynced.push(change);
+            inode.modified = now;
+        }
+        result
+    }
+
+    fn read_at(&self, position: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        self.call(Operation::Read, |inode| {
+            let start = (position as usize).min(inode.contents.len());
+            let end = (start + buffer.len()).min(inode.contents.len());
+            buffer[..end - start].copy_from_slice(&inode.contents[start..end]);
+            end - start
+        })
+    }
+
+    fn try_read_at(&self, position: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.disk.0.lock().cold {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        self.read_at(position, buffer)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.call(Operation::Sync, |inode| {
+            inode.synced.clone_from(&inode.contents);
+            inode.unsynced.clear();
+        })
+    }
+
+    fn truncate(&self, length: u64) -> io::Result<()> {
+        self.call(Operation::Truncate, |inode| {
+            inode.contents.resize(length as usize, 0);
+            inode.unsynced.push(Change::Truncate(length));
+        })
+    }
+
+    fn length(&self) -> io::Result<u64> {
+        self.call(Operation::Metadata, |inode| inode.contents.len() as u64)
+    }
+}

@@ -1,0 +1,145 @@
+//! Faults of the store. What they mean to a client is decided elsewhere.
+
+use model::Offset;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// What went wrong in the store.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The disk refused.
+    #[error("cannot {operation} {}: {source}", path.display())]
+    Io {
+        /// What was tried, as a verb.
+        operation: &'static str,
+        /// On which file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The bytes are not in the page cache and the caller asked not to wait for the disk.
+    #[error("the bytes are not in memory")]
+    WouldBlock,
+    /// A file holds something that its format does not allow.
+    #[error("{} is corrupt at byte {position}: {reason}", path.display())]
+    Corrupt {
+        /// The file.
+        path: PathBuf,
+        /// Where in it.
+        position: u64,
+        /// What is wrong there.
+        reason: String,
+    },
+    /// A read below the log start offset or above the log end offset.
+    #[error("offset {offset} is outside {log_start_offset}..={log_end_offset}")]
+    OffsetOutOfRange {
+        /// The offset asked for.
+        offset: Offset,
+        /// The first readable offset.
+        log_start_offset: Offset,
+        /// The next offset to be written.
+        log_end_offset: Offset,
+    },
+    /// The log start offset may not pass the high watermark.
+    #[error(
+        "Cannot increment the log start offset to {to} of partition {partition} since it is larger than the high watermark {high_watermark}"
+    )]
+    AboveHighWatermark {
+        /// The offset asked for.
+        to: Offset,
+        /// The partition, as `topic-0`.
+        partition: String,
+        /// What bounds it.
+        high_watermark: Offset,
+    },
+    /// Batches of another log do not continue this one.
+    #[error("Unexpected offset in append to {partition}: {found} is less than the next offset {expected}")]
+    UnexpectedOffset {
+        /// The partition, as `topic-0`.
+        partition: String,
+        /// The first offset of the batches.
+        found: Offset,
+        /// This log's end.
+        expected: Offset,
+    },
+    /// Batches that are larger together than a segment may be (RECORD_LIST_TOO_LARGE).
+    #[error(
+        "Message batch size is {size} bytes in append to partition {partition}, which exceeds the maximum configured segment size of {segment_bytes}."
+    )]
+    LargerThanSegment {
+        /// Bytes of all batches of the append.
+        size: u64,
+        /// The partition, as `topic-0`.
+        partition: String,
+        /// `segment.bytes`.
+        segment_bytes: u32,
+    },
+    /// The batches contradict what is known of their producer.
+    #[error(transparent)]
+    Producer(#[from] ProducerError),
+    /// The batches handed over for an append are not whole, valid batches.
+    #[error("invalid batch in append to {partition}: {reason}")]
+    InvalidBatch {
+        /// The partition, as `topic-0`.
+        partition: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Another process holds the log dir's lock.
+    #[error("Failed to acquire lock on file .lock in {}. A Kafka instance in another process or thread is using this directory.", path.display())]
+    Locked {
+        /// The log dir.
+        path: PathBuf,
+    },
+    /// An earlier fault took this log offline; it must be opened again.
+    #[error("the log of {partition} is offline after a disk fault: {reason}")]
+    Offline {
+        /// The partition, as `topic-0`.
+        partition: String,
+        /// The first fault.
+        reason: String,
+    },
+}
+
+impl Error {
+    pub(crate) fn io(operation: &'static str, path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> Error {
+        move |source| match source.kind() {
+            io::ErrorKind::WouldBlock => Error::WouldBlock,
+            _ => Error::Io { operation, path: path.as_ref().to_path_buf(), source },
+        }
+    }
+
+    pub(crate) fn corrupt(path: impl AsRef<Path>, position: u64, reason: impl Into<String>) -> Error {
+        Error::Corrupt { path: path.as_ref().to_path_buf(), position, reason: reason.into() }
+    }
+
+    /// Whether a file or folder is missing.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Error::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
+
+    /// Whether the disk has no room left.
+    pub fn is_disk_full(&self) -> bool {
+        matches!(self, Error::Io { source, .. } if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded))
+    }
+}
+
+/// What an idempotent or transactional producer did wrong. The texts are Kafka's.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ProducerError {
+    /// OUT_OF_ORDER_SEQUENCE_NUMBER
+    #[error("{0}")]
+    OutOfOrderSequence(String),
+    /// INVALID_PRODUCER_EPOCH: a newer incarnation of the producer has written.
+    #[error("{0}")]
+    InvalidEpoch(String),
+    /// INVALID_TXN_STATE
+    #[error("{0}")]
+    InvalidTxnState(String),
+    /// TRANSACTION_COORDINATOR_FENCED: a marker of an earlier coordinator.
+    #[error("{0}")]
+    CoordinatorFenced(String),
+}
+
+/// The store's result.
+pub type Result<T> = std::result::Result<T, Error>;

@@ -1,0 +1,412 @@
+//! The sparse indexes of a segment: offset to position (`.index`) and timestamp to offset (`.timeindex`).
+//!
+//! ```text
+//! .index      offset - base offset: u32 | position of its batch: u32                 8 bytes an entry, big endian
+//! .timeindex  timestamp: i64 | offset - base offset: u32                            12 bytes an entry
+//! ```
+//! Entries rise. An index is an aid and never a truth: a missing, short or senseless one costs time, and is rebuilt when its log is opened.
+//!
+//! Nothing is mapped. The first entry of every 4 KB block is held in memory while the file is open, so a lookup is one `pread` of a block.
+//! The active segment's newest entries are in memory (`tail`) until they fill a block, the segment is flushed or rolled; an append thus rarely
+//! writes to an index. Lookups and appends run side by side: the lock around the tail is never held over a call to the disk.
+
+use crate::disk::{DiskFile, OpenMode};
+use crate::error::{Error, Result};
+use crate::files::{Folder, Slot};
+use crate::names;
+use model::Offset;
+use parking_lot::RwLock;
+use std::fmt::Debug;
+use std::io::IoSlice;
+use std::sync::Arc;
+
+/// Whether a read may wait for the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// It may.
+    Block,
+    /// `Error::WouldBlock` when the bytes are not in memory.
+    Try,
+}
+
+impl Wait {
+    pub(crate) fn read_at(self, file: &dyn DiskFile, position: u64, buffer: &mut [u8]) -> std::io::Result<usize> {
+        match self {
+            Wait::Block => file.read_at(position, buffer),
+            // A short answer may mean "the rest is not in memory", which the caller could not tell from the end of the file.
+            Wait::Try => match file.try_read_at(position, buffer)? {
+                read if read == buffer.len() || position + read as u64 >= file.length()? => Ok(read),
+                _ => Err(std::io::ErrorKind::WouldBlock.into()),
+            },
+        }
+    }
+}
+
+/// An entry of an index.
+pub(crate) trait Entry: Copy + Debug + PartialEq + Send + Sync + 'static {
+    const BYTES: usize;
+    fn encode(&self, bytes: &mut Vec<u8>);
+    fn decode(bytes: &[u8]) -> Self;
+    /// Whether this one may stand after `previous`.
+    fn follows(&self, previous: &Self) -> bool;
+}
+
+/// An entry of the offset index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct OffsetEntry {
+    pub(crate) relative_offset: u32,
+    pub(crate) position: u32,
+}
+
+/// An entry of the time index: no record up to this offset is newer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TimeEntry {
+    pub(crate) timestamp: i64,
+    pub(crate) relative_offset: u32,
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    bytes[at..at + 4].iter().fold(0, |value, byte| value << 8 | u32::from(*byte))
+}
+
+impl Entry for OffsetEntry {
+    const BYTES: usize = 8;
+
+    fn encode(&self, bytes: &mut Vec<u8>) {
+        bytes.extend(self.relative_offset.to_be_bytes());
+        bytes.extend(self.position.to_be_bytes());
+    }
+
+    fn decode(bytes: &[u8]) -> Self {
+        OffsetEntry { relative_offset: u32_at(bytes, 0), position: u32_at(bytes, 4) }
+    }
+
+    fn follows(&self, previous: &Self) -> bool {
+        self.relative_offset > previous.relative_offset && self.position > previous.position
+    }
+}
+
+impl Entry for TimeEntry {
+    const BYTES: usize = 12;
+
+    fn encode(&self, bytes: &mut Vec<u8>) {
+        bytes.extend(self.timestamp.to_be_bytes());
+        bytes.extend(self.relative_offset.to_be_bytes());
+    }
+
+    fn decode(bytes: &[u8]) -> Self {
+        let timestamp = i64::from(u32_at(bytes, 0)) << 32 | i64::from(u32_at(bytes, 4));
+        TimeEntry { timestamp, relative_offset: u32_at(bytes, 8) }
+    }
+
+    fn follows(&self, previous: &Self) -> bool {
+        self.timestamp > previous.timestamp && self.relative_offset >= previous.relative_offset
+    }
+}
+
+/// Bytes of a block: what one lookup reads.
+const BLOCK_BYTES: usize = 4096;
+
+/// What is in memory of the part of an index that is in its file.
+#[derive(Debug)]
+pub(crate) struct OnFile<E> {
+    file: Arc<dyn DiskFile>,
+    /// The number of each block's first entry, and the entry.
+    blocks: Vec<(u32, E)>,
+    count: u32,
+    last: Option<E>,
+}
+
+impl<E: Entry> OnFile<E> {
+    const BLOCK_ENTRIES: usize = BLOCK_BYTES / E::BYTES;
+
+    /// Reads the file once, up to the first entry that does not follow: zeros at the end of a file that was sized ahead, or damage.
+    fn load(file: Arc<dyn DiskFile>) -> std::io::Result<OnFile<E>> {
+        let mut loaded = OnFile { file, blocks: Vec::new(), count: 0, last: None };
+        let mut buffer = vec![0; Self::BLOCK_ENTRIES * E::BYTES * 16];
+        loop {
+            let read = loaded.file.read_at(u64::from(loaded.count) * E::BYTES as u64, &mut buffer)?;
+            for bytes in buffer[..read].chunks_exact(E::BYTES) {
+                let entry = E::decode(bytes);
+                let sound = loaded.last.map_or(bytes.iter().any(|byte| *byte != 0), |last| entry.follows(&last));
+                if !sound {
+                    return Ok(loaded);
+                }
+                if (loaded.count as usize).is_multiple_of(Self::BLOCK_ENTRIES) {
+                    loaded.blocks.push((loaded.count, entry));
+                }
+                loaded.last = Some(entry);
+                loaded.count += 1;
+            }
+            if read < buffer.len() {
+                return Ok(loaded);
+            }
+        }
+    }
+
+    fn block(&self, index: usize, wait: Wait) -> std::io::Result<Vec<E>> {
+        let first = self.blocks[index].0;
+        let end = self.blocks.get(index + 1).map_or(self.count, |(first, _)| *first);
+        let mut bytes = vec![0; (end - first) as usize * E::BYTES];
+        let read = wait.read_at(&*self.file, u64::from(first) * E::BYTES as u64, &mut bytes)?;
+        Ok(bytes[..read].chunks_exact(E::BYTES).map(E::decode).collect())
+    }
+
+    /// The last entry for which `before` holds and the first for which it does not.
+    fn split(&self, before: impl Fn(&E) -> bool, wait: Wait) -> std::io::Result<(Option<E>, Option<E>)> {
+        let after = self.blocks.partition_point(|(_, first)| before(first));
+        let next_block = self.blocks.get(after).map(|(_, first)| *first);
+        let Some(index) = after.checked_sub(1) else { return Ok((None, next_block)) };
+        let entries = self.block(index, wait)?;
+        let inside = entries.partition_point(&before);
+        Ok((inside.checked_sub(1).map(|last| entries[last]), entries.get(inside).copied().or(next_block)))
+    }
+}
+
+/// One index of one segment.
+#[derive(Debug)]
+pub(crate) struct Index<E> {
+    folder: Arc<Folder>,
+    base_offset: Offset,
+    suffix: &'static str,
+    on_file: Arc<Slot<OnFile<E>>>,
+    tail: RwLock<Tail<E>>,
+}
+
+#[derive(Debug)]
+struct Tail<E> {
+    /// Entries in the file, where that is known: of the active segment's index.
+    written: Option<u32>,
+    entries: Vec<E>,
+}
+
+impl<E: Entry> Index<E> {
+    pub(crate) fn new(folder: Arc<Folder>, base_offset: Offset, suffix: &'static str) -> Self {
+        let tail = RwLock::new(Tail { written: None, entries: Vec::new() });
+        Index { folder, base_offset, suffix, on_file: Slot::new(), tail }
+    }
+
+    fn name(&self) -> String {
+        names::segment_file(self.base_offset, self.suffix)
+    }
+
+    fn io(&self, operation: &'static str) -> impl FnOnce(std::io::Error) -> Error {
+        Error::io(operation, self.folder.file(&self.name()))
+    }
+
+    fn loaded(&self, wait: Wait) -> Result<Arc<OnFile<E>>> {
+        if wait == Wait::Try {
+            return self.on_file.get().ok_or(Error::WouldBlock);
+        }
+        self.on_file.get_or_open(&self.folder.open_files, || {
+            let file = self.folder.open(&self.name(), OpenMode::Create)?;
+            OnFile::load(file).map(Arc::new).map_err(self.io("read"))
+        })
+    }
+
+    /// The last entry for which `before` holds, and the first for which it does not. `before` must hold for a prefix of all entries.
+    pub(crate) fn split(&self, before: impl Fn(&E) -> bool, wait: Wait) -> Result<(Option<E>, Option<E>)> {
+        let after = {
+            let tail = self.tail.read();
+            let inside = tail.entries.partition_point(&before);
+            if let Some(last) = inside.checked_sub(1) {
+                return Ok((Some(tail.entries[last]), tail.entries.get(inside).copied()));
+            }
+            if tail.written == Some(0) {
+                return Ok((None, tail.entries.first().copied()));
+            }
+            tail.entries.first().copied()
+        };
+        let (last, next) = self.loaded(wait)?.split(before, wait).map_err(self.io("read"))?;
+        Ok((last, next.or(after)))
+    }
+
+    /// The newest entry.
+    pub(crate) fn last(&self) -> Result<Option<E>> {
+        {
+            let tail = self.tail.read();
+            if let Some(last) = tail.entries.last() {
+                return Ok(Some(*last));
+            }
+            if tail.written == Some(0) {
+                return Ok(None);
+            }
+        }
+        Ok(self.loaded(Wait::Block)?.last)
+    }
+
+    /// How many entries there are.
+    pub(crate) fn count(&self) -> Result<u32> {
+        let (written, in_memory) = {
+            let tail = self.tail.read();
+            (tail.written, tail.entries.len() as u32)
+        };
+        Ok(in_memory + written.map_or_else(|| self.loaded(Wait::Block).map(|loaded| loaded.count), Ok)?)
+    }
+
+    /// Adds an entry, which the caller made sure follows the last. Writes when the tail fills a block.
+    pub(crate) fn append(&self, entry: E) -> Result<()> {
+        let full = {
+            let mut tail = self.tail.write();
+            tail.entries.push(entry);
+            tail.entries.len() >= OnFile::<E>::BLOCK_ENTRIES
+        };
+        if full { self.write_tail() } else { Ok(()) }
+    }
+
+    /// Brings the tail to the file. Only the log's writer calls it.
+    pub(crate) fn write_tail(&self) -> Result<()> {
+        let entries = self.tail.read().entries.clone();
+        let Some(first) = entries.first() else { return Ok(()) };
+        let loaded = self.loaded(Wait::Block)?;
+        let mut bytes = Vec::with_capacity(entries.len() * E::BYTES);
+        entries.iter().for_each(|entry| entry.encode(&mut bytes));
+        loaded
+            .file
+            .write_at(u64::from(loaded.count) * E::BYTES as u64, &[IoSlice::new(&bytes)])
+            .map_err(self.io("write"))?;
+        let mut blocks = loaded.blocks.clone();
+        blocks.push((loaded.count, *first));
+        let count = loaded.count + entries.len() as u32;
+        let grown = OnFile { file: loaded.file.clone(), blocks, count, last: entries.last().copied() };
+        self.on_file.put(&self.folder.open_files, Arc::new(grown));
+        // Readers find the entries in the tail or in the file, and for a moment in both.
+        let mut tail = self.tail.write();
+        tail.entries = Vec::new();
+        tail.written = Some(count);
+        Ok(())
+    }
+
+    /// Writes the tail and cuts what a preallocating broker or a crash left behind the last entry.
+    pub(crate) fn trim(&self) -> Result<()> {
+        self.write_tail()?;
+        let loaded = self.loaded(Wait::Block)?;
+        let length = u64::from(loaded.count) * E::BYTES as u64;
+        if loaded.file.length().map_err(self.io("measure"))? != length {
+            loaded.file.truncate(length).map_err(self.io("cut"))?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn sync(&self) -> Result<()> {
+        self.loaded(Wait::Block)?.file.sync().map_err(self.io("sync"))
+    }
+
+    /// Empties the index and its file.
+    pub(crate) fn reset(&self) -> Result<()> {
+        let file = self.folder.open(&self.name(), OpenMode::Truncate)?;
+        let empty = OnFile { file, blocks: Vec::new(), count: 0, last: None };
+        self.on_file.put(&self.folder.open_files, Arc::new(empty));
+        *self.tail.write() = Tail { written: Some(0), entries: Vec::new() };
+        Ok(())
+    }
+
+    /// Keeps the entries for which `keep` holds, a prefix of all.
+    pub(crate) fn truncate(&self, keep: impl Fn(&E) -> bool) -> Result<()> {
+        self.write_tail()?;
+        let loaded = self.loaded(Wait::Block)?;
+        let mut count = 0;
+        if let Some(index) = loaded.blocks.partition_point(|(_, first)| keep(first)).checked_sub(1) {
+            let entries = loaded.block(index, Wait::Block).map_err(self.io("read"))?;
+            count = loaded.blocks[index].0 + entries.partition_point(keep) as u32;
+        }
+        loaded.file.truncate(u64::from(count) * E::BYTES as u64).map_err(self.io("cut"))?;
+        self.on_file.clear();
+        *self.tail.write() = Tail { written: Some(count), entries: Vec::new() };
+        Ok(())
+    }
+
+    /// Drops what is in memory. Only for segments that are not active, or whose tail is written.
+    pub(crate) fn close(&self) {
+        self.on_file.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::{Disk, SimDisk, read_all};
+    use crate::files::OpenFiles;
+    use proptest::prelude::*;
+    use std::path::{Path, PathBuf};
+
+    fn folder(disk: &SimDisk) -> Arc<Folder> {
+        Folder::new(Arc::new(disk.clone()), OpenFiles::new(3), PathBuf::from("/"))
+    }
+
+    fn created(disk: &SimDisk) -> Index<OffsetEntry> {
+        let index = Index::new(folder(disk), Offset(0), ".index");
+        index.reset().unwrap();
+        index
+    }
+
+    fn entry(number: u32) -> OffsetEntry {
+        OffsetEntry { relative_offset: number * 10 + 5, position: number * 100 + 50 }
+    }
+
+    proptest! {
+        #[test]
+        fn lookups_agree_with_a_list(count in 0u32..2000, closes in proptest::collection::vec(0u32..2000, 0..4), targets in proptest::collection::vec(0u32..21_000, 20), keep in 0u32..2100) {
+            let disk = SimDisk::new();
+            let mut index = created(&disk);
+            for number in 0..count {
+                index.append(entry(number)).unwrap();
+                if closes.contains(&number) {
+                    index.trim().unwrap();
+                    index = Index::new(folder(&disk), Offset(0), ".index");
+                }
+            }
+            let check = |index: &Index<OffsetEntry>, count: u32| {
+                for target in &targets {
+                    let (last, next) = index.split(|entry| entry.relative_offset <= *target, Wait::Block).unwrap();
+                    let before = (0..count).filter(|number| entry(*number).relative_offset <= *target).count() as u32;
+                    assert_eq!(last, before.checked_sub(1).map(entry));
+                    assert_eq!(next, (before < count).then(|| entry(before)));
+                }
+                assert_eq!(index.count().unwrap(), count);
+                assert_eq!(index.last().unwrap(), count.checked_sub(1).map(entry));
+            };
+            check(&index, count);
+            let kept = keep.min(count);
+            index.truncate(|entry| entry.relative_offset < keep * 10 + 5).unwrap();
+            check(&index, kept);
+            index.append(entry(kept)).unwrap();
+            check(&index, kept + 1);
+            index.trim().unwrap();
+            prop_assert_eq!(read_all(&disk, Path::new("/00000000000000000000.index")).unwrap().len(), (kept as usize + 1) * 8);
+            check(&Index::new(folder(&disk), Offset(0), ".index"), kept + 1);
+        }
+    }
+
+    #[test]
+    fn zeros_and_damage_end_an_index() {
+        let disk = SimDisk::new();
+        let file = disk.open(Path::new("/00000000000000000000.index"), OpenMode::Create).unwrap();
+        let mut bytes = Vec::new();
+        (0..700).for_each(|number| entry(number).encode(&mut bytes));
+        file.write_at(0, &[IoSlice::new(&bytes)]).unwrap();
+        file.truncate(10 << 20).unwrap();
+        let index = Index::<OffsetEntry>::new(folder(&disk), Offset(0), ".index");
+        assert_eq!(index.count().unwrap(), 700);
+        index.trim().unwrap();
+        assert_eq!(file.length().unwrap(), 5600);
+        file.write_at(80, &[IoSlice::new(&[0; 3])]).unwrap();
+        file.write_at(88, &[IoSlice::new(&[0; 8])]).unwrap();
+        assert_eq!(Index::<OffsetEntry>::new(folder(&disk), Offset(0), ".index").count().unwrap(), 11);
+    }
+
+    #[test]
+    fn what_is_not_in_memory_is_not_waited_for() {
+        let disk = SimDisk::new();
+        let index = created(&disk);
+        (0..700).for_each(|number| index.append(entry(number)).unwrap());
+        index.trim().unwrap();
+        let lookup = || index.split(|entry| entry.relative_offset <= 100, Wait::Try);
+        assert_eq!(lookup().unwrap().0, Some(entry(9)));
+        disk.set_cold(true);
+        assert!(matches!(lookup(), Err(Error::WouldBlock)));
+        index.close();
+        disk.set_cold(false);
+        assert!(matches!(lookup(), Err(Error::WouldBlock)));
+    }
+}

@@ -1,0 +1,348 @@
+//! Appends, as leader and as follower, and the roll of a segment that goes before them.
+
+use super::{Log, Mark, Writer};
+use crate::error::{Error, Result};
+use crate::frames::Frame;
+use crate::marker;
+use crate::names;
+use crate::producer::{Checked, CompletedTxn, Origin, ProducerAppend, write_snapshot};
+use crate::segment::{self, Segment};
+use crate::txn_index::AbortedTxn;
+use bytes::Bytes;
+use model::{LeaderEpoch, Offset, ProducerEpoch, Timestamp};
+use records::{BATCH_OVERHEAD, BatchError, BatchHeader, Validated};
+use std::io::IoSlice;
+use std::sync::Arc;
+
+/// How a leader appends.
+#[derive(Clone, Copy, Debug)]
+pub struct LeaderAppend {
+    /// The epoch it leads in.
+    pub leader_epoch: LeaderEpoch,
+    /// Who appends.
+    pub origin: Origin,
+    /// The time.
+    pub now: Timestamp,
+    /// For transaction markers: the `transaction.version` under which they are written; 0 otherwise.
+    pub transaction_version: i16,
+}
+
+/// How a follower appends.
+#[derive(Clone, Copy, Debug)]
+pub struct FollowerAppend {
+    /// The time.
+    pub now: Timestamp,
+}
+
+/// What an append did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Appended {
+    /// Offset of the first record. Of a duplicate: that of the batch it repeats.
+    pub base_offset: Offset,
+    /// Offset of the last record, inclusive.
+    pub last_offset: Offset,
+    /// The log's start, which the answer names.
+    pub log_start_offset: Offset,
+    /// It repeats an earlier append and nothing was written.
+    pub is_duplicate: bool,
+    /// A new segment was begun: the ones before it should be flushed, up to this offset.
+    pub rolled_at: Option<Offset>,
+    /// `flush.messages` or `flush.ms` asks for a flush now.
+    pub is_flush_due: bool,
+}
+
+impl Log {
+    /// Gives batches the next offsets and writes them behind the last record.
+    pub fn append_as_leader(&self, batches: &[Validated], how: LeaderAppend) -> Result<Appended> {
+        let writer = &mut *self.writer.lock();
+        self.check_online()?;
+        let mut next = self.log_end_offset();
+        let mut headers = Vec::with_capacity(batches.len());
+        let mut placed = Vec::with_capacity(batches.len());
+        let mut producers = ProducerAppend::new(how.origin);
+        for batch in batches {
+            let header = BatchHeader { base_offset: next, ..*batch.header() };
+            if header.last_offset_delta < 0 {
+                return Err(self.invalid("its last offset is before its first"));
+            }
+            if let Some(checked) = self.checked(&header, batch.body(), how.transaction_version)? {
+                if how.origin == Origin::Client
+                    && let Some(known) = ProducerAppend::duplicate(&writer.producers, &checked)
+                {
+                    return Ok(self.duplicate(known.first_offset(), known.last_offset));
+                }
+                producers.add(&writer.producers, &checked, &self.partition)?;
+            }
+            next = header.next_offset();
+            placed.push(placed_from(&header));
+            headers.push(batch.assign(header.base_offset, how.leader_epoch).0);
+        }
+        let Some(first) = placed.first() else { return Err(self.invalid("there is none")) };
+        let epoch = (how.leader_epoch, first.base_offset);
+        let slices: Vec<IoSlice<'_>> = headers
+            .iter()
+            .zip(batches)
+            .flat_map(|(header, batch)| [IoSlice::new(header), IoSlice::new(batch.body())])
+            .collect();
+        self.write(writer, &placed, &slices, &[epoch], producers, how.now)
+    }
+
+    /// Writes batches as their leader sent them. They must begin at or after the log end; a batch that is cut off at the end is left out.
+    pub fn append_as_follower(&self, batches: &Bytes, how: FollowerAppend) -> Result<Option<Appended>> {
+        let writer = &mut *self.writer.lock();
+        self.check_online()?;
+        let mut next = self.log_end_offset();
+        let mut placed = Vec::new();
+        let mut epochs = Vec::new();
+        let mut producers = ProducerAppend::new(Origin::Replication);
+        let mut position = 0;
+        while position < batches.len() {
+            let rest = &batches[position..];
+            let frame = match Frame::parse(rest, position as u32) {
+                Ok(frame) if frame.size as usize <= rest.len() => frame,
+                Ok(_) | Err(BatchError::Incomplete { .. }) => break,
+                Err(error) => return Err(self.invalid(&error.to_string())),
+            };
+            if frame.base_offset < next {
+                let partition = self.partition.to_string();
+                return Err(Error::UnexpectedOffset { partition, found: frame.base_offset, expected: next });
+            }
+            if frame.last_offset < frame.base_offset {
+                return Err(self.invalid("its offsets go back"));
+            }
+            let bytes = &rest[..frame.size as usize];
+            if let Some(header) = &frame.header {
+                records::BatchView::parse(bytes)
+                    .and_then(|view| view.verify_crc())
+                    .map_err(|error| self.invalid(&error.to_string()))?;
+                if let Some(checked) = self.checked(header, &bytes[BATCH_OVERHEAD..], 0)? {
+                    producers.add(&writer.producers, &checked, &self.partition)?;
+                }
+                epochs.extend(header.partition_leader_epoch.map(|epoch| (epoch, header.base_offset)));
+            }
+            placed.push(segment::Appended {
+                base_offset: frame.base_offset,
+                last_offset: frame.last_offset,
+                max_timestamp: frame.max_timestamp,
+                size: frame.size,
+            });
+            next = frame.last_offset.plus(1);
+            position += frame.size as usize;
+        }
+        if placed.is_empty() {
+            return Ok(None);
+        }
+        self.write(writer, &placed, &[IoSlice::new(&batches[..position])], &epochs, producers, how.now).map(Some)
+    }
+
+    fn write(
+        &self,
+        writer: &mut Writer,
+        placed: &[segment::Appended],
+        slices: &[IoSlice<'_>],
+        epochs: &[(LeaderEpoch, Offset)],
+        producers: ProducerAppend,
+        now: Timestamp,
+    ) -> Result<Appended> {
+        let (Some(first), Some(last)) = (placed.first(), placed.last()) else {
+            return Err(self.invalid("there is none"));
+        };
+        let config = self.config.load();
+        let size = placed.iter().map(|batch| u64::from(batch.size)).sum::<u64>();
+        if size > u64::from(config.segment_bytes) {
+            let partition = self.partition.to_string();
+            return Err(Error::LargerThanSegment { size, partition, segment_bytes: config.segment_bytes });
+        }
+        self.note_epochs(epochs.iter().copied())?;
+        let newest = placed.iter().map(|batch| batch.max_timestamp).max().unwrap_or(-1);
+        let rolled = self.must_roll(size as u32, newest, last.last_offset, now)?;
+        let rolled_at = if rolled { Some(self.roll(writer, first.base_offset, now)?) } else { None };
+        let active = self.active();
+        if writer.leftovers {
+            active.cut_leftovers()?;
+            writer.leftovers = false;
+        }
+        if let Err(error) = active.append(placed, slices, config.index_interval_bytes) {
+            writer.leftovers = true;
+            return Err(error);
+        }
+        let next = last.last_offset.plus(1);
+        self.note_producers(writer, &active, producers, next)?;
+        let log_start_offset = {
+            let mut marks = self.marks.write();
+            marks.log_end = Mark { offset: next, place: Some((active.base_offset(), active.size())) };
+            marks.first_unstable = writer.producers.first_unstable_offset();
+            marks.awaits_high_watermark = writer.producers.awaits_high_watermark();
+            marks.log_start
+        };
+        Ok(Appended {
+            base_offset: first.base_offset,
+            last_offset: last.last_offset,
+            log_start_offset,
+            is_duplicate: false,
+            rolled_at,
+            is_flush_due: self.is_flush_due(now),
+        })
+    }
+
+    /// Takes over what the append says of its producers, now that it is written.
+    fn note_producers(&self, writer: &mut Writer, active: &Segment, append: ProducerAppend, end: Offset) -> Result<()> {
+        let completed = append.completed.clone();
+        writer.producers.apply(append);
+        for txn in &completed {
+            // Records without the note that they are aborted would be served as committed ones.
+            note_completed(&mut writer.producers, active, txn).map_err(|error| self.go_offline(error))?;
+        }
+        writer.producers.end_offset = end;
+        Ok(())
+    }
+
+    fn checked(&self, header: &BatchHeader, body: &[u8], transaction_version: i16) -> Result<Option<Checked>> {
+        checked(header, body, transaction_version).map_err(|reason| self.invalid(reason))
+    }
+
+    fn duplicate(&self, base_offset: Offset, last_offset: Offset) -> Appended {
+        let log_start_offset = self.log_start_offset();
+        Appended {
+            base_offset,
+            last_offset,
+            log_start_offset,
+            is_duplicate: true,
+            rolled_at: None,
+            is_flush_due: false,
+        }
+    }
+
+    fn invalid(&self, reason: &str) -> Error {
+        Error::InvalidBatch { partition: self.partition.to_string(), reason: reason.to_owned() }
+    }
+
+    fn must_roll(&self, size: u32, newest: i64, last_offset: Offset, now: Timestamp) -> Result<bool> {
+        let (config, active) = (self.config.load(), self.active());
+        if active.size() > config.segment_bytes.saturating_sub(size) || !active.can_hold(last_offset) {
+            return Ok(active.size() > 0 || !active.can_hold(last_offset));
+        }
+        let jitter_ms = self.jitter_ms(active.base_offset());
+        let waited_ms = match active.first_timestamp()? {
+            Some(first) => newest.saturating_sub(first),
+            None => now.0.saturating_sub(active.created.0),
+        };
+        if active.size() > 0 && waited_ms > config.segment_ms.saturating_sub(jitter_ms) {
+            return Ok(true);
+        }
+        // The time index keeps one place free, for the entry that it gets when its segment is rolled.
+        let is_full = active.offsets.count()? >= config.segment_index_bytes / 8
+            || active.times.count()? + 1 >= config.segment_index_bytes / 12;
+        Ok(active.size() > 0 && is_full)
+    }
+
+    /// How much earlier than `segment.ms` this segment is rolled: at random, so that not all logs roll at once.
+    fn jitter_ms(&self, base_offset: Offset) -> i64 {
+        let config = self.config.load();
+        match config.segment_jitter_ms.min(config.segment_ms) {
+            limit if limit > 0 => {
+                let mut seed = self.jitter_seed ^ base_offset.0 as u64;
+                (crate::random::next_random(&mut seed) % limit as u64) as i64
+            }
+            _ => 0,
+        }
+    }
+
+    /// Begins a new segment at an offset, or at the log end if that is above.
+    pub(super) fn roll(&self, writer: &mut Writer, at: Offset, now: Timestamp) -> Result<Offset> {
+        let at = at.max(self.log_end_offset());
+        let active = self.active();
+        let mut segments = Vec::clone(&self.segments.load());
+        if active.size() == 0 {
+            // Nothing was written to it: it makes room for the new one, which may have its name.
+            segments.pop();
+            active.invalidate();
+            if active.base_offset() != at {
+                self.remove_files(active.file_names().collect())?;
+            }
+        } else {
+            if writer.leftovers {
+                active.cut_leftovers()?;
+                writer.leftovers = false;
+            }
+            active.seal()?;
+        }
+        segments.push(Arc::new(Segment::create(self.folder.clone(), at, now)?));
+        writer.producers.end_offset = at;
+        self.take_snapshot(writer, false)?;
+        self.segments.store(Arc::new(segments));
+        let mut marks = self.marks.write();
+        let was_all_replicated = marks.high_watermark.offset == marks.log_end.offset;
+        marks.log_end = Mark { offset: marks.log_end.offset, place: Some((at, 0)) };
+        if was_all_replicated {
+            marks.high_watermark = marks.log_end;
+        }
+        Ok(at)
+    }
+
+    /// Writes the producers as of the log end, unless there is such a snapshot.
+    pub(super) fn take_snapshot(&self, writer: &mut Writer, sync: bool) -> Result<()> {
+        let at = writer.producers.end_offset;
+        if writer.snapshots.last().is_none_or(|last| *last < at) {
+            let path = self.folder.file(&names::segment_file(at, names::SNAPSHOT));
+            write_snapshot(&*self.folder.disk, &path, &writer.producers, sync)?;
+            writer.snapshots.insert(at);
+        }
+        Ok(())
+    }
+}
+
+fn placed_from(header: &BatchHeader) -> segment::Appended {
+    segment::Appended {
+        base_offset: header.base_offset,
+        last_offset: header.last_offset(),
+        max_timestamp: header.max_timestamp.0,
+        size: header.size_bytes() as u32,
+    }
+}
+
+/// What producer state has to know of a batch; `None` of one without a producer.
+pub(super) fn checked(
+    header: &BatchHeader,
+    body: &[u8],
+    transaction_version: i16,
+) -> std::result::Result<Option<Checked>, &'static str> {
+    let Some(producer_id) = header.producer_id else { return Ok(None) };
+    let marker = match header.is_control() {
+        true => match marker::read(header, body, transaction_version)? {
+            Some(marker) => Some(marker),
+            None => return Ok(None),
+        },
+        false => None,
+    };
+    Ok(Some(Checked {
+        producer_id,
+        epoch: header.producer_epoch.unwrap_or(ProducerEpoch(-1)),
+        base_sequence: header.base_sequence.unwrap_or(-1),
+        last_sequence: header.last_sequence().unwrap_or(-1),
+        base_offset: header.base_offset,
+        last_offset: header.last_offset(),
+        max_timestamp: header.max_timestamp,
+        is_transactional: header.is_transactional(),
+        marker,
+    }))
+}
+
+/// Ends a transaction, and remembers an aborted one in its segment's index.
+pub(super) fn note_completed(
+    producers: &mut crate::producer::Producers,
+    segment: &Segment,
+    txn: &CompletedTxn,
+) -> Result<()> {
+    let last_stable_offset = producers.stable_offset_after(txn);
+    producers.complete(txn);
+    if txn.aborted {
+        segment.aborted.append(AbortedTxn {
+            producer_id: txn.producer_id,
+            first_offset: txn.first_offset,
+            last_offset: txn.last_offset,
+            last_stable_offset,
+        })?;
+    }
+    Ok(())
+}

@@ -1,0 +1,111 @@
+//! Flushes, and the clean end of a log.
+
+use super::Log;
+use crate::error::{Error, Result};
+use crate::names;
+use crate::segment::Segment;
+use model::{Offset, Timestamp};
+use std::sync::Arc;
+
+impl Log {
+    /// Makes all records below an offset outlive a power cut, and moves the recovery point there. Appends go on beside it. A failed sync takes the
+    /// log offline: what the system then still holds nobody knows, and trying again would succeed without having written anything.
+    pub fn flush(&self, up_to: Offset, now: Timestamp) -> Result<()> {
+        let segments = self.segments.load_full();
+        self.flush_segments(&segments, up_to, now)
+    }
+
+    pub(super) fn flush_segments(&self, segments: &[Arc<Segment>], up_to: Offset, now: Timestamp) -> Result<()> {
+        self.check_online()?;
+        let before = *self.flushed.lock();
+        let up_to = up_to.min(self.log_end_offset());
+        if up_to <= before.recovery_point {
+            self.flushed.lock().at = now;
+            return Ok(());
+        }
+        let first =
+            segments.partition_point(|segment| segment.base_offset() <= before.recovery_point).saturating_sub(1);
+        let unflushed: Vec<_> = segments[first..].iter().filter(|segment| segment.base_offset() < up_to).collect();
+        for segment in &unflushed {
+            match segment.sync() {
+                Ok(()) => {}
+                // Retention or a truncation took it away in the meantime (KAFKA-19571).
+                Err(error) if error.is_not_found() && !self.is_current(segment) => {}
+                Err(error) => return Err(self.go_offline(error)),
+            }
+        }
+        if segments
+            .iter()
+            .any(|segment| segment.base_offset() >= before.recovery_point && segment.base_offset() <= up_to)
+        {
+            self.sync_snapshots(before.recovery_point, up_to)?;
+            self.folder.sync().map_err(|error| self.go_offline(error))?;
+        }
+        let mut flushed = self.flushed.lock();
+        if flushed.truncations == before.truncations {
+            flushed.recovery_point = flushed.recovery_point.max(up_to);
+            flushed.at = now;
+        }
+        Ok(())
+    }
+
+    fn is_current(&self, segment: &Arc<Segment>) -> bool {
+        self.segments.load().iter().any(|current| Arc::ptr_eq(current, segment))
+    }
+
+    fn sync_snapshots(&self, from: Offset, to: Offset) -> Result<()> {
+        let offsets: Vec<Offset> = self.writer.lock().snapshots.range(from..=to).copied().collect();
+        for offset in offsets {
+            let name = names::segment_file(offset, names::SNAPSHOT);
+            match self.folder.open(&name, crate::disk::OpenMode::Write) {
+                Ok(file) => file
+                    .sync()
+                    .map_err(Error::io("sync", self.folder.file(&name)))
+                    .map_err(|error| self.go_offline(error))?,
+                Err(error) if error.is_not_found() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether `flush.messages` or `flush.ms` asks for a flush.
+    pub fn is_flush_due(&self, now: Timestamp) -> bool {
+        let config = self.config.load();
+        if config.flush_messages.is_none() && config.flush_ms.is_none() {
+            return false;
+        }
+        let flushed = *self.flushed.lock();
+        let unflushed = self.log_end_offset().0 - flushed.recovery_point.0;
+        let waited_ms = now.0.saturating_sub(flushed.at.0);
+        config.flush_messages.is_some_and(|limit| unflushed >= limit)
+            || (unflushed > 0 && config.flush_ms.is_some_and(|limit| waited_ms >= limit))
+    }
+
+    /// Ends the log so that the next start need not read it: everything is flushed, indexes are complete, the producers are written. Later calls that
+    /// change it fail.
+    pub fn close(&self, now: Timestamp) -> Result<()> {
+        {
+            let writer = &mut *self.writer.lock();
+            self.check_online()?;
+            if writer.closed {
+                return Ok(());
+            }
+            let active = self.active();
+            active.cut_leftovers()?;
+            active.seal()?;
+            writer.leftovers = false;
+            writer.producers.end_offset = self.log_end_offset();
+            self.take_snapshot(writer, true)?;
+            self.folder.sync()?;
+        }
+        self.flush(self.log_end_offset(), now)?;
+        // The last segment's indexes are read as they are after a clean stop, so they must be as durable as the marker that will say so.
+        self.active().sync()?;
+        let mut writer = self.writer.lock();
+        writer.closed = true;
+        let _ = self.fault.set("it is closed".to_owned());
+        self.segments.load().iter().for_each(|segment| segment.close());
+        Ok(())
+    }
+}

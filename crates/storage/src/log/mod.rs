@@ -1,0 +1,317 @@
+//! One partition's log: its segments in order, and what is known of the records in them.
+//!
+//! **Who waits for whom.** Everything that changes a log takes `writer`, one mutex, for as long as it writes. Nothing that reads does: readers take
+//! the list of segments and the offsets as they stand, so a read never waits for an append, a roll or a flush. Offsets that belong together (log end,
+//! high watermark, last stable) change together.
+//!
+//! **What is promised.** An append is visible as a whole or not at all. The recovery point is never above what was synced. After a fault of which
+//! it is not known what it left behind (a failed fsync, an index of aborted transactions that lacks one) the log is offline until it is opened again.
+
+mod append;
+mod flush;
+mod lookup;
+mod open;
+mod read;
+mod recover;
+mod retention;
+mod truncate;
+
+pub use append::{Appended, FollowerAppend, LeaderAppend};
+pub use lookup::TimestampAndOffset;
+pub use open::{OpenLog, Recovery};
+pub use read::{Isolation, Read, ReadPlan};
+pub use retention::Expired;
+
+use crate::config::LogConfig;
+use crate::epochs::LeaderEpochs;
+use crate::error::{Error, Result};
+use crate::files::Folder;
+use crate::names;
+use crate::producer::{ProducerEntry, Producers};
+use crate::segment::Segment;
+use arc_swap::ArcSwap;
+use model::{LeaderEpoch, Offset, ProducerId, Timestamp, TopicPartition};
+use parking_lot::{Mutex, RwLock};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+/// The offsets of a log that belong together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogOffsets {
+    /// The first offset that may be read.
+    pub log_start_offset: Offset,
+    /// The next offset to be written.
+    pub log_end_offset: Offset,
+    /// The exclusive end of what is replicated.
+    pub high_watermark: Offset,
+    /// The exclusive end of what readers of committed records see.
+    pub last_stable_offset: Offset,
+}
+
+/// An offset, and where it is in which segment as far as that is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Mark {
+    pub(crate) offset: Offset,
+    pub(crate) place: Option<(Offset, u32)>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Marks {
+    pub(crate) log_start: Offset,
+    pub(crate) log_end: Mark,
+    pub(crate) high_watermark: Mark,
+    /// From the producers; below it everything is decided.
+    pub(crate) first_unstable: Option<Offset>,
+    /// Transactions that are over wait for the high watermark to pass their markers.
+    pub(crate) awaits_high_watermark: bool,
+}
+
+impl Marks {
+    fn last_stable(&self) -> Mark {
+        match self.first_unstable {
+            Some(offset) if offset < self.high_watermark.offset => {
+                Mark { offset: offset.max(self.log_start), place: None }
+            }
+            _ => self.high_watermark,
+        }
+    }
+
+    fn offsets(&self) -> LogOffsets {
+        LogOffsets {
+            log_start_offset: self.log_start,
+            log_end_offset: self.log_end.offset,
+            high_watermark: self.high_watermark.offset,
+            last_stable_offset: self.last_stable().offset,
+        }
+    }
+}
+
+/// What only the one that writes touches.
+#[derive(Debug)]
+struct Writer {
+    producers: Producers,
+    /// Offsets of the producer snapshots in the folder.
+    snapshots: BTreeSet<Offset>,
+    /// Files that are renamed and removed later, with the time from which on.
+    doomed: Vec<(Timestamp, Vec<String>)>,
+    /// A failed write may have left bytes behind the last record.
+    leftovers: bool,
+    closed: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Flushed {
+    recovery_point: Offset,
+    at: Timestamp,
+    /// Counts truncations, so that a flush that ran beside one does not claim what is gone.
+    truncations: u64,
+}
+
+/// A partition's log.
+#[derive(Debug)]
+pub struct Log {
+    partition: TopicPartition,
+    folder: Arc<Folder>,
+    config: ArcSwap<LogConfig>,
+    segments: ArcSwap<Vec<Arc<Segment>>>,
+    marks: RwLock<Marks>,
+    epochs: RwLock<LeaderEpochs>,
+    flushed: Mutex<Flushed>,
+    fault: OnceLock<String>,
+    jitter_seed: u64,
+    writer: Mutex<Writer>,
+}
+
+impl Log {
+    /// Whose log it is.
+    pub fn partition(&self) -> &TopicPartition {
+        &self.partition
+    }
+
+    /// The folder it is in.
+    pub fn path(&self) -> PathBuf {
+        self.folder.path()
+    }
+
+    /// Its settings.
+    pub fn config(&self) -> Arc<LogConfig> {
+        self.config.load_full()
+    }
+
+    /// Changes its settings, which count from the next append on.
+    pub fn set_config(&self, config: LogConfig) {
+        self.config.store(Arc::new(config));
+    }
+
+    /// The four offsets, as of one moment.
+    pub fn offsets(&self) -> LogOffsets {
+        self.marks.read().offsets()
+    }
+
+    /// The next offset to be written.
+    pub fn log_end_offset(&self) -> Offset {
+        self.marks.read().log_end.offset
+    }
+
+    /// The first offset that may be read.
+    pub fn log_start_offset(&self) -> Offset {
+        self.marks.read().log_start
+    }
+
+    /// The exclusive end of what is replicated.
+    pub fn high_watermark(&self) -> Offset {
+        self.marks.read().high_watermark.offset
+    }
+
+    /// The exclusive end of what readers of committed records see.
+    pub fn last_stable_offset(&self) -> Offset {
+        self.marks.read().last_stable().offset
+    }
+
+    /// All below it is flushed.
+    pub fn recovery_point(&self) -> Offset {
+        self.flushed.lock().recovery_point
+    }
+
+    /// Bytes of all segments' records.
+    pub fn size_bytes(&self) -> u64 {
+        self.segments.load().iter().map(|segment| u64::from(segment.size())).sum()
+    }
+
+    /// The segments, oldest first; the last is the active one.
+    pub fn segments(&self) -> Arc<Vec<Arc<Segment>>> {
+        self.segments.load_full()
+    }
+
+    /// The newest leader epoch.
+    pub fn latest_epoch(&self) -> Option<LeaderEpoch> {
+        self.epochs.read().latest()
+    }
+
+    /// The leader epochs and where they began.
+    pub fn leader_epochs(&self) -> LeaderEpochs {
+        self.epochs.read().clone()
+    }
+
+    /// Where an epoch ended in this log: the largest epoch known that is not above it, and its exclusive end (KIP-101).
+    pub fn end_of_epoch(&self, epoch: LeaderEpoch) -> Option<(LeaderEpoch, Offset)> {
+        let end = self.log_end_offset();
+        self.epochs.read().end_offset(epoch, end)
+    }
+
+    /// What is known of a producer.
+    pub fn producer(&self, id: ProducerId) -> Option<ProducerEntry> {
+        self.writer.lock().producers.get(id).cloned()
+    }
+
+    /// Everything that is known of the producers, for DescribeProducers.
+    pub fn producers(&self) -> Vec<(ProducerId, ProducerEntry)> {
+        self.writer.lock().producers.iter().map(|(id, entry)| (id, entry.clone())).collect()
+    }
+
+    /// Forgets producers that have been silent for `producer.id.expiration.ms`. How many.
+    pub fn expire_producers(&self, now: Timestamp) -> usize {
+        let expiration_ms = self.config.load().producer_id_expiration_ms;
+        self.writer.lock().producers.expire(now, expiration_ms)
+    }
+
+    /// Why it is offline, if it is.
+    pub fn fault(&self) -> Option<&str> {
+        self.fault.get().map(String::as_str)
+    }
+
+    /// Moves the high watermark forward, not beyond the log end. Whether it moved.
+    pub fn advance_high_watermark(&self, to: Offset) -> bool {
+        let awaited = {
+            let mut marks = self.marks.write();
+            let to = to.min(marks.log_end.offset);
+            if to <= marks.high_watermark.offset {
+                return false;
+            }
+            marks.high_watermark = marks.mark(to);
+            marks.awaits_high_watermark
+        };
+        if awaited {
+            let mut writer = self.writer.lock();
+            // Read again: the append that brought the markers may have moved on.
+            let high_watermark = self.high_watermark();
+            writer.producers.high_watermark_moved(high_watermark);
+            self.publish_unstable(&writer);
+        }
+        true
+    }
+
+    /// Sets the high watermark to what a checkpoint or a leader says, within the log's bounds. It may go back: only before the log is served.
+    pub fn set_high_watermark(&self, to: Offset) {
+        let writer = &mut *self.writer.lock();
+        let high_watermark = {
+            let mut marks = self.marks.write();
+            let to = to.clamp(marks.log_start, marks.log_end.offset);
+            marks.high_watermark = marks.mark(to);
+            to
+        };
+        writer.producers.high_watermark_moved(high_watermark);
+        self.publish_unstable(writer);
+    }
+
+    /// Notes that this replica leads from its log end on in an epoch.
+    pub fn assign_epoch(&self, epoch: LeaderEpoch) -> Result<()> {
+        let _writer = self.writer.lock();
+        self.check_online()?;
+        self.note_epochs([(epoch, self.log_end_offset())])
+    }
+
+    fn note_epochs(&self, starts: impl IntoIterator<Item = (LeaderEpoch, Offset)>) -> Result<()> {
+        self.change_epochs(|epochs| {
+            starts.into_iter().fold(false, |changed, (epoch, start)| epochs.assign(epoch, start) || changed)
+        })
+    }
+
+    /// Changes the epochs in the file first and then in memory.
+    fn change_epochs(&self, change: impl FnOnce(&mut LeaderEpochs) -> bool) -> Result<()> {
+        let mut epochs = self.epochs.read().clone();
+        if change(&mut epochs) {
+            epochs.write(&*self.folder.disk, &self.folder.file(names::LEADER_EPOCH_CHECKPOINT))?;
+            *self.epochs.write() = epochs;
+        }
+        Ok(())
+    }
+
+    fn publish_unstable(&self, writer: &Writer) {
+        let mut marks = self.marks.write();
+        marks.first_unstable = writer.producers.first_unstable_offset();
+        marks.awaits_high_watermark = writer.producers.awaits_high_watermark();
+    }
+
+    fn active(&self) -> Arc<Segment> {
+        // There is always one: `open` makes it, and a deletion of all rolls first.
+        self.segments.load().last().cloned().unwrap_or_else(|| unreachable!("a log without a segment"))
+    }
+
+    fn check_online(&self) -> Result<()> {
+        match self.fault.get() {
+            Some(reason) => Err(Error::Offline { partition: self.partition.to_string(), reason: reason.clone() }),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes the log offline because of an error, and gives the error on.
+    fn go_offline(&self, error: Error) -> Error {
+        let _ = self.fault.set(error.to_string());
+        error
+    }
+}
+
+impl Marks {
+    /// A mark at an offset, with its place if one of the marks knows it.
+    fn mark(&self, offset: Offset) -> Mark {
+        match offset == self.log_end.offset {
+            true => self.log_end,
+            false => Mark { offset, place: None },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,314 @@
+//! Opens a log: after a clean stop without reading the records, after any other by recovering what is above the recovery point.
+
+use super::recover::{self, Derived, is_damage, replay_segment};
+use super::{Flushed, Log, Mark, Marks, Writer};
+use crate::config::LogConfig;
+use crate::disk::Disk;
+use crate::epochs::LeaderEpochs;
+use crate::error::{Error, Result};
+use crate::files::{Folder, OpenFiles};
+use crate::leftovers;
+use crate::names::{self, parse_segment_file};
+use crate::producer::{Producers, read_snapshot, write_snapshot};
+use crate::segment::Segment;
+use arc_swap::ArcSwap;
+use model::{Offset, Timestamp, TopicPartition};
+use parking_lot::{Mutex, RwLock};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+/// What it takes to open a log. An empty folder becomes a new log.
+#[derive(Clone, Debug)]
+pub struct OpenLog {
+    /// Where the files are.
+    pub disk: Arc<dyn Disk>,
+    /// The bound on open files.
+    pub open_files: Arc<OpenFiles>,
+    /// The partition's folder.
+    pub path: PathBuf,
+    /// Whose log it is.
+    pub partition: TopicPartition,
+    /// Its settings.
+    pub config: LogConfig,
+    /// From the checkpoint; 0 where it has none.
+    pub recovery_point: Offset,
+    /// From the checkpoint, where it has one.
+    pub log_start_offset: Option<Offset>,
+    /// Whether the last stop was clean.
+    pub is_clean: bool,
+    /// The time.
+    pub now: Timestamp,
+    /// Spreads the times at which segments are rolled.
+    pub jitter_seed: u64,
+}
+
+/// What opening had to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Recovery {
+    /// Segments whose records were all read and checked.
+    pub segments_checked: usize,
+    /// Bytes behind the first bad batch, which are gone.
+    pub bytes_cut: u64,
+    /// Segments behind the first bad batch, which are gone.
+    pub segments_dropped: usize,
+}
+
+/// A log that is being opened.
+struct Opening {
+    options: OpenLog,
+    folder: Arc<Folder>,
+    names: BTreeSet<String>,
+    segments: Vec<Arc<Segment>>,
+    snapshots: BTreeSet<Offset>,
+    epochs: LeaderEpochs,
+    recovery: Recovery,
+}
+
+impl Log {
+    /// Opens the log in a folder.
+    pub fn open(options: OpenLog) -> Result<(Log, Recovery)> {
+        let folder = Folder::new(options.disk.clone(), options.open_files.clone(), options.path.clone());
+        let names = leftovers::settle(&folder)?;
+        let epochs = LeaderEpochs::read(&*folder.disk, &folder.file(names::LEADER_EPOCH_CHECKPOINT))?;
+        let mut opening = Opening {
+            options,
+            folder,
+            names,
+            segments: Vec::new(),
+            snapshots: BTreeSet::new(),
+            epochs,
+            recovery: Recovery::default(),
+        };
+        opening.open_segments()?;
+        let unsure_from = opening.unsure_from()?;
+        let (mut producers, mut end) = opening.recover(unsure_from)?;
+        let first = opening.segments.first().map_or(Offset(0), |segment| segment.base_offset());
+        let log_start = opening.options.log_start_offset.unwrap_or(first).max(first);
+        if end < log_start {
+            // What is left lies below the log's start: nothing of it may be read any more.
+            opening.drop_segments(0)?;
+            opening.create_segment(log_start)?;
+            producers = Producers::at(log_start);
+            end = log_start;
+        }
+        opening.settle_epochs(log_start, end)?;
+        opening.drop_snapshots(|offset, bases| offset > end || (!bases.contains(&offset) && offset < end))?;
+        Ok(opening.into_log(producers, log_start, end))
+    }
+}
+
+impl Opening {
+    fn open_segments(&mut self) -> Result<()> {
+        let mut bases = BTreeSet::new();
+        for name in &self.names {
+            match parse_segment_file(name) {
+                Some((base, names::LOG)) => drop(bases.insert(base)),
+                Some((offset, names::SNAPSHOT)) => drop(self.snapshots.insert(offset)),
+                _ => {}
+            }
+        }
+        for name in &self.names {
+            if let Some((base, names::INDEX | names::TIME_INDEX | names::TXN_INDEX)) = parse_segment_file(name)
+                && !bases.contains(&base)
+            {
+                self.folder.remove_file(name)?;
+            }
+        }
+        for base in bases {
+            self.segments.push(Arc::new(Segment::open(self.folder.clone(), base, self.options.now)?));
+        }
+        Ok(())
+    }
+
+    /// The number of the first segment whose records have to be read; the count of segments when none has to be.
+    fn unsure_from(&self) -> Result<usize> {
+        let count = self.segments.len();
+        let mut first = match self.options.is_clean {
+            true => count,
+            false => {
+                let point = self.options.recovery_point;
+                self.segments.partition_point(|segment| segment.base_offset() <= point).saturating_sub(1)
+            }
+        };
+        for (number, segment) in self.segments[..first].iter().enumerate() {
+            if self.names.contains(&segment.name(names::TXN_INDEX)) {
+                match segment.aborted.entries() {
+                    Ok(_) => segment.aborted.close(),
+                    Err(error) if is_damage(&error) => {
+                        first = number;
+                        break;
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok(first)
+    }
+
+    /// Whether a segment's indexes can be used as they are, as far as a look at their names and lengths tells.
+    fn has_indexes(&self, segment: &Segment) -> Result<bool> {
+        for (suffix, entry_bytes) in [(names::INDEX, 8), (names::TIME_INDEX, 12)] {
+            let name = segment.name(suffix);
+            if !self.names.contains(&name) {
+                return Ok(false);
+            }
+            let path = self.folder.file(&name);
+            let length = self.folder.disk.metadata(&path).map_err(Error::io("measure", &path))?.length;
+            if length % entry_bytes != 0 || (suffix == names::TIME_INDEX && length == 0 && segment.size() > 0) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Reads what has to be read. Gives the producers as of the log end, and the log end.
+    fn recover(&mut self, unsure_from: usize) -> Result<(Producers, Offset)> {
+        let interval = self.options.config.index_interval_bytes;
+        for number in 0..unsure_from {
+            if !self.has_indexes(&self.segments[number])? {
+                recover::recover(&self.segments[number], interval, None)?;
+                self.recovery.segments_checked += 1;
+            }
+        }
+        let sure_end = match (self.segments.get(unsure_from), self.segments.last()) {
+            (Some(unsure), _) => unsure.base_offset(),
+            (None, Some(active)) => active.next_offset()?,
+            (None, None) => {
+                let start = self.options.log_start_offset.unwrap_or_default();
+                self.create_segment(start)?;
+                return Ok((Producers::at(start), start));
+            }
+        };
+        let mut producers = self.producers_at(sure_end, unsure_from == self.segments.len())?;
+        let mut number = unsure_from;
+        while let Some(segment) = self.segments.get(number).cloned() {
+            self.snapshot(&mut producers, segment.base_offset())?;
+            let derived = Derived { producers: &mut producers, epochs: &mut self.epochs };
+            let cut = recover::recover(&segment, interval, Some(derived))?;
+            self.recovery.segments_checked += 1;
+            self.recovery.bytes_cut += u64::from(cut);
+            number += 1;
+            if cut > 0 {
+                self.recovery.segments_dropped = self.segments.len() - number;
+                self.drop_segments(number)?;
+            }
+        }
+        let end = if unsure_from == number { sure_end } else { self.segments[number - 1].next_offset()? };
+        self.snapshot(&mut producers, end)?;
+        Ok((producers, end))
+    }
+
+    /// The producers as of an offset, from the newest sound snapshot and the records after it.
+    fn producers_at(&mut self, end: Offset, is_clean: bool) -> Result<Producers> {
+        self.drop_snapshots(|offset, _| offset > end)?;
+        if is_clean && self.snapshots.is_empty() {
+            // Nothing was ever known of producers here; reading the whole log would not tell more than Kafka knows.
+            return Ok(Producers::at(end));
+        }
+        let first = self.segments.first().map_or(end, |segment| segment.base_offset());
+        let start = self.options.log_start_offset.unwrap_or(first).max(first).min(end);
+        let mut producers = Producers::at(start);
+        for offset in self.snapshots.clone().into_iter().rev().take_while(|offset| *offset > start) {
+            let path = self.folder.file(&names::segment_file(offset, names::SNAPSHOT));
+            match read_snapshot(&*self.folder.disk, &path, offset) {
+                Ok(read) => {
+                    producers = read;
+                    producers.expire(self.options.now, self.options.config.producer_id_expiration_ms);
+                    break;
+                }
+                Err(error) if is_damage(&error) => {
+                    self.folder.remove_file(&names::segment_file(offset, names::SNAPSHOT))?;
+                    self.snapshots.remove(&offset);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let from =
+            self.segments.partition_point(|segment| segment.base_offset() <= producers.end_offset).saturating_sub(1);
+        for segment in &self.segments[from..] {
+            if segment.base_offset() < end {
+                replay_segment(&mut producers, segment, end)?;
+            }
+        }
+        producers.end_offset = end;
+        Ok(producers)
+    }
+
+    fn snapshot(&mut self, producers: &mut Producers, at: Offset) -> Result<()> {
+        producers.end_offset = at;
+        if self.snapshots.insert(at) {
+            let path = self.folder.file(&names::segment_file(at, names::SNAPSHOT));
+            write_snapshot(&*self.folder.disk, &path, producers, false)?;
+        }
+        Ok(())
+    }
+
+    fn create_segment(&mut self, base: Offset) -> Result<()> {
+        self.segments.push(Arc::new(Segment::create(self.folder.clone(), base, self.options.now)?));
+        Ok(())
+    }
+
+    /// Removes the segments from a number on.
+    fn drop_segments(&mut self, from: usize) -> Result<()> {
+        for segment in self.segments.split_off(from) {
+            segment.close();
+            for name in segment.file_names() {
+                self.folder.remove_file(&name)?;
+            }
+            self.folder.remove_file(&segment.name(names::SNAPSHOT))?;
+            self.snapshots.remove(&segment.base_offset());
+        }
+        Ok(())
+    }
+
+    fn drop_snapshots(&mut self, goes: impl Fn(Offset, &BTreeSet<Offset>) -> bool) -> Result<()> {
+        let bases = self.segments.iter().map(|segment| segment.base_offset()).collect();
+        let going: Vec<Offset> = self.snapshots.iter().copied().filter(|offset| goes(*offset, &bases)).collect();
+        for offset in going {
+            self.folder.remove_file(&names::segment_file(offset, names::SNAPSHOT))?;
+            self.snapshots.remove(&offset);
+        }
+        Ok(())
+    }
+
+    fn settle_epochs(&mut self, log_start: Offset, end: Offset) -> Result<()> {
+        let path = self.folder.file(names::LEADER_EPOCH_CHECKPOINT);
+        let before = LeaderEpochs::read(&*self.folder.disk, &path)?;
+        self.epochs.truncate_from_end(end);
+        self.epochs.truncate_from_start(log_start);
+        if self.epochs != before || !self.names.contains(names::LEADER_EPOCH_CHECKPOINT) {
+            self.epochs.write(&*self.folder.disk, &path)?;
+        }
+        Ok(())
+    }
+
+    fn into_log(self, producers: Producers, log_start: Offset, end: Offset) -> (Log, Recovery) {
+        let options = self.options;
+        let place = self.segments.last().map(|active| (active.base_offset(), active.size()));
+        let marks = Marks {
+            log_start,
+            log_end: Mark { offset: end, place },
+            high_watermark: Mark { offset: log_start, place: None },
+            first_unstable: producers.first_unstable_offset(),
+            awaits_high_watermark: producers.awaits_high_watermark(),
+        };
+        let recovery_point = if options.is_clean { end } else { options.recovery_point.min(end) };
+        let flushed = Flushed { recovery_point, at: options.now, truncations: 0 };
+        let writer =
+            Writer { producers, snapshots: self.snapshots, doomed: Vec::new(), leftovers: true, closed: false };
+        let log = Log {
+            partition: options.partition,
+            folder: self.folder,
+            config: ArcSwap::from_pointee(options.config),
+            segments: ArcSwap::from_pointee(self.segments),
+            marks: RwLock::new(marks),
+            epochs: RwLock::new(self.epochs),
+            flushed: Mutex::new(flushed),
+            fault: OnceLock::new(),
+            jitter_seed: options.jitter_seed,
+            writer: Mutex::new(writer),
+        };
+        (log, self.recovery)
+    }
+}

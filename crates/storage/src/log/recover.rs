@@ -1,0 +1,184 @@
+//! Reads a segment as after a crash: every batch is checked, the first bad one and all after it are cut, indexes are built anew.
+
+use super::append::{checked, note_completed};
+use crate::disk::DiskFile;
+use crate::epochs::LeaderEpochs;
+use crate::error::{Error, Result};
+use crate::frames::Frame;
+use crate::index::Wait;
+use crate::producer::{Origin, ProducerAppend, Producers};
+use crate::segment::{Newest, Segment};
+use crc_fast::{CrcAlgorithm, Digest};
+use model::Offset;
+use records::BATCH_OVERHEAD;
+
+/// Bytes read at a time.
+const CHUNK_BYTES: usize = 1 << 20;
+
+/// What is derived from the records beside the indexes.
+pub(super) struct Derived<'a> {
+    pub(super) producers: &'a mut Producers,
+    pub(super) epochs: &'a mut LeaderEpochs,
+}
+
+/// Checks a segment and rebuilds its indexes; with `derived`, its aborted transactions, the producers and the leader epochs too. Gives the bytes
+/// that were cut.
+pub(super) fn recover(segment: &Segment, index_interval: u32, mut derived: Option<Derived<'_>>) -> Result<u32> {
+    segment.offsets.reset()?;
+    segment.times.reset()?;
+    if derived.is_some() {
+        segment.aborted.reset()?;
+    }
+    let size = segment.size();
+    let file = segment.file(Wait::Block)?;
+    let mut reader = Reader { file: &*file, end: size, chunk: Vec::new(), start: 0 };
+    let mut position = 0;
+    let mut newest = Newest { timestamp: -1, offset: segment.base_offset() };
+    let mut next = segment.base_offset();
+    let mut last_entry_at = 0;
+    while let Some(frame) = reader.frame(position).map_err(segment.io("read"))? {
+        if frame.base_offset < next || frame.last_offset < frame.base_offset || !segment.can_hold(frame.last_offset) {
+            break;
+        }
+        if frame.max_timestamp > newest.timestamp {
+            newest = Newest { timestamp: frame.max_timestamp, offset: frame.last_offset };
+        }
+        if position - last_entry_at > index_interval {
+            segment.add_entries(frame.last_offset, position, newest)?;
+            last_entry_at = position;
+        }
+        if let Some(derived) = &mut derived {
+            derived.note(segment, &frame, reader.prefix(&frame).map_err(segment.io("read"))?)?;
+        }
+        next = frame.last_offset.plus(1);
+        position += frame.size;
+    }
+    segment.set_recovered(position, newest)?;
+    Ok(size - position)
+}
+
+impl Derived<'_> {
+    fn note(&mut self, segment: &Segment, frame: &Frame, bytes: &[u8]) -> Result<()> {
+        let Some(header) = &frame.header else { return Ok(()) };
+        if let Some(epoch) = header.partition_leader_epoch
+            && self.epochs.latest().is_none_or(|latest| epoch > latest)
+        {
+            self.epochs.assign(epoch, header.base_offset);
+        }
+        replay(self.producers, frame, bytes, Some(segment))
+    }
+}
+
+/// Lets the producers see one batch. With a segment, an aborted transaction enters its index.
+pub(super) fn replay(producers: &mut Producers, frame: &Frame, bytes: &[u8], index: Option<&Segment>) -> Result<()> {
+    producers.end_offset = frame.last_offset.plus(1);
+    let Some(header) = &frame.header else { return Ok(()) };
+    // A batch whose checksum holds was accepted once; a marker that cannot be read ends nothing.
+    let Ok(Some(batch)) = checked(header, bytes.get(BATCH_OVERHEAD..).unwrap_or_default(), 0) else { return Ok(()) };
+    let mut append = ProducerAppend::new(Origin::Replication);
+    append.add(producers, &batch, &"")?;
+    let completed = append.completed.clone();
+    producers.apply(append);
+    for txn in &completed {
+        match index {
+            Some(segment) => note_completed(producers, segment, txn)?,
+            None => producers.complete(txn),
+        }
+    }
+    Ok(())
+}
+
+/// Lets the producers see the batches of a segment from their end offset on, up to an offset; the batches were checked before.
+pub(super) fn replay_segment(producers: &mut Producers, segment: &Segment, end: Offset) -> Result<()> {
+    let from = producers.end_offset;
+    segment.frames_from(segment.position_hint(from), |frame, file| {
+        if frame.last_offset < from {
+            return Ok(true);
+        }
+        if frame.base_offset >= end {
+            return Ok(false);
+        }
+        let is_marker = frame.header.is_some_and(|header| header.is_control() && header.producer_id.is_some());
+        let mut bytes = vec![0; if is_marker { frame.size.min(CHUNK_BYTES as u32) as usize } else { 0 }];
+        file.read_at(u64::from(frame.position), &mut bytes).map_err(segment.io("read"))?;
+        replay(producers, frame, &bytes, None)?;
+        Ok(true)
+    })
+}
+
+/// Reads a file front to back in large chunks and checks checksums.
+struct Reader<'a> {
+    file: &'a dyn DiskFile,
+    end: u32,
+    chunk: Vec<u8>,
+    start: u32,
+}
+
+impl Reader<'_> {
+    /// The whole and sound batch at a position; `None` where there is none.
+    fn frame(&mut self, position: u32) -> std::io::Result<Option<Frame>> {
+        self.fill(position, BATCH_OVERHEAD)?;
+        let Ok(frame) = Frame::parse(self.bytes(position), position) else { return Ok(None) };
+        if frame.size > self.end - position {
+            return Ok(None);
+        }
+        self.fill(position, frame.size as usize)?;
+        Ok(self.is_sound(&frame)?.then_some(frame))
+    }
+
+    /// As much of a batch as a chunk holds.
+    fn prefix(&mut self, frame: &Frame) -> std::io::Result<&[u8]> {
+        self.fill(frame.position, frame.size as usize)?;
+        let bytes = self.bytes(frame.position);
+        Ok(&bytes[..bytes.len().min(frame.size as usize)])
+    }
+
+    fn bytes(&self, position: u32) -> &[u8] {
+        position.checked_sub(self.start).and_then(|at| self.chunk.get(at as usize..)).unwrap_or_default()
+    }
+
+    /// Makes sure that `needed` bytes from a position on are in the chunk, or as many as it can hold.
+    fn fill(&mut self, position: u32, needed: usize) -> std::io::Result<()> {
+        let left = (self.end - position) as usize;
+        if self.bytes(position).len() >= needed.min(left).min(CHUNK_BYTES) {
+            return Ok(());
+        }
+        self.chunk.resize(left.min(CHUNK_BYTES), 0);
+        self.start = position;
+        let read = self.file.read_at(u64::from(position), &mut self.chunk)?;
+        self.chunk.truncate(read);
+        Ok(())
+    }
+
+    fn is_sound(&self, frame: &Frame) -> std::io::Result<bool> {
+        let (stored_at, covered_from, algorithm) = match &frame.header {
+            Some(_) => (17, 21, CrcAlgorithm::Crc32Iscsi),
+            None => (12, 16, CrcAlgorithm::Crc32IsoHdlc),
+        };
+        let inside = self.bytes(frame.position);
+        let Some(stored) = inside.get(stored_at..stored_at + 4) else { return Ok(false) };
+        let stored = stored.iter().fold(0u64, |value, byte| value << 8 | u64::from(*byte));
+        let inside = &inside[..inside.len().min(frame.size as usize)];
+        let mut digest = Digest::new(algorithm);
+        digest.update(inside.get(covered_from..).unwrap_or_default());
+        // A batch larger than a chunk is read through a second buffer, so that no length in a file decides over memory.
+        let mut done = inside.len();
+        let mut buffer = vec![0; if done < frame.size as usize { CHUNK_BYTES } else { 0 }];
+        while done < frame.size as usize {
+            let wanted = buffer.len().min(frame.size as usize - done);
+            match self.file.read_at(u64::from(frame.position) + done as u64, &mut buffer[..wanted])? {
+                0 => return Ok(false),
+                read => {
+                    digest.update(&buffer[..read]);
+                    done += read;
+                }
+            }
+        }
+        Ok(digest.finalize() == stored)
+    }
+}
+
+/// Whether an error says that a file's contents are wrong, and not that the disk is.
+pub(super) fn is_damage(error: &Error) -> bool {
+    matches!(error, Error::Corrupt { .. })
+}

@@ -1,0 +1,141 @@
+//! Deletion of old segments, and of files and folders whose time has come.
+
+use super::{Log, Writer};
+use crate::error::{Error, Result};
+use crate::names;
+use crate::segment::Segment;
+use model::{Offset, Timestamp, Uuid};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// What retention removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Expired {
+    /// Segments.
+    pub segments: usize,
+    /// Bytes of their records.
+    pub bytes: u64,
+}
+
+impl Log {
+    /// Removes the segments that lie below the log start offset or, where `cleanup.policy` has `delete`, are too old or too many. Nothing at or above the
+    /// high watermark goes. An active segment that is too old is rolled first and goes with the rest.
+    pub fn delete_old_segments(&self, now: Timestamp) -> Result<Expired> {
+        let writer = &mut *self.writer.lock();
+        self.check_online()?;
+        let config = self.config.load();
+        let log_start = self.log_start_offset();
+        let mut expired = self.delete_while(writer, now, |_, next| Ok(next.is_some_and(|next| next <= log_start)))?;
+        if !config.cleanup_policy.delete {
+            return Ok(expired);
+        }
+        if let Some(limit) = config.retention_bytes {
+            let mut surplus = self.size_bytes().saturating_sub(limit);
+            expired += self.delete_while(writer, now, |segment, _| {
+                let size = u64::from(segment.size());
+                let goes = size <= surplus;
+                surplus = surplus.saturating_sub(size);
+                Ok(goes && size > 0)
+            })?;
+        }
+        if let Some(limit_ms) = config.retention_ms {
+            expired += self.delete_while(writer, now, |segment, _| {
+                Ok(now.0.saturating_sub(segment.largest_timestamp()?.0) > limit_ms)
+            })?;
+        }
+        Ok(expired)
+    }
+
+    /// Removes segments from the oldest on as long as `goes` says so; it is given the next segment's base offset.
+    fn delete_while(
+        &self,
+        writer: &mut Writer,
+        now: Timestamp,
+        mut goes: impl FnMut(&Segment, Option<Offset>) -> Result<bool>,
+    ) -> Result<Expired> {
+        let segments = self.segments.load_full();
+        let (high_watermark, end) = (self.high_watermark(), self.log_end_offset());
+        let mut count = 0;
+        while let Some(segment) = segments.get(count) {
+            let next = segments.get(count + 1).map(|next| next.base_offset());
+            let is_empty_active = next.is_none() && segment.size() == 0;
+            if is_empty_active || high_watermark < next.unwrap_or(end) || !goes(segment, next)? {
+                break;
+            }
+            count += 1;
+        }
+        if count == 0 {
+            return Ok(Expired::default());
+        }
+        if count == segments.len() {
+            self.roll(writer, end, now)?;
+        }
+        let kept = self.segments.load()[count..].to_vec();
+        let start = kept.first().map_or(end, |segment| segment.base_offset());
+        self.raise_log_start(writer, start)?;
+        self.segments.store(Arc::new(kept));
+        let mut expired = Expired::default();
+        for segment in &segments[..count] {
+            expired += Expired { segments: 1, bytes: u64::from(segment.size()) };
+            self.doom(writer, segment, now)?;
+        }
+        Ok(expired)
+    }
+
+    /// Renames a segment's files to `.deleted`; they are removed after `file.delete.delay.ms`.
+    pub(super) fn doom(&self, writer: &mut Writer, segment: &Segment, now: Timestamp) -> Result<()> {
+        let mut names: Vec<String> = segment.file_names().collect();
+        // The active segment's snapshot is of use as long as there is one; it is named by the segment that begins there.
+        names.push(segment.name(names::SNAPSHOT));
+        writer.snapshots.remove(&segment.base_offset());
+        let mut doomed = Vec::new();
+        for name in names {
+            let renamed = format!("{name}{}", names::DELETED);
+            match self.folder.rename_file(&name, &renamed) {
+                Ok(()) => doomed.push(renamed),
+                Err(error) if error.is_not_found() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        segment.close();
+        let due = Timestamp(now.0.saturating_add(self.config.load().file_delete_delay_ms));
+        writer.doomed.push((due, doomed));
+        Ok(())
+    }
+
+    /// Removes the files of deleted segments whose delay is over. How many are left.
+    pub fn remove_deleted_files(&self, now: Timestamp) -> Result<usize> {
+        let writer = &mut *self.writer.lock();
+        while let Some(index) = writer.doomed.iter().position(|(due, _)| *due <= now) {
+            self.remove_files(writer.doomed[index].1.clone())?;
+            writer.doomed.swap_remove(index);
+        }
+        Ok(writer.doomed.iter().map(|(_, names)| names.len()).sum())
+    }
+
+    pub(super) fn remove_files(&self, names: Vec<String>) -> Result<()> {
+        names.iter().try_for_each(|name| self.folder.remove_file(name).map(|_| ()))
+    }
+
+    /// Renames the folder to `topic-0.<unique>-delete`, from which on the log takes no more calls that change it. Gives the new path; `remove_folder`
+    /// removes it when its time has come.
+    pub fn delete(&self, unique: Uuid) -> Result<PathBuf> {
+        let writer = &mut *self.writer.lock();
+        writer.closed = true;
+        let _ = self.fault.set("it is deleted".to_owned());
+        let path = self.folder.path();
+        let renamed = path.with_file_name(names::deleted_folder(&self.partition, unique));
+        self.folder.rename_to(&renamed)?;
+        let parent = renamed.parent().map(PathBuf::from).unwrap_or_default();
+        self.folder.disk.sync_dir(&parent).map_err(Error::io("sync", &parent))?;
+        self.segments.load().iter().for_each(|segment| segment.close());
+        Ok(renamed)
+    }
+}
+
+impl std::ops::AddAssign for Expired {
+    fn add_assign(&mut self, other: Self) {
+        self.segments += other.segments;
+        self.bytes += other.bytes;
+    }
+}

@@ -1,0 +1,167 @@
+//! Cuts at either end: truncation to an earlier end, a new beginning, and a later start (DeleteRecords).
+
+use super::{Flushed, Log, Mark, Writer};
+use crate::error::{Error, Result};
+use crate::names;
+use crate::producer::{Producers, read_snapshot};
+use crate::segment::Segment;
+use model::{Offset, Timestamp};
+use std::sync::Arc;
+
+impl Log {
+    /// Removes the records at and above an offset. Gives whether there were any.
+    pub fn truncate_to(&self, end: Offset, now: Timestamp) -> Result<bool> {
+        let writer = &mut *self.writer.lock();
+        self.check_online()?;
+        if end >= self.log_end_offset() {
+            return Ok(false);
+        }
+        let segments = self.segments.load_full();
+        let kept = segments.partition_point(|segment| segment.base_offset() <= end);
+        let Some(last) = kept.checked_sub(1) else {
+            return self.start_anew(writer, end, now).map(|()| true);
+        };
+        // A fault in the middle leaves files and memory at odds: opening the log again sorts it out.
+        let cut = self.cut(writer, &segments, last, end, now);
+        cut.map_err(|error| self.go_offline(error)).map(|()| true)
+    }
+
+    fn cut(
+        &self,
+        writer: &mut Writer,
+        segments: &[Arc<Segment>],
+        last: usize,
+        end: Offset,
+        now: Timestamp,
+    ) -> Result<()> {
+        // Readers must not see offsets whose records are about to go.
+        let lowered = {
+            let mut marks = self.marks.write();
+            marks.log_end = Mark { offset: end, place: None };
+            if marks.high_watermark.offset > end {
+                marks.high_watermark = marks.log_end;
+            }
+            marks.log_start = marks.log_start.min(end);
+            *marks
+        };
+        segments[last..].iter().for_each(|segment| {
+            if segment.base_offset() >= end {
+                segment.invalidate()
+            }
+        });
+        {
+            let flushed = &mut *self.flushed.lock();
+            let recovery_point = flushed.recovery_point.min(end);
+            *flushed = Flushed { recovery_point, truncations: flushed.truncations + 1, ..*flushed };
+        }
+        let active = Arc::new(segments[last].truncate(end, now)?);
+        let mut kept = segments[..last].to_vec();
+        kept.push(active.clone());
+        self.segments.store(Arc::new(kept));
+        for segment in segments[last + 1..].iter().rev() {
+            self.doom(writer, segment, now)?;
+        }
+        self.change_epochs(|epochs| epochs.truncate_from_end(end))?;
+        // Batches are cut whole, so the log may now end before the offset asked for.
+        let next = active.next_offset()?.max(active.base_offset());
+        let log_end = Mark { offset: end.max(next), place: Some((active.base_offset(), active.size())) };
+        self.reload_producers(writer, lowered.log_start, end, now)?;
+        let mut marks = self.marks.write();
+        marks.log_end = log_end;
+        if marks.high_watermark.offset >= log_end.offset {
+            marks.high_watermark = log_end;
+        }
+        drop(marks);
+        self.publish_unstable(writer);
+        Ok(())
+    }
+
+    fn reload_producers(&self, writer: &mut Writer, start: Offset, end: Offset, now: Timestamp) -> Result<()> {
+        let gone: Vec<Offset> = writer.snapshots.iter().copied().filter(|offset| *offset > end).collect();
+        for offset in gone {
+            self.folder.remove_file(&names::segment_file(offset, names::SNAPSHOT))?;
+            writer.snapshots.remove(&offset);
+        }
+        let mut producers = Producers::at(start);
+        for offset in writer.snapshots.iter().rev().copied().take_while(|offset| *offset > start) {
+            let path = self.folder.file(&names::segment_file(offset, names::SNAPSHOT));
+            if let Ok(read) = read_snapshot(&*self.folder.disk, &path, offset) {
+                producers = read;
+                producers.expire(now, self.config.load().producer_id_expiration_ms);
+                break;
+            }
+        }
+        let segments = self.segments.load();
+        let from = segments.partition_point(|segment| segment.base_offset() <= producers.end_offset).saturating_sub(1);
+        for segment in &segments[from..] {
+            super::recover::replay_segment(&mut producers, segment, end)?;
+        }
+        producers.end_offset = end;
+        writer.producers = producers;
+        self.take_snapshot(writer, false)
+    }
+
+    /// Removes everything and goes on at an offset.
+    pub fn truncate_fully_and_start_at(&self, start: Offset, now: Timestamp) -> Result<()> {
+        let writer = &mut *self.writer.lock();
+        self.check_online()?;
+        self.start_anew(writer, start, now)
+    }
+
+    fn start_anew(&self, writer: &mut Writer, start: Offset, now: Timestamp) -> Result<()> {
+        let old = self.segments.load_full();
+        let result = (|| {
+            old.iter().for_each(|segment| segment.invalidate());
+            for segment in old.iter() {
+                self.doom(writer, segment, now)?;
+            }
+            let active = Arc::new(Segment::create(self.folder.clone(), start, now)?);
+            self.segments.store(Arc::new(vec![active]));
+            for offset in std::mem::take(&mut writer.snapshots) {
+                self.folder.remove_file(&names::segment_file(offset, names::SNAPSHOT))?;
+            }
+            self.change_epochs(|epochs| {
+                epochs.clear();
+                true
+            })?;
+            writer.producers = Producers::at(start);
+            writer.leftovers = false;
+            let flushed = &mut *self.flushed.lock();
+            *flushed = Flushed { recovery_point: start, at: now, truncations: flushed.truncations + 1 };
+            let mut marks = self.marks.write();
+            marks.log_start = start;
+            marks.log_end = Mark { offset: start, place: Some((start, 0)) };
+            marks.high_watermark = marks.log_end;
+            marks.first_unstable = None;
+            marks.awaits_high_watermark = false;
+            Ok(())
+        })();
+        result.map_err(|error| self.go_offline(error))
+    }
+
+    /// Raises the log start offset; whole segments below it go with the next retention. Whether it moved.
+    pub fn delete_records(&self, before: Offset) -> Result<bool> {
+        let writer = &mut *self.writer.lock();
+        self.check_online()?;
+        let high_watermark = self.high_watermark();
+        if before > high_watermark {
+            return Err(Error::AboveHighWatermark {
+                to: before,
+                partition: self.partition.to_string(),
+                high_watermark,
+            });
+        }
+        self.raise_log_start(writer, before)
+    }
+
+    pub(super) fn raise_log_start(&self, writer: &mut Writer, to: Offset) -> Result<bool> {
+        if to <= self.log_start_offset() {
+            return Ok(false);
+        }
+        self.change_epochs(|epochs| epochs.truncate_from_start(to))?;
+        writer.producers.log_start_moved(to);
+        self.marks.write().log_start = to;
+        self.publish_unstable(writer);
+        Ok(true)
+    }
+}

@@ -1,0 +1,289 @@
+//! One entry of `log.dirs`: the lock, the files that are about all of its partitions, and the partitions' folders.
+//!
+//! ```text
+//! .lock                             held while a broker runs (fcntl, as Java locks)
+//! meta.properties                   cluster, node and directory id
+//! .kafka_cleanshutdown              exists after a clean stop, and is removed when the logs are opened
+//! recovery-point-offset-checkpoint  log-start-offset-checkpoint  replication-offset-checkpoint  cleaner-offset-checkpoint
+//! <topic>-<partition>/              partition.metadata  leader-epoch-checkpoint  segments' files
+//! ```
+//! Files and folders that are none of these are left alone.
+
+use crate::checkpoint::{self, CleanShutdown, MetaProperties, OffsetCheckpoint};
+use crate::config::LogConfig;
+use crate::disk::{self, Disk, DiskLock};
+use crate::error::{Error, Result};
+use crate::files::OpenFiles;
+use crate::log::{Log, OpenLog, Recovery};
+use crate::names::{self, Folder};
+use model::{BrokerEpoch, Offset, Timestamp, TopicId, TopicPartition};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The checkpoints that say where each partition's log stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Offsets {
+    /// All below it is flushed.
+    pub recovery_points: OffsetCheckpoint,
+    /// Log start offsets that are above their first segment's.
+    pub log_start_offsets: OffsetCheckpoint,
+    /// High watermarks.
+    pub high_watermarks: OffsetCheckpoint,
+}
+
+/// A partition's folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// What the folder's name says it is.
+    pub folder: Folder,
+    /// Where it is.
+    pub path: PathBuf,
+    /// From `partition.metadata`, where there is one.
+    pub topic_id: Option<TopicId>,
+}
+
+/// A log dir that this process has locked.
+#[derive(Debug)]
+pub struct LogDir {
+    disk: Arc<dyn Disk>,
+    open_files: Arc<OpenFiles>,
+    path: PathBuf,
+    lock: Option<Box<dyn DiskLock>>,
+    jitter_seed: u64,
+}
+
+impl LogDir {
+    /// Locks a folder, which is created where it is missing. `Error::Locked` while another process has it.
+    pub fn open(disk: Arc<dyn Disk>, open_files: Arc<OpenFiles>, path: PathBuf, jitter_seed: u64) -> Result<LogDir> {
+        disk.create_dir(&path).map_err(Error::io("create", &path))?;
+        let lock_file = path.join(".lock");
+        let Some(lock) = disk.lock(&lock_file).map_err(Error::io("lock", &lock_file))? else {
+            return Err(Error::Locked { path });
+        };
+        Ok(LogDir { disk, open_files, path, lock: Some(lock), jitter_seed })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The file system it is on.
+    pub fn disk(&self) -> &Arc<dyn Disk> {
+        &self.disk
+    }
+
+    /// Its identity; `None` where it was never formatted.
+    pub fn meta_properties(&self) -> Result<Option<MetaProperties>> {
+        MetaProperties::read(&*self.disk, &self.path.join(checkpoint::META_PROPERTIES))
+    }
+
+    /// Replaces its identity.
+    pub fn write_meta_properties(&self, meta: &MetaProperties) -> Result<()> {
+        meta.write(&*self.disk, &self.path.join(checkpoint::META_PROPERTIES))
+    }
+
+    /// Whether the last stop was clean. The marker stays until `forget_clean_shutdown`.
+    pub fn clean_shutdown(&self) -> Result<Option<CleanShutdown>> {
+        checkpoint::read_clean_shutdown(&*self.disk, &self.path.join(checkpoint::CLEAN_SHUTDOWN))
+    }
+
+    /// Removes the marker of the last clean stop: called once the logs are open and before anything is appended.
+    pub fn forget_clean_shutdown(&self) -> Result<()> {
+        let path = self.path.join(checkpoint::CLEAN_SHUTDOWN);
+        if disk::remove_if_there(&*self.disk, &path).map_err(Error::io("remove", &path))? {
+            self.disk.sync_dir(&self.path).map_err(Error::io("sync", &self.path))?;
+        }
+        Ok(())
+    }
+
+    /// Writes the marker of a clean stop: called when all logs are closed and the checkpoints written.
+    pub fn write_clean_shutdown(&self, broker_epoch: Option<BrokerEpoch>) -> Result<()> {
+        checkpoint::write_clean_shutdown(&*self.disk, &self.path.join(checkpoint::CLEAN_SHUTDOWN), broker_epoch)
+    }
+
+    /// Reads the checkpoints. One that is damaged counts as empty, as in Kafka: then all is recovered from its start.
+    pub fn read_offsets(&self) -> Result<Offsets> {
+        let read = |name: &str| match checkpoint::read_offsets(&*self.disk, &self.path.join(name)) {
+            Err(Error::Corrupt { .. }) => Ok(OffsetCheckpoint::new()),
+            other => other,
+        };
+        Ok(Offsets {
+            recovery_points: read(checkpoint::RECOVERY_POINT)?,
+            log_start_offsets: read(checkpoint::LOG_START)?,
+            high_watermarks: read(checkpoint::REPLICATION)?,
+        })
+    }
+
+    /// Replaces the recovery points.
+    pub fn write_recovery_points(&self, offsets: &OffsetCheckpoint) -> Result<()> {
+        self.write(checkpoint::RECOVERY_POINT, offsets)
+    }
+
+    /// Replaces the log start offsets; only those above their first segment's need be there.
+    pub fn write_log_start_offsets(&self, offsets: &OffsetCheckpoint) -> Result<()> {
+        self.write(checkpoint::LOG_START, offsets)
+    }
+
+    /// Replaces the high watermarks.
+    pub fn write_high_watermarks(&self, offsets: &OffsetCheckpoint) -> Result<()> {
+        self.write(checkpoint::REPLICATION, offsets)
+    }
+
+    /// How far the cleaner has come.
+    pub fn read_cleaner_offsets(&self) -> Result<OffsetCheckpoint> {
+        checkpoint::read_offsets(&*self.disk, &self.path.join(checkpoint::CLEANER))
+    }
+
+    /// Replaces how far the cleaner has come.
+    pub fn write_cleaner_offsets(&self, offsets: &OffsetCheckpoint) -> Result<()> {
+        self.write(checkpoint::CLEANER, offsets)
+    }
+
+    fn write(&self, name: &str, offsets: &OffsetCheckpoint) -> Result<()> {
+        checkpoint::write_offsets(&*self.disk, &self.path.join(name), offsets)
+    }
+
+    /// Every partition's folder, by name, `__cluster_metadata-0` included.
+    pub fn partitions(&self) -> Result<Vec<Found>> {
+        let mut found = Vec::new();
+        let mut entries = self.disk.list(&self.path).map_err(Error::io("list", &self.path))?;
+        entries.sort();
+        for entry in entries.into_iter().filter(|entry| entry.is_dir) {
+            let Some(folder) = Folder::parse(&entry.name) else { continue };
+            let path = self.path.join(entry.name);
+            let topic_id = match folder {
+                // What waits for its removal may lack anything.
+                Folder::Deleted(_) | Folder::Stray(_) => None,
+                _ => checkpoint::read_partition_metadata(&*self.disk, &path.join(names::PARTITION_METADATA))?,
+            };
+            found.push(Found { folder, path, topic_id });
+        }
+        Ok(found)
+    }
+
+    /// Creates a partition's folder, with the topic id in it, and its log. An existing folder of that name is opened as it is.
+    pub fn create(
+        &self,
+        partition: &TopicPartition,
+        topic_id: Option<TopicId>,
+        config: LogConfig,
+        now: Timestamp,
+    ) -> Result<Log> {
+        let path = self.path.join(partition.to_string());
+        self.disk.create_dir(&path).map_err(Error::io("create", &path))?;
+        if let Some(topic_id) = topic_id {
+            let metadata = path.join(names::PARTITION_METADATA);
+            checkpoint::write_partition_metadata(&*self.disk, &metadata, topic_id)?;
+        }
+        self.disk.sync_dir(&self.path).map_err(Error::io("sync", &self.path))?;
+        self.open_log(partition, path, config, &Offsets::default(), false, now).map(|(log, _)| log)
+    }
+
+    /// Opens a partition's log, recovering it unless the last stop was clean. Its high watermark is the checkpoint's, or its start.
+    pub fn open_log(
+        &self,
+        partition: &TopicPartition,
+        path: PathBuf,
+        config: LogConfig,
+        offsets: &Offsets,
+        is_clean: bool,
+        now: Timestamp,
+    ) -> Result<(Log, Recovery)> {
+        let (log, recovery) = Log::open(OpenLog {
+            disk: self.disk.clone(),
+            open_files: self.open_files.clone(),
+            path,
+            partition: partition.clone(),
+            config,
+            recovery_point: offsets.recovery_points.get(partition).copied().unwrap_or(Offset(0)),
+            log_start_offset: offsets.log_start_offsets.get(partition).copied(),
+            is_clean,
+            now,
+            jitter_seed: self.jitter_seed,
+        })?;
+        if let Some(high_watermark) = offsets.high_watermarks.get(partition) {
+            log.set_high_watermark(*high_watermark);
+        }
+        Ok((log, recovery))
+    }
+
+    /// Removes a folder and all files in it: one that `Log::delete` has renamed, or that a start found.
+    pub fn remove_folder(&self, path: &Path) -> Result<()> {
+        let entries = match self.disk.list(path) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(Error::io("list", path)(error)),
+        };
+        for entry in entries {
+            let inner = path.join(entry.name);
+            match entry.is_dir {
+                true => self.remove_folder(&inner)?,
+                false => self.disk.remove_file(&inner).map_err(Error::io("remove", &inner))?,
+            }
+        }
+        self.disk.remove_dir(path).map_err(Error::io("remove", path))
+    }
+
+    /// Lets go of the lock and removes its file, as Kafka does.
+    pub fn close(mut self) -> Result<()> {
+        let path = self.path.join(".lock");
+        let removed = disk::remove_if_there(&*self.disk, &path).map_err(Error::io("remove", &path));
+        self.lock = None;
+        removed.map(|_| ())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::SimDisk;
+
+    fn open(disk: &SimDisk) -> Result<LogDir> {
+        LogDir::open(Arc::new(disk.clone()), OpenFiles::new(10), PathBuf::from("/data"), 0)
+    }
+
+    #[test]
+    fn a_dir_has_one_owner() {
+        let disk = SimDisk::new();
+        let dir = open(&disk).unwrap();
+        assert!(matches!(open(&disk), Err(Error::Locked { .. })));
+        dir.close().unwrap();
+        assert!(disk.files().is_empty());
+        open(&disk).unwrap();
+    }
+
+    #[test]
+    fn partitions_are_created_found_and_removed() {
+        let disk = SimDisk::new();
+        let dir = open(&disk).unwrap();
+        let (kept, gone) = (TopicPartition::new("a.b_c-d", 3), TopicPartition::new("gone", 0));
+        let id = TopicId::from_random([5; 16]);
+        let now = Timestamp(0);
+        let log = dir.create(&kept, Some(id), LogConfig::default(), now).unwrap();
+        let other = dir.create(&gone, None, LogConfig::default(), now).unwrap();
+        disk.create_dir(Path::new("/data/lost+found")).unwrap();
+        let path = other.delete(TopicId::from_random([6; 16])).unwrap();
+        let found = dir.partitions().unwrap();
+        let folder = |found: &Found| found.folder.clone();
+        assert_eq!(
+            found.iter().map(folder).collect::<Vec<_>>(),
+            [Folder::Partition(kept.clone()), Folder::Deleted(gone)]
+        );
+        assert_eq!(found[0].topic_id, Some(id));
+        dir.remove_folder(&path).unwrap();
+        dir.remove_folder(&path).unwrap();
+        assert_eq!(dir.partitions().unwrap().len(), 1);
+        log.truncate_fully_and_start_at(Offset(7), now).unwrap();
+        log.close(now).unwrap();
+        let offsets = Offsets { high_watermarks: [(kept.clone(), Offset(7))].into(), ..Offsets::default() };
+        dir.write_high_watermarks(&offsets.high_watermarks).unwrap();
+        dir.write_clean_shutdown(Some(BrokerEpoch(4))).unwrap();
+        assert_eq!(dir.read_offsets().unwrap(), offsets);
+        assert_eq!(dir.clean_shutdown().unwrap(), Some(CleanShutdown { broker_epoch: Some(BrokerEpoch(4)) }));
+        let (log, _) = dir.open_log(&kept, found[0].path.clone(), LogConfig::default(), &offsets, true, now).unwrap();
+        assert_eq!((log.log_start_offset(), log.high_watermark()), (Offset(7), Offset(7)));
+        dir.forget_clean_shutdown().unwrap();
+        assert_eq!(dir.clean_shutdown().unwrap(), None);
+    }
+}

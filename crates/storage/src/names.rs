@@ -1,0 +1,152 @@
+//! The names of files and folders in a log dir, which are Kafka's.
+//!
+//! | name | what |
+//! | --- | --- |
+//! | `topic-0` | a partition's folder |
+//! | `topic-0.<uuid>-delete`, `-future`, `-stray` | one that waits for its removal, that is being copied to this dir, that nobody owns |
+//! | `00000000000000000042.log` and other suffixes | a segment's files, by its base offset |
+//! | `….deleted`, `….cleaned`, `….swap` | one that waits for its removal; the cleaner's output, before and after it counts |
+
+use model::{Offset, TopicPartition, Uuid};
+
+/// Records.
+pub const LOG: &str = ".log";
+/// Offset index.
+pub const INDEX: &str = ".index";
+/// Time index.
+pub const TIME_INDEX: &str = ".timeindex";
+/// Aborted transactions.
+pub const TXN_INDEX: &str = ".txnindex";
+/// Producer state at the offset of the name.
+pub const SNAPSHOT: &str = ".snapshot";
+/// After the name of a segment's file that is no longer part of its log.
+pub const DELETED: &str = ".deleted";
+/// After the name of a file that the cleaner is writing.
+pub const CLEANED: &str = ".cleaned";
+/// After the name of a file that the cleaner has finished and that replaces others.
+pub const SWAP: &str = ".swap";
+/// The file of leader epochs and their start offsets.
+pub const LEADER_EPOCH_CHECKPOINT: &str = "leader-epoch-checkpoint";
+/// The file of the topic id.
+pub const PARTITION_METADATA: &str = "partition.metadata";
+
+/// The longest name of a folder (a limit of file systems).
+const FOLDER_NAME_MAX: usize = 255;
+
+/// A segment's file: the offset in twenty digits, and the suffix.
+pub fn segment_file(base_offset: Offset, suffix: &str) -> String {
+    format!("{:020}{suffix}", base_offset.0)
+}
+
+/// The offset and the suffix (from the first dot on) of a segment's file; `None` for any other name.
+pub fn parse_segment_file(name: &str) -> Option<(Offset, &str)> {
+    let (digits, suffix) = name.split_at(name.find('.')?);
+    // Kafka writes twenty digits and reads any number of them.
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    Some((Offset(digits.parse().ok()?), suffix))
+}
+
+/// What a folder in a log dir is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Folder {
+    /// A partition's own.
+    Partition(TopicPartition),
+    /// One that waits for its removal.
+    Deleted(TopicPartition),
+    /// A copy on its way from another log dir.
+    Future(TopicPartition),
+    /// One that belongs to no partition of this broker any more.
+    Stray(TopicPartition),
+}
+
+impl Folder {
+    /// Reads a folder's name; `None` when it is no partition's.
+    pub fn parse(name: &str) -> Option<Folder> {
+        for (suffix, kind) in [
+            ("-delete", Folder::Deleted as fn(TopicPartition) -> Folder),
+            ("-future", Folder::Future),
+            ("-stray", Folder::Stray),
+        ] {
+            // `topic-0.<32 hex digits>-delete`: the topic may hold dots itself.
+            if let Some((name, unique)) = name.strip_suffix(suffix).and_then(|rest| rest.rsplit_once('.'))
+                && !unique.is_empty()
+                && !unique.contains('-')
+            {
+                return parse_partition(name).map(kind);
+            }
+        }
+        parse_partition(name).map(Folder::Partition)
+    }
+}
+
+fn parse_partition(name: &str) -> Option<TopicPartition> {
+    let (topic, partition) = name.rsplit_once('-')?;
+    if topic.is_empty() || partition.is_empty() || !partition.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    Some(TopicPartition::new(topic, partition.parse().ok()?))
+}
+
+/// The name that a partition's folder gets until it is removed. A long topic name is cut so that it fits.
+pub fn deleted_folder(partition: &TopicPartition, unique: Uuid) -> String {
+    folder_with_suffix(partition, unique, "-delete")
+}
+
+/// The name of a folder that nobody owns any more.
+pub fn stray_folder(partition: &TopicPartition, unique: Uuid) -> String {
+    folder_with_suffix(partition, unique, "-stray")
+}
+
+/// The name of a copy that is being made of a partition in another log dir. It is never cut, since it becomes the partition's.
+pub fn future_folder(partition: &TopicPartition, unique: Uuid) -> String {
+    format!("{}-{}.{}-future", partition.topic, partition.partition, hex(unique))
+}
+
+fn hex(unique: Uuid) -> String {
+    unique.0.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn folder_with_suffix(partition: &TopicPartition, unique: Uuid, suffix: &str) -> String {
+    let end = format!("-{}.{}{suffix}", partition.partition, hex(unique));
+    let mut topic: &str = &partition.topic;
+    while topic.len() + end.len() > FOLDER_NAME_MAX {
+        let mut chars = topic.chars();
+        chars.next_back();
+        topic = chars.as_str();
+    }
+    format!("{topic}{end}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_are_named_as_in_kafka() {
+        for topic in ["t", "plain.topic_x-y", "a-1", "__consumer_offsets", "x.y-delete", "-"] {
+            let partition = TopicPartition::new(topic, 12);
+            assert_eq!(Folder::parse(&partition.to_string()), Some(Folder::Partition(partition.clone())));
+            let id = Uuid::from_random([7; 16]);
+            assert_eq!(Folder::parse(&deleted_folder(&partition, id)), Some(Folder::Deleted(partition.clone())));
+            assert_eq!(Folder::parse(&stray_folder(&partition, id)), Some(Folder::Stray(partition.clone())));
+            assert_eq!(Folder::parse(&future_folder(&partition, id)), Some(Folder::Future(partition)));
+        }
+        for name in ["", "t", "t-", "-1", "t-x", "t--", "lost+found", "t-1a", "t-99999999999"] {
+            assert_eq!(Folder::parse(name), None, "{name}");
+        }
+        let long = TopicPartition::new("x".repeat(249).as_str(), 0);
+        assert!(deleted_folder(&long, Uuid::ONE).len() <= FOLDER_NAME_MAX);
+    }
+
+    #[test]
+    fn segment_files_are_named_as_in_kafka() {
+        assert_eq!(segment_file(Offset(1068), LOG), "00000000000000001068.log");
+        assert_eq!(parse_segment_file("00000000000000001068.log"), Some((Offset(1068), ".log")));
+        assert_eq!(parse_segment_file("00000000000000001068.index.swap"), Some((Offset(1068), ".index.swap")));
+        for name in ["x.log", ".log", "12", "99999999999999999999.log", "leader-epoch-checkpoint", "-1.log"] {
+            assert_eq!(parse_segment_file(name), None, "{name}");
+        }
+    }
+}
