@@ -11,7 +11,7 @@ import (
 const (
 	partitions = 3
 	perCodec   = 300
-	limit      = 60 * time.Second
+	limit      = 30 * time.Second
 )
 
 var codecs = []string{"none", "gzip", "snappy", "lz4", "zstd"}
@@ -107,7 +107,11 @@ func scenarios(name string, c client) {
 	for _, codec := range codecs {
 		s.wanted = append(s.wanted, recordsOf(codec, s.base)...)
 	}
-	report(name, "create", s.create())
+	err := s.create()
+	report(name, "create", err)
+	if err != nil {
+		return
+	}
 	for _, codec := range codecs {
 		report(name, "produce-"+codec, c.produce(s.topic, codec, recordsOf(codec, s.base)))
 	}
