@@ -103,6 +103,11 @@ impl<'a> BatchView<'a> {
         &self.bytes[BATCH_OVERHEAD..]
     }
 
+    /// Whether the producer id is not -1; other negative ids mean nothing, but are not "none" to Kafka either.
+    pub(crate) fn has_producer_id(&self) -> bool {
+        self.bytes[field::PRODUCER_ID..field::PRODUCER_EPOCH] != [0xff; 8]
+    }
+
     /// Computes the checksum and compares.
     pub fn verify_crc(&self) -> Result<(), BatchError> {
         let (stored, computed) = (self.header.crc, crc32c(&self.bytes[field::ATTRIBUTES..]));

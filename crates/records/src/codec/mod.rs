@@ -7,6 +7,7 @@
 //! | 3 | lz4 | the frame format, blocks independent |
 //! | 4 | zstd | frames |
 
+mod gzip;
 mod lz4;
 mod read;
 mod snappy;

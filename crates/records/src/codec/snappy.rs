@@ -43,10 +43,6 @@ impl<'a> SnappyReader<'a> {
         if header[..MAGIC.len()] != *MAGIC {
             return Err(corrupt("not a snappy header"));
         }
-        let version = header[8..12].iter().fold(0, |value, byte| value << 8 | i32::from(*byte));
-        if version < 1 {
-            return Err(corrupt("an incompatible version of the snappy framing"));
-        }
         self.rest = rest;
         Ok(())
     }
@@ -56,7 +52,12 @@ impl<'a> SnappyReader<'a> {
         if self.rest.is_empty() {
             return Ok(false);
         }
-        let compressed = if self.framed { self.next_chunk()? } else { std::mem::take(&mut self.rest) };
+        let compressed = if self.framed {
+            let Some(chunk) = self.next_chunk()? else { return Ok(false) };
+            chunk
+        } else {
+            std::mem::take(&mut self.rest)
+        };
         let claimed = snap::raw::decompress_len(compressed)?;
         if claimed > compressed.len().saturating_mul(EXPANSION_MAX) {
             return Err(corrupt("a snappy block claims more bytes than it can hold"));
@@ -67,15 +68,16 @@ impl<'a> SnappyReader<'a> {
         Ok(true)
     }
 
-    fn next_chunk(&mut self) -> io::Result<&'a [u8]> {
+    /// `None` at the end, which may be a length that is cut off.
+    fn next_chunk(&mut self) -> io::Result<Option<&'a [u8]>> {
         while self.rest.starts_with(&MAGIC[..4]) {
             self.skip_header()?;
         }
-        let (length, rest) = self.rest.split_first_chunk().ok_or_else(|| corrupt("a snappy block is cut off"))?;
+        let Some((length, rest)) = self.rest.split_first_chunk() else { return Ok(None) };
         let length = usize::try_from(i32::from_be_bytes(*length)).map_err(|_| corrupt("a negative block length"))?;
         let (chunk, rest) = rest.split_at_checked(length).ok_or_else(|| corrupt("a snappy block is cut off"))?;
         self.rest = rest;
-        Ok(chunk)
+        Ok(Some(chunk))
     }
 }
 

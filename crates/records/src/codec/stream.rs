@@ -14,6 +14,8 @@ pub(crate) struct Stream<'a> {
     start: usize,
     end: usize,
     position: u64,
+    /// Once a stream has ended, what follows it is not looked at.
+    ended: bool,
 }
 
 impl<'a> Stream<'a> {
@@ -24,6 +26,7 @@ impl<'a> Stream<'a> {
             start: 0,
             end: 0,
             position: 0,
+            ended: false,
         })
     }
 
@@ -48,6 +51,9 @@ impl<'a> Stream<'a> {
     /// Makes the window hold at least `count` bytes; false when the stream ends first. The window grows as bytes come, not as `count` claims.
     pub(crate) fn fill(&mut self, count: usize) -> io::Result<bool> {
         while self.end - self.start < count {
+            if self.ended {
+                return Ok(false);
+            }
             if self.start > 0 {
                 self.window.copy_within(self.start..self.end, 0);
                 self.end -= self.start;
@@ -57,7 +63,7 @@ impl<'a> Stream<'a> {
                 self.window.resize(self.window.len() * 2, 0);
             }
             match self.source.read(&mut self.window[self.end..]) {
-                Ok(0) => return Ok(false),
+                Ok(0) => self.ended = true,
                 Ok(read) => self.end += read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),

@@ -73,3 +73,16 @@ fn lz4_blocks_that_depend_on_each_other_are_refused_as_in_kafka() {
     writer.write_all(b"content").unwrap();
     assert!(decompress(Codec::Lz4, &writer.finish().unwrap()).is_err());
 }
+
+#[test]
+fn lz4_frames_need_their_end_and_nothing_behind_it() {
+    let bytes = compress(Codec::Lz4, b"content");
+    assert!(decompress(Codec::Lz4, &bytes[..bytes.len() - 1]).is_err());
+    assert_eq!(decompress(Codec::Lz4, &[&bytes[..], b"more"].concat()).unwrap(), b"content");
+}
+
+#[test]
+fn gzip_members_follow_one_another_and_garbage_after_them_is_ignored() {
+    let bytes = [compress(Codec::Gzip, b"one,"), compress(Codec::Gzip, b"two"), vec![0; 30]].concat();
+    assert_eq!(decompress(Codec::Gzip, &bytes).unwrap(), b"one,two");
+}

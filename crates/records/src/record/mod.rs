@@ -17,7 +17,7 @@ mod walk;
 pub use reader::{RECORD_BYTES_MAX, RecordReader};
 pub use view::{Headers, RecordView};
 
-pub(crate) use walk::{Input, RecordFacts, SliceInput, StreamInput, stream_error, walk_record};
+pub(crate) use walk::{Input, RecordFacts, SliceInput, StreamInput, walk_record};
 
 use crate::UnknownCodec;
 use std::io;

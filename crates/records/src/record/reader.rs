@@ -1,6 +1,5 @@
 //! Reading a batch's records one after the other, whatever the codec.
 
-use super::walk::stream_error;
 use super::{RecordError, RecordView};
 use crate::codec::Stream;
 use crate::varint::take_i32;
@@ -38,7 +37,7 @@ impl<'a> RecordReader<'a> {
             Codec::None => Source::Slice(batch.body()),
             // Compaction leaves batches without records, and without a body either.
             _ if header.record_count == 0 => Source::Slice(&[]),
-            codec => Source::Stream(Box::new(Stream::open(codec, batch.body()).map_err(stream_error)?)),
+            codec => Source::Stream(Box::new(Stream::open(codec, batch.body()).map_err(RecordError::Decompress)?)),
         };
         Ok(Self { header, remaining: header.record_count, source, taken: 0, failed: false })
     }
@@ -86,7 +85,7 @@ fn next_of_slice<'a>(rest: &mut &'a [u8], last: bool) -> Result<&'a [u8], Record
 
 /// Brings the next record's fields to the front of the window; returns their length.
 fn next_of_stream(stream: &mut Stream<'_>, last: bool) -> Result<usize, RecordError> {
-    let whole = stream.fill(5).map_err(stream_error)?;
+    let whole = stream.fill(5).map_err(RecordError::Decompress)?;
     let mut rest = stream.window();
     let before = rest.len();
     let claimed = take_i32(&mut rest).ok_or(if whole { RecordError::Varint } else { RecordError::Ends })?;
@@ -96,10 +95,10 @@ fn next_of_stream(stream: &mut Stream<'_>, last: bool) -> Result<usize, RecordEr
     if length > RECORD_BYTES_MAX {
         return Err(RecordError::TooLarge(claimed));
     }
-    if !stream.fill(length).map_err(stream_error)? {
+    if !stream.fill(length).map_err(RecordError::Decompress)? {
         return Err(RecordError::Ends);
     }
-    if last && stream.fill(length + 1).map_err(stream_error)? {
+    if last && stream.fill(length + 1).map_err(RecordError::Decompress)? {
         return Err(RecordError::GoesOn);
     }
     Ok(length)

@@ -3,7 +3,6 @@
 use super::RecordError;
 use crate::codec::Stream;
 use crate::varint::{take_i32, take_i64};
-use std::io;
 
 /// Where records come from: the batch itself, or its decompressed stream.
 pub(crate) trait Input {
@@ -149,7 +148,7 @@ impl StreamInput<'_> {
     #[inline]
     fn number<T>(&mut self, length_max: usize, take: fn(&mut &[u8]) -> Option<T>) -> Result<T, RecordError> {
         if self.0.window().len() < length_max {
-            self.0.fill(length_max).map_err(stream_error)?;
+            self.0.fill(length_max).map_err(RecordError::Decompress)?;
         }
         let mut rest = self.0.window();
         let before = rest.len();
@@ -168,7 +167,7 @@ impl StreamInput<'_> {
 impl Input for StreamInput<'_> {
     #[inline]
     fn byte(&mut self) -> Result<u8, RecordError> {
-        self.0.fill(1).map_err(stream_error)?;
+        self.0.fill(1).map_err(RecordError::Decompress)?;
         let byte = *self.0.window().first().ok_or(RecordError::Ends)?;
         self.0.consume(1);
         Ok(byte)
@@ -186,7 +185,7 @@ impl Input for StreamInput<'_> {
 
     #[inline]
     fn skip(&mut self, count: usize) -> Result<(), RecordError> {
-        if self.0.skip(count).map_err(stream_error)? { Ok(()) } else { Err(RecordError::Ends) }
+        if self.0.skip(count).map_err(RecordError::Decompress)? { Ok(()) } else { Err(RecordError::Ends) }
     }
 
     #[inline]
@@ -195,18 +194,10 @@ impl Input for StreamInput<'_> {
     }
 
     fn at_end(&mut self) -> Result<bool, RecordError> {
-        Ok(!self.0.fill(1).map_err(stream_error)?)
+        Ok(!self.0.fill(1).map_err(RecordError::Decompress)?)
     }
 
     fn check_length(&self, _length: i32) -> Result<(), RecordError> {
         Ok(())
-    }
-}
-
-/// A stream that ends too early is a batch that ends too early; anything else is the codec's complaint.
-pub(crate) fn stream_error(error: io::Error) -> RecordError {
-    match error.kind() {
-        io::ErrorKind::UnexpectedEof => RecordError::Ends,
-        _ => RecordError::Decompress(error),
     }
 }

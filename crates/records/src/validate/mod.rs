@@ -126,6 +126,3 @@ impl From<BuildError> for ProduceError {
         Self::new(code, error.to_string())
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -13,30 +13,41 @@ pub(super) fn rebuild(
     now: Timestamp,
 ) -> Result<Validated, ProduceError> {
     let header = batch.header();
+    check_producer(batch, partition)?;
     let mut builder = BatchBuilder::new(Offset(0)).compression(target);
-    if let (Some(id), Some(epoch)) = (header.producer_id, header.producer_epoch) {
-        builder = builder.producer(id, epoch, header.base_sequence);
-    }
     if header.is_transactional() {
         builder = builder.transactional();
     }
-    let append_time = match rules.timestamp_type {
-        TimestampType::CreateTime => None,
-        TimestampType::LogAppendTime => Some(now),
-    };
-    if let Some(now) = append_time {
+    if rules.timestamp_type == TimestampType::LogAppendTime {
         builder = builder.log_append_time(now);
     }
     let mut reader = RecordReader::new(batch)?;
     while let Some(record) = reader.next_record() {
         let record = record?;
-        builder.append_view(&record, append_time.unwrap_or(record.timestamp));
+        builder.append_view(&record, record.timestamp);
         // Stopping here bounds the memory that a small batch of much content can take.
         check_size(builder.written_bytes(), partition, rules)?;
     }
     let bytes = builder.finish()?;
     check_size(bytes.len(), partition, rules)?;
-    Ok(Validated::trusted(&bytes)?)
+    let mut validated = Validated::trusted(&bytes)?;
+    validated.set_producer(batch);
+    Ok(validated)
+}
+
+/// What Kafka's builder of batches refuses to write, with an exception that no error code stands for. A producer never sends it.
+fn check_producer(batch: &BatchView<'_>, partition: &TopicPartition) -> Result<(), ProduceError> {
+    let header = batch.header();
+    let refused = if !batch.has_producer_id() {
+        header.is_transactional()
+    } else {
+        header.producer_epoch.is_none() || header.base_sequence.is_none()
+    };
+    if refused {
+        let detail = format!("the producer fields of a batch in the append to {partition} do not fit together");
+        return Err(ProduceError::new(ErrorCode::UnknownServerError, detail));
+    }
+    Ok(())
 }
 
 fn check_size(size: usize, partition: &TopicPartition, rules: &ValidationRules) -> Result<(), ProduceError> {

@@ -2,7 +2,7 @@
 
 use super::{INVALID_RECORDS_MAX, InvalidRecord, ProduceError, ValidationRules};
 use crate::codec::Stream;
-use crate::record::{Input, RecordFacts, SliceInput, StreamInput, stream_error, walk_record};
+use crate::record::{Input, RecordFacts, SliceInput, StreamInput, walk_record};
 use crate::{BatchHeader, BatchView, Codec, RecordError, TimestampType};
 use model::{ErrorCode, Timestamp, TopicPartition};
 
@@ -22,10 +22,13 @@ pub(super) fn check_records(
     rules: &ValidationRules,
     now: Timestamp,
 ) -> Result<Walked, ProduceError> {
-    let check = Check { header: batch.header(), partition, rules, now, invalid: Vec::new(), bad_timestamp: false };
+    let target = rules.compression.map_or(codec, |compression| compression.codec);
+    let partial = codec != Codec::None && codec == target;
+    let check =
+        Check { header: batch.header(), partition, rules, now, invalid: Vec::new(), bad_timestamp: false, partial };
     match codec {
         Codec::None => check.run(SliceInput::new(batch.body())),
-        codec => check.run(StreamInput(Stream::open(codec, batch.body()).map_err(stream_error)?)),
+        codec => check.run(StreamInput(Stream::open(codec, batch.body()).map_err(RecordError::Decompress)?)),
     }
 }
 
@@ -36,6 +39,8 @@ struct Check<'a> {
     now: Timestamp,
     invalid: Vec<InvalidRecord>,
     bad_timestamp: bool,
+    /// Whether Kafka would skip keys and values here.
+    partial: bool,
 }
 
 impl Check<'_> {
@@ -99,8 +104,10 @@ impl Check<'_> {
     fn refuse_timestamp_type(&mut self, index: i32, facts: &RecordFacts, timestamp: Timestamp) {
         self.bad_timestamp = true;
         let message = format!(
-            "Invalid timestamp type in message DefaultRecord(offset={}, timestamp={timestamp}, key={} bytes, value={} bytes). \
+            "Invalid timestamp type in message {}(offset={}, timestamp={timestamp}, key={} bytes, value={} bytes). \
              Producer should not set timestamp type to LogAppendTime.",
+            // Kafka's reader that skips keys and values has a class of its own.
+            if self.partial { "PartialDefaultRecord" } else { "DefaultRecord" },
             facts.offset_delta,
             facts.key_length.max(-1),
             facts.value_length.max(-1),
@@ -115,7 +122,7 @@ impl Check<'_> {
         } else {
             let shown = self.invalid.iter().take(3);
             let shown: Vec<_> = shown
-                .map(|record| format!("RecordError(batchIndex={}, message={})", record.batch_index, record.message))
+                .map(|record| format!("RecordError(batchIndex={}, message='{}')", record.batch_index, record.message))
                 .collect();
             let detail = format!(
                 "One or more records have been rejected due to {} record errors in total, and only showing the first three errors at most: [{}]",

@@ -55,6 +55,19 @@ impl Validated {
         self.header.max_timestamp = max;
         put(&mut self.bytes, field::ATTRIBUTES, self.header.attributes.0.to_be_bytes());
         put(&mut self.bytes, field::MAX_TIMESTAMP, max.0.to_be_bytes());
+        self.set_crc();
+    }
+
+    /// Takes producer id, epoch and base sequence from `batch`.
+    pub(super) fn set_producer(&mut self, batch: &BatchView<'_>) {
+        let fields = field::PRODUCER_ID..field::RECORD_COUNT;
+        self.bytes[fields.clone()].copy_from_slice(&batch.bytes()[fields]);
+        let BatchHeader { producer_id, producer_epoch, base_sequence, .. } = *batch.header();
+        self.header = BatchHeader { producer_id, producer_epoch, base_sequence, ..self.header };
+        self.set_crc();
+    }
+
+    fn set_crc(&mut self) {
         self.header.crc = crc32c_of(&[&self.bytes[field::ATTRIBUTES..], &self.body]);
         put(&mut self.bytes, field::CRC, self.header.crc.to_be_bytes());
     }
