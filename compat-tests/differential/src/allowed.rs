@@ -50,6 +50,8 @@ const FIELDS: &[(&str, &str, Allowed, &str)] = &[
         Another,
         "ids are handed out in blocks",
     ),
+    ("GetTelemetrySubscriptions", "clientInstanceId", Another, "a random id"),
+    ("GetTelemetrySubscriptions", "subscriptionId", Another, "made from the random id"),
     ("JoinGroup", "memberId", Another, "ends in a random id"),
     ("JoinGroup", "leader", Another, "a member's id"),
     ("JoinGroup", "members[].memberId", Another, "ends in a random id"),
