@@ -14,18 +14,23 @@ pub fn partition_for(group_id: &str, partition_count: i32) -> PartitionIndex {
     PartitionIndex(positive % partition_count.max(1))
 }
 
-/// The order in which a Java `HashMap` of these keys gives them out: by bucket of a table that has grown with its entries, and within a bucket by
-/// insertion. Kafka breaks ties between protocols this way.
-pub(crate) fn java_map_order<T>(mut entries: Vec<(&str, T)>) -> Vec<(&str, T)> {
+/// How many buckets Java's `HashMap` has once it holds so many entries.
+fn java_bucket_count(entries: usize) -> usize {
     let mut buckets = 16usize;
-    while entries.len() * 4 > buckets * 3 {
+    while entries.saturating_mul(4) > buckets * 3 {
         buckets *= 2;
     }
-    entries.sort_by_key(|(key, _)| {
+    buckets
+}
+
+/// The place of a key in the order in which a Java `HashMap` of so many entries gives them out. Kafka's records, its choice of a leader and its
+/// ties between protocols follow that order; keys of one bucket come in the caller's.
+pub(crate) fn java_map_order(entries: usize) -> impl Fn(&str) -> usize {
+    let mask = java_bucket_count(entries) - 1;
+    move |key| {
         let hash = java_hash(key).cast_unsigned();
-        (hash ^ (hash >> 16)) as usize & (buckets - 1)
-    });
-    entries
+        (hash ^ (hash >> 16)) as usize & mask
+    }
 }
 
 #[cfg(test)]

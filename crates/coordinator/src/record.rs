@@ -30,7 +30,7 @@ fn offset_key(group: &Str, topic: &Str, partition: i32) -> OffsetCommitKey {
 /// A group with the assignment that its members have.
 pub(crate) fn group(group: &ClassicGroup) -> Result<NewRecord, EncodeError> {
     let protocol = group.protocol_name.clone();
-    let members = group.members.values().map(|member| MemberMetadata {
+    let members = group.members_in_order().into_iter().map(|member| MemberMetadata {
         member_id: member.id.clone(),
         group_instance_id: member.instance_id.clone(),
         client_id: member.client.id.clone(),

@@ -45,7 +45,7 @@ fn describe(group: &ClassicGroup) -> DescribedGroup {
         group_state: group.state.name().into(),
         protocol_type: group.protocol_type.clone().unwrap_or_default(),
         protocol_data: protocol.unwrap_or_default().into(),
-        members: group.members.values().map(|member| member.describe(protocol)).collect(),
+        members: group.members_in_order().into_iter().map(|member| member.describe(protocol)).collect(),
         ..Default::default()
     }
 }

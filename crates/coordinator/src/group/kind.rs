@@ -61,6 +61,11 @@ impl CarriedGroup {
         self.members.is_empty()
     }
 
+    /// Whether a classic group may take its place.
+    pub(crate) fn gives_way(&self) -> bool {
+        self.kind != CarriedKind::Share && self.is_empty()
+    }
+
     /// Share groups keep no offsets here.
     pub(crate) fn has_no_offsets(&self) -> bool {
         self.kind == CarriedKind::Share

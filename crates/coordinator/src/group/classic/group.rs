@@ -237,7 +237,8 @@ impl ClassicGroup {
             self.static_members.remove(instance);
         }
         if self.is_leader(id) {
-            self.leader = self.members.keys().next().cloned();
+            let place = java_map_order(self.members.len());
+            self.leader = self.members.keys().min_by_key(|id| place(id)).cloned();
         }
         self.pending_join.remove(id);
         self.pending_sync.remove(id);
@@ -291,7 +292,9 @@ impl ClassicGroup {
         if self.members.get(leader).is_some_and(|leader| leader.awaiting_join.is_some()) {
             return true;
         }
-        let joined = self.members.values().find(|member| member.awaiting_join.is_some()).map(|it| it.id.clone());
+        let place = java_map_order(self.members.len());
+        let joined = self.members.values().filter(|member| member.awaiting_join.is_some());
+        let joined = joined.min_by_key(|member| place(&member.id)).map(|member| member.id.clone());
         let elected = joined.is_some();
         if elected {
             self.leader = joined;
@@ -312,9 +315,11 @@ impl ClassicGroup {
             });
             *count += 1;
         }
-        let counted = order.into_iter().map(|name| (name, votes.get(name).copied().unwrap_or(0))).collect();
+        let place = java_map_order(order.len());
+        order.sort_by_key(|name| place(name));
         let mut winner: Option<(&str, usize)> = None;
-        for (name, count) in java_map_order(counted) {
+        for name in order {
+            let count = votes.get(name).copied().unwrap_or(0);
             if winner.is_none_or(|(_, most)| count > most) {
                 winner = Some((name, count));
             }
@@ -333,10 +338,18 @@ impl ClassicGroup {
         self.pending_sync = OrdSet::new();
     }
 
+    /// The members in Kafka's order.
+    pub(crate) fn members_in_order(&self) -> Vec<&Member> {
+        let place = java_map_order(self.members.len());
+        let mut members: Vec<&Member> = self.members.values().map(Arc::as_ref).collect();
+        members.sort_by_cached_key(|member| place(&member.id));
+        members
+    }
+
     /// The members as their leader gets them, with their subscriptions.
     pub(crate) fn members_for_leader(&self) -> Vec<JoinGroupResponseMember> {
         let protocol = self.protocol_name.as_deref().unwrap_or_default();
-        let members = self.members.values().map(|member| JoinGroupResponseMember {
+        let members = self.members_in_order().into_iter().map(|member| JoinGroupResponseMember {
             member_id: member.id.clone(),
             group_instance_id: member.instance_id.clone(),
             metadata: member.metadata(protocol).cloned().unwrap_or_default(),

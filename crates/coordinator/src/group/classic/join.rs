@@ -55,9 +55,14 @@ pub(crate) fn join_group(turn: &mut Turn<'_>, ask: &Ask<'_>) {
     let unknown = request.member_id.is_empty();
     let (mut group, is_created) = match turn.find(&request.group_id) {
         Found::Classic(group) => (group, false),
-        Found::Carried(_) => return ask.refuse_unknown(turn, ErrorCode::InconsistentGroupProtocol),
-        Found::Missing if !unknown => return ask.refuse(turn, ErrorCode::UnknownMemberId),
-        Found::Missing => (Box::new(ClassicGroup::created(request.group_id.clone(), turn.now())), true),
+        Found::Carried(carried) if !carried.gives_way() => {
+            return ask.refuse_unknown(turn, ErrorCode::InconsistentGroupProtocol);
+        }
+        Found::Missing | Found::Carried(_) if !unknown => return ask.refuse(turn, ErrorCode::UnknownMemberId),
+        // A consumer or streams group that everybody has left becomes a classic one, and keeps its offsets.
+        Found::Missing | Found::Carried(_) => {
+            (Box::new(ClassicGroup::created(request.group_id.clone(), turn.now())), true)
+        }
     };
     if !has_room(&group, &request.member_id, config.max_size) {
         remove_member(turn, &mut group, &request.member_id);

@@ -7,6 +7,7 @@ use crate::command::{OnFailure, Reply, ReplyId, Request, SoftChange, Unappended}
 use crate::group::kind::StoredGroup;
 use crate::offsets::expire;
 use crate::reply::{append_error, join_error};
+use crate::soft::TimerKey;
 use crate::turn::{Found, Turn};
 use model::ErrorCode;
 use protocol::Str;
@@ -40,8 +41,9 @@ pub(crate) fn append_failed(turn: &mut Turn<'_>, failed: &Unappended, error: Err
             if let Some((id, reply)) = asked {
                 turn.reply(id, reply);
             } else {
-                // A timer: what it does not depend on the log for still happens, the next search for what has expired above all.
-                turn.take_over(failed.decision.soft.clone(), Vec::new());
+                // What has expired is looked for again, in its own time.
+                let is_search = |it: &&SoftChange| matches!(it, SoftChange::SetTimer(TimerKey::Expire, _));
+                turn.take_over(failed.decision.soft.iter().filter(is_search).cloned().collect(), Vec::new());
             }
         }
         OnFailure::KeepSoft(emptied) => keep_soft(turn, failed, emptied, asked),
