@@ -1,9 +1,10 @@
 //! Joining, syncing and the time that they may take.
 
-use super::{Harness, ask_to_join, code, commit, join, join_request, sync};
-use crate::command::{Command, ReplyId, Request};
+use super::{Harness, ask_to_join, code, commit, join, join_request, join_static, sync};
+use crate::command::{BatchContext, Command, Context, Entry, GroupConfig, NewRecord, Reply, ReplyId, Request};
+use crate::shard::GroupShard;
 use bytes::Bytes;
-use model::ErrorCode;
+use model::{ErrorCode, LeaderEpoch, Offset, Timestamp};
 use protocol::messages::join_group_request::{JoinGroupRequest, JoinGroupRequestProtocol};
 use protocol::messages::sync_group_request::SyncGroupRequest;
 
@@ -293,4 +294,48 @@ fn an_empty_tick_changes_nothing() {
     let before = h.log.len();
     h.command(Command::Tick);
     assert_eq!(h.log.len(), before);
+}
+
+/// Straight against the shard: the harness replays its log after each step.
+#[test]
+fn five_thousand_members_balance() {
+    let config = GroupConfig { initial_rebalance_delay_ms: 0, ..Default::default() };
+    let mut shard = GroupShard::new();
+    let mut count = 0u64;
+    let mut turn = |shard: &mut GroupShard, command: Command| {
+        count += 1;
+        let random = u128::from(count).to_be_bytes();
+        let decision = shard.decide(&Context { now: Timestamp(0), random, config: &config }, &command);
+        for (offset, NewRecord { key, value }) in decision.records.into_iter().enumerate() {
+            let offset = Offset(offset as i64);
+            let at = BatchContext { offset, leader_epoch: LeaderEpoch(0), timestamp: Timestamp(0), producer: None };
+            shard.apply(&at, Entry::Record { key, value }).unwrap();
+        }
+        shard.apply_soft(decision.soft);
+        decision.replies
+    };
+    let ask = |number: u64, instance: u64| {
+        Command::Request(ReplyId(number), join_static("g", "", &format!("instance-{instance}")))
+    };
+    for instance in 0..5000 {
+        assert!(turn(&mut shard, ask(instance, instance)).is_empty());
+    }
+    assert!(turn(&mut shard, Command::Tick).is_empty(), "members have come within the delay of nothing");
+    let joined = turn(&mut shard, Command::Tick);
+    assert_eq!(joined.len(), 5000);
+    let mut leader = None;
+    let mut parked = 5000;
+    for (_, reply) in joined {
+        let Reply::JoinGroup(joined) = reply else { panic!("{reply:?}") };
+        if joined.leader == joined.member_id {
+            assert_eq!(joined.members.len(), 5000);
+            leader = Some(joined.member_id);
+        } else {
+            parked += 1;
+            let request = sync("g", &joined.member_id, 1, &[]);
+            assert!(turn(&mut shard, Command::Request(ReplyId(parked), request)).is_empty());
+        }
+    }
+    let request = sync("g", &leader.unwrap(), 1, &[]);
+    assert_eq!(turn(&mut shard, Command::Request(ReplyId(0), request)).len(), 5000);
 }
