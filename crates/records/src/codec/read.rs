@@ -31,6 +31,8 @@ impl<'a> Decompressor<'a> {
             Codec::Gzip => Decompressor::Gzip(Box::new(GzipReader::new(bytes))),
             Codec::Snappy => Decompressor::Snappy(Box::new(SnappyReader::new(bytes)?)),
             Codec::Lz4 => Decompressor::Lz4(Box::new(Lz4Reader::new(bytes, magic_0)?)),
+            // Java's reader takes no frame at all for an empty one.
+            Codec::Zstd if bytes.is_empty() => Decompressor::None(bytes),
             Codec::Zstd => Decompressor::Zstd(Box::new(zstd::stream::read::Decoder::with_buffer(bytes)?)),
         })
     }

@@ -64,8 +64,8 @@ pub enum RecordError {
     /// A header without a name.
     #[error("Invalid negative header key size {0}")]
     HeaderName(i32),
-    /// A number that does not end in time.
-    #[error("a varint is too long")]
+    /// A record's length that does not end in time.
+    #[error("Varint is too long, the most significant bit in the 5th byte is set")]
     Varint,
     /// A codec that does not exist.
     #[error(transparent)]

@@ -1,5 +1,6 @@
 //! Reading a batch's records one after the other, whatever the codec.
 
+use super::walk::take_length;
 use super::{RecordError, RecordView};
 use crate::codec::Stream;
 use crate::varint::take_i32;
@@ -74,21 +75,19 @@ impl<'a> RecordReader<'a> {
 }
 
 fn next_of_slice<'a>(rest: &mut &'a [u8], last: bool) -> Result<&'a [u8], RecordError> {
-    let too_long = rest.len() >= 5;
-    let length = take_i32(rest).ok_or(if too_long { RecordError::Varint } else { RecordError::Ends })?;
-    let cut_off = RecordError::CutOff { expected: length, remaining: rest.len() };
+    let length = take_length(rest)?;
     let split = usize::try_from(length).ok().and_then(|length| rest.split_at_checked(length));
-    let (fields, after) = split.ok_or(cut_off)?;
+    let (fields, after) = split.ok_or(RecordError::Structure)?;
     *rest = after;
     if last && !after.is_empty() { Err(RecordError::GoesOn) } else { Ok(fields) }
 }
 
 /// Brings the next record's fields to the front of the window; returns their length.
 fn next_of_stream(stream: &mut Stream<'_>, last: bool) -> Result<usize, RecordError> {
-    let whole = stream.fill(5).map_err(RecordError::Decompress)?;
+    stream.fill(5).map_err(RecordError::Decompress)?;
     let mut rest = stream.window();
     let before = rest.len();
-    let claimed = take_i32(&mut rest).ok_or(if whole { RecordError::Varint } else { RecordError::Ends })?;
+    let claimed = take_i32(&mut rest).ok_or(RecordError::Ends)?;
     let varint_length = before - rest.len();
     stream.consume(varint_length);
     let length = usize::try_from(claimed).map_err(|_| RecordError::Structure)?;

@@ -6,6 +6,8 @@ use crate::varint::{take_i32, take_i64};
 
 /// Where records come from: the batch itself, or its decompressed stream.
 pub(crate) trait Input {
+    /// Takes the length of a record, and checks that such a record can follow, where that is known.
+    fn length(&mut self) -> Result<i32, RecordError>;
     /// Takes one byte.
     fn byte(&mut self) -> Result<u8, RecordError>;
     /// Takes a varint.
@@ -18,8 +20,6 @@ pub(crate) trait Input {
     fn position(&self) -> u64;
     /// Whether nothing is left.
     fn at_end(&mut self) -> Result<bool, RecordError>;
-    /// Checks that a record of this length can follow, where that is known.
-    fn check_length(&self, length: i32) -> Result<(), RecordError>;
 }
 
 /// What validation wants to know of a record.
@@ -36,8 +36,7 @@ pub(crate) struct RecordFacts {
 /// Takes one record and checks its structure.
 #[inline]
 pub(crate) fn walk_record<I: Input>(input: &mut I) -> Result<RecordFacts, RecordError> {
-    let length = input.varint()?;
-    input.check_length(length)?;
+    let length = input.length()?;
     let start = input.position();
     input.byte()?;
     let timestamp_delta = input.varlong()?;
@@ -86,34 +85,29 @@ impl<'a> SliceInput<'a> {
     pub(crate) fn new(body: &'a [u8]) -> Self {
         Self { rest: body, length: body.len() }
     }
-
-    fn bad_number(&self) -> RecordError {
-        if self.rest.len() < 5 { RecordError::Ends } else { RecordError::Varint }
-    }
 }
 
 impl Input for SliceInput<'_> {
     #[inline]
+    fn length(&mut self) -> Result<i32, RecordError> {
+        take_length(&mut self.rest)
+    }
+
+    #[inline]
     fn byte(&mut self) -> Result<u8, RecordError> {
-        let (byte, rest) = self.rest.split_first().ok_or(RecordError::Ends)?;
+        let (byte, rest) = self.rest.split_first().ok_or(RecordError::Structure)?;
         self.rest = rest;
         Ok(*byte)
     }
 
     #[inline]
     fn varint(&mut self) -> Result<i32, RecordError> {
-        match take_i32(&mut self.rest) {
-            Some(value) => Ok(value),
-            None => Err(self.bad_number()),
-        }
+        take_i32(&mut self.rest).ok_or(RecordError::Structure)
     }
 
     #[inline]
     fn varlong(&mut self) -> Result<i64, RecordError> {
-        match take_i64(&mut self.rest) {
-            Some(value) => Ok(value),
-            None => Err(self.bad_number()),
-        }
+        take_i64(&mut self.rest).ok_or(RecordError::Structure)
     }
 
     #[inline]
@@ -130,15 +124,6 @@ impl Input for SliceInput<'_> {
     fn at_end(&mut self) -> Result<bool, RecordError> {
         Ok(self.rest.is_empty())
     }
-
-    #[inline]
-    fn check_length(&self, length: i32) -> Result<(), RecordError> {
-        let remaining = self.rest.len();
-        if i64::from(length) > remaining as i64 {
-            return Err(RecordError::CutOff { expected: length, remaining });
-        }
-        Ok(())
-    }
 }
 
 /// A decompressed body.
@@ -146,25 +131,25 @@ pub(crate) struct StreamInput<'a>(pub(crate) Stream<'a>);
 
 impl StreamInput<'_> {
     #[inline]
-    fn number<T>(&mut self, length_max: usize, take: fn(&mut &[u8]) -> Option<T>) -> Result<T, RecordError> {
+    fn number<T>(&mut self, length_max: usize, take: fn(&mut &[u8]) -> Option<T>) -> Result<Option<T>, RecordError> {
         if self.0.window().len() < length_max {
             self.0.fill(length_max).map_err(RecordError::Decompress)?;
         }
         let mut rest = self.0.window();
         let before = rest.len();
-        match take(&mut rest) {
-            Some(value) => {
-                let taken = before - rest.len();
-                self.0.consume(taken);
-                Ok(value)
-            }
-            None if before < length_max => Err(RecordError::Ends),
-            None => Err(RecordError::Varint),
-        }
+        let value = take(&mut rest);
+        let taken = before - rest.len();
+        self.0.consume(taken);
+        Ok(value)
     }
 }
 
 impl Input for StreamInput<'_> {
+    #[inline]
+    fn length(&mut self) -> Result<i32, RecordError> {
+        self.number(5, take_i32)?.ok_or(RecordError::Ends)
+    }
+
     #[inline]
     fn byte(&mut self) -> Result<u8, RecordError> {
         self.0.fill(1).map_err(RecordError::Decompress)?;
@@ -175,12 +160,12 @@ impl Input for StreamInput<'_> {
 
     #[inline]
     fn varint(&mut self) -> Result<i32, RecordError> {
-        self.number(5, take_i32)
+        self.number(5, take_i32)?.ok_or(RecordError::Structure)
     }
 
     #[inline]
     fn varlong(&mut self) -> Result<i64, RecordError> {
-        self.number(10, take_i64)
+        self.number(10, take_i64)?.ok_or(RecordError::Structure)
     }
 
     #[inline]
@@ -196,8 +181,16 @@ impl Input for StreamInput<'_> {
     fn at_end(&mut self) -> Result<bool, RecordError> {
         Ok(!self.0.fill(1).map_err(RecordError::Decompress)?)
     }
+}
 
-    fn check_length(&self, _length: i32) -> Result<(), RecordError> {
-        Ok(())
+/// Takes the length of the record that an uncompressed body goes on with.
+#[inline]
+pub(super) fn take_length(rest: &mut &[u8]) -> Result<i32, RecordError> {
+    let at_most = rest.len();
+    let length = take_i32(rest).ok_or(if at_most < 5 { RecordError::Ends } else { RecordError::Varint })?;
+    let remaining = rest.len();
+    if i64::from(length) > remaining as i64 {
+        return Err(RecordError::CutOff { expected: length, remaining });
     }
+    Ok(length)
 }

@@ -32,14 +32,18 @@ pub fn check_produce_request(records: &[u8], zstd_allowed: bool) -> Result<(), P
 }
 
 /// Size and magic of the batch that `bytes` begin with; `None` where no whole batch is left.
-fn whole_batch(bytes: &[u8]) -> Result<Option<(usize, i8)>, BatchError> {
+fn whole_batch(bytes: &[u8]) -> Result<Option<(usize, i8)>, ProduceError> {
     match length_and_magic(bytes) {
+        // Kafka counts the size of a batch in an i32, which breaks over this one.
+        Ok((length, _)) if length > i32::MAX - LOG_OVERHEAD as i32 => {
+            Err(ProduceError::new(ErrorCode::UnknownServerError, format!("a record batch of the length {length}")))
+        }
         Ok((length, magic)) => {
             let size = length as usize + LOG_OVERHEAD;
             Ok((size <= bytes.len()).then_some((size, magic)))
         }
         Err(BatchError::Incomplete { .. }) => Ok(None),
-        Err(error) => Err(error),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -66,18 +70,20 @@ pub fn validate(
     check_header(&batch, partition)?;
     let walked = check_records(&batch, source, partition, rules, now)?;
     let target = rules.compression.unwrap_or(source.into());
-    let in_place = source == target.codec && (source == Codec::None || walked.consecutive);
-    let validated = if in_place {
-        let mut validated = Validated::of(&batch, records);
-        let max_timestamp = match rules.timestamp_type {
-            TimestampType::CreateTime => walked.max_timestamp,
-            TimestampType::LogAppendTime => now,
-        };
-        validated.set_max_timestamp(rules.timestamp_type, max_timestamp);
-        validated
-    } else {
+    let mut validated = if source != target.codec {
         rebuild(&batch, target, partition, rules, now)?
+    } else if source == Codec::None || walked.consecutive {
+        Validated::of(&batch, records)
+    } else {
+        // Kafka wants to rebuild this one after it has skipped the keys and values, and fails over that.
+        let detail = format!("the offsets within a compressed batch in the append to {partition} have gaps");
+        return Err(ProduceError::new(ErrorCode::UnknownServerError, detail));
     };
+    let max_timestamp = match rules.timestamp_type {
+        TimestampType::CreateTime => walked.max_timestamp,
+        TimestampType::LogAppendTime => now,
+    };
+    validated.set_max_timestamp(rules.timestamp_type, max_timestamp);
     let size = validated.header().size_bytes();
     if size > rules.segment_bytes {
         let detail = format!(

@@ -1,4 +1,4 @@
-//! A batch made anew, because the topic wants another codec or a compressed batch has gaps in its offsets.
+//! A batch made anew, because the topic wants another codec.
 
 use super::{ProduceError, Validated, ValidationRules};
 use crate::{BatchBuilder, BatchView, Compression, RecordReader, TimestampType};
@@ -24,6 +24,10 @@ pub(super) fn rebuild(
     let mut reader = RecordReader::new(batch)?;
     while let Some(record) = reader.next_record() {
         let record = record?;
+        if record.timestamp.0 < -1 {
+            let detail = format!("Invalid negative timestamp {}", record.timestamp);
+            return Err(ProduceError::new(ErrorCode::UnknownServerError, detail));
+        }
         builder.append_view(&record, record.timestamp);
         // Stopping here bounds the memory that a small batch of much content can take.
         check_size(builder.written_bytes(), partition, rules)?;

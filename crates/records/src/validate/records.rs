@@ -103,14 +103,14 @@ impl Check<'_> {
     #[cold]
     fn refuse_timestamp_type(&mut self, index: i32, facts: &RecordFacts, timestamp: Timestamp) {
         self.bad_timestamp = true;
+        // Kafka's reader that skips keys and values has a class of its own, and its own idea of the size of null.
+        let (class, size_min) = if self.partial { ("PartialDefaultRecord", i32::MIN) } else { ("DefaultRecord", 0) };
         let message = format!(
-            "Invalid timestamp type in message {}(offset={}, timestamp={timestamp}, key={} bytes, value={} bytes). \
+            "Invalid timestamp type in message {class}(offset={}, timestamp={timestamp}, key={} bytes, value={} bytes). \
              Producer should not set timestamp type to LogAppendTime.",
-            // Kafka's reader that skips keys and values has a class of its own.
-            if self.partial { "PartialDefaultRecord" } else { "DefaultRecord" },
             facts.offset_delta,
-            facts.key_length.max(-1),
-            facts.value_length.max(-1),
+            facts.key_length.max(size_min),
+            facts.value_length.max(size_min),
         );
         self.invalid.push(InvalidRecord { batch_index: index, message });
     }

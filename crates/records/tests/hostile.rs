@@ -1,0 +1,163 @@
+//! Whatever the bytes are, nothing panics and nothing takes memory that the bytes do not pay for; and what is built is read back.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+use bytes::Bytes;
+use model::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Timestamp, TopicPartition};
+use proptest::prelude::*;
+use records::{
+    BatchBuilder, BatchView, Batches, Codec, RecordReader, TimestampType, ValidationRules, check_produce_request,
+    validate,
+};
+
+type Sample = (i64, Option<Vec<u8>>, Option<Vec<u8>>, Vec<(Vec<u8>, Option<Vec<u8>>)>);
+
+fn bytes() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        proptest::collection::vec(any::<u8>(), 0..40),
+        (any::<u8>(), 0..3000usize).prop_map(|(b, n)| vec![b; n])
+    ]
+}
+
+fn sample() -> impl Strategy<Value = Sample> {
+    let nullable = || proptest::option::of(bytes());
+    let headers = proptest::collection::vec((bytes(), nullable()), 0..3);
+    (-1..2_000_000i64, nullable(), nullable(), headers)
+}
+
+fn codec() -> impl Strategy<Value = Codec> {
+    proptest::sample::select(Codec::ALL.to_vec())
+}
+
+fn build(codec: Codec, samples: &[Sample]) -> Bytes {
+    let mut builder =
+        BatchBuilder::new(Offset(0)).compression(codec).producer(ProducerId(4), ProducerEpoch(1), Some(9));
+    for (timestamp, key, value, headers) in samples {
+        let headers: Vec<_> = headers.iter().map(|(name, value)| (name.as_slice(), value.as_deref())).collect();
+        builder.append_with_headers(Timestamp(*timestamp), key.as_deref(), value.as_deref(), &headers);
+    }
+    builder.finish().unwrap()
+}
+
+fn read(batch: &BatchView<'_>) -> Option<Vec<Sample>> {
+    let mut reader = RecordReader::new(batch).ok()?;
+    let mut samples = Vec::new();
+    while let Some(record) = reader.next_record() {
+        let record = record.ok()?;
+        let headers = record.headers.iter().map(|(name, value)| (name.to_vec(), value.map(<[u8]>::to_vec)));
+        let (key, value) = (record.key.map(<[u8]>::to_vec), record.value.map(<[u8]>::to_vec));
+        samples.push((record.timestamp.0, key, value, headers.collect()));
+    }
+    Some(samples)
+}
+
+fn rules(timestamp_type: TimestampType, target: Option<Codec>) -> ValidationRules {
+    ValidationRules {
+        timestamp_type,
+        timestamp_before_max_ms: i64::MAX,
+        timestamp_after_max_ms: i64::MAX,
+        compression: target.map(Into::into),
+        max_message_bytes: 1 << 20,
+        segment_bytes: 1 << 30,
+        compacted: false,
+    }
+}
+
+fn fix_crc(bytes: &mut [u8]) {
+    if bytes.len() > 61 {
+        let length = (bytes.len() as i32 - 12).to_be_bytes();
+        bytes[8..12].copy_from_slice(&length);
+        let crc = crc32c::crc32c(&bytes[21..]).to_be_bytes();
+        bytes[17..21].copy_from_slice(&crc);
+    }
+}
+
+/// Everything that touches bytes from outside.
+fn touch(bytes: &Bytes, target: Option<Codec>) {
+    for batch in Batches::new(bytes).flatten() {
+        let _ = batch.verify_crc();
+        let header = batch.header();
+        let _ = (header.last_offset(), header.next_offset(), header.last_sequence(), header.delete_horizon());
+        let _ = read(&batch);
+    }
+    let _ = check_produce_request(bytes, false);
+    for kind in [TimestampType::CreateTime, TimestampType::LogAppendTime] {
+        let valid = validate(bytes, &TopicPartition::new("t", 0), &rules(kind, target), Timestamp(1));
+        if let Ok(valid) = valid {
+            let (header, body) = valid.assign(Offset(i64::MAX), LeaderEpoch(i32::MAX));
+            let whole = [&header[..], &body].concat();
+            BatchView::parse(&whole).unwrap().verify_crc().unwrap();
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn what_is_built_is_read_and_valid(codec in codec(), target in codec(), samples in proptest::collection::vec(sample(), 1..12)) {
+        let bytes = build(codec, &samples);
+        let batch = BatchView::parse(&bytes).unwrap();
+        prop_assert_eq!(batch.verify_crc(), Ok(()));
+        prop_assert_eq!(read(&batch).unwrap_or_default(), samples.clone());
+
+        let rules = rules(TimestampType::CreateTime, Some(target));
+        let valid = validate(&bytes, &TopicPartition::new("t", 0), &rules, Timestamp(1_000_000)).unwrap();
+        let (header, body) = valid.assign(Offset(500), LeaderEpoch(3));
+        let whole = [&header[..], &body].concat();
+        let batch = BatchView::parse(&whole).unwrap();
+        prop_assert_eq!(batch.verify_crc(), Ok(()));
+        prop_assert_eq!(batch.header().attributes.codec(), Ok(target));
+        prop_assert_eq!(batch.header().base_offset, Offset(500));
+        prop_assert_eq!(batch.header().partition_leader_epoch, Some(LeaderEpoch(3)));
+        prop_assert_eq!(batch.header().last_sequence(), Some(8 + samples.len() as i32));
+        prop_assert_eq!(read(&batch).unwrap_or_default(), samples.clone());
+        prop_assert_eq!(codec == target, bytes.as_ptr_range().contains(&body.as_ptr()), "the body is a slice of the input");
+    }
+
+    #[test]
+    fn arbitrary_bytes_do_no_harm(bytes in proptest::collection::vec(any::<u8>(), 0..300), magic in any::<bool>()) {
+        let mut bytes = bytes;
+        if magic && bytes.len() > 16 {
+            bytes[16] = 2;
+            fix_crc(&mut bytes);
+        }
+        touch(&bytes.into(), None);
+    }
+
+    #[test]
+    fn mutated_batches_do_no_harm(
+        codec in codec(),
+        target in proptest::option::of(codec()),
+        samples in proptest::collection::vec(sample(), 1..4),
+        mutations in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>()), 1..5),
+        cut in any::<Option<proptest::sample::Index>>(),
+        crc in any::<bool>(),
+    ) {
+        let mut bytes = build(codec, &samples).to_vec();
+        for (index, value) in mutations {
+            let at = index.index(bytes.len());
+            bytes[at] = value;
+        }
+        if let Some(cut) = cut {
+            bytes.truncate(cut.index(bytes.len()));
+        }
+        if crc {
+            fix_crc(&mut bytes);
+        }
+        touch(&bytes.into(), target);
+    }
+}
+
+/// A megabyte that decompresses to gigabytes costs time, and neither memory nor a crash.
+#[test]
+fn much_content_in_few_bytes_is_walked_over_in_bounded_memory() {
+    let zeros = vec![0; 64 << 20];
+    let mut builder = BatchBuilder::new(Offset(0)).compression(Codec::Zstd);
+    builder.append(Timestamp(0), None, Some(&zeros));
+    let bytes = builder.finish().unwrap();
+    assert!(bytes.len() < 64 << 10, "{}", bytes.len());
+    let partition = TopicPartition::new("t", 0);
+    assert!(validate(&bytes, &partition, &rules(TimestampType::CreateTime, None), Timestamp(0)).is_ok());
+    let uncompressed = rules(TimestampType::CreateTime, Some(Codec::None));
+    let error = validate(&bytes, &partition, &uncompressed, Timestamp(0)).unwrap_err();
+    assert_eq!(error.code, model::ErrorCode::MessageTooLarge);
+}
