@@ -1,0 +1,206 @@
+use super::*;
+use model::{BrokerEpoch, BrokerId, ErrorCode, LeaderEpoch, Offset, PartitionEpoch, Timestamp};
+
+const LAG_MAX_MS: i64 = 30_000;
+
+fn leader(replicas: &[i32], isr: &[i32], min_insync_replicas: usize, log_end: i64, high_watermark: i64) -> Leader {
+    let ids = |ids: &[i32]| ids.iter().map(|id| BrokerId(*id)).collect::<Vec<_>>();
+    Leader::new(LeaderStart {
+        broker_id: BrokerId(1),
+        leader_epoch: LeaderEpoch(5),
+        partition_epoch: PartitionEpoch(7),
+        replicas: ids(replicas),
+        isr: ids(isr),
+        min_insync_replicas,
+        lag_max_ms: LAG_MAX_MS,
+        log_end_offset: Offset(log_end),
+        high_watermark: Offset(high_watermark),
+        now: Timestamp(0),
+    })
+}
+
+fn all(_: BrokerId) -> bool {
+    true
+}
+
+fn fetch(leader: &mut Leader, id: i32, at: i64, leader_end: i64, now: i64) -> Progress {
+    let fetch = FollowerFetch {
+        broker_id: BrokerId(id),
+        broker_epoch: Some(BrokerEpoch(i64::from(id) * 100)),
+        log_end_offset: Offset(at),
+        log_start_offset: Offset(0),
+        leader_log_end_offset: Offset(leader_end),
+        now: Timestamp(now),
+    };
+    leader.fetched(&fetch, &all).unwrap()
+}
+
+fn append(leader: &mut Leader, end: i64, now: i64) -> Option<i64> {
+    leader.appended(Offset(end), Timestamp(now), &all).map(|offset| offset.0)
+}
+
+fn isr(proposal: &IsrProposal) -> Vec<i32> {
+    proposal.isr.iter().map(|(id, _)| id.0).collect()
+}
+
+#[test]
+fn with_one_replica_the_high_watermark_is_the_log_end() {
+    let mut leader = leader(&[1], &[1], 1, 10, 4);
+    assert_eq!(leader.high_watermark(), Offset(10));
+    assert!(leader.has_caught_up());
+    assert_eq!(append(&mut leader, 12, 0), Some(12));
+    assert_eq!(append(&mut leader, 12, 0), None);
+    assert_eq!(leader.check_lag(Timestamp(i64::MAX)), None);
+    assert_eq!(leader.acknowledged(Offset(12)), Some(Ok(())));
+    assert_eq!(leader.acknowledged(Offset(13)), None);
+    // More than there are replicas cannot be asked for.
+    leader.set_min_insync_replicas(3);
+    assert!(!leader.is_under_min_isr());
+}
+
+#[test]
+fn the_high_watermark_is_the_least_log_end_of_the_isr() {
+    let mut leader = leader(&[1, 2, 3], &[1, 2, 3], 2, 10, 4);
+    assert_eq!((leader.high_watermark(), leader.has_caught_up()), (Offset(4), false));
+    assert_eq!(fetch(&mut leader, 2, 10, 10, 1), Progress::default());
+    assert_eq!(fetch(&mut leader, 3, 6, 10, 1).high_watermark, Some(Offset(6)));
+    assert_eq!(append(&mut leader, 20, 2), None);
+    assert_eq!(fetch(&mut leader, 3, 15, 20, 2).high_watermark, Some(Offset(10)));
+    assert!(leader.has_caught_up());
+    // A follower that goes back does not take the high watermark along.
+    assert_eq!(fetch(&mut leader, 2, 0, 20, 3), Progress::default());
+    assert_eq!(leader.high_watermark(), Offset(10));
+}
+
+#[test]
+fn a_follower_that_lags_leaves_and_comes_back() {
+    let mut leader = leader(&[1, 2], &[1, 2], 1, 10, 10);
+    fetch(&mut leader, 2, 10, 10, 1000);
+    append(&mut leader, 20, 1000);
+    assert_eq!(leader.check_lag(Timestamp(31_000)), None);
+    let proposal = leader.check_lag(Timestamp(31_001)).unwrap();
+    assert_eq!(isr(&proposal), [1]);
+    assert_eq!((proposal.leader_epoch, proposal.partition_epoch), (LeaderEpoch(5), PartitionEpoch(7)));
+    // Until the controller agrees, the follower counts.
+    assert_eq!(append(&mut leader, 21, 31_001), None);
+    assert_eq!(leader.check_lag(Timestamp(99_000)), None);
+    let replicas = [BrokerId(1), BrokerId(2)];
+    let moved = leader.committed(PartitionEpoch(8), &replicas, vec![BrokerId(1)], Timestamp(31_002), &all);
+    assert_eq!(moved, Some(Offset(21)));
+    assert_eq!(fetch(&mut leader, 2, 20, 21, 32_000).proposal, None);
+    let proposal = fetch(&mut leader, 2, 21, 21, 32_001).proposal.unwrap();
+    assert_eq!(proposal.isr, [(BrokerId(1), None), (BrokerId(2), Some(BrokerEpoch(200)))]);
+    assert_eq!(proposal.partition_epoch, PartitionEpoch(8));
+    // One that is about to join holds the high watermark already.
+    assert_eq!(append(&mut leader, 30, 32_002), None);
+    leader.refused();
+    assert!(!leader.isr().is_pending());
+    assert_eq!(fetch(&mut leader, 2, 30, 30, 32_003).high_watermark, Some(Offset(30)));
+}
+
+#[test]
+fn a_slow_follower_is_caught_up_as_of_the_fetch_before() {
+    let mut leader = leader(&[1, 2], &[1, 2], 1, 0, 0);
+    for round in 0..100 {
+        // It always asks for what the leader had a second ago, and the leader has always more.
+        append(&mut leader, round * 10 + 10, round * 1000);
+        fetch(&mut leader, 2, round * 10, round * 10 + 10, round * 1000);
+        assert_eq!(leader.check_lag(Timestamp(round * 1000)), None);
+    }
+    assert!(leader.check_lag(Timestamp(99_000 + LAG_MAX_MS)).is_some());
+}
+
+#[test]
+fn a_follower_joins_only_with_what_this_epoch_began_with() {
+    let mut leader = leader(&[1, 2], &[1], 1, 10, 10);
+    assert_eq!(fetch(&mut leader, 2, 9, 10, 1).proposal, None);
+    let unfenced = |id: BrokerId| id != BrokerId(2);
+    let caught_up = FollowerFetch {
+        broker_id: BrokerId(2),
+        broker_epoch: None,
+        log_end_offset: Offset(10),
+        log_start_offset: Offset(0),
+        leader_log_end_offset: Offset(10),
+        now: Timestamp(2),
+    };
+    assert_eq!(leader.fetched(&caught_up, &unfenced).unwrap().proposal, None);
+    assert!(leader.fetched(&caught_up, &all).unwrap().proposal.is_some());
+    assert_eq!(leader.fetched(&caught_up, &all).unwrap().proposal, None, "one change at a time");
+}
+
+#[test]
+fn under_min_isr_nothing_is_acknowledged() {
+    let mut leader = leader(&[1, 2, 3], &[1], 2, 10, 10);
+    assert!(leader.is_under_min_isr());
+    assert_eq!(append(&mut leader, 11, 0), None);
+    assert_eq!(leader.acknowledged(Offset(10)), Some(Err(ErrorCode::NotEnoughReplicasAfterAppend)));
+    let progress = fetch(&mut leader, 2, 11, 11, 1);
+    assert_eq!((progress.high_watermark, isr(&progress.proposal.unwrap())), (None, vec![1, 2]));
+    let replicas = [1, 2, 3].map(BrokerId);
+    let moved = leader.committed(PartitionEpoch(8), &replicas, vec![BrokerId(1), BrokerId(2)], Timestamp(2), &all);
+    assert_eq!(moved, Some(Offset(11)));
+}
+
+#[test]
+fn fetches_that_do_not_count() {
+    let mut leader = leader(&[1, 2], &[1, 2], 1, 10, 10);
+    fetch(&mut leader, 2, 10, 10, 1);
+    let mut stale = FollowerFetch {
+        broker_id: BrokerId(2),
+        broker_epoch: Some(BrokerEpoch(199)),
+        log_end_offset: Offset(3),
+        log_start_offset: Offset(0),
+        leader_log_end_offset: Offset(10),
+        now: Timestamp(2),
+    };
+    assert_eq!(leader.fetched(&stale, &all), Err(FetchError::StaleBrokerEpoch));
+    assert_eq!(leader.follower(BrokerId(2)).unwrap().log_end_offset, Some(Offset(10)));
+    stale.broker_id = BrokerId(9);
+    assert_eq!(leader.fetched(&stale, &all), Err(FetchError::UnknownReplica));
+}
+
+#[test]
+fn an_older_state_of_the_partition_is_ignored() {
+    let mut leader = leader(&[1, 2], &[1, 2], 1, 10, 0);
+    let replicas = [BrokerId(1), BrokerId(2)];
+    for epoch in [6, 7] {
+        assert_eq!(leader.committed(PartitionEpoch(epoch), &replicas, vec![BrokerId(1)], Timestamp(0), &all), None);
+        assert_eq!(leader.isr().committed().len(), 2);
+    }
+    // A replica that is gone holds nothing up, one that is new begins with nothing.
+    let replicas = [BrokerId(1), BrokerId(3)];
+    assert_eq!(leader.committed(PartitionEpoch(8), &replicas, vec![BrokerId(1)], Timestamp(0), &all), Some(Offset(10)));
+    assert!(leader.follower(BrokerId(2)).is_none() && leader.follower(BrokerId(3)).is_some());
+}
+
+proptest::proptest! {
+    #[test]
+    fn the_high_watermark_never_moves_back_nor_past_the_isr(events in proptest::collection::vec((0u8..5, 2i32..4, 0i64..40), 1..200)) {
+        let mut leader = leader(&[1, 2, 3], &[1, 2, 3], 2, 0, 0);
+        let replicas = [1, 2, 3].map(BrokerId);
+        let (mut end, mut now, mut high_watermark, mut pending) = (0, 0, 0, None::<IsrProposal>);
+        let mut epoch = 7;
+        for (kind, id, amount) in events {
+            now += 1 + amount * 500;
+            match kind {
+                0 => { end += amount; append(&mut leader, end, now); }
+                1 | 2 => { let at = (end - amount).max(0); pending = fetch(&mut leader, id, at, end, now).proposal.or(pending); }
+                3 => pending = leader.check_lag(Timestamp(now)).or(pending),
+                _ => if let Some(proposal) = pending.take() {
+                    epoch += 1;
+                    let isr = proposal.isr.iter().map(|(id, _)| *id).collect();
+                    leader.committed(PartitionEpoch(epoch), &replicas, isr, Timestamp(now), &all);
+                }
+            }
+            let now_at = leader.high_watermark().0;
+            proptest::prop_assert!(now_at >= high_watermark && now_at <= end);
+            if now_at > high_watermark {
+                for id in leader.isr().committed().iter().filter(|id| **id != BrokerId(1)) {
+                    let reached = leader.follower(*id).unwrap().log_end_offset.unwrap_or_default().0;
+                    proptest::prop_assert!(reached >= now_at, "{} at {} holds less than {}", id, reached, now_at);
+                }
+            }
+            high_watermark = now_at;
+        }
+    }
+}
