@@ -9,18 +9,23 @@ use std::hint::black_box;
 
 const NOW: Timestamp = Timestamp(1_700_000_000_000);
 
-/// A batch of 1 MB in records of 1 KB whose content compresses to about a half.
-fn batch(codec: Codec) -> Bytes {
-    let mut builder = BatchBuilder::new(Offset(0)).compression(codec);
+/// 1 MB of values of 1 KB, whose content compresses to about a half.
+fn values() -> Vec<Vec<u8>> {
     let mut state = 1u32;
-    for index in 0..1000u32 {
-        let value: Vec<u8> = (0..1000)
-            .map(|_| {
-                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                b'a' + (state >> 28) as u8
-            })
-            .collect();
-        builder.append(NOW, Some(&index.to_be_bytes()), Some(&value));
+    let mut value = || {
+        let letters = (0..1000).map(|_| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            b'a' + (state >> 28) as u8
+        });
+        letters.collect()
+    };
+    (0..1000).map(|_| value()).collect()
+}
+
+fn batch(codec: Codec, values: &[Vec<u8>]) -> Bytes {
+    let mut builder = BatchBuilder::new(Offset(0)).compression(codec);
+    for (index, value) in values.iter().enumerate() {
+        builder.append(NOW, Some(&index.to_be_bytes()), Some(value));
     }
     builder.finish().unwrap_or_default()
 }
@@ -35,11 +40,12 @@ fn benches(criterion: &mut Criterion) {
         segment_bytes: 1 << 30,
         compacted: false,
     };
+    let values = values();
     let partition = TopicPartition::new("topic", 0);
     let mut group = criterion.benchmark_group("batch of 1 MB");
     group.throughput(Throughput::Bytes(1 << 20));
     for codec in Codec::ALL {
-        let bytes = batch(codec);
+        let bytes = batch(codec, &values);
         group.bench_function(format!("validate {codec}"), |bencher| {
             bencher.iter(|| {
                 let valid = validate(black_box(&bytes), &partition, &rules, NOW);
@@ -59,11 +65,11 @@ fn benches(criterion: &mut Criterion) {
         });
     }
     let append_time = ValidationRules { timestamp_type: TimestampType::LogAppendTime, ..rules };
-    let bytes = batch(Codec::None);
+    let bytes = batch(Codec::None, &values);
     group.bench_function("validate none, LogAppendTime", |bencher| {
         bencher.iter(|| validate(black_box(&bytes), &partition, &append_time, NOW));
     });
-    group.bench_function("build none", |bencher| bencher.iter(|| batch(Codec::None)));
+    group.bench_function("build none", |bencher| bencher.iter(|| batch(Codec::None, &values)));
     group.finish();
 }
 

@@ -1,4 +1,4 @@
-//! Record batches: Kafka's unit on the wire and on disk, in format v2.
+//! Record batches: Kafka's unit on the wire and on disk, in format v2; and the messages before it, which are only read ([`LegacyMessage`]).
 //!
 //! A batch is a header of 61 bytes and a body of records, which may be compressed as a whole. This crate reads batches without copying
 //! ([`BatchHeader`], [`BatchView`], [`Batches`], [`RecordReader`]), builds them ([`BatchBuilder`]), checks what
@@ -10,6 +10,7 @@
 mod batch;
 mod codec;
 mod control;
+mod legacy;
 mod record;
 mod validate;
 mod varint;
@@ -20,6 +21,7 @@ pub use batch::{
 };
 pub use codec::{Codec, Compression, TimestampType, UnknownCodec};
 pub use control::{ControlError, ControlType, EndTransactionMarker};
+pub use legacy::{LegacyMessage, LegacyRecord};
 pub use record::{Headers, RECORD_BYTES_MAX, RecordError, RecordReader, RecordView};
 pub use validate::{
     INVALID_RECORDS_MAX, InvalidRecord, ProduceError, Validated, ValidationRules, check_produce_request, validate,

@@ -19,9 +19,10 @@ pub(crate) struct Stream<'a> {
 }
 
 impl<'a> Stream<'a> {
-    pub(crate) fn open(codec: Codec, body: &'a [u8]) -> io::Result<Self> {
+    /// `magic_0` forgives the wrong checksum in the head of an LZ4 frame.
+    pub(crate) fn open(codec: Codec, body: &'a [u8], magic_0: bool) -> io::Result<Self> {
         Ok(Self {
-            source: Decompressor::new(codec, body, false)?,
+            source: Decompressor::new(codec, body, magic_0)?,
             window: vec![0; STEP_BYTES],
             start: 0,
             end: 0,

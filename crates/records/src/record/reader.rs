@@ -38,7 +38,9 @@ impl<'a> RecordReader<'a> {
             Codec::None => Source::Slice(batch.body()),
             // Compaction leaves batches without records, and without a body either.
             _ if header.record_count == 0 => Source::Slice(&[]),
-            codec => Source::Stream(Box::new(Stream::open(codec, batch.body()).map_err(RecordError::Decompress)?)),
+            codec => {
+                Source::Stream(Box::new(Stream::open(codec, batch.body(), false).map_err(RecordError::Decompress)?))
+            }
         };
         Ok(Self { header, remaining: header.record_count, source, taken: 0, failed: false })
     }

@@ -28,7 +28,7 @@ pub(super) fn check_records(
         Check { header: batch.header(), partition, rules, now, invalid: Vec::new(), bad_timestamp: false, partial };
     match codec {
         Codec::None => check.run(SliceInput::new(batch.body())),
-        codec => check.run(StreamInput(Stream::open(codec, batch.body()).map_err(RecordError::Decompress)?)),
+        codec => check.run(StreamInput(Stream::open(codec, batch.body(), false).map_err(RecordError::Decompress)?)),
     }
 }
 

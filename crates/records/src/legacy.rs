@@ -1,0 +1,175 @@
+//! Messages of formats v0 and v1, which folders of Kafka before 0.11 still hold. They are read, never written.
+//!
+//! ```text
+//!  0 offset      i64   the message's own; of a compressed one, that of the last message inside
+//!  8 size        i32   of all that follows
+//! 12 crc         u32   CRC-32 of everything from the magic on
+//! 16 magic       i8    0 or 1
+//! 17 attributes  i8    bits 0-2 codec, 3 timestamp type (v1)
+//! 18 timestamp   i64   v1 only; of a compressed message, the largest inside
+//!    key, value        each an i32 length, -1 for null, and its bytes
+//! ```
+//!
+//! The value of a compressed message is a set of messages of the same format. Inside v1 their offsets are relative: the last one's stands for
+//! the offset of the outer message (KIP-31). Inside v0 they are absolute, and the head of an LZ4 frame has a wrong checksum (KAFKA-3160).
+
+use crate::batch::length_and_magic;
+use crate::codec::Stream;
+use crate::{BatchError, Codec, LOG_OVERHEAD, RECORD_BYTES_MAX, RecordError, TimestampType};
+use model::{Offset, Timestamp};
+
+const CRC: usize = 12;
+const MAGIC: usize = 16;
+const ATTRIBUTES: usize = 17;
+const TIMESTAMP: usize = 18;
+
+/// One message of format v0 or v1, compressed or not, within the bytes that hold it.
+#[derive(Clone, Copy, Debug)]
+pub struct LegacyMessage<'a> {
+    bytes: &'a [u8],
+    magic: i8,
+    key: Option<&'a [u8]>,
+    value: Option<&'a [u8]>,
+}
+
+/// A record out of a message, or out of the set inside a compressed one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LegacyRecord<'a> {
+    /// Its position in the log.
+    pub offset: Offset,
+    /// -1 in format v0.
+    pub timestamp: Timestamp,
+    /// Its key.
+    pub key: Option<&'a [u8]>,
+    /// Its value.
+    pub value: Option<&'a [u8]>,
+}
+
+impl<'a> LegacyMessage<'a> {
+    /// The message that `bytes` begin with; they may go on after it. The checksum is not looked at.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, BatchError> {
+        let (length, magic) = length_and_magic(bytes)?;
+        let needed_bytes = length as usize + LOG_OVERHEAD;
+        if magic > 1 {
+            return Err(BatchError::Magic { magic });
+        }
+        let bytes = bytes.get(..needed_bytes).ok_or(BatchError::Incomplete { needed_bytes })?;
+        let short = || BatchError::TooShort { size_bytes: bytes.len() };
+        let mut rest = bytes.get(key_position(magic)..).ok_or_else(short)?;
+        let key = take_nullable(&mut rest).ok_or_else(short)?;
+        let value = take_nullable(&mut rest).ok_or_else(short)?;
+        Ok(Self { bytes, magic, key, value })
+    }
+
+    /// Bytes of the message and its log overhead.
+    pub fn size_bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// 0 or 1.
+    pub fn magic(&self) -> i8 {
+        self.magic
+    }
+
+    /// The offset of its last record.
+    pub fn last_offset(&self) -> Offset {
+        Offset(read_i64(self.bytes))
+    }
+
+    /// The largest timestamp in it; -1 in format v0.
+    pub fn max_timestamp(&self) -> Timestamp {
+        if self.magic == 0 { Timestamp(-1) } else { Timestamp(read_i64(&self.bytes[TIMESTAMP..])) }
+    }
+
+    /// Whose clock the timestamps are of.
+    pub fn timestamp_type(&self) -> TimestampType {
+        let appended = self.magic == 1 && self.bytes[ATTRIBUTES] & 8 != 0;
+        if appended { TimestampType::LogAppendTime } else { TimestampType::CreateTime }
+    }
+
+    /// How the messages inside are compressed.
+    pub fn codec(&self) -> Result<Codec, RecordError> {
+        Ok(Codec::from_id(self.bytes[ATTRIBUTES] & 7)?)
+    }
+
+    /// Computes the checksum and compares.
+    pub fn verify_crc(&self) -> Result<(), BatchError> {
+        let stored = self.bytes[CRC..MAGIC].iter().fold(0, |crc, byte| crc << 8 | u32::from(*byte));
+        let computed = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32IsoHdlc, &self.bytes[MAGIC..]) as u32;
+        if stored == computed { Ok(()) } else { Err(BatchError::Crc { stored, computed }) }
+    }
+
+    /// Shows every record in order. A compressed message's are decompressed as they are shown, twice in format v1.
+    pub fn records(&self, mut show: impl FnMut(LegacyRecord<'_>)) -> Result<(), RecordError> {
+        let codec = self.codec()?;
+        if codec == Codec::None {
+            let (offset, timestamp) = (self.last_offset(), self.max_timestamp());
+            show(LegacyRecord { offset, timestamp, key: self.key, value: self.value });
+            return Ok(());
+        }
+        let set = self.value.ok_or(RecordError::Structure)?;
+        let base = match self.magic {
+            0 => 0,
+            _ => self.last_offset().0.wrapping_sub(last_inner_offset(codec, set)?),
+        };
+        let appended = (self.timestamp_type() == TimestampType::LogAppendTime).then(|| self.max_timestamp());
+        let mut stream = Stream::open(codec, set, self.magic == 0).map_err(RecordError::Decompress)?;
+        while let Some(size) = next_inner(&mut stream)? {
+            if !stream.fill(size).map_err(RecordError::Decompress)? {
+                return Err(RecordError::Ends);
+            }
+            let inner = LegacyMessage::parse(&stream.window()[..size]).map_err(|_| RecordError::Structure)?;
+            if inner.magic != self.magic || inner.codec()? != Codec::None {
+                return Err(RecordError::Structure);
+            }
+            let offset = Offset(inner.last_offset().0.wrapping_add(base));
+            let timestamp = appended.unwrap_or_else(|| inner.max_timestamp());
+            show(LegacyRecord { offset, timestamp, key: inner.key, value: inner.value });
+            stream.consume(size);
+        }
+        Ok(())
+    }
+}
+
+/// Bytes of the next message inside; `None` at the end.
+fn next_inner(stream: &mut Stream<'_>) -> Result<Option<usize>, RecordError> {
+    if !stream.fill(MAGIC + 1).map_err(RecordError::Decompress)? {
+        return if stream.window().is_empty() { Ok(None) } else { Err(RecordError::Ends) };
+    }
+    let (length, _) = length_and_magic(stream.window()).map_err(|_| RecordError::Structure)?;
+    match length as usize + LOG_OVERHEAD {
+        size if size > RECORD_BYTES_MAX => Err(RecordError::TooLarge(length)),
+        size => Ok(Some(size)),
+    }
+}
+
+fn last_inner_offset(codec: Codec, set: &[u8]) -> Result<i64, RecordError> {
+    let mut stream = Stream::open(codec, set, false).map_err(RecordError::Decompress)?;
+    let mut last = None;
+    while let Some(size) = next_inner(&mut stream)? {
+        last = Some(read_i64(stream.window()));
+        if !stream.skip(size).map_err(RecordError::Decompress)? {
+            return Err(RecordError::Ends);
+        }
+    }
+    // Kafka refuses a compressed message without messages too.
+    last.ok_or(RecordError::Ends)
+}
+
+fn key_position(magic: i8) -> usize {
+    if magic == 0 { TIMESTAMP } else { TIMESTAMP + 8 }
+}
+
+/// The first eight bytes as a number; the caller has checked that they are there.
+fn read_i64(bytes: &[u8]) -> i64 {
+    bytes.iter().take(8).fold(0, |value, byte| value << 8 | i64::from(*byte))
+}
+
+fn take_nullable<'a>(rest: &mut &'a [u8]) -> Option<Option<&'a [u8]>> {
+    let (length, after) = rest.split_first_chunk()?;
+    *rest = after;
+    let Ok(length) = usize::try_from(i32::from_be_bytes(*length)) else { return Some(None) };
+    let (bytes, after) = rest.split_at_checked(length)?;
+    *rest = after;
+    Some(Some(bytes))
+}
