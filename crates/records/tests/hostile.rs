@@ -150,18 +150,3 @@ proptest! {
         touch(&bytes.into(), target);
     }
 }
-
-/// A megabyte that decompresses to gigabytes costs time, and neither memory nor a crash.
-#[test]
-fn much_content_in_few_bytes_is_walked_over_in_bounded_memory() {
-    let zeros = vec![0; 64 << 20];
-    let mut builder = BatchBuilder::new(Offset(0)).compression(Codec::Zstd);
-    builder.append(Timestamp(0), None, Some(&zeros));
-    let bytes = builder.finish().unwrap();
-    assert!(bytes.len() < 64 << 10, "{}", bytes.len());
-    let partition = TopicPartition::new("t", 0);
-    assert!(validate(&bytes, &partition, &rules(TimestampType::CreateTime, None), Timestamp(0)).is_ok());
-    let uncompressed = rules(TimestampType::CreateTime, Some(Codec::None));
-    let error = validate(&bytes, &partition, &uncompressed, Timestamp(0)).unwrap_err();
-    assert_eq!(error.code, model::ErrorCode::MessageTooLarge);
-}
