@@ -18,6 +18,7 @@ use model::Offset;
 use parking_lot::RwLock;
 use std::fmt::Debug;
 use std::io::IoSlice;
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 /// Whether a read may wait for the disk.
@@ -144,12 +145,13 @@ impl<E: Entry> OnFile<E> {
         }
     }
 
-    fn block(&self, index: usize, wait: Wait) -> std::io::Result<Vec<E>> {
+    fn block(&self, index: usize, wait: Wait) -> std::io::Result<Block<E>> {
         let first = self.blocks[index].0;
         let end = self.blocks.get(index + 1).map_or(self.count, |(first, _)| *first);
         let mut bytes = vec![0; (end - first) as usize * E::BYTES];
         let read = wait.read_at(&*self.file, u64::from(first) * E::BYTES as u64, &mut bytes)?;
-        Ok(bytes[..read].chunks_exact(E::BYTES).map(E::decode).collect())
+        bytes.truncate(read);
+        Ok(Block { bytes, entry: PhantomData })
     }
 
     /// The last entry for which `before` holds and the first for which it does not.
@@ -157,9 +159,34 @@ impl<E: Entry> OnFile<E> {
         let after = self.blocks.partition_point(|(_, first)| before(first));
         let next_block = self.blocks.get(after).map(|(_, first)| *first);
         let Some(index) = after.checked_sub(1) else { return Ok((None, next_block)) };
-        let entries = self.block(index, wait)?;
-        let inside = entries.partition_point(&before);
-        Ok((inside.checked_sub(1).map(|last| entries[last]), entries.get(inside).copied().or(next_block)))
+        let block = self.block(index, wait)?;
+        let inside = block.partition_point(before);
+        Ok((inside.checked_sub(1).and_then(|last| block.get(last)), block.get(inside).or(next_block)))
+    }
+}
+
+/// A block's bytes, of which a search decodes only what it looks at.
+struct Block<E> {
+    bytes: Vec<u8>,
+    entry: PhantomData<E>,
+}
+
+impl<E: Entry> Block<E> {
+    fn get(&self, index: usize) -> Option<E> {
+        self.bytes.get(index * E::BYTES..(index + 1) * E::BYTES).map(E::decode)
+    }
+
+    fn partition_point(&self, before: impl Fn(&E) -> bool) -> usize {
+        let (mut low, mut high) = (0, self.bytes.len() / E::BYTES);
+        while low < high {
+            let middle = low.midpoint(high);
+            if self.get(middle).is_some_and(|entry| before(&entry)) {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        low
     }
 }
 
@@ -307,8 +334,8 @@ impl<E: Entry> Index<E> {
         let loaded = self.loaded(Wait::Block)?;
         let mut count = 0;
         if let Some(index) = loaded.blocks.partition_point(|(_, first)| keep(first)).checked_sub(1) {
-            let entries = loaded.block(index, Wait::Block).map_err(self.io("read"))?;
-            count = loaded.blocks[index].0 + entries.partition_point(keep) as u32;
+            let block = loaded.block(index, Wait::Block).map_err(self.io("read"))?;
+            count = loaded.blocks[index].0 + block.partition_point(keep) as u32;
         }
         loaded.file.truncate(u64::from(count) * E::BYTES as u64).map_err(self.io("cut"))?;
         self.on_file.clear();

@@ -37,7 +37,7 @@ mod region;
 mod segment;
 mod txn_index;
 
-pub use checkpoint::{CleanShutdown, MetaProperties, OffsetCheckpoint, parse_properties};
+pub use checkpoint::{CleanShutdown, META_PROPERTIES, MetaProperties, OffsetCheckpoint, parse_properties};
 pub use config::{CleanupPolicy, LogConfig};
 pub use epochs::LeaderEpochs;
 pub use error::{Error, ProducerError, Result};

@@ -153,7 +153,7 @@ impl Log {
             let partition = self.partition.to_string();
             return Err(Error::LargerThanSegment { size, partition, segment_bytes: config.segment_bytes });
         }
-        self.note_epochs(epochs.iter().copied())?;
+        self.note_epochs(epochs)?;
         let newest = placed.iter().map(|batch| batch.max_timestamp).max().unwrap_or(-1);
         let rolled = self.must_roll(size as u32, newest, last.last_offset, now)?;
         let rolled_at = if rolled { Some(self.roll(writer, first.base_offset, now)?) } else { None };

@@ -259,12 +259,15 @@ impl Log {
     pub fn assign_epoch(&self, epoch: LeaderEpoch) -> Result<()> {
         let _writer = self.writer.lock();
         self.check_online()?;
-        self.note_epochs([(epoch, self.log_end_offset())])
+        self.note_epochs(&[(epoch, self.log_end_offset())])
     }
 
-    fn note_epochs(&self, starts: impl IntoIterator<Item = (LeaderEpoch, Offset)>) -> Result<()> {
+    fn note_epochs(&self, starts: &[(LeaderEpoch, Offset)]) -> Result<()> {
+        if starts.iter().all(|(epoch, _)| self.latest_epoch() == Some(*epoch)) {
+            return Ok(());
+        }
         self.change_epochs(|epochs| {
-            starts.into_iter().fold(false, |changed, (epoch, start)| epochs.assign(epoch, start) || changed)
+            starts.iter().fold(false, |changed, (epoch, start)| epochs.assign(*epoch, *start) || changed)
         })
     }
 

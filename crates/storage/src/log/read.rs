@@ -61,9 +61,12 @@ impl Log {
             if read.offset < log_start_offset || read.offset > log_end_offset {
                 return Err(Error::OffsetOutOfRange { offset: read.offset, log_start_offset, log_end_offset });
             }
-            let found = match self.find(&read, &marks) {
-                // A truncation or deletion may have run between the marks and the segments.
-                Err(Error::Corrupt { .. } | Error::Io { .. }) if self.marks.read().log_end != marks.log_end => continue,
+            let segments = self.segments.load_full();
+            let found = match self.find(&read, &marks, &segments) {
+                // A truncation or deletion has taken away what was looked at.
+                Err(Error::Corrupt { .. } | Error::Io { .. }) if !Arc::ptr_eq(&segments, &*self.segments.load()) => {
+                    continue;
+                }
                 found => found?,
             };
             let committed = read.isolation == Isolation::Committed;
@@ -82,7 +85,7 @@ impl Log {
         Ok(ReadPlan { region: None, is_first_batch_cut: false, offsets, aborted: None })
     }
 
-    fn find(&self, read: &Read, marks: &Marks) -> Result<Option<(FileRegion, Place)>> {
+    fn find(&self, read: &Read, marks: &Marks, segments: &[Arc<Segment>]) -> Result<Option<(FileRegion, Place)>> {
         let end = match read.isolation {
             Isolation::LogEnd => marks.log_end,
             Isolation::HighWatermark => marks.high_watermark,
@@ -91,7 +94,6 @@ impl Log {
         if read.offset >= end.offset {
             return Ok(None);
         }
-        let segments = self.segments.load();
         let after = segments.partition_point(|segment| segment.base_offset() <= read.offset);
         for index in after.saturating_sub(1)..segments.len() {
             let segment = &segments[index];

@@ -100,7 +100,7 @@ fn what_a_killed_kafka_leaves_is_rebuilt() {
         let end = end_of(&kafkas);
         killed.remove(&names::segment_file(Offset(end), names::SNAPSHOT));
         // The active segment's indexes are sized ahead, and lack the entry that only a close adds.
-        let active = killed.keys().filter(|name| name.ends_with(".log")).next_back().unwrap().replace(".log", "");
+        let active = killed.keys().rfind(|name| name.ends_with(".log")).unwrap().replace(".log", "");
         killed.get_mut(&format!("{active}.index")).unwrap().resize(10 << 20, 0);
         killed.get_mut(&format!("{active}.timeindex")).unwrap().resize((10 << 20) - 4, 0);
         for keeps_indexes in [true, false] {
