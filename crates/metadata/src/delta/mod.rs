@@ -9,6 +9,8 @@ mod cluster;
 mod diff;
 mod topics;
 
+pub(crate) use topics::merge;
+
 pub use changes::Changes;
 
 use crate::image::{

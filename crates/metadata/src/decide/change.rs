@@ -1,0 +1,283 @@
+//! How a partition's record of change comes about: ISR, election, eligible leaders (KIP-966) and reassignment in one computation.
+//!
+//! Whoever changes a partition says what it should become; what follows from that (a reassignment that is complete, replicas that become eligible
+//! leaders, a leader that must be elected, epochs that must rise) is worked out here once.
+
+use super::placement::{Placement, default_dir};
+use super::{Settings, is_active};
+use crate::VersionedRecord;
+use crate::image::{Image, LeaderRecovery, Partition, Topic};
+use crate::snapshot::numbers;
+use crate::version::ELR_VERSION;
+use model::{BrokerId, DirectoryId, LeaderEpoch, PartitionEpoch, PartitionIndex};
+use protocol::MetadataRecord;
+use protocol::messages::partition_change_record::PartitionChangeRecord;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The leader that a record leaves as it is.
+const NO_LEADER_CHANGE: i32 = -2;
+
+/// A partition that nobody has written to yet.
+pub(super) fn new_partition(placement: Placement, isr: Vec<BrokerId>) -> Partition {
+    Partition {
+        leader: isr.first().copied(),
+        replicas: placement.replicas,
+        directories: placement.directories,
+        isr,
+        leader_epoch: LeaderEpoch(0),
+        partition_epoch: PartitionEpoch(0),
+        ..Partition::default()
+    }
+}
+
+/// Whom an election prefers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Election {
+    /// The first replica, then the leader there is.
+    Preferred,
+    /// The leader there is, then replicas in order.
+    Online,
+    /// The same, and in need a replica that may lack records.
+    Unclean,
+}
+
+/// A change that is being worked out.
+pub(super) struct PartitionChange<'a> {
+    image: &'a Image,
+    topic: &'a Topic,
+    index: PartitionIndex,
+    partition: &'a Partition,
+    min_isr: usize,
+    elr_enabled: bool,
+    /// Counted as not active, whatever the image says.
+    pub(super) gone: Option<BrokerId>,
+    /// Counted as active, whatever the image says.
+    pub(super) back: Option<BrokerId>,
+    /// Stopped uncleanly, so that it may lack records that it had.
+    pub(super) unclean_shutdown: Option<BrokerId>,
+    pub(super) election: Election,
+    pub(super) isr: Vec<BrokerId>,
+    pub(super) replicas: Vec<BrokerId>,
+    pub(super) removing: Vec<BrokerId>,
+    pub(super) adding: Vec<BrokerId>,
+    pub(super) recovery: LeaderRecovery,
+    pub(super) directories: BTreeMap<BrokerId, DirectoryId>,
+    elr: Vec<BrokerId>,
+}
+
+/// An elected leader, if any, and whether it may lack records.
+type Elected = (Option<BrokerId>, bool);
+
+impl<'a> PartitionChange<'a> {
+    /// Nothing changes yet.
+    pub(super) fn of(
+        image: &'a Image,
+        settings: &Settings,
+        topic: &'a Topic,
+        index: PartitionIndex,
+        partition: &'a Partition,
+    ) -> Self {
+        let replicas = topic.partitions.values().next().map_or(1, |first| first.replicas.len());
+        Self {
+            image,
+            topic,
+            index,
+            partition,
+            min_isr: settings.min_isr(image, &topic.name, replicas),
+            elr_enabled: image.features.level(ELR_VERSION) > 0,
+            gone: None,
+            back: None,
+            unclean_shutdown: None,
+            election: Election::Online,
+            isr: partition.isr.clone(),
+            replicas: partition.replicas.clone(),
+            removing: partition.removing_replicas.clone(),
+            adding: partition.adding_replicas.clone(),
+            recovery: partition.leader_recovery,
+            directories: partition.replicas.iter().copied().zip(partition.directories.iter().copied()).collect(),
+            elr: partition.elr.clone(),
+        }
+    }
+
+    /// The record of the change; `None` where nothing changes.
+    pub(super) fn build(mut self) -> Option<VersionedRecord> {
+        let partition = self.partition;
+        let mut record =
+            PartitionChangeRecord { partition_id: self.index.0, topic_id: self.topic.id, ..Default::default() };
+        self.complete_reassignment();
+        self.grow_elr();
+        self.elect(&mut record);
+        // A replica that leaves must stop following: a new leader epoch tells it.
+        let leaves = |before: &[BrokerId], after: &[BrokerId]| before.iter().any(|id| !after.contains(id));
+        if record.leader == NO_LEADER_CHANGE && leaves(&partition.replicas, &self.replicas) {
+            record.leader = BrokerId::to_wire(partition.leader);
+        }
+        if record.isr.is_some() || !self.elr_enabled {
+            self.elr.clear();
+        }
+        if self.elr != partition.elr {
+            record.eligible_leader_replicas = Some(numbers(&self.elr));
+        }
+        if record.isr.is_none() && (!self.isr.is_empty() || self.elr_enabled) && self.isr != partition.isr {
+            record.isr = Some(numbers(&self.isr));
+        }
+        let shrinks = record.isr.is_some() && leaves(&partition.isr, &self.isr);
+        let version = self.image.features.version();
+        if version.bumps_leader_epoch_on_isr_shrink() && record.leader == NO_LEADER_CHANGE && shrinks {
+            record.leader = BrokerId::to_wire(partition.leader);
+        }
+        self.remember_last_leader(&mut record);
+        self.set_assignment(&mut record);
+        if self.recovery != partition.leader_recovery {
+            record.leader_recovery_state = self.recovery.code();
+        }
+        let nothing = PartitionChangeRecord {
+            partition_id: record.partition_id,
+            topic_id: record.topic_id,
+            ..Default::default()
+        };
+        (record != nothing).then(|| VersionedRecord {
+            record: MetadataRecord::PartitionChange(record),
+            version: version.partition_change_record(),
+        })
+    }
+
+    /// Ends a reassignment once all replicas that it adds are in sync.
+    fn complete_reassignment(&mut self) {
+        if self.removing.is_empty() && self.adding.is_empty() {
+            return;
+        }
+        let stays = |id: &BrokerId| !self.removing.contains(id);
+        let isr: Vec<_> = self.isr.iter().copied().filter(stays).collect();
+        let replicas: Vec<_> = self.replicas.iter().copied().filter(stays).collect();
+        let needed = if self.adding.len() < self.removing.len() { &replicas } else { &self.adding };
+        let in_sync = |ids: &[BrokerId]| ids.iter().all(|id| isr.contains(id));
+        if isr.is_empty() || replicas.is_empty() || !in_sync(&self.adding) || !in_sync(needed) {
+            return;
+        }
+        self.isr = isr;
+        self.replicas = replicas;
+        self.removing.clear();
+        self.adding.clear();
+    }
+
+    /// With fewer replicas in sync than `min.insync.replicas`, those that leave hold every committed record still.
+    fn grow_elr(&mut self) {
+        if !self.elr_enabled {
+            return;
+        }
+        if self.isr.len() >= self.min_isr {
+            self.elr.clear();
+            return;
+        }
+        let candidates: BTreeSet<BrokerId> = self.elr.iter().chain(&self.partition.isr).copied().collect();
+        let eligible = |id: &BrokerId| !self.isr.contains(id) && self.unclean_shutdown != Some(*id);
+        self.elr = candidates.into_iter().filter(eligible).collect();
+    }
+
+    fn elect(&mut self, record: &mut PartitionChangeRecord) {
+        let (leader, unclean) = match self.election {
+            Election::Preferred => self.elect_preferred(),
+            Election::Online | Election::Unclean => self.elect_any(),
+        };
+        if leader == self.partition.leader {
+            return;
+        }
+        record.leader = BrokerId::to_wire(leader);
+        let Some(leader) = leader else { return };
+        if self.elr.contains(&leader) {
+            self.isr = vec![leader];
+            self.elr.retain(|id| *id != leader);
+        }
+        if unclean {
+            // Nobody can be in sync with a leader that may have lost records.
+            record.isr = Some(vec![leader.0]);
+            if self.partition.leader_recovery != LeaderRecovery::Recovering {
+                record.leader_recovery_state = LeaderRecovery::Recovering.code();
+                self.recovery = LeaderRecovery::Recovering;
+            }
+        }
+    }
+
+    fn elect_preferred(&self) -> Elected {
+        let first = self.replicas.first().copied().filter(|id| self.may_lead(*id));
+        let current = || self.partition.leader.filter(|id| self.may_lead(*id));
+        let other = || self.replicas.iter().skip(1).copied().find(|id| self.may_lead(*id));
+        match first.or_else(current).or_else(other) {
+            Some(leader) => (Some(leader), false),
+            None => (self.last_known_leader(), true),
+        }
+    }
+
+    fn elect_any(&self) -> Elected {
+        let current = self.partition.leader.filter(|id| self.may_lead(*id));
+        let other = || self.replicas.iter().copied().find(|id| self.may_lead(*id));
+        if let Some(leader) = current.or_else(other) {
+            return (Some(leader), false);
+        }
+        let unclean = || {
+            let allowed = self.election == Election::Unclean;
+            self.replicas.iter().copied().filter(|_| allowed).find(|id| self.is_acceptable(*id))
+        };
+        (self.last_known_leader().or_else(unclean), true)
+    }
+
+    /// Whether a broker holds every committed record and is there.
+    fn may_lead(&self, id: BrokerId) -> bool {
+        let complete = self.isr.contains(&id) || self.isr.is_empty() && self.elr.contains(&id);
+        complete && self.is_acceptable(id)
+    }
+
+    fn is_acceptable(&self, id: BrokerId) -> bool {
+        if self.gone == Some(id) || self.unclean_shutdown == Some(id) {
+            return false;
+        }
+        let Some(broker) = self.image.cluster.brokers.get(&id) else { return false };
+        let online = self.partition.directory(id).is_none_or(|dir| broker.has_online_dir(dir));
+        (self.back == Some(id) || is_active(self.image, id)) && online
+    }
+
+    /// With nobody left who surely has every record, the last leader is the best there is.
+    fn last_known_leader(&self) -> Option<BrokerId> {
+        let nobody = self.elr_enabled && self.isr.is_empty() && self.elr.is_empty();
+        match self.partition.last_known_elr.as_slice() {
+            [last] if nobody && self.is_acceptable(*last) => Some(*last),
+            _ => None,
+        }
+    }
+
+    fn remember_last_leader(&self, record: &mut PartitionChangeRecord) {
+        if !self.elr_enabled {
+            return;
+        }
+        let none_known = self.partition.last_known_elr.is_empty();
+        if record.leader == -1 && none_known {
+            record.last_known_elr = Some(vec![BrokerId::to_wire(self.partition.leader)]);
+        } else if record.leader >= 0 && !none_known {
+            record.last_known_elr = Some(Vec::new());
+        }
+    }
+
+    fn set_assignment(&self, record: &mut PartitionChangeRecord) {
+        let partition = self.partition;
+        if !self.replicas.is_empty() {
+            if self.image.features.version().has_directories() {
+                let directory =
+                    |id: &BrokerId| self.directories.get(id).copied().unwrap_or_else(|| default_dir(self.image, *id));
+                let directories: Vec<_> = self.replicas.iter().map(directory).collect();
+                if directories != partition.directories {
+                    record.directories = Some(directories);
+                }
+            }
+            if self.replicas != partition.replicas {
+                record.replicas = Some(numbers(&self.replicas));
+            }
+        }
+        if self.removing != partition.removing_replicas {
+            record.removing_replicas = Some(numbers(&self.removing));
+        }
+        if self.adding != partition.adding_replicas {
+            record.adding_replicas = Some(numbers(&self.adding));
+        }
+    }
+}

@@ -1,0 +1,320 @@
+//! IncrementalAlterConfigs (KIP-339) and AlterConfigs.
+//!
+//! Two stages, as in Kafka: what any broker refuses before it asks the controller (a resource given twice, a key given twice, nulls, another
+//! broker's configs, unknown kinds), and what the controller refuses (rules of values, resources that do not exist). A broker's loggers are not stored;
+//! the caller answers for them itself and leaves them out.
+
+use super::names::validate_topic_name;
+use super::{Context, Decided, Decision, bounded, code_and_message};
+use crate::VersionedRecord;
+use crate::image::{ConfigResource, Image, ResourceType};
+use crate::version::{ELR_VERSION, MetadataVersion};
+use imbl::OrdMap;
+use model::{ApiError, BrokerId, ErrorCode};
+use protocol::messages::clear_elr_record::ClearElrRecord;
+use protocol::messages::config_record::ConfigRecord;
+use protocol::messages::{
+    alter_configs_request as alter, alter_configs_response as altered,
+    incremental_alter_configs_request as incremental, incremental_alter_configs_response as incremented,
+};
+use protocol::{MetadataRecord, Str};
+use std::collections::BTreeMap;
+
+const MIN_ISR: &str = "min.insync.replicas";
+const CORDONED: &str = "cordoned.log.dirs";
+/// The longest value that is stored, in UTF-16 code units.
+const VALUE_LEN_MAX: usize = 32_767;
+
+/// A key and its new value; `None` removes it.
+pub(super) type Change = (Str, Option<Str>);
+
+/// SET, DELETE, APPEND and SUBTRACT on configs; each resource succeeds or fails alone.
+pub fn incremental_alter_configs(
+    image: &Image,
+    context: &mut Context<'_>,
+    request: &incremental::IncrementalAlterConfigsRequest,
+) -> Decided<incremented::IncrementalAlterConfigsResponse> {
+    let resources = &request.resources;
+    let ids: Vec<_> = resources.iter().map(|it| (it.resource_type, it.resource_name.as_str())).collect();
+    let mut records = Vec::new();
+    let mut responses = Vec::with_capacity(resources.len());
+    for resource in resources {
+        let names = resource.configs.iter().map(|it| &it.name);
+        let nulls = resource.configs.iter().filter(|it| it.config_operation != 1 && it.value.is_none());
+        let id = (resource.resource_type, resource.resource_name.as_str());
+        let altered = precheck(context, id, &ids, names, nulls.map(|it| &it.name)).and_then(|target| {
+            let existing = image.configs.of(&target);
+            let changes = changes_of(context, &target, &existing, &resource.configs)?;
+            changed_records(image, context, &target, &existing, &changes, false)
+        });
+        let (error_code, error_message) = altered.as_ref().err().map_or((0, None), code_and_message);
+        records.extend(altered.unwrap_or_default());
+        responses.push(incremented::AlterConfigsResourceResponse {
+            error_code,
+            error_message,
+            resource_type: resource.resource_type,
+            resource_name: resource.resource_name.clone(),
+            ..Default::default()
+        });
+    }
+    finish(
+        request.validate_only,
+        records,
+        incremented::IncrementalAlterConfigsResponse { responses, ..Default::default() },
+    )
+}
+
+/// Replaces all configs of resources; each succeeds or fails alone.
+pub fn alter_configs(
+    image: &Image,
+    context: &mut Context<'_>,
+    request: &alter::AlterConfigsRequest,
+) -> Decided<altered::AlterConfigsResponse> {
+    let resources = &request.resources;
+    let ids: Vec<_> = resources.iter().map(|it| (it.resource_type, it.resource_name.as_str())).collect();
+    let mut records = Vec::new();
+    let mut responses = Vec::with_capacity(resources.len());
+    for resource in resources {
+        let names = resource.configs.iter().map(|it| &it.name);
+        let nulls = resource.configs.iter().filter(|it| it.value.is_none());
+        let id = (resource.resource_type, resource.resource_name.as_str());
+        let altered = precheck(context, id, &ids, names, nulls.map(|it| &it.name)).and_then(|target| {
+            let existing = image.configs.of(&target);
+            let mut changes: Vec<Change> =
+                resource.configs.iter().map(|it| (it.name.clone(), it.value.clone())).collect();
+            let kept = |key: &Str| resource.configs.iter().any(|it| it.name == *key);
+            changes.extend(existing.keys().filter(|key| !kept(key)).map(|key| (key.clone(), None)));
+            changed_records(image, context, &target, &existing, &changes, false)
+        });
+        let (error_code, error_message) = altered.as_ref().err().map_or((0, None), code_and_message);
+        records.extend(altered.unwrap_or_default());
+        responses.push(altered::AlterConfigsResourceResponse {
+            error_code,
+            error_message,
+            resource_type: resource.resource_type,
+            resource_name: resource.resource_name.clone(),
+            ..Default::default()
+        });
+    }
+    finish(request.validate_only, records, altered::AlterConfigsResponse { responses, ..Default::default() })
+}
+
+fn finish<R>(validate_only: bool, mut records: Vec<VersionedRecord>, reply: R) -> Decided<R> {
+    bounded(&records)?;
+    if validate_only {
+        records.clear();
+    }
+    Ok(Decision::atomic(records, reply))
+}
+
+/// What a broker refuses before it asks the controller.
+fn precheck<'a>(
+    context: &Context<'_>,
+    (kind, name): (i8, &str),
+    all: &[(i8, &str)],
+    keys: impl Iterator<Item = &'a Str>,
+    nulls: impl Iterator<Item = &'a Str>,
+) -> Result<ConfigResource, ApiError> {
+    let invalid = |message: String| Err(ApiError::new(ErrorCode::InvalidRequest, message));
+    if all.iter().filter(|other| **other == (kind, name)).count() > 1 {
+        return invalid("Each resource must appear at most once.".to_owned());
+    }
+    let mut seen: BTreeMap<&Str, ()> = BTreeMap::new();
+    for key in keys {
+        if seen.insert(key, ()).is_some() {
+            return invalid("Error due to duplicate config keys".to_owned());
+        }
+    }
+    let nulls: Vec<&str> = nulls.map(Str::as_str).collect();
+    if !nulls.is_empty() {
+        return invalid(format!("Null value not supported for : {}", nulls.join(",")));
+    }
+    match ResourceType::from_code(kind) {
+        Some(ResourceType::Broker | ResourceType::BrokerLogger) if !name.is_empty() => {
+            let node = context.settings.node_id;
+            match name.parse::<i32>() {
+                Err(_) => return invalid(format!("Node id must be an integer, but it is: {name}")),
+                Ok(id) if BrokerId(id) != node => {
+                    return invalid(format!("Unexpected broker id, expected {node}, but received {name}"));
+                }
+                Ok(_) => {}
+            }
+        }
+        Some(_) => {}
+        None => return invalid(format!("Unknown resource type {kind}")),
+    }
+    match ResourceType::from_code(kind) {
+        Some(kind) => Ok(ConfigResource::new(kind, name)),
+        None => invalid(format!("Unknown resource type {kind}")),
+    }
+}
+
+/// The values that operations lead to.
+fn changes_of(
+    context: &Context<'_>,
+    resource: &ConfigResource,
+    existing: &OrdMap<Str, Str>,
+    configs: &[incremental::AlterableConfig],
+) -> Result<Vec<Change>, ApiError> {
+    let mut changes = Vec::with_capacity(configs.len());
+    for config in configs {
+        let key = &config.name;
+        let given = config.value.clone().unwrap_or_default();
+        let value = match config.config_operation {
+            0 => Some(given),
+            1 => None,
+            operation @ (2 | 3) => {
+                if !(context.rules.is_list)(resource.kind, key) {
+                    let message = not_a_list(resource.kind, key, operation == 2);
+                    return Err(ApiError::new(ErrorCode::InvalidConfig, message));
+                }
+                let current = existing.get(key).cloned().or_else(|| (context.rules.default)(resource.kind, key));
+                Some(edit_list(&current.unwrap_or_default(), &given, operation == 2))
+            }
+            _ => return Err(ErrorCode::UnknownServerError.into()),
+        };
+        changes.push((key.clone(), value));
+    }
+    Ok(changes)
+}
+
+/// A broker checks its own configs before it asks the controller, and says so in other words.
+fn not_a_list(kind: ResourceType, key: &str, append: bool) -> String {
+    match (kind, append) {
+        (ResourceType::Broker, true) => format!("Config value append is not allowed for config key: {key}"),
+        (ResourceType::Broker, false) => format!("Config value subtract is not allowed for config key: {key}"),
+        (_, true) => format!("Can't APPEND to key {key} because its type is not LIST."),
+        (_, false) => format!("Can't SUBTRACT to key {key} because its type is not LIST."),
+    }
+}
+
+fn edit_list(current: &str, given: &str, append: bool) -> Str {
+    let mut parts: Vec<&str> = current.split(',').filter(|part| !part.is_empty()).collect();
+    for part in given.split(',') {
+        let position = parts.iter().position(|known| *known == part);
+        match (append, position) {
+            (true, None) => parts.push(part),
+            (false, Some(position)) => {
+                parts.remove(position);
+            }
+            _ => {}
+        }
+    }
+    parts.join(",").into()
+}
+
+/// Checks a resource's configs as they would be, and says which records make them so. A value that is as it was is not written, except on brokers,
+/// which read files again when they are told the same name twice. A topic that this request `created` is in no image yet.
+pub(super) fn changed_records(
+    image: &Image,
+    context: &Context<'_>,
+    resource: &ConfigResource,
+    existing: &OrdMap<Str, Str>,
+    changes: &[Change],
+    created: bool,
+) -> Result<Vec<VersionedRecord>, ApiError> {
+    let mut wanted = existing.clone();
+    let mut records = Vec::new();
+    for (key, value) in changes {
+        if existing.get(key) != value.as_ref() || resource.kind == ResourceType::Broker {
+            check_guarded(image, resource, key, value.as_ref())?;
+            records.push(config_record(resource, key, value.clone()));
+        }
+        match value {
+            Some(value) => {
+                wanted.insert(key.clone(), value.clone());
+            }
+            None => {
+                wanted.remove(key);
+            }
+        }
+    }
+    check_name(resource)?;
+    (context.rules.validate)(resource, &wanted, existing)?;
+    if !created {
+        check_exists(image, resource)?;
+    }
+    if image.features.level(ELR_VERSION) > 0 {
+        let changed = |it: &VersionedRecord| matches!(&it.record, MetadataRecord::Config(it) if it.name == MIN_ISR);
+        if records.iter().any(changed) {
+            let topic_name = if resource.kind == ResourceType::Topic { resource.name.clone() } else { Str::default() };
+            let clear = ClearElrRecord { topic_name, ..Default::default() };
+            records.push(VersionedRecord::v0(MetadataRecord::ClearElr(clear)));
+        }
+    }
+    Ok(records)
+}
+
+fn config_record(resource: &ConfigResource, key: &Str, value: Option<Str>) -> VersionedRecord {
+    VersionedRecord::v0(MetadataRecord::Config(ConfigRecord {
+        resource_type: resource.kind.code(),
+        resource_name: resource.name.clone(),
+        name: key.clone(),
+        value,
+        ..Default::default()
+    }))
+}
+
+/// Values that the state of the cluster forbids, whatever their rules say.
+fn check_guarded(image: &Image, resource: &ConfigResource, key: &str, value: Option<&Str>) -> Result<(), ApiError> {
+    let invalid = |message: String| Err(ApiError::new(ErrorCode::InvalidConfig, message));
+    let on_broker = resource.kind == ResourceType::Broker;
+    if key == MIN_ISR && on_broker && image.features.level(ELR_VERSION) > 0 {
+        if !resource.name.is_empty() {
+            return invalid("Broker-level min.insync.replicas cannot be altered while ELR is enabled.".to_owned());
+        }
+        if value.is_none() {
+            return invalid("Cluster-level min.insync.replicas cannot be removed while ELR is enabled.".to_owned());
+        }
+    }
+    if key == CORDONED && on_broker && !image.features.version().has_cordoned_log_dirs() {
+        return invalid(format!(
+            "The cordoned.log.dirs configuration value cannot be set because it requires metadata.version >= {}",
+            MetadataVersion::LATEST
+        ));
+    }
+    if value.is_some_and(|value| value.encode_utf16().count() > VALUE_LEN_MAX) {
+        return invalid(
+            "The configuration value cannot be added because it exceeds the maximum value size of 32767 bytes."
+                .to_owned(),
+        );
+    }
+    Ok(())
+}
+
+fn check_name(resource: &ConfigResource) -> Result<(), ApiError> {
+    let invalid = |message: &str| Err(ApiError::new(ErrorCode::InvalidRequest, message));
+    let name = resource.name.as_str();
+    match resource.kind {
+        ResourceType::Topic if name.is_empty() => invalid("Default topic resources are not allowed."),
+        ResourceType::Topic => validate_topic_name(name),
+        ResourceType::Broker if name.is_empty() => Ok(()),
+        ResourceType::Broker => match name.parse::<i32>() {
+            Err(_) => invalid("Unable to parse broker name as a base 10 number."),
+            Ok(id) if id < 0 => invalid("Invalid negative broker ID."),
+            Ok(_) => Ok(()),
+        },
+        ResourceType::Group if name.is_empty() => invalid("Default group resources are not allowed."),
+        ResourceType::ClientMetrics if name.is_empty() => invalid("Subscription name can't be empty"),
+        ResourceType::Group | ResourceType::ClientMetrics => Ok(()),
+        ResourceType::BrokerLogger => invalid("Unknown resource type BROKER_LOGGER"),
+    }
+}
+
+fn check_exists(image: &Image, resource: &ConfigResource) -> Result<(), ApiError> {
+    if resource.kind == ResourceType::Topic && image.topics.by_name(&resource.name).is_none() {
+        let message = format!("The topic '{}' does not exist.", resource.name);
+        return Err(ApiError::new(ErrorCode::UnknownTopicOrPartition, message));
+    }
+    if resource.kind != ResourceType::Broker || resource.name.is_empty() {
+        return Ok(());
+    }
+    let id = resource
+        .name
+        .parse::<i32>()
+        .map_err(|_| ApiError::new(ErrorCode::InvalidRequest, format!("Invalid broker name {}", resource.name)))?;
+    if image.cluster.brokers.contains_key(&BrokerId(id)) {
+        return Ok(());
+    }
+    Err(ApiError::new(ErrorCode::BrokerIdNotRegistered, format!("No node with id {id} found.")))
+}

@@ -1,0 +1,217 @@
+//! UpdateFeatures (KIP-584, KIP-778).
+
+use super::bootstrap::min_isr;
+use super::{Context, Decided, Decision, code_and_message};
+use crate::VersionedRecord;
+use crate::image::{ConfigResource, Image, ResourceType, SupportedVersions};
+use crate::snapshot::feature_level;
+use crate::version::{ELR_VERSION, Feature, KRAFT_VERSION, METADATA_VERSION, MetadataVersion};
+use model::{ApiError, BrokerId, ErrorCode};
+use protocol::MetadataRecord;
+use protocol::messages::config_record::ConfigRecord;
+use protocol::messages::no_op_record::NoOpRecord;
+use protocol::messages::update_features_request::{FeatureUpdateKey, UpdateFeaturesRequest};
+use protocol::messages::update_features_response::{UpdatableFeatureResult, UpdateFeaturesResponse};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How a level may move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Upgrade {
+    Up,
+    SafeDown,
+    UnsafeDown,
+}
+
+impl Upgrade {
+    /// Version 0 of the request has a flag, the later ones a number.
+    fn of(update: &FeatureUpdateKey) -> Option<Self> {
+        match (update.allow_downgrade, update.upgrade_type) {
+            (true, _) | (false, 2) => Some(Self::SafeDown),
+            (false, 1) => Some(Self::Up),
+            (false, 3) => Some(Self::UnsafeDown),
+            _ => None,
+        }
+    }
+}
+
+/// Updates features, all or none. `kraft_version` is the quorum's own level; a request that raises it is refused here, since the quorum must do that.
+/// The reply holds an entry per feature, which requests from version 2 on do not get.
+pub fn update_features(
+    image: &Image,
+    context: &mut Context<'_>,
+    request: &UpdateFeaturesRequest,
+    kraft_version: i16,
+) -> Decided<UpdateFeaturesResponse> {
+    let updates: BTreeMap<&str, &FeatureUpdateKey> =
+        request.feature_updates.iter().map(|update| (update.feature.as_str(), update)).collect();
+    let mut proposed: BTreeMap<&str, i16> = image.features.finalized().collect();
+    proposed.extend(updates.iter().map(|(name, update)| (*name, update.max_version_level)));
+    let mut records = Vec::new();
+    for update in updates.values() {
+        match update_one(image, context, update, &proposed, kraft_version, request.validate_only) {
+            Ok(record) => records.extend(record),
+            Err(error) => return Ok(Decision::reply(failed(&error))),
+        }
+    }
+    if !request.validate_only && updates.get(ELR_VERSION).is_some_and(|update| update.max_version_level > 0) {
+        records.extend(elr_safety(image, context));
+    }
+    if request.validate_only {
+        records.clear();
+    }
+    let results = request
+        .feature_updates
+        .iter()
+        .map(|update| UpdatableFeatureResult { feature: update.feature.clone(), ..Default::default() });
+    Ok(Decision::atomic(
+        records,
+        UpdateFeaturesResponse { error_message: None, results: results.collect(), ..Default::default() },
+    ))
+}
+
+fn failed(error: &ApiError) -> UpdateFeaturesResponse {
+    let (error_code, message) = code_and_message(error);
+    let message = message.unwrap_or_default();
+    let message = format!("The update failed for all features since the following feature had an error: {message}");
+    UpdateFeaturesResponse { error_code, error_message: Some(message.into()), ..Default::default() }
+}
+
+fn invalid(feature: &str, level: i16, reason: &str) -> ApiError {
+    let message = format!("Invalid update version {level} for feature {feature}. {reason}");
+    ApiError::new(ErrorCode::InvalidUpdateVersion, message)
+}
+
+fn update_one(
+    image: &Image,
+    context: &Context<'_>,
+    update: &FeatureUpdateKey,
+    proposed: &BTreeMap<&str, i16>,
+    kraft_version: i16,
+    validate_only: bool,
+) -> Result<Option<VersionedRecord>, ApiError> {
+    let (name, level) = (update.feature.as_str(), update.max_version_level);
+    let invalid = |reason: &str| Err(invalid(name, level, reason));
+    let Some(upgrade) = Upgrade::of(update) else {
+        return invalid("The controller does not support the given upgrade type.");
+    };
+    let current = if name == KRAFT_VERSION { kraft_version } else { image.features.level(name) };
+    if level < 0 {
+        return invalid("A feature version cannot be less than 0.");
+    }
+    if let Some(reason) = reason_not_supported(image, context, name, level) {
+        return invalid(&reason);
+    }
+    if level < current && upgrade == Upgrade::Up {
+        return invalid(
+            "Can't downgrade the version of this feature without setting the upgrade type to either safe or unsafe downgrade.",
+        );
+    }
+    if level > current && upgrade != Upgrade::Up {
+        return invalid("Can't downgrade to a newer version.");
+    }
+    if name == METADATA_VERSION {
+        return update_metadata_version(image, level, upgrade).map(Some);
+    }
+    if name == KRAFT_VERSION {
+        return match (level == current, upgrade) {
+            (true, Upgrade::Up) => Ok(Some(VersionedRecord::v0(MetadataRecord::NoOp(NoOpRecord::default())))),
+            (true, _) => Ok(None),
+            (false, Upgrade::Up) if validate_only => Ok(None),
+            (false, Upgrade::Up) => {
+                let message = "The quorum's kraft.version cannot be upgraded yet.";
+                Err(ApiError::new(ErrorCode::UnsupportedVersion, message))
+            }
+            (false, _) => invalid("Can't downgrade the version of this feature."),
+        };
+    }
+    let Some(feature) = Feature::named(name) else {
+        return invalid(&format!("Feature {name} not found."));
+    };
+    if let Some((other, needed)) = feature.dependency(level)
+        && proposed.get(other).is_none_or(|level| *level < needed)
+    {
+        return invalid(&format!("{name} could not be set to {level} because it depends on {other} level {needed}"));
+    }
+    Ok(Some(feature_level(name, level)))
+}
+
+fn update_metadata_version(image: &Image, level: i16, upgrade: Upgrade) -> Result<VersionedRecord, ApiError> {
+    let current = image.features.version();
+    let Some(wanted) = MetadataVersion::from_level(level) else {
+        let (oldest, latest) = (MetadataVersion::OLDEST.level(), MetadataVersion::LATEST.level());
+        let message = format!("Invalid metadata.version {level}. Valid versions are from {oldest} to {latest}.");
+        return Err(ApiError::new(ErrorCode::InvalidUpdateVersion, message));
+    };
+    if wanted < current && wanted.metadata_changed_between(current) {
+        let reason = if upgrade == Upgrade::UnsafeDown {
+            "Unsafe metadata downgrade is not supported in this version."
+        } else {
+            "Refusing to perform the requested downgrade because it might delete metadata information."
+        };
+        let message =
+            format!("Unsupported metadata.version downgrade from {} to {}. {reason}", current.level(), wanted.level());
+        return Err(ApiError::new(ErrorCode::InvalidUpdateVersion, message));
+    }
+    Ok(feature_level(METADATA_VERSION, level))
+}
+
+/// Why some node of the cluster does not support a level: this one, a broker, another controller.
+fn reason_not_supported(image: &Image, context: &Context<'_>, name: &str, level: i16) -> Option<String> {
+    let reason = |who: String, range: SupportedVersions| {
+        if range.contains(level) {
+            None
+        } else if range.max == 0 {
+            Some(format!("{who} does not support this feature."))
+        } else if range.min == range.max {
+            Some(format!("{who} only supports versions {}", range.min))
+        } else {
+            Some(format!("{who} only supports versions {}-{}", range.min, range.max))
+        }
+    };
+    let own = Feature::named(name)
+        .map_or_else(SupportedVersions::default, |feature| SupportedVersions { min: feature.min, max: feature.max });
+    let node = context.settings.node_id;
+    if let Some(reason) = reason(format!("Local controller {node}"), own) {
+        return Some(reason);
+    }
+    let of = |features: &BTreeMap<_, SupportedVersions>| features.get(name).copied().unwrap_or_default();
+    for broker in image.cluster.brokers.values() {
+        if let Some(reason) = reason(format!("Broker {}", broker.id), of(&broker.features)) {
+            return Some(reason);
+        }
+    }
+    if !image.features.version().has_controller_registration() {
+        return None;
+    }
+    let mut known: BTreeSet<BrokerId> = BTreeSet::from([node]);
+    for controller in image.cluster.controllers.values().filter(|it| it.id != node) {
+        if let Some(reason) = reason(format!("Controller {}", controller.id), of(&controller.features)) {
+            return Some(reason);
+        }
+        known.insert(controller.id);
+    }
+    let unknown = context.settings.voters.iter().find(|id| !known.contains(id))?;
+    Some(format!("controller {unknown} has not registered, and may not support this feature"))
+}
+
+/// With eligible leader replicas `min.insync.replicas` must be the same for all: it is set for the cluster and removed from single brokers.
+fn elr_safety(image: &Image, context: &Context<'_>) -> Vec<VersionedRecord> {
+    const KEY: &str = "min.insync.replicas";
+    let mut records = Vec::new();
+    if image.configs.value(&ConfigResource::all_brokers(), KEY).is_none() {
+        records.push(min_isr(context.settings));
+    }
+    let set_on = image.configs.iter().filter(|(resource, configs)| {
+        resource.kind == ResourceType::Broker && !resource.name.is_empty() && configs.contains_key(KEY)
+    });
+    records.extend(set_on.map(|(resource, _)| {
+        VersionedRecord::v0(MetadataRecord::Config(ConfigRecord {
+            resource_type: resource.kind.code(),
+            resource_name: resource.name.clone(),
+            name: KEY.into(),
+            value: None,
+            ..Default::default()
+        }))
+    }));
+    records
+}

@@ -1,0 +1,193 @@
+//! BrokerHeartbeat: brokers are unfenced, shut down in order, and fenced when they fall silent.
+
+use super::elections::{BrokerEvent, fence_broker, fencing_change, leader_and_isr_changes};
+use super::{Context, Decided, Decision, Soft, SoftChange, check_broker_epoch};
+use crate::VersionedRecord;
+use crate::image::{Broker, Image};
+use model::{BrokerId, DirectoryId, Offset, Timestamp};
+use protocol::MetadataRecord;
+use protocol::messages::broker_heartbeat_request::BrokerHeartbeatRequest;
+use protocol::messages::broker_heartbeat_response::BrokerHeartbeatResponse;
+use protocol::messages::broker_registration_change_record::BrokerRegistrationChangeRecord;
+
+/// Where a broker stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    Fenced,
+    Unfenced,
+    ShuttingDown,
+    /// It may stop now.
+    Dismissed,
+}
+
+/// Answers a heartbeat. Errors: STALE_BROKER_EPOCH.
+pub fn heartbeat(
+    image: &Image,
+    soft: &Soft,
+    context: &mut Context<'_>,
+    request: &BrokerHeartbeatRequest,
+) -> Decided<BrokerHeartbeatResponse> {
+    let id = BrokerId(request.broker_id);
+    check_broker_epoch(image, id, request.broker_epoch)?;
+    let Some(broker) = image.cluster.brokers.get(&id) else { return Ok(Decision::reply(Default::default())) };
+    let caught_up = request.current_metadata_offset >= broker.epoch.0;
+    let current = standing(broker);
+    let next = next_standing(image, soft, broker, request, current, caught_up);
+    let mut records = Vec::new();
+    let mut changes = vec![SoftChange::Heard {
+        broker: id,
+        epoch: broker.epoch,
+        at: context.now,
+        metadata_offset: Offset::from_wire(request.current_metadata_offset),
+        fenced: matches!(next, Standing::Fenced | Standing::Dismissed),
+    }];
+    if next != current {
+        match next {
+            Standing::Fenced | Standing::Dismissed => {
+                if !broker.fenced {
+                    records = fence_broker(image, context.settings, id);
+                }
+            }
+            Standing::Unfenced => records = unfence(image, context, broker),
+            Standing::ShuttingDown => records = begin_shutdown(image, context, broker),
+        }
+    }
+    if next == Standing::ShuttingDown && current != next {
+        changes.push(SoftChange::ShuttingDown(id));
+    }
+    let version = image.features.version();
+    if version.has_directories() {
+        records.extend(offline_dirs(image, context, broker, &request.offline_log_dirs));
+    }
+    if version.has_cordoned_log_dirs() {
+        records.extend(cordon(broker, request.cordoned_log_dirs.as_deref()));
+    }
+    let reply = BrokerHeartbeatResponse {
+        is_caught_up: caught_up,
+        is_fenced: matches!(next, Standing::Fenced | Standing::Dismissed),
+        should_shut_down: next == Standing::Dismissed,
+        ..Default::default()
+    };
+    Ok(Decision { soft: changes, ..Decision::of(records, reply) })
+}
+
+fn standing(broker: &Broker) -> Standing {
+    match (broker.fenced, broker.in_controlled_shutdown) {
+        (true, _) => Standing::Fenced,
+        (false, true) => Standing::ShuttingDown,
+        (false, false) => Standing::Unfenced,
+    }
+}
+
+fn next_standing(
+    image: &Image,
+    soft: &Soft,
+    broker: &Broker,
+    request: &BrokerHeartbeatRequest,
+    current: Standing,
+    caught_up: bool,
+) -> Standing {
+    let leads =
+        || image.topics.iter().flat_map(|topic| topic.partitions.values()).any(|it| it.leader == Some(broker.id));
+    match current {
+        Standing::Fenced if request.want_shut_down => Standing::Dismissed,
+        Standing::Fenced if request.want_fence || !caught_up => Standing::Fenced,
+        Standing::Fenced => Standing::Unfenced,
+        Standing::Unfenced if request.want_fence && request.want_shut_down => Standing::Dismissed,
+        Standing::Unfenced if request.want_fence => Standing::Fenced,
+        Standing::Unfenced if request.want_shut_down && leads() => Standing::ShuttingDown,
+        Standing::Unfenced if request.want_shut_down => Standing::Dismissed,
+        Standing::Unfenced => Standing::Unfenced,
+        Standing::ShuttingDown if leads() => Standing::ShuttingDown,
+        // Those that go on must have seen that its leaderships moved, or they would send clients to a broker that is gone.
+        Standing::ShuttingDown => {
+            let needed = soft.session(broker.id).and_then(|session| session.controlled_shutdown_offset);
+            if needed <= lowest_active_offset(image, soft) { Standing::Dismissed } else { Standing::ShuttingDown }
+        }
+        Standing::Dismissed => Standing::Dismissed,
+    }
+}
+
+/// How far every active broker has come; the end of all offsets where no broker is active.
+fn lowest_active_offset(image: &Image, soft: &Soft) -> Option<Offset> {
+    let active = image.cluster.brokers.values().filter(|broker| broker.is_active());
+    let offsets = active.map(|broker| soft.session(broker.id).and_then(|session| session.metadata_offset));
+    offsets.min().unwrap_or(Some(Offset(i64::MAX)))
+}
+
+fn unfence(image: &Image, context: &Context<'_>, broker: &Broker) -> Vec<VersionedRecord> {
+    let event = BrokerEvent { back: Some(broker.id), ..Default::default() };
+    let mut records = vec![fencing_change(broker, -1)];
+    records.extend(leader_and_isr_changes(image, context.settings, event, &|it| it.leader.is_none()));
+    records
+}
+
+fn begin_shutdown(image: &Image, context: &Context<'_>, broker: &Broker) -> Vec<VersionedRecord> {
+    let record = BrokerRegistrationChangeRecord {
+        broker_id: broker.id.0,
+        broker_epoch: broker.epoch.0,
+        in_controlled_shutdown: 1,
+        ..Default::default()
+    };
+    let record = MetadataRecord::BrokerRegistrationChange(record);
+    let event = BrokerEvent { gone: Some(broker.id), ..Default::default() };
+    let mut records = vec![VersionedRecord { record, version: 1 }];
+    records.extend(leader_and_isr_changes(image, context.settings, event, &|it| it.isr.contains(&broker.id)));
+    records
+}
+
+fn offline_dirs(
+    image: &Image,
+    context: &Context<'_>,
+    broker: &Broker,
+    offline: &[DirectoryId],
+) -> Vec<VersionedRecord> {
+    if !broker.log_dirs.iter().any(|dir| offline.contains(dir)) {
+        return Vec::new();
+    }
+    let lost = |dir: DirectoryId| broker.log_dirs.contains(&dir) && offline.contains(&dir);
+    let event = BrokerEvent { gone: Some(broker.id), ..Default::default() };
+    let concerns = |it: &crate::image::Partition| it.directory(broker.id).is_some_and(lost);
+    let mut records = leader_and_isr_changes(image, context.settings, event, &concerns);
+    let record = BrokerRegistrationChangeRecord {
+        broker_id: broker.id.0,
+        broker_epoch: broker.epoch.0,
+        log_dirs: broker.log_dirs.iter().copied().filter(|dir| !offline.contains(dir)).collect(),
+        ..Default::default()
+    };
+    records.push(VersionedRecord { record: MetadataRecord::BrokerRegistrationChange(record), version: 2 });
+    records
+}
+
+fn cordon(broker: &Broker, cordoned: Option<&[DirectoryId]>) -> Option<VersionedRecord> {
+    let cordoned = cordoned?;
+    let mut sorted = cordoned.to_vec();
+    sorted.sort_unstable();
+    let mut before = broker.cordoned_log_dirs.clone();
+    if let Some(before) = &mut before {
+        before.sort_unstable();
+    }
+    if before.as_ref() == Some(&sorted) {
+        return None;
+    }
+    let record = BrokerRegistrationChangeRecord {
+        broker_id: broker.id.0,
+        broker_epoch: broker.epoch.0,
+        cordoned_log_dirs: Some(cordoned.to_vec()),
+        ..Default::default()
+    };
+    Some(VersionedRecord { record: MetadataRecord::BrokerRegistrationChange(record), version: 3 })
+}
+
+/// Fences one broker whose session has ended: the driver calls again while it gets records.
+pub fn fence_stale_brokers(image: &Image, soft: &Soft, context: &mut Context<'_>) -> Option<Decision<BrokerId>> {
+    let timeout_ms = context.settings.broker_session_timeout_ms;
+    let ended = |at: Timestamp| context.now.0 - at.0 > timeout_ms;
+    let (id, _) = soft.sessions().find(|(id, session)| {
+        let known = image.cluster.brokers.get(id);
+        ended(session.last_contact) && known.is_some_and(|it| it.epoch == session.epoch && !it.fenced)
+    })?;
+    let mut decision = Decision::of(fence_broker(image, context.settings, id), id);
+    decision.soft.push(SoftChange::Forgotten(id));
+    Some(decision)
+}

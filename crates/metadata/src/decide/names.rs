@@ -1,0 +1,33 @@
+//! Names of topics: what is allowed, and which two cannot live side by side.
+
+use model::{ApiError, ErrorCode};
+use protocol::Str;
+
+/// The longest name a topic may have: its partition's folder must fit a file name.
+pub const INVALID_TOPIC_NAME_MAX: usize = 249;
+
+/// The metadata log's topic, which no request may create.
+pub(crate) const METADATA_TOPIC: &str = "__cluster_metadata";
+
+/// INVALID_TOPIC_EXCEPTION with Kafka's message, for a name that no topic may have.
+pub fn validate_topic_name(name: &str) -> Result<(), ApiError> {
+    let reason = if name.is_empty() {
+        "the empty string is not allowed".to_owned()
+    } else if name == "." {
+        "'.' is not allowed".to_owned()
+    } else if name == ".." {
+        "'..' is not allowed".to_owned()
+    } else if name.encode_utf16().count() > INVALID_TOPIC_NAME_MAX {
+        format!("the length of '{name}' is longer than the max allowed length {INVALID_TOPIC_NAME_MAX}")
+    } else if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-')) {
+        format!("'{name}' contains one or more characters other than ASCII alphanumerics, '.', '_' and '-'")
+    } else {
+        return Ok(());
+    };
+    Err(ApiError::new(ErrorCode::InvalidTopicException, format!("Topic name is invalid: {reason}")))
+}
+
+/// The form in which two names that metrics could not tell apart are the same; `None` for a name that collides with none.
+pub(super) fn collision_form(name: &str) -> Option<Str> {
+    name.contains(['.', '_']).then(|| name.replace('.', "_").into())
+}

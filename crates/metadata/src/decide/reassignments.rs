@@ -1,0 +1,157 @@
+//! AlterPartitionReassignments and ListPartitionReassignments (KIP-455).
+
+use super::change::{Election, PartitionChange};
+use super::create_topics::check_assignment;
+use super::{Context, Decided, Decision, bounded, code_and_message};
+use crate::VersionedRecord;
+use crate::image::{Image, Partition, Topic};
+use crate::snapshot::numbers;
+use model::{ApiError, BrokerId, ErrorCode, PartitionIndex};
+use protocol::messages::alter_partition_reassignments_request::AlterPartitionReassignmentsRequest;
+use protocol::messages::alter_partition_reassignments_response::{
+    AlterPartitionReassignmentsResponse, ReassignablePartitionResponse, ReassignableTopicResponse,
+};
+use protocol::messages::list_partition_reassignments_request::ListPartitionReassignmentsRequest;
+use protocol::messages::list_partition_reassignments_response::{
+    ListPartitionReassignmentsResponse, OngoingPartitionReassignment, OngoingTopicReassignment,
+};
+use std::collections::BTreeSet;
+
+/// Starts and cancels reassignments; each partition succeeds or fails alone.
+pub fn alter_partition_reassignments(
+    image: &Image,
+    context: &mut Context<'_>,
+    request: &AlterPartitionReassignmentsRequest,
+) -> Decided<AlterPartitionReassignmentsResponse> {
+    let mut records = Vec::new();
+    let mut responses = Vec::new();
+    for topic in &request.topics {
+        let mut partitions = Vec::new();
+        for asked in &topic.partitions {
+            let index = PartitionIndex(asked.partition_index);
+            let factor_may_change = request.allow_replication_factor_change;
+            let changed = find(image, &topic.name, index).and_then(|(topic, partition)| match &asked.replicas {
+                Some(target) => reassign(image, context, topic, index, partition, target, factor_may_change),
+                None => cancel(image, context, topic, index, partition),
+            });
+            let (error_code, error_message) = changed.as_ref().err().map_or((0, None), code_and_message);
+            records.extend(changed.unwrap_or_default());
+            partitions.push(ReassignablePartitionResponse {
+                partition_index: index.0,
+                error_code,
+                error_message,
+                ..Default::default()
+            });
+        }
+        responses.push(ReassignableTopicResponse { name: topic.name.clone(), partitions, ..Default::default() });
+    }
+    bounded(&records)?;
+    let reply = AlterPartitionReassignmentsResponse {
+        error_message: None,
+        allow_replication_factor_change: request.allow_replication_factor_change,
+        responses,
+        ..Default::default()
+    };
+    Ok(Decision::atomic(records, reply))
+}
+
+fn find<'a>(image: &'a Image, name: &str, index: PartitionIndex) -> Result<(&'a Topic, &'a Partition), ApiError> {
+    let unknown = |message: String| ApiError::new(ErrorCode::UnknownTopicOrPartition, message);
+    let topic = image.topics.by_name(name).ok_or_else(|| unknown(format!("Unable to find a topic named {name}.")))?;
+    let partition = topic.partition(index);
+    let partition = partition.ok_or_else(|| unknown(format!("Unable to find partition {name}:{index}.")))?;
+    Ok((topic, partition))
+}
+
+fn reassign(
+    image: &Image,
+    context: &Context<'_>,
+    topic: &Topic,
+    index: PartitionIndex,
+    partition: &Partition,
+    target: &[i32],
+    factor_may_change: bool,
+) -> Result<Option<VersionedRecord>, ApiError> {
+    let target = check_assignment(image, target, None)?;
+    // A reassignment under way is replaced: what counts is what the partition was to have in the end.
+    let current: Vec<_> =
+        partition.replicas.iter().copied().filter(|id| !partition.adding_replicas.contains(id)).collect();
+    if !factor_may_change && target.len() != current.len() {
+        let message = format!("The replication factor is changed from {} to {}", current.len(), target.len());
+        return Err(ApiError::new(ErrorCode::InvalidReplicationFactor, message));
+    }
+    let without = |ids: &[BrokerId], others: &[BrokerId]| -> Vec<BrokerId> {
+        let left: BTreeSet<_> = ids.iter().copied().filter(|id| !others.contains(id)).collect();
+        left.into_iter().collect()
+    };
+    let mut change = PartitionChange::of(image, context.settings, topic, index, partition);
+    change.removing = without(&current, &target);
+    change.adding = without(&target, &current);
+    change.replicas = target;
+    change.replicas.extend_from_slice(&change.removing);
+    Ok(change.build())
+}
+
+fn cancel(
+    image: &Image,
+    context: &Context<'_>,
+    topic: &Topic,
+    index: PartitionIndex,
+    partition: &Partition,
+) -> Result<Option<VersionedRecord>, ApiError> {
+    if !partition.is_reassigning() {
+        let message = "No partition reassignment is in progress.";
+        return Err(ApiError::new(ErrorCode::NoReassignmentInProgress, message));
+    }
+    let stays = |id: &BrokerId| !partition.adding_replicas.contains(id);
+    let mut change = PartitionChange::of(image, context.settings, topic, index, partition);
+    change.replicas.retain(stays);
+    change.isr.retain(stays);
+    if change.isr.is_empty() {
+        if !context.settings.unclean_election(image, &topic.name) {
+            let message = format!(
+                "Unable to revert partition assignment for {}:{index} because it would require an unclean leader election.",
+                topic.name
+            );
+            return Err(ApiError::new(ErrorCode::InvalidReplicaAssignment, message));
+        }
+        change.isr.extend(change.replicas.first().copied());
+        change.election = Election::Unclean;
+    }
+    change.removing.clear();
+    change.adding.clear();
+    Ok(change.build())
+}
+
+/// The reassignments that are under way, of some partitions or of all.
+pub fn list_partition_reassignments(
+    image: &Image,
+    request: &ListPartitionReassignmentsRequest,
+) -> ListPartitionReassignmentsResponse {
+    let of = |topic: &Topic, indexes: &mut dyn Iterator<Item = PartitionIndex>| {
+        let ongoing = |index: PartitionIndex| {
+            let partition = topic.partition(index).filter(|it| it.is_reassigning())?;
+            Some(OngoingPartitionReassignment {
+                partition_index: index.0,
+                replicas: numbers(&partition.replicas),
+                adding_replicas: numbers(&partition.adding_replicas),
+                removing_replicas: numbers(&partition.removing_replicas),
+                ..Default::default()
+            })
+        };
+        let partitions: Vec<_> = indexes.filter_map(ongoing).collect();
+        let name = topic.name.clone();
+        (!partitions.is_empty()).then(|| OngoingTopicReassignment { name, partitions, ..Default::default() })
+    };
+    let topics = match &request.topics {
+        None => image.topics.iter().filter_map(|topic| of(topic, &mut topic.partitions.keys().copied())).collect(),
+        Some(asked) => asked
+            .iter()
+            .filter_map(|it| {
+                let topic = image.topics.by_name(&it.name)?;
+                of(topic, &mut it.partition_indexes.iter().map(|index| PartitionIndex(*index)))
+            })
+            .collect(),
+    };
+    ListPartitionReassignmentsResponse { error_message: None, topics, ..Default::default() }
+}

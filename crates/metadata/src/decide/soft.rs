@@ -1,0 +1,99 @@
+//! What only the active controller remembers: when it last heard from which broker. It is not replicated; a new controller begins anew.
+
+use crate::image::Image;
+use model::{BrokerEpoch, BrokerId, Offset, Timestamp};
+use std::collections::BTreeMap;
+
+/// The controller's memory of brokers.
+#[derive(Clone, Debug, Default)]
+pub struct Soft {
+    sessions: BTreeMap<BrokerId, BrokerSession>,
+}
+
+/// What the controller remembers of one broker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BrokerSession {
+    /// The registration that it belongs to.
+    pub epoch: BrokerEpoch,
+    /// When it was last heard from.
+    pub last_contact: Timestamp,
+    /// Up to where it has applied the metadata log; `None` before it said so.
+    pub metadata_offset: Option<Offset>,
+    /// Once it is shutting down, the offset that every active broker must reach before it may go.
+    pub controlled_shutdown_offset: Option<Offset>,
+}
+
+/// A change of what is remembered. The driver makes it with [`Soft::apply`] when the decision's records are appended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SoftChange {
+    /// A broker registered anew; its session starts with its first heartbeat.
+    Registered(BrokerId),
+    /// A heartbeat.
+    Heard {
+        /// Of whom.
+        broker: BrokerId,
+        /// Under which registration.
+        epoch: BrokerEpoch,
+        /// When.
+        at: Timestamp,
+        /// How far it has come.
+        metadata_offset: Option<Offset>,
+        /// Whether it is fenced now, which ends a controlled shutdown.
+        fenced: bool,
+    },
+    /// A broker is in controlled shutdown: it may go when all active brokers have seen the end of this decision's records.
+    ShuttingDown(BrokerId),
+    /// A broker was fenced for its silence, or unregistered.
+    Forgotten(BrokerId),
+}
+
+impl Soft {
+    /// The memory of a controller that has just become active: every broker has a session from now on.
+    pub fn activated(image: &Image, now: Timestamp) -> Self {
+        let session =
+            |epoch| BrokerSession { epoch, last_contact: now, metadata_offset: None, controlled_shutdown_offset: None };
+        let brokers = image.cluster.brokers.values().filter(|broker| !broker.fenced);
+        Self { sessions: brokers.map(|broker| (broker.id, session(broker.epoch))).collect() }
+    }
+
+    /// Makes a change; `end` is the last offset that is appended.
+    pub fn apply(&mut self, change: SoftChange, end: Offset) {
+        match change {
+            SoftChange::Registered(broker) | SoftChange::Forgotten(broker) => {
+                self.sessions.remove(&broker);
+            }
+            SoftChange::Heard { broker, epoch, at, metadata_offset, fenced } => {
+                let before = self.sessions.get(&broker).filter(|session| session.epoch == epoch);
+                let shutdown = before.and_then(|session| session.controlled_shutdown_offset).filter(|_| !fenced);
+                let session =
+                    BrokerSession { epoch, last_contact: at, metadata_offset, controlled_shutdown_offset: shutdown };
+                self.sessions.insert(broker, session);
+            }
+            SoftChange::ShuttingDown(broker) => {
+                if let Some(session) = self.sessions.get_mut(&broker) {
+                    session.controlled_shutdown_offset = Some(end);
+                }
+            }
+        }
+    }
+
+    /// What is remembered of a broker.
+    pub fn session(&self, broker: BrokerId) -> Option<&BrokerSession> {
+        self.sessions.get(&broker)
+    }
+
+    /// Every session.
+    pub fn sessions(&self) -> impl Iterator<Item = (BrokerId, &BrokerSession)> {
+        self.sessions.iter().map(|(id, session)| (*id, session))
+    }
+
+    /// Whether a registration of this broker was heard from lately.
+    pub fn has_valid_session(&self, broker: BrokerId, epoch: BrokerEpoch, now: Timestamp, timeout_ms: i64) -> bool {
+        self.session(broker).is_some_and(|it| it.epoch == epoch && now.0 - it.last_contact.0 <= timeout_ms)
+    }
+
+    /// When the next session ends unless it is renewed: a driver calls [`super::fence_stale_brokers`] then.
+    pub fn next_expiry(&self, timeout_ms: i64) -> Option<Timestamp> {
+        self.sessions.values().map(|session| Timestamp(session.last_contact.0 + timeout_ms)).min()
+    }
+}

@@ -1,0 +1,79 @@
+//! Updating features.
+
+use super::*;
+use protocol::messages::update_features_request::{FeatureUpdateKey, UpdateFeaturesRequest};
+
+const FAILED: &str = "The update failed for all features since the following feature had an error: ";
+
+fn ask(cluster: &mut Cluster, feature: &str, level: i16, upgrade_type: i8) -> (Vec<String>, String) {
+    let update =
+        FeatureUpdateKey { feature: feature.into(), max_version_level: level, upgrade_type, ..Default::default() };
+    let request = UpdateFeaturesRequest { feature_updates: vec![update], ..Default::default() };
+    let (records, reply) = cluster.decide(|image, _, context| update_features(image, context, &request, 0)).unwrap();
+    (records, result(reply.error_code, reply.error_message.as_ref()).replace(FAILED, ""))
+}
+
+#[test]
+fn updates_that_kafka_refuses() {
+    let mut cluster = Cluster::of_one_broker();
+    let (up, safe, unsafe_) = (1, 2, 3);
+    for (feature, level, kind, reason) in [
+        (
+            "metadata.version",
+            29,
+            up,
+            "Can't downgrade the version of this feature without setting the upgrade type to either safe or unsafe downgrade.",
+        ),
+        ("metadata.version", 31, up, "Local controller 1 only supports versions 7-30"),
+        ("metadata.version", 6, safe, "Local controller 1 only supports versions 7-30"),
+        ("foo", 1, up, "Local controller 1 does not support this feature."),
+        ("foo", 0, safe, "Feature foo not found."),
+        ("transaction.version", 3, up, "Local controller 1 only supports versions 0-2"),
+        ("transaction.version", -1, up, "A feature version cannot be less than 0."),
+        ("transaction.version", 1, 9, "The controller does not support the given upgrade type."),
+    ] {
+        let (records, said) = ask(&mut cluster, feature, level, kind);
+        assert!(records.is_empty());
+        assert_eq!(
+            said,
+            format!("INVALID_UPDATE_VERSION: Invalid update version {level} for feature {feature}. {reason}")
+        );
+    }
+    for (kind, reason) in [
+        (safe, "Refusing to perform the requested downgrade because it might delete metadata information."),
+        (unsafe_, "Unsafe metadata downgrade is not supported in this version."),
+    ] {
+        let (_, said) = ask(&mut cluster, "metadata.version", 29, kind);
+        let expected = "INVALID_UPDATE_VERSION: Unsupported metadata.version downgrade from 30 to 29.";
+        assert_eq!(said, format!("{expected} {reason}"));
+    }
+}
+
+#[test]
+fn features_move() {
+    let mut cluster = Cluster::of_one_broker();
+    assert_eq!(
+        ask(&mut cluster, "transaction.version", 1, 2).0,
+        ["FeatureLevel v0 {name:transaction.version,featureLevel:1}"]
+    );
+    assert_eq!(cluster.image.features.level("transaction.version"), 1);
+    ask(&mut cluster, "eligible.leader.replicas.version", 0, 2);
+    assert_eq!(cluster.image.features.level("eligible.leader.replicas.version"), 0);
+    ask(&mut cluster, "eligible.leader.replicas.version", 1, 1);
+    assert_eq!(cluster.image.features.level("eligible.leader.replicas.version"), 1);
+}
+
+#[test]
+fn an_older_metadata_version_writes_older_records() {
+    let mut cluster = Cluster::new(MetadataVersion::from_name("3.6").unwrap());
+    assert_eq!(cluster.register(1, 1, -1).unwrap(), ["RegisterBroker v2 1 epoch 4"]);
+    cluster.beat(1, |_| {}).unwrap();
+    topics::create(&mut cluster, "a", 1);
+    let records: Vec<_> = cluster.image.snapshot_records().map(|it| (it.record.name(), it.version)).collect();
+    assert_eq!(
+        records,
+        [("FeatureLevelRecord", 0), ("RegisterBrokerRecord", 2), ("TopicRecord", 0), ("PartitionRecord", 0)]
+    );
+    let (records, said) = ask(&mut cluster, "metadata.version", 30, 1);
+    assert_eq!((records.len(), said.as_str()), (1, "NONE"));
+}
