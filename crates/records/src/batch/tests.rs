@@ -1,3 +1,5 @@
+//! Headers, iteration and building.
+
 use super::*;
 use crate::{Codec, EndTransactionMarker, TimestampType};
 use model::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Timestamp};

@@ -1,3 +1,5 @@
+//! Reading records: every codec, and bad structure.
+
 use super::*;
 use crate::{BatchBuilder, BatchView, Codec, Compression};
 use model::{Offset, Timestamp};
