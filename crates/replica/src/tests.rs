@@ -1,3 +1,5 @@
+//! A leader and its followers, event by event.
+
 use super::*;
 use model::{BrokerEpoch, BrokerId, ErrorCode, LeaderEpoch, Offset, PartitionEpoch, Timestamp};
 

@@ -1,3 +1,5 @@
+//! What the disks promise: the same of both, and the worst of the simulated one.
+
 use super::*;
 
 fn write(file: &dyn DiskFile, position: u64, bytes: &[u8]) {

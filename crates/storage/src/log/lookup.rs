@@ -8,7 +8,7 @@ use crate::index::Wait;
 use crate::names;
 use crate::segment::Segment;
 use model::{LeaderEpoch, Offset, Timestamp};
-use records::{BatchView, RecordReader};
+use records::{BatchView, LegacyMessage, LegacyRecord, RecordReader};
 use std::sync::Arc;
 
 /// A record's time and place.
@@ -87,19 +87,22 @@ fn in_batch(
     file: &dyn DiskFile,
     is_record: &impl Fn(Offset, Timestamp) -> bool,
 ) -> Result<Option<TimestampAndOffset>> {
-    let Some(header) = &frame.header else {
-        // A message of the old formats has one timestamp, that of its newest record where it is compressed.
-        let (offset, timestamp) = (frame.last_offset, Timestamp(frame.max_timestamp));
-        return Ok(is_record(offset, timestamp).then_some(TimestampAndOffset {
-            timestamp,
-            offset,
-            leader_epoch: None,
-        }));
-    };
-    let path = || segment.folder.file(&segment.name(names::LOG));
     let mut bytes = vec![0; frame.size as usize];
     file.read_at(u64::from(frame.position), &mut bytes).map_err(segment.io("read"))?;
+    let path = || segment.folder.file(&segment.name(names::LOG));
     let corrupt = |reason: String| Error::corrupt(path(), u64::from(frame.position), reason);
+    let Some(header) = &frame.header else {
+        let message = LegacyMessage::parse(&bytes).map_err(|error| corrupt(error.to_string()))?;
+        let mut found = None;
+        let show = |record: LegacyRecord<'_>| {
+            if found.is_none() && is_record(record.offset, record.timestamp) {
+                let (timestamp, offset) = (record.timestamp, record.offset);
+                found = Some(TimestampAndOffset { timestamp, offset, leader_epoch: None });
+            }
+        };
+        message.records(show).map_err(|error| corrupt(error.to_string()))?;
+        return Ok(found);
+    };
     let view = BatchView::parse(&bytes).map_err(|error| corrupt(error.to_string()))?;
     let mut reader = RecordReader::new(&view).map_err(|error| corrupt(error.to_string()))?;
     while let Some(record) = reader.next_record() {

@@ -1,3 +1,5 @@
+//! A log on a simulated disk: appends, reads, rolls. The submodules hold what has a subject of its own.
+
 use super::*;
 use crate::ProducerError;
 use crate::disk::{Crash, Disk, SimDisk};
@@ -309,7 +311,7 @@ fn a_log_in_which_the_disk_was_full_goes_on() {
     let bench = Bench::new(config());
     bench.append(batch(&[1, 2]));
     let used = bench.disk.files().iter().map(|path| bench.disk.metadata(path).unwrap().length).sum::<u64>();
-    bench.disk.set_capacity(Some(used + 30));
+    bench.disk.set_capacity(Some(used + 140));
     let error = bench.log.append_as_leader(&[batch(&[1, 2, 3])], at(0, 0, Origin::Client)).unwrap_err();
     assert!(error.is_disk_full());
     assert_eq!(bench.read(0, 1000), [(0, 1)]);

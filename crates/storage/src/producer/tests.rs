@@ -1,3 +1,5 @@
+//! Producers, by Kafka's rules and bytes.
+
 use super::append::*;
 use super::*;
 use crate::disk::{Disk, OpenMode, SimDisk, read_all};

@@ -65,6 +65,8 @@ fn check(disk: &SimDisk, config: &LogConfig, flushed: i64, case: &str) {
         let epochs = bench.log.leader_epochs();
         assert_eq!(epochs.epoch_of(Offset(end.0 - 1)).map(|epoch| epoch.0), Some((end.0 - 1) as i32 / 12), "{case}");
     }
+    let starts_below_end = |(_, start): &(LeaderEpoch, Offset)| *start < end;
+    assert!(bench.log.leader_epochs().entries().iter().all(starts_below_end), "{case}");
     // Sequences go on where the log ends, which shows that the producers are those of the log as it is.
     let appended = bench.log.append_as_leader(&[produced(1, 0, end.0 as i32, 2, false)], at(9, 0, Origin::Client));
     assert_eq!(appended.unwrap_or_else(|error| panic!("{case}: {error}")).base_offset, end, "{case}");
