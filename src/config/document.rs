@@ -1,0 +1,81 @@
+//! `docs/configuration.md`, written from the table.
+
+use super::broker::BROKER;
+use super::key::{Default, Importance, Key, Mode, Support};
+use super::startup::OWN;
+use std::fmt::Write as _;
+
+const INTRODUCTION: &str = "# Configuration
+
+`gregor start server.properties` reads the properties of Apache Kafka 4.3 by their names; `--override name=value` counts instead of the file. Values may
+come from `config.providers`: `FileConfigProvider`, `DirectoryConfigProvider` and `EnvVarConfigProvider` of `org.apache.kafka.common.config.provider`, with
+`allowed.paths` and `allowlist.pattern`. Names that are not known are ignored with a warning. An invalid value stops the start with one line that names the
+property and what is allowed. Listeners are `PLAINTEXT`; any other security protocol stops the start, and so do a role alone and several voters.
+
+*Changes* says whether a property may change while the broker runs: at a `restart`, for one `broker`, or for the whole `cluster`.
+
+This page is generated from `src/config`.
+";
+
+/// The page.
+pub fn document() -> String {
+    let mut page = INTRODUCTION.to_string();
+    let sections = [
+        (Support::Honoured, "Honoured", "They do what they do in Apache Kafka."),
+        (
+            Support::Refused,
+            "Refused",
+            "Any value but the default stops the start, since ignoring it would open access or change data. The name of a \
+             class that does what Gregor does anyway is accepted.",
+        ),
+        (
+            Support::NotYet,
+            "Without effect yet",
+            "They are checked and accepted with a warning where they differ from the default.",
+        ),
+        (
+            Support::NoEffect,
+            "Accepted without effect",
+            "They tune machinery that Gregor does not have, or parts that nothing can switch on yet.",
+        ),
+    ];
+    for (support, title, words) in sections {
+        section(&mut page, title, words, BROKER.keys.iter().filter(|key| key.support == support && key.is_visible()));
+    }
+    section(
+        &mut page,
+        "Gregor's own",
+        "Apache Kafka ignores them. No other name may begin with `gregor.`.",
+        OWN.keys.iter(),
+    );
+    page
+}
+
+fn section<'a>(page: &mut String, title: &str, words: &str, keys: impl Iterator<Item = &'a Key>) {
+    let mut keys: Vec<&Key> = keys.collect();
+    keys.sort_by_key(|key| key.name);
+    // Writing to a string cannot fail.
+    let _ = write!(
+        page,
+        "\n## {title}\n{words}\n\n| property | type | default | allowed | importance | changes |\n| --- | --- | --- | --- | --- | --- |\n"
+    );
+    for key in keys {
+        let default = match key.default {
+            Default::Required => "(required)".to_string(),
+            Default::Null | Default::Is("") => String::new(),
+            Default::Is(text) => format!("`{text}`"),
+        };
+        let importance = match key.importance {
+            Importance::High => "high",
+            Importance::Medium => "medium",
+            Importance::Low => "low",
+        };
+        let changes = match key.mode {
+            Mode::ReadOnly | Mode::Internal => "restart",
+            Mode::PerBroker => "broker",
+            Mode::ClusterWide => "cluster",
+        };
+        let kind = key.kind.name().to_ascii_lowercase();
+        let _ = writeln!(page, "| `{}` | {kind} | {default} | {} | {importance} | {changes} |", key.name, key.rule);
+    }
+}

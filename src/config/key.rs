@@ -1,0 +1,200 @@
+//! Rows of the tables: what is known about a property, and tables of them with the values read from properties.
+//!
+//! The order of a table's rows is the order in which values are checked, so that of several faults the same one is named as in Kafka.
+
+use super::rule::Rule;
+use super::value::{FromValue, Kind, Value};
+use super::{ConfigError, Properties, rule};
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+/// One property.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    /// Its name.
+    pub name: &'static str,
+    /// What it holds.
+    pub kind: Kind,
+    /// Its value when it is not set.
+    pub default: Default,
+    /// What values it may have.
+    pub rule: Rule,
+    /// How much it matters to who sets up a broker.
+    pub importance: Importance,
+    /// Whether and where it may change while the broker runs.
+    pub mode: Mode,
+    /// What Gregor does with it.
+    pub support: Support,
+}
+
+/// A value when none is set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Default {
+    /// One must be set.
+    Required,
+    /// There is none.
+    Null,
+    /// This, as text.
+    Is(&'static str),
+}
+
+/// Kafka's rating of a property.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum Importance {
+    High,
+    Medium,
+    Low,
+}
+
+/// Whether and where a property may change while the broker runs (KIP-226).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// It takes a restart.
+    ReadOnly,
+    /// For one broker.
+    PerBroker,
+    /// For one broker or for all.
+    ClusterWide,
+    /// It takes a restart, and is not shown to clients.
+    Internal,
+}
+
+/// What Gregor does with a property.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Support {
+    /// It does what it says.
+    Honoured,
+    /// It tunes machinery that Gregor does not have, or a part that nothing switches on: accepted.
+    NoEffect,
+    /// It is checked and has no effect yet: accepted with a warning.
+    NotYet,
+    /// Anything but the default stops the start, since ignoring it would open access or change data.
+    Refused,
+}
+
+impl Key {
+    /// Whether its value is never shown.
+    pub fn is_sensitive(&self) -> bool {
+        self.kind == Kind::Password
+    }
+
+    /// Whether clients are shown it without asking for it by name.
+    pub fn is_visible(&self) -> bool {
+        self.mode != Mode::Internal
+    }
+
+    /// Reads and checks a value. Errors: Kafka's message.
+    pub fn parse(&self, text: &str) -> Result<Value, String> {
+        self.parse_named(self.name, text)
+    }
+
+    fn parse_named(&self, name: &str, text: &str) -> Result<Value, String> {
+        let value = Value::parse(text, self.kind).map_err(|why| {
+            let shown = if self.is_sensitive() { "[hidden]" } else { text };
+            rule::invalid(name, shown, &why)
+        })?;
+        self.rule.check(name, value)
+    }
+
+    /// The default as a value; a required one has none.
+    pub fn default_value(&self) -> Value {
+        match self.default {
+            Default::Required | Default::Null => Value::Null,
+            Default::Is(text) => self.parse(text).unwrap_or(Value::Null),
+        }
+    }
+
+    /// The default as Kafka prints it.
+    pub fn default_text(&self) -> Option<&'static str> {
+        match self.default {
+            Default::Required | Default::Null => None,
+            Default::Is(text) => Some(text),
+        }
+    }
+}
+
+/// All properties of one kind of resource.
+#[derive(Debug)]
+pub struct Table {
+    /// The rows.
+    pub keys: &'static [Key],
+    index: OnceLock<BTreeMap<&'static str, usize>>,
+}
+
+impl Table {
+    /// A table of these rows.
+    pub(super) const fn new(keys: &'static [Key]) -> Self {
+        Self { keys, index: OnceLock::new() }
+    }
+
+    /// The row with this name.
+    pub fn get(&self, name: &str) -> Option<&'static Key> {
+        self.position(name).map(|position| &self.keys[position])
+    }
+
+    fn position(&self, name: &str) -> Option<usize> {
+        let index = self.index.get_or_init(|| self.keys.iter().enumerate().map(|(at, key)| (key.name, at)).collect());
+        index.get(name).copied()
+    }
+
+    /// Reads and checks every property of the table that is set; the rest have their defaults. Names that are not in the table are left alone.
+    /// Errors: the first fault in the table's order, in Kafka's words.
+    pub fn parse(&'static self, properties: &Properties) -> Result<Values, ConfigError> {
+        let mut values = Vec::with_capacity(self.keys.len());
+        for key in self.keys {
+            values.push(match (properties.get(key.name), key.default) {
+                (Some(text), _) => key.parse(text).map_err(ConfigError)?,
+                (None, Default::Required) => {
+                    return Err(ConfigError(format!(
+                        "Missing required configuration \"{}\" which has no default value.",
+                        key.name
+                    )));
+                }
+                (None, _) => key.default_value(),
+            });
+        }
+        Ok(Values { table: self, values })
+    }
+}
+
+/// A value for every property of a table.
+#[derive(Clone, Debug)]
+pub struct Values {
+    table: &'static Table,
+    values: Vec<Value>,
+}
+
+impl Values {
+    /// A property's value; [`Value::Null`] for a name that is not in the table.
+    pub fn get(&self, name: &str) -> &Value {
+        const NULL: &Value = &Value::Null;
+        self.table.position(name).and_then(|position| self.values.get(position)).unwrap_or(NULL)
+    }
+
+    /// A property's value as a Rust type. A null number is 0 unless `T` is an `Option`.
+    pub fn read<T: FromValue + std::default::Default>(&self, name: &str) -> T {
+        T::from_value(self.get(name)).unwrap_or_default()
+    }
+
+    /// An integer.
+    pub(super) fn integer(&self, name: &str) -> i64 {
+        self.read(name)
+    }
+}
+
+/// Rows of a table: name, kind, default, rule, importance, mode, support.
+macro_rules! rows {
+    ($($name:literal, $kind:ident, $default:expr, $rule:expr, $importance:ident, $mode:ident, $support:ident;)*) => {
+        &[$($crate::config::key::Key {
+            name: $name,
+            kind: $crate::config::value::Kind::$kind,
+            default: $default,
+            rule: $rule,
+            importance: $crate::config::key::Importance::$importance,
+            mode: $crate::config::key::Mode::$mode,
+            support: $crate::config::key::Support::$support,
+        },)*]
+    };
+}
+pub(super) use rows;

@@ -1,0 +1,60 @@
+//! Configuration: from Kafka's property files and dynamic configs to typed settings, and back to what DescribeConfigs shows.
+//!
+//! Four tables say everything that is known of a property: [`BROKER`], [`TOPIC`], [`GROUP`] and [`CLIENT_METRICS`]. Reading, defaults, checks with
+//! Kafka's messages, DescribeConfigs and `docs/configuration.md` derive from them. [`NodeConfig`] is what a node's file says and never changes;
+//! [`Effective`] is that file under the cluster's dynamic configs, and is made anew when they change.
+//!
+//! Invariants: no text, however wrong, makes anything here panic; a value that is not valid never reaches settings; a secret never reaches a
+//! message or a description.
+
+mod broker;
+mod checks;
+mod client_metrics;
+mod describe;
+mod document;
+mod duration;
+mod dynamic;
+mod file;
+mod group;
+mod java;
+mod key;
+mod listeners;
+mod new_node;
+mod node;
+mod properties;
+mod providers;
+mod rule;
+mod settings;
+mod startup;
+#[cfg(test)]
+mod tests;
+mod topic;
+mod value;
+
+pub use broker::{BROKER, DYNAMIC_ONLY, is_dynamic};
+pub use client_metrics::{CLIENT_METRICS, pattern_of};
+pub use describe::{ConfigEntry, ConfigSource, ConfigSynonym, client_metrics as describe_client_metrics};
+pub use document::document;
+pub use duration::parse_millis as parse_duration_millis;
+pub use dynamic::{Effective, ResourceKind};
+pub use group::{GROUP, GroupSettings};
+pub use key::{Default, Importance, Key, Mode, Support, Table, Values};
+pub use listeners::{Advertised, Listener, Listeners, SecurityProtocol};
+pub use new_node::{NewNode, new_node_properties};
+pub use node::{NodeConfig, Voter};
+pub use properties::{parse as parse_properties, write as write_properties};
+pub use rule::{Emptiness, Rule};
+pub use settings::BrokerSettings;
+pub use topic::{TOPIC, TopicSettings};
+pub use value::{FromValue, Kind, Value};
+
+use settings::settings_struct;
+use std::collections::BTreeMap;
+
+/// Properties by name, as text.
+pub type Properties = BTreeMap<String, String>;
+
+/// What is wrong with a configuration, in one line.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ConfigError(pub String);

@@ -1,0 +1,176 @@
+//! A node's file: read, checked and typed, once at its start.
+
+use super::broker::BROKER;
+use super::checks::{self, REQUIREMENT};
+use super::key::Values;
+use super::listeners::Listeners;
+use super::rule::voter_of;
+use super::settings::max_connections_of_listeners;
+use super::{BrokerSettings, ConfigError, Properties, file, properties, providers, startup};
+use model::BrokerId;
+use std::path::{Path, PathBuf};
+
+/// An entry of `controller.quorum.voters`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Voter {
+    /// Its `node.id`.
+    pub id: BrokerId,
+    /// Its host.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+}
+
+/// What a node's file says; it does not change while the node runs.
+#[derive(Clone, Debug)]
+pub struct NodeConfig {
+    /// The properties as text, with what config providers gave, and with `node.id` and `broker.id` both where one is set.
+    pub properties: Properties,
+    /// A value for every property.
+    pub values: Values,
+    /// The settings without dynamic configs.
+    pub settings: BrokerSettings,
+    /// `node.id`.
+    pub node_id: BrokerId,
+    /// Where it listens and what it tells others.
+    pub listeners: Listeners,
+    /// `log.dirs`, or else `log.dir`, in their order.
+    pub log_dirs: Vec<PathBuf>,
+    /// `metadata.log.dir`, or else the first log dir.
+    pub metadata_log_dir: PathBuf,
+    /// `controller.quorum.voters`: empty where the voters are in the metadata log (KIP-853).
+    pub voters: Vec<Voter>,
+    /// `controller.quorum.bootstrap.servers`, as `host:port`.
+    pub bootstrap_servers: Vec<String>,
+    /// `max.connections` of single listeners, by the listener's name.
+    pub max_connections_of_listeners: Vec<(String, i32)>,
+    /// `gregor.http.listener`: where health and metrics are served.
+    pub http_listener: Option<String>,
+    /// What is worth a line in the log.
+    pub warnings: Vec<String>,
+}
+
+impl NodeConfig {
+    /// Reads a node's file, with `name=value` pairs that count instead of the file's. Errors: one line that names the property at fault.
+    pub fn read(path: &Path, overrides: &[String]) -> Result<Self, ConfigError> {
+        let text = file::latin1(path).map_err(|error| ConfigError(format!("{}: {error}", path.display())))?;
+        let mut properties = properties::parse(&text)?;
+        for text in overrides {
+            let (name, value) = text
+                .split_once('=')
+                .filter(|(name, _)| !name.trim().is_empty())
+                .ok_or_else(|| ConfigError(format!("--override {text}: it takes NAME=VALUE")))?;
+            properties.insert(name.trim().to_string(), value.to_string());
+        }
+        Self::from_properties(&properties, &|name| std::env::var(name).ok())
+    }
+
+    /// Checks and types a node's properties. `environment` is asked by config providers. Errors: one line that names the property at fault.
+    pub fn from_properties(
+        properties: &Properties,
+        environment: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConfigError> {
+        Self::typed(properties, environment).map_err(|ConfigError(message)| ConfigError(in_one_line(&message)))
+    }
+
+    fn typed(properties: &Properties, environment: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let (mut properties, mut warnings) = providers::resolve(properties, environment)?;
+        startup::refuse(&properties)?;
+        join_ids(&mut properties)?;
+        let values = BROKER.parse(&properties)?;
+        let node_id = values.read::<i32>("node.id");
+        warnings.extend(startup::warnings(&properties)?);
+        let voters = voters(&values, node_id)?;
+        let listeners = Listeners::new(&properties, &values)?;
+        startup::refuse_listeners(&listeners)?;
+        checks::check(&properties, &values)?;
+        let log_dirs = log_dirs(&values);
+        let metadata_log_dir: Option<String> = values.read("metadata.log.dir");
+        Ok(Self {
+            settings: BrokerSettings::new(&values),
+            node_id: BrokerId(node_id),
+            listeners,
+            metadata_log_dir: metadata_log_dir
+                .filter(|dir| !dir.is_empty())
+                .map(PathBuf::from)
+                .or_else(|| log_dirs.first().cloned())
+                .unwrap_or_default(),
+            log_dirs,
+            voters,
+            bootstrap_servers: values.read("controller.quorum.bootstrap.servers"),
+            max_connections_of_listeners: max_connections_of_listeners(&properties),
+            http_listener: properties.get("gregor.http.listener").map(|address| address.trim().to_string()),
+            warnings,
+            properties,
+            values,
+        })
+    }
+}
+
+/// A message for who starts a node: without Kafka's marks, and with the property's name where Kafka leaves it out.
+fn in_one_line(message: &str) -> String {
+    let message = message.strip_prefix(REQUIREMENT).unwrap_or(message);
+    let message = match message {
+        "/ by zero" => "log.cleaner.threads must be at least 1",
+        "The provided listener name is null or empty string" => {
+            "inter.broker.listener.name and listener.security.protocol.map must not have an empty name"
+        }
+        message => message,
+    };
+    let named = if message.starts_with("For input string") {
+        format!("max.connections.per.ip.overrides: {message}")
+    } else if let Some((property, _)) = message.split_once("': begin 0, end -1") {
+        format!("{property}': an entry has no colon")
+    } else {
+        message.to_string()
+    };
+    named.replace(['\n', '\r'], " ")
+}
+
+/// `broker.id` is the older name of `node.id`; each stands for the other.
+fn join_ids(properties: &mut Properties) -> Result<(), ConfigError> {
+    let (node, broker) = (properties.get("node.id").cloned(), properties.get("broker.id").cloned());
+    match (node, broker) {
+        (Some(node), None) => properties.insert("broker.id".into(), node),
+        (None, Some(broker)) => properties.insert("node.id".into(), broker),
+        (Some(node), Some(broker)) if node.trim() != broker.trim() => {
+            return Err(ConfigError("You must set `node.id` to the same value as `broker.id`.".into()));
+        }
+        _ => None,
+    };
+    if let (Some(text), Some(key)) = (properties.get("node.id"), BROKER.get("node.id")) {
+        key.parse(text).map_err(ConfigError)?;
+    }
+    Ok(())
+}
+
+fn voters(values: &Values, node_id: i32) -> Result<Vec<Voter>, ConfigError> {
+    let mut voters: Vec<Voter> = Vec::new();
+    for entry in values.read::<Vec<String>>("controller.quorum.voters") {
+        let (id, host, port) = voter_of(&entry).map_err(ConfigError)?;
+        voters.retain(|voter| voter.id != BrokerId(id));
+        voters.push(Voter { id: BrokerId(id), host, port });
+    }
+    let servers: Vec<String> = values.read("controller.quorum.bootstrap.servers");
+    if voters.is_empty() && servers.is_empty() {
+        return Err(ConfigError(
+            "If using process.roles, either controller.quorum.bootstrap.servers must contain the set of bootstrap controllers or \
+             controller.quorum.voters must contain a parseable set of controllers."
+                .into(),
+        ));
+    }
+    if !voters.is_empty() && !voters.iter().any(|voter| voter.id == BrokerId(node_id)) {
+        let ids: Vec<String> = voters.iter().map(|voter| voter.id.to_string()).collect();
+        return Err(ConfigError(format!(
+            "{REQUIREMENT}If process.roles contains the 'controller' role, the node id {node_id} must be included in the set of voters \
+             controller.quorum.voters=Set({})",
+            ids.join(", ")
+        )));
+    }
+    Ok(voters)
+}
+
+fn log_dirs(values: &Values) -> Vec<PathBuf> {
+    let dirs: Option<Vec<String>> = values.read("log.dirs");
+    dirs.unwrap_or_else(|| values.read("log.dir")).into_iter().map(PathBuf::from).collect()
+}

@@ -1,0 +1,146 @@
+//! The broker's settings: a typed field for every property that the broker reads.
+
+use super::Properties;
+use super::key::Values;
+use super::value::{FromValue, Value};
+
+/// Declares a struct whose fields are properties: `fetch_max_bytes` is `fetch.max.bytes`.
+macro_rules! settings_struct {
+    ($(#[$doc:meta])* pub struct $name:ident { $($field:ident: $type:ty,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq)]
+        #[allow(missing_docs, reason = "the fields are named after their properties")]
+        pub struct $name {
+            $(pub $field: $type,)*
+        }
+
+        impl $name {
+            /// The names of the properties, and whether a value of each can be read.
+            #[cfg(test)]
+            #[allow(clippy::type_complexity, reason = "seen by one test")]
+            pub(in crate::config) const FIELDS: &[(&str, fn(&$crate::config::Value) -> bool)] =
+                &[$((stringify!($field), |value| <$type as $crate::config::FromValue>::from_value(value).is_some()),)*];
+
+            fn read(value: impl Fn(&str) -> $crate::config::Value) -> Self {
+                Self {
+                    $($field: {
+                        let name = stringify!($field).replace('_', ".");
+                        <$type as $crate::config::FromValue>::from_value(&value(&name)).unwrap_or_default()
+                    },)*
+                }
+            }
+        }
+    };
+}
+pub(super) use settings_struct;
+
+settings_struct! {
+    /// What the broker reads, as it applies now: dynamic configs over the node's file over the defaults. Fields are named after the properties
+    /// and have their units; what Kafka leaves unset is `None`.
+    pub struct BrokerSettings {
+        auto_create_topics_enable: bool,
+        broker_heartbeat_interval_ms: i32,
+        broker_rack: Option<String>,
+        broker_session_timeout_ms: i32,
+        compression_gzip_level: i32,
+        compression_lz4_level: i32,
+        compression_type: String,
+        compression_zstd_level: i32,
+        connections_max_idle_ms: i64,
+        controller_quorum_append_linger_ms: i32,
+        controller_quorum_election_backoff_max_ms: i32,
+        controller_quorum_election_timeout_ms: i32,
+        controller_quorum_fetch_max_bytes: i32,
+        controller_quorum_fetch_snapshot_max_bytes: i32,
+        controller_quorum_fetch_timeout_ms: i32,
+        controller_quorum_request_timeout_ms: i32,
+        controller_quorum_retry_backoff_ms: i32,
+        default_replication_factor: i32,
+        delete_topic_enable: bool,
+        fetch_max_bytes: i32,
+        group_initial_rebalance_delay_ms: i32,
+        group_max_session_timeout_ms: i32,
+        group_max_size: i32,
+        group_min_session_timeout_ms: i32,
+        log_flush_offset_checkpoint_interval_ms: i32,
+        log_flush_scheduler_interval_ms: i64,
+        log_flush_start_offset_checkpoint_interval_ms: i32,
+        log_initial_task_delay_ms: i64,
+        log_retention_check_interval_ms: i64,
+        log_segment_delete_delay_ms: i64,
+        max_connections: i32,
+        max_connections_per_ip: i32,
+        max_connections_per_ip_overrides: String,
+        max_incremental_fetch_session_cache_slots: i32,
+        max_request_partition_size_limit: i32,
+        message_max_bytes: i32,
+        metadata_log_max_record_bytes_between_snapshots: i64,
+        metadata_log_max_snapshot_interval_ms: i64,
+        metadata_log_segment_bytes: i32,
+        metadata_log_segment_ms: i64,
+        metadata_max_idle_interval_ms: i32,
+        metadata_max_retention_bytes: i64,
+        metadata_max_retention_ms: i64,
+        min_insync_replicas: i32,
+        num_partitions: i32,
+        offset_metadata_max_bytes: i32,
+        offsets_commit_timeout_ms: i32,
+        offsets_retention_check_interval_ms: i64,
+        offsets_retention_minutes: i32,
+        offsets_topic_compression_codec: i32,
+        offsets_topic_num_partitions: i32,
+        offsets_topic_replication_factor: i16,
+        offsets_topic_segment_bytes: i32,
+        producer_id_expiration_check_interval_ms: i32,
+        producer_id_expiration_ms: i32,
+        queued_max_request_bytes: i64,
+        replica_high_watermark_checkpoint_interval_ms: i64,
+        replica_lag_time_max_ms: i64,
+        request_timeout_ms: i32,
+        socket_listen_backlog_size: i32,
+        socket_receive_buffer_bytes: i32,
+        socket_request_max_bytes: i32,
+        socket_send_buffer_bytes: i32,
+        unclean_leader_election_enable: bool,
+    }
+}
+
+impl BrokerSettings {
+    /// The settings that these values are.
+    pub fn new(values: &Values) -> Self {
+        Self::read(|name| values.get(name).clone())
+    }
+
+    /// `max.connections.per.ip.overrides`: hosts or addresses, and how many connections each may have.
+    pub fn max_connections_per_ip_overrides(&self) -> Vec<(String, i32)> {
+        let entries = map_entries("max.connections.per.ip.overrides", &self.max_connections_per_ip_overrides);
+        let entries = entries.unwrap_or_default().into_iter();
+        entries.filter_map(|(host, most)| Some((host.to_string(), most.parse().ok()?))).collect()
+    }
+}
+
+/// `max.connections` of single listeners, by the listener's name in upper case.
+pub(super) fn max_connections_of_listeners(properties: &Properties) -> Vec<(String, i32)> {
+    let of = |(name, value): (&String, &String)| {
+        let listener = name.strip_prefix("listener.name.")?.strip_suffix(".max.connections")?;
+        Some((listener.to_uppercase(), i32::from_value(&Value::parse(value, super::Kind::Int).ok()?)?))
+    };
+    properties.iter().filter_map(of).collect()
+}
+
+/// Entries `key:value` separated by commas; the last colon counts. Errors: Kafka's message about an entry without a colon.
+pub(super) fn map_entries<'a>(name: &str, text: &'a str) -> Result<Vec<(&'a str, &'a str)>, String> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Ok(Vec::new());
+    }
+    let entry = |entry: &'a str| {
+        let entry = entry.trim();
+        let (key, value) = entry.rsplit_once(':').ok_or_else(|| {
+            let length = entry.encode_utf16().count();
+            format!("Error parsing configuration property '{name}': begin 0, end -1, length {length}")
+        })?;
+        Ok((key.trim(), value.trim()))
+    };
+    text.split(',').map(entry).collect()
+}

@@ -1,0 +1,141 @@
+//! What stops a node's start or makes it warn: properties that Gregor does not honour, and names that nobody knows.
+//!
+//! A property whose absence would open access or change data is never ignored. A class is a name here: those of Kafka's own that do what Gregor
+//! does anyway are accepted, any other one cannot be run.
+
+use super::broker::{BROKER, DYNAMIC_ONLY, key_of, without_listener};
+use super::key::{Support, Table, rows};
+use super::listeners::{Listeners, SecurityProtocol};
+use super::value::{Kind, Value};
+use super::{ConfigError, Properties, rule};
+
+/// Gregor's own properties; Apache Kafka ignores them.
+pub(super) static OWN: Table = Table::new(rows! {
+    "gregor.http.listener", Text, super::key::Default::Null, super::rule::Rule::NotEmptyText, Medium, ReadOnly, Honoured;
+});
+
+/// Values besides the default that a refused property may have, since Gregor does what they say.
+const EQUIVALENT: &[(&str, &[&str])] = &[
+    (
+        "group.consumer.assignors",
+        &[
+            "uniform",
+            "range",
+            "org.apache.kafka.coordinator.group.assignor.UniformAssignor",
+            "org.apache.kafka.coordinator.group.assignor.RangeAssignor",
+        ],
+    ),
+    ("group.share.assignors", &["simple", "org.apache.kafka.coordinator.group.assignor.SimpleAssignor"]),
+    ("replica.selector.class", &["org.apache.kafka.common.replica.LeaderSelector"]),
+];
+
+/// Beginnings of names that belong to plugins and are passed to them; where a plugin matters, its class is refused.
+const OF_PLUGINS: &[&str] = &[
+    "config.providers.",
+    "rsm.config.",
+    "rlmm.config.",
+    "remote.log.metadata.",
+    "super.users",
+    "allow.everyone.if.no.acl.found",
+];
+
+/// Refuses properties that are not honoured. Errors: one line that names the first of them.
+pub(super) fn refuse(properties: &Properties) -> Result<(), ConfigError> {
+    for (name, text) in properties {
+        let Some(key) = key_of(name).filter(|key| key.support == Support::Refused) else { continue };
+        let is_default = match (key.parse(text), key.default_value()) {
+            (Ok(Value::Text(text)), Value::Null) => text.is_empty(),
+            (Ok(value), default) => value == default,
+            (Err(_), _) => false,
+        };
+        if text.trim().is_empty() && key.kind == Kind::Class {
+            return Err(ConfigError(rule::invalid(name, "", "Class  could not be found.")));
+        }
+        if is_default || text.trim().is_empty() || is_equivalent(key.name, text) {
+            continue;
+        }
+        let instead = match key.default_text() {
+            Some(default) if !default.is_empty() => format!("leave it at {default}"),
+            _ => "leave it out".into(),
+        };
+        return Err(ConfigError(format!("{name}={} is not supported; {instead}", text.trim())));
+    }
+    refuse_roles(properties)
+}
+
+fn is_equivalent(name: &str, text: &str) -> bool {
+    let allowed = EQUIVALENT.iter().find(|(property, _)| *property == name).map_or(&[][..], |(_, allowed)| allowed);
+    text.split(',').all(|item| allowed.contains(&item.trim()))
+}
+
+/// A node is broker and controller in one, and the only voter.
+fn refuse_roles(properties: &Properties) -> Result<(), ConfigError> {
+    if let Some(roles) = properties.get("process.roles") {
+        let has = |wanted: &str| roles.split(',').any(|role| role.trim() == wanted);
+        if has("broker") != has("controller") {
+            return Err(ConfigError(format!(
+                "process.roles={} is not supported yet; a node is broker,controller",
+                roles.trim()
+            )));
+        }
+    }
+    let voters = properties.get("controller.quorum.voters").map_or("", |voters| voters.as_str());
+    let mut distinct: Vec<&str> =
+        voters.split(',').map(|voter| voter.trim().split('@').next().unwrap_or_default()).collect();
+    distinct.sort_unstable();
+    distinct.dedup();
+    if distinct.len() > 1 {
+        return Err(ConfigError(format!(
+            "controller.quorum.voters={} is not supported yet; a node is its only voter",
+            voters.trim()
+        )));
+    }
+    Ok(())
+}
+
+/// Refuses listeners that are secured in a way that is not served. Errors: one line that names the first of them.
+pub(super) fn refuse_listeners(listeners: &Listeners) -> Result<(), ConfigError> {
+    let secured = listeners.all.iter().find(|listener| listener.protocol != SecurityProtocol::Plaintext);
+    match secured {
+        None => Ok(()),
+        Some(listener) => Err(ConfigError(format!(
+            "listeners: {} is secured by {} (listener.security.protocol.map), which is not supported yet; only PLAINTEXT is",
+            listener.name,
+            listener.protocol.name()
+        ))),
+    }
+}
+
+/// Checks Gregor's own properties and says what else is worth a line in the log.
+pub(super) fn warnings(properties: &Properties) -> Result<Vec<String>, ConfigError> {
+    let mut warnings = Vec::new();
+    for (name, text) in properties {
+        if name.starts_with("gregor.") {
+            let key = OWN.get(name).ok_or_else(|| {
+                let names: Vec<&str> = OWN.keys.iter().map(|key| key.name).collect();
+                ConfigError(format!("{name} is no property of Gregor; there is {}", names.join(", ")))
+            })?;
+            key.parse(text).map_err(ConfigError)?;
+            continue;
+        }
+        let key = match BROKER.get(name) {
+            None if DYNAMIC_ONLY.get(name).is_some() => {
+                warnings.push(format!("{name} counts only as a dynamic config of the broker, and is ignored here"));
+                continue;
+            }
+            Some(key) => Some(key),
+            None => without_listener(name).and_then(|base| BROKER.get(base)),
+        };
+        match key {
+            Some(key) if key.support == Support::NotYet => {
+                if key.parse(text).is_ok_and(|value| value != key.default_value()) {
+                    warnings.push(format!("{name} has no effect yet"));
+                }
+            }
+            Some(_) => {}
+            None if OF_PLUGINS.iter().any(|prefix| name.starts_with(prefix)) => {}
+            None => warnings.push(format!("{name} is not known, and is ignored")),
+        }
+    }
+    Ok(warnings)
+}

@@ -1,0 +1,185 @@
+//! What stops a node's start, in whose words, and what only makes it warn.
+
+use super::properties;
+use crate::config::{NewNode, NodeConfig, Properties, SecurityProtocol, new_node_properties, parse_properties};
+
+fn base() -> Properties {
+    properties([
+        ("process.roles", "broker,controller"),
+        ("node.id", "1"),
+        ("controller.quorum.voters", "1@127.0.0.1:9093"),
+        ("listeners", "PLAINTEXT://127.0.0.1:9092,CONTROLLER://127.0.0.1:9093"),
+        ("controller.listener.names", "CONTROLLER"),
+        ("listener.security.protocol.map", "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT"),
+    ])
+}
+
+fn changed(changes: &str) -> Properties {
+    let mut properties = base();
+    for change in changes.split(" ; ").filter(|change| !change.is_empty()) {
+        match change.split_once('=') {
+            Some((name, value)) => properties.insert(name.into(), value.into()),
+            None => properties.remove(change.trim_start_matches('-')),
+        };
+    }
+    properties
+}
+
+fn start(properties: &Properties) -> Result<NodeConfig, String> {
+    NodeConfig::from_properties(properties, &|_| None).map_err(|error| error.to_string())
+}
+
+/// Kafka's message without its mark of a failed requirement.
+fn words(recorded: &str) -> &str {
+    recorded.strip_prefix("requirement failed: ").unwrap_or(recorded)
+}
+
+/// Kafka's answer to each change of the base; a third column is Gregor's, where that is another one: it refuses more, or names the property.
+#[test]
+fn a_start_is_refused_in_kafkas_words() {
+    let mut wrong = Vec::new();
+    for line in include_str!("testdata/startup.tsv").lines() {
+        let columns: Vec<&str> = line.split('\t').collect();
+        let expected = columns.get(2).copied().unwrap_or_else(|| words(columns[1]));
+        let answer = start(&changed(columns[0])).err().unwrap_or_else(|| "OK".into());
+        if answer != expected {
+            wrong.push(format!("{line}\n    ours: {answer}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn nothing_that_would_open_access_or_change_data_is_ignored() {
+    for change in [
+        "listener.security.protocol.map=PLAINTEXT:SSL,CONTROLLER:PLAINTEXT",
+        "listener.security.protocol.map=PLAINTEXT:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:SASL_SSL",
+        "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "principal.builder.class=com.example.Builder",
+        "listener.name.plaintext.principal.builder.class=com.example.Builder",
+        "create.topic.policy.class.name=com.example.Policy",
+        "alter.config.policy.class.name=com.example.Policy",
+        "client.quota.callback.class=com.example.Quotas",
+        "replica.selector.class=org.apache.kafka.common.replica.RackAwareReplicaSelector",
+        "sasl.server.callback.handler.class=com.example.Callback",
+        "listener.name.plaintext.plain.sasl.server.callback.handler.class=com.example.Callback",
+        "sasl.login.class=com.example.Login",
+        "ssl.engine.factory.class=com.example.Engine",
+        "security.providers=com.example.Provider",
+        "remote.log.storage.system.enable=true",
+        "process.roles=broker",
+        "process.roles=controller",
+        "controller.quorum.voters=1@h:1,2@h:2",
+        "group.consumer.assignors=com.example.Assignor",
+        "group.consumer.assignors=uniform,com.example.Assignor",
+        "cordoned.log.dirs=*",
+    ] {
+        let error = start(&changed(change)).expect_err(change);
+        assert!(error.contains("not supported"), "{change}: {error}");
+        assert!(!error.contains('\n') && error.len() < 200, "{error}");
+    }
+}
+
+#[test]
+fn classes_of_kafkas_own_that_gregor_stands_for_are_accepted() {
+    for change in [
+        "principal.builder.class=org.apache.kafka.common.security.authenticator.DefaultKafkaPrincipalBuilder",
+        "metric.reporters=org.apache.kafka.common.metrics.JmxReporter",
+        "replica.selector.class=org.apache.kafka.common.replica.LeaderSelector",
+        "group.consumer.assignors=range",
+        "group.consumer.assignors=org.apache.kafka.coordinator.group.assignor.UniformAssignor, range",
+        "authorizer.class.name=",
+        "replica.selector.class=",
+        "remote.log.storage.system.enable=false",
+        "num.io.threads=16 ; num.network.threads=6 ; log.cleaner.threads=2",
+        "ssl.keystore.location=/nowhere ; ssl.keystore.password=secret",
+        "config.providers.x.class=y",
+    ] {
+        let node = start(&changed(change)).expect(change);
+        assert_eq!(node.warnings, Vec::<String>::new(), "{change}");
+    }
+}
+
+#[test]
+fn what_is_not_known_or_has_no_effect_yet_makes_a_warning() {
+    let node =
+        start(&changed("zookeeper.connect=x ; listener.name.plaintext.nonsense=1 ; max.connection.creation.rate=5"))
+            .expect("it starts");
+    assert_eq!(
+        node.warnings,
+        [
+            "listener.name.plaintext.nonsense is not known, and is ignored",
+            "max.connection.creation.rate has no effect yet",
+            "zookeeper.connect is not known, and is ignored",
+        ]
+    );
+    let error = start(&changed("gregor.nonsense=1")).expect_err("a name of Gregor's that it does not have");
+    assert_eq!(error, "gregor.nonsense is no property of Gregor; there is gregor.http.listener");
+    let node = start(&changed("gregor.http.listener=127.0.0.1:8080")).expect("it starts");
+    assert_eq!(node.http_listener.as_deref(), Some("127.0.0.1:8080"));
+}
+
+#[test]
+fn a_secret_is_not_in_a_message() {
+    for change in
+        ["sasl.login.refresh.buffer.seconds=x ; ssl.keystore.password=hunter2", "my.password=hunter2 ; gregor.x=1"]
+    {
+        assert!(!start(&changed(change)).expect_err(change).contains("hunter2"));
+    }
+}
+
+#[test]
+fn listeners_become_what_the_node_binds_and_tells() {
+    let node = start(&changed(
+        "listeners=inside://[::1]:9092, OUTSIDE://:0,CONTROLLER://127.0.0.1:9093 ; advertised.listeners=OUTSIDE://kafka.example:443,INSIDE://[::1]:9092 ; \
+         listener.security.protocol.map=INSIDE:PLAINTEXT,OUTSIDE:PLAINTEXT,CONTROLLER:PLAINTEXT ; inter.broker.listener.name=inside ; \
+         listener.name.outside.max.connections=50",
+    ))
+    .expect("it starts");
+    let all: Vec<(&str, &str, u16, bool)> = node
+        .listeners
+        .all
+        .iter()
+        .map(|listener| (listener.name.as_str(), listener.host.as_str(), listener.port, listener.is_controller))
+        .collect();
+    assert_eq!(
+        all,
+        [("INSIDE", "::1", 9092, false), ("OUTSIDE", "", 0, false), ("CONTROLLER", "127.0.0.1", 9093, true)]
+    );
+    let advertised: Vec<(&str, &str, u16)> = node
+        .listeners
+        .advertised
+        .iter()
+        .map(|listener| (listener.name.as_str(), listener.host.as_str(), listener.port))
+        .collect();
+    assert_eq!(advertised, [("OUTSIDE", "kafka.example", 443), ("INSIDE", "::1", 9092)]);
+    assert_eq!(node.listeners.inter_broker, "INSIDE");
+    assert_eq!(node.listeners.advertised_controller[0].name, "CONTROLLER");
+    assert_eq!(node.listeners.advertised_controller[0].protocol, SecurityProtocol::Plaintext);
+    assert_eq!(node.max_connections_of_listeners, [("OUTSIDE".to_string(), 50)]);
+}
+
+#[test]
+fn a_new_nodes_file_starts_and_survives_its_way_through_the_disk() {
+    let new = NewNode {
+        host: "::1",
+        port: 9092,
+        advertised_host: None,
+        controller_port: 40001,
+        log_dir: "/var/lib/with space\\é",
+    };
+    let text = new_node_properties(&new);
+    let node = start(&parse_properties(&text).expect("it is valid")).expect("it starts");
+    assert_eq!(node.warnings, Vec::<String>::new());
+    assert_eq!(node.log_dirs, [std::path::PathBuf::from("/var/lib/with space\\é")]);
+    assert_eq!(node.metadata_log_dir, node.log_dirs[0]);
+    assert_eq!(node.bootstrap_servers, ["127.0.0.1:40001"]);
+    assert!(node.voters.is_empty());
+    assert_eq!(node.settings.group_initial_rebalance_delay_ms, 0);
+    assert_eq!(node.settings.offsets_topic_replication_factor, 1);
+    assert_eq!((node.node_id.0, node.listeners.advertised[0].host.as_str()), (1, "::1"));
+    let everywhere = NewNode { host: "0.0.0.0", advertised_host: Some("box"), ..new };
+    let node = start(&parse_properties(&new_node_properties(&everywhere)).expect("it is valid")).expect("it starts");
+    assert_eq!((node.listeners.all[0].host.as_str(), node.listeners.advertised[0].host.as_str()), ("0.0.0.0", "box"));
+}

@@ -1,0 +1,164 @@
+//! Values of properties: their kinds, and how text becomes a value and a value text.
+//!
+//! Reading and printing follow Kafka's `ConfigDef`: text is trimmed, a list is separated by commas, and the text of an error is the one that
+//! clients see.
+
+use super::java;
+
+/// What a property holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// `true` or `false`.
+    Boolean,
+    /// Any text.
+    Text,
+    /// 32 bits.
+    Int,
+    /// 16 bits.
+    Short,
+    /// 64 bits.
+    Long,
+    /// A floating-point number.
+    Double,
+    /// Texts separated by commas.
+    List,
+    /// The name of a Java class.
+    Class,
+    /// Text that is never shown.
+    Password,
+}
+
+impl Kind {
+    /// Kafka's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Boolean => "BOOLEAN",
+            Kind::Text => "STRING",
+            Kind::Int => "INT",
+            Kind::Short => "SHORT",
+            Kind::Long => "LONG",
+            Kind::Double => "DOUBLE",
+            Kind::List => "LIST",
+            Kind::Class => "CLASS",
+            Kind::Password => "PASSWORD",
+        }
+    }
+
+    /// Its number in DescribeConfigs.
+    pub fn to_wire(self) -> i8 {
+        match self {
+            Kind::Boolean => 1,
+            Kind::Text => 2,
+            Kind::Int => 3,
+            Kind::Short => 4,
+            Kind::Long => 5,
+            Kind::Double => 6,
+            Kind::List => 7,
+            Kind::Class => 8,
+            Kind::Password => 9,
+        }
+    }
+}
+
+/// A property's value.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// Not set, where the default is none.
+    Null,
+    /// A boolean.
+    Boolean(bool),
+    /// An int, short or long.
+    Integer(i64),
+    /// A double.
+    Double(f64),
+    /// A text, class or password.
+    Text(String),
+    /// A list.
+    List(Vec<String>),
+}
+
+impl Value {
+    /// Reads a value. Errors: what is wrong, without the property's name.
+    pub(super) fn parse(text: &str, kind: Kind) -> Result<Value, String> {
+        let text = java::trim(text);
+        let not_a_number = || format!("Not a number of type {}", kind.name());
+        Ok(match kind {
+            Kind::Boolean if text.eq_ignore_ascii_case("true") => Value::Boolean(true),
+            Kind::Boolean if text.eq_ignore_ascii_case("false") => Value::Boolean(false),
+            Kind::Boolean => return Err("Expected value to be either true or false".into()),
+            Kind::Int => Value::Integer(text.parse::<i32>().map_err(|_| not_a_number())?.into()),
+            Kind::Short => Value::Integer(text.parse::<i16>().map_err(|_| not_a_number())?.into()),
+            Kind::Long => Value::Integer(text.parse().map_err(|_| not_a_number())?),
+            Kind::Double => Value::Double(java::parse_double(text).ok_or_else(not_a_number)?),
+            Kind::List if text.is_empty() => Value::List(Vec::new()),
+            Kind::List => Value::List(text.split(',').map(|item| item.trim().to_string()).collect()),
+            Kind::Text | Kind::Class | Kind::Password => Value::Text(text.to_string()),
+        })
+    }
+
+    /// The value as Kafka prints it; `None` for [`Value::Null`].
+    pub fn to_text(&self) -> Option<String> {
+        Some(match self {
+            Value::Null => return None,
+            Value::Boolean(value) => value.to_string(),
+            Value::Integer(value) => value.to_string(),
+            Value::Double(value) => java::double(*value),
+            Value::Text(value) => value.clone(),
+            Value::List(items) => items.join(","),
+        })
+    }
+}
+
+/// A Rust type that a kind of value becomes.
+pub trait FromValue: Sized {
+    /// The value; `None` where it is of another kind, which tests of the tables exclude.
+    fn from_value(value: &Value) -> Option<Self>;
+}
+
+impl FromValue for bool {
+    fn from_value(value: &Value) -> Option<Self> {
+        if let Value::Boolean(value) = value { Some(*value) } else { None }
+    }
+}
+
+impl FromValue for i16 {
+    fn from_value(value: &Value) -> Option<Self> {
+        i64::from_value(value)?.try_into().ok()
+    }
+}
+
+impl FromValue for i32 {
+    fn from_value(value: &Value) -> Option<Self> {
+        i64::from_value(value)?.try_into().ok()
+    }
+}
+
+impl FromValue for i64 {
+    fn from_value(value: &Value) -> Option<Self> {
+        if let Value::Integer(value) = value { Some(*value) } else { None }
+    }
+}
+
+impl FromValue for f64 {
+    fn from_value(value: &Value) -> Option<Self> {
+        if let Value::Double(value) = value { Some(*value) } else { None }
+    }
+}
+
+impl FromValue for String {
+    fn from_value(value: &Value) -> Option<Self> {
+        if let Value::Text(value) = value { Some(value.clone()) } else { None }
+    }
+}
+
+impl FromValue for Vec<String> {
+    fn from_value(value: &Value) -> Option<Self> {
+        if let Value::List(items) = value { Some(items.clone()) } else { None }
+    }
+}
+
+impl<T: FromValue> FromValue for Option<T> {
+    fn from_value(value: &Value) -> Option<Self> {
+        if *value == Value::Null { Some(None) } else { T::from_value(value).map(Some) }
+    }
+}
