@@ -21,7 +21,7 @@ pub fn bootstrap_features(
     for (name, level) in chosen {
         let feature = Feature::named(name).filter(|it| it.name != METADATA_VERSION);
         let Some(feature) = feature else {
-            let known: Vec<&str> = FEATURES.iter().map(|it| it.name).collect();
+            let known: Vec<&str> = FEATURES.iter().map(|it| it.name).filter(|name| *name != METADATA_VERSION).collect();
             return Err(format!("Unsupported feature: {name}. Supported features are: {}", known.join(", ")));
         };
         if !(feature.min..=feature.max).contains(level) {

@@ -48,11 +48,13 @@ pub enum SoftChange {
 }
 
 impl Soft {
-    /// The memory of a controller that has just become active: every broker has a session from now on.
-    pub fn activated(image: &Image, now: Timestamp) -> Self {
+    /// The memory of a controller that has just become active: every broker has a session from now on. `own` is the broker in this very process: an
+    /// earlier incarnation of it cannot be alive, since this process holds the lock of its log dirs, so it may register at once. Kafka does not know
+    /// that, and a node that crashed waits there until its old session ends.
+    pub fn activated(image: &Image, now: Timestamp, own: Option<BrokerId>) -> Self {
         let session =
             |epoch| BrokerSession { epoch, last_contact: now, metadata_offset: None, controlled_shutdown_offset: None };
-        let brokers = image.cluster.brokers.values().filter(|broker| !broker.fenced);
+        let brokers = image.cluster.brokers.values().filter(|broker| !broker.fenced && Some(broker.id) != own);
         Self { sessions: brokers.map(|broker| (broker.id, session(broker.epoch))).collect() }
     }
 

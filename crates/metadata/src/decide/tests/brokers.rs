@@ -58,7 +58,7 @@ fn a_node_starts_stops_and_starts_again() {
     assert_eq!(records, ["BrokerRegistrationChange v0 {brokerId:1,brokerEpoch:10,fenced:1}"]);
     assert_eq!(says, "caught_up=true fenced=true shut_down=true");
 
-    cluster.soft = Soft::activated(&cluster.image, Timestamp(0));
+    cluster.soft = Soft::activated(&cluster.image, Timestamp(0), None);
     let registered = cluster.register(1, 2, 10).unwrap();
     assert_eq!(registered.len(), 1, "it stopped cleanly, so nothing is cleaned up: {registered:?}");
     let (records, _) = cluster.beat(1, |_| {}).unwrap();
@@ -72,8 +72,9 @@ fn a_node_starts_stops_and_starts_again() {
 fn a_node_that_crashed_comes_back_as_a_recovering_leader() {
     let mut cluster = Cluster::of_one_broker();
     topics::create(&mut cluster, "a", 1);
-    cluster.soft = Soft::activated(&cluster.image, Timestamp(0));
-    cluster.now = 20_000;
+    cluster.soft = Soft::activated(&cluster.image, Timestamp(0), None);
+    assert_eq!(cluster.register(1, 2, -1).unwrap_err().code, ErrorCode::DuplicateBrokerRegistration);
+    cluster.soft = Soft::activated(&cluster.image, Timestamp(0), Some(BrokerId(1)));
     let records = cluster.register(1, 2, -1).unwrap();
     assert_eq!(
         records[0], "PartitionChange v2 {partitionId:0,topicId:a,isr:[],leader:-1,lastKnownElr:[1]}",
@@ -83,6 +84,32 @@ fn a_node_that_crashed_comes_back_as_a_recovering_leader() {
     assert_eq!(
         records[1],
         "PartitionChange v2 {partitionId:0,topicId:a,isr:[1],leader:1,leaderRecoveryState:1,lastKnownElr:[]}"
+    );
+}
+
+#[test]
+fn a_node_that_was_fenced_before_it_came_back_leaves_the_eligible_leaders() {
+    let mut cluster = Cluster::of_one_broker();
+    topics::create(&mut cluster, "a", 1);
+    let fenced = fence_broker(&cluster.image, &cluster.settings, BrokerId(1));
+    assert_eq!(
+        text(&fenced[0], &cluster.image),
+        "PartitionChange v2 {partitionId:0,topicId:a,isr:[],leader:-1,eligibleLeaderReplicas:[1],lastKnownElr:[1]}"
+    );
+    cluster.append(&fenced);
+    cluster.soft = Soft::default();
+    let epoch = cluster.next_offset;
+    let records = cluster.register(1, 2, -1).unwrap();
+    assert_eq!(records[0], "PartitionChange v2 {partitionId:0,topicId:a,eligibleLeaderReplicas:[]}");
+    assert_eq!(records[1], format!("RegisterBroker v4 1 epoch {epoch}"), "the offset of the batch, as in Kafka");
+    let (records, _) = cluster.beat(1, |_| {}).unwrap();
+    assert_eq!(
+        records[1..],
+        [
+            "PartitionChange v2 {partitionId:0,topicId:a,isr:[1],leader:1,leaderRecoveryState:1,lastKnownElr:[]}"
+                .to_owned(),
+            format!("BrokerRegistrationChange v3 {{brokerId:1,brokerEpoch:{epoch},cordonedLogDirs:[]}}"),
+        ]
     );
 }
 
