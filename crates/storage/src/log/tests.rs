@@ -11,9 +11,11 @@ use model::{LeaderEpoch, ProducerEpoch};
 use records::{BatchBuilder, Batches, EndTransactionMarker, Validated};
 use std::path::Path;
 
+mod course;
 mod crash;
 mod ends;
 mod golden;
+
 mod transactions;
 
 /// A log on a simulated disk.

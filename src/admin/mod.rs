@@ -1,0 +1,58 @@
+//! The HTTP listener for operators: `/livez`, `/readyz` and `/metrics`. Off unless asked for.
+
+mod collector;
+
+use crate::broker::Broker;
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use collector::StateCollector;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+
+/// Binds the address and returns the task's future and the address it got. Errors: the address is taken.
+pub async fn bind(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
+    let socket = TcpListener::bind(address).await?;
+    let address = socket.local_addr()?;
+    Ok((socket, address))
+}
+
+/// What the routes know.
+type Served = (Arc<Broker>, Arc<StateCollector>);
+
+/// Serves until the broker stops.
+pub async fn serve(broker: Arc<Broker>, socket: TcpListener) {
+    let states = StateCollector::new(&broker);
+    broker.metrics.register_collector(Box::new(states.clone()));
+    let routes = Router::new()
+        .route("/livez", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+        .with_state((broker.clone(), states));
+    let stopping = broker.stopping.clone();
+    let served = axum::serve(socket, routes).with_graceful_shutdown(async move { stopping.cancelled().await });
+    if let Err(error) = served.await {
+        tracing::warn!(%error, "the HTTP listener failed");
+    }
+}
+
+/// 200 once every partition is served and the broker is not fenced; 503 with what is missing before.
+async fn ready(State((broker, _)): State<Served>) -> Response {
+    match broker.not_ready_because() {
+        None => "ready\n".into_response(),
+        Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")).into_response(),
+    }
+}
+
+async fn metrics(State((broker, states)): State<Served>) -> Response {
+    states.refresh().await;
+    let kind = [(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")];
+    match broker.metrics.text() {
+        Ok(text) => (kind, text).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}

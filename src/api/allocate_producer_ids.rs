@@ -1,0 +1,14 @@
+//! AllocateProducerIds (key 67), versions 0.
+//!
+//! Gives a broker a block of producer ids (KIP-730).
+
+use super::Context;
+use metadata::decide;
+use protocol::messages::allocate_producer_ids_request::AllocateProducerIdsRequest;
+use protocol::messages::allocate_producer_ids_response::AllocateProducerIdsResponse;
+
+/// The controller decides.
+pub(super) async fn handle(context: Context, request: AllocateProducerIdsRequest) -> AllocateProducerIdsResponse {
+    let decided = context.broker.controller.decide(move |view, _| decide::allocate_producer_ids(view.image, &request));
+    decided.await.unwrap_or_else(|error| AllocateProducerIdsResponse { error_code: error.code.code(), ..Default::default() })
+}

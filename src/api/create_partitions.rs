@@ -1,0 +1,23 @@
+//! CreatePartitions (key 37), versions 0-3.
+//!
+//! 2 is flexible; 3 may be throttled.
+
+use super::Context;
+use metadata::decide;
+use protocol::messages::create_partitions_request::CreatePartitionsRequest;
+use protocol::messages::create_partitions_response::{CreatePartitionsResponse, CreatePartitionsTopicResult};
+
+/// Adds partitions to topics, each alone; the controller decides.
+pub(super) async fn handle(context: Context, request: CreatePartitionsRequest) -> CreatePartitionsResponse {
+    let names: Vec<_> = request.topics.iter().map(|topic| topic.name.clone()).collect();
+    let decided = context.broker.controller.decide(move |view, cx| decide::create_partitions(view.image, cx, &request));
+    decided.await.unwrap_or_else(|error| {
+        let failed = names.into_iter().map(|name| CreatePartitionsTopicResult {
+            name,
+            error_code: error.code.code(),
+            error_message: error.message.as_deref().map(Into::into),
+            ..Default::default()
+        });
+        CreatePartitionsResponse { results: failed.collect(), ..Default::default() }
+    })
+}

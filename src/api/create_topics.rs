@@ -1,0 +1,23 @@
+//! CreateTopics (key 19), versions 2-7.
+//!
+//! 5 is flexible and answers the topic's configs (KIP-525); 7 its id.
+
+use super::Context;
+use metadata::decide;
+use protocol::messages::create_topics_request::CreateTopicsRequest;
+use protocol::messages::create_topics_response::{CreatableTopicResult, CreateTopicsResponse};
+
+/// Creates topics, each alone; the controller decides.
+pub(super) async fn handle(context: Context, request: CreateTopicsRequest) -> CreateTopicsResponse {
+    let names: Vec<_> = request.topics.iter().map(|topic| topic.name.clone()).collect();
+    let decided = context.broker.controller.decide(move |view, cx| decide::create_topics(view.image, cx, &request, &|_| true));
+    decided.await.unwrap_or_else(|error| {
+        let failed = names.into_iter().map(|name| CreatableTopicResult {
+            name,
+            error_code: error.code.code(),
+            error_message: error.message.as_deref().map(Into::into),
+            ..Default::default()
+        });
+        CreateTopicsResponse { topics: failed.collect(), ..Default::default() }
+    })
+}

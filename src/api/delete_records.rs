@@ -1,0 +1,53 @@
+//! DeleteRecords (key 21), versions 0-2: raises the log start offset (KIP-107). 2 is flexible.
+
+use super::{Context, error};
+use model::{ErrorCode, Offset};
+use protocol::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsRequest};
+use protocol::messages::delete_records_response::{
+    DeleteRecordsPartitionResult, DeleteRecordsResponse, DeleteRecordsTopicResult,
+};
+
+/// Deletes the records below an offset in each partition; -1 stands for the high watermark.
+pub(super) async fn handle(context: Context, request: DeleteRecordsRequest) -> DeleteRecordsResponse {
+    let image = context.broker.image();
+    let topics = request.topics.into_iter().map(|topic| {
+        let known = image.topics.by_name(&topic.name);
+        let partitions = topic.partitions.into_iter().map(|asked| {
+            let deleted = match known {
+                None => Err(ErrorCode::UnknownTopicOrPartition),
+                Some(known) => delete(&context, known, &asked),
+            };
+            let (error_code, low_watermark) = match deleted {
+                Ok(start) => (0, start.0),
+                Err(code) => (code.code(), -1),
+            };
+            DeleteRecordsPartitionResult {
+                partition_index: asked.partition_index,
+                low_watermark,
+                error_code,
+                ..Default::default()
+            }
+        });
+        DeleteRecordsTopicResult { partitions: partitions.collect(), name: topic.name, ..Default::default() }
+    });
+    DeleteRecordsResponse { topics: topics.collect(), ..Default::default() }
+}
+
+fn delete(context: &Context, topic: &metadata::image::Topic, asked: &DeleteRecordsPartition) -> Result<Offset, ErrorCode> {
+    let partition = context.broker.replicas.of(topic, asked.partition_index)?;
+    partition.check_leader(None)?;
+    if super::context::is_internal(&topic.name) {
+        return Err(ErrorCode::InvalidTopicException);
+    }
+    let log = partition.log();
+    let policy = log.config().cleanup_policy;
+    if policy.compact && !policy.delete {
+        return Err(ErrorCode::PolicyViolation);
+    }
+    let before = if asked.offset == -1 { log.high_watermark() } else { Offset(asked.offset) };
+    if before.0 < 0 {
+        return Err(ErrorCode::OffsetOutOfRange);
+    }
+    log.delete_records(before).map_err(|fault| error::of_storage(&fault))?;
+    Ok(log.log_start_offset())
+}

@@ -1,0 +1,36 @@
+//! DeleteTopics (key 20), versions 1-6.
+//!
+//! 4 is flexible; 5 answers messages; 6 names topics by id too (KIP-516).
+
+use super::Context;
+use metadata::decide;
+use model::ErrorCode;
+use protocol::messages::delete_topics_request::{DeleteTopicState, DeleteTopicsRequest};
+use protocol::messages::delete_topics_response::{DeletableTopicResult, DeleteTopicsResponse};
+
+/// Deletes topics, each alone; the controller decides.
+pub(super) async fn handle(context: Context, mut request: DeleteTopicsRequest) -> DeleteTopicsResponse {
+    let names_are_a_list = context.version < 6;
+    let knows_disabled = context.version >= 3;
+    if names_are_a_list {
+        let names = std::mem::take(&mut request.topic_names).into_iter();
+        request.topics = names.map(|name| DeleteTopicState { name: Some(name), ..Default::default() }).collect();
+    }
+    let asked = request.topics.clone();
+    let everyone = |_: &str| decide::TopicToDelete { describable: true, deletable: true };
+    let decided = context.broker.controller.decide(move |view, cx| decide::delete_topics(view.image, cx, &request, &everyone));
+    decided.await.unwrap_or_else(|error| {
+        let code = match error.code {
+            ErrorCode::TopicDeletionDisabled if !knows_disabled => ErrorCode::InvalidRequest,
+            code => code,
+        };
+        let failed = asked.into_iter().map(|topic| DeletableTopicResult {
+            name: topic.name,
+            topic_id: topic.topic_id,
+            error_code: code.code(),
+            error_message: Some(error.message.as_deref().unwrap_or(code.message()).into()),
+            ..Default::default()
+        });
+        DeleteTopicsResponse { responses: failed.collect(), ..Default::default() }
+    })
+}

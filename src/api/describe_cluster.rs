@@ -1,0 +1,63 @@
+//! DescribeCluster (key 60), versions 0-2.
+//!
+//! 1 asks for brokers or controllers (KIP-919); 2 may include fenced brokers (KIP-1073).
+
+use super::Context;
+use crate::api::context::CLUSTER_OPERATIONS;
+use metadata::image::Broker;
+use model::ErrorCode;
+use protocol::Str;
+use protocol::messages::describe_cluster_request::DescribeClusterRequest;
+use protocol::messages::describe_cluster_response::{DescribeClusterBroker, DescribeClusterResponse};
+use std::sync::Arc;
+
+const BROKERS: i8 = 1;
+const CONTROLLERS: i8 = 2;
+
+/// Answers the nodes of the kind that this listener belongs to.
+pub(super) async fn handle(context: Context, request: DescribeClusterRequest) -> DescribeClusterResponse {
+    let own = if context.connection.listener.is_controller { CONTROLLERS } else { BROKERS };
+    if request.endpoint_type != own {
+        return mismatch(own, request.endpoint_type);
+    }
+    let image = context.broker.image();
+    let listener = &context.connection.listener.name;
+    let brokers = if own == CONTROLLERS {
+        let nodes = image.cluster.controllers.values().map(|node| (node.id, &node.listeners));
+        nodes.filter_map(|(id, listeners)| listeners.iter().find(|one| one.name == *listener).map(|one| entry(id.0, one, None, false))).collect()
+    } else {
+        let shown = |broker: &&Arc<Broker>| request.include_fenced_brokers || !broker.fenced;
+        let nodes = image.cluster.brokers.values().filter(shown);
+        nodes
+            .filter_map(|node| node.listener(listener).map(|one| entry(node.id.0, one, node.rack.clone(), node.fenced)))
+            .collect()
+    };
+    let operations = if request.include_cluster_authorized_operations { CLUSTER_OPERATIONS } else { i32::MIN };
+    DescribeClusterResponse {
+        endpoint_type: own,
+        cluster_id: context.broker.node.cluster_id.clone(),
+        controller_id: if own == CONTROLLERS { context.broker.controller.leader().map_or(-1, |id| id.0) } else { context.any_broker() },
+        brokers,
+        cluster_authorized_operations: operations,
+        ..Default::default()
+    }
+}
+
+fn entry(broker_id: i32, at: &metadata::image::BrokerListener, rack: Option<Str>, is_fenced: bool) -> DescribeClusterBroker {
+    DescribeClusterBroker { broker_id, host: at.host.clone(), port: i32::from(at.port), rack, is_fenced, ..Default::default() }
+}
+
+fn mismatch(own: i8, asked: i8) -> DescribeClusterResponse {
+    let name = |kind: i8| if kind == BROKERS { "BROKER" } else { "CONTROLLER" };
+    let (code, message) = if asked == BROKERS || asked == CONTROLLERS {
+        let text = format!(
+            "The request was sent to an endpoint of type {}, but we wanted an endpoint of type {}",
+            name(own),
+            name(asked)
+        );
+        (ErrorCode::MismatchedEndpointType, text)
+    } else {
+        (ErrorCode::UnsupportedEndpointType, format!("Unsupported endpoint type {asked}"))
+    };
+    DescribeClusterResponse { error_code: code.code(), error_message: Some(message.into()), ..Default::default() }
+}

@@ -1,0 +1,33 @@
+//! DescribeGroups (key 15), versions 0-6.
+//!
+//! 3 may answer authorized operations; 4 knows static members; 5 is flexible; 6 answers GROUP_ID_NOT_FOUND where earlier ones answer a dead group
+//! (KIP-1043).
+
+use super::Context;
+use super::context::GROUP_OPERATIONS;
+use coordinator::{Reply, Request};
+use futures_util::future::join_all;
+use model::ErrorCode;
+use protocol::messages::describe_groups_request::DescribeGroupsRequest;
+use protocol::messages::describe_groups_response::DescribeGroupsResponse;
+
+/// Describes classic groups, each as its coordinator knows it.
+pub(super) async fn handle(context: Context, request: DescribeGroupsRequest) -> DescribeGroupsResponse {
+    let report_missing = context.version >= 6;
+    let asked = request.groups.into_iter().map(|group| {
+        let groups = context.broker.groups.clone();
+        async move { groups.request_for(&group, Request::DescribeGroups { groups: vec![group.clone()], report_missing }).await }
+    });
+    let mut groups = Vec::new();
+    for reply in join_all(asked).await {
+        if let Reply::DescribeGroups(described) = reply {
+            groups.extend(described);
+        }
+    }
+    if request.include_authorized_operations {
+        for group in groups.iter_mut().filter(|group| group.error_code == ErrorCode::None.code()) {
+            group.authorized_operations = GROUP_OPERATIONS;
+        }
+    }
+    DescribeGroupsResponse { groups, ..Default::default() }
+}

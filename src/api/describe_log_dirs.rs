@@ -1,0 +1,57 @@
+//! DescribeLogDirs (key 35), versions 1-5.
+//!
+//! 2 is flexible; 3 has an error of the whole request; 4 answers the sizes of the disks (KIP-827); 5 whether a log dir takes no new replicas (KIP-1066).
+
+use super::Context;
+use crate::runtime::blocking;
+use model::ErrorCode;
+use protocol::Str;
+use protocol::messages::describe_log_dirs_request::DescribeLogDirsRequest;
+use protocol::messages::describe_log_dirs_response::{
+    DescribeLogDirsPartition, DescribeLogDirsResponse, DescribeLogDirsResult, DescribeLogDirsTopic,
+};
+use std::collections::{BTreeMap, HashSet};
+
+/// Lists the log dirs with the partitions in them: all, or those that were asked for.
+pub(super) async fn handle(context: Context, request: DescribeLogDirsRequest) -> DescribeLogDirsResponse {
+    let wanted: Option<HashSet<(Str, i32)>> = request.topics.map(|topics| {
+        let partitions = topics.into_iter().flat_map(|topic| {
+            let name = topic.topic;
+            topic.partitions.into_iter().map(move |index| (name.clone(), index))
+        });
+        partitions.collect()
+    });
+    let mut topics: BTreeMap<Str, Vec<DescribeLogDirsPartition>> = BTreeMap::new();
+    for partition in context.broker.replicas.all() {
+        let (name, index) = (Str::from(partition.topic()), partition.id().partition.0);
+        if wanted.as_ref().is_some_and(|wanted| !wanted.contains(&(name.clone(), index))) {
+            continue;
+        }
+        topics.entry(name).or_default().push(DescribeLogDirsPartition {
+            partition_index: index,
+            partition_size: i64::try_from(partition.size_bytes()).unwrap_or(i64::MAX),
+            offset_lag: partition.log_end_offset().0 - partition.high_watermark().0.max(partition.log_end_offset().0),
+            ..Default::default()
+        });
+    }
+    let replicas = context.broker.replicas.clone();
+    let space = blocking::run(move || (replicas.log_dir_path(), replicas.space())).await;
+    let Ok((path, space)) = space else {
+        return DescribeLogDirsResponse { error_code: ErrorCode::UnknownServerError.code(), ..Default::default() };
+    };
+    let (error, total, usable) = match space {
+        Ok(space) => (ErrorCode::None, space.total_bytes, space.usable_bytes),
+        Err(_) => (ErrorCode::KafkaStorageError, 0, 0),
+    };
+    let bytes = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+    let topics = topics.into_iter().map(|(name, partitions)| DescribeLogDirsTopic { name, partitions, ..Default::default() });
+    let result = DescribeLogDirsResult {
+        error_code: error.code(),
+        log_dir: path.display().to_string().into(),
+        topics: topics.collect(),
+        total_bytes: bytes(total),
+        usable_bytes: bytes(usable),
+        ..Default::default()
+    };
+    DescribeLogDirsResponse { results: vec![result], ..Default::default() }
+}

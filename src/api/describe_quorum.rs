@@ -1,0 +1,76 @@
+//! DescribeQuorum (key 55), versions 0-2.
+//!
+//! 1 answers when replicas fetched last (KIP-836); 2 their directories, and where the voters listen (KIP-853).
+
+use super::Context;
+use model::{ErrorCode, Offset, Timestamp};
+use protocol::messages::describe_quorum_request::DescribeQuorumRequest;
+use protocol::messages::describe_quorum_response::{
+    DescribeQuorumResponse, Listener, Node, PartitionData, ReplicaState, TopicData,
+};
+use raft::{QuorumDescription, ReplicaDescription};
+
+const METADATA_TOPIC: &str = "__cluster_metadata";
+
+/// Describes the quorum of the metadata log, the only one there is.
+pub(super) async fn handle(context: Context, request: DescribeQuorumRequest) -> DescribeQuorumResponse {
+    let has_directories = context.version >= 2;
+    let Some(quorum) = context.broker.controller.describe().await else {
+        return DescribeQuorumResponse { error_code: ErrorCode::NotLeaderOrFollower.code(), ..Default::default() };
+    };
+    let is_metadata = request.topics.len() == 1
+        && request.topics.iter().all(|topic| {
+            topic.topic_name == METADATA_TOPIC && topic.partitions.iter().map(|one| one.partition_index).eq([0])
+        });
+    if !is_metadata {
+        let topics = request.topics.into_iter().map(|topic| {
+            let unknown = topic.partitions.into_iter().map(|one| PartitionData {
+                partition_index: one.partition_index,
+                error_code: ErrorCode::UnknownTopicOrPartition.code(),
+                ..Default::default()
+            });
+            TopicData { topic_name: topic.topic_name, partitions: unknown.collect(), ..Default::default() }
+        });
+        return DescribeQuorumResponse { topics: topics.collect(), ..Default::default() };
+    }
+    let partition = describe(&quorum, has_directories);
+    DescribeQuorumResponse {
+        topics: vec![TopicData { topic_name: METADATA_TOPIC.into(), partitions: vec![partition], ..Default::default() }],
+        nodes: if has_directories { nodes(&context) } else { Vec::new() },
+        ..Default::default()
+    }
+}
+
+fn describe(quorum: &QuorumDescription, has_directories: bool) -> PartitionData {
+    let replica = |it: &ReplicaDescription| ReplicaState {
+        replica_id: it.key.id.0,
+        replica_directory_id: if has_directories { it.key.wire_directory_id() } else { Default::default() },
+        log_end_offset: Offset::to_wire(it.log_end),
+        last_fetch_timestamp: Timestamp::to_wire(it.last_fetch),
+        last_caught_up_timestamp: Timestamp::to_wire(it.last_caught_up),
+        ..Default::default()
+    };
+    PartitionData {
+        partition_index: 0,
+        leader_id: quorum.leader.0,
+        leader_epoch: quorum.epoch.0,
+        high_watermark: Offset::to_wire(quorum.high_watermark),
+        current_voters: quorum.voters.iter().map(replica).collect(),
+        observers: quorum.observers.iter().map(replica).collect(),
+        ..Default::default()
+    }
+}
+
+fn nodes(context: &Context) -> Vec<Node> {
+    let image = context.broker.image();
+    let nodes = image.cluster.controllers.values().map(|node| Node {
+        node_id: node.id.0,
+        listeners: node
+            .listeners
+            .iter()
+            .map(|it| Listener { name: it.name.clone(), host: it.host.clone(), port: it.port, ..Default::default() })
+            .collect(),
+        ..Default::default()
+    });
+    nodes.collect()
+}

@@ -1,0 +1,89 @@
+//! DescribeTopicPartitions (key 75), version 0: a page of topics with all that is known of their partitions (KIP-966).
+
+use super::Context;
+use crate::api::context::{TOPIC_OPERATIONS, is_internal};
+use metadata::image::{Image, Partition, Topic};
+use model::{BrokerId, ErrorCode};
+use protocol::Str;
+use protocol::messages::describe_topic_partitions_request::DescribeTopicPartitionsRequest;
+use protocol::messages::describe_topic_partitions_response::{
+    Cursor, DescribeTopicPartitionsResponse, DescribeTopicPartitionsResponsePartition, DescribeTopicPartitionsResponseTopic,
+};
+use std::collections::BTreeSet;
+
+/// Answers topics in the order of their names, from the cursor on, up to the limit of partitions.
+pub(super) async fn handle(context: Context, request: DescribeTopicPartitionsRequest) -> DescribeTopicPartitionsResponse {
+    let image = context.broker.image();
+    let (first_topic, first_partition) =
+        request.cursor.map_or((Str::default(), 0), |cursor| (cursor.topic_name, cursor.partition_index));
+    if first_partition < 0 {
+        let refused = request.topics.into_iter().map(|topic| failed(topic.name, ErrorCode::InvalidRequest));
+        return DescribeTopicPartitionsResponse { topics: refused.collect(), ..Default::default() };
+    }
+    let names: BTreeSet<Str> = if request.topics.is_empty() {
+        image.topics.iter().map(|topic| topic.name.clone()).collect()
+    } else {
+        request.topics.into_iter().map(|topic| topic.name).collect()
+    };
+    let most = context.broker.settings().max_request_partition_size_limit.min(request.response_partition_limit);
+    let mut left = usize::try_from(most).unwrap_or(0).max(1);
+    let mut response = DescribeTopicPartitionsResponse::default();
+    for name in names.range(first_topic.clone()..) {
+        let Some(topic) = image.topics.by_name(name) else {
+            let valid = metadata::decide::validate_topic_name(name).is_ok();
+            let error = if valid { ErrorCode::UnknownTopicOrPartition } else { ErrorCode::InvalidTopicException };
+            response.topics.push(failed(name.clone(), error));
+            continue;
+        };
+        let first = if *name == first_topic { first_partition } else { 0 };
+        if left == 0 {
+            response.next_cursor = Some(Cursor { topic_name: name.clone(), partition_index: first, ..Default::default() });
+            break;
+        }
+        let page = topic.partitions.iter().filter(|(index, _)| index.0 >= first).take(left);
+        let partitions: Vec<_> = page.map(|(index, partition)| describe(&image, index.0, partition)).collect();
+        left -= partitions.len();
+        let next = first + i32::try_from(partitions.len()).unwrap_or(i32::MAX);
+        response.topics.push(entry(topic, partitions));
+        if topic.partitions.len() > usize::try_from(next).unwrap_or(usize::MAX) {
+            response.next_cursor = Some(Cursor { topic_name: name.clone(), partition_index: next, ..Default::default() });
+            break;
+        }
+    }
+    response
+}
+
+fn entry(topic: &Topic, partitions: Vec<DescribeTopicPartitionsResponsePartition>) -> DescribeTopicPartitionsResponseTopic {
+    DescribeTopicPartitionsResponseTopic {
+        name: Some(topic.name.clone()),
+        topic_id: topic.id,
+        is_internal: is_internal(&topic.name),
+        partitions,
+        topic_authorized_operations: TOPIC_OPERATIONS,
+        ..Default::default()
+    }
+}
+
+fn failed(name: Str, error: ErrorCode) -> DescribeTopicPartitionsResponseTopic {
+    let is_internal = is_internal(&name);
+    DescribeTopicPartitionsResponseTopic { error_code: error.code(), name: Some(name), is_internal, ..Default::default() }
+}
+
+fn describe(image: &Image, partition_index: i32, partition: &Partition) -> DescribeTopicPartitionsResponsePartition {
+    let ids = |ids: &[BrokerId]| ids.iter().map(|id| id.0).collect::<Vec<i32>>();
+    let is_online = |id: &BrokerId| image.cluster.brokers.get(id).is_some_and(|broker| !broker.fenced);
+    let leader = partition.leader.filter(is_online);
+    let error = if leader.is_some() { ErrorCode::None } else { ErrorCode::LeaderNotAvailable };
+    DescribeTopicPartitionsResponsePartition {
+        error_code: error.code(),
+        partition_index,
+        leader_id: leader.map_or(-1, |id| id.0),
+        leader_epoch: partition.leader_epoch.0,
+        replica_nodes: ids(&partition.replicas),
+        isr_nodes: ids(&partition.isr),
+        eligible_leader_replicas: Some(ids(&partition.elr)),
+        last_known_elr: Some(ids(&partition.last_known_elr)),
+        offline_replicas: partition.replicas.iter().filter(|id| !is_online(id)).map(|id| id.0).collect(),
+        ..Default::default()
+    }
+}

@@ -1,0 +1,13 @@
+//! EndTxn (key 26), versions 0-5.
+//!
+//! Transactions are not served, and the answer is one that no client retries: Kafka's code for a transactional id that may not be used.
+
+use super::Context;
+use model::ErrorCode;
+use protocol::messages::end_txn_request::EndTxnRequest;
+use protocol::messages::end_txn_response::{EndTxnResponse};
+
+/// Refuses the transactional id.
+pub(super) async fn handle(_: Context, _: EndTxnRequest) -> EndTxnResponse {
+    EndTxnResponse { error_code: ErrorCode::TransactionalIdAuthorizationFailed.code(), ..Default::default() }
+}

@@ -1,0 +1,339 @@
+//! Fetch (key 1), versions 4-18.
+//!
+//! 5 adds the log start offset; 7 sessions (KIP-227); 9 fences by leader epoch (KIP-320); 11 a client's rack; 12 is flexible and tells a diverging
+//! epoch (KIP-595); 13 names topics by id; 15 moves the replica's id; 16 names the current leader where it is another (KIP-951); 17 a replica's
+//! directory; 18 a replica's high watermark (KIP-1166).
+
+use super::context::ReplyHead;
+use super::{Context, Outcome, Refused, Reply, error};
+use crate::replica::session::{FetchSessions, SessionPlan, SessionRequest, Target, TargetKey, TopicKey};
+use crate::replica::{Found, Partition, ReadError, ReadRequest, Wake};
+use crate::runtime::{blocking, random};
+use model::{ErrorCode, LeaderEpoch, Offset, TopicId};
+use protocol::messages::fetch_request::FetchRequest;
+use protocol::messages::fetch_response::{
+    AbortedTransaction, FetchResponse, FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint, PartitionData,
+};
+use protocol::{Message, Reader, Records, Str};
+use std::sync::Arc;
+use std::time::Duration;
+use storage::{FileRegion, Isolation, Wait};
+
+/// The replica id of a consumer.
+const CONSUMER: i32 = -1;
+
+/// What the version says about the request.
+#[derive(Clone, Copy)]
+struct Facts {
+    /// From version 13 on.
+    topics_have_ids: bool,
+    /// From version 16 on.
+    leaders_are_named: bool,
+}
+
+/// One partition of an answer, its records still in the file.
+struct Answer {
+    key: TargetKey,
+    data: PartitionData,
+    region: Option<FileRegion>,
+}
+
+/// Reads what there is, waiting up to the client's time for as many bytes as it wants.
+pub(super) async fn handle(context: Context, mut body: Reader) -> Result<Outcome, Refused> {
+    let request = FetchRequest::decode(&mut body, context.version)?;
+    drop(body);
+    let facts = Facts { topics_have_ids: context.version >= 13, leaders_are_named: context.version >= 16 };
+    let head = context.reply_head();
+    if context.connection.listener.is_controller {
+        // The quorum's replicas fetch the metadata log here; a quorum of one has none.
+        let error_code = ErrorCode::UnsupportedVersion.code();
+        return Ok(Outcome::Reply(head.write(&FetchResponse { error_code, ..Default::default() })?));
+    }
+    let session = session_of(&request, &facts);
+    let now = context.broker.clock.now();
+    let wanted = wanted(&request, &facts);
+    let forgotten = forgotten(&request, &facts);
+    let sessions = context.broker.fetch_sessions.clone();
+    let plan = match sessions.begin(now, session, wanted, &forgotten) {
+        Ok(plan) => plan,
+        Err(error) => {
+            let response = FetchResponse { error_code: error.code(), ..Default::default() };
+            return Ok(Outcome::Reply(head.write(&response)?));
+        }
+    };
+    let plan = Arc::new(plan);
+    let reading = Reading::new(&context, facts, &request);
+    let answers = reading.wait(&plan, request.max_wait_ms).await;
+    Ok(Outcome::Reply(reading.reply(&head, &sessions, session, &plan, answers)?))
+}
+
+fn session_of(request: &FetchRequest, facts: &Facts) -> SessionRequest {
+    SessionRequest {
+        id: request.session_id,
+        epoch: request.session_epoch,
+        is_follower: replica_id(request) >= 0,
+        uses_topic_ids: facts.topics_have_ids,
+    }
+}
+
+/// The replica that fetches; version 15 moved the field.
+fn replica_id(request: &FetchRequest) -> i32 {
+    if request.replica_state.replica_id != CONSUMER { request.replica_state.replica_id } else { request.replica_id }
+}
+
+fn topic_key(facts: &Facts, id: TopicId, name: &Str) -> TopicKey {
+    if facts.topics_have_ids { TopicKey::Id(id) } else { TopicKey::Name(name.clone()) }
+}
+
+fn wanted(request: &FetchRequest, facts: &Facts) -> Vec<(TargetKey, Target)> {
+    let topics = request.topics.iter();
+    let partitions = topics.flat_map(|topic| {
+        let key = topic_key(facts, topic.topic_id, &topic.topic);
+        topic.partitions.iter().map(move |wish| {
+            let target = Target {
+                fetch_offset: wish.fetch_offset,
+                current_leader_epoch: wish.current_leader_epoch,
+                last_fetched_epoch: wish.last_fetched_epoch,
+                log_start_offset: wish.log_start_offset,
+                max_bytes: wish.partition_max_bytes,
+            };
+            ((key.clone(), wish.partition), target)
+        })
+    });
+    partitions.collect()
+}
+
+fn forgotten(request: &FetchRequest, facts: &Facts) -> Vec<TargetKey> {
+    let topics = request.forgotten_topics_data.iter();
+    let partitions = topics.flat_map(|topic| {
+        let key = topic_key(facts, topic.topic_id, &topic.topic);
+        topic.partitions.iter().map(move |partition| (key.clone(), *partition))
+    });
+    partitions.collect()
+}
+
+/// What all reads of one request share.
+#[derive(Clone)]
+struct Reading {
+    context: Context,
+    facts: Facts,
+    isolation: Isolation,
+    from_replica: bool,
+    max_bytes: u32,
+    min_bytes: u64,
+}
+
+/// One pass over the partitions.
+struct Pass {
+    answers: Vec<Answer>,
+    bytes: u64,
+    /// Whether something besides bytes calls for an answer now.
+    must_answer: bool,
+}
+
+/// A pass that may not wait met bytes that are not in memory.
+struct WouldBlock;
+
+impl Reading {
+    fn new(context: &Context, facts: Facts, request: &FetchRequest) -> Self {
+        let most = context.broker.settings().fetch_max_bytes;
+        Self {
+            context: context.clone(),
+            facts,
+            isolation: if request.isolation_level == 1 { Isolation::Committed } else { Isolation::HighWatermark },
+            from_replica: replica_id(request) >= 0,
+            max_bytes: u32::try_from(request.max_bytes.min(most)).unwrap_or(0),
+            min_bytes: u64::try_from(request.min_bytes.min(most)).unwrap_or(0),
+        }
+    }
+
+    /// Reads, and as long as there is too little, reads again when one of the partitions has grown, until the deadline or the broker's end.
+    async fn wait(&self, plan: &Arc<SessionPlan>, max_wait_ms: i32) -> Vec<Answer> {
+        let wake = Wake::new();
+        let deadline = tokio::time::sleep(Duration::from_millis(u64::try_from(max_wait_ms).unwrap_or(0)));
+        tokio::pin!(deadline);
+        let mut watches = Vec::new();
+        loop {
+            let pass = self.pass(plan).await;
+            if pass.must_answer || pass.bytes >= self.min_bytes || max_wait_ms <= 0 || plan.targets.is_empty() {
+                return pass.answers;
+            }
+            if watches.is_empty() {
+                // Watched before they are read again, so that nothing that is appended between is missed.
+                watches = self.partitions(plan).map(|partition| partition.watch(&wake)).collect();
+                if !watches.is_empty() {
+                    continue;
+                }
+            }
+            tokio::select! {
+                () = wake.woken() => {}
+                () = &mut deadline => return self.pass(plan).await.answers,
+                () = self.context.broker.stopping.cancelled() => return pass.answers,
+            }
+        }
+    }
+
+    fn partitions(&self, plan: &SessionPlan) -> impl Iterator<Item = Arc<Partition>> {
+        plan.targets.iter().filter_map(|(key, _)| self.partition(key).ok())
+    }
+
+    fn partition(&self, key: &TargetKey) -> Result<Arc<Partition>, ErrorCode> {
+        let image = self.context.broker.image();
+        let topic = match &key.0 {
+            TopicKey::Id(id) => image.topics.by_id(*id).ok_or(ErrorCode::UnknownTopicId)?,
+            TopicKey::Name(name) => image.topics.by_name(name).ok_or(ErrorCode::UnknownTopicOrPartition)?,
+        };
+        let partition = self.context.broker.replicas.of(topic, key.1)?;
+        // This node is the only replica of all its partitions: whoever says it is one is not.
+        if self.from_replica { Err(ErrorCode::NotLeaderOrFollower) } else { Ok(partition) }
+    }
+
+    /// Reads in place what is in memory, and on the pool when something is not.
+    async fn pass(&self, plan: &Arc<SessionPlan>) -> Pass {
+        if let Ok(pass) = self.read(plan, Wait::Try) {
+            return pass;
+        }
+        let (this, plan) = (self.clone(), plan.clone());
+        let waited = blocking::run(move || this.read(&plan, Wait::Block)).await;
+        match waited {
+            Ok(Ok(pass)) => pass,
+            // A read that waits does not say that it would.
+            Ok(Err(WouldBlock)) | Err(_) => Pass { answers: Vec::new(), bytes: 0, must_answer: true },
+        }
+    }
+
+    fn read(&self, plan: &SessionPlan, wait: Wait) -> Result<Pass, WouldBlock> {
+        let mut left = self.max_bytes;
+        let mut pass = Pass { answers: Vec::with_capacity(plan.targets.len()), bytes: 0, must_answer: false };
+        for (key, target) in &plan.targets {
+            let read = self.partition(key).map_err(ReadError::from).and_then(|partition| {
+                partition.read(&ReadRequest {
+                    offset: Offset(target.fetch_offset),
+                    current_leader_epoch: LeaderEpoch::from_wire(target.current_leader_epoch),
+                    last_fetched_epoch: LeaderEpoch::from_wire(target.last_fetched_epoch),
+                    max_bytes: u32::try_from(target.max_bytes).unwrap_or(0).min(left),
+                    // The first batch is given whole even above the limits, so that every reader gets on.
+                    at_least_one_batch: pass.bytes == 0,
+                    isolation: self.isolation,
+                    wait,
+                })
+            });
+            let answer = match read {
+                Err(ReadError::Storage(storage::Error::WouldBlock)) => return Err(WouldBlock),
+                Ok(found) => {
+                    pass.must_answer |= found.diverging.is_some();
+                    self.answered(key, found)
+                }
+                Err(error) => {
+                    pass.must_answer = true;
+                    self.failed(key, &error)
+                }
+            };
+            let size = answer.region.as_ref().map_or(0, |region| region.length);
+            left = left.saturating_sub(size);
+            pass.bytes += u64::from(size);
+            pass.answers.push(answer);
+        }
+        Ok(pass)
+    }
+
+    fn answered(&self, key: &TargetKey, read: Found) -> Answer {
+        let len = read.region.as_ref().map_or(0, |region| region.length);
+        let mut data = PartitionData {
+            partition_index: key.1,
+            high_watermark: read.offsets.high_watermark.0,
+            last_stable_offset: read.offsets.last_stable_offset.0,
+            log_start_offset: read.offsets.log_start_offset.0,
+            records: Some(Records::Elsewhere { len }),
+            ..Default::default()
+        };
+        data.aborted_transactions = read.aborted.map(|list| {
+            let aborted = list.into_iter().map(|one| AbortedTransaction {
+                producer_id: one.producer_id.0,
+                first_offset: one.first_offset.0,
+                ..Default::default()
+            });
+            aborted.collect()
+        });
+        if let Some((epoch, end)) = read.diverging {
+            data.diverging_epoch.epoch = epoch.0;
+            data.diverging_epoch.end_offset = end.0;
+        }
+        Answer { key: key.clone(), data, region: read.region }
+    }
+
+    fn failed(&self, key: &TargetKey, error: &ReadError) -> Answer {
+        let code = error::of_read(error);
+        let mut data = PartitionData {
+            partition_index: key.1,
+            error_code: code.code(),
+            high_watermark: -1,
+            records: Some(Records::Bytes(bytes::Bytes::new())),
+            ..Default::default()
+        };
+        if let Some((leader_id, leader_epoch)) = self.leader(key, code) {
+            data.current_leader = LeaderIdAndEpoch { leader_id, leader_epoch, ..Default::default() };
+        }
+        Answer { key: key.clone(), data, region: None }
+    }
+
+    fn leader(&self, key: &TargetKey, code: ErrorCode) -> Option<(i32, i32)> {
+        let (id, name) = match &key.0 {
+            TopicKey::Id(id) => (*id, Str::default()),
+            TopicKey::Name(name) => (TopicId::ZERO, name.clone()),
+        };
+        let leader = self.context.leader_elsewhere(code, id, &name, key.1).filter(|_| self.facts.leaders_are_named)?;
+        Some(leader.0)
+    }
+
+    /// Leaves out what an incremental answer need not say, and puts the rest into a frame.
+    fn reply(
+        &self,
+        head: &ReplyHead,
+        sessions: &FetchSessions,
+        session: SessionRequest,
+        plan: &SessionPlan,
+        answers: Vec<Answer>,
+    ) -> Result<Reply, Refused> {
+        let now = self.context.broker.clock.now();
+        let (mut said, mut regions): (Vec<_>, Vec<_>) = answers.into_iter().map(|answer| ((answer.key, answer.data), answer.region)).unzip();
+        // A partition with records is never left out, so the regions stay in the order of the answers.
+        regions.retain(Option::is_some);
+        let session_id = match sessions.complete(now, session, plan, random::number(), &mut said) {
+            Ok(id) => id,
+            Err(error) => return head.write(&FetchResponse { error_code: error.code(), ..Default::default() }),
+        };
+        let mut response = FetchResponse { session_id, ..Default::default() };
+        for ((topic, _), data) in said {
+            self.name_node(&mut response, &data);
+            let (id, name) = match topic {
+                TopicKey::Id(id) => (id, Str::default()),
+                TopicKey::Name(name) => (TopicId::ZERO, name),
+            };
+            match response.responses.last_mut() {
+                Some(last) if last.topic_id == id && last.topic == name => last.partitions.push(data),
+                _ => response.responses.push(FetchableTopicResponse {
+                    topic: name,
+                    topic_id: id,
+                    partitions: vec![data],
+                    ..Default::default()
+                }),
+            }
+        }
+        let regions: Vec<FileRegion> = regions.into_iter().flatten().collect();
+        self.context.broker.metrics.bytes_out.inc_by(regions.iter().map(|region| u64::from(region.length)).sum());
+        Ok(Reply { regions, ..head.write(&response)? })
+    }
+
+    /// The endpoint of a leader that an answer names.
+    fn name_node(&self, response: &mut FetchResponse, data: &PartitionData) {
+        let leader = data.current_leader.leader_id;
+        if leader < 0 || response.node_endpoints.iter().any(|node| node.node_id == leader) {
+            return;
+        }
+        if let Some(node) = self.context.node(leader) {
+            let (host, port, rack) = (node.host, node.port, node.rack);
+            response.node_endpoints.push(NodeEndpoint { node_id: leader, host, port, rack, ..Default::default() });
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! FindCoordinator (key 10), versions 0-6.
+//!
+//! 1 finds transaction coordinators too; 3 is flexible; 4 asks for several keys at once (KIP-699); 6 finds share coordinators (KIP-932).
+
+use super::Context;
+use crate::runtime::group::OFFSETS_TOPIC;
+use model::ErrorCode;
+use protocol::Str;
+use protocol::messages::find_coordinator_request::FindCoordinatorRequest;
+use protocol::messages::find_coordinator_response::{Coordinator, FindCoordinatorResponse};
+
+const GROUP: i8 = 0;
+const TRANSACTION: i8 = 1;
+
+/// What transactions are answered until they are served: a code that no client retries.
+const NO_TRANSACTIONS: &str = "Transactions are not served by this broker";
+
+/// Names the broker that coordinates each key; the offsets topic is created when it is first asked for.
+pub(super) async fn handle(context: Context, request: FindCoordinatorRequest) -> FindCoordinatorResponse {
+    let asks_for_several = context.version >= 4;
+    if asks_for_several {
+        let keys = request.coordinator_keys.into_iter();
+        let coordinators = keys.map(|key| find(&context, request.key_type, key)).collect();
+        return FindCoordinatorResponse { coordinators, ..Default::default() };
+    }
+    let found = find(&context, request.key_type, request.key);
+    let message = found.error_message.or_else(|| ErrorCode::from_code(found.error_code).map(|code| code.message().into()));
+    FindCoordinatorResponse {
+        error_code: found.error_code,
+        error_message: message,
+        node_id: found.node_id,
+        host: found.host,
+        port: found.port,
+        ..Default::default()
+    }
+}
+
+fn find(context: &Context, key_type: i8, key: Str) -> Coordinator {
+    match key_type {
+        GROUP => {}
+        TRANSACTION => return failed(key, ErrorCode::TransactionalIdAuthorizationFailed, Some(NO_TRANSACTIONS)),
+        _ => return failed(key, ErrorCode::InvalidRequest, None),
+    }
+    let image = context.broker.image();
+    let Some(topic) = image.topics.by_name(OFFSETS_TOPIC) else {
+        context.broker.create_topic_later(OFFSETS_TOPIC);
+        return failed(key, ErrorCode::CoordinatorNotAvailable, None);
+    };
+    let partitions = i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX);
+    let index = coordinator::partition_for(&key, partitions);
+    let leader = topic.partition(index).and_then(|partition| partition.leader);
+    match leader.and_then(|leader| context.node(leader.0)) {
+        Some(node) => Coordinator { key, node_id: node.id, host: node.host, port: node.port, ..Default::default() },
+        None => failed(key, ErrorCode::CoordinatorNotAvailable, None),
+    }
+}
+
+fn failed(key: Str, code: ErrorCode, message: Option<&'static str>) -> Coordinator {
+    Coordinator {
+        key,
+        node_id: -1,
+        port: -1,
+        error_code: code.code(),
+        error_message: Some(Str::const_new(message.unwrap_or(code.message()))),
+        ..Default::default()
+    }
+}

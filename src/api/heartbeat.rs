@@ -1,0 +1,15 @@
+//! Heartbeat (key 12), versions 0-4: 3 knows static members (KIP-345), 4 is flexible.
+
+use super::Context;
+use coordinator::{Reply, Request};
+use model::ErrorCode;
+use protocol::messages::heartbeat_request::HeartbeatRequest;
+use protocol::messages::heartbeat_response::HeartbeatResponse;
+
+/// Keeps a member's session alive, and tells it of a rebalance.
+pub(super) async fn handle(context: Context, request: HeartbeatRequest) -> HeartbeatResponse {
+    match context.broker.groups.request(Request::Heartbeat(request)).await {
+        Reply::Heartbeat(response) => response,
+        _ => HeartbeatResponse { error_code: ErrorCode::UnknownServerError.code(), ..Default::default() },
+    }
+}

@@ -1,0 +1,35 @@
+//! JoinGroup (key 11), versions 0-9.
+//!
+//! 1 has a rebalance timeout of its own; 4 sends a member without an id away with one (KIP-394); 5 knows static members (KIP-345); 6 is flexible; 7
+//! answers the protocol type (KIP-559); 8 gives a reason (KIP-800); 9 lets a static leader skip the assignment (KIP-814). Versions 0 and 1 stay
+//! served: 4.0 removed them and broke clients (KAFKA-19444).
+
+use super::Context;
+use coordinator::{Reply, Request};
+use model::ErrorCode;
+use protocol::Str;
+use protocol::messages::join_group_request::JoinGroupRequest;
+use protocol::messages::join_group_response::JoinGroupResponse;
+
+/// Joins a group; answered when the rebalance that it starts is complete.
+pub(super) async fn handle(context: Context, mut request: JoinGroupRequest) -> JoinGroupResponse {
+    let has_rebalance_timeout = context.version >= 1;
+    let protocol_name_may_be_null = context.version >= 7;
+    if !has_rebalance_timeout {
+        request.rebalance_timeout_ms = request.session_timeout_ms;
+    }
+    let request = Request::JoinGroup {
+        client: context.client(),
+        require_known_member_id: context.version >= 4 && request.group_instance_id.is_none(),
+        supports_skipping_assignment: context.version >= 9,
+        request,
+    };
+    let mut response = match context.broker.groups.request(request).await {
+        Reply::JoinGroup(response) => response,
+        _ => JoinGroupResponse { error_code: ErrorCode::UnknownServerError.code(), ..Default::default() },
+    };
+    if !protocol_name_may_be_null && response.protocol_name.is_none() {
+        response.protocol_name = Some(Str::default());
+    }
+    response
+}

@@ -1,0 +1,30 @@
+//! LeaveGroup (key 13), versions 0-5.
+//!
+//! 3 names several members and answers for each (KIP-345); 4 is flexible; 5 gives a reason (KIP-800).
+
+use super::Context;
+use coordinator::{Reply, Request};
+use model::ErrorCode;
+use protocol::messages::leave_group_request::{LeaveGroupRequest, MemberIdentity};
+use protocol::messages::leave_group_response::LeaveGroupResponse;
+
+/// Takes members out of a group.
+pub(super) async fn handle(context: Context, mut request: LeaveGroupRequest) -> LeaveGroupResponse {
+    let names_several = context.version >= 3;
+    if !names_several {
+        let member_id = std::mem::take(&mut request.member_id);
+        request.members = vec![MemberIdentity { member_id, ..Default::default() }];
+    }
+    let mut response = match context.broker.groups.request(Request::LeaveGroup(request)).await {
+        Reply::LeaveGroup(response) => response,
+        _ => LeaveGroupResponse { error_code: ErrorCode::UnknownServerError.code(), ..Default::default() },
+    };
+    if !names_several {
+        // The one member's error is the answer's.
+        let members = std::mem::take(&mut response.members);
+        if response.error_code == ErrorCode::None.code() {
+            response.error_code = members.first().map_or(0, |member| member.error_code);
+        }
+    }
+    response
+}

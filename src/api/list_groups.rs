@@ -1,0 +1,25 @@
+//! ListGroups (key 16), versions 0-5: 3 is flexible, 4 filters by state (KIP-518), 5 by type (KIP-848).
+
+use super::Context;
+use coordinator::{Reply, Request};
+use model::ErrorCode;
+use protocol::messages::list_groups_request::ListGroupsRequest;
+use protocol::messages::list_groups_response::ListGroupsResponse;
+
+/// Lists the groups of every partition that this broker coordinates.
+pub(super) async fn handle(context: Context, request: ListGroupsRequest) -> ListGroupsResponse {
+    let mut response = ListGroupsResponse::default();
+    let (states, types) = (request.states_filter, request.types_filter);
+    let replies = context.broker.groups.request_all(|| Request::ListGroups { states: states.clone(), types: types.clone() }).await;
+    for reply in replies {
+        match reply {
+            Reply::ListGroups(Ok(groups)) => response.groups.extend(groups),
+            Reply::ListGroups(Err(code)) => response.error_code = code.code(),
+            _ => response.error_code = ErrorCode::UnknownServerError.code(),
+        }
+    }
+    if response.error_code != ErrorCode::None.code() {
+        response.groups.clear();
+    }
+    response
+}

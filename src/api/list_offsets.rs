@@ -1,0 +1,145 @@
+//! ListOffsets (key 2), versions 1-11.
+//!
+//! 2 knows the isolation level; 4 leader epochs (KIP-320); 6 is flexible; 7 finds the greatest timestamp (KIP-734); 8 the earliest local offset
+//! (KIP-405); 9 the last tiered one (KIP-1005); 10 has a time limit; 11 finds the earliest offset that waits to be tiered (KIP-1023).
+
+use super::{Context, error};
+use crate::replica::Partition;
+use crate::runtime::blocking;
+use model::{ErrorCode, LeaderEpoch, Offset, Timestamp};
+use protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic};
+use protocol::messages::list_offsets_response::{
+    ListOffsetsPartitionResponse, ListOffsetsResponse, ListOffsetsTopicResponse,
+};
+use std::collections::HashSet;
+use std::sync::Arc;
+
+const LATEST: i64 = -1;
+const EARLIEST: i64 = -2;
+const MAX_TIMESTAMP: i64 = -3;
+const EARLIEST_LOCAL: i64 = -4;
+const LATEST_TIERED: i64 = -5;
+const EARLIEST_PENDING_UPLOAD: i64 = -6;
+
+/// What the version and the request say about all partitions.
+#[derive(Clone, Copy)]
+struct Facts {
+    version: i16,
+    read_committed: bool,
+    from_replica: bool,
+    /// The version that is needed for a special timestamp is not there.
+    has_leader_epochs: bool,
+}
+
+impl Facts {
+    /// Whether the version knows a special timestamp.
+    fn knows(&self, timestamp: i64) -> bool {
+        let since = match timestamp {
+            MAX_TIMESTAMP => 7,
+            EARLIEST_LOCAL => 8,
+            LATEST_TIERED => 9,
+            EARLIEST_PENDING_UPLOAD => 11,
+            other if other < EARLIEST_PENDING_UPLOAD => return false,
+            _ => 1,
+        };
+        self.version >= since
+    }
+}
+
+/// Finds the offset for each partition's timestamp.
+pub(super) async fn handle(context: Context, request: ListOffsetsRequest) -> ListOffsetsResponse {
+    let facts = Facts {
+        version: context.version,
+        read_committed: request.isolation_level == 1,
+        from_replica: request.replica_id >= 0,
+        has_leader_epochs: context.version >= 4,
+    };
+    let mut seen = HashSet::new();
+    let twice: HashSet<(protocol::Str, i32)> = request
+        .topics
+        .iter()
+        .flat_map(|topic| topic.partitions.iter().map(|one| (topic.name.clone(), one.partition_index)))
+        .filter(|one| !seen.insert(one.clone()))
+        .collect();
+    let mut topics = Vec::with_capacity(request.topics.len());
+    for topic in request.topics {
+        topics.push(list_topic(&context, facts, &twice, topic).await);
+    }
+    ListOffsetsResponse { topics, ..Default::default() }
+}
+
+async fn list_topic(
+    context: &Context,
+    facts: Facts,
+    twice: &HashSet<(protocol::Str, i32)>,
+    topic: ListOffsetsTopic,
+) -> ListOffsetsTopicResponse {
+    let known = context.broker.image().topics.by_name(&topic.name).cloned();
+    let mut partitions = Vec::with_capacity(topic.partitions.len());
+    for asked in topic.partitions {
+        let answer = if twice.contains(&(topic.name.clone(), asked.partition_index)) {
+            Err(ErrorCode::InvalidRequest)
+        } else if !facts.knows(asked.timestamp) {
+            Err(ErrorCode::UnsupportedVersion)
+        } else {
+            match &known {
+                None => Err(ErrorCode::UnknownTopicOrPartition),
+                Some(known) => match context.broker.replicas.of(known, asked.partition_index) {
+                    Ok(partition) => find(facts, partition, &asked).await,
+                    Err(code) => Err(code),
+                },
+            }
+        };
+        partitions.push(answered(facts, asked.partition_index, answer));
+    }
+    ListOffsetsTopicResponse { name: topic.name, partitions, ..Default::default() }
+}
+
+/// Timestamp, offset and leader epoch, each where there is one.
+type Found = (Option<Timestamp>, Option<Offset>, Option<LeaderEpoch>);
+
+fn answered(facts: Facts, partition_index: i32, answer: Result<Found, ErrorCode>) -> ListOffsetsPartitionResponse {
+    match answer {
+        Err(code) => ListOffsetsPartitionResponse { partition_index, error_code: code.code(), ..Default::default() },
+        Ok((timestamp, offset, epoch)) => ListOffsetsPartitionResponse {
+            partition_index,
+            timestamp: Timestamp::to_wire(timestamp),
+            offset: Offset::to_wire(offset),
+            leader_epoch: if facts.has_leader_epochs { LeaderEpoch::to_wire(epoch) } else { -1 },
+            ..Default::default()
+        },
+    }
+}
+
+async fn find(facts: Facts, partition: Arc<Partition>, asked: &ListOffsetsPartition) -> Result<Found, ErrorCode> {
+    let epoch = partition.check_leader(LeaderEpoch::from_wire(asked.current_leader_epoch))?;
+    let log = partition.log();
+    let end = match (facts.from_replica, facts.read_committed) {
+        (true, _) => log.log_end_offset(),
+        (false, true) => log.last_stable_offset(),
+        (false, false) => log.high_watermark(),
+    };
+    let epoch_at = |offset: Offset| partition.epoch_at(offset);
+    match asked.timestamp {
+        LATEST => Ok((None, Some(end), Some(epoch))),
+        EARLIEST | EARLIEST_LOCAL => {
+            let start = log.log_start_offset();
+            Ok((None, Some(start), epoch_at(start)))
+        }
+        // Nothing is tiered.
+        LATEST_TIERED | EARLIEST_PENDING_UPLOAD => Ok((None, None, None)),
+        timestamp => {
+            let searched = partition.clone();
+            let found = blocking::run(move || match timestamp {
+                MAX_TIMESTAMP => searched.log().offset_of_max_timestamp(),
+                timestamp => searched.log().offset_for_timestamp(Timestamp(timestamp)),
+            });
+            let found = found.await.map_err(|_| ErrorCode::UnknownServerError)?;
+            let found = found.map_err(|fault| error::of_storage(&fault))?;
+            Ok(match found.filter(|found| timestamp == MAX_TIMESTAMP || found.offset < end) {
+                Some(found) => (Some(found.timestamp), Some(found.offset), found.leader_epoch),
+                None => (None, None, None),
+            })
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! ListPartitionReassignments (key 46), versions 0.
+//!
+//! Lists reassignments that are under way (KIP-455).
+
+use super::Context;
+use metadata::decide;
+use metadata::decide::Decision;
+use protocol::messages::list_partition_reassignments_request::ListPartitionReassignmentsRequest;
+use protocol::messages::list_partition_reassignments_response::ListPartitionReassignmentsResponse;
+
+/// The controller knows them.
+pub(super) async fn handle(context: Context, request: ListPartitionReassignmentsRequest) -> ListPartitionReassignmentsResponse {
+    let decided = context.broker.controller.decide(move |view, _| Ok(Decision::reply(decide::list_partition_reassignments(view.image, &request))));
+    decided.await.unwrap_or_else(|error| ListPartitionReassignmentsResponse {
+        error_code: error.code.code(),
+        error_message: error.message.map(Into::into),
+        ..Default::default()
+    })
+}

@@ -1,0 +1,156 @@
+//! Metadata (key 3), versions 0-13.
+//!
+//! 1 tells null (all topics) from empty, and names controller and racks; 4 lets the client forbid auto-creation; 5 names offline replicas; 7 leader
+//! epochs; 8 authorized operations (10 took the cluster's out, into DescribeCluster); 9 is flexible; 10 answers topic ids, 12 asks by them
+//! (KIP-516); 13 has an error of the whole request (KIP-1102).
+
+use super::Context;
+use crate::api::context::{CLUSTER_OPERATIONS, TOPIC_OPERATIONS, is_internal};
+use metadata::image::{Image, Partition, Topic};
+use model::{ErrorCode, TopicId};
+use protocol::Str;
+use protocol::messages::metadata_request::{MetadataRequest, MetadataRequestTopic};
+use protocol::messages::metadata_response::{
+    MetadataResponse, MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
+};
+
+/// What the version says about the request.
+struct Facts {
+    /// Version 0 asks for all topics with an empty list.
+    empty_means_all: bool,
+    /// Before version 4 there is nothing to say, and topics are created.
+    creates_topics: bool,
+    /// From version 12 on.
+    topics_may_have_ids: bool,
+    /// Version 0 hides replicas that are not there.
+    hides_offline_replicas: bool,
+}
+
+/// Answers brokers, and the topics that were asked for; unknown ones are created where that is allowed.
+pub(super) async fn handle(context: Context, request: MetadataRequest) -> MetadataResponse {
+    let facts = Facts {
+        empty_means_all: context.version == 0,
+        creates_topics: context.version < 4,
+        topics_may_have_ids: context.version >= 12,
+        hides_offline_replicas: context.version == 0,
+    };
+    let image = context.broker.image();
+    let view = View { context: &context, image: &image, facts: &facts, operations: request.include_topic_authorized_operations };
+    let asked = request.topics.filter(|topics| !(facts.empty_means_all && topics.is_empty()));
+    let topics = match asked {
+        None => image.topics.iter().map(|topic| view.topic(topic)).collect(),
+        Some(asked) if !facts.topics_may_have_ids && asked.iter().any(|one| one.name.is_none() || !one.topic_id.is_zero()) => {
+            asked.into_iter().map(|one| failed(one.name, one.topic_id, ErrorCode::InvalidRequest)).collect()
+        }
+        Some(asked) => view.asked(asked, facts.creates_topics || request.allow_auto_topic_creation),
+    };
+    let operations = if request.include_cluster_authorized_operations { CLUSTER_OPERATIONS } else { i32::MIN };
+    MetadataResponse {
+        brokers: view.brokers(),
+        cluster_id: Some(context.broker.node.cluster_id.clone()),
+        controller_id: context.any_broker(),
+        topics,
+        cluster_authorized_operations: operations,
+        ..Default::default()
+    }
+}
+
+struct View<'a> {
+    context: &'a Context,
+    image: &'a Image,
+    facts: &'a Facts,
+    operations: bool,
+}
+
+impl View<'_> {
+    fn brokers(&self) -> Vec<MetadataResponseBroker> {
+        let listener = &self.context.connection.listener.name;
+        let active = self.image.cluster.brokers.values().filter(|broker| !broker.fenced);
+        let brokers = active.filter_map(|broker| {
+            let at = broker.listener(listener)?;
+            Some(MetadataResponseBroker {
+                node_id: broker.id.0,
+                host: at.host.clone(),
+                port: i32::from(at.port),
+                rack: broker.rack.clone(),
+                ..Default::default()
+            })
+        });
+        brokers.collect()
+    }
+
+    /// Topics by id when any is asked for by id, else by name, as in Kafka.
+    fn asked(&self, asked: Vec<MetadataRequestTopic>, may_create: bool) -> Vec<MetadataResponseTopic> {
+        if asked.iter().any(|one| !one.topic_id.is_zero()) {
+            let ids = asked.into_iter().map(|one| one.topic_id).filter(|id| !id.is_zero());
+            return ids
+                .map(|id| match self.image.topics.by_id(id) {
+                    Some(topic) => self.topic(topic),
+                    None => failed(None, id, ErrorCode::UnknownTopicId),
+                })
+                .collect();
+        }
+        let may_create = may_create && self.context.broker.settings().auto_create_topics_enable;
+        let mut seen = std::collections::HashSet::new();
+        let names = asked.into_iter().filter_map(|one| one.name).filter(|name| seen.insert(name.clone()));
+        names
+            .map(|name| match self.image.topics.by_name(&name) {
+                Some(topic) => self.topic(topic),
+                None if metadata::decide::validate_topic_name(&name).is_err() => {
+                    failed(Some(name), TopicId::ZERO, ErrorCode::InvalidTopicException)
+                }
+                None => {
+                    if may_create {
+                        self.context.broker.create_topic_later(&name);
+                    }
+                    failed(Some(name), TopicId::ZERO, ErrorCode::UnknownTopicOrPartition)
+                }
+            })
+            .collect()
+    }
+
+    fn topic(&self, topic: &Topic) -> MetadataResponseTopic {
+        let partitions = topic.partitions.iter().map(|(index, partition)| self.partition(index.0, partition));
+        MetadataResponseTopic {
+            name: Some(topic.name.clone()),
+            topic_id: topic.id,
+            is_internal: is_internal(&topic.name),
+            partitions: partitions.collect(),
+            topic_authorized_operations: if self.operations { TOPIC_OPERATIONS } else { i32::MIN },
+            ..Default::default()
+        }
+    }
+
+    fn partition(&self, partition_index: i32, partition: &Partition) -> MetadataResponsePartition {
+        let is_offline = |id: model::BrokerId| {
+            let broker = self.image.cluster.brokers.get(&id).filter(|broker| !broker.fenced);
+            !broker.is_some_and(|broker| partition.directory(id).is_none_or(|dir| broker.has_online_dir(dir)))
+        };
+        let shown = |ids: &[model::BrokerId]| {
+            let ids = ids.iter().filter(|id| !(self.facts.hides_offline_replicas && is_offline(**id)));
+            ids.map(|id| id.0).collect::<Vec<i32>>()
+        };
+        let listener = &self.context.connection.listener.name;
+        let leader = partition.leader.filter(|id| !is_offline(*id) && self.context.broker.is_ready(*id, partition));
+        let error = match leader.and_then(|id| self.image.cluster.brokers.get(&id)) {
+            None => ErrorCode::LeaderNotAvailable,
+            Some(broker) if broker.listener(listener).is_none() => ErrorCode::ListenerNotFound,
+            Some(_) => ErrorCode::None,
+        };
+        MetadataResponsePartition {
+            error_code: error.code(),
+            partition_index,
+            leader_id: if error.is_error() { -1 } else { leader.map_or(-1, |id| id.0) },
+            leader_epoch: partition.leader_epoch.0,
+            replica_nodes: shown(&partition.replicas),
+            isr_nodes: shown(&partition.isr),
+            offline_replicas: partition.replicas.iter().filter(|id| is_offline(**id)).map(|id| id.0).collect(),
+            ..Default::default()
+        }
+    }
+}
+
+fn failed(name: Option<Str>, topic_id: TopicId, error: ErrorCode) -> MetadataResponseTopic {
+    let is_internal = name.as_deref().is_some_and(is_internal);
+    MetadataResponseTopic { error_code: error.code(), name, topic_id, is_internal, ..Default::default() }
+}

@@ -1,0 +1,251 @@
+//! The requests: one visible table, and one file per API key.
+//!
+//! Dispatch, the ApiVersions answer, metric labels and the documentation come from the table. A handler gets the decoded request and answers a
+//! response; the version is turned into named facts in the handler's file and goes no further.
+
+mod context;
+mod error;
+
+pub use context::{Connection, Context, Outcome, Refused, Reply};
+pub(crate) use table::{ON_BROKER, ON_CONTROLLER, TABLE};
+
+use crate::broker::Broker;
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use protocol::{ApiKey, Message, Reader, RequestPrefix};
+use std::future::Future;
+use std::sync::Arc;
+
+/// What becomes of a request, in time.
+pub type Served = BoxFuture<'static, Result<Outcome, Refused>>;
+
+/// Serves one request frame.
+pub fn serve(broker: Arc<Broker>, connection: Arc<Connection>, frame: Bytes) -> Served {
+    let received = broker.clock.instant();
+    match begin(broker.clone(), connection, frame) {
+        Ok((key, served)) => Box::pin(async move {
+            let outcome = served.await;
+            broker.metrics.requests.served(key, received.elapsed());
+            outcome
+        }),
+        Err(refused) => Box::pin(std::future::ready(Err(refused))),
+    }
+}
+
+fn begin(broker: Arc<Broker>, connection: Arc<Connection>, frame: Bytes) -> Result<(ApiKey, Served), Refused> {
+    let prefix = RequestPrefix::peek(&frame)?;
+    let key = ApiKey::from_code(prefix.api_key).ok_or(Refused::Key(prefix.api_key))?;
+    let row = table::row(key).filter(|row| row.is_on(&connection.listener)).ok_or(Refused::Key(prefix.api_key))?;
+    let mut version = prefix.api_version;
+    let mut body = Reader::new(frame);
+    let mut client_id = None;
+    if row.serves(version) {
+        client_id = protocol::read_request_header(&mut body, key, version)?.client_id;
+    } else if key == ApiKey::ApiVersions {
+        // A client that asks in a version of the future is told, in the oldest one, which there are (KIP-511).
+        version = api_versions::UNSUPPORTED;
+    } else {
+        return Err(Refused::Version { key, version });
+    }
+    let version_is_unknown = version != prefix.api_version;
+    let correlation_id = prefix.correlation_id;
+    let context = Context { broker, connection, key, version, correlation_id, version_is_unknown, client_id };
+    Ok((key, (row.serve)(context, body)))
+}
+
+/// Decodes a request, has it handled, and writes its response.
+async fn answer<Q, P, F>(
+    context: Context,
+    mut body: Reader,
+    handle: impl FnOnce(Context, Q) -> F,
+) -> Result<Outcome, Refused>
+where
+    Q: Message,
+    P: Message,
+    F: Future<Output = P> + Send,
+{
+    let request = Q::decode(&mut body, context.version)?;
+    // The frame is not held while the handler waits.
+    drop(body);
+    let head = context.reply_head();
+    let response = handle(context, request).await;
+    Ok(Outcome::Reply(head.write(&response)?))
+}
+
+/// One module per API key: its file.
+macro_rules! apis {
+    ($($module:ident)*) => { $(mod $module;)* };
+}
+
+apis! {
+    add_offsets_to_txn add_partitions_to_txn add_raft_voter allocate_producer_ids alter_client_quotas alter_configs alter_partition
+    alter_partition_reassignments alter_replica_log_dirs alter_share_group_offsets alter_user_scram_credentials api_versions
+    assign_replicas_to_dirs begin_quorum_epoch broker_heartbeat broker_registration consumer_group_describe consumer_group_heartbeat
+    controller_registration create_acls create_delegation_token create_partitions create_topics delete_acls delete_groups
+    delete_records delete_share_group_offsets delete_share_group_state delete_topics describe_acls describe_client_quotas
+    describe_cluster describe_configs describe_delegation_token describe_groups describe_log_dirs describe_producers
+    describe_quorum describe_share_group_offsets describe_topic_partitions describe_transactions
+    describe_user_scram_credentials elect_leaders end_quorum_epoch end_txn envelope expire_delegation_token fetch
+    fetch_snapshot find_coordinator get_telemetry_subscriptions heartbeat incremental_alter_configs init_producer_id
+    initialize_share_group_state join_group leave_group list_config_resources list_groups list_offsets
+    list_partition_reassignments list_transactions metadata offset_commit offset_delete offset_fetch
+    offset_for_leader_epoch produce push_telemetry read_share_group_state read_share_group_state_summary
+    remove_raft_voter renew_delegation_token sasl_authenticate sasl_handshake share_acknowledge share_fetch
+    share_group_describe share_group_heartbeat streams_group_describe streams_group_heartbeat sync_group
+    txn_offset_commit unregister_broker update_features update_raft_voter vote write_share_group_state
+    write_txn_markers
+}
+
+/// The table itself.
+mod table {
+    use super::*;
+    use crate::config::Listener;
+
+    /// Served to clients and brokers.
+    pub(crate) const ON_BROKER: u8 = 1;
+    /// Served on the controllers' listeners.
+    pub(crate) const ON_CONTROLLER: u8 = 2;
+    const BOTH: u8 = ON_BROKER | ON_CONTROLLER;
+
+    /// One API key.
+    pub(crate) struct Row {
+        pub(crate) key: ApiKey,
+        /// The versions that are advertised.
+        pub(crate) versions: (i16, i16),
+        /// On which listeners, as bits.
+        pub(crate) on: u8,
+        /// Whether a broker hands it to the controller.
+        pub(crate) forwarded: bool,
+        /// Decodes, handles, writes.
+        pub(crate) serve: fn(Context, Reader) -> Served,
+    }
+
+    impl Row {
+        /// Whether it is served where this connection came in.
+        pub(super) fn is_on(&self, listener: &Listener) -> bool {
+            self.on & (if listener.is_controller { ON_CONTROLLER } else { ON_BROKER }) != 0
+        }
+
+        /// Whether a version is served. Produce is advertised from 0 for old librdkafka, but served from 3 (KAFKA-18659).
+        pub(super) fn serves(&self, version: i16) -> bool {
+            let oldest = if self.key == ApiKey::Produce { 3 } else { self.versions.0 };
+            (oldest..=self.versions.1).contains(&version)
+        }
+    }
+
+    /// The row of a key.
+    pub(super) fn row(key: ApiKey) -> Option<&'static Row> {
+        TABLE.binary_search_by_key(&key, |row| row.key).ok().and_then(|index| TABLE.get(index))
+    }
+
+    macro_rules! rows {
+        ($($key:ident $oldest:literal-$latest:literal $on:ident $place:ident $handler:path;)*) => {
+            &[$(Row {
+                key: ApiKey::$key,
+                versions: ($oldest, $latest),
+                on: $on,
+                forwarded: rows!(@forwarded $place),
+                serve: rows!(@serve $place $handler),
+            },)*]
+        };
+        (@forwarded Forwarded) => { true };
+        (@forwarded $place:ident) => { false };
+        // A handler that makes its own frame, out of file regions or later than others.
+        (@serve Framed $handler:path) => { |context, body| Box::pin($handler(context, body)) };
+        (@serve $place:ident $handler:path) => { |context, body| Box::pin(answer(context, body, $handler)) };
+    }
+
+    /// Every API key that is served: versions as Apache Kafka 4.3.1 advertises them, listeners, where it is decided, and who handles it.
+    #[rustfmt::skip]
+    pub(crate) static TABLE: &[Row] = rows! {
+        Produce                      0-13 ON_BROKER     Framed    produce::handle;
+        Fetch                        4-18 BOTH          Framed    fetch::handle;
+        ListOffsets                  1-11 ON_BROKER     Local     list_offsets::handle;
+        Metadata                     0-13 ON_BROKER     Local     super::metadata::handle;
+        OffsetCommit                 2-10 ON_BROKER     Local     offset_commit::handle;
+        OffsetFetch                  1-10 ON_BROKER     Local     offset_fetch::handle;
+        FindCoordinator              0-6  ON_BROKER     Local     find_coordinator::handle;
+        JoinGroup                    0-9  ON_BROKER     Local     join_group::handle;
+        Heartbeat                    0-4  ON_BROKER     Local     heartbeat::handle;
+        LeaveGroup                   0-5  ON_BROKER     Local     leave_group::handle;
+        SyncGroup                    0-5  ON_BROKER     Local     sync_group::handle;
+        DescribeGroups               0-6  ON_BROKER     Local     describe_groups::handle;
+        ListGroups                   0-5  ON_BROKER     Local     list_groups::handle;
+        SaslHandshake                0-1  BOTH          Local     sasl_handshake::handle;
+        ApiVersions                  0-4  BOTH          Local     api_versions::handle;
+        CreateTopics                 2-7  BOTH          Forwarded create_topics::handle;
+        DeleteTopics                 1-6  BOTH          Forwarded delete_topics::handle;
+        DeleteRecords                0-2  ON_BROKER     Local     delete_records::handle;
+        InitProducerId               0-5  ON_BROKER     Local     init_producer_id::handle;
+        OffsetForLeaderEpoch         2-4  ON_BROKER     Local     offset_for_leader_epoch::handle;
+        AddPartitionsToTxn           0-5  ON_BROKER     Local     add_partitions_to_txn::handle;
+        AddOffsetsToTxn              0-4  ON_BROKER     Local     add_offsets_to_txn::handle;
+        EndTxn                       0-5  ON_BROKER     Local     end_txn::handle;
+        WriteTxnMarkers              1-2  ON_BROKER     Local     write_txn_markers::handle;
+        TxnOffsetCommit              0-5  ON_BROKER     Local     txn_offset_commit::handle;
+        DescribeAcls                 1-3  BOTH          Local     describe_acls::handle;
+        CreateAcls                   1-3  BOTH          Forwarded create_acls::handle;
+        DeleteAcls                   1-3  BOTH          Forwarded delete_acls::handle;
+        DescribeConfigs              1-4  BOTH          Local     describe_configs::handle;
+        AlterConfigs                 0-2  BOTH          Forwarded alter_configs::handle;
+        AlterReplicaLogDirs          1-2  ON_BROKER     Local     alter_replica_log_dirs::handle;
+        DescribeLogDirs              1-5  ON_BROKER     Local     describe_log_dirs::handle;
+        SaslAuthenticate             0-2  BOTH          Local     sasl_authenticate::handle;
+        CreatePartitions             0-3  BOTH          Forwarded create_partitions::handle;
+        CreateDelegationToken        1-3  BOTH          Forwarded create_delegation_token::handle;
+        RenewDelegationToken         1-2  BOTH          Forwarded renew_delegation_token::handle;
+        ExpireDelegationToken        1-2  BOTH          Forwarded expire_delegation_token::handle;
+        DescribeDelegationToken      1-3  BOTH          Local     describe_delegation_token::handle;
+        DeleteGroups                 0-2  ON_BROKER     Local     delete_groups::handle;
+        ElectLeaders                 0-2  BOTH          Forwarded elect_leaders::handle;
+        IncrementalAlterConfigs      0-1  BOTH          Forwarded incremental_alter_configs::handle;
+        AlterPartitionReassignments  0-1  BOTH          Forwarded alter_partition_reassignments::handle;
+        ListPartitionReassignments   0-0  BOTH          Forwarded list_partition_reassignments::handle;
+        OffsetDelete                 0-0  ON_BROKER     Local     offset_delete::handle;
+        DescribeClientQuotas         0-1  ON_BROKER     Local     describe_client_quotas::handle;
+        AlterClientQuotas            0-1  BOTH          Forwarded alter_client_quotas::handle;
+        DescribeUserScramCredentials 0-0  BOTH          Local     describe_user_scram_credentials::handle;
+        AlterUserScramCredentials    0-0  BOTH          Forwarded alter_user_scram_credentials::handle;
+        Vote                         0-2  ON_CONTROLLER Local     vote::handle;
+        BeginQuorumEpoch             0-1  ON_CONTROLLER Local     begin_quorum_epoch::handle;
+        EndQuorumEpoch               0-1  ON_CONTROLLER Local     end_quorum_epoch::handle;
+        DescribeQuorum               0-2  BOTH          Forwarded describe_quorum::handle;
+        AlterPartition               2-3  ON_CONTROLLER Local     alter_partition::handle;
+        UpdateFeatures               0-2  BOTH          Forwarded update_features::handle;
+        Envelope                     0-0  ON_CONTROLLER Local     envelope::handle;
+        FetchSnapshot                0-1  ON_CONTROLLER Local     fetch_snapshot::handle;
+        DescribeCluster              0-2  BOTH          Local     describe_cluster::handle;
+        DescribeProducers            0-0  ON_BROKER     Local     describe_producers::handle;
+        BrokerRegistration           0-4  ON_CONTROLLER Local     broker_registration::handle;
+        BrokerHeartbeat              0-2  ON_CONTROLLER Local     broker_heartbeat::handle;
+        UnregisterBroker             0-0  BOTH          Forwarded unregister_broker::handle;
+        DescribeTransactions         0-0  ON_BROKER     Local     describe_transactions::handle;
+        ListTransactions             0-2  ON_BROKER     Local     list_transactions::handle;
+        AllocateProducerIds          0-0  ON_CONTROLLER Local     allocate_producer_ids::handle;
+        ConsumerGroupHeartbeat       0-1  ON_BROKER     Local     consumer_group_heartbeat::handle;
+        ConsumerGroupDescribe        0-1  ON_BROKER     Local     consumer_group_describe::handle;
+        ControllerRegistration       0-0  ON_CONTROLLER Local     controller_registration::handle;
+        GetTelemetrySubscriptions    0-0  ON_BROKER     Local     get_telemetry_subscriptions::handle;
+        PushTelemetry                0-0  ON_BROKER     Local     push_telemetry::handle;
+        AssignReplicasToDirs         0-0  ON_CONTROLLER Local     assign_replicas_to_dirs::handle;
+        ListConfigResources          0-1  ON_BROKER     Local     list_config_resources::handle;
+        DescribeTopicPartitions      0-0  ON_BROKER     Local     describe_topic_partitions::handle;
+        ShareGroupHeartbeat          1-1  ON_BROKER     Local     share_group_heartbeat::handle;
+        ShareGroupDescribe           1-1  ON_BROKER     Local     share_group_describe::handle;
+        ShareFetch                   1-2  ON_BROKER     Local     share_fetch::handle;
+        ShareAcknowledge             1-2  ON_BROKER     Local     share_acknowledge::handle;
+        AddRaftVoter                 0-1  BOTH          Forwarded add_raft_voter::handle;
+        RemoveRaftVoter              0-0  BOTH          Forwarded remove_raft_voter::handle;
+        UpdateRaftVoter              0-0  ON_CONTROLLER Local     update_raft_voter::handle;
+        InitializeShareGroupState    0-0  ON_BROKER     Local     initialize_share_group_state::handle;
+        ReadShareGroupState          0-0  ON_BROKER     Local     read_share_group_state::handle;
+        WriteShareGroupState         0-1  ON_BROKER     Local     write_share_group_state::handle;
+        DeleteShareGroupState        0-0  ON_BROKER     Local     delete_share_group_state::handle;
+        ReadShareGroupStateSummary   0-1  ON_BROKER     Local     read_share_group_state_summary::handle;
+        StreamsGroupHeartbeat        0-0  ON_BROKER     Local     streams_group_heartbeat::handle;
+        StreamsGroupDescribe         0-0  ON_BROKER     Local     streams_group_describe::handle;
+        DescribeShareGroupOffsets    0-1  ON_BROKER     Local     describe_share_group_offsets::handle;
+        AlterShareGroupOffsets       0-0  ON_BROKER     Local     alter_share_group_offsets::handle;
+        DeleteShareGroupOffsets      0-0  ON_BROKER     Local     delete_share_group_offsets::handle;
+    };
+}

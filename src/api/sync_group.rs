@@ -1,0 +1,21 @@
+//! SyncGroup (key 14), versions 0-5.
+//!
+//! 3 knows static members (KIP-345); 4 is flexible; 5 names protocol type and protocol in both directions (KIP-559).
+
+use super::Context;
+use coordinator::{Reply, Request};
+use model::ErrorCode;
+use protocol::messages::sync_group_request::SyncGroupRequest;
+use protocol::messages::sync_group_response::SyncGroupResponse;
+
+/// Hands in the leader's assignment, or waits for it.
+pub(super) async fn handle(context: Context, request: SyncGroupRequest) -> SyncGroupResponse {
+    let must_name_protocol = context.version >= 5;
+    if must_name_protocol && (request.protocol_type.is_none() || request.protocol_name.is_none()) {
+        return SyncGroupResponse { error_code: ErrorCode::InconsistentGroupProtocol.code(), ..Default::default() };
+    }
+    match context.broker.groups.request(Request::SyncGroup(request)).await {
+        Reply::SyncGroup(response) => response,
+        _ => SyncGroupResponse { error_code: ErrorCode::UnknownServerError.code(), ..Default::default() },
+    }
+}

@@ -1,0 +1,22 @@
+//! UnregisterBroker (key 64), versions 0.
+//!
+//! Forgets a broker that is gone (KIP-631).
+
+use super::Context;
+use metadata::decide;
+use protocol::messages::unregister_broker_request::UnregisterBrokerRequest;
+use protocol::messages::unregister_broker_response::UnregisterBrokerResponse;
+
+/// The controller decides.
+pub(super) async fn handle(context: Context, request: UnregisterBrokerRequest) -> UnregisterBrokerResponse {
+    let id = model::BrokerId(request.broker_id);
+    let decided = context.broker.controller.decide(move |view, cx| decide::unregister_broker(view.image, cx, id));
+    match decided.await {
+        Ok(()) => UnregisterBrokerResponse::default(),
+        Err(error) => UnregisterBrokerResponse {
+            error_code: error.code.code(),
+            error_message: error.message.map(Into::into),
+            ..Default::default()
+        },
+    }
+}

@@ -1,0 +1,33 @@
+//! UpdateFeatures (key 57), versions 0-2.
+//!
+//! 1 names the kind of upgrade and may only validate (KIP-584); 2 has no results of single features (KIP-1022).
+
+use super::Context;
+use metadata::decide;
+use protocol::messages::update_features_request::UpdateFeaturesRequest;
+use protocol::messages::update_features_response::UpdateFeaturesResponse;
+
+const UPGRADE: i8 = 1;
+const SAFE_DOWNGRADE: i8 = 2;
+
+/// Finalizes feature levels; the controller decides.
+pub(super) async fn handle(context: Context, mut request: UpdateFeaturesRequest) -> UpdateFeaturesResponse {
+    let kraft_version = context.broker.controller.kraft_version();
+    let answers_each = context.version < 2;
+    if context.version == 0 {
+        // Version 0 says only whether a downgrade is allowed.
+        for update in &mut request.feature_updates {
+            update.upgrade_type = if update.allow_downgrade { SAFE_DOWNGRADE } else { UPGRADE };
+        }
+    }
+    let decided = context.broker.controller.decide(move |view, cx| decide::update_features(view.image, cx, &request, kraft_version));
+    let mut response = decided.await.unwrap_or_else(|error| UpdateFeaturesResponse {
+        error_code: error.code.code(),
+        error_message: error.message.map(Into::into),
+        ..Default::default()
+    });
+    if !answers_each {
+        response.results.clear();
+    }
+    response
+}

@@ -1,0 +1,15 @@
+//! Vote (key 52), versions 0-2: a message between the voters of the quorum (KIP-595).
+//!
+//! A quorum of one has no other replica: whoever asks is told by Kafka's codes that it does not belong.
+
+use super::Context;
+use model::ErrorCode;
+use protocol::messages::vote_request::VoteRequest;
+use protocol::messages::vote_response::VoteResponse;
+
+/// Refuses whoever is no voter.
+pub(super) async fn handle(context: Context, request: VoteRequest) -> VoteResponse {
+    let is_ours = request.cluster_id.as_deref().is_none_or(|id| id == context.broker.node.cluster_id);
+    let error = if is_ours { ErrorCode::InconsistentVoterSet } else { ErrorCode::InconsistentClusterId };
+    VoteResponse { error_code: error.code(), ..Default::default() }
+}

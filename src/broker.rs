@@ -1,0 +1,224 @@
+//! `Broker`: the services that a request may reach, as public fields.
+//!
+//! `start` brings them up in the order in which they need each other; `Running::stop` takes them down in reverse.
+
+mod background;
+mod start;
+
+pub use start::{Running, Start, StartError, start};
+
+use crate::config::{BrokerSettings, Effective, NodeConfig};
+use crate::replica::Replicas;
+use crate::replica::session::FetchSessions;
+use crate::runtime::clock::Clock;
+use crate::runtime::config_rules;
+use crate::runtime::controller::ControllerHandle;
+use crate::runtime::group::{GroupCoordinators, OFFSETS_TOPIC};
+use crate::runtime::limits::{ConnectionLimits, Maxima, MemoryLimit};
+use crate::runtime::loggers::Loggers;
+use crate::runtime::producer_ids::ProducerIds;
+use crate::telemetry::Metrics;
+use arc_swap::ArcSwap;
+use metadata::image::{Image, Partition, ResourceType};
+use metadata::{Changes, decide};
+use model::{BrokerId, TopicId, TopicIdPartition};
+use parking_lot::Mutex;
+use protocol::Str;
+use protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig, CreateTopicsRequest};
+use std::collections::HashSet;
+use std::sync::Arc;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+/// Who this node is.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// `node.id`
+    pub id: BrokerId,
+    /// The cluster's id.
+    pub cluster_id: Str,
+}
+
+/// Everything that a request may reach.
+#[derive(Debug)]
+pub struct Broker {
+    /// Who this node is.
+    pub node: Node,
+    /// The clock.
+    pub clock: Clock,
+    /// Metrics.
+    pub metrics: Metrics,
+    /// Counts connections against their maxima.
+    pub limits: Arc<ConnectionLimits>,
+    /// Memory of requests in flight.
+    pub request_memory: MemoryLimit,
+    /// The token that stops every task.
+    pub stopping: CancellationToken,
+    /// The partitions on this broker.
+    pub replicas: Arc<Replicas>,
+    /// The controller.
+    pub controller: ControllerHandle,
+    /// The group coordinators.
+    pub groups: Arc<GroupCoordinators>,
+    /// Fetch sessions.
+    pub fetch_sessions: Arc<FetchSessions>,
+    /// Producer ids.
+    pub producer_ids: ProducerIds,
+    /// The loggers and their levels.
+    pub loggers: Loggers,
+    /// What this node's file says.
+    pub config: Arc<NodeConfig>,
+    effective: Arc<ArcSwap<Effective>>,
+    settings: ArcSwap<BrokerSettings>,
+    image: Arc<ArcSwap<Image>>,
+    unfenced: watch::Receiver<bool>,
+    /// Topics that are being created because somebody asked for them.
+    creating: Arc<Mutex<HashSet<Str>>>,
+}
+
+impl Broker {
+    /// The configuration in force: the file's, and what was changed since.
+    pub fn effective(&self) -> Arc<Effective> {
+        self.effective.load_full()
+    }
+
+    /// The settings in force.
+    pub fn settings(&self) -> Arc<BrokerSettings> {
+        self.settings.load_full()
+    }
+
+    /// Acts on a new image: settings first, then partitions, then coordinators.
+    fn published(&self, image: &Arc<Image>, changes: &Changes) {
+        if changes.configs.iter().any(|resource| resource.kind == ResourceType::Broker) {
+            self.change_settings(image);
+        }
+        if changes.brokers.contains(&self.node.id)
+            && let Some(registered) = image.cluster.brokers.get(&self.node.id)
+        {
+            self.producer_ids.registered(registered.epoch);
+        }
+        self.replicas.apply(image, changes);
+        self.coordinate(image, changes);
+        let deleted: Vec<(TopicId, Str)> =
+            changes.topics_deleted.values().map(|topic| (topic.id, topic.name.clone())).collect();
+        if !deleted.is_empty() {
+            self.groups.topics_deleted(&deleted);
+        }
+    }
+
+    fn change_settings(&self, image: &Image) {
+        let (cluster, own) = config_rules::broker_configs(image, self.node.id);
+        let effective = self.config.effective(&cluster, &own);
+        for warning in &effective.warnings {
+            tracing::warn!(%warning, "a stored config is not valid and counts as not set");
+        }
+        self.limits.set(maxima(&effective.settings));
+        self.groups.set_config(config_rules::group_config(&effective));
+        self.settings.store(Arc::new(effective.settings.clone()));
+        self.effective.store(Arc::new(effective));
+    }
+
+    /// Begins and ends the coordinators of the partitions of the offsets topic.
+    fn coordinate(&self, image: &Image, changes: &Changes) {
+        for topic in changes.topics_deleted.values().filter(|topic| topic.name == OFFSETS_TOPIC) {
+            topic.partitions.keys().for_each(|index| self.groups.resign(index.0));
+            self.groups.set_partition_count(0);
+        }
+        let Some(topic) = image.topics.by_name(OFFSETS_TOPIC) else { return };
+        let Some(changed) = changes.partitions.get(&topic.id) else { return };
+        self.groups.set_partition_count(i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX));
+        for index in changed {
+            let Some(state) = topic.partition(*index) else { continue };
+            let id = TopicIdPartition { topic_id: topic.id, partition: *index };
+            match self.replicas.get(id).filter(|_| state.leader == Some(self.node.id)) {
+                Some(partition) => self.groups.lead(partition, state.leader_epoch),
+                None => self.groups.resign(index.0),
+            }
+        }
+    }
+
+    /// The newest published image.
+    pub fn image(&self) -> Arc<Image> {
+        self.image.load_full()
+    }
+
+    /// Whether a broker serves a partition that it leads: of another one the image says so, of this one its log must be open.
+    pub fn is_ready(&self, leader: BrokerId, partition: &Partition) -> bool {
+        leader != self.node.id || self.replicas.is_loaded() || !partition.replicas.contains(&self.node.id)
+    }
+
+    /// What is missing before this broker serves everything; `None` when nothing is.
+    pub fn not_ready_because(&self) -> Option<String> {
+        if self.stopping.is_cancelled() {
+            return Some("stopping".into());
+        }
+        if !self.replicas.is_loaded() {
+            return Some(format!("opening partitions: {} open", self.replicas.len()));
+        }
+        (!*self.unfenced.borrow()).then(|| "not yet registered with the controller".into())
+    }
+
+    /// Has a topic created that somebody asked for, without waiting for it. State topics get the settings that Kafka gives them.
+    pub fn create_topic_later(&self, name: &str) {
+        let name = Str::from(name);
+        if !self.creating.lock().insert(name.clone()) {
+            return;
+        }
+        let topic = self.topic_on_demand(&name);
+        let (controller, creating) = (self.controller.clone(), self.creating.clone());
+        tokio::spawn(async move {
+            let request = CreateTopicsRequest { topics: vec![topic], ..Default::default() };
+            let decided = controller
+                .decide(move |view, context| decide::create_topics(view.image, context, &request, &|_| false));
+            match decided.await {
+                Err(error) => tracing::warn!(topic = %name, %error, "a topic could not be created on demand"),
+                Ok(response) => {
+                    for failed in response.topics.iter().filter(|topic| topic.error_code != 0) {
+                        let message = failed.error_message.as_deref().unwrap_or_default();
+                        tracing::info!(topic = %name, code = failed.error_code, message, "a topic was not created on demand");
+                    }
+                }
+            }
+            creating.lock().remove(&name);
+        });
+    }
+
+    fn topic_on_demand(&self, name: &Str) -> CreatableTopic {
+        let settings = self.settings();
+        if name != OFFSETS_TOPIC {
+            return CreatableTopic {
+                name: name.clone(),
+                num_partitions: -1,
+                replication_factor: -1,
+                ..Default::default()
+            };
+        }
+        let config = |name: &'static str, value: String| CreatableTopicConfig {
+            name: Str::const_new(name),
+            value: Some(value.into()),
+            ..Default::default()
+        };
+        CreatableTopic {
+            name: name.clone(),
+            num_partitions: settings.offsets_topic_num_partitions,
+            replication_factor: settings.offsets_topic_replication_factor,
+            configs: vec![
+                config("cleanup.policy", "compact".into()),
+                config("compression.type", "producer".into()),
+                config("segment.bytes", settings.offsets_topic_segment_bytes.to_string()),
+            ],
+            ..Default::default()
+        }
+    }
+}
+
+/// The maxima of connections that the settings name. A host that has no address counts for nothing.
+fn maxima(settings: &BrokerSettings) -> Maxima {
+    let count = |number: i32| usize::try_from(number).unwrap_or(usize::MAX);
+    let overrides = settings.max_connections_per_ip_overrides().into_iter();
+    Maxima {
+        connections: count(settings.max_connections),
+        per_ip: count(settings.max_connections_per_ip),
+        overrides: overrides.filter_map(|(host, most)| Some((host.parse().ok()?, count(most)))).collect(),
+    }
+}

@@ -1,0 +1,57 @@
+//! The background tasks, each named and all stopped by the broker's token.
+
+use super::Broker;
+use crate::replica::Replicas;
+use crate::runtime::blocking;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::task::TaskTracker;
+use tracing::error;
+
+/// How often files of deleted segments and partitions are looked for.
+const REMOVAL_INTERVAL: Duration = Duration::from_secs(10);
+/// How often closed segments, and logs whose `flush.ms` is over, are flushed.
+const FLUSH_INTERVAL: Duration = Duration::from_secs(3);
+
+/// Starts them all.
+pub(super) fn spawn(broker: &Arc<Broker>, tasks: &TaskTracker) {
+    let settings = broker.settings();
+    let of = |ms: i64| Duration::from_millis(u64::try_from(ms).unwrap_or(0).max(1));
+    let every: [(&'static str, Duration, fn(&Replicas)); 6] = [
+        ("high watermarks", of(settings.replica_high_watermark_checkpoint_interval_ms), |replicas| {
+            logged("high watermarks", replicas.write_high_watermarks());
+        }),
+        ("recovery points", of(i64::from(settings.log_flush_offset_checkpoint_interval_ms)), |replicas| {
+            logged("recovery points", replicas.write_recovery_points());
+        }),
+        ("log start offsets", of(i64::from(settings.log_flush_start_offset_checkpoint_interval_ms)), |replicas| {
+            logged("log start offsets", replicas.write_log_start_offsets());
+        }),
+        ("retention", of(settings.log_retention_check_interval_ms), Replicas::retain),
+        ("removal", REMOVAL_INTERVAL, Replicas::remove_deleted),
+        ("flush", FLUSH_INTERVAL, Replicas::flush_due),
+    ];
+    for (name, interval, work) in every {
+        tasks.spawn(repeat(broker.clone(), name, interval, work));
+    }
+}
+
+fn logged(what: &str, written: Result<(), storage::Error>) {
+    if let Err(fault) = written {
+        error!(error = %fault, "the checkpoint of {what} could not be written");
+    }
+}
+
+/// Does a piece of work again and again, on the pool, until the broker stops.
+async fn repeat(broker: Arc<Broker>, name: &'static str, interval: Duration, work: fn(&Replicas)) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(interval) => {}
+            () = broker.stopping.cancelled() => return,
+        }
+        let replicas = broker.replicas.clone();
+        if let Err(fault) = blocking::run(move || work(&replicas)).await {
+            error!(error = %fault, task = name, "a background task failed");
+        }
+    }
+}

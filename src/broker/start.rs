@@ -1,0 +1,387 @@
+//! The order in which the services come up, and its reverse.
+//!
+//! 1. Locks the log dir, reads `meta.properties`, opens the metadata log: nothing outside is touched before the folder is known to be ours.
+//! 2. Binds the listeners, so that a port that is taken ends the start at once.
+//! 3. Starts the publisher and the controller: the quorum elects itself, the committed log is applied, the first image is published, and with it
+//!    partitions are opened and coordinators begin.
+//! 4. Serves connections, registers the broker, starts the background tasks.
+
+use super::{Broker, Node, background, maxima};
+use crate::admin;
+use crate::config::{Advertised, Effective, NodeConfig, Properties};
+use crate::net::{self, Listening};
+use crate::replica::session::FetchSessions;
+use crate::replica::{Replicas, TopicSettings};
+use crate::runtime::clock::Clock;
+use crate::runtime::config_rules::{self, Rules};
+use crate::runtime::controller::{self, ControllerHandle, ControllerParts};
+use crate::runtime::format::BOOTSTRAP;
+use crate::runtime::group::GroupCoordinators;
+use crate::runtime::limits::{ConnectionLimits, MemoryLimit};
+use crate::runtime::loggers::{FilterHandle, Loggers};
+use crate::runtime::metadata_log::{LogFault, MetadataLog, Opened, SnapshotLimits};
+use crate::runtime::producer_ids::ProducerIds;
+use crate::runtime::publisher::{self, Publication};
+use crate::runtime::registration::{self, Endpoint, Registration};
+use crate::runtime::{blocking, random};
+use crate::telemetry::Metrics;
+use anyhow::{Context as _, bail};
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use metadata::decide::{Settings, bootstrap_features};
+use metadata::image::Image;
+use metadata::{MetadataVersion, VersionedRecord};
+use model::DirectoryId;
+use protocol::MetadataRecord;
+use raft::snapshot::{SnapshotPart, read_snapshot};
+use raft::{Now, Raft, ReplicaKey, Timeouts, VoterSet};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Sender};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use storage::disk::{Disk, RealDisk, read_all};
+use storage::{LogConfig, LogDir, OPEN_FILES_DEFAULT, OpenFiles};
+use tokio::sync::{oneshot, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{error, info, warn};
+
+/// How long connections may take to finish what they have begun.
+const CONNECTIONS_END: Duration = Duration::from_secs(10);
+
+/// Why a node did not start: one line that says what was found where, and what to do.
+pub type StartError = anyhow::Error;
+
+/// What is started.
+pub struct Start {
+    /// The node's configuration.
+    pub config: Arc<NodeConfig>,
+    /// Changes the level of the log.
+    pub filter: Option<FilterHandle>,
+    /// Where operators' HTTP is served.
+    pub http: Option<SocketAddr>,
+}
+
+/// A node that runs.
+pub struct Running {
+    /// Its services.
+    pub broker: Arc<Broker>,
+    /// Where clients reach it: the listener's name and the address it got.
+    pub addresses: Vec<(String, SocketAddr)>,
+    connections: TaskTracker,
+    tasks: TaskTracker,
+    threads: Vec<JoinHandle<()>>,
+    fault: oneshot::Receiver<LogFault>,
+}
+
+/// Brings a node up. Errors: what is wrong with its folder, its ports or its configuration.
+pub async fn start(start: Start) -> Result<Running, StartError> {
+    let clock = Clock;
+    let config = start.config;
+    let folder = Folder::open(&config, clock)?;
+    let mut listening = Vec::new();
+    for listener in &config.listeners.all {
+        let backlog = u32::try_from(config.settings.socket_listen_backlog_size).unwrap_or(u32::MAX);
+        let bound = net::bind(listener.clone(), backlog).await;
+        listening.push(bound.with_context(|| {
+            format!("listener {}://{}:{} cannot be bound", listener.name, listener.host, listener.port)
+        })?);
+    }
+    let (controller, inbox) = ControllerHandle::new();
+    let (unfenced_in, unfenced) = watch::channel(false);
+    let broker = broker(&config, folder.dir, &folder.cluster_id, controller.clone(), unfenced, start.filter, clock)?;
+    let registration = registration(&config, &broker.node, &listening, folder.directory_id);
+    let (published_in, published) = watch::channel(None);
+    let (publications, received) = mpsc::channel();
+    let (acting, runtime) = (broker.clone(), tokio::runtime::Handle::current());
+    let act: publisher::Act = Box::new(move |image, changes| {
+        let _entered = runtime.enter();
+        acting.published(image, changes);
+    });
+    let image = broker.image.clone();
+    let mut threads = vec![blocking::thread("publisher", move || publisher::run(received, image, published_in, act))?];
+    let (fault_in, fault) = oneshot::channel();
+    let parts = controller_parts(&broker, folder.directory_id, folder.metadata, folder.bootstrap, publications)?;
+    threads.push(blocking::thread("controller", move || {
+        if let Err(fault) = controller::run(parts, inbox) {
+            // Whoever waits ends the node.
+            let _ = fault_in.send(fault);
+        }
+    })?);
+    let addresses = listening.iter().map(|one| (one.listener.name.clone(), one.address)).collect();
+    let (connections, tasks) = (TaskTracker::new(), TaskTracker::new());
+    for one in listening {
+        tasks.spawn(one.accept(broker.clone(), connections.clone()));
+    }
+    if let Some(address) = start.http {
+        let (socket, address) =
+            admin::bind(address).await.with_context(|| format!("the HTTP listener cannot use {address}"))?;
+        info!(%address, "serving /livez, /readyz and /metrics");
+        tasks.spawn(admin::serve(broker.clone(), socket));
+    }
+    let stopping = broker.stopping.clone();
+    tasks.spawn(registration::run(registration, controller, published, unfenced_in, stopping));
+    background::spawn(&broker, &tasks);
+    Ok(Running { broker, addresses, connections, tasks, threads, fault })
+}
+
+/// The services, before anything runs.
+fn broker(
+    config: &Arc<NodeConfig>,
+    dir: LogDir,
+    cluster_id: &str,
+    controller: ControllerHandle,
+    unfenced: watch::Receiver<bool>,
+    filter: Option<FilterHandle>,
+    clock: Clock,
+) -> Result<Arc<Broker>, StartError> {
+    let effective = config.effective(&Properties::new(), &Properties::new());
+    let settings = effective.settings.clone();
+    let groups = GroupCoordinators::new(config_rules::group_config(&effective), clock);
+    let effective = Arc::new(ArcSwap::from_pointee(effective));
+    let shared: Arc<ArcSwap<Effective>> = effective.clone();
+    let topic_settings: TopicSettings =
+        Box::new(move |image, topic| config_rules::topic_settings(&shared.load(), image, topic));
+    let threads = config.values.read::<i32>("num.recovery.threads.per.data.dir");
+    let replicas = Replicas::new(config.node_id, dir, topic_settings, usize::try_from(threads).unwrap_or(1), clock)?;
+    let slots = usize::try_from(settings.max_incremental_fetch_session_cache_slots).unwrap_or(0);
+    let broker = Broker {
+        node: Node { id: config.node_id, cluster_id: cluster_id.into() },
+        clock,
+        metrics: Metrics::default(),
+        limits: Arc::new(ConnectionLimits::default()),
+        request_memory: MemoryLimit::new(settings.queued_max_request_bytes),
+        stopping: CancellationToken::new(),
+        replicas: Arc::new(replicas),
+        controller,
+        groups: Arc::new(groups),
+        fetch_sessions: Arc::new(FetchSessions::new(slots)),
+        producer_ids: ProducerIds::new(config.node_id),
+        loggers: Loggers::new(filter),
+        config: config.clone(),
+        effective,
+        settings: ArcSwap::from_pointee(settings),
+        image: Arc::new(ArcSwap::from_pointee(Image::default())),
+        unfenced,
+        creating: Arc::default(),
+    };
+    broker.limits.set(maxima(&broker.settings()));
+    Ok(Arc::new(broker))
+}
+
+/// What is on disk, locked and known to be this node's.
+struct Folder {
+    dir: LogDir,
+    directory_id: DirectoryId,
+    cluster_id: String,
+    metadata: Opened,
+    bootstrap: Vec<VersionedRecord>,
+}
+
+impl Folder {
+    fn open(config: &NodeConfig, clock: Clock) -> Result<Self, StartError> {
+        let [path] = config.log_dirs.as_slice() else {
+            bail!("log.dirs names {} folders; one is supported", config.log_dirs.len());
+        };
+        if config.metadata_log_dir != *path {
+            bail!("metadata.log.dir={} is not supported; leave it out", config.metadata_log_dir.display());
+        }
+        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+        let open_files = OpenFiles::new(OPEN_FILES_DEFAULT);
+        let dir = LogDir::open(disk.clone(), open_files.clone(), path.clone(), random::number())?;
+        let (cluster_id, directory_id) = identity(&dir, config)?;
+        let settings = &config.settings;
+        let limits = SnapshotLimits {
+            max_bytes: u64::try_from(settings.metadata_log_max_record_bytes_between_snapshots).unwrap_or(u64::MAX),
+            max_interval_ms: u64::try_from(settings.metadata_log_max_snapshot_interval_ms).unwrap_or(0),
+        };
+        let log_config = LogConfig {
+            segment_bytes: u32::try_from(settings.metadata_log_segment_bytes).unwrap_or(u32::MAX),
+            segment_ms: settings.metadata_log_segment_ms,
+            max_message_bytes: u32::MAX,
+            retention_bytes: None,
+            retention_ms: None,
+            ..LogConfig::default()
+        };
+        let is_clean = dir.clean_shutdown()?.is_some();
+        let metadata = MetadataLog::open(disk.clone(), open_files, path, log_config, is_clean, limits, clock)?;
+        let bootstrap = bootstrap_records(&*disk, path)?;
+        Ok(Self { dir, directory_id, cluster_id, metadata, bootstrap })
+    }
+}
+
+/// Cluster and directory id of a log dir, which must be formatted for this node. A directory id that is missing is added, as Kafka adds it.
+fn identity(dir: &LogDir, config: &NodeConfig) -> Result<(String, DirectoryId), StartError> {
+    let path = dir.path().display();
+    let Some(mut meta) = dir.meta_properties()? else {
+        bail!("No `meta.properties` found in {path} (have you run `gregor format` to format the directory?)");
+    };
+    let Some(cluster_id) = meta.cluster_id.clone() else {
+        bail!("the meta.properties of {path} names no cluster.id; it is not a folder of a KRaft cluster");
+    };
+    match meta.node_id {
+        Some(id) if id != config.node_id => {
+            bail!(
+                "{path} belongs to node {id}, but node.id is {}; set node.id={id} or use this node's own folder",
+                config.node_id
+            )
+        }
+        Some(_) => {}
+        None => bail!("the meta.properties of {path} names no node.id"),
+    }
+    let directory_id = match meta.directory_id {
+        Some(id) => id,
+        None => {
+            let id = random::uuid();
+            meta.directory_id = Some(id);
+            dir.write_meta_properties(&meta)?;
+            id
+        }
+    };
+    Ok((cluster_id, directory_id))
+}
+
+/// The features of `bootstrap.checkpoint`; the newest where there is no such file, as in Kafka.
+fn bootstrap_records(disk: &dyn Disk, path: &Path) -> Result<Vec<VersionedRecord>, StartError> {
+    let file = path.join(BOOTSTRAP);
+    let bytes = match read_all(disk, &file) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return bootstrap_features(MetadataVersion::LATEST, &BTreeMap::new()).map_err(anyhow::Error::msg);
+        }
+        bytes => bytes.with_context(|| file.display().to_string())?,
+    };
+    let mut records = Vec::new();
+    for part in read_snapshot(Bytes::from(bytes)).with_context(|| file.display().to_string())? {
+        let SnapshotPart::Data(values) = part else { continue };
+        for value in values {
+            let (record, version) = MetadataRecord::decode(value).with_context(|| file.display().to_string())?;
+            records.push(VersionedRecord { record, version });
+        }
+    }
+    Ok(records)
+}
+
+/// What this node says of itself. A port of 0 is the one that the listener got.
+fn registration(config: &NodeConfig, node: &Node, listening: &[Listening], directory_id: DirectoryId) -> Registration {
+    let endpoint = |it: &Advertised| {
+        let bound = listening.iter().find(|one| one.listener.name == it.name).map(|one| one.address);
+        let host = if it.host.is_empty() {
+            rustix::system::uname().nodename().to_string_lossy().into_owned()
+        } else {
+            it.host.clone()
+        };
+        Endpoint {
+            name: it.name.as_str().into(),
+            host: host.into(),
+            port: if it.port == 0 { bound.map_or(0, |address| address.port()) } else { it.port },
+            security_protocol: it.protocol.id(),
+        }
+    };
+    Registration {
+        node_id: node.id.0,
+        cluster_id: node.cluster_id.clone(),
+        incarnation_id: random::uuid(),
+        endpoints: config.listeners.advertised.iter().map(endpoint).collect(),
+        controller_endpoints: config.listeners.advertised_controller.iter().map(endpoint).collect(),
+        rack: config.settings.broker_rack.as_deref().map(Into::into),
+        log_dirs: vec![directory_id],
+        heartbeat_interval: Duration::from_millis(
+            u64::try_from(config.settings.broker_heartbeat_interval_ms).unwrap_or(2000),
+        ),
+    }
+}
+
+/// The controller's thread, with the raft machine started on what is on disk.
+fn controller_parts(
+    broker: &Broker,
+    directory_id: DirectoryId,
+    metadata: Opened,
+    bootstrap: Vec<VersionedRecord>,
+    publisher: Sender<Publication>,
+) -> Result<ControllerParts, StartError> {
+    let (config, settings, clock) = (&broker.config, broker.settings(), broker.clock);
+    let millis = |ms: i32| u64::try_from(ms).unwrap_or(0);
+    let listener = config.listeners.controller_names.first().map_or("CONTROLLER", String::as_str);
+    let voters: Vec<String> = config.voters.iter().map(|it| format!("{}@{}:{}", it.id, it.host, it.port)).collect();
+    let raft_config = raft::Config {
+        local: ReplicaKey { id: config.node_id, directory_id: Some(directory_id) },
+        configured_voters: VoterSet::from_config(&voters.join(","), listener)?,
+        timeouts: Timeouts {
+            election_ms: millis(settings.controller_quorum_election_timeout_ms),
+            election_backoff_max_ms: millis(settings.controller_quorum_election_backoff_max_ms),
+            fetch_ms: millis(settings.controller_quorum_fetch_timeout_ms),
+            request_ms: millis(settings.controller_quorum_request_timeout_ms),
+            retry_backoff_ms: millis(settings.controller_quorum_retry_backoff_ms),
+        },
+    };
+    let (raft, actions) =
+        Raft::start(raft_config, metadata.stored, random::number(), Now { monotonic_ms: 0, wall: clock.now() })?;
+    if !raft.is_leader() {
+        bail!(
+            "this node is not the only voter of its metadata quorum (voters {:?}); folders of clusters with several controllers are not supported",
+            raft.voters().ids().collect::<Vec<_>>()
+        );
+    }
+    Ok(ControllerParts {
+        log: metadata.log,
+        raft,
+        actions,
+        loader: metadata.loader,
+        applied: metadata.applied,
+        settings: Settings {
+            node_id: config.node_id,
+            cluster_id: broker.node.cluster_id.to_string(),
+            default_partitions: settings.num_partitions,
+            default_replication_factor: i16::try_from(settings.default_replication_factor).unwrap_or(i16::MAX),
+            min_insync_replicas: settings.min_insync_replicas,
+            unclean_leader_election: settings.unclean_leader_election_enable,
+            delete_topic_enable: settings.delete_topic_enable,
+            broker_session_timeout_ms: i64::from(settings.broker_session_timeout_ms),
+            voters: vec![config.node_id],
+        },
+        rules: Arc::new(Rules::new(config.clone(), broker.effective.clone())),
+        bootstrap,
+        publisher,
+        max_idle: (settings.metadata_max_idle_interval_ms > 0)
+            .then(|| Duration::from_millis(millis(settings.metadata_max_idle_interval_ms))),
+        clock,
+    })
+}
+
+impl Running {
+    /// Waits until the node can no longer run. Errors: why.
+    pub async fn failed(&mut self) -> LogFault {
+        match (&mut self.fault).await {
+            Ok(fault) => fault,
+            // The thread ended because it was told to.
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// Takes the node down: waiting requests are answered, logs closed, the marker of a clean stop written.
+    pub async fn stop(self) {
+        let Running { broker, connections, tasks, threads, .. } = self;
+        broker.stopping.cancel();
+        connections.close();
+        if tokio::time::timeout(CONNECTIONS_END, connections.wait()).await.is_err() {
+            warn!("connections that did not end in time are closed");
+        }
+        tasks.close();
+        tasks.wait().await;
+        let epoch = broker.image().cluster.brokers.get(&broker.node.id).map(|it| it.epoch);
+        let replicas = broker.replicas.clone();
+        broker.groups.resign_all();
+        if let Err(error) = blocking::run(move || replicas.close(epoch)).await {
+            error!(%error, "the logs could not be closed");
+        }
+        broker.controller.stop();
+        let joined = blocking::run(move || threads.into_iter().for_each(|thread| drop(thread.join()))).await;
+        if let Err(error) = joined {
+            error!(%error, "a thread did not end");
+        }
+        info!("stopped");
+    }
+}

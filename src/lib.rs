@@ -1,0 +1,23 @@
+//! Gregor: a Kafka broker and controller in one native binary.
+//!
+//! The modules by layer, arrows pointing down only (`cargo xtask tidy` checks it):
+//!
+//! | layer | modules |
+//! | --- | --- |
+//! | edge | `net` (sockets of clients), `admin` (HTTP for operators), `cli` |
+//! | api | `api`: one file per API key |
+//! | services | `broker` (all of them as fields), `replica`, `runtime`, `security`, `telemetry` |
+//! | | `config` |
+//! | machines | the crates storage, replica, raft, metadata, coordinator |
+//! | words | the crates model, records, protocol |
+
+pub mod admin;
+pub mod api;
+pub mod broker;
+pub mod cli;
+pub mod config;
+pub mod net;
+pub mod replica;
+pub mod runtime;
+pub mod security;
+pub mod telemetry;

@@ -1,0 +1,92 @@
+//! Cuts a connection's bytes into frames.
+//!
+//! A frame is an int32 length and so many bytes. Small frames share one read; a large one gets memory of its own once its length is known, so
+//! that its bytes are read to where they stay. An idle connection holds no buffer.
+
+use bytes::{Buf, Bytes, BytesMut};
+use std::io;
+use tokio::net::tcp::OwnedReadHalf;
+
+/// What one read takes at least, in bytes: most requests fit.
+const READ_BYTES: usize = 4 * 1024;
+/// Bytes before a frame that give its length.
+const LENGTH_BYTES: usize = 4;
+
+/// Why a stream yields no further frame.
+#[derive(Debug, thiserror::Error)]
+pub enum FrameError {
+    /// The peer closed between two frames.
+    #[error("closed by the peer")]
+    Closed,
+    /// The peer closed within a frame.
+    #[error("closed by the peer within a request")]
+    Cut,
+    /// A length that no request has.
+    #[error("a request of {0} bytes, where {1} are allowed (socket.request.max.bytes)")]
+    Length(i32, usize),
+    /// The socket failed.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
+/// The unread bytes of a connection.
+#[derive(Debug, Default)]
+pub struct FrameReader {
+    buffer: BytesMut,
+}
+
+impl FrameReader {
+    /// The length of the frame at the front, if its length field is there. Errors: a length below zero or above `max`.
+    pub fn length(&self, max: usize) -> Result<Option<usize>, FrameError> {
+        let Some(field) = self.buffer.first_chunk::<LENGTH_BYTES>() else { return Ok(None) };
+        let length = i32::from_be_bytes(*field);
+        match usize::try_from(length) {
+            Ok(length) if length <= max => Ok(Some(length)),
+            _ => Err(FrameError::Length(length, max)),
+        }
+    }
+
+    /// Takes the frame at the front, if it is whole.
+    pub fn take(&mut self, length: usize) -> Option<Bytes> {
+        if self.buffer.len() < LENGTH_BYTES + length {
+            return None;
+        }
+        self.buffer.advance(LENGTH_BYTES);
+        let frame = self.buffer.split_to(length).freeze();
+        if self.buffer.is_empty() {
+            // What the frame does not hold is given back: an idle connection keeps nothing.
+            self.buffer = BytesMut::new();
+        }
+        Some(frame)
+    }
+
+    /// Reads what the socket has. May be dropped at any await without losing a byte. `wanted` is the length of the frame at the front, if known.
+    pub async fn read(&mut self, socket: &OwnedReadHalf, wanted: Option<usize>) -> Result<(), FrameError> {
+        loop {
+            socket.readable().await?;
+            self.make_room(wanted);
+            match socket.try_read_buf(&mut self.buffer) {
+                Ok(0) if self.buffer.is_empty() => return Err(FrameError::Closed),
+                Ok(0) => return Err(FrameError::Cut),
+                Ok(_) => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if self.buffer.is_empty() {
+                        self.buffer = BytesMut::new();
+                    }
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Memory for the whole frame at the front, or for one read. Memory is touched only as bytes arrive, so a length alone costs nothing.
+    fn make_room(&mut self, wanted: Option<usize>) {
+        let room = match wanted {
+            Some(length) => (LENGTH_BYTES + length).saturating_sub(self.buffer.len()),
+            None => READ_BYTES,
+        };
+        if self.buffer.capacity() - self.buffer.len() < room.min(READ_BYTES).max(1) || wanted.is_some() {
+            self.buffer.reserve(room);
+        }
+    }
+}

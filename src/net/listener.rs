@@ -1,0 +1,125 @@
+//! Binds the listeners and accepts connections.
+
+use super::connection;
+use crate::api::Connection;
+use crate::broker::Broker;
+use crate::config::Listener;
+use crate::runtime::limits::Place;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
+
+/// How long accepting rests after the process ran out of files: nothing else frees one.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// A bound socket and the listener it stands for.
+#[derive(Debug)]
+pub struct Listening {
+    /// The listener as configured.
+    pub listener: Arc<Listener>,
+    /// The address it got; its port differs from the configured one where that is 0.
+    pub address: SocketAddr,
+    socket: TcpListener,
+}
+
+/// Binds one listener; an empty host is every interface. Errors: the address is taken or not this machine's.
+pub async fn bind(listener: Listener, backlog: u32) -> io::Result<Listening> {
+    let host = if listener.host.is_empty() { "::" } else { listener.host.as_str() };
+    let mut last = io::Error::new(io::ErrorKind::AddrNotAvailable, "the host has no address");
+    let addresses: Vec<SocketAddr> = match tokio::net::lookup_host((host, listener.port)).await {
+        Ok(addresses) => addresses.collect(),
+        Err(error) => return Err(error),
+    };
+    let every = [SocketAddr::from(([0, 0, 0, 0], listener.port))];
+    for address in addresses.iter().chain(every.iter().filter(|_| listener.host.is_empty())) {
+        match bind_address(*address, backlog) {
+            Ok(socket) => {
+                let address = socket.local_addr()?;
+                return Ok(Listening { listener: Arc::new(listener), address, socket });
+            }
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+fn bind_address(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
+    let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None)?;
+    if address.is_ipv6() {
+        // One socket serves both families where all interfaces are meant.
+        socket.set_only_v6(false)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
+    TcpListener::from_std(socket.into())
+}
+
+impl Listening {
+    /// Accepts until the broker stops; each connection is a task of `tasks`.
+    pub async fn accept(self, broker: Arc<Broker>, tasks: TaskTracker) {
+        static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                () = broker.stopping.cancelled() => return,
+                accepted = async {
+                    broker.limits.place_free().await;
+                    self.socket.accept().await
+                } => accepted,
+            };
+            let (stream, peer) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    warn!(listener = %self.listener.name, %error, "accepting a connection failed");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    continue;
+                }
+            };
+            let Some(place) = broker.limits.enter(peer.ip().to_canonical()) else {
+                info!(listener = %self.listener.name, peer = %peer.ip(), "refused a connection: max.connections.per.ip");
+                continue;
+            };
+            let connection = Connection::new(NEXT_ID.fetch_add(1, Ordering::Relaxed), self.listener.clone(), peer);
+            tasks.spawn(serve(broker.clone(), connection, stream, place));
+        }
+    }
+}
+
+/// Serves one connection to its end and says once why it ended, where that is the peer's fault.
+async fn serve(broker: Arc<Broker>, connection: Connection, stream: TcpStream, place: Place) {
+    if let Err(error) = prepare(&broker, &stream) {
+        warn!(peer = %connection.peer, %error, "preparing a connection failed");
+        return;
+    }
+    let connection = Arc::new(connection);
+    broker.metrics.connections_total.inc();
+    broker.metrics.connections.inc();
+    if let Err(error) = connection::serve(&broker, &connection, stream).await {
+        if error.is_the_peers_fault() {
+            warn!(peer = %connection.peer, listener = %connection.listener.name, %error, "closed a connection");
+        }
+    }
+    broker.metrics.connections.dec();
+    drop(place);
+}
+
+fn prepare(broker: &Broker, stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let socket = socket2::SockRef::from(stream);
+    socket.set_keepalive(true)?;
+    // -1 leaves the system's own, as in Kafka.
+    if let Ok(bytes) = usize::try_from(broker.settings().socket_send_buffer_bytes) {
+        socket.set_send_buffer_size(bytes)?;
+    }
+    if let Ok(bytes) = usize::try_from(broker.settings().socket_receive_buffer_bytes) {
+        socket.set_recv_buffer_size(bytes)?;
+    }
+    Ok(())
+}

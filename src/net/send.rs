@@ -1,0 +1,109 @@
+//! Sends a reply: bytes in memory as they are, file regions through one buffer of bounded size.
+//!
+//! A region is read without blocking where the page cache has it, else on the pool. sendfile was measured and brought nothing over this on
+//! loopback; see docs/decisions.
+
+use crate::api::Reply;
+use crate::runtime::blocking;
+use bytes::{Buf, Bytes};
+use protocol::FramePart;
+use std::io::{self, IoSlice};
+use storage::{FileRegion, Wait};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::tcp::OwnedWriteHalf;
+
+/// The buffer through which file regions go, in bytes.
+const REGION_BUFFER_BYTES: usize = 128 * 1024;
+
+/// Sends a whole reply. Errors: the socket's, and a region that no longer has its bytes because the log was truncated; either ends the connection.
+pub async fn reply(socket: &mut OwnedWriteHalf, reply: Reply) -> io::Result<()> {
+    let mut regions = reply.regions.into_iter();
+    let mut pending: Vec<Bytes> = Vec::new();
+    for part in reply.parts {
+        match part {
+            FramePart::Bytes(bytes) => pending.push(bytes),
+            FramePart::Elsewhere { len } => {
+                let region = regions.next().filter(|region| region.length == len);
+                let region = region.ok_or_else(|| io::Error::other("a reply without the region that it announces"))?;
+                send_region(socket, &mut pending, region).await?;
+            }
+        }
+    }
+    write_all(socket, &mut pending).await?;
+    if reply.close {
+        return Err(io::ErrorKind::ConnectionAborted.into());
+    }
+    Ok(())
+}
+
+/// Sends what is pending and then a region, in as few writes as the buffer allows.
+async fn send_region(socket: &mut OwnedWriteHalf, pending: &mut Vec<Bytes>, region: FileRegion) -> io::Result<()> {
+    let mut sent = 0;
+    let mut buffer = Vec::new();
+    while sent < region.length {
+        let wanted = ((region.length - sent) as usize).min(REGION_BUFFER_BYTES);
+        buffer = read(&region, sent, wanted, buffer).await?;
+        let chunk = Bytes::from(std::mem::take(&mut buffer));
+        sent += u32::try_from(chunk.len()).unwrap_or(u32::MAX);
+        if !region.is_intact() {
+            return Err(io::Error::other("the log was truncated below what was promised"));
+        }
+        pending.push(chunk.clone());
+        write_all(socket, pending).await?;
+        // Nobody else holds the chunk any more, so its memory serves the next one.
+        buffer = chunk.try_into_mut().map(Vec::from).unwrap_or_default();
+    }
+    Ok(())
+}
+
+/// Reads up to `wanted` bytes of a region, in place when the page cache has them, else on the pool.
+async fn read(region: &FileRegion, at: u32, wanted: usize, mut buffer: Vec<u8>) -> io::Result<Vec<u8>> {
+    buffer.resize(wanted, 0);
+    let read = match region.read_at(at, &mut buffer, Wait::Try) {
+        Ok(read) if read > 0 => read,
+        Ok(_) | Err(storage::Error::WouldBlock) => {
+            let region = region.clone();
+            let (waited, read) = blocking::run(move || {
+                let read = region.read_at(at, &mut buffer, Wait::Block);
+                (buffer, read)
+            })
+            .await?;
+            buffer = waited;
+            read.map_err(io::Error::other)?
+        }
+        Err(error) => return Err(io::Error::other(error)),
+    };
+    if read == 0 {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    buffer.truncate(read);
+    Ok(buffer)
+}
+
+/// Writes pieces of memory, gathered, until all are sent.
+async fn write_all(socket: &mut OwnedWriteHalf, pieces: &mut Vec<Bytes>) -> io::Result<()> {
+    let mut first = 0;
+    while first < pieces.len() {
+        let written = match &pieces[first..] {
+            [one] => socket.write(one).await?,
+            many => {
+                let slices: Vec<IoSlice<'_>> = many.iter().take(64).map(|piece| IoSlice::new(piece)).collect();
+                socket.write_vectored(&slices).await?
+            }
+        };
+        if written == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        let mut left = written;
+        while let Some(piece) = pieces.get_mut(first) {
+            if left < piece.len() {
+                piece.advance(left);
+                break;
+            }
+            left -= piece.len();
+            first += 1;
+        }
+    }
+    pieces.clear();
+    Ok(())
+}

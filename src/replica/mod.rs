@@ -1,0 +1,311 @@
+//! The partitions on this broker: which there are, whom they belong to, and the log dir that holds them.
+//!
+//! The publisher alone adds and removes partitions and changes who leads them, always by an image; requests look them up.
+
+mod maintenance;
+mod partition;
+pub mod session;
+mod watch;
+
+pub use partition::{Append, AppendError, Appended, Found, Partition, ReadError, ReadRequest, WriteRules};
+pub use watch::{Wake, Watch};
+
+use crate::runtime::clock::Clock;
+use crate::runtime::metadata_log::METADATA_TOPIC;
+use crate::runtime::{blocking, random};
+use metadata::Changes;
+use metadata::image::{Image, ResourceType, Topic};
+use model::{
+    BrokerEpoch, BrokerId, ErrorCode, Offset, PartitionIndex, Timestamp, TopicId, TopicIdPartition, TopicPartition,
+};
+use parking_lot::{Mutex, RwLock};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use storage::{LogConfig, LogDir, Offsets, names::Folder};
+use tracing::{error, info, warn};
+
+/// What a topic's settings are, as an image has them.
+pub type TopicSettings = Box<dyn Fn(&Image, &str) -> (LogConfig, WriteRules) + Send + Sync>;
+
+/// All partitions of this broker.
+pub struct Replicas {
+    node_id: BrokerId,
+    dir: LogDir,
+    settings: TopicSettings,
+    clock: Clock,
+    recovery_threads: usize,
+    partitions: RwLock<HashMap<TopicIdPartition, Arc<Partition>>>,
+    /// Partitions whose logs could not be opened.
+    offline: RwLock<HashSet<TopicIdPartition>>,
+    /// What the last run left, by partition; taken when its log is opened.
+    found: Mutex<Left>,
+    /// Folders that are removed later, with the time from which on.
+    doomed: Mutex<Vec<(Timestamp, PathBuf)>>,
+    is_loaded: AtomicBool,
+}
+
+/// What the last run left in the log dir.
+#[derive(Debug, Default)]
+struct Left {
+    folders: HashMap<TopicPartition, (PathBuf, Option<TopicId>)>,
+    offsets: Offsets,
+    is_clean: bool,
+}
+
+impl std::fmt::Debug for Replicas {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Replicas").field("dir", &self.dir.path()).finish_non_exhaustive()
+    }
+}
+
+impl Replicas {
+    /// Looks at what is in a log dir; nothing is opened yet. Errors: the log dir cannot be read.
+    pub fn new(
+        node_id: BrokerId,
+        dir: LogDir,
+        settings: TopicSettings,
+        recovery_threads: usize,
+        clock: Clock,
+    ) -> Result<Self, storage::Error> {
+        let mut left =
+            Left { offsets: dir.read_offsets()?, is_clean: dir.clean_shutdown()?.is_some(), ..Left::default() };
+        for found in dir.partitions()? {
+            match found.folder {
+                Folder::Partition(partition) if METADATA_TOPIC == &*partition.topic => {}
+                Folder::Partition(partition) => {
+                    left.folders.insert(partition, (found.path, found.topic_id));
+                }
+                Folder::Deleted(_) => dir.remove_folder(&found.path)?,
+                // Not ours to touch.
+                Folder::Future(_) | Folder::Stray(_) => {}
+            }
+        }
+        Ok(Self {
+            node_id,
+            dir,
+            settings,
+            clock,
+            recovery_threads: recovery_threads.max(1),
+            partitions: RwLock::default(),
+            offline: RwLock::default(),
+            found: Mutex::new(left),
+            doomed: Mutex::default(),
+            is_loaded: AtomicBool::new(false),
+        })
+    }
+
+    /// Whether the last run ended cleanly.
+    pub fn was_clean(&self) -> bool {
+        self.found.lock().is_clean
+    }
+
+    /// The log dir's path.
+    pub fn log_dir_path(&self) -> PathBuf {
+        self.dir.path().to_path_buf()
+    }
+
+    /// The room on the log dir's disk.
+    pub fn space(&self) -> std::io::Result<storage::disk::Space> {
+        self.dir.disk().space(self.dir.path())
+    }
+
+    /// Every partition, in no order.
+    pub fn all(&self) -> Vec<Arc<Partition>> {
+        self.partitions.read().values().cloned().collect()
+    }
+
+    /// How many partitions there are.
+    pub fn len(&self) -> usize {
+        self.partitions.read().len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether every partition that the first image named has been opened.
+    pub fn is_loaded(&self) -> bool {
+        self.is_loaded.load(Ordering::SeqCst)
+    }
+
+    /// A partition of a topic that the image has. Errors: UNKNOWN_TOPIC_OR_PARTITION where the topic has no such partition, KAFKA_STORAGE_ERROR where
+    /// its log cannot be opened, NOT_LEADER_OR_FOLLOWER where it is not here, or not yet.
+    pub fn of(&self, topic: &Topic, index: i32) -> Result<Arc<Partition>, ErrorCode> {
+        let id = TopicIdPartition { topic_id: topic.id, partition: PartitionIndex(index) };
+        if let Some(partition) = self.partitions.read().get(&id) {
+            return Ok(partition.clone());
+        }
+        if topic.partition(id.partition).is_none() {
+            return Err(ErrorCode::UnknownTopicOrPartition);
+        }
+        let is_offline = self.offline.read().contains(&id);
+        Err(if is_offline { ErrorCode::KafkaStorageError } else { ErrorCode::NotLeaderOrFollower })
+    }
+
+    /// A partition by id, where it is here.
+    pub fn get(&self, id: TopicIdPartition) -> Option<Arc<Partition>> {
+        self.partitions.read().get(&id).cloned()
+    }
+
+    /// Makes an image this broker's: topics that are gone are deleted, new partitions created, leaderships taken and given up, settings changed.
+    pub fn apply(&self, image: &Image, changes: &Changes) {
+        for topic in changes.topics_deleted.values() {
+            self.delete(topic);
+        }
+        let mut mine = Vec::new();
+        for (topic_id, indexes) in &changes.partitions {
+            let Some(topic) = image.topics.by_id(*topic_id) else { continue };
+            mine.extend(indexes.iter().map(|index| (topic.clone(), *index)));
+        }
+        blocking::for_each(self.recovery_threads, mine, |(topic, index)| self.settle(image, topic, *index));
+        self.change_settings(image, changes);
+        if !self.is_loaded.swap(true, Ordering::SeqCst) {
+            self.loaded();
+        }
+    }
+
+    /// Everything that the first image named is open: from here on a stop without the marker is not clean.
+    fn loaded(&self) {
+        if let Err(fault) = self.dir.forget_clean_shutdown() {
+            error!(error = %fault, "the clean shutdown marker could not be removed");
+        }
+        let left = std::mem::take(&mut *self.found.lock());
+        for (partition, (path, _)) in left.folders {
+            warn!(%partition, path = %path.display(), "left alone a folder that belongs to no partition of this cluster");
+        }
+        let count = self.len();
+        if count > 0 {
+            info!(partitions = count, "all partitions are open");
+        }
+    }
+
+    /// Brings one partition to where the image wants it.
+    fn settle(&self, image: &Image, topic: &Topic, index: PartitionIndex) {
+        let Some(state) = topic.partition(index) else { return };
+        let id = TopicIdPartition { topic_id: topic.id, partition: index };
+        if !state.replicas.contains(&self.node_id) {
+            return;
+        }
+        let partition = match self.get(id).map_or_else(|| self.open(image, topic, id), Ok) {
+            Ok(partition) => partition,
+            Err(fault) => {
+                error!(topic = %topic.name, partition = %index, error = %fault, "a partition's log could not be opened");
+                self.offline.write().insert(id);
+                return;
+            }
+        };
+        if state.leader == Some(self.node_id) {
+            if let Err(fault) = partition.lead(state.leader_epoch, state.isr.clone()) {
+                error!(partition = %partition.name(), error = %fault, "a leadership could not be taken");
+            }
+        } else {
+            partition.resign();
+        }
+    }
+
+    fn open(&self, image: &Image, topic: &Topic, id: TopicIdPartition) -> Result<Arc<Partition>, storage::Error> {
+        let name = TopicPartition::new(topic.name.as_str(), id.partition.0);
+        let (config, rules) = (self.settings)(image, &topic.name);
+        let now = self.clock.now();
+        let (folder, offsets, is_clean) = {
+            let mut left = self.found.lock();
+            let folder = left.folders.remove(&name);
+            let is_clean = left.is_clean;
+            let offsets = Offsets {
+                recovery_points: pick(&left.offsets.recovery_points, &name),
+                log_start_offsets: pick(&left.offsets.log_start_offsets, &name),
+                high_watermarks: pick(&left.offsets.high_watermarks, &name),
+            };
+            (folder, offsets, is_clean)
+        };
+        let log = match folder {
+            Some((path, found)) if found.is_none_or(|found| found == topic.id) => {
+                let (log, recovery) = self.dir.open_log(&name, path, config, &offsets, is_clean, now)?;
+                if recovery.bytes_cut > 0 || recovery.segments_dropped > 0 {
+                    warn!(partition = %name, bytes = recovery.bytes_cut, segments = recovery.segments_dropped, "cut what was not whole off a log");
+                }
+                log
+            }
+            Some((path, found)) => {
+                let reason = format!("it belongs to topic id {found:?}, and not to {} of that name", topic.id);
+                return Err(storage::Error::Corrupt { path, position: 0, reason });
+            }
+            None => self.dir.create(&name, Some(topic.id), config, now)?,
+        };
+        let is_internal = is_internal(&topic.name);
+        let partition = Arc::new(Partition::new(self.node_id, id, is_internal, Arc::new(log), rules));
+        self.partitions.write().insert(id, partition.clone());
+        self.offline.write().remove(&id);
+        Ok(partition)
+    }
+
+    fn delete(&self, topic: &Topic) {
+        for index in topic.partitions.keys() {
+            let id = TopicIdPartition { topic_id: topic.id, partition: *index };
+            let Some(partition) = self.partitions.write().remove(&id) else { continue };
+            partition.resign();
+            let delay = partition.log().config().file_delete_delay_ms;
+            match partition.log().delete(random::uuid()) {
+                Ok(path) => self.doomed.lock().push((Timestamp(self.clock.now().0.saturating_add(delay)), path)),
+                Err(fault) => {
+                    error!(partition = %partition.name(), error = %fault, "a deleted partition's folder could not be renamed")
+                }
+            }
+        }
+    }
+
+    fn change_settings(&self, image: &Image, changes: &Changes) {
+        let all = changes.configs.iter().any(|resource| resource.kind == ResourceType::Broker);
+        let topics: BTreeSet<&str> = changes
+            .configs
+            .iter()
+            .filter(|resource| resource.kind == ResourceType::Topic)
+            .map(|resource| resource.name.as_str())
+            .collect();
+        if !all && topics.is_empty() {
+            return;
+        }
+        for partition in self.all() {
+            if all || topics.contains(partition.topic()) {
+                let (config, rules) = (self.settings)(image, partition.topic());
+                partition.set_config(config, rules);
+            }
+        }
+    }
+
+    /// Ends cleanly: every log is flushed and closed, the checkpoints and the marker are written. Errors are logged; the marker is written only when all
+    /// went well.
+    pub fn close(&self, broker_epoch: Option<BrokerEpoch>) {
+        let now = self.clock.now();
+        let failed = AtomicBool::new(false);
+        let partitions = self.all();
+        blocking::for_each(self.recovery_threads, partitions, |partition: &Arc<Partition>| {
+            partition.resign();
+            if let Err(fault) = partition.log().close(now) {
+                error!(partition = %partition.name(), error = %fault, "a log could not be closed");
+                failed.store(true, Ordering::SeqCst);
+            }
+        });
+        let written = self.write_checkpoints().and_then(|()| {
+            if failed.load(Ordering::SeqCst) || !self.is_loaded() {
+                return Ok(());
+            }
+            self.dir.write_clean_shutdown(broker_epoch)
+        });
+        if let Err(fault) = written {
+            error!(error = %fault, "the checkpoints could not be written");
+        }
+    }
+}
+
+fn pick(offsets: &BTreeMap<TopicPartition, Offset>, name: &TopicPartition) -> BTreeMap<TopicPartition, Offset> {
+    offsets.get(name).map(|offset| (name.clone(), *offset)).into_iter().collect()
+}
+
+/// Whether a topic is one of those in which coordinators keep their state.
+pub fn is_internal(topic: &str) -> bool {
+    matches!(topic, "__consumer_offsets" | "__transaction_state" | "__share_group_state")
+}

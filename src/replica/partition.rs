@@ -1,0 +1,419 @@
+//! One partition on this broker: its log, who leads it, and who waits for it.
+//!
+//! Invariant: a reply that says "committed" was given under the leader epoch in which the records were appended.
+
+use super::watch::{Wake, Watch, Watchers};
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use model::{ApiError, BrokerId, ErrorCode, LeaderEpoch, Offset, Timestamp, TopicIdPartition};
+use parking_lot::RwLock;
+use records::{BatchHeader, BatchView, RecordReader, TimestampType, Validated, ValidationRules};
+use std::sync::Arc;
+use storage::{Error, FileRegion, Isolation, LeaderAppend, Log, LogConfig, Origin, Wait};
+
+/// A producer's records for one partition.
+#[derive(Clone, Debug)]
+pub struct Append {
+    /// What the producer sent: one batch, if it is valid.
+    pub records: Bytes,
+    /// Whether the producer waits for all replicas in sync.
+    pub all_replicas: bool,
+    /// Whether the producer may write to internal topics.
+    pub may_write_internal: bool,
+    /// The time.
+    pub now: Timestamp,
+}
+
+/// What an append did.
+#[derive(Clone, Copy, Debug)]
+pub struct Appended {
+    /// Offset of the first record; of a repeated append, that of the first time.
+    pub base_offset: Offset,
+    /// Offset of the last record.
+    pub last_offset: Offset,
+    /// The leader epoch in which it was appended.
+    pub epoch: LeaderEpoch,
+    /// The time that the broker gave the records, where the topic is set so.
+    pub log_append_time: Option<Timestamp>,
+    /// Records; none of a repeated append.
+    pub record_count: u64,
+    /// Their bytes.
+    pub size_bytes: u64,
+}
+
+/// Why an append was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum AppendError {
+    /// For the client to act on.
+    #[error(transparent)]
+    Refused(#[from] ApiError),
+    /// The batch is not valid.
+    #[error(transparent)]
+    Invalid(records::ProduceError),
+    /// The store's fault.
+    #[error(transparent)]
+    Storage(#[from] Error),
+}
+
+impl From<ErrorCode> for AppendError {
+    fn from(code: ErrorCode) -> Self {
+        AppendError::Refused(code.into())
+    }
+}
+
+/// What is wanted of one partition.
+#[derive(Clone, Copy, Debug)]
+pub struct ReadRequest {
+    /// The first offset.
+    pub offset: Offset,
+    /// The leader epoch that the reader believes in.
+    pub current_leader_epoch: Option<LeaderEpoch>,
+    /// The epoch of the last record that the reader has.
+    pub last_fetched_epoch: Option<LeaderEpoch>,
+    /// Bytes at most.
+    pub max_bytes: u32,
+    /// Give the first batch whole even where it is larger.
+    pub at_least_one_batch: bool,
+    /// How far the reader may see.
+    pub isolation: Isolation,
+    /// Whether the read may wait for the disk.
+    pub wait: Wait,
+}
+
+/// What a read found.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// Where the records are.
+    pub region: Option<FileRegion>,
+    /// The log's offsets at that time.
+    pub offsets: storage::LogOffsets,
+    /// The aborted transactions among them, for readers of committed records.
+    pub aborted: Option<Vec<storage::AbortedTxn>>,
+    /// The reader's log parted from this one at this epoch and offset.
+    pub diverging: Option<(LeaderEpoch, Offset)>,
+}
+
+/// Why a read was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// For the client to act on.
+    #[error("{0}")]
+    Refused(ErrorCode),
+    /// The store's fault.
+    #[error(transparent)]
+    Storage(#[from] Error),
+}
+
+impl From<ErrorCode> for ReadError {
+    fn from(code: ErrorCode) -> Self {
+        ReadError::Refused(code)
+    }
+}
+
+/// What a topic's settings say about writing, beside what the log itself has to know.
+#[derive(Clone, Debug)]
+pub struct WriteRules {
+    /// What batches must be like.
+    pub validation: ValidationRules,
+    /// `min.insync.replicas`
+    pub min_insync_replicas: usize,
+}
+
+/// How this broker leads.
+#[derive(Clone, Debug)]
+struct Leadership {
+    epoch: LeaderEpoch,
+    isr: Vec<BrokerId>,
+}
+
+/// A partition.
+#[derive(Debug)]
+pub struct Partition {
+    id: TopicIdPartition,
+    is_internal: bool,
+    log: Arc<Log>,
+    rules: ArcSwap<WriteRules>,
+    leadership: RwLock<Option<Leadership>>,
+    watchers: Arc<Watchers>,
+    node_id: BrokerId,
+}
+
+impl Partition {
+    /// A partition whose log is open and that nobody leads yet.
+    pub fn new(node_id: BrokerId, id: TopicIdPartition, is_internal: bool, log: Arc<Log>, rules: WriteRules) -> Self {
+        Self {
+            id,
+            is_internal,
+            log,
+            rules: ArcSwap::from_pointee(rules),
+            leadership: RwLock::new(None),
+            watchers: Arc::default(),
+            node_id,
+        }
+    }
+
+    /// Topic id and number.
+    pub fn id(&self) -> TopicIdPartition {
+        self.id
+    }
+
+    /// The topic's name.
+    pub fn topic(&self) -> &str {
+        &self.log.partition().topic
+    }
+
+    /// `topic-0`.
+    pub fn name(&self) -> String {
+        self.log.partition().to_string()
+    }
+
+    /// The log.
+    pub fn log(&self) -> &Arc<Log> {
+        &self.log
+    }
+
+    /// The next offset to be written.
+    pub fn log_end_offset(&self) -> Offset {
+        self.log.log_end_offset()
+    }
+
+    /// The first offset that may be read.
+    pub fn log_start_offset(&self) -> Offset {
+        self.log.log_start_offset()
+    }
+
+    /// The exclusive end of what is replicated.
+    pub fn high_watermark(&self) -> Offset {
+        self.log.high_watermark()
+    }
+
+    /// Bytes of the log's records.
+    pub fn size_bytes(&self) -> u64 {
+        self.log.size_bytes()
+    }
+
+    /// The largest batch that the topic's settings allow, in bytes.
+    pub fn max_batch_bytes(&self) -> usize {
+        self.log.config().max_message_bytes as usize
+    }
+
+    /// The epoch in which this broker leads; `None` when it does not.
+    pub fn leader_epoch(&self) -> Option<LeaderEpoch> {
+        self.leadership.read().as_ref().map(|leadership| leadership.epoch)
+    }
+
+    /// Wakes `wake` whenever the partition moves, as long as the watch is kept.
+    pub fn watch(&self, wake: &Wake) -> Watch {
+        self.watchers.watch(wake)
+    }
+
+    /// Changes the settings; they count from the next append on.
+    pub fn set_config(&self, config: LogConfig, rules: WriteRules) {
+        self.log.set_config(config);
+        self.rules.store(Arc::new(rules));
+    }
+
+    /// This broker leads in an epoch, with these replicas in sync. Errors: the epoch cannot be written down.
+    pub fn lead(&self, epoch: LeaderEpoch, isr: Vec<BrokerId>) -> Result<(), Error> {
+        let is_new = self.leader_epoch().is_none_or(|old| old < epoch);
+        if is_new {
+            self.log.assign_epoch(epoch)?;
+        }
+        *self.leadership.write() = Some(Leadership { epoch, isr });
+        self.advance_high_watermark();
+        self.watchers.wake();
+        Ok(())
+    }
+
+    /// This broker does not lead any more: whoever waits is told.
+    pub fn resign(&self) {
+        *self.leadership.write() = None;
+        self.watchers.wake();
+    }
+
+    /// Alone in sync, the leader's log end is what is replicated.
+    fn advance_high_watermark(&self) {
+        let alone = self.leadership.read().as_ref().is_some_and(|it| it.isr.iter().all(|id| *id == self.node_id));
+        if alone {
+            self.log.advance_high_watermark(self.log.log_end_offset());
+        }
+    }
+
+    /// Appends a producer's batch.
+    pub fn append(&self, append: Append) -> Result<Appended, AppendError> {
+        let Some(Leadership { epoch, isr }) = self.leadership.read().clone() else {
+            return Err(ErrorCode::NotLeaderOrFollower.into());
+        };
+        if self.is_internal && !append.may_write_internal {
+            let message = format!("Cannot append to internal topic {}", self.topic());
+            return Err(ApiError::new(ErrorCode::InvalidTopicException, message).into());
+        }
+        let rules = self.rules.load();
+        if append.all_replicas && isr.len() < rules.min_insync_replicas {
+            let message = format!(
+                "The size of the current ISR : {} is insufficient to satisfy the min.isr requirement of {} for partition {}, live replica(s) broker.id are : {:?}",
+                isr.len(),
+                rules.min_insync_replicas,
+                self.name(),
+                isr,
+            );
+            return Err(ApiError::new(ErrorCode::NotEnoughReplicas, message).into());
+        }
+        let valid = records::validate(&append.records, self.log.partition(), &rules.validation, append.now)
+            .map_err(AppendError::Invalid)?;
+        let header = *valid.header();
+        let record_count = u64::try_from(header.record_count).unwrap_or(0);
+        let size_bytes = header.size_bytes() as u64;
+        let log_append_time = (header.timestamp_type() == TimestampType::LogAppendTime).then_some(header.max_timestamp);
+        let how = LeaderAppend { leader_epoch: epoch, origin: Origin::Client, now: append.now, transaction_version: 0 };
+        let done = self.log.append_as_leader(std::slice::from_ref(&valid), how)?;
+        if done.is_flush_due {
+            self.log.flush(self.log.log_end_offset(), append.now)?;
+        }
+        self.moved();
+        Ok(Appended {
+            base_offset: done.base_offset,
+            last_offset: done.last_offset,
+            epoch,
+            log_append_time,
+            record_count: if done.is_duplicate { 0 } else { record_count },
+            size_bytes: if done.is_duplicate { 0 } else { size_bytes },
+        })
+    }
+
+    /// Appends a batch of a coordinator that runs on this broker, in the epoch in which it decided. Returns its first offset.
+    pub fn append_state(&self, batch: Bytes, epoch: LeaderEpoch) -> Result<Offset, ErrorCode> {
+        if self.leader_epoch() != Some(epoch) {
+            return Err(ErrorCode::NotLeaderOrFollower);
+        }
+        if batch.len() > self.max_batch_bytes() {
+            return Err(ErrorCode::MessageTooLarge);
+        }
+        let batch = Validated::trusted(&batch).map_err(|_| ErrorCode::UnknownServerError)?;
+        let now = batch.header().max_timestamp;
+        let how = LeaderAppend { leader_epoch: epoch, origin: Origin::Coordinator, now, transaction_version: 0 };
+        let done = self.log.append_as_leader(&[batch], how).map_err(|error| {
+            tracing::error!(%error, "a coordinator's records could not be appended");
+            ErrorCode::KafkaStorageError
+        })?;
+        self.moved();
+        Ok(done.base_offset)
+    }
+
+    /// The log has grown: the high watermark follows, and whoever waits is woken.
+    fn moved(&self) {
+        self.advance_high_watermark();
+        self.watchers.wake();
+    }
+
+    /// Whether an append is known to all replicas in sync.
+    pub fn is_replicated(&self, appended: &Appended) -> bool {
+        self.high_watermark() > appended.last_offset && self.leader_epoch() == Some(appended.epoch)
+    }
+
+    /// Waits until an append is known to all replicas in sync. Errors: NOT_LEADER_OR_FOLLOWER when the epoch ends before.
+    pub async fn replicated(&self, appended: &Appended) -> Result<(), AppendError> {
+        let wake = Wake::new();
+        let _watch = self.watch(&wake);
+        loop {
+            if self.leader_epoch() != Some(appended.epoch) {
+                return Err(ErrorCode::NotLeaderOrFollower.into());
+            }
+            if self.is_replicated(appended) {
+                return Ok(());
+            }
+            wake.woken().await;
+        }
+    }
+
+    /// Whether this broker leads, in the epoch that the client believes in. Errors: NOT_LEADER_OR_FOLLOWER, FENCED_LEADER_EPOCH,
+    /// UNKNOWN_LEADER_EPOCH (KIP-320).
+    pub fn check_leader(&self, believed: Option<LeaderEpoch>) -> Result<LeaderEpoch, ErrorCode> {
+        let epoch = self.leader_epoch().ok_or(ErrorCode::NotLeaderOrFollower)?;
+        match believed {
+            Some(believed) if believed < epoch => Err(ErrorCode::FencedLeaderEpoch),
+            Some(believed) if believed > epoch => Err(ErrorCode::UnknownLeaderEpoch),
+            _ => Ok(epoch),
+        }
+    }
+
+    /// The leader epoch in which the record at an offset was appended.
+    pub fn epoch_at(&self, offset: Offset) -> Option<LeaderEpoch> {
+        self.log.leader_epochs().epoch_of(offset)
+    }
+
+    /// Finds where the records from an offset on are.
+    pub fn read(&self, request: &ReadRequest) -> Result<Found, ReadError> {
+        self.check_leader(request.current_leader_epoch)?;
+        if let Some(diverging) = self.diverging(request)? {
+            let offsets = self.log.offsets();
+            return Ok(Found { region: None, offsets, aborted: None, diverging: Some(diverging) });
+        }
+        let plan = self.log.read(storage::Read {
+            offset: request.offset,
+            max_bytes: request.max_bytes,
+            at_least_one_batch: request.at_least_one_batch,
+            isolation: request.isolation,
+            wait: request.wait,
+        })?;
+        // A batch that does not fit and need not be given is left for the next fetch.
+        let region = plan.region.filter(|_| !plan.is_first_batch_cut);
+        Ok(Found { region, offsets: plan.offsets, aborted: plan.aborted, diverging: None })
+    }
+
+    /// Where the reader's log and this one part, if they do (KIP-595).
+    fn diverging(&self, request: &ReadRequest) -> Result<Option<(LeaderEpoch, Offset)>, ErrorCode> {
+        let Some(last_fetched) = request.last_fetched_epoch else { return Ok(None) };
+        let Some((epoch, end)) = self.log.end_of_epoch(last_fetched) else {
+            return Err(ErrorCode::OffsetOutOfRange);
+        };
+        Ok((epoch < last_fetched || end < request.offset).then_some((epoch, end)))
+    }
+
+    /// Gives every record with its batch's header to `each`, from the log's start to its end. Blocks. Errors: a batch that is not readable, and what `each`
+    /// says.
+    pub fn replay(
+        &self,
+        mut each: impl FnMut(&BatchHeader, &records::RecordView<'_>) -> Result<(), String>,
+    ) -> Result<(), String> {
+        const READ_BYTES: u32 = 1 << 20;
+        let (mut offset, end) = (self.log_start_offset(), self.log_end_offset());
+        while offset < end {
+            let read = storage::Read {
+                offset,
+                max_bytes: READ_BYTES,
+                at_least_one_batch: true,
+                isolation: Isolation::LogEnd,
+                wait: Wait::Block,
+            };
+            let plan = self.log.read(read).map_err(|error| error.to_string())?;
+            let Some(region) = plan.region else { break };
+            let bytes = region.read().map_err(|error| error.to_string())?;
+            let before = offset;
+            for batch in records::Batches::new(&bytes) {
+                let batch: BatchView<'_> = match batch {
+                    Ok(batch) => batch,
+                    Err(error) if error.is_incomplete() => break,
+                    Err(error) => return Err(error.to_string()),
+                };
+                replay_batch(&batch, &mut each)?;
+                offset = batch.header().next_offset();
+            }
+            if offset == before {
+                return Err(format!("no whole batch at offset {offset}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn replay_batch(
+    batch: &BatchView<'_>,
+    each: &mut impl FnMut(&BatchHeader, &records::RecordView<'_>) -> Result<(), String>,
+) -> Result<(), String> {
+    let mut reader = RecordReader::new(batch).map_err(|error| error.to_string())?;
+    while let Some(record) = reader.next_record() {
+        each(batch.header(), &record.map_err(|error| error.to_string())?)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,163 @@
+//! Configuration as the services take it: what the controller's decisions ask, and what a topic's log is told.
+
+use crate::config::{
+    BROKER, CLIENT_METRICS, Effective, GROUP, Kind, NodeConfig, Properties, ResourceKind, TOPIC, Table, TopicSettings,
+};
+use crate::replica::WriteRules;
+use arc_swap::ArcSwap;
+use coordinator::GroupConfig;
+use imbl::OrdMap;
+use metadata::decide::ConfigRules;
+use metadata::image::{ConfigResource, Image, ResourceType};
+use model::{ApiError, BrokerId, ErrorCode};
+use protocol::Str;
+use protocol::messages::create_topics_response::CreatableTopicConfigs;
+use records::{Codec, Compression, TimestampType, ValidationRules};
+use std::sync::Arc;
+use storage::{CleanupPolicy, LogConfig};
+
+/// What every config may be, by this node's configuration as it applies now.
+#[derive(Debug)]
+pub struct Rules {
+    config: Arc<NodeConfig>,
+    effective: Arc<ArcSwap<Effective>>,
+}
+
+impl Rules {
+    /// The rules of a node.
+    pub fn new(config: Arc<NodeConfig>, effective: Arc<ArcSwap<Effective>>) -> Self {
+        Self { config, effective }
+    }
+
+    /// Gives the rules to a decision.
+    pub fn with<T>(&self, decide: impl FnOnce(&ConfigRules<'_>) -> T) -> T {
+        let effective = self.effective.load();
+        let validate = |resource: &ConfigResource, configs: &OrdMap<Str, Str>, _: &OrdMap<Str, Str>| {
+            let kind = kind_of(resource.kind)?;
+            self.config.validate(&effective, kind, &resource.name, &properties(configs))
+        };
+        let row = |kind: ResourceType, name: &str| table_of(kind).and_then(|table| table.get(name));
+        let rules = ConfigRules {
+            validate: &validate,
+            is_list: &|kind, name| row(kind, name).is_some_and(|key| key.kind == Kind::List),
+            default: &|kind, name| row(kind, name).and_then(|key| key.default_text()).map(Str::const_new),
+            topic_configs: &|_, configs| {
+                let entries = self.config.describe_new_topic(&effective, &properties(configs)).into_iter();
+                let shown = entries.map(|entry| CreatableTopicConfigs {
+                    name: entry.name.into(),
+                    value: entry.value.map(Into::into),
+                    read_only: entry.is_read_only,
+                    config_source: entry.source.to_wire(),
+                    is_sensitive: entry.is_sensitive,
+                    ..Default::default()
+                });
+                shown.collect()
+            },
+        };
+        decide(&rules)
+    }
+}
+
+fn kind_of(kind: ResourceType) -> Result<ResourceKind, ApiError> {
+    match kind {
+        ResourceType::Topic => Ok(ResourceKind::Topic),
+        ResourceType::Broker => Ok(ResourceKind::Broker),
+        ResourceType::Group => Ok(ResourceKind::Group),
+        ResourceType::ClientMetrics => Ok(ResourceKind::ClientMetrics),
+        ResourceType::BrokerLogger => Err(ErrorCode::InvalidRequest.into()),
+    }
+}
+
+fn table_of(kind: ResourceType) -> Option<&'static Table> {
+    match kind {
+        ResourceType::Topic => Some(&TOPIC),
+        ResourceType::Broker => Some(&BROKER),
+        ResourceType::Group => Some(&GROUP),
+        ResourceType::ClientMetrics => Some(&CLIENT_METRICS),
+        ResourceType::BrokerLogger => None,
+    }
+}
+
+/// Configs of an image as the configuration takes them.
+pub fn properties(configs: &OrdMap<Str, Str>) -> Properties {
+    configs.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect()
+}
+
+/// The dynamic configs that an image has for all brokers and for one.
+pub fn broker_configs(image: &Image, id: BrokerId) -> (Properties, Properties) {
+    let of = |resource| properties(&image.configs.of(&resource));
+    (of(ConfigResource::all_brokers()), of(ConfigResource::broker(id)))
+}
+
+/// What a topic's log and its writers are told.
+pub fn topic_settings(effective: &Effective, image: &Image, topic: &str) -> (LogConfig, WriteRules) {
+    let configs = properties(&image.configs.of(&ConfigResource::topic(topic)));
+    let settings = TopicSettings::new(&configs, &effective.values);
+    let unsigned = |number: i32| u32::try_from(number).unwrap_or(0);
+    let limit = |number: i64| (number >= 0).then_some(number);
+    let log = LogConfig {
+        segment_bytes: unsigned(settings.effective_segment_bytes()),
+        segment_ms: settings.segment_ms,
+        segment_jitter_ms: settings.segment_jitter_ms,
+        segment_index_bytes: unsigned(settings.segment_index_bytes),
+        index_interval_bytes: unsigned(settings.index_interval_bytes),
+        max_message_bytes: unsigned(settings.max_message_bytes),
+        flush_messages: (settings.flush_messages < i64::MAX).then_some(settings.flush_messages),
+        flush_ms: (settings.flush_ms < i64::MAX).then_some(settings.flush_ms),
+        retention_bytes: limit(settings.retention_bytes).and_then(|bytes| u64::try_from(bytes).ok()),
+        retention_ms: limit(settings.retention_ms),
+        file_delete_delay_ms: settings.file_delete_delay_ms,
+        cleanup_policy: CleanupPolicy { delete: settings.is_deleted(), compact: settings.is_compacted() },
+        delete_retention_ms: settings.delete_retention_ms,
+        min_compaction_lag_ms: settings.min_compaction_lag_ms,
+        max_compaction_lag_ms: (settings.max_compaction_lag_ms < i64::MAX).then_some(settings.max_compaction_lag_ms),
+        // The ratio lies between 0 and 1.
+        min_cleanable_dirty_permille: (settings.min_cleanable_dirty_ratio * 1000.0) as u32,
+        producer_id_expiration_ms: i64::from(effective.settings.producer_id_expiration_ms),
+    };
+    let rules = WriteRules {
+        validation: ValidationRules {
+            timestamp_type: if settings.is_log_append_time() {
+                TimestampType::LogAppendTime
+            } else {
+                TimestampType::CreateTime
+            },
+            timestamp_before_max_ms: settings.message_timestamp_before_max_ms,
+            timestamp_after_max_ms: settings.message_timestamp_after_max_ms,
+            compression: compression(&settings),
+            max_message_bytes: log.max_message_bytes as usize,
+            segment_bytes: log.segment_bytes as usize,
+            compacted: settings.is_compacted(),
+        },
+        min_insync_replicas: usize::try_from(settings.min_insync_replicas).unwrap_or(1),
+    };
+    (log, rules)
+}
+
+/// `compression.type` with its level; `None` for `producer`.
+fn compression(settings: &TopicSettings) -> Option<Compression> {
+    let (codec, level) = match settings.compression_type.as_str() {
+        "gzip" => (Codec::Gzip, Some(settings.compression_gzip_level)),
+        "snappy" => (Codec::Snappy, None),
+        "lz4" => (Codec::Lz4, Some(settings.compression_lz4_level)),
+        "zstd" => (Codec::Zstd, Some(settings.compression_zstd_level)),
+        "uncompressed" => (Codec::None, None),
+        _ => return None,
+    };
+    Some(Compression { codec, level })
+}
+
+/// What the group coordinators obey.
+pub fn group_config(effective: &Effective) -> GroupConfig {
+    let settings = &effective.settings;
+    let count = |number: i32| usize::try_from(number).unwrap_or(0);
+    GroupConfig {
+        initial_rebalance_delay_ms: settings.group_initial_rebalance_delay_ms,
+        min_session_timeout_ms: settings.group_min_session_timeout_ms,
+        max_session_timeout_ms: settings.group_max_session_timeout_ms,
+        max_size: count(settings.group_max_size),
+        offset_metadata_max: count(settings.offset_metadata_max_bytes),
+        offsets_retention_ms: i64::from(settings.offsets_retention_minutes) * 60_000,
+        offsets_retention_check_interval_ms: settings.offsets_retention_check_interval_ms,
+    }
+}

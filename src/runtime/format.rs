@@ -1,0 +1,208 @@
+//! Formats log dirs, as `kafka-storage format` does: identity, the features a cluster begins with, and the first voters.
+
+use super::clock::Clock;
+use super::random;
+use metadata::decide::bootstrap_features;
+use metadata::{MetadataVersion, VersionedRecord};
+use model::{BrokerId, DirectoryId, TopicPartition};
+use raft::snapshot::SnapshotWriter;
+use raft::{KRaftVersion, ReplicaKey, SnapshotId, Voter, VoterSet};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use storage::disk::{Disk, write_atomically};
+use storage::{META_PROPERTIES, MetaProperties};
+
+/// The features a cluster begins with, beside `meta.properties`.
+pub const BOOTSTRAP: &str = "bootstrap.checkpoint";
+/// How many levels of `kraft.version` this node can run.
+const KRAFT_VERSIONS: (i16, i16) = (0, 1);
+
+/// Who votes first.
+#[derive(Clone, Debug)]
+pub enum FirstVoters {
+    /// `controller.quorum.voters` says it.
+    Configured,
+    /// This node alone, reached at these addresses (`--standalone`).
+    Standalone(Vec<raft::Endpoint>),
+    /// Nobody here: the node joins a quorum (`--no-initial-controllers`).
+    None,
+}
+
+/// What is to be formatted, and how.
+#[derive(Clone, Debug)]
+pub struct Format {
+    /// `log.dirs`
+    pub log_dirs: Vec<PathBuf>,
+    /// `metadata.log.dir`, one of them.
+    pub metadata_log_dir: PathBuf,
+    /// `node.id`
+    pub node_id: BrokerId,
+    /// The cluster's id.
+    pub cluster_id: String,
+    /// Who votes first.
+    pub voters: FirstVoters,
+    /// `metadata.version`
+    pub version: MetadataVersion,
+    /// Levels of other features that were asked for.
+    pub features: BTreeMap<String, i16>,
+    /// Leave dirs alone that are formatted.
+    pub ignore_formatted: bool,
+}
+
+/// Why nothing was formatted.
+#[derive(Debug, thiserror::Error)]
+pub enum FormatError {
+    /// The disk.
+    #[error(transparent)]
+    Storage(#[from] storage::Error),
+    /// A file.
+    #[error("{path}: {error}", path = path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// A dir belongs to something already.
+    #[error("Log directory {path} is already formatted. Use --ignore-formatted to ignore this directory and format the others.", path = path.display())]
+    Formatted {
+        /// Which.
+        path: PathBuf,
+    },
+    /// A dir belongs to another node or cluster.
+    #[error("{path}: {reason}", path = path.display())]
+    Foreign {
+        /// Which.
+        path: PathBuf,
+        /// Whose.
+        reason: String,
+    },
+    /// A feature that cannot be had.
+    #[error("{0}")]
+    Feature(String),
+    /// A record that cannot be written.
+    #[error(transparent)]
+    Raft(#[from] raft::Fault),
+}
+
+impl Format {
+    /// Formats, and gives a line for each dir that says what was done.
+    pub fn run(&self, disk: &Arc<dyn Disk>, clock: Clock) -> Result<Vec<String>, FormatError> {
+        let records = bootstrap_features(self.version, &self.features).map_err(FormatError::Feature)?;
+        let mut fresh = Vec::new();
+        for path in &self.log_dirs {
+            match MetaProperties::read(&**disk, &path.join(META_PROPERTIES))? {
+                None => fresh.push(path),
+                Some(meta) => self.check(path, &meta)?,
+            }
+        }
+        let mut lines = Vec::new();
+        if fresh.is_empty() {
+            lines.push("All of the log directories are already formatted.".to_owned());
+        }
+        for path in fresh {
+            lines.push(self.format_dir(&**disk, path, &records, clock)?);
+        }
+        Ok(lines)
+    }
+
+    /// A dir that is formatted: it must be this node's, and the caller must have said that this is fine.
+    fn check(&self, path: &Path, meta: &MetaProperties) -> Result<(), FormatError> {
+        let foreign = |reason| Err(FormatError::Foreign { path: path.to_path_buf(), reason });
+        if !self.ignore_formatted {
+            return Err(FormatError::Formatted { path: path.to_path_buf() });
+        }
+        match (&meta.cluster_id, meta.node_id) {
+            (Some(id), _) if *id != self.cluster_id => {
+                foreign(format!("it belongs to cluster {id}, not to {}", self.cluster_id))
+            }
+            (_, Some(id)) if id != self.node_id => foreign(format!("it belongs to node {id}, not to {}", self.node_id)),
+            _ => Ok(()),
+        }
+    }
+
+    fn format_dir(
+        &self,
+        disk: &dyn Disk,
+        path: &Path,
+        records: &[VersionedRecord],
+        clock: Clock,
+    ) -> Result<String, FormatError> {
+        let at = |path: &Path| {
+            let path = path.to_path_buf();
+            move |error| FormatError::File { path, error }
+        };
+        disk.create_dir(path).map_err(at(path))?;
+        let directory_id = random::uuid();
+        let version = self.version.name();
+        let is_metadata = path == self.metadata_log_dir;
+        let mut line = format!("Formatting data directory {} with metadata.version {version}.", path.display());
+        if is_metadata {
+            line = format!("Formatting metadata directory {} with metadata.version {version}.", path.display());
+            let bootstrap = path.join(BOOTSTRAP);
+            let bytes = bootstrap_checkpoint(records, clock)?;
+            write_atomically(disk, &bootstrap, &bytes).map_err(at(&bootstrap))?;
+            if let FirstVoters::Standalone(endpoints) = &self.voters {
+                line = format!(
+                    "Formatting dynamic metadata voter directory {} with metadata.version {version}.",
+                    path.display()
+                );
+                let folder = path.join(TopicPartition::new(super::metadata_log::METADATA_TOPIC, 0).to_string());
+                disk.create_dir(&folder).map_err(at(&folder))?;
+                let file = folder.join(SnapshotId::BOOTSTRAP.file_name());
+                let bytes = self.first_voters(directory_id, endpoints, clock)?;
+                write_atomically(disk, &file, &bytes).map_err(at(&file))?;
+            }
+        }
+        // Last, since a dir with it counts as formatted.
+        let meta = MetaProperties {
+            version: 1,
+            cluster_id: Some(self.cluster_id.clone()),
+            node_id: Some(self.node_id),
+            directory_id: Some(directory_id),
+            other: BTreeMap::new(),
+        };
+        meta.write(disk, &path.join(META_PROPERTIES))?;
+        Ok(line)
+    }
+
+    /// The snapshot `0-0`: this node as the only voter.
+    fn first_voters(
+        &self,
+        directory_id: DirectoryId,
+        endpoints: &[raft::Endpoint],
+        clock: Clock,
+    ) -> Result<Vec<u8>, FormatError> {
+        let voter = Voter {
+            key: ReplicaKey { id: self.node_id, directory_id: Some(directory_id) },
+            endpoints: endpoints.to_vec(),
+            kraft_versions: KRAFT_VERSIONS,
+        };
+        let voters = VoterSet::new([voter]);
+        snapshot(&[], (KRaftVersion::V1, &voters), clock)
+    }
+}
+
+/// The bootstrap checkpoint: a snapshot that holds the records of the first features.
+pub fn bootstrap_checkpoint(records: &[VersionedRecord], clock: Clock) -> Result<Vec<u8>, FormatError> {
+    snapshot(records, (KRaftVersion::V0, &VoterSet::default()), clock)
+}
+
+fn snapshot(
+    records: &[VersionedRecord],
+    quorum: (KRaftVersion, &VoterSet),
+    clock: Clock,
+) -> Result<Vec<u8>, FormatError> {
+    let now = clock.now();
+    let (mut writer, mut bytes) =
+        SnapshotWriter::begin(SnapshotId::BOOTSTRAP, now, quorum, now).map(|(w, b)| (w, b.to_vec()))?;
+    for record in records {
+        let value = record.encode().map_err(raft::Fault::Encode)?;
+        bytes.extend(writer.record(value, now)?.unwrap_or_default());
+    }
+    for piece in writer.finish(now)? {
+        bytes.extend(piece);
+    }
+    Ok(bytes)
+}

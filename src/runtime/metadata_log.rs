@@ -1,0 +1,381 @@
+//! The metadata log on disk: `__cluster_metadata-0` with its segments, `quorum-state` and snapshots.
+//!
+//! Every write here is fsynced before it counts, whatever `flush.*` says. A fault ends the node.
+
+use super::clock::Clock;
+use bytes::Bytes;
+use metadata::image::{Image, Provenance};
+use metadata::{ApplyError, LoadedBatch, Loader};
+use model::{LeaderEpoch, Offset, Timestamp, TopicPartition};
+use protocol::MetadataRecord;
+use raft::batch::parse_batch;
+use raft::snapshot::{
+    PARTIAL_SUFFIX, SnapshotPart, SnapshotReader, SnapshotSchedule, SnapshotWriter, batch_len, read_snapshot,
+};
+use raft::{ControlRecord, ElectionState, LogFacts, QUORUM_STATE_FILE, Raft, SnapshotId, Stored};
+use std::io::IoSlice;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use storage::disk::{Disk, OpenMode, read_all, write_atomically};
+use storage::{FollowerAppend, Isolation, Log, LogConfig, OpenFiles, OpenLog, Read, Wait};
+use tracing::info;
+
+/// The metadata log's topic.
+pub const METADATA_TOPIC: &str = "__cluster_metadata";
+/// Bytes read at a time.
+const READ_BYTES: u32 = 1 << 20;
+
+/// What ends the node.
+#[derive(Debug, thiserror::Error)]
+pub enum LogFault {
+    /// The disk.
+    #[error(transparent)]
+    Storage(#[from] storage::Error),
+    /// A file beside the log.
+    #[error("{path}: {error}", path = path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// The machine.
+    #[error(transparent)]
+    Raft(#[from] raft::Fault),
+    /// A record that contradicts the ones before.
+    #[error("the metadata log cannot be applied: {0}")]
+    Apply(#[from] ApplyError),
+    /// Bytes that are no record of a known kind and version.
+    #[error("the record at offset {offset} of the metadata log is not readable: {error}")]
+    Record {
+        /// Where.
+        offset: Offset,
+        /// Why.
+        error: protocol::DecodeError,
+    },
+    /// A file that is not what it should be.
+    #[error("{path}: {reason}", path = path.display())]
+    Corrupt {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// What cannot happen by Kafka's rules.
+    #[error("{0}")]
+    Unexpected(String),
+}
+
+impl LogFault {
+    /// A fault out of an error that no input can cause.
+    pub fn unexpected(error: impl std::fmt::Display) -> Self {
+        LogFault::Unexpected(error.to_string())
+    }
+}
+
+/// A batch of the log, decoded.
+#[derive(Clone, Debug)]
+pub struct ReadBatch {
+    base: Offset,
+    last: Offset,
+    epoch: LeaderEpoch,
+    timestamp: Timestamp,
+    bytes: u64,
+    records: Vec<MetadataRecord>,
+    control: Vec<(Offset, ControlRecord)>,
+}
+
+impl ReadBatch {
+    /// As the loader takes it.
+    pub fn loaded(&self) -> LoadedBatch<'_> {
+        LoadedBatch {
+            base_offset: self.base,
+            epoch: self.epoch,
+            timestamp: self.timestamp,
+            records: &self.records,
+            last_offset: self.last,
+        }
+    }
+}
+
+/// How snapshots are made.
+#[derive(Clone, Copy, Debug)]
+pub struct SnapshotLimits {
+    /// `metadata.log.max.record.bytes.between.snapshots`
+    pub max_bytes: u64,
+    /// `metadata.log.max.snapshot.interval.ms`; 0 for no limit.
+    pub max_interval_ms: u64,
+}
+
+/// The open log.
+#[derive(Debug)]
+pub struct MetadataLog {
+    disk: Arc<dyn Disk>,
+    folder: PathBuf,
+    log: Log,
+    schedule: SnapshotSchedule,
+}
+
+/// What was found on disk.
+#[derive(Debug)]
+pub struct Opened {
+    /// The log.
+    pub log: MetadataLog,
+    /// What the raft machine starts from.
+    pub stored: Stored,
+    /// The newest snapshot's image; empty without one.
+    pub loader: Loader,
+    /// Where the log goes on from it.
+    pub applied: Offset,
+}
+
+impl MetadataLog {
+    /// Opens and recovers the log in a log dir.
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        open_files: Arc<OpenFiles>,
+        log_dir: &Path,
+        config: LogConfig,
+        is_clean: bool,
+        limits: SnapshotLimits,
+        clock: Clock,
+    ) -> Result<Opened, LogFault> {
+        let partition = TopicPartition::new(METADATA_TOPIC, 0);
+        let folder = log_dir.join(partition.to_string());
+        let election = read_election(&*disk, &folder)?;
+        let snapshot = newest_snapshot(&*disk, &folder)?;
+        let (log, recovery) = Log::open(OpenLog {
+            disk: disk.clone(),
+            open_files,
+            path: folder.clone(),
+            partition,
+            config,
+            recovery_point: Offset(0),
+            log_start_offset: None,
+            is_clean,
+            now: clock.now(),
+            jitter_seed: 0,
+        })?;
+        if recovery.bytes_cut > 0 {
+            info!(bytes = recovery.bytes_cut, "cut what was not whole off the metadata log");
+        }
+        let schedule = SnapshotSchedule::new(limits.max_bytes, limits.max_interval_ms, now_ms(clock));
+        let this = Self { disk, folder, log, schedule };
+        let mut control_records = Vec::new();
+        let loader = match snapshot {
+            Some(id) => this.load_snapshot(id, &mut control_records)?,
+            None => Loader::new(&Image::default()),
+        };
+        let applied = snapshot.map_or(Offset(0), |id| id.end).max(this.log.log_start_offset());
+        for batch in this.read(applied, this.log.log_end_offset())? {
+            control_records.extend(batch.control.into_iter().map(|(offset, record)| (Some(offset), record)));
+        }
+        let epochs = this.log.leader_epochs();
+        let facts = LogFacts {
+            start: this.log.log_start_offset(),
+            end: this.log.log_end_offset(),
+            epochs: epochs.entries().to_vec(),
+            latest_snapshot: snapshot,
+        };
+        let stored = Stored { election, log: facts, control_records };
+        Ok(Opened { log: this, stored, loader, applied })
+    }
+
+    fn load_snapshot(
+        &self,
+        id: SnapshotId,
+        control: &mut Vec<(Option<Offset>, ControlRecord)>,
+    ) -> Result<Loader, LogFault> {
+        let path = self.folder.join(id.file_name());
+        let corrupt = |reason: String| LogFault::Corrupt { path: path.clone(), reason };
+        let bytes = read_file(&*self.disk, &path)?;
+        let timestamp = snapshot_timestamp(&bytes).map_err(&corrupt)?;
+        let parts = read_snapshot(bytes).map_err(|error| corrupt(error.to_string()))?;
+        let since = Offset::from_wire(id.end.0 - 1);
+        let mut records = Vec::new();
+        for part in parts {
+            match part {
+                SnapshotPart::Control(found) => control.extend(found.into_iter().map(|record| (since, record))),
+                SnapshotPart::Data(values) => {
+                    for value in values {
+                        let (record, _) = MetadataRecord::decode(value).map_err(|error| corrupt(error.to_string()))?;
+                        records.push(record);
+                    }
+                }
+            }
+        }
+        let provenance = Provenance { last_offset: since, epoch: id.epoch, last_timestamp: timestamp };
+        Ok(Loader::from_snapshot(&Image::default(), provenance, &records)?)
+    }
+
+    /// Appends a batch as it is.
+    pub fn append(&self, batch: &Bytes, now: Timestamp) -> Result<(), LogFault> {
+        self.log.append_as_follower(batch, FollowerAppend { now })?;
+        Ok(())
+    }
+
+    /// Fsyncs all that was appended.
+    pub fn flush(&self, now: Timestamp) -> Result<(), LogFault> {
+        Ok(self.log.flush(self.log.log_end_offset(), now)?)
+    }
+
+    /// Replaces `quorum-state` and fsyncs it.
+    pub fn write_quorum_state(&self, content: &[u8]) -> Result<(), LogFault> {
+        let path = self.folder.join(QUORUM_STATE_FILE);
+        write_atomically(&*self.disk, &path, content).map_err(|error| LogFault::File { path, error })
+    }
+
+    /// The batches between two offsets.
+    pub fn read(&self, from: Offset, to: Offset) -> Result<Vec<ReadBatch>, LogFault> {
+        let mut batches = Vec::new();
+        let mut next = from;
+        while next < to {
+            let read = Read {
+                offset: next,
+                max_bytes: READ_BYTES,
+                at_least_one_batch: true,
+                isolation: Isolation::LogEnd,
+                wait: Wait::Block,
+            };
+            let Some(region) = self.log.read(read)?.region else { break };
+            let mut bytes = Bytes::from(region.read()?);
+            let before = next;
+            while next < to {
+                let Some(len) = batch_len(&bytes).filter(|len| *len <= bytes.len()) else { break };
+                let batch = read_batch(bytes.split_to(len))?;
+                next = batch.last.plus(1);
+                batches.push(batch);
+            }
+            if next == before {
+                let reason = format!("there is no whole batch at offset {next}");
+                return Err(LogFault::Corrupt { path: self.folder.clone(), reason });
+            }
+        }
+        Ok(batches)
+    }
+
+    /// All below is committed; old segments may go when a snapshot covers them.
+    pub fn committed(&self, high_watermark: Offset) {
+        self.log.advance_high_watermark(high_watermark);
+    }
+
+    /// Writes a snapshot of the loader's image after a batch, if one is due.
+    pub fn snapshot_if_due(
+        &mut self,
+        loader: &Loader,
+        batch: &ReadBatch,
+        raft: &Raft,
+        clock: Clock,
+    ) -> Result<Option<SnapshotId>, LogFault> {
+        let is_open = loader.open_transaction().is_some();
+        let Some(reason) = self.schedule.applied(batch.bytes, is_open, now_ms(clock)) else { return Ok(None) };
+        let id = SnapshotId { end: batch.last.plus(1), epoch: batch.epoch };
+        info!(snapshot = %id, %reason, "writing a snapshot of the metadata");
+        self.write_snapshot(id, loader.image(), batch.timestamp, raft, clock.now())?;
+        Ok(Some(id))
+    }
+
+    fn write_snapshot(
+        &self,
+        id: SnapshotId,
+        image: &Image,
+        timestamp: Timestamp,
+        raft: &Raft,
+        now: Timestamp,
+    ) -> Result<(), LogFault> {
+        let (mut writer, first) = SnapshotWriter::begin(id, timestamp, raft.quorum_at(id.end), now)?;
+        let mut pieces = vec![first];
+        for record in image.snapshot_records() {
+            let value = record.encode().map_err(raft::Fault::Encode)?;
+            pieces.extend(writer.record(value, now)?);
+        }
+        pieces.extend(writer.finish(now)?);
+        let partial = self.folder.join(id.partial_file_name());
+        let path = self.folder.join(id.file_name());
+        let at = |path: &Path| {
+            let path = path.to_path_buf();
+            move |error| LogFault::File { path, error }
+        };
+        let file = self.disk.open(&partial, OpenMode::Truncate).map_err(at(&partial))?;
+        let mut position = 0;
+        for piece in &pieces {
+            file.write_at(position, &[IoSlice::new(piece)]).map_err(at(&partial))?;
+            position += piece.len() as u64;
+        }
+        file.sync().map_err(at(&partial))?;
+        self.disk.rename(&partial, &path).map_err(at(&path))?;
+        self.disk.sync_dir(&self.folder).map_err(at(&self.folder))
+    }
+
+    /// Ends the log cleanly.
+    pub fn close(&self, now: Timestamp) -> Result<(), LogFault> {
+        Ok(self.log.close(now)?)
+    }
+}
+
+fn now_ms(clock: Clock) -> u64 {
+    u64::try_from(clock.now().0).unwrap_or(0)
+}
+
+fn read_batch(bytes: Bytes) -> Result<ReadBatch, LogFault> {
+    let size = bytes.len() as u64;
+    let batch = parse_batch(bytes).map_err(raft::Fault::Batch)?;
+    let mut records = Vec::new();
+    if !batch.is_control {
+        let mut offset = batch.base;
+        for value in batch.values() {
+            records.push(MetadataRecord::decode(value).map_err(|error| LogFault::Record { offset, error })?.0);
+            offset = offset.plus(1);
+        }
+    }
+    Ok(ReadBatch {
+        base: batch.base,
+        last: batch.last,
+        epoch: batch.epoch,
+        timestamp: batch.max_timestamp,
+        bytes: size,
+        control: batch.control_records().map_err(raft::Fault::Control)?,
+        records,
+    })
+}
+
+fn read_file(disk: &dyn Disk, path: &Path) -> Result<Bytes, LogFault> {
+    read_all(disk, path).map(Bytes::from).map_err(|error| LogFault::File { path: path.to_path_buf(), error })
+}
+
+/// The timestamp in a snapshot's header.
+fn snapshot_timestamp(bytes: &Bytes) -> Result<Timestamp, String> {
+    let mut reader = SnapshotReader::new();
+    let len = batch_len(bytes).filter(|len| *len <= bytes.len()).ok_or("it is cut off")?;
+    reader.batch(bytes.slice(..len)).map_err(|error| error.to_string())?;
+    reader.last_contained_log_timestamp().ok_or_else(|| "it has no header".to_owned())
+}
+
+fn read_election(disk: &dyn Disk, folder: &Path) -> Result<Option<ElectionState>, LogFault> {
+    let path = folder.join(QUORUM_STATE_FILE);
+    match read_all(disk, &path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(LogFault::File { path, error }),
+        Ok(bytes) => match ElectionState::decode(&bytes) {
+            Ok(election) => Ok(Some(election)),
+            Err(error) => Err(LogFault::Corrupt { path, reason: error.to_string() }),
+        },
+    }
+}
+
+/// The newest complete snapshot; what was not finished is removed.
+fn newest_snapshot(disk: &dyn Disk, folder: &Path) -> Result<Option<SnapshotId>, LogFault> {
+    let at = |error| LogFault::File { path: folder.to_path_buf(), error };
+    let entries = match disk.list(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        entries => entries.map_err(at)?,
+    };
+    let mut newest = None;
+    for entry in entries {
+        if entry.name.ends_with(PARTIAL_SUFFIX) {
+            disk.remove_file(&folder.join(&entry.name)).map_err(at)?;
+        }
+        newest = newest.max(SnapshotId::from_file_name(&entry.name));
+    }
+    Ok(newest)
+}

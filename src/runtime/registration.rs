@@ -1,0 +1,208 @@
+//! Registers this node with the active controller, as broker and as controller, and keeps its session alive by heartbeats.
+
+use super::controller::ControllerHandle;
+use metadata::decide;
+use metadata::version::{FEATURES, KRAFT_VERSION};
+use model::{BrokerEpoch, DirectoryId, Offset, Uuid};
+use protocol::Str;
+use protocol::messages::broker_heartbeat_request::BrokerHeartbeatRequest;
+use protocol::messages::broker_registration_request::{self as broker, BrokerRegistrationRequest};
+use protocol::messages::controller_registration_request::{self as controller, ControllerRegistrationRequest};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+/// How long a refused registration waits before it is tried again.
+const RETRY: Duration = Duration::from_millis(100);
+/// How long a controlled shutdown may take.
+const SHUTDOWN: Duration = Duration::from_secs(5);
+
+/// Where a listener is reached.
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    /// The listener's name.
+    pub name: Str,
+    /// The host as it is advertised.
+    pub host: Str,
+    /// The port.
+    pub port: u16,
+    /// Kafka's number of the security protocol.
+    pub security_protocol: i16,
+}
+
+/// What this node says of itself.
+#[derive(Clone, Debug)]
+pub struct Registration {
+    /// `node.id`
+    pub node_id: i32,
+    /// The cluster's id.
+    pub cluster_id: Str,
+    /// This process.
+    pub incarnation_id: Uuid,
+    /// The listeners that are advertised to clients and brokers.
+    pub endpoints: Vec<Endpoint>,
+    /// The controllers' listeners.
+    pub controller_endpoints: Vec<Endpoint>,
+    /// `broker.rack`
+    pub rack: Option<Str>,
+    /// The log dirs that are online.
+    pub log_dirs: Vec<DirectoryId>,
+    /// `broker.heartbeat.interval.ms`
+    pub heartbeat_interval: Duration,
+}
+
+/// Registers, and sends heartbeats until the broker stops; then asks to be let go.
+pub async fn run(
+    this: Registration,
+    handle: ControllerHandle,
+    mut published: watch::Receiver<Option<Offset>>,
+    unfenced: watch::Sender<bool>,
+    stopping: CancellationToken,
+) {
+    register_controller(&this, &handle, &stopping).await;
+    let Some(epoch) = register_broker(&this, &handle, &stopping).await else { return };
+    // The first heartbeat goes out when this node has seen its own registration: then it is unfenced at once.
+    let seen = published.wait_for(|at| at.is_some_and(|at| at.0 >= epoch.0));
+    tokio::select! {
+        _ = seen => {}
+        () = stopping.cancelled() => return,
+    }
+    loop {
+        let offset = Offset::to_wire(*published.borrow());
+        match heartbeat(&this, &handle, epoch, offset, false).await {
+            Ok(fenced) => {
+                if unfenced.send_replace(!fenced) == fenced {
+                    info!(fenced, broker_epoch = %epoch, "the controller answered this broker's heartbeat");
+                }
+            }
+            Err(error) => warn!(%error, "a heartbeat was refused"),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(this.heartbeat_interval) => {}
+            () = stopping.cancelled() => break,
+        }
+    }
+    // A node alone has nobody to hand its partitions to; the controller fences it and it goes.
+    let asked = async {
+        let offset = Offset::to_wire(*published.borrow());
+        heartbeat(&this, &handle, epoch, offset, true).await
+    };
+    if tokio::time::timeout(SHUTDOWN, asked).await.is_err() {
+        warn!("the controlled shutdown was not answered in time");
+    }
+}
+
+async fn register_controller(this: &Registration, handle: &ControllerHandle, stopping: &CancellationToken) {
+    let request = ControllerRegistrationRequest {
+        controller_id: this.node_id,
+        incarnation_id: this.incarnation_id,
+        listeners: this
+            .controller_endpoints
+            .iter()
+            .map(|it| controller::Listener {
+                name: it.name.clone(),
+                host: it.host.clone(),
+                port: it.port,
+                security_protocol: it.security_protocol,
+                ..Default::default()
+            })
+            .collect(),
+        features: FEATURES
+            .iter()
+            .map(|feature| controller::Feature {
+                name: Str::const_new(feature.name),
+                min_supported_version: feature.min,
+                max_supported_version: feature.max,
+                ..Default::default()
+            })
+            .collect(),
+        ..Default::default()
+    };
+    while !stopping.is_cancelled() {
+        let request = request.clone();
+        match handle.decide(move |view, _| decide::register_controller(view.image, &request)).await {
+            Ok(_) => return,
+            // An older metadata.version does not know controllers, which is no fault.
+            Err(error) if error.code == model::ErrorCode::UnsupportedVersion => return,
+            Err(error) if error.code == model::ErrorCode::NotController => tokio::time::sleep(RETRY).await,
+            Err(error) => {
+                warn!(%error, "this controller could not be registered");
+                return;
+            }
+        }
+    }
+}
+
+async fn register_broker(
+    this: &Registration,
+    handle: &ControllerHandle,
+    stopping: &CancellationToken,
+) -> Option<BrokerEpoch> {
+    let request = BrokerRegistrationRequest {
+        broker_id: this.node_id,
+        cluster_id: this.cluster_id.clone(),
+        incarnation_id: this.incarnation_id,
+        listeners: this
+            .endpoints
+            .iter()
+            .map(|it| broker::Listener {
+                name: it.name.clone(),
+                host: it.host.clone(),
+                port: it.port,
+                security_protocol: it.security_protocol,
+                ..Default::default()
+            })
+            .collect(),
+        features: FEATURES
+            .iter()
+            .filter(|feature| feature.name != KRAFT_VERSION)
+            .map(|feature| broker::Feature {
+                name: Str::const_new(feature.name),
+                min_supported_version: feature.min,
+                max_supported_version: feature.max,
+                ..Default::default()
+            })
+            .collect(),
+        rack: this.rack.clone(),
+        log_dirs: this.log_dirs.clone(),
+        ..Default::default()
+    };
+    while !stopping.is_cancelled() {
+        let request = request.clone();
+        let registered = handle.decide(move |view, context| {
+            decide::register_broker(view.image, view.soft, context, &request, view.next_offset)
+        });
+        match registered.await {
+            Ok(response) => return Some(BrokerEpoch(response.broker_epoch)),
+            Err(error) => {
+                warn!(%error, "this broker's registration was refused; it is tried again");
+                tokio::select! {
+                    () = tokio::time::sleep(RETRY) => {}
+                    () = stopping.cancelled() => {}
+                }
+            }
+        }
+    }
+    None
+}
+
+/// Sends one heartbeat; whether this broker is fenced afterwards.
+async fn heartbeat(
+    this: &Registration,
+    handle: &ControllerHandle,
+    epoch: BrokerEpoch,
+    current_metadata_offset: i64,
+    want_shut_down: bool,
+) -> Result<bool, model::ApiError> {
+    let request = BrokerHeartbeatRequest {
+        broker_id: this.node_id,
+        broker_epoch: epoch.0,
+        current_metadata_offset,
+        want_fence: false,
+        want_shut_down,
+        ..Default::default()
+    };
+    let answered = handle.decide(move |view, context| decide::heartbeat(view.image, view.soft, context, &request));
+    answered.await.map(|response| response.is_fenced)
+}

@@ -1,0 +1,15 @@
+//! Structured logs on standard error: one line an event, `RUST_LOG` chooses what.
+
+use crate::runtime::loggers::FilterHandle;
+use std::io::IsTerminal as _;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, fmt, reload};
+
+/// Sets the log up for the process, and gives what changes its level; `None` when it was set up before.
+pub fn init_logging() -> Option<FilterHandle> {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let (filter, handle) = reload::Layer::new(filter);
+    let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal()).with_target(false);
+    tracing_subscriber::registry().with(filter).with(lines).try_init().ok().map(|()| handle)
+}

@@ -1,0 +1,119 @@
+//! Every metric that events feed, each a field here. What is a state and not an event (partitions, log sizes, lag) is read from its owner when
+//! the text is asked for, by a collector that `admin` registers.
+
+use parking_lot::Mutex;
+use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+use protocol::ApiKey;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// All of them.
+#[derive(Debug)]
+pub struct Metrics {
+    /// Connections accepted.
+    pub connections_total: Counter,
+    /// Connections open.
+    pub connections: Gauge,
+    /// Requests by key.
+    pub requests: RequestMetrics,
+    /// Bytes of batches appended.
+    pub bytes_in: Counter,
+    /// Records appended.
+    pub records_in: Counter,
+    /// Bytes of batches sent to consumers.
+    pub bytes_out: Counter,
+    registry: Mutex<Registry>,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct RequestLabels {
+    request: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ErrorLabels {
+    request: &'static str,
+    error: &'static str,
+}
+
+/// Requests: how many of each key were served, in what time, with which errors.
+#[derive(Debug)]
+pub struct RequestMetrics {
+    /// One handle per key, so that counting a request looks nothing up.
+    latency: BTreeMap<ApiKey, Histogram>,
+    errors: Family<ErrorLabels, Counter>,
+}
+
+fn latency_histogram() -> Histogram {
+    // 50 microseconds to 26 seconds.
+    Histogram::new(exponential_buckets(0.000_05, 2.0, 20))
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("gregor");
+        let latency: Family<RequestLabels, Histogram, fn() -> Histogram> =
+            Family::new_with_constructor(latency_histogram);
+        let errors = Family::default();
+        let metrics = Self {
+            connections_total: Counter::default(),
+            connections: Gauge::default(),
+            requests: RequestMetrics {
+                latency: ApiKey::ALL
+                    .iter()
+                    .map(|key| (*key, latency.get_or_create(&RequestLabels { request: key.name() }).clone()))
+                    .collect(),
+                errors: Family::clone(&errors),
+            },
+            bytes_in: Counter::default(),
+            records_in: Counter::default(),
+            bytes_out: Counter::default(),
+            registry: Mutex::default(),
+        };
+        registry.register("connections_accepted", "Connections accepted", metrics.connections_total.clone());
+        registry.register("connections", "Connections open", metrics.connections.clone());
+        registry.register("request_seconds", "From a request's last byte to its reply", latency);
+        registry.register("request_errors", "Error codes in responses", errors);
+        registry.register("bytes_in", "Bytes of batches appended", metrics.bytes_in.clone());
+        registry.register("records_in", "Records appended", metrics.records_in.clone());
+        registry.register("bytes_out", "Bytes of batches sent to consumers", metrics.bytes_out.clone());
+        *metrics.registry.lock() = registry;
+        metrics
+    }
+}
+
+impl Metrics {
+    /// Adds metrics that are read from their owners when asked for.
+    pub fn register_collector(&self, collector: Box<dyn prometheus_client::collector::Collector>) {
+        self.registry.lock().register_collector(collector);
+    }
+
+    /// All metrics in the OpenMetrics text format.
+    pub fn text(&self) -> Result<String, std::fmt::Error> {
+        let mut out = String::new();
+        text::encode(&mut out, &self.registry.lock())?;
+        Ok(out)
+    }
+}
+
+impl RequestMetrics {
+    /// A request was served in so much time.
+    pub fn served(&self, key: ApiKey, latency: Duration) {
+        if let Some(histogram) = self.latency.get(&key) {
+            histogram.observe(latency.as_secs_f64());
+        }
+    }
+
+    /// A response carried an error code; zero is none and costs nothing.
+    pub fn answered(&self, key: ApiKey, code: i16) {
+        if code != 0 {
+            let error = model::ErrorCode::from_code(code).map_or("UNKNOWN", model::ErrorCode::name);
+            self.errors.get_or_create(&ErrorLabels { request: key.name(), error }).inc();
+        }
+    }
+}
