@@ -265,7 +265,8 @@ impl Core {
     /// This node leads, and all that earlier leaders committed is applied: the controller begins.
     fn activate(&mut self, epoch: LeaderEpoch) -> Result<(), LogFault> {
         self.ahead = self.parts.loader.clone();
-        self.soft = Soft::activated(self.ahead.uncommitted_image(), self.parts.clock.now());
+        self.soft =
+            Soft::activated(self.ahead.uncommitted_image(), self.parts.clock.now(), Some(self.parts.settings.node_id));
         self.active = Some(epoch);
         info!(%epoch, "the controller is active");
         let in_transaction = self.ahead.open_transaction().is_some();
