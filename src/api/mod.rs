@@ -16,6 +16,9 @@ use protocol::{ApiKey, Message, Reader, RequestPrefix};
 use std::future::Future;
 use std::sync::Arc;
 
+#[cfg(test)]
+mod tests;
+
 /// What becomes of a request, in time.
 pub type Served = BoxFuture<'static, Result<Outcome, Refused>>;
 
@@ -114,8 +117,9 @@ mod table {
         pub(crate) versions: (i16, i16),
         /// On which listeners, as bits.
         pub(crate) on: u8,
-        /// Whether a broker hands it to the controller.
-        pub(crate) forwarded: bool,
+        /// Whether its work is done; the others answer that their feature is off.
+        #[cfg_attr(not(test), expect(dead_code, reason = "the README's table is written from it"))]
+        pub(crate) works: bool,
         /// Decodes, handles, writes.
         pub(crate) serve: fn(Context, Reader) -> Served,
     }
@@ -144,18 +148,19 @@ mod table {
                 key: ApiKey::$key,
                 versions: ($oldest, $latest),
                 on: $on,
-                forwarded: rows!(@forwarded $place),
+                works: rows!(@works $place),
                 serve: rows!(@serve $place $handler),
             },)*]
         };
-        (@forwarded Forwarded) => { true };
-        (@forwarded $place:ident) => { false };
+        (@works Off) => { false };
+        (@works $place:ident) => { true };
         // A handler that makes its own frame, out of file regions or later than others.
         (@serve Framed $handler:path) => { |context, body| Box::pin($handler(context, body)) };
         (@serve $place:ident $handler:path) => { |context, body| Box::pin(answer(context, body, $handler)) };
     }
 
-    /// Every API key that is served: versions as Apache Kafka 4.3.1 advertises them, listeners, where it is decided, and who handles it.
+    /// Every API key that is served: versions as Apache Kafka 4.3.1 advertises them, listeners, where it is decided (or that its
+    /// feature is off), and who handles it.
     #[rustfmt::skip]
     pub(crate) static TABLE: &[Row] = rows! {
         Produce                      0-13 ON_BROKER     Framed    produce::handle;
@@ -171,31 +176,31 @@ mod table {
         SyncGroup                    0-5  ON_BROKER     Local     sync_group::handle;
         DescribeGroups               0-6  ON_BROKER     Local     describe_groups::handle;
         ListGroups                   0-5  ON_BROKER     Local     list_groups::handle;
-        SaslHandshake                0-1  BOTH          Local     sasl_handshake::handle;
+        SaslHandshake                0-1  BOTH          Off       sasl_handshake::handle;
         ApiVersions                  0-4  BOTH          Local     api_versions::handle;
         CreateTopics                 2-7  BOTH          Forwarded create_topics::handle;
         DeleteTopics                 1-6  BOTH          Forwarded delete_topics::handle;
         DeleteRecords                0-2  ON_BROKER     Local     delete_records::handle;
         InitProducerId               0-5  ON_BROKER     Local     init_producer_id::handle;
         OffsetForLeaderEpoch         2-4  ON_BROKER     Local     offset_for_leader_epoch::handle;
-        AddPartitionsToTxn           0-5  ON_BROKER     Local     add_partitions_to_txn::handle;
-        AddOffsetsToTxn              0-4  ON_BROKER     Local     add_offsets_to_txn::handle;
-        EndTxn                       0-5  ON_BROKER     Local     end_txn::handle;
-        WriteTxnMarkers              1-2  ON_BROKER     Local     write_txn_markers::handle;
-        TxnOffsetCommit              0-5  ON_BROKER     Local     txn_offset_commit::handle;
-        DescribeAcls                 1-3  BOTH          Local     describe_acls::handle;
-        CreateAcls                   1-3  BOTH          Forwarded create_acls::handle;
-        DeleteAcls                   1-3  BOTH          Forwarded delete_acls::handle;
+        AddPartitionsToTxn           0-5  ON_BROKER     Off       add_partitions_to_txn::handle;
+        AddOffsetsToTxn              0-4  ON_BROKER     Off       add_offsets_to_txn::handle;
+        EndTxn                       0-5  ON_BROKER     Off       end_txn::handle;
+        WriteTxnMarkers              1-2  ON_BROKER     Off       write_txn_markers::handle;
+        TxnOffsetCommit              0-5  ON_BROKER     Off       txn_offset_commit::handle;
+        DescribeAcls                 1-3  BOTH          Off       describe_acls::handle;
+        CreateAcls                   1-3  BOTH          Off       create_acls::handle;
+        DeleteAcls                   1-3  BOTH          Off       delete_acls::handle;
         DescribeConfigs              1-4  BOTH          Local     describe_configs::handle;
         AlterConfigs                 0-2  BOTH          Forwarded alter_configs::handle;
         AlterReplicaLogDirs          1-2  ON_BROKER     Local     alter_replica_log_dirs::handle;
         DescribeLogDirs              1-5  ON_BROKER     Local     describe_log_dirs::handle;
-        SaslAuthenticate             0-2  BOTH          Local     sasl_authenticate::handle;
+        SaslAuthenticate             0-2  BOTH          Off       sasl_authenticate::handle;
         CreatePartitions             0-3  BOTH          Forwarded create_partitions::handle;
-        CreateDelegationToken        1-3  BOTH          Forwarded create_delegation_token::handle;
-        RenewDelegationToken         1-2  BOTH          Forwarded renew_delegation_token::handle;
-        ExpireDelegationToken        1-2  BOTH          Forwarded expire_delegation_token::handle;
-        DescribeDelegationToken      1-3  BOTH          Local     describe_delegation_token::handle;
+        CreateDelegationToken        1-3  BOTH          Off       create_delegation_token::handle;
+        RenewDelegationToken         1-2  BOTH          Off       renew_delegation_token::handle;
+        ExpireDelegationToken        1-2  BOTH          Off       expire_delegation_token::handle;
+        DescribeDelegationToken      1-3  BOTH          Off       describe_delegation_token::handle;
         DeleteGroups                 0-2  ON_BROKER     Local     delete_groups::handle;
         ElectLeaders                 0-2  BOTH          Forwarded elect_leaders::handle;
         IncrementalAlterConfigs      0-1  BOTH          Forwarded incremental_alter_configs::handle;
@@ -206,46 +211,46 @@ mod table {
         AlterClientQuotas            0-1  BOTH          Forwarded alter_client_quotas::handle;
         DescribeUserScramCredentials 0-0  BOTH          Local     describe_user_scram_credentials::handle;
         AlterUserScramCredentials    0-0  BOTH          Forwarded alter_user_scram_credentials::handle;
-        Vote                         0-2  ON_CONTROLLER Local     vote::handle;
-        BeginQuorumEpoch             0-1  ON_CONTROLLER Local     begin_quorum_epoch::handle;
-        EndQuorumEpoch               0-1  ON_CONTROLLER Local     end_quorum_epoch::handle;
+        Vote                         0-2  ON_CONTROLLER Off       vote::handle;
+        BeginQuorumEpoch             0-1  ON_CONTROLLER Off       begin_quorum_epoch::handle;
+        EndQuorumEpoch               0-1  ON_CONTROLLER Off       end_quorum_epoch::handle;
         DescribeQuorum               0-2  BOTH          Forwarded describe_quorum::handle;
         AlterPartition               2-3  ON_CONTROLLER Local     alter_partition::handle;
         UpdateFeatures               0-2  BOTH          Forwarded update_features::handle;
-        Envelope                     0-0  ON_CONTROLLER Local     envelope::handle;
-        FetchSnapshot                0-1  ON_CONTROLLER Local     fetch_snapshot::handle;
+        Envelope                     0-0  ON_CONTROLLER Off       envelope::handle;
+        FetchSnapshot                0-1  ON_CONTROLLER Off       fetch_snapshot::handle;
         DescribeCluster              0-2  BOTH          Local     describe_cluster::handle;
         DescribeProducers            0-0  ON_BROKER     Local     describe_producers::handle;
         BrokerRegistration           0-4  ON_CONTROLLER Local     broker_registration::handle;
         BrokerHeartbeat              0-2  ON_CONTROLLER Local     broker_heartbeat::handle;
         UnregisterBroker             0-0  BOTH          Forwarded unregister_broker::handle;
-        DescribeTransactions         0-0  ON_BROKER     Local     describe_transactions::handle;
-        ListTransactions             0-2  ON_BROKER     Local     list_transactions::handle;
+        DescribeTransactions         0-0  ON_BROKER     Off       describe_transactions::handle;
+        ListTransactions             0-2  ON_BROKER     Off       list_transactions::handle;
         AllocateProducerIds          0-0  ON_CONTROLLER Local     allocate_producer_ids::handle;
-        ConsumerGroupHeartbeat       0-1  ON_BROKER     Local     consumer_group_heartbeat::handle;
-        ConsumerGroupDescribe        0-1  ON_BROKER     Local     consumer_group_describe::handle;
+        ConsumerGroupHeartbeat       0-1  ON_BROKER     Off       consumer_group_heartbeat::handle;
+        ConsumerGroupDescribe        0-1  ON_BROKER     Off       consumer_group_describe::handle;
         ControllerRegistration       0-0  ON_CONTROLLER Local     controller_registration::handle;
-        GetTelemetrySubscriptions    0-0  ON_BROKER     Local     get_telemetry_subscriptions::handle;
-        PushTelemetry                0-0  ON_BROKER     Local     push_telemetry::handle;
+        GetTelemetrySubscriptions    0-0  ON_BROKER     Off       get_telemetry_subscriptions::handle;
+        PushTelemetry                0-0  ON_BROKER     Off       push_telemetry::handle;
         AssignReplicasToDirs         0-0  ON_CONTROLLER Local     assign_replicas_to_dirs::handle;
         ListConfigResources          0-1  ON_BROKER     Local     list_config_resources::handle;
         DescribeTopicPartitions      0-0  ON_BROKER     Local     describe_topic_partitions::handle;
-        ShareGroupHeartbeat          1-1  ON_BROKER     Local     share_group_heartbeat::handle;
-        ShareGroupDescribe           1-1  ON_BROKER     Local     share_group_describe::handle;
-        ShareFetch                   1-2  ON_BROKER     Local     share_fetch::handle;
-        ShareAcknowledge             1-2  ON_BROKER     Local     share_acknowledge::handle;
-        AddRaftVoter                 0-1  BOTH          Forwarded add_raft_voter::handle;
-        RemoveRaftVoter              0-0  BOTH          Forwarded remove_raft_voter::handle;
-        UpdateRaftVoter              0-0  ON_CONTROLLER Local     update_raft_voter::handle;
-        InitializeShareGroupState    0-0  ON_BROKER     Local     initialize_share_group_state::handle;
-        ReadShareGroupState          0-0  ON_BROKER     Local     read_share_group_state::handle;
-        WriteShareGroupState         0-1  ON_BROKER     Local     write_share_group_state::handle;
-        DeleteShareGroupState        0-0  ON_BROKER     Local     delete_share_group_state::handle;
-        ReadShareGroupStateSummary   0-1  ON_BROKER     Local     read_share_group_state_summary::handle;
-        StreamsGroupHeartbeat        0-0  ON_BROKER     Local     streams_group_heartbeat::handle;
-        StreamsGroupDescribe         0-0  ON_BROKER     Local     streams_group_describe::handle;
-        DescribeShareGroupOffsets    0-1  ON_BROKER     Local     describe_share_group_offsets::handle;
-        AlterShareGroupOffsets       0-0  ON_BROKER     Local     alter_share_group_offsets::handle;
-        DeleteShareGroupOffsets      0-0  ON_BROKER     Local     delete_share_group_offsets::handle;
+        ShareGroupHeartbeat          1-1  ON_BROKER     Off       share_group_heartbeat::handle;
+        ShareGroupDescribe           1-1  ON_BROKER     Off       share_group_describe::handle;
+        ShareFetch                   1-2  ON_BROKER     Off       share_fetch::handle;
+        ShareAcknowledge             1-2  ON_BROKER     Off       share_acknowledge::handle;
+        AddRaftVoter                 0-1  BOTH          Off       add_raft_voter::handle;
+        RemoveRaftVoter              0-0  BOTH          Off       remove_raft_voter::handle;
+        UpdateRaftVoter              0-0  ON_CONTROLLER Off       update_raft_voter::handle;
+        InitializeShareGroupState    0-0  ON_BROKER     Off       initialize_share_group_state::handle;
+        ReadShareGroupState          0-0  ON_BROKER     Off       read_share_group_state::handle;
+        WriteShareGroupState         0-1  ON_BROKER     Off       write_share_group_state::handle;
+        DeleteShareGroupState        0-0  ON_BROKER     Off       delete_share_group_state::handle;
+        ReadShareGroupStateSummary   0-1  ON_BROKER     Off       read_share_group_state_summary::handle;
+        StreamsGroupHeartbeat        0-0  ON_BROKER     Off       streams_group_heartbeat::handle;
+        StreamsGroupDescribe         0-0  ON_BROKER     Off       streams_group_describe::handle;
+        DescribeShareGroupOffsets    0-1  ON_BROKER     Off       describe_share_group_offsets::handle;
+        AlterShareGroupOffsets       0-0  ON_BROKER     Off       alter_share_group_offsets::handle;
+        DeleteShareGroupOffsets      0-0  ON_BROKER     Off       delete_share_group_offsets::handle;
     };
 }

@@ -13,11 +13,14 @@ const REMOVAL_INTERVAL: Duration = Duration::from_secs(10);
 /// How often closed segments, and logs whose `flush.ms` is over, are flushed.
 const FLUSH_INTERVAL: Duration = Duration::from_secs(3);
 
+/// A name, how often it is done, and what is done.
+type Task = (&'static str, Duration, fn(&Replicas));
+
 /// Starts them all.
 pub(super) fn spawn(broker: &Arc<Broker>, tasks: &TaskTracker) {
     let settings = broker.settings();
     let of = |ms: i64| Duration::from_millis(u64::try_from(ms).unwrap_or(0).max(1));
-    let every: [(&'static str, Duration, fn(&Replicas)); 6] = [
+    let every: [Task; 6] = [
         ("high watermarks", of(settings.replica_high_watermark_checkpoint_interval_ms), |replicas| {
             logged("high watermarks", replicas.write_high_watermarks());
         }),

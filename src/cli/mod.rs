@@ -22,6 +22,8 @@ enum Command {
     Start(Start),
     /// Format the log dirs of a configuration, as `kafka-storage format` does
     Format(Format),
+    /// Print a new cluster id
+    RandomUuid,
 }
 
 /// What `gregor start` takes.
@@ -76,6 +78,10 @@ impl Arguments {
         match self.command {
             Some(Command::Start(start)) => start.run(),
             Some(Command::Format(format)) => format.run(),
+            Some(Command::RandomUuid) => {
+                println!("{}", crate::runtime::random::uuid());
+                Ok(ExitCode::SUCCESS)
+            }
             // Without a word, a broker starts, with what `start` has as defaults.
             None => match Arguments::parse_from(["gregor", "start"]).command {
                 Some(Command::Start(start)) => start.run(),

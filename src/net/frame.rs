@@ -85,7 +85,7 @@ impl FrameReader {
             Some(length) => (LENGTH_BYTES + length).saturating_sub(self.buffer.len()),
             None => READ_BYTES,
         };
-        if self.buffer.capacity() - self.buffer.len() < room.min(READ_BYTES).max(1) || wanted.is_some() {
+        if self.buffer.capacity() - self.buffer.len() < room.clamp(1, READ_BYTES) || wanted.is_some() {
             self.buffer.reserve(room);
         }
     }

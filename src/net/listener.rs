@@ -101,10 +101,10 @@ async fn serve(broker: Arc<Broker>, connection: Connection, stream: TcpStream, p
     let connection = Arc::new(connection);
     broker.metrics.connections_total.inc();
     broker.metrics.connections.inc();
-    if let Err(error) = connection::serve(&broker, &connection, stream).await {
-        if error.is_the_peers_fault() {
-            warn!(peer = %connection.peer, listener = %connection.listener.name, %error, "closed a connection");
-        }
+    if let Err(error) = connection::serve(&broker, &connection, stream).await
+        && error.is_the_peers_fault()
+    {
+        warn!(peer = %connection.peer, listener = %connection.listener.name, %error, "closed a connection");
     }
     broker.metrics.connections.dec();
     drop(place);

@@ -1,0 +1,37 @@
+//! The table against what is written about it.
+
+use super::table::{ON_BROKER, ON_CONTROLLER, TABLE};
+use std::fmt::Write as _;
+
+const BEGIN: &str = "<!-- what works: written by `UPDATE_DOCS=1 cargo test -p gregor --lib api` -->\n";
+const END: &str = "<!-- end of what works -->";
+
+/// What works, as the README shows it.
+fn table() -> String {
+    let mut text =
+        String::from("| key | request | versions | clients | controllers |\n| --- | --- | --- | --- | --- |\n");
+    for row in TABLE {
+        let at = |listener: u8| if row.on & listener != 0 { if row.works { "yes" } else { "off" } } else { "" };
+        let (key, name, (oldest, latest)) = (row.key as i16, row.key.name(), row.versions);
+        let _ = writeln!(text, "| {key} | {name} | {oldest}-{latest} | {} | {} |", at(ON_BROKER), at(ON_CONTROLLER));
+    }
+    text
+}
+
+#[test]
+fn the_table_is_in_the_order_of_keys() {
+    assert!(TABLE.is_sorted_by_key(|row| row.key));
+}
+
+#[test]
+fn the_readme_says_what_works() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
+    let readme = std::fs::read_to_string(path).unwrap();
+    let (before, rest) = readme.split_once(BEGIN).unwrap();
+    let (_, after) = rest.split_once(END).unwrap();
+    let fresh = format!("{before}{BEGIN}\n{}\n{END}{after}", table());
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(path, &fresh).unwrap();
+    }
+    assert!(fresh == std::fs::read_to_string(path).unwrap(), "run UPDATE_DOCS=1 cargo test -p gregor --lib api");
+}
