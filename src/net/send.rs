@@ -1,7 +1,6 @@
 //! Sends a reply: bytes in memory as they are, file regions through one buffer of bounded size.
 //!
-//! A region is read without blocking where the page cache has it, else on the pool. sendfile was measured and brought nothing over this on
-//! loopback; see docs/decisions.
+//! A region is read without blocking where the page cache has it, else on the pool. Why not sendfile is in docs/decisions.
 
 use crate::api::Reply;
 use crate::runtime::blocking;
@@ -13,7 +12,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::tcp::OwnedWriteHalf;
 
 /// The buffer through which file regions go, in bytes.
-const REGION_BUFFER_BYTES: usize = 128 * 1024;
+const REGION_BUFFER_BYTES: usize = 64 * 1024;
 
 /// Sends a whole reply. Errors: the socket's, and a region that no longer has its bytes because the log was truncated; either ends the connection.
 pub async fn reply(socket: &mut OwnedWriteHalf, reply: Reply) -> io::Result<()> {
