@@ -61,7 +61,7 @@ pub async fn serve(broker: &Arc<Broker>, connection: &Arc<Connection>, stream: T
             Some(reply) = waiting.next(), if !waiting.is_empty() => {
                 send::reply(&mut writing, reply).await.map_err(Ended::Send)?;
             }
-            outcome = async { serving.as_mut().map(|serving| &mut serving.outcome).unwrap_or(&mut never()).await }, if serving.is_some() => {
+            outcome = outcome(&mut serving), if serving.is_some() => {
                 serving = None;
                 match outcome? {
                     Outcome::Later(reply) => waiting.push_back(reply),
@@ -86,8 +86,12 @@ struct Serving<'a> {
     _memory: Option<SemaphorePermit<'a>>,
 }
 
-fn never() -> BoxFuture<'static, Result<Outcome, api::Refused>> {
-    Box::pin(std::future::pending())
+/// What becomes of the request that is being served; never, where none is.
+async fn outcome(serving: &mut Option<Serving<'_>>) -> Result<Outcome, api::Refused> {
+    match serving {
+        Some(serving) => (&mut serving.outcome).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// The stream of requests, with the memory that the one being read may take.
