@@ -71,11 +71,11 @@ pub async fn serve(broker: &Arc<Broker>, connection: &Arc<Connection>, stream: T
                     Outcome::Silence => {}
                 }
             }
+            () = broker.stopping.cancelled(), if serving.is_none() && waiting.is_empty() => return Ok(()),
             frame = incoming.frame(broker, &reading), if serving.is_none() && waiting.len() < REPLIES_WAITING_MAX => {
                 let outcome = api::serve(broker.clone(), connection.clone(), frame?);
                 serving = Some(Serving { outcome, _memory: incoming.memory.take() });
             }
-            () = broker.stopping.cancelled(), if serving.is_none() && waiting.is_empty() => return Ok(()),
         }
     }
 }
