@@ -16,6 +16,7 @@ use std::sync::Arc;
 /// Tidies a folder and gives the names of the files that are then in it.
 pub(crate) fn settle(folder: &Arc<Folder>) -> Result<BTreeSet<String>> {
     let path = folder.path();
+    let mut is_changed = false;
     let entries = folder.disk.list(&path).map_err(Error::io("list", &path))?;
     let mut files: BTreeSet<String> =
         entries.into_iter().filter(|entry| !entry.is_dir).map(|entry| entry.name).collect();
@@ -28,6 +29,7 @@ pub(crate) fn settle(folder: &Arc<Folder>) -> Result<BTreeSet<String>> {
     };
     for name in files.iter().filter(|name| is_void(name)) {
         folder.remove_file(name)?;
+        is_changed = true;
     }
     files.retain(|name| !is_void(name));
     let swaps: Vec<String> = files.iter().filter(|name| name.ends_with(names::SWAP)).cloned().collect();
@@ -47,6 +49,10 @@ pub(crate) fn settle(folder: &Arc<Folder>) -> Result<BTreeSet<String>> {
         folder.rename_file(&name, &plain)?;
         files.remove(&name);
         files.insert(plain);
+        is_changed = true;
+    }
+    if is_changed {
+        folder.sync()?;
     }
     Ok(files)
 }

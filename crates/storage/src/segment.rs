@@ -372,7 +372,10 @@ impl Segment {
         self.offsets.truncate(|entry| i64::from(entry.relative_offset) < relative)?;
         self.times.truncate(|entry| i64::from(entry.relative_offset) < relative)?;
         self.aborted.truncate(end)?;
-        self.file(Wait::Block)?.truncate(u64::from(size)).map_err(self.io("cut"))?;
+        let file = self.file(Wait::Block)?;
+        file.truncate(u64::from(size)).map_err(self.io("cut"))?;
+        // What was cut must not come back with a power cut: other replicas hold something else in its place.
+        file.sync().map_err(self.io("sync"))?;
         let created = if size == 0 { now } else { self.created };
         let cut = Segment::with(self.folder.clone(), self.base_offset, created, size);
         self.close();
@@ -387,7 +390,9 @@ impl Segment {
     /// Cuts the file to a size that recovery found.
     pub(crate) fn set_recovered(&self, size: u32, newest: Newest) -> Result<()> {
         if self.size() > size {
-            self.file(Wait::Block)?.truncate(u64::from(size)).map_err(self.io("cut"))?;
+            let file = self.file(Wait::Block)?;
+            file.truncate(u64::from(size)).map_err(self.io("cut"))?;
+            file.sync().map_err(self.io("sync"))?;
         }
         self.size.store(size, Ordering::Release);
         *self.newest.lock() = Some(newest);

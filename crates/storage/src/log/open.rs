@@ -249,8 +249,11 @@ impl Opening {
         Ok(())
     }
 
-    /// Removes the segments from a number on.
+    /// Removes the segments from a number on, so that they do not come back with a power cut when others stand in their place.
     fn drop_segments(&mut self, from: usize) -> Result<()> {
+        if from == self.segments.len() {
+            return Ok(());
+        }
         for segment in self.segments.split_off(from) {
             segment.close();
             for name in segment.file_names() {
@@ -259,17 +262,20 @@ impl Opening {
             self.folder.remove_file(&segment.name(names::SNAPSHOT))?;
             self.snapshots.remove(&segment.base_offset());
         }
-        Ok(())
+        self.folder.sync()
     }
 
     fn drop_snapshots(&mut self, goes: impl Fn(Offset, &BTreeSet<Offset>) -> bool) -> Result<()> {
         let bases = self.segments.iter().map(|segment| segment.base_offset()).collect();
         let going: Vec<Offset> = self.snapshots.iter().copied().filter(|offset| goes(*offset, &bases)).collect();
+        if going.is_empty() {
+            return Ok(());
+        }
         for offset in going {
             self.folder.remove_file(&names::segment_file(offset, names::SNAPSHOT))?;
             self.snapshots.remove(&offset);
         }
-        Ok(())
+        self.folder.sync()
     }
 
     fn settle_epochs(&mut self, log_start: Offset, end: Offset) -> Result<()> {

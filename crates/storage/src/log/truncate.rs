@@ -66,6 +66,8 @@ impl Log {
         let next = active.next_offset()?.max(active.base_offset());
         let log_end = Mark { offset: end.max(next), place: Some((active.base_offset(), active.size())) };
         self.reload_producers(writer, lowered.log_start, end, now)?;
+        // Neither segments nor snapshots of the cut part may come back with a power cut.
+        self.folder.sync()?;
         let mut marks = self.marks.write();
         marks.log_end = log_end;
         if marks.high_watermark.offset >= log_end.offset {
@@ -124,6 +126,7 @@ impl Log {
                 epochs.clear();
                 true
             })?;
+            self.folder.sync()?;
             writer.producers = Producers::at(start);
             writer.leftovers = false;
             let flushed = &mut *self.flushed.lock();
