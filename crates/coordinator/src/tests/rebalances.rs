@@ -72,6 +72,40 @@ fn members_that_do_not_rejoin_in_time_are_out() {
     assert_eq!(h.heartbeat("g", &a, 1), ErrorCode::UnknownMemberId);
 }
 
+/// Kafka counts such a member twice, finds no protocol that is everyone's, and fails; its group then waits for ever.
+#[test]
+fn a_member_that_names_a_protocol_twice_is_refused_and_out_after_the_rebalance_timeout() {
+    for instance in [None, Some("i")] {
+        let mut h = Harness::new();
+        let a = h.stable_member("g");
+        let twice = |member: &str| {
+            let named = |metadata: u8| JoinGroupRequestProtocol {
+                name: "range".into(),
+                metadata: Bytes::copy_from_slice(&[metadata]),
+                ..Default::default()
+            };
+            ask_to_join(JoinGroupRequest {
+                protocols: vec![named(1), named(2)],
+                group_instance_id: instance.map(Into::into),
+                ..join_request("g", member)
+            })
+        };
+        let b = if instance.is_some() { String::new() } else { id(&mut h, "g") };
+        let refused = h.send(twice(&b));
+        let rejoining = h.send(join("g", &a));
+        let refused = h.joined(refused);
+        assert_eq!((code(refused.error_code), refused.member_id.as_str()), (ErrorCode::UnknownServerError, ""));
+        assert!(h.parked.contains(&rejoining), "the other member waits until the offender is out");
+        assert_eq!(h.describe("g").group_state, "PreparingRebalance");
+        let again = h.send(twice(""));
+        assert_eq!(code(h.joined(again).error_code), ErrorCode::InconsistentGroupProtocol);
+        h.advance(20_000);
+        let joined = h.joined(rejoining);
+        assert_eq!((joined.generation_id, joined.leader.as_str(), joined.members.len()), (2, a.as_str(), 1));
+        assert_eq!(joined.protocol_name.as_deref(), Some("range"));
+    }
+}
+
 #[test]
 fn members_that_never_sync_are_out_after_the_rebalance_timeout() {
     let mut h = Harness::new();

@@ -208,7 +208,7 @@ impl ClassicGroup {
             self.leader = Some(member.id.clone());
         }
         self.awaiting_join_count += usize::from(member.awaiting_join.is_some());
-        for (name, _) in member.protocols.iter() {
+        for name in member.protocol_names() {
             *self.supported.entry(name.clone()).or_insert(0) += 1;
         }
         self.pending_join.remove(&member.id);
@@ -219,7 +219,7 @@ impl ClassicGroup {
     fn forget(&mut self, id: &Str) -> Option<Arc<Member>> {
         let member = self.members.remove(id)?;
         self.awaiting_join_count -= usize::from(member.awaiting_join.is_some());
-        for (name, _) in member.protocols.iter() {
+        for name in member.protocol_names() {
             let left = self.supported.get(name).copied().unwrap_or(0).saturating_sub(1);
             if left == 0 {
                 self.supported.remove(name);

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use protocol::Str;
 use protocol::messages::describe_groups_response::DescribedGroupMember;
 use protocol::messages::join_group_request::JoinGroupRequestProtocol;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// A member, shared by the states of its group that have it unchanged.
@@ -39,6 +40,16 @@ impl Member {
     /// The subscription for a protocol.
     pub(crate) fn metadata(&self, protocol: &str) -> Option<&Bytes> {
         self.protocols.iter().find(|(name, _)| name == protocol).map(|(_, metadata)| metadata)
+    }
+
+    /// The names of its protocols, each once.
+    pub(crate) fn protocol_names(&self) -> BTreeSet<&Str> {
+        self.protocols.iter().map(|(name, _)| name).collect()
+    }
+
+    /// Whether it names a protocol more than once.
+    pub(crate) fn repeats_a_protocol(&self) -> bool {
+        self.protocols.len() > 1 && self.protocol_names().len() < self.protocols.len()
     }
 
     /// Whether the request names the same protocols with the same subscriptions in the same order.

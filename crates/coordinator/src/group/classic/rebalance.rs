@@ -59,13 +59,17 @@ pub(super) fn complete_join_if_all_joined(turn: &mut Turn<'_>, group: &mut Class
 /// Ends the join phase: dynamic members that have not joined are out, static ones keep their place.
 pub(super) fn complete_join(turn: &mut Turn<'_>, group: &mut ClassicGroup) {
     turn.cancel(TimerKey::Join(group.id.clone()));
-    let is_late = |member: &Member| member.awaiting_join.is_none() && member.instance_id.is_none();
+    let may_stay = |member: &Member| member.instance_id.is_some() && !member.repeats_a_protocol();
+    let is_late = |member: &Member| member.awaiting_join.is_none() && !may_stay(member);
     let late: Vec<Str> = group.members.values().filter(|it| is_late(it)).map(|it| it.id.clone()).collect();
     for id in late {
         remove_member(turn, group, &id);
     }
     if !group.elect_joined_leader() && !group.members.is_empty() {
         // Static members are left that have not come back: they get as long again.
+        return wait_for_joins(turn, group);
+    }
+    if refuse_repeated_protocols(turn, group) {
         return wait_for_joins(turn, group);
     }
     group.next_generation(turn.now());
@@ -85,6 +89,20 @@ pub(super) fn complete_join(turn: &mut Turn<'_>, group: &mut ClassicGroup) {
         restart_session(turn, group, &id);
     }
     turn.schedule(TimerKey::Sync(group.id.clone()), i64::from(group.rebalance_timeout_ms()));
+}
+
+/// Sends those away that name a protocol twice: Kafka counts them twice, finds that no protocol is everyone's, and fails with an exception that
+/// leaves the group waiting for ever. Here they get Kafka's answer and are out when the join phase that follows ends; the others wait for that.
+/// Gives back whether there was anyone.
+fn refuse_repeated_protocols(turn: &mut Turn<'_>, group: &mut ClassicGroup) -> bool {
+    let repeating = group.members.values().filter(|member| member.repeats_a_protocol());
+    let repeating: Vec<Str> = repeating.map(|member| member.id.clone()).collect();
+    for id in &repeating {
+        if let Some(ticket) = group.take_join(id) {
+            turn.reply(ticket, join_error(&Str::default(), ErrorCode::UnknownServerError));
+        }
+    }
+    !repeating.is_empty()
 }
 
 /// The answer to a member that is part of the generation.
