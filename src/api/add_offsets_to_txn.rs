@@ -5,9 +5,14 @@
 use super::Context;
 use model::ErrorCode;
 use protocol::messages::add_offsets_to_txn_request::AddOffsetsToTxnRequest;
-use protocol::messages::add_offsets_to_txn_response::{AddOffsetsToTxnResponse};
+use protocol::messages::add_offsets_to_txn_response::AddOffsetsToTxnResponse;
 
-/// Refuses the transactional id.
-pub(super) async fn handle(_: Context, _: AddOffsetsToTxnRequest) -> AddOffsetsToTxnResponse {
-    AddOffsetsToTxnResponse { error_code: ErrorCode::TransactionalIdAuthorizationFailed.code(), ..Default::default() }
+/// Refuses the transactional id; an empty one is none.
+pub(super) async fn handle(_: Context, request: AddOffsetsToTxnRequest) -> AddOffsetsToTxnResponse {
+    let error = if request.transactional_id.is_empty() {
+        ErrorCode::InvalidRequest
+    } else {
+        ErrorCode::TransactionalIdAuthorizationFailed
+    };
+    AddOffsetsToTxnResponse { error_code: error.code(), ..Default::default() }
 }

@@ -5,7 +5,7 @@
 use super::Context;
 use model::ErrorCode;
 use protocol::messages::consumer_group_heartbeat_request::ConsumerGroupHeartbeatRequest;
-use protocol::messages::consumer_group_heartbeat_response::{ConsumerGroupHeartbeatResponse};
+use protocol::messages::consumer_group_heartbeat_response::ConsumerGroupHeartbeatResponse;
 
 /// Refuses the member.
 pub(super) async fn handle(_: Context, _: ConsumerGroupHeartbeatRequest) -> ConsumerGroupHeartbeatResponse {

@@ -16,7 +16,9 @@ pub(super) async fn handle(context: Context, request: DescribeGroupsRequest) -> 
     let report_missing = context.version >= 6;
     let asked = request.groups.into_iter().map(|group| {
         let groups = context.broker.groups.clone();
-        async move { groups.request_for(&group, Request::DescribeGroups { groups: vec![group.clone()], report_missing }).await }
+        async move {
+            groups.request_for(&group, Request::DescribeGroups { groups: vec![group.clone()], report_missing }).await
+        }
     });
     let mut groups = Vec::new();
     for reply in join_all(asked).await {

@@ -5,7 +5,9 @@
 use super::Context;
 use model::ErrorCode;
 use protocol::messages::describe_share_group_offsets_request::DescribeShareGroupOffsetsRequest;
-use protocol::messages::describe_share_group_offsets_response::{DescribeShareGroupOffsetsResponse, DescribeShareGroupOffsetsResponseGroup};
+use protocol::messages::describe_share_group_offsets_response::{
+    DescribeShareGroupOffsetsResponse, DescribeShareGroupOffsetsResponseGroup,
+};
 
 /// Refuses each group.
 pub(super) async fn handle(_: Context, request: DescribeShareGroupOffsetsRequest) -> DescribeShareGroupOffsetsResponse {

@@ -5,9 +5,14 @@
 use super::Context;
 use model::ErrorCode;
 use protocol::messages::end_txn_request::EndTxnRequest;
-use protocol::messages::end_txn_response::{EndTxnResponse};
+use protocol::messages::end_txn_response::EndTxnResponse;
 
-/// Refuses the transactional id.
-pub(super) async fn handle(_: Context, _: EndTxnRequest) -> EndTxnResponse {
-    EndTxnResponse { error_code: ErrorCode::TransactionalIdAuthorizationFailed.code(), ..Default::default() }
+/// Refuses the transactional id; an empty one is none.
+pub(super) async fn handle(_: Context, request: EndTxnRequest) -> EndTxnResponse {
+    let error = if request.transactional_id.is_empty() {
+        ErrorCode::InvalidRequest
+    } else {
+        ErrorCode::TransactionalIdAuthorizationFailed
+    };
+    EndTxnResponse { error_code: error.code(), ..Default::default() }
 }

@@ -11,6 +11,7 @@ use protocol::messages::find_coordinator_response::{Coordinator, FindCoordinator
 
 const GROUP: i8 = 0;
 const TRANSACTION: i8 = 1;
+const SHARE: i8 = 2;
 
 /// What transactions are answered until they are served: a code that no client retries.
 const NO_TRANSACTIONS: &str = "Transactions are not served by this broker";
@@ -24,7 +25,12 @@ pub(super) async fn handle(context: Context, request: FindCoordinatorRequest) ->
         return FindCoordinatorResponse { coordinators, ..Default::default() };
     }
     let found = find(&context, request.key_type, request.key);
-    let message = found.error_message.or_else(|| ErrorCode::from_code(found.error_code).map(|code| code.message().into()));
+    // Kafka gives the error's text here, and for the lack of one its name; the newer form names only what was refused as a whole.
+    let message = match ErrorCode::from_code(found.error_code) {
+        Some(ErrorCode::None) => Some(Str::const_new(ErrorCode::None.name())),
+        Some(code) if found.error_message.as_deref().is_none_or(str::is_empty) => Some(code.message().into()),
+        _ => found.error_message,
+    };
     FindCoordinatorResponse {
         error_code: found.error_code,
         error_message: message,
@@ -39,7 +45,9 @@ fn find(context: &Context, key_type: i8, key: Str) -> Coordinator {
     match key_type {
         GROUP => {}
         TRANSACTION => return failed(key, ErrorCode::TransactionalIdAuthorizationFailed, Some(NO_TRANSACTIONS)),
-        _ => return failed(key, ErrorCode::InvalidRequest, None),
+        // A share's coordinator is not here, and its key not looked at: this is Kafka's answer to a wrong one.
+        SHARE => return failed(key, ErrorCode::InvalidRequest, None),
+        _ => return failed(key, ErrorCode::InvalidRequest, Some(ErrorCode::InvalidRequest.message())),
     }
     let image = context.broker.image();
     let Some(topic) = image.topics.by_name(OFFSETS_TOPIC) else {
@@ -61,7 +69,7 @@ fn failed(key: Str, code: ErrorCode, message: Option<&'static str>) -> Coordinat
         node_id: -1,
         port: -1,
         error_code: code.code(),
-        error_message: Some(Str::const_new(message.unwrap_or(code.message()))),
+        error_message: Some(Str::const_new(message.unwrap_or_default())),
         ..Default::default()
     }
 }

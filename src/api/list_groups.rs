@@ -10,7 +10,11 @@ use protocol::messages::list_groups_response::ListGroupsResponse;
 pub(super) async fn handle(context: Context, request: ListGroupsRequest) -> ListGroupsResponse {
     let mut response = ListGroupsResponse::default();
     let (states, types) = (request.states_filter, request.types_filter);
-    let replies = context.broker.groups.request_all(|| Request::ListGroups { states: states.clone(), types: types.clone() }).await;
+    let replies = context
+        .broker
+        .groups
+        .request_all(|| Request::ListGroups { states: states.clone(), types: types.clone() })
+        .await;
     for reply in replies {
         match reply {
             Reply::ListGroups(Ok(groups)) => response.groups.extend(groups),

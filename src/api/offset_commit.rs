@@ -2,57 +2,93 @@
 //!
 //! 2 to 4 give the offsets a time to live; 6 the leader epoch (KIP-320); 7 knows static members; 8 is flexible; 9 knows the errors of the newer
 //! protocol (KIP-848); 10 names topics by id.
+//!
+//! What is refused here, because its topic or partition does not exist, comes before what the coordinator answers; a topic with both comes once.
 
 use super::Context;
 use coordinator::{Reply, Request};
-use model::ErrorCode;
+use metadata::image::Image;
+use model::{ErrorCode, PartitionIndex, TopicId};
+use protocol::Str;
 use protocol::messages::offset_commit_request::{OffsetCommitRequest, OffsetCommitRequestTopic};
 use protocol::messages::offset_commit_response::{
     OffsetCommitResponse, OffsetCommitResponsePartition, OffsetCommitResponseTopic,
 };
+use std::collections::HashMap;
 
-/// Commits offsets of topics that exist; the others are refused one by one.
+/// Commits offsets of partitions that exist; the others are refused one by one.
 pub(super) async fn handle(context: Context, mut request: OffsetCommitRequest) -> OffsetCommitResponse {
     let topics_have_ids = context.version >= 10;
     let supports_member_epochs = context.version >= 9;
-    let image = context.broker.image();
-    let mut refused = Vec::new();
-    let mut known = Vec::new();
-    for mut topic in std::mem::take(&mut request.topics) {
-        let found = if topics_have_ids { image.topics.by_id(topic.topic_id) } else { image.topics.by_name(&topic.name) };
-        match found {
-            Some(found) => {
-                topic.topic_id = found.id;
-                topic.name = found.name.clone();
-                known.push(topic);
-            }
-            None if topics_have_ids => refused.push(refuse(topic, ErrorCode::UnknownTopicId)),
-            None => refused.push(refuse(topic, ErrorCode::UnknownTopicOrPartition)),
+    let mut answers = Answers::default();
+    let asked = std::mem::take(&mut request.topics);
+    request.topics = existing(&context.broker.image(), topics_have_ids, asked, &mut answers);
+    let request = Request::OffsetCommit { request, supports_member_epochs };
+    if matches!(&request, Request::OffsetCommit { request, .. } if !request.topics.is_empty())
+        && let Reply::OffsetCommit(response) = context.broker.groups.request(request).await
+    {
+        if answers.topics.is_empty() {
+            return response;
+        }
+        for topic in response.topics {
+            answers.topic(topic.topic_id, &topic.name).partitions.extend(topic.partitions);
         }
     }
-    drop(image);
-    let mut response = OffsetCommitResponse::default();
-    if !known.is_empty() {
-        request.topics = known;
-        response = match context.broker.groups.request(Request::OffsetCommit { request, supports_member_epochs }).await {
-            Reply::OffsetCommit(response) => response,
-            _ => OffsetCommitResponse::default(),
-        };
-    }
-    response.topics.extend(refused);
-    response
+    OffsetCommitResponse { topics: answers.topics, ..Default::default() }
 }
 
-fn refuse(topic: OffsetCommitRequestTopic, error: ErrorCode) -> OffsetCommitResponseTopic {
-    let partitions = topic.partitions.into_iter().map(|partition| OffsetCommitResponsePartition {
-        partition_index: partition.partition_index,
-        error_code: error.code(),
-        ..Default::default()
-    });
-    OffsetCommitResponseTopic {
-        name: topic.name,
-        topic_id: topic.topic_id,
-        partitions: partitions.collect(),
-        ..Default::default()
+/// What exists of the topics that are asked for, with names and ids; the rest is answered.
+fn existing(
+    image: &Image,
+    topics_have_ids: bool,
+    asked: Vec<OffsetCommitRequestTopic>,
+    answers: &mut Answers,
+) -> Vec<OffsetCommitRequestTopic> {
+    let mut known = Vec::with_capacity(asked.len());
+    for mut topic in asked {
+        let found =
+            if topics_have_ids { image.topics.by_id(topic.topic_id) } else { image.topics.by_name(&topic.name) };
+        let Some(found) = found else {
+            let error = if topics_have_ids { ErrorCode::UnknownTopicId } else { ErrorCode::UnknownTopicOrPartition };
+            let refused = topic.partitions.iter().map(|partition| refuse(partition.partition_index, error));
+            answers.topic(topic.topic_id, &topic.name).partitions.extend(refused);
+            continue;
+        };
+        topic.topic_id = found.id;
+        topic.name = found.name.clone();
+        topic.partitions.retain(|partition| {
+            let index = partition.partition_index;
+            let exists = found.partition(PartitionIndex(index)).is_some();
+            if !exists {
+                let refused = refuse(index, ErrorCode::UnknownTopicOrPartition);
+                answers.topic(found.id, &found.name).partitions.push(refused);
+            }
+            exists
+        });
+        if !topic.partitions.is_empty() {
+            known.push(topic);
+        }
+    }
+    known
+}
+
+fn refuse(partition_index: i32, error: ErrorCode) -> OffsetCommitResponsePartition {
+    OffsetCommitResponsePartition { partition_index, error_code: error.code(), ..Default::default() }
+}
+
+/// The answers so far, one for each topic, in the order in which topics were first answered.
+#[derive(Debug, Default)]
+struct Answers {
+    topics: Vec<OffsetCommitResponseTopic>,
+    places: HashMap<(TopicId, Str), usize>,
+}
+
+impl Answers {
+    fn topic(&mut self, id: TopicId, name: &Str) -> &mut OffsetCommitResponseTopic {
+        let place = *self.places.entry((id, name.clone())).or_insert_with(|| {
+            self.topics.push(OffsetCommitResponseTopic { topic_id: id, name: name.clone(), ..Default::default() });
+            self.topics.len() - 1
+        });
+        &mut self.topics[place]
     }
 }

@@ -1,12 +1,17 @@
 //! OffsetDelete (key 47), version 0: deletes committed offsets of topics that a group does not consume (KIP-496).
+//!
+//! What is refused here, because its topic or partition does not exist, comes before what the coordinator answers; a topic with both comes once.
 
 use super::Context;
 use coordinator::{Reply, Request};
 use model::{ErrorCode, PartitionIndex};
+use protocol::Str;
 use protocol::messages::offset_delete_request::OffsetDeleteRequest;
 use protocol::messages::offset_delete_response::{
     OffsetDeleteResponse, OffsetDeleteResponsePartition, OffsetDeleteResponseTopic,
 };
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 /// Deletes the offsets of partitions that exist; the others are refused one by one.
 pub(super) async fn handle(context: Context, mut request: OffsetDeleteRequest) -> OffsetDeleteResponse {
@@ -28,7 +33,11 @@ pub(super) async fn handle(context: Context, mut request: OffsetDeleteRequest) -
             exists
         });
         if !unknown.is_empty() {
-            refused.push(OffsetDeleteResponseTopic { name: topic.name.clone(), partitions: unknown, ..Default::default() });
+            refused.push(OffsetDeleteResponseTopic {
+                name: topic.name.clone(),
+                partitions: unknown,
+                ..Default::default()
+            });
         }
     }
     drop(image);
@@ -37,8 +46,27 @@ pub(super) async fn handle(context: Context, mut request: OffsetDeleteRequest) -
         Reply::OffsetDelete(response) => response,
         _ => OffsetDeleteResponse { error_code: ErrorCode::UnknownServerError.code(), ..Default::default() },
     };
-    if response.error_code == ErrorCode::None.code() {
-        response.topics.extend(refused);
+    if response.error_code == ErrorCode::None.code() && !refused.is_empty() {
+        response.topics = merge(refused, response.topics);
     }
     response
+}
+
+/// One entry for each topic, the first answers first.
+fn merge(
+    first: Vec<OffsetDeleteResponseTopic>,
+    then: Vec<OffsetDeleteResponseTopic>,
+) -> Vec<OffsetDeleteResponseTopic> {
+    let mut places: HashMap<Str, usize> = HashMap::new();
+    let mut topics: Vec<OffsetDeleteResponseTopic> = Vec::with_capacity(first.len() + then.len());
+    for topic in first.into_iter().chain(then) {
+        match places.entry(topic.name.clone()) {
+            Entry::Occupied(place) => topics[*place.get()].partitions.extend(topic.partitions),
+            Entry::Vacant(place) => {
+                place.insert(topics.len());
+                topics.push(topic);
+            }
+        }
+    }
+    topics
 }

@@ -80,7 +80,11 @@ async fn fetch(
     let group_id = group.group_id.clone();
     let mut response = match context.broker.groups.request(Request::OffsetFetch { group, require_stable }).await {
         Reply::OffsetFetch(response) => response,
-        _ => OffsetFetchResponseGroup { group_id, error_code: ErrorCode::UnknownServerError.code(), ..Default::default() },
+        _ => OffsetFetchResponseGroup {
+            group_id,
+            error_code: ErrorCode::UnknownServerError.code(),
+            ..Default::default()
+        },
     };
     if facts.topics_have_ids {
         name_by_id(&image, &mut response);
@@ -110,7 +114,12 @@ fn refuse(topic: OffsetFetchRequestTopics, error: ErrorCode) -> OffsetFetchRespo
         error_code: error.code(),
         ..Default::default()
     });
-    OffsetFetchResponseTopics { name: topic.name, topic_id: topic.topic_id, partitions: partitions.collect(), ..Default::default() }
+    OffsetFetchResponseTopics {
+        name: topic.name,
+        topic_id: topic.topic_id,
+        partitions: partitions.collect(),
+        ..Default::default()
+    }
 }
 
 /// The answer's form before version 8.

@@ -1,13 +1,18 @@
 //! ShareAcknowledge (key 79), versions 1-2.
 //!
-//! Share groups are not served; the answer is that of a Kafka without them.
+//! Share groups are not served; the answer is that of a Kafka without them, unless the request names no group or no member.
 
 use super::Context;
 use model::ErrorCode;
 use protocol::messages::share_acknowledge_request::ShareAcknowledgeRequest;
-use protocol::messages::share_acknowledge_response::{ShareAcknowledgeResponse};
+use protocol::messages::share_acknowledge_response::ShareAcknowledgeResponse;
 
 /// Refuses the request.
-pub(super) async fn handle(_: Context, _: ShareAcknowledgeRequest) -> ShareAcknowledgeResponse {
-    ShareAcknowledgeResponse { error_code: ErrorCode::UnsupportedVersion.code(), ..Default::default() }
+pub(super) async fn handle(_: Context, request: ShareAcknowledgeRequest) -> ShareAcknowledgeResponse {
+    let error = if request.group_id.is_none() || request.member_id.is_none_or(|member| member.is_empty()) {
+        ErrorCode::InvalidRequest
+    } else {
+        ErrorCode::UnsupportedVersion
+    };
+    ShareAcknowledgeResponse { error_code: error.code(), ..Default::default() }
 }

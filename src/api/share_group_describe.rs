@@ -1,6 +1,6 @@
 //! ShareGroupDescribe (key 77), versions 1.
 //!
-//! Groups of this kind are not served; the answer is that of a Kafka with `group.coordinator.rebalance.protocols=classic`.
+//! Share groups are not served; the answer is that of a Kafka without them, unless a group has no name.
 
 use super::Context;
 use model::ErrorCode;
@@ -9,10 +9,9 @@ use protocol::messages::share_group_describe_response::{DescribedGroup, ShareGro
 
 /// Refuses each group.
 pub(super) async fn handle(_: Context, request: ShareGroupDescribeRequest) -> ShareGroupDescribeResponse {
-    let groups = request.group_ids.into_iter().map(|group_id| DescribedGroup {
-        error_code: ErrorCode::UnsupportedVersion.code(),
-        group_id,
-        ..Default::default()
+    let groups = request.group_ids.into_iter().map(|group_id| {
+        let error = if group_id.is_empty() { ErrorCode::InvalidGroupId } else { ErrorCode::UnsupportedVersion };
+        DescribedGroup { error_code: error.code(), group_id, ..Default::default() }
     });
     ShareGroupDescribeResponse { groups: groups.collect(), ..Default::default() }
 }

@@ -5,7 +5,7 @@
 use super::Context;
 use model::ErrorCode;
 use protocol::messages::streams_group_heartbeat_request::StreamsGroupHeartbeatRequest;
-use protocol::messages::streams_group_heartbeat_response::{StreamsGroupHeartbeatResponse};
+use protocol::messages::streams_group_heartbeat_response::StreamsGroupHeartbeatResponse;
 
 /// Refuses the member.
 pub(super) async fn handle(_: Context, _: StreamsGroupHeartbeatRequest) -> StreamsGroupHeartbeatResponse {

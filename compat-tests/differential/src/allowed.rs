@@ -78,6 +78,7 @@ const UNORDERED: &[(&str, &str, &[&str])] = &[
     ("AlterConfigs", "responses[]", &["resourceType", "resourceName"]),
     ("IncrementalAlterConfigs", "responses[]", &["resourceType", "resourceName"]),
     ("JoinGroup", "members[]", &["groupInstanceId", "metadata", "memberId"]),
+    ("DescribeGroups", "groups[]", &["groupId"]),
     ("DescribeGroups", "groups[].members[]", &["groupInstanceId", "memberMetadata", "memberAssignment", "memberId"]),
     ("ListGroups", "groups[]", &["groupId"]),
     ("DescribeLogDirs", "results[].topics[]", &["name"]),

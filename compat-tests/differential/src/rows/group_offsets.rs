@@ -72,6 +72,7 @@ fn in_list(side: &Side, group: &str, topics: Option<&[(&str, &[i32])]>) -> Offse
 pub fn rows(run: &mut Run) {
     topic(run, "co", 3, &[]);
     topic(run, "co-b", 1, &[]);
+    coordinator(run, "simple");
     settled(run, "__consumer_offsets", 50);
     commits(run);
     commits_wrong(run);

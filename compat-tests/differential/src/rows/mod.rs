@@ -1,5 +1,6 @@
 //! The rows, one file per group of APIs, and what they share: topics and records that both sides are given before.
 
+mod absent;
 mod cluster;
 mod config_values;
 mod configs;
@@ -53,6 +54,7 @@ pub const GROUPS: &[(&str, Rows)] = &[
     ("groups", groups::rows),
     ("members", members::rows),
     ("group-offsets", group_offsets::rows),
+    ("absent", absent::rows),
 ];
 
 /// An id that no topic has.
