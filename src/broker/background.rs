@@ -20,7 +20,7 @@ type Task = (&'static str, Duration, fn(&Replicas));
 pub(super) fn spawn(broker: &Arc<Broker>, tasks: &TaskTracker) {
     let settings = broker.settings();
     let of = |ms: i64| Duration::from_millis(u64::try_from(ms).unwrap_or(0).max(1));
-    let every: [Task; 6] = [
+    let every: [Task; 7] = [
         ("high watermarks", of(settings.replica_high_watermark_checkpoint_interval_ms), |replicas| {
             logged("high watermarks", replicas.write_high_watermarks());
         }),
@@ -30,6 +30,11 @@ pub(super) fn spawn(broker: &Arc<Broker>, tasks: &TaskTracker) {
         ("log start offsets", of(i64::from(settings.log_flush_start_offset_checkpoint_interval_ms)), |replicas| {
             logged("log start offsets", replicas.write_log_start_offsets());
         }),
+        (
+            "producer expiry",
+            of(i64::from(settings.producer_id_expiration_check_interval_ms)),
+            Replicas::expire_producers,
+        ),
         ("retention", of(settings.log_retention_check_interval_ms), Replicas::retain),
         ("removal", REMOVAL_INTERVAL, Replicas::remove_deleted),
         ("flush", FLUSH_INTERVAL, Replicas::flush_due),

@@ -33,6 +33,7 @@ use metadata::image::Image;
 use metadata::{MetadataVersion, VersionedRecord};
 use model::DirectoryId;
 use protocol::MetadataRecord;
+use raft::snapshot::retention::Limits;
 use raft::snapshot::{SnapshotPart, read_snapshot};
 use raft::{Now, Raft, ReplicaKey, Timeouts, VoterSet};
 use std::collections::BTreeMap;
@@ -140,7 +141,8 @@ fn broker(
 ) -> Result<Arc<Broker>, StartError> {
     let effective = config.effective(&Properties::new(), &Properties::new());
     let settings = effective.settings.clone();
-    let groups = GroupCoordinators::new(config_rules::group_config(&effective), clock);
+    let groups =
+        GroupCoordinators::new(config_rules::group_config(&effective), config_rules::offsets_codec(&effective), clock);
     let effective = Arc::new(ArcSwap::from_pointee(effective));
     let shared: Arc<ArcSwap<Effective>> = effective.clone();
     let topic_settings: TopicSettings =
@@ -345,6 +347,10 @@ fn controller_parts(
         rules: Arc::new(Rules::new(config.clone(), broker.effective.clone())),
         bootstrap,
         publisher,
+        retention: Limits {
+            max_bytes: u64::try_from(settings.metadata_max_retention_bytes).ok(),
+            max_age_ms: u64::try_from(settings.metadata_max_retention_ms).ok(),
+        },
         max_idle: (settings.metadata_max_idle_interval_ms > 0)
             .then(|| Duration::from_millis(millis(settings.metadata_max_idle_interval_ms))),
         clock,

@@ -122,7 +122,7 @@ const KEYS: &[Key] = rows! {
     "num.io.threads", Int, Is("8"), AtLeast(1), High, ClusterWide, NoEffect;
     "num.replica.alter.log.dirs.threads", Int, Null, Any, High, ReadOnly, NoEffect;
     "background.threads", Int, Is("10"), AtLeast(1), High, ClusterWide, NoEffect;
-    "request.timeout.ms", Int, Is("30000"), Any, High, ReadOnly, Honoured;
+    "request.timeout.ms", Int, Is("30000"), Any, High, ReadOnly, NoEffect;
     "socket.connection.setup.timeout.ms", Long, Is("10000"), Any, Medium, ReadOnly, NoEffect;
     "socket.connection.setup.timeout.max.ms", Long, Is("30000"), Any, Medium, ReadOnly, NoEffect;
     "config.providers", List, Is(""), Items(&[], MayBeEmpty), Low, ClusterWide, Honoured;
@@ -181,7 +181,7 @@ const KEYS: &[Key] = rows! {
     "num.network.threads", Int, Is("3"), AtLeast(1), High, ClusterWide, NoEffect;
     "controller.socket.timeout.ms", Int, Is("30000"), Any, Medium, ReadOnly, NoEffect;
     "default.replication.factor", Int, Is("1"), Any, Medium, ReadOnly, Honoured;
-    "replica.lag.time.max.ms", Long, Is("30000"), Any, High, ReadOnly, Honoured;
+    "replica.lag.time.max.ms", Long, Is("30000"), Any, High, ReadOnly, NotYet;
     "replica.socket.timeout.ms", Int, Is("30000"), Any, High, ReadOnly, NoEffect;
     "replica.socket.receive.buffer.bytes", Int, Is("65536"), Any, High, ReadOnly, NoEffect;
     "replica.fetch.max.bytes", Int, Is("1048576"), AtLeast(0), Medium, ReadOnly, NotYet;
@@ -208,7 +208,7 @@ const KEYS: &[Key] = rows! {
     "group.coordinator.threads", Int, Is("4"), AtLeast(1), High, ReadOnly, NoEffect;
     "group.coordinator.background.threads", Int, Is("2"), AtLeast(1), High, ReadOnly, NoEffect;
     "group.coordinator.append.linger.ms", Int, Is("-1"), AtLeast(-1), Medium, ReadOnly, NoEffect;
-    "offsets.commit.timeout.ms", Int, Is("5000"), AtLeast(1), High, ReadOnly, Honoured;
+    "offsets.commit.timeout.ms", Int, Is("5000"), AtLeast(1), High, ReadOnly, NotYet;
     "offsets.load.buffer.size", Int, Is("5242880"), AtLeast(1), High, ReadOnly, NoEffect;
     "offsets.topic.replication.factor", Short, Is("3"), AtLeast(1), High, ReadOnly, Honoured;
     "offsets.topic.num.partitions", Int, Is("50"), AtLeast(1), High, ReadOnly, Honoured;
@@ -291,7 +291,7 @@ const KEYS: &[Key] = rows! {
     "log.index.interval.bytes", Int, Is("4096"), AtLeast(0), Medium, ClusterWide, Honoured;
     "log.flush.interval.messages", Long, Is("9223372036854775807"), AtLeast(1), High, ClusterWide, Honoured;
     "log.segment.delete.delay.ms", Long, Is("60000"), AtLeast(0), High, ClusterWide, Honoured;
-    "log.flush.scheduler.interval.ms", Long, Is("9223372036854775807"), Any, High, ReadOnly, Honoured;
+    "log.flush.scheduler.interval.ms", Long, Is("9223372036854775807"), Any, High, ReadOnly, NoEffect;
     "log.flush.interval.ms", Long, Null, Any, High, ClusterWide, Honoured;
     "log.flush.offset.checkpoint.interval.ms", Int, Is("60000"), AtLeast(0), High, ReadOnly, Honoured;
     "log.flush.start.offset.checkpoint.interval.ms", Int, Is("60000"), AtLeast(0), High, ReadOnly, Honoured;
@@ -306,7 +306,7 @@ const KEYS: &[Key] = rows! {
     "create.topic.policy.class.name", Class, Null, Any, Low, ReadOnly, Refused;
     "alter.config.policy.class.name", Class, Null, Any, Low, ReadOnly, Refused;
     "log.dir.failure.timeout.ms", Long, Is("30000"), AtLeast(1), Low, ReadOnly, NoEffect;
-    "log.initial.task.delay.ms", Long, Is("30000"), AtLeast(0), Low, Internal, Honoured;
+    "log.initial.task.delay.ms", Long, Is("30000"), AtLeast(0), Low, Internal, NoEffect;
     "group.share.delivery.count.limit", Int, Is("5"), Between(2, 10), Medium, ReadOnly, NotYet;
     "group.share.max.delivery.count.limit", Int, Is("10"), Between(5, 25), Medium, ReadOnly, NotYet;
     "group.share.min.delivery.count.limit", Int, Is("2"), Between(2, 5), Medium, ReadOnly, NotYet;
@@ -352,12 +352,12 @@ const KEYS: &[Key] = rows! {
     "controller.quorum.election.timeout.ms", Int, Is("1000"), AtLeast(0), High, ReadOnly, Honoured;
     "controller.quorum.fetch.timeout.ms", Int, Is("2000"), AtLeast(0), High, ReadOnly, Honoured;
     "controller.quorum.election.backoff.max.ms", Int, Is("1000"), AtLeast(0), High, ReadOnly, Honoured;
-    "controller.quorum.append.linger.ms", Int, Is("25"), AtLeast(0), Medium, ReadOnly, Honoured;
+    "controller.quorum.append.linger.ms", Int, Is("25"), AtLeast(0), Medium, ReadOnly, NoEffect;
     "controller.quorum.request.timeout.ms", Int, Is("2000"), AtLeast(0), Medium, ReadOnly, Honoured;
     "controller.quorum.retry.backoff.ms", Int, Is("20"), AtLeast(0), Low, ReadOnly, Honoured;
     "controller.quorum.auto.join.enable", Boolean, Is("false"), Any, Low, ReadOnly, NotYet;
-    "controller.quorum.fetch.snapshot.max.bytes", Int, Is("1048576"), AtLeast(1), Low, ReadOnly, Honoured;
-    "controller.quorum.fetch.max.bytes", Int, Is("1048576"), AtLeast(1), Low, ReadOnly, Honoured;
+    "controller.quorum.fetch.snapshot.max.bytes", Int, Is("1048576"), AtLeast(1), Low, ReadOnly, NotYet;
+    "controller.quorum.fetch.max.bytes", Int, Is("1048576"), AtLeast(1), Low, ReadOnly, NotYet;
     "metrics.num.samples", Int, Is("2"), AtLeast(1), Low, ReadOnly, NoEffect;
     "metrics.sample.window.ms", Long, Is("30000"), AtLeast(1), Low, ReadOnly, NoEffect;
     "metric.reporters", List, Is("org.apache.kafka.common.metrics.JmxReporter"),

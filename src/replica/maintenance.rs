@@ -39,12 +39,19 @@ impl Replicas {
         entries.collect()
     }
 
-    /// Removes old segments, and producers that have been silent (`log.retention.check.interval.ms`).
+    /// Forgets producers that have been silent (`producer.id.expiration.check.interval.ms`).
+    pub fn expire_producers(&self) {
+        let now = self.clock.now();
+        for partition in self.all() {
+            partition.log().expire_producers(now);
+        }
+    }
+
+    /// Removes old segments (`log.retention.check.interval.ms`).
     pub fn retain(&self) {
         let now = self.clock.now();
         for partition in self.all() {
             let log = partition.log();
-            log.expire_producers(now);
             match log.delete_old_segments(now) {
                 Ok(expired) if expired.segments > 0 => {
                     info!(partition = %partition.name(), segments = expired.segments, bytes = expired.bytes, "deleted old segments");

@@ -161,3 +161,14 @@ pub fn group_config(effective: &Effective) -> GroupConfig {
         offsets_retention_check_interval_ms: settings.offsets_retention_check_interval_ms,
     }
 }
+
+/// What the records of groups are compressed with (`offsets.topic.compression.codec`).
+pub fn offsets_codec(effective: &Effective) -> Codec {
+    match effective.settings.offsets_topic_compression_codec {
+        1 => Codec::Gzip,
+        2 => Codec::Snappy,
+        3 => Codec::Lz4,
+        4 => Codec::Zstd,
+        _ => Codec::None,
+    }
+}

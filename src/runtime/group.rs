@@ -15,7 +15,7 @@ use coordinator::{
 use model::{ErrorCode, LeaderEpoch, Offset, ProducerId, Timestamp, TopicId};
 use parking_lot::RwLock;
 use protocol::Str;
-use records::BatchBuilder;
+use records::{BatchBuilder, Codec};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
@@ -37,6 +37,8 @@ pub struct GroupCoordinators {
     /// Partitions of the offsets topic; 0 while it does not exist.
     partition_count: AtomicI32,
     config: Arc<ArcSwap<GroupConfig>>,
+    /// `offsets.topic.compression.codec`
+    codec: Codec,
     clock: Clock,
 }
 
@@ -55,10 +57,11 @@ enum Message {
 
 impl GroupCoordinators {
     /// None yet.
-    pub fn new(config: GroupConfig, clock: Clock) -> Self {
+    pub fn new(config: GroupConfig, codec: Codec, clock: Clock) -> Self {
         Self {
             shards: RwLock::default(),
             partition_count: AtomicI32::new(0),
+            codec,
             config: Arc::new(ArcSwap::from_pointee(config)),
             clock,
         }
@@ -90,6 +93,7 @@ impl GroupCoordinators {
             shard: GroupShard::new(),
             clock: self.clock,
             config: self.config.clone(),
+            codec: self.codec,
             waiting: HashMap::new(),
             held: VecDeque::new(),
             next_reply: 0,
@@ -174,6 +178,7 @@ struct Driver {
     shard: GroupShard,
     clock: Clock,
     config: Arc<ArcSwap<GroupConfig>>,
+    codec: Codec,
     /// Requests without a reply yet.
     waiting: HashMap<ReplyId, oneshot::Sender<Reply>>,
     /// Replies that wait for the high watermark to pass an offset.
@@ -304,7 +309,7 @@ impl Driver {
     fn append(&mut self, now: Timestamp, decision: &Decision) -> Result<(), ErrorCode> {
         let most = self.partition.max_batch_bytes();
         for batch in cut(&decision.records, decision.atomic, most) {
-            let mut builder = BatchBuilder::new(Offset(0)).leader_epoch(self.epoch);
+            let mut builder = BatchBuilder::new(Offset(0)).leader_epoch(self.epoch).compression(self.codec);
             for record in batch {
                 builder.append(now, Some(&record.key), record.value.as_deref());
             }

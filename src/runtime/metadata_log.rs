@@ -9,6 +9,7 @@ use metadata::{ApplyError, LoadedBatch, Loader};
 use model::{LeaderEpoch, Offset, Timestamp, TopicPartition};
 use protocol::MetadataRecord;
 use raft::batch::parse_batch;
+use raft::snapshot::retention::{Limits, StoredSnapshot, deletion};
 use raft::snapshot::{
     PARTIAL_SUFFIX, SnapshotPart, SnapshotReader, SnapshotSchedule, SnapshotWriter, batch_len, read_snapshot,
 };
@@ -305,6 +306,46 @@ impl MetadataLog {
         file.sync().map_err(at(&partial))?;
         self.disk.rename(&partial, &path).map_err(at(&path))?;
         self.disk.sync_dir(&self.folder).map_err(at(&self.folder))
+    }
+
+    /// Deletes snapshots that are too old or too many, and the log before the oldest that stays. Returns the new log start, if it moved.
+    pub fn delete_old(&self, limits: Limits, now: Timestamp) -> Result<Option<Offset>, LogFault> {
+        let mut moved = None;
+        loop {
+            let snapshots = self.stored_snapshots()?;
+            let Some(deletion) = deletion(&snapshots, self.log.size_bytes(), limits, now) else { return Ok(moved) };
+            info!(oldest_kept = %deletion.oldest_kept, reason = ?deletion.reason, "deleting old snapshots of the metadata");
+            if self.log.delete_records(deletion.oldest_kept.end)? {
+                moved = Some(deletion.oldest_kept.end);
+            }
+            self.log.delete_old_segments(now)?;
+            for snapshot in snapshots.iter().filter(|snapshot| snapshot.id < deletion.oldest_kept) {
+                let path = self.folder.join(snapshot.id.file_name());
+                self.disk.remove_file(&path).map_err(|error| LogFault::File { path, error })?;
+            }
+        }
+    }
+
+    /// The complete snapshots, oldest first.
+    fn stored_snapshots(&self) -> Result<Vec<StoredSnapshot>, LogFault> {
+        let at = |error| LogFault::File { path: self.folder.clone(), error };
+        let mut stored = Vec::new();
+        for entry in self.disk.list(&self.folder).map_err(at)? {
+            let Some(id) = SnapshotId::from_file_name(&entry.name) else { continue };
+            let path = self.folder.join(&entry.name);
+            let bytes = read_file(&*self.disk, &path)?;
+            let last_contained_log_timestamp =
+                snapshot_timestamp(&bytes).map_err(|reason| LogFault::Corrupt { path, reason })?;
+            stored.push(StoredSnapshot { id, bytes: bytes.len() as u64, last_contained_log_timestamp });
+        }
+        stored.sort_by_key(|snapshot| snapshot.id);
+        Ok(stored)
+    }
+
+    /// Removes files of deleted segments whose time has come.
+    pub fn remove_deleted(&self, now: Timestamp) -> Result<(), LogFault> {
+        self.log.remove_deleted_files(now)?;
+        Ok(())
     }
 
     /// Ends the log cleanly.

@@ -12,6 +12,7 @@ use metadata::image::Image;
 use metadata::{LoadedBatch, Loader, VersionedRecord};
 use model::{ApiError, ErrorCode, LeaderEpoch, Offset};
 use protocol::MetadataRecord;
+use raft::snapshot::retention::CHECK_INTERVAL_MS;
 use raft::{Action, Event, Now};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -43,6 +44,8 @@ pub struct Core {
     flush_to: Option<Offset>,
     started: Moment,
     last_append: Duration,
+    /// When old snapshots were last looked for.
+    last_retention: Duration,
     fault: Option<LogFault>,
 }
 
@@ -57,6 +60,7 @@ impl Core {
             flush_to: None,
             started: parts.clock.instant(),
             last_append: Duration::ZERO,
+            last_retention: Duration::ZERO,
             fault: None,
             parts,
         }
@@ -83,6 +87,7 @@ impl Core {
     pub(super) fn tick(&mut self) -> Result<(), LogFault> {
         let actions = self.parts.raft.step(Event::Tick, self.now())?;
         self.act(actions)?;
+        self.retain()?;
         if self.active.is_none() {
             return Ok(());
         }
@@ -93,6 +98,21 @@ impl Core {
         if self.parts.max_idle.is_some_and(|most| self.started.elapsed() >= self.last_append + most) {
             self.append(&Decision::atomic(vec![VersionedRecord::v0(MetadataRecord::NoOp(Default::default()))], ()))
                 .map_err(LogFault::unexpected)?;
+        }
+        Ok(())
+    }
+
+    /// Looks once in a while for snapshots that are too old, and for what of the log they make needless.
+    fn retain(&mut self) -> Result<(), LogFault> {
+        if self.started.elapsed() < self.last_retention + Duration::from_millis(CHECK_INTERVAL_MS) {
+            return Ok(());
+        }
+        self.last_retention = self.started.elapsed();
+        let now = self.parts.clock.now();
+        self.parts.log.remove_deleted(now)?;
+        if let Some(start) = self.parts.log.delete_old(self.parts.retention, now)? {
+            let actions = self.parts.raft.step(Event::LogStartMoved { start }, self.now())?;
+            self.act(actions)?;
         }
         Ok(())
     }

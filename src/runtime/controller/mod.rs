@@ -128,6 +128,8 @@ pub struct ControllerParts {
     pub publisher: Sender<Publication>,
     /// `metadata.max.idle.interval.ms`, `None` for never.
     pub max_idle: Option<Duration>,
+    /// How much of the log and its snapshots is kept.
+    pub retention: raft::snapshot::retention::Limits,
     /// The clock.
     pub clock: Clock,
 }
