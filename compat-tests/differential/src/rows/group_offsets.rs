@@ -15,7 +15,7 @@ use protocol::messages::offset_fetch_request::{
     OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchRequestTopics,
 };
 
-fn at(index: i32, offset: i64) -> OffsetCommitRequestPartition {
+pub fn at(index: i32, offset: i64) -> OffsetCommitRequestPartition {
     OffsetCommitRequestPartition {
         partition_index: index,
         committed_offset: offset,
@@ -25,7 +25,12 @@ fn at(index: i32, offset: i64) -> OffsetCommitRequestPartition {
     }
 }
 
-fn commit(side: &Side, group: &str, topic: &str, partitions: Vec<OffsetCommitRequestPartition>) -> OffsetCommitRequest {
+pub fn commit(
+    side: &Side,
+    group: &str,
+    topic: &str,
+    partitions: Vec<OffsetCommitRequestPartition>,
+) -> OffsetCommitRequest {
     OffsetCommitRequest {
         group_id: group.into(),
         topics: vec![OffsetCommitRequestTopic {
@@ -39,7 +44,7 @@ fn commit(side: &Side, group: &str, topic: &str, partitions: Vec<OffsetCommitReq
 }
 
 /// What asks for committed offsets, in the form of the version: of one group, or of a list of one.
-fn fetch(side: &Side, version: i16, group: &str, topics: Option<&[(&str, &[i32])]>) -> OffsetFetchRequest {
+pub fn fetch(side: &Side, version: i16, group: &str, topics: Option<&[(&str, &[i32])]>) -> OffsetFetchRequest {
     if version < 8 {
         let one = |(name, partitions): &(&str, &[i32])| OffsetFetchRequestTopic {
             name: (*name).into(),

@@ -137,7 +137,7 @@ fn fixed(run: &mut Run) {
     }
 }
 
-fn described(groups: &[&str]) -> DescribeGroupsRequest {
+pub fn described(groups: &[&str]) -> DescribeGroupsRequest {
     DescribeGroupsRequest { groups: groups.iter().map(|name| Str::from(*name)).collect(), ..Default::default() }
 }
 

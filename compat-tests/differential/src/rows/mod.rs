@@ -6,6 +6,7 @@ mod config_values;
 mod configs;
 mod fetch;
 mod group_offsets;
+mod group_states;
 mod groups;
 mod members;
 mod metadata;
@@ -54,6 +55,7 @@ pub const GROUPS: &[(&str, Rows)] = &[
     ("groups", groups::rows),
     ("members", members::rows),
     ("group-offsets", group_offsets::rows),
+    ("group-states", group_states::rows),
     ("absent", absent::rows),
 ];
 
