@@ -92,3 +92,23 @@ impl Answers {
         &mut self.topics[place]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::Uuid;
+
+    #[test]
+    fn a_topic_that_is_refused_in_part_comes_once_and_where_it_was_first_answered() {
+        let mut answers = Answers::default();
+        let ids = [(Uuid([1; 16]), "a"), (Uuid([2; 16]), "b"), (Uuid([1; 16]), "a"), (TopicId::ZERO, "a")];
+        for (index, (id, name)) in (0..).zip(ids) {
+            answers.topic(id, &name.into()).partitions.push(refuse(index, ErrorCode::UnknownTopicOrPartition));
+        }
+        let partitions = |topic: &OffsetCommitResponseTopic| -> Vec<i32> {
+            topic.partitions.iter().map(|partition| partition.partition_index).collect()
+        };
+        let found: Vec<_> = answers.topics.iter().map(|topic| (topic.name.as_str(), partitions(topic))).collect();
+        assert_eq!(found, [("a", vec![0, 2]), ("b", vec![1]), ("a", vec![3])]);
+    }
+}

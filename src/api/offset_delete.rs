@@ -70,3 +70,22 @@ fn merge(
     }
     topics
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_topic_that_is_refused_in_part_comes_once() {
+        let topic = |name: &str, index: i32| OffsetDeleteResponseTopic {
+            name: name.into(),
+            partitions: vec![OffsetDeleteResponsePartition { partition_index: index, ..Default::default() }],
+            ..Default::default()
+        };
+        let merged = merge(vec![topic("a", 9), topic("b", 8)], vec![topic("c", 0), topic("a", 1)]);
+        let found = merged.iter().map(|topic| {
+            (topic.name.as_str(), topic.partitions.iter().map(|partition| partition.partition_index).collect())
+        });
+        assert_eq!(found.collect::<Vec<(_, Vec<_>)>>(), [("a", vec![9, 1]), ("b", vec![8]), ("c", vec![0])]);
+    }
+}
