@@ -10,7 +10,8 @@ use protocol::messages::init_producer_id_response::InitProducerIdResponse;
 
 /// Gives an idempotent producer an id of its own.
 pub(super) async fn handle(context: Context, request: InitProducerIdRequest) -> InitProducerIdResponse {
-    let failed = |code: ErrorCode| InitProducerIdResponse { error_code: code.code(), ..Default::default() };
+    let failed =
+        |code: ErrorCode| InitProducerIdResponse { error_code: code.code(), producer_epoch: -1, ..Default::default() };
     match request.transactional_id {
         Some(id) if id.is_empty() => failed(ErrorCode::InvalidRequest),
         Some(_) => failed(ErrorCode::TransactionalIdAuthorizationFailed),
