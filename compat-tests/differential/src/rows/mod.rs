@@ -43,6 +43,8 @@ pub const LATER: (&str, Rows) = ("later", wire::later);
 pub const GROUPS: &[(&str, Rows)] = &[
     ("wire", wire::rows),
     ("cluster", cluster::rows),
+    // Before a topic is made under the name of the transactions' own, which Kafka's coordinator never finishes loading.
+    ("absent", absent::rows),
     ("topics", topics::rows),
     ("metadata", metadata::rows),
     ("configs", configs::rows),
@@ -56,7 +58,6 @@ pub const GROUPS: &[(&str, Rows)] = &[
     ("members", members::rows),
     ("group-offsets", group_offsets::rows),
     ("group-states", group_states::rows),
-    ("absent", absent::rows),
 ];
 
 /// An id that no topic has.
