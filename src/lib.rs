@@ -4,7 +4,7 @@
 //!
 //! | layer | modules |
 //! | --- | --- |
-//! | edge | `net` (sockets of clients), `admin` (HTTP for operators), `cli` |
+//! | edge | `net` (sockets of clients), `admin` (HTTP for operators), `node` (start and stop), `cli` |
 //! | api | `api`: one file per API key |
 //! | services | `broker` (all of them as fields), `replica`, `runtime`, `security`, `telemetry` |
 //! | | `config` |
@@ -17,6 +17,7 @@ pub mod broker;
 pub mod cli;
 pub mod config;
 pub mod net;
+pub mod node;
 pub mod replica;
 pub mod runtime;
 pub mod security;

@@ -6,7 +6,10 @@
 use super::Context;
 use model::ErrorCode;
 use protocol::messages::add_partitions_to_txn_request::{AddPartitionsToTxnRequest, AddPartitionsToTxnTopic};
-use protocol::messages::add_partitions_to_txn_response::{AddPartitionsToTxnPartitionResult, AddPartitionsToTxnResponse, AddPartitionsToTxnResult, AddPartitionsToTxnTopicResult};
+use protocol::messages::add_partitions_to_txn_response::{
+    AddPartitionsToTxnPartitionResult, AddPartitionsToTxnResponse, AddPartitionsToTxnResult,
+    AddPartitionsToTxnTopicResult,
+};
 
 /// Refuses every partition of every transactional id.
 pub(super) async fn handle(_: Context, request: AddPartitionsToTxnRequest) -> AddPartitionsToTxnResponse {

@@ -10,5 +10,7 @@ use protocol::messages::allocate_producer_ids_response::AllocateProducerIdsRespo
 /// The controller decides.
 pub(super) async fn handle(context: Context, request: AllocateProducerIdsRequest) -> AllocateProducerIdsResponse {
     let decided = context.broker.controller.decide(move |view, _| decide::allocate_producer_ids(view.image, &request));
-    decided.await.unwrap_or_else(|error| AllocateProducerIdsResponse { error_code: error.code.code(), ..Default::default() })
+    decided
+        .await
+        .unwrap_or_else(|error| AllocateProducerIdsResponse { error_code: error.code.code(), ..Default::default() })
 }

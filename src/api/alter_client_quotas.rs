@@ -18,7 +18,11 @@ pub(super) async fn handle(context: Context, request: AlterClientQuotasRequest) 
             entity: entry
                 .entity
                 .into_iter()
-                .map(|one| EntityData { entity_type: one.entity_type, entity_name: one.entity_name, ..Default::default() })
+                .map(|one| EntityData {
+                    entity_type: one.entity_type,
+                    entity_name: one.entity_name,
+                    ..Default::default()
+                })
                 .collect(),
             ..Default::default()
         });

@@ -31,7 +31,10 @@ pub(super) async fn handle(context: Context, request: AlterConfigsRequest) -> Al
     let _ = validate_only;
     for resource in loggers {
         // Kafka changes loggers incrementally only.
-        let message = format!("Unexpected broker id, expected {}, but received {}", context.broker.node.id, resource.resource_name);
+        let message = format!(
+            "Unexpected broker id, expected {}, but received {}",
+            context.broker.node.id, resource.resource_name
+        );
         let error = model::ApiError::new(model::ErrorCode::InvalidRequest, message);
         response.responses.push(AlterConfigsResourceResponse {
             error_code: error.code.code(),

@@ -8,8 +8,14 @@ use protocol::messages::alter_partition_reassignments_request::AlterPartitionRea
 use protocol::messages::alter_partition_reassignments_response::AlterPartitionReassignmentsResponse;
 
 /// Begins, changes or cancels reassignments; the controller decides.
-pub(super) async fn handle(context: Context, request: AlterPartitionReassignmentsRequest) -> AlterPartitionReassignmentsResponse {
-    let decided = context.broker.controller.decide(move |view, cx| decide::alter_partition_reassignments(view.image, cx, &request));
+pub(super) async fn handle(
+    context: Context,
+    request: AlterPartitionReassignmentsRequest,
+) -> AlterPartitionReassignmentsResponse {
+    let decided = context
+        .broker
+        .controller
+        .decide(move |view, cx| decide::alter_partition_reassignments(view.image, cx, &request));
     decided.await.unwrap_or_else(|error| AlterPartitionReassignmentsResponse {
         error_code: error.code.code(),
         error_message: error.message.map(Into::into),

@@ -6,17 +6,25 @@ use super::Context;
 use crate::security::keys;
 use metadata::decide;
 use protocol::messages::alter_user_scram_credentials_request::AlterUserScramCredentialsRequest;
-use protocol::messages::alter_user_scram_credentials_response::{AlterUserScramCredentialsResponse, AlterUserScramCredentialsResult};
+use protocol::messages::alter_user_scram_credentials_response::{
+    AlterUserScramCredentialsResponse, AlterUserScramCredentialsResult,
+};
 
 /// Each user alone; the controller decides.
-pub(super) async fn handle(context: Context, request: AlterUserScramCredentialsRequest) -> AlterUserScramCredentialsResponse {
+pub(super) async fn handle(
+    context: Context,
+    request: AlterUserScramCredentialsRequest,
+) -> AlterUserScramCredentialsResponse {
     let users: std::collections::BTreeSet<_> = request
         .deletions
         .iter()
         .map(|one| one.name.clone())
         .chain(request.upsertions.iter().map(|one| one.name.clone()))
         .collect();
-    let decided = context.broker.controller.decide(move |view, cx| decide::alter_user_scram_credentials(view.image, cx, &request, &keys));
+    let decided = context
+        .broker
+        .controller
+        .decide(move |view, cx| decide::alter_user_scram_credentials(view.image, cx, &request, &keys));
     decided.await.unwrap_or_else(|error| {
         let failed = users.into_iter().map(|user| AlterUserScramCredentialsResult {
             user,

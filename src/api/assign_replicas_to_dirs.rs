@@ -9,6 +9,9 @@ use protocol::messages::assign_replicas_to_dirs_response::AssignReplicasToDirsRe
 
 /// The controller decides.
 pub(super) async fn handle(context: Context, request: AssignReplicasToDirsRequest) -> AssignReplicasToDirsResponse {
-    let decided = context.broker.controller.decide(move |view, cx| decide::assign_replicas_to_dirs(view.image, cx, &request));
-    decided.await.unwrap_or_else(|error| AssignReplicasToDirsResponse { error_code: error.code.code(), ..Default::default() })
+    let decided =
+        context.broker.controller.decide(move |view, cx| decide::assign_replicas_to_dirs(view.image, cx, &request));
+    decided
+        .await
+        .unwrap_or_else(|error| AssignReplicasToDirsResponse { error_code: error.code.code(), ..Default::default() })
 }

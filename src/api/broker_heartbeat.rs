@@ -9,6 +9,9 @@ use protocol::messages::broker_heartbeat_response::BrokerHeartbeatResponse;
 
 /// The controller decides.
 pub(super) async fn handle(context: Context, request: BrokerHeartbeatRequest) -> BrokerHeartbeatResponse {
-    let decided = context.broker.controller.decide(move |view, cx| decide::heartbeat(view.image, view.soft, cx, &request));
-    decided.await.unwrap_or_else(|error| BrokerHeartbeatResponse { error_code: error.code.code(), ..Default::default() })
+    let decided =
+        context.broker.controller.decide(move |view, cx| decide::heartbeat(view.image, view.soft, cx, &request));
+    decided
+        .await
+        .unwrap_or_else(|error| BrokerHeartbeatResponse { error_code: error.code.code(), ..Default::default() })
 }

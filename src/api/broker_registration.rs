@@ -9,8 +9,11 @@ use protocol::messages::broker_registration_response::BrokerRegistrationResponse
 
 /// The controller decides.
 pub(super) async fn handle(context: Context, request: BrokerRegistrationRequest) -> BrokerRegistrationResponse {
-    let decided = context.broker.controller.decide(move |view, cx| {
-        decide::register_broker(view.image, view.soft, cx, &request, view.next_offset)
-    });
-    decided.await.unwrap_or_else(|error| BrokerRegistrationResponse { error_code: error.code.code(), ..Default::default() })
+    let decided = context
+        .broker
+        .controller
+        .decide(move |view, cx| decide::register_broker(view.image, view.soft, cx, &request, view.next_offset));
+    decided
+        .await
+        .unwrap_or_else(|error| BrokerRegistrationResponse { error_code: error.code.code(), ..Default::default() })
 }

@@ -5,9 +5,12 @@
 use super::Context;
 use model::ErrorCode;
 use protocol::messages::create_delegation_token_request::CreateDelegationTokenRequest;
-use protocol::messages::create_delegation_token_response::{CreateDelegationTokenResponse};
+use protocol::messages::create_delegation_token_response::CreateDelegationTokenResponse;
 
 /// Refuses: the connection is not authenticated.
 pub(super) async fn handle(_: Context, _: CreateDelegationTokenRequest) -> CreateDelegationTokenResponse {
-    CreateDelegationTokenResponse { error_code: ErrorCode::DelegationTokenRequestNotAllowed.code(), ..Default::default() }
+    CreateDelegationTokenResponse {
+        error_code: ErrorCode::DelegationTokenRequestNotAllowed.code(),
+        ..Default::default()
+    }
 }

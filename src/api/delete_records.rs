@@ -33,7 +33,11 @@ pub(super) async fn handle(context: Context, request: DeleteRecordsRequest) -> D
     DeleteRecordsResponse { topics: topics.collect(), ..Default::default() }
 }
 
-fn delete(context: &Context, topic: &metadata::image::Topic, asked: &DeleteRecordsPartition) -> Result<Offset, ErrorCode> {
+fn delete(
+    context: &Context,
+    topic: &metadata::image::Topic,
+    asked: &DeleteRecordsPartition,
+) -> Result<Offset, ErrorCode> {
     let partition = context.broker.replicas.of(topic, asked.partition_index)?;
     partition.check_leader(None)?;
     if super::context::is_internal(&topic.name) {

@@ -5,7 +5,9 @@
 use super::Context;
 use model::ErrorCode;
 use protocol::messages::delete_share_group_state_request::DeleteShareGroupStateRequest;
-use protocol::messages::delete_share_group_state_response::{DeleteShareGroupStateResponse, DeleteStateResult, PartitionResult};
+use protocol::messages::delete_share_group_state_response::{
+    DeleteShareGroupStateResponse, DeleteStateResult, PartitionResult,
+};
 
 /// Refuses every partition.
 pub(super) async fn handle(_: Context, request: DeleteShareGroupStateRequest) -> DeleteShareGroupStateResponse {

@@ -18,7 +18,8 @@ pub(super) async fn handle(context: Context, mut request: DeleteTopicsRequest) -
     }
     let asked = request.topics.clone();
     let everyone = |_: &str| decide::TopicToDelete { describable: true, deletable: true };
-    let decided = context.broker.controller.decide(move |view, cx| decide::delete_topics(view.image, cx, &request, &everyone));
+    let decided =
+        context.broker.controller.decide(move |view, cx| decide::delete_topics(view.image, cx, &request, &everyone));
     decided.await.unwrap_or_else(|error| {
         let code = match error.code {
             ErrorCode::TopicDeletionDisabled if !knows_disabled => ErrorCode::InvalidRequest,

@@ -5,7 +5,7 @@
 use super::Context;
 use model::ErrorCode;
 use protocol::messages::describe_acls_request::DescribeAclsRequest;
-use protocol::messages::describe_acls_response::{DescribeAclsResponse};
+use protocol::messages::describe_acls_response::DescribeAclsResponse;
 
 /// Refuses.
 pub(super) async fn handle(_: Context, _: DescribeAclsRequest) -> DescribeAclsResponse {

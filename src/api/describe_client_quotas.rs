@@ -7,10 +7,12 @@ use protocol::messages::describe_client_quotas_response::DescribeClientQuotasRes
 
 /// Answers the quotas of the entities that match.
 pub(super) async fn handle(context: Context, request: DescribeClientQuotasRequest) -> DescribeClientQuotasResponse {
-    decide::describe_client_quotas(&context.broker.image(), &request).unwrap_or_else(|error| DescribeClientQuotasResponse {
-        error_code: error.code.code(),
-        error_message: error.message.map(Into::into),
-        entries: None,
-        ..Default::default()
+    decide::describe_client_quotas(&context.broker.image(), &request).unwrap_or_else(|error| {
+        DescribeClientQuotasResponse {
+            error_code: error.code.code(),
+            error_message: error.message.map(Into::into),
+            entries: None,
+            ..Default::default()
+        }
     })
 }

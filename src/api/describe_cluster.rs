@@ -24,7 +24,11 @@ pub(super) async fn handle(context: Context, request: DescribeClusterRequest) ->
     let listener = &context.connection.listener.name;
     let brokers = if own == CONTROLLERS {
         let nodes = image.cluster.controllers.values().map(|node| (node.id, &node.listeners));
-        nodes.filter_map(|(id, listeners)| listeners.iter().find(|one| one.name == *listener).map(|one| entry(id.0, one, None, false))).collect()
+        nodes
+            .filter_map(|(id, listeners)| {
+                listeners.iter().find(|one| one.name == *listener).map(|one| entry(id.0, one, None, false))
+            })
+            .collect()
     } else {
         let shown = |broker: &&Arc<Broker>| request.include_fenced_brokers || !broker.fenced;
         let nodes = image.cluster.brokers.values().filter(shown);
@@ -36,15 +40,31 @@ pub(super) async fn handle(context: Context, request: DescribeClusterRequest) ->
     DescribeClusterResponse {
         endpoint_type: own,
         cluster_id: context.broker.node.cluster_id.clone(),
-        controller_id: if own == CONTROLLERS { context.broker.controller.leader().map_or(-1, |id| id.0) } else { context.any_broker() },
+        controller_id: if own == CONTROLLERS {
+            context.broker.controller.leader().map_or(-1, |id| id.0)
+        } else {
+            context.any_broker()
+        },
         brokers,
         cluster_authorized_operations: operations,
         ..Default::default()
     }
 }
 
-fn entry(broker_id: i32, at: &metadata::image::BrokerListener, rack: Option<Str>, is_fenced: bool) -> DescribeClusterBroker {
-    DescribeClusterBroker { broker_id, host: at.host.clone(), port: i32::from(at.port), rack, is_fenced, ..Default::default() }
+fn entry(
+    broker_id: i32,
+    at: &metadata::image::BrokerListener,
+    rack: Option<Str>,
+    is_fenced: bool,
+) -> DescribeClusterBroker {
+    DescribeClusterBroker {
+        broker_id,
+        host: at.host.clone(),
+        port: i32::from(at.port),
+        rack,
+        is_fenced,
+        ..Default::default()
+    }
 }
 
 fn mismatch(own: i8, asked: i8) -> DescribeClusterResponse {

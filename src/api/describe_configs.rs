@@ -88,7 +88,8 @@ fn check_this_broker(context: &Context, name: &str) -> Result<(), ApiError> {
         return Err(ApiError::new(ErrorCode::InvalidRequest, message));
     };
     if id != context.broker.node.id.0 {
-        let message = format!("Unexpected broker id, expected {} or empty string, but received {name}", context.broker.node.id);
+        let message =
+            format!("Unexpected broker id, expected {} or empty string, but received {name}", context.broker.node.id);
         return Err(ApiError::new(ErrorCode::InvalidRequest, message));
     }
     Ok(())

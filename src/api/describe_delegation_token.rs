@@ -5,9 +5,12 @@
 use super::Context;
 use model::ErrorCode;
 use protocol::messages::describe_delegation_token_request::DescribeDelegationTokenRequest;
-use protocol::messages::describe_delegation_token_response::{DescribeDelegationTokenResponse};
+use protocol::messages::describe_delegation_token_response::DescribeDelegationTokenResponse;
 
 /// Refuses: the connection is not authenticated.
 pub(super) async fn handle(_: Context, _: DescribeDelegationTokenRequest) -> DescribeDelegationTokenResponse {
-    DescribeDelegationTokenResponse { error_code: ErrorCode::DelegationTokenRequestNotAllowed.code(), ..Default::default() }
+    DescribeDelegationTokenResponse {
+        error_code: ErrorCode::DelegationTokenRequestNotAllowed.code(),
+        ..Default::default()
+    }
 }

@@ -44,7 +44,8 @@ pub(super) async fn handle(context: Context, request: DescribeLogDirsRequest) ->
         Err(_) => (ErrorCode::KafkaStorageError, 0, 0),
     };
     let bytes = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
-    let topics = topics.into_iter().map(|(name, partitions)| DescribeLogDirsTopic { name, partitions, ..Default::default() });
+    let topics =
+        topics.into_iter().map(|(name, partitions)| DescribeLogDirsTopic { name, partitions, ..Default::default() });
     let result = DescribeLogDirsResult {
         error_code: error.code(),
         log_dir: path.display().to_string().into(),

@@ -35,7 +35,11 @@ pub(super) async fn handle(context: Context, request: DescribeQuorumRequest) -> 
     }
     let partition = describe(&quorum, has_directories);
     DescribeQuorumResponse {
-        topics: vec![TopicData { topic_name: METADATA_TOPIC.into(), partitions: vec![partition], ..Default::default() }],
+        topics: vec![TopicData {
+            topic_name: METADATA_TOPIC.into(),
+            partitions: vec![partition],
+            ..Default::default()
+        }],
         nodes: if has_directories { nodes(&context) } else { Vec::new() },
         ..Default::default()
     }

@@ -7,12 +7,16 @@ use model::{BrokerId, ErrorCode};
 use protocol::Str;
 use protocol::messages::describe_topic_partitions_request::DescribeTopicPartitionsRequest;
 use protocol::messages::describe_topic_partitions_response::{
-    Cursor, DescribeTopicPartitionsResponse, DescribeTopicPartitionsResponsePartition, DescribeTopicPartitionsResponseTopic,
+    Cursor, DescribeTopicPartitionsResponse, DescribeTopicPartitionsResponsePartition,
+    DescribeTopicPartitionsResponseTopic,
 };
 use std::collections::BTreeSet;
 
 /// Answers topics in the order of their names, from the cursor on, up to the limit of partitions.
-pub(super) async fn handle(context: Context, request: DescribeTopicPartitionsRequest) -> DescribeTopicPartitionsResponse {
+pub(super) async fn handle(
+    context: Context,
+    request: DescribeTopicPartitionsRequest,
+) -> DescribeTopicPartitionsResponse {
     let image = context.broker.image();
     let (first_topic, first_partition) =
         request.cursor.map_or((Str::default(), 0), |cursor| (cursor.topic_name, cursor.partition_index));
@@ -37,7 +41,8 @@ pub(super) async fn handle(context: Context, request: DescribeTopicPartitionsReq
         };
         let first = if *name == first_topic { first_partition } else { 0 };
         if left == 0 {
-            response.next_cursor = Some(Cursor { topic_name: name.clone(), partition_index: first, ..Default::default() });
+            response.next_cursor =
+                Some(Cursor { topic_name: name.clone(), partition_index: first, ..Default::default() });
             break;
         }
         let page = topic.partitions.iter().filter(|(index, _)| index.0 >= first).take(left);
@@ -46,14 +51,18 @@ pub(super) async fn handle(context: Context, request: DescribeTopicPartitionsReq
         let next = first + i32::try_from(partitions.len()).unwrap_or(i32::MAX);
         response.topics.push(entry(topic, partitions));
         if topic.partitions.len() > usize::try_from(next).unwrap_or(usize::MAX) {
-            response.next_cursor = Some(Cursor { topic_name: name.clone(), partition_index: next, ..Default::default() });
+            response.next_cursor =
+                Some(Cursor { topic_name: name.clone(), partition_index: next, ..Default::default() });
             break;
         }
     }
     response
 }
 
-fn entry(topic: &Topic, partitions: Vec<DescribeTopicPartitionsResponsePartition>) -> DescribeTopicPartitionsResponseTopic {
+fn entry(
+    topic: &Topic,
+    partitions: Vec<DescribeTopicPartitionsResponsePartition>,
+) -> DescribeTopicPartitionsResponseTopic {
     DescribeTopicPartitionsResponseTopic {
         name: Some(topic.name.clone()),
         topic_id: topic.id,
@@ -66,7 +75,12 @@ fn entry(topic: &Topic, partitions: Vec<DescribeTopicPartitionsResponsePartition
 
 fn failed(name: Str, error: ErrorCode) -> DescribeTopicPartitionsResponseTopic {
     let is_internal = is_internal(&name);
-    DescribeTopicPartitionsResponseTopic { error_code: error.code(), name: Some(name), is_internal, ..Default::default() }
+    DescribeTopicPartitionsResponseTopic {
+        error_code: error.code(),
+        name: Some(name),
+        is_internal,
+        ..Default::default()
+    }
 }
 
 fn describe(image: &Image, partition_index: i32, partition: &Partition) -> DescribeTopicPartitionsResponsePartition {

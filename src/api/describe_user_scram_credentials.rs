@@ -6,6 +6,9 @@ use protocol::messages::describe_user_scram_credentials_request::DescribeUserScr
 use protocol::messages::describe_user_scram_credentials_response::DescribeUserScramCredentialsResponse;
 
 /// Answers which mechanisms and iterations users have.
-pub(super) async fn handle(context: Context, request: DescribeUserScramCredentialsRequest) -> DescribeUserScramCredentialsResponse {
+pub(super) async fn handle(
+    context: Context,
+    request: DescribeUserScramCredentialsRequest,
+) -> DescribeUserScramCredentialsResponse {
     decide::describe_user_scram_credentials(&context.broker.image(), &request)
 }

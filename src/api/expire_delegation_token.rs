@@ -5,9 +5,12 @@
 use super::Context;
 use model::ErrorCode;
 use protocol::messages::expire_delegation_token_request::ExpireDelegationTokenRequest;
-use protocol::messages::expire_delegation_token_response::{ExpireDelegationTokenResponse};
+use protocol::messages::expire_delegation_token_response::ExpireDelegationTokenResponse;
 
 /// Refuses: the connection is not authenticated.
 pub(super) async fn handle(_: Context, _: ExpireDelegationTokenRequest) -> ExpireDelegationTokenResponse {
-    ExpireDelegationTokenResponse { error_code: ErrorCode::DelegationTokenRequestNotAllowed.code(), ..Default::default() }
+    ExpireDelegationTokenResponse {
+        error_code: ErrorCode::DelegationTokenRequestNotAllowed.code(),
+        ..Default::default()
+    }
 }

@@ -296,7 +296,8 @@ impl Reading {
         answers: Vec<Answer>,
     ) -> Result<Reply, Refused> {
         let now = self.context.broker.clock.now();
-        let (mut said, mut regions): (Vec<_>, Vec<_>) = answers.into_iter().map(|answer| ((answer.key, answer.data), answer.region)).unzip();
+        let (mut said, mut regions): (Vec<_>, Vec<_>) =
+            answers.into_iter().map(|answer| ((answer.key, answer.data), answer.region)).unzip();
         // A partition with records is never left out, so the regions stay in the order of the answers.
         regions.retain(Option::is_some);
         let session_id = match sessions.complete(now, session, plan, random::number(), &mut said) {

@@ -6,18 +6,24 @@
 use super::Context;
 use metadata::decide;
 use protocol::messages::incremental_alter_configs_request::IncrementalAlterConfigsRequest;
-use protocol::messages::incremental_alter_configs_response::{AlterConfigsResourceResponse, IncrementalAlterConfigsResponse};
+use protocol::messages::incremental_alter_configs_response::{
+    AlterConfigsResourceResponse, IncrementalAlterConfigsResponse,
+};
 
 /// Kafka's number of the resource type.
 const BROKER_LOGGER: i8 = 8;
 
 /// Changes configs, each resource alone.
-pub(super) async fn handle(context: Context, request: IncrementalAlterConfigsRequest) -> IncrementalAlterConfigsResponse {
+pub(super) async fn handle(
+    context: Context,
+    request: IncrementalAlterConfigsRequest,
+) -> IncrementalAlterConfigsResponse {
     let mut request = request;
     let loggers: Vec<_> = request.resources.extract_if(.., |one| one.resource_type == BROKER_LOGGER).collect();
     let asked = request.resources.clone();
     let validate_only = request.validate_only;
-    let decided = context.broker.controller.decide(move |view, cx| decide::incremental_alter_configs(view.image, cx, &request));
+    let decided =
+        context.broker.controller.decide(move |view, cx| decide::incremental_alter_configs(view.image, cx, &request));
     let mut response = decided.await.unwrap_or_else(|error| {
         let failed = asked.into_iter().map(|one| AlterConfigsResourceResponse {
             error_code: error.code.code(),
@@ -35,7 +41,13 @@ pub(super) async fn handle(context: Context, request: IncrementalAlterConfigsReq
             Err(error) => (error.code.code(), Some(error.message.as_deref().unwrap_or(error.code.message()).into())),
         };
         let (resource_type, resource_name) = (resource.resource_type, resource.resource_name);
-        let one = AlterConfigsResourceResponse { error_code, error_message, resource_type, resource_name, ..Default::default() };
+        let one = AlterConfigsResourceResponse {
+            error_code,
+            error_message,
+            resource_type,
+            resource_name,
+            ..Default::default()
+        };
         response.responses.push(one);
     }
     response

@@ -5,7 +5,9 @@
 use super::Context;
 use model::ErrorCode;
 use protocol::messages::initialize_share_group_state_request::InitializeShareGroupStateRequest;
-use protocol::messages::initialize_share_group_state_response::{InitializeShareGroupStateResponse, InitializeStateResult, PartitionResult};
+use protocol::messages::initialize_share_group_state_response::{
+    InitializeShareGroupStateResponse, InitializeStateResult, PartitionResult,
+};
 
 /// Refuses every partition.
 pub(super) async fn handle(_: Context, request: InitializeShareGroupStateRequest) -> InitializeShareGroupStateResponse {

@@ -9,8 +9,14 @@ use protocol::messages::list_partition_reassignments_request::ListPartitionReass
 use protocol::messages::list_partition_reassignments_response::ListPartitionReassignmentsResponse;
 
 /// The controller knows them.
-pub(super) async fn handle(context: Context, request: ListPartitionReassignmentsRequest) -> ListPartitionReassignmentsResponse {
-    let decided = context.broker.controller.decide(move |view, _| Ok(Decision::reply(decide::list_partition_reassignments(view.image, &request))));
+pub(super) async fn handle(
+    context: Context,
+    request: ListPartitionReassignmentsRequest,
+) -> ListPartitionReassignmentsResponse {
+    let decided = context
+        .broker
+        .controller
+        .decide(move |view, _| Ok(Decision::reply(decide::list_partition_reassignments(view.image, &request))));
     decided.await.unwrap_or_else(|error| ListPartitionReassignmentsResponse {
         error_code: error.code.code(),
         error_message: error.message.map(Into::into),

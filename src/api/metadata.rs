@@ -35,11 +35,18 @@ pub(super) async fn handle(context: Context, request: MetadataRequest) -> Metada
         hides_offline_replicas: context.version == 0,
     };
     let image = context.broker.image();
-    let view = View { context: &context, image: &image, facts: &facts, operations: request.include_topic_authorized_operations };
+    let view = View {
+        context: &context,
+        image: &image,
+        facts: &facts,
+        operations: request.include_topic_authorized_operations,
+    };
     let asked = request.topics.filter(|topics| !(facts.empty_means_all && topics.is_empty()));
     let topics = match asked {
         None => image.topics.iter().map(|topic| view.topic(topic)).collect(),
-        Some(asked) if !facts.topics_may_have_ids && asked.iter().any(|one| one.name.is_none() || !one.topic_id.is_zero()) => {
+        Some(asked)
+            if !facts.topics_may_have_ids && asked.iter().any(|one| one.name.is_none() || !one.topic_id.is_zero()) =>
+        {
             asked.into_iter().map(|one| failed(one.name, one.topic_id, ErrorCode::InvalidRequest)).collect()
         }
         Some(asked) => view.asked(asked, facts.creates_topics || request.allow_auto_topic_creation),

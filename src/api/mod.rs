@@ -3,8 +3,97 @@
 //! Dispatch, the ApiVersions answer, metric labels and the documentation come from the table. A handler gets the decoded request and answers a
 //! response; the version is turned into named facts in the handler's file and goes no further.
 
+mod add_offsets_to_txn;
+mod add_partitions_to_txn;
+mod add_raft_voter;
+mod allocate_producer_ids;
+mod alter_client_quotas;
+mod alter_configs;
+mod alter_partition;
+mod alter_partition_reassignments;
+mod alter_replica_log_dirs;
+mod alter_share_group_offsets;
+mod alter_user_scram_credentials;
+mod api_versions;
+mod assign_replicas_to_dirs;
+mod begin_quorum_epoch;
+mod broker_heartbeat;
+mod broker_registration;
+mod consumer_group_describe;
+mod consumer_group_heartbeat;
 mod context;
+mod controller_registration;
+mod create_acls;
+mod create_delegation_token;
+mod create_partitions;
+mod create_topics;
+mod delete_acls;
+mod delete_groups;
+mod delete_records;
+mod delete_share_group_offsets;
+mod delete_share_group_state;
+mod delete_topics;
+mod describe_acls;
+mod describe_client_quotas;
+mod describe_cluster;
+mod describe_configs;
+mod describe_delegation_token;
+mod describe_groups;
+mod describe_log_dirs;
+mod describe_producers;
+mod describe_quorum;
+mod describe_share_group_offsets;
+mod describe_topic_partitions;
+mod describe_transactions;
+mod describe_user_scram_credentials;
+mod elect_leaders;
+mod end_quorum_epoch;
+mod end_txn;
+mod envelope;
 mod error;
+mod expire_delegation_token;
+mod fetch;
+mod fetch_snapshot;
+mod find_coordinator;
+mod get_telemetry_subscriptions;
+mod heartbeat;
+mod incremental_alter_configs;
+mod init_producer_id;
+mod initialize_share_group_state;
+mod join_group;
+mod leave_group;
+mod list_config_resources;
+mod list_groups;
+mod list_offsets;
+mod list_partition_reassignments;
+mod list_transactions;
+mod metadata;
+mod offset_commit;
+mod offset_delete;
+mod offset_fetch;
+mod offset_for_leader_epoch;
+mod produce;
+mod push_telemetry;
+mod read_share_group_state;
+mod read_share_group_state_summary;
+mod remove_raft_voter;
+mod renew_delegation_token;
+mod sasl_authenticate;
+mod sasl_handshake;
+mod share_acknowledge;
+mod share_fetch;
+mod share_group_describe;
+mod share_group_heartbeat;
+mod streams_group_describe;
+mod streams_group_heartbeat;
+mod sync_group;
+mod txn_offset_commit;
+mod unregister_broker;
+mod update_features;
+mod update_raft_voter;
+mod vote;
+mod write_share_group_state;
+mod write_txn_markers;
 
 pub use context::{Connection, Context, Outcome, Refused, Reply};
 pub(crate) use table::{ON_BROKER, ON_CONTROLLER, TABLE};
@@ -73,30 +162,6 @@ where
     let head = context.reply_head();
     let response = handle(context, request).await;
     Ok(Outcome::Reply(head.write(&response)?))
-}
-
-/// One module per API key: its file.
-macro_rules! apis {
-    ($($module:ident)*) => { $(mod $module;)* };
-}
-
-apis! {
-    add_offsets_to_txn add_partitions_to_txn add_raft_voter allocate_producer_ids alter_client_quotas alter_configs alter_partition
-    alter_partition_reassignments alter_replica_log_dirs alter_share_group_offsets alter_user_scram_credentials api_versions
-    assign_replicas_to_dirs begin_quorum_epoch broker_heartbeat broker_registration consumer_group_describe consumer_group_heartbeat
-    controller_registration create_acls create_delegation_token create_partitions create_topics delete_acls delete_groups
-    delete_records delete_share_group_offsets delete_share_group_state delete_topics describe_acls describe_client_quotas
-    describe_cluster describe_configs describe_delegation_token describe_groups describe_log_dirs describe_producers
-    describe_quorum describe_share_group_offsets describe_topic_partitions describe_transactions
-    describe_user_scram_credentials elect_leaders end_quorum_epoch end_txn envelope expire_delegation_token fetch
-    fetch_snapshot find_coordinator get_telemetry_subscriptions heartbeat incremental_alter_configs init_producer_id
-    initialize_share_group_state join_group leave_group list_config_resources list_groups list_offsets
-    list_partition_reassignments list_transactions metadata offset_commit offset_delete offset_fetch
-    offset_for_leader_epoch produce push_telemetry read_share_group_state read_share_group_state_summary
-    remove_raft_voter renew_delegation_token sasl_authenticate sasl_handshake share_acknowledge share_fetch
-    share_group_describe share_group_heartbeat streams_group_describe streams_group_heartbeat sync_group
-    txn_offset_commit unregister_broker update_features update_raft_voter vote write_share_group_state
-    write_txn_markers
 }
 
 /// The table itself.

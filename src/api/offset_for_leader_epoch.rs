@@ -21,7 +21,9 @@ pub(super) async fn handle(context: Context, request: OffsetForLeaderEpochReques
                 Ok((leader_epoch, end_offset)) => {
                     EpochEndOffset { partition: asked.partition, leader_epoch, end_offset, ..Default::default() }
                 }
-                Err(code) => EpochEndOffset { partition: asked.partition, error_code: code.code(), ..Default::default() },
+                Err(code) => {
+                    EpochEndOffset { partition: asked.partition, error_code: code.code(), ..Default::default() }
+                }
             }
         });
         OffsetForLeaderTopicResult { partitions: partitions.collect(), topic: topic.topic, ..Default::default() }
@@ -30,7 +32,11 @@ pub(super) async fn handle(context: Context, request: OffsetForLeaderEpochReques
 }
 
 /// Epoch and exclusive end offset, -1 for both where the log knows neither.
-fn end(context: &Context, topic: &metadata::image::Topic, asked: &OffsetForLeaderPartition) -> Result<(i32, i64), ErrorCode> {
+fn end(
+    context: &Context,
+    topic: &metadata::image::Topic,
+    asked: &OffsetForLeaderPartition,
+) -> Result<(i32, i64), ErrorCode> {
     let partition = context.broker.replicas.of(topic, asked.partition)?;
     let current = partition.check_leader(LeaderEpoch::from_wire(asked.current_leader_epoch))?;
     let Some(epoch) = LeaderEpoch::from_wire(asked.leader_epoch) else { return Ok((-1, -1)) };

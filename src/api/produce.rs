@@ -11,7 +11,8 @@ use futures_util::future::join_all;
 use model::{ErrorCode, Offset};
 use protocol::messages::produce_request::{PartitionProduceData, ProduceRequest, TopicProduceData};
 use protocol::messages::produce_response::{
-    BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse, ProduceResponse, TopicProduceResponse,
+    BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse, ProduceResponse,
+    TopicProduceResponse,
 };
 use protocol::{Message, Reader, Records, Str};
 use std::sync::Arc;
@@ -36,11 +37,16 @@ pub(super) async fn handle(context: Context, mut body: Reader) -> Result<Outcome
     let head = context.reply_head();
     let acks = request.acks;
     let timeout = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
-    let appended: Vec<Topic> = request.topic_data.into_iter().map(|topic| append_topic(&context, &facts, acks, topic)).collect();
+    let appended: Vec<Topic> =
+        request.topic_data.into_iter().map(|topic| append_topic(&context, &facts, acks, topic)).collect();
     if acks == 0 {
         return without_answer(&appended);
     }
-    let waits = acks == -1 && appended.iter().flat_map(|topic| &topic.partitions).any(|one| matches!(&one.result, Ok(done) if !done.1.is_replicated(&done.0)));
+    let waits = acks == -1
+        && appended
+            .iter()
+            .flat_map(|topic| &topic.partitions)
+            .any(|one| matches!(&one.result, Ok(done) if !done.1.is_replicated(&done.0)));
     if !waits {
         return Ok(Outcome::Reply(respond(&context, &head, appended)?));
     }
@@ -63,7 +69,8 @@ struct Done {
 
 fn append_topic(context: &Context, facts: &Facts, acks: i16, topic: TopicProduceData) -> Topic {
     let image = context.broker.image();
-    let known = if facts.topics_have_ids { image.topics.by_id(topic.topic_id) } else { image.topics.by_name(&topic.name) };
+    let known =
+        if facts.topics_have_ids { image.topics.by_id(topic.topic_id) } else { image.topics.by_name(&topic.name) };
     let unknown = if facts.topics_have_ids { ErrorCode::UnknownTopicId } else { ErrorCode::UnknownTopicOrPartition };
     let partitions = topic.partition_data.into_iter().map(|data| {
         let index = data.index;
@@ -106,7 +113,10 @@ fn without_answer(appended: &[Topic]) -> Result<Outcome, Refused> {
     let failed = appended.iter().flat_map(|topic| topic.partitions.iter().map(move |one| (topic, one)));
     for (topic, one) in failed {
         if let Err(error) = &one.result {
-            return Err(Refused::Reply(format!("a produce with acks=0 to {}-{} failed: {}", topic.name, one.index, error)));
+            return Err(Refused::Reply(format!(
+                "a produce with acks=0 to {}-{} failed: {}",
+                topic.name, one.index, error
+            )));
         }
     }
     Ok(Outcome::Silence)
@@ -150,7 +160,13 @@ fn respond(context: &Context, head: &ReplyHead, topics: Vec<Topic>) -> Result<su
                         && response.node_endpoints.iter().all(|known| known.node_id != node.id)
                     {
                         let (node_id, host, port) = (node.id, node.host.clone(), node.port);
-                        response.node_endpoints.push(NodeEndpoint { node_id, host, port, rack: node.rack.clone(), ..Default::default() });
+                        response.node_endpoints.push(NodeEndpoint {
+                            node_id,
+                            host,
+                            port,
+                            rack: node.rack.clone(),
+                            ..Default::default()
+                        });
                     }
                     let start = context.log_start_offset(topic.id, &topic.name, one.index);
                     failed(one.index, code, error, start, leader.map(|(leader, _)| leader))

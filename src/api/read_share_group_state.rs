@@ -5,7 +5,9 @@
 use super::Context;
 use model::ErrorCode;
 use protocol::messages::read_share_group_state_request::ReadShareGroupStateRequest;
-use protocol::messages::read_share_group_state_response::{PartitionResult, ReadShareGroupStateResponse, ReadStateResult};
+use protocol::messages::read_share_group_state_response::{
+    PartitionResult, ReadShareGroupStateResponse, ReadStateResult,
+};
 
 /// Refuses every partition.
 pub(super) async fn handle(_: Context, request: ReadShareGroupStateRequest) -> ReadShareGroupStateResponse {

@@ -5,10 +5,15 @@
 use super::Context;
 use model::ErrorCode;
 use protocol::messages::read_share_group_state_summary_request::ReadShareGroupStateSummaryRequest;
-use protocol::messages::read_share_group_state_summary_response::{PartitionResult, ReadShareGroupStateSummaryResponse, ReadStateSummaryResult};
+use protocol::messages::read_share_group_state_summary_response::{
+    PartitionResult, ReadShareGroupStateSummaryResponse, ReadStateSummaryResult,
+};
 
 /// Refuses every partition.
-pub(super) async fn handle(_: Context, request: ReadShareGroupStateSummaryRequest) -> ReadShareGroupStateSummaryResponse {
+pub(super) async fn handle(
+    _: Context,
+    request: ReadShareGroupStateSummaryRequest,
+) -> ReadShareGroupStateSummaryResponse {
     let results = request.topics.into_iter().map(|topic| ReadStateSummaryResult {
         topic_id: topic.topic_id,
         partitions: topic

@@ -11,5 +11,9 @@ use protocol::messages::remove_raft_voter_response::RemoveRaftVoterResponse;
 pub(super) async fn handle(context: Context, request: RemoveRaftVoterRequest) -> RemoveRaftVoterResponse {
     let is_ours = request.cluster_id.as_deref().is_none_or(|id| id == context.broker.node.cluster_id);
     let error = if is_ours { ErrorCode::UnsupportedVersion } else { ErrorCode::InconsistentClusterId };
-    RemoveRaftVoterResponse { error_code: error.code(), error_message: Some("Changing the voters of the quorum is not supported by this node.".into()), ..Default::default() }
+    RemoveRaftVoterResponse {
+        error_code: error.code(),
+        error_message: Some("Changing the voters of the quorum is not supported by this node.".into()),
+        ..Default::default()
+    }
 }

@@ -5,9 +5,12 @@
 use super::Context;
 use model::ErrorCode;
 use protocol::messages::renew_delegation_token_request::RenewDelegationTokenRequest;
-use protocol::messages::renew_delegation_token_response::{RenewDelegationTokenResponse};
+use protocol::messages::renew_delegation_token_response::RenewDelegationTokenResponse;
 
 /// Refuses: the connection is not authenticated.
 pub(super) async fn handle(_: Context, _: RenewDelegationTokenRequest) -> RenewDelegationTokenResponse {
-    RenewDelegationTokenResponse { error_code: ErrorCode::DelegationTokenRequestNotAllowed.code(), ..Default::default() }
+    RenewDelegationTokenResponse {
+        error_code: ErrorCode::DelegationTokenRequestNotAllowed.code(),
+        ..Default::default()
+    }
 }

@@ -5,7 +5,7 @@
 use super::Context;
 use model::ErrorCode;
 use protocol::messages::sasl_handshake_request::SaslHandshakeRequest;
-use protocol::messages::sasl_handshake_response::{SaslHandshakeResponse};
+use protocol::messages::sasl_handshake_response::SaslHandshakeResponse;
 
 /// Refuses: the connection needs no authentication.
 pub(super) async fn handle(_: Context, _: SaslHandshakeRequest) -> SaslHandshakeResponse {

@@ -5,7 +5,9 @@
 use super::Context;
 use model::ErrorCode;
 use protocol::messages::txn_offset_commit_request::TxnOffsetCommitRequest;
-use protocol::messages::txn_offset_commit_response::{TxnOffsetCommitResponse, TxnOffsetCommitResponsePartition, TxnOffsetCommitResponseTopic};
+use protocol::messages::txn_offset_commit_response::{
+    TxnOffsetCommitResponse, TxnOffsetCommitResponsePartition, TxnOffsetCommitResponseTopic,
+};
 
 /// Refuses every partition.
 pub(super) async fn handle(_: Context, request: TxnOffsetCommitRequest) -> TxnOffsetCommitResponse {

@@ -20,7 +20,10 @@ pub(super) async fn handle(context: Context, mut request: UpdateFeaturesRequest)
             update.upgrade_type = if update.allow_downgrade { SAFE_DOWNGRADE } else { UPGRADE };
         }
     }
-    let decided = context.broker.controller.decide(move |view, cx| decide::update_features(view.image, cx, &request, kraft_version));
+    let decided = context
+        .broker
+        .controller
+        .decide(move |view, cx| decide::update_features(view.image, cx, &request, kraft_version));
     let mut response = decided.await.unwrap_or_else(|error| UpdateFeaturesResponse {
         error_code: error.code.code(),
         error_message: error.message.map(Into::into),

@@ -5,7 +5,9 @@
 use super::Context;
 use model::ErrorCode;
 use protocol::messages::write_share_group_state_request::WriteShareGroupStateRequest;
-use protocol::messages::write_share_group_state_response::{PartitionResult, WriteShareGroupStateResponse, WriteStateResult};
+use protocol::messages::write_share_group_state_response::{
+    PartitionResult, WriteShareGroupStateResponse, WriteStateResult,
+};
 
 /// Refuses every partition.
 pub(super) async fn handle(_: Context, request: WriteShareGroupStateRequest) -> WriteShareGroupStateResponse {

@@ -5,7 +5,9 @@
 use super::Context;
 use model::ErrorCode;
 use protocol::messages::write_txn_markers_request::WriteTxnMarkersRequest;
-use protocol::messages::write_txn_markers_response::{WritableTxnMarkerPartitionResult, WritableTxnMarkerResult, WritableTxnMarkerTopicResult, WriteTxnMarkersResponse};
+use protocol::messages::write_txn_markers_response::{
+    WritableTxnMarkerPartitionResult, WritableTxnMarkerResult, WritableTxnMarkerTopicResult, WriteTxnMarkersResponse,
+};
 
 /// Refuses every partition of every marker.
 pub(super) async fn handle(_: Context, request: WriteTxnMarkersRequest) -> WriteTxnMarkersResponse {
@@ -20,7 +22,11 @@ pub(super) async fn handle(_: Context, request: WriteTxnMarkersRequest) -> Write
                 partitions: topic
                     .partition_indexes
                     .into_iter()
-                    .map(|partition_index| WritableTxnMarkerPartitionResult { partition_index, error_code, ..Default::default() })
+                    .map(|partition_index| WritableTxnMarkerPartitionResult {
+                        partition_index,
+                        error_code,
+                        ..Default::default()
+                    })
                     .collect(),
                 ..Default::default()
             })

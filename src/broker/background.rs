@@ -17,7 +17,7 @@ const FLUSH_INTERVAL: Duration = Duration::from_secs(3);
 type Task = (&'static str, Duration, fn(&Replicas));
 
 /// Starts them all.
-pub(super) fn spawn(broker: &Arc<Broker>, tasks: &TaskTracker) {
+pub(crate) fn spawn(broker: &Arc<Broker>, tasks: &TaskTracker) {
     let settings = broker.settings();
     let of = |ms: i64| Duration::from_millis(u64::try_from(ms).unwrap_or(0).max(1));
     let every: [Task; 7] = [

@@ -1,8 +1,9 @@
 //! `gregor start`: runs a node until it is told to stop.
 
 use super::Start;
-use crate::broker::{self, Running};
 use crate::config::{NewNode, NodeConfig, new_node_properties};
+use crate::net::free_loopback_port;
+use crate::node::{self, Running};
 use crate::runtime::clock::Clock;
 use crate::runtime::format::{FirstVoters, Format};
 use crate::runtime::{limits, random};
@@ -12,7 +13,7 @@ use metadata::MetadataVersion;
 use model::BrokerId;
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -36,7 +37,7 @@ impl Start {
         runtime.block_on(async move {
             let mut terminate = signal(SignalKind::terminate())?;
             let mut interrupt = signal(SignalKind::interrupt())?;
-            let mut running = broker::start(broker::Start { config: Arc::new(config), filter, http }).await?;
+            let mut running = node::start(node::Start { config: Arc::new(config), filter, http }).await?;
             say_started(&running, files, is_new);
             let failed = tokio::select! {
                 _ = terminate.recv() => None,
@@ -107,7 +108,7 @@ impl Start {
         let folder = fs::canonicalize(folder)?;
         let log_dir = folder.join("logs");
         // A port that is free now; nobody else is told of it, so it is still free in a moment.
-        let controller_port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let controller_port = free_loopback_port()?;
         let text = new_node_properties(&NewNode {
             host: &host,
             port,

@@ -27,6 +27,11 @@ pub struct Listening {
     socket: TcpListener,
 }
 
+/// A port on 127.0.0.1 that is free now.
+pub fn free_loopback_port() -> io::Result<u16> {
+    Ok(std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+}
+
 /// Binds one listener; an empty host is every interface. Errors: the address is taken or not this machine's.
 pub async fn bind(listener: Listener, backlog: u32) -> io::Result<Listening> {
     let host = if listener.host.is_empty() { "::" } else { listener.host.as_str() };

@@ -8,4 +8,4 @@ mod frame;
 mod listener;
 mod send;
 
-pub use listener::{Listening, bind};
+pub use listener::{Listening, bind, free_loopback_port};

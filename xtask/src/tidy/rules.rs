@@ -48,7 +48,8 @@ const BANS: &[Ban] = &[
 
 /// Modules of the root package by layer, the highest first; a file may name its own layer and those below.
 const LAYERS: &[&[&str]] = &[
-    &["net", "admin", "cli"],
+    &["node", "cli"],
+    &["net", "admin"],
     &["api"],
     &["broker"],
     &["replica", "runtime", "tier", "security", "telemetry"],

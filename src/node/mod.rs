@@ -1,4 +1,4 @@
-//! The order in which the services come up, and its reverse.
+//! A whole node: the order in which its services come up, and its reverse.
 //!
 //! 1. Locks the log dir, reads `meta.properties`, opens the metadata log: nothing outside is touched before the folder is known to be ours.
 //! 2. Binds the listeners, so that a port that is taken ends the start at once.
@@ -6,8 +6,8 @@
 //!    partitions are opened and coordinators begin.
 //! 4. Serves connections, registers the broker, starts the background tasks.
 
-use super::{Broker, Node, background, maxima};
 use crate::admin;
+use crate::broker::{Broker, Node, maxima, spawn_background};
 use crate::config::{Advertised, Effective, NodeConfig, Properties};
 use crate::net::{self, Listening};
 use crate::replica::session::FetchSessions;
@@ -125,7 +125,7 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
     }
     let stopping = broker.stopping.clone();
     tasks.spawn(registration::run(registration, controller, published, unfenced_in, stopping));
-    background::spawn(&broker, &tasks);
+    spawn_background(&broker, &tasks);
     Ok(Running { broker, addresses, connections, tasks, threads, fault })
 }
 

@@ -1,11 +1,10 @@
 //! `Broker`: the services that a request may reach, as public fields.
 //!
-//! `start` brings them up in the order in which they need each other; `Running::stop` takes them down in reverse.
+//! `node` brings them up in the order in which they need each other, and takes them down in reverse.
 
 mod background;
-mod start;
 
-pub use start::{Running, Start, StartError, start};
+pub(crate) use background::spawn as spawn_background;
 
 use crate::config::{BrokerSettings, Effective, NodeConfig};
 use crate::replica::Replicas;
@@ -68,12 +67,12 @@ pub struct Broker {
     pub loggers: Loggers,
     /// What this node's file says.
     pub config: Arc<NodeConfig>,
-    effective: Arc<ArcSwap<Effective>>,
-    settings: ArcSwap<BrokerSettings>,
-    image: Arc<ArcSwap<Image>>,
-    unfenced: watch::Receiver<bool>,
+    pub(crate) effective: Arc<ArcSwap<Effective>>,
+    pub(crate) settings: ArcSwap<BrokerSettings>,
+    pub(crate) image: Arc<ArcSwap<Image>>,
+    pub(crate) unfenced: watch::Receiver<bool>,
     /// Topics that are being created because somebody asked for them.
-    creating: Arc<Mutex<HashSet<Str>>>,
+    pub(crate) creating: Arc<Mutex<HashSet<Str>>>,
 }
 
 impl Broker {
@@ -88,7 +87,7 @@ impl Broker {
     }
 
     /// Acts on a new image: settings first, then partitions, then coordinators.
-    fn published(&self, image: &Arc<Image>, changes: &Changes) {
+    pub(crate) fn published(&self, image: &Arc<Image>, changes: &Changes) {
         if changes.configs.iter().any(|resource| resource.kind == ResourceType::Broker) {
             self.change_settings(image);
         }
@@ -213,7 +212,7 @@ impl Broker {
 }
 
 /// The maxima of connections that the settings name. A host that has no address counts for nothing.
-fn maxima(settings: &BrokerSettings) -> Maxima {
+pub(crate) fn maxima(settings: &BrokerSettings) -> Maxima {
     let count = |number: i32| usize::try_from(number).unwrap_or(usize::MAX);
     let overrides = settings.max_connections_per_ip_overrides().into_iter();
     Maxima {
