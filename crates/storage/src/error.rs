@@ -8,18 +8,21 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The disk refused.
-    #[error("cannot {operation} {}: {source}", path.display())]
+    #[error("cannot {operation} {}: {error}", path.display())]
     Io {
         /// What was tried, as a verb.
         operation: &'static str,
         /// On which file or folder.
         path: PathBuf,
         /// What the system said.
-        source: io::Error,
+        error: io::Error,
     },
     /// The bytes are not in the page cache and the caller asked not to wait for the disk.
     #[error("the bytes are not in memory")]
     WouldBlock,
+    /// Opening a log was given up because the broker stops; the next start begins where this one began.
+    #[error("opening the log was interrupted")]
+    Interrupted,
     /// A file holds something that its format does not allow.
     #[error("{} is corrupt at byte {position}: {reason}", path.display())]
     Corrupt {
@@ -103,9 +106,9 @@ pub enum Error {
 
 impl Error {
     pub(crate) fn io(operation: &'static str, path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> Error {
-        move |source| match source.kind() {
+        move |error| match error.kind() {
             io::ErrorKind::WouldBlock => Error::WouldBlock,
-            _ => Error::Io { operation, path: path.as_ref().to_path_buf(), source },
+            _ => Error::Io { operation, path: path.as_ref().to_path_buf(), error },
         }
     }
 
@@ -115,12 +118,12 @@ impl Error {
 
     /// Whether a file or folder is missing.
     pub fn is_not_found(&self) -> bool {
-        matches!(self, Error::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
+        matches!(self, Error::Io { error, .. } if error.kind() == io::ErrorKind::NotFound)
     }
 
     /// Whether the disk has no room left.
     pub fn is_disk_full(&self) -> bool {
-        matches!(self, Error::Io { source, .. } if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded))
+        matches!(self, Error::Io { error, .. } if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded))
     }
 }
 

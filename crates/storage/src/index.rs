@@ -319,6 +319,18 @@ impl<E: Entry> Index<E> {
         self.loaded(Wait::Block)?.file.sync().map_err(self.io("sync"))
     }
 
+    /// Replaces all entries in one write, so that whoever is killed meanwhile leaves the file empty or whole.
+    pub(crate) fn replace(&self, entries: &[E]) -> Result<()> {
+        self.reset()?;
+        let mut bytes = Vec::with_capacity(entries.len() * E::BYTES);
+        entries.iter().for_each(|entry| entry.encode(&mut bytes));
+        self.loaded(Wait::Block)?.file.write_at(0, &[IoSlice::new(&bytes)]).map_err(self.io("write"))?;
+        // It is read again when it is needed.
+        self.on_file.clear();
+        *self.tail.write() = Tail { written: Some(entries.len() as u32), entries: Vec::new() };
+        Ok(())
+    }
+
     /// Empties the index and its file.
     pub(crate) fn reset(&self) -> Result<()> {
         let file = self.folder.open(&self.name(), OpenMode::Truncate)?;
@@ -403,6 +415,20 @@ mod tests {
             prop_assert_eq!(read_all(&disk, Path::new("/00000000000000000000.index")).unwrap().len(), (kept as usize + 1) * 8);
             check(&Index::new(folder(&disk), Offset(0), ".index"), kept + 1);
         }
+    }
+
+    #[test]
+    fn replaced_entries_are_found_and_followed() {
+        let disk = SimDisk::new();
+        let index = created(&disk);
+        (0..900).for_each(|number| index.append(entry(number)).unwrap());
+        let entries: Vec<OffsetEntry> = (0..700).map(entry).collect();
+        index.replace(&entries).unwrap();
+        index.append(entry(700)).unwrap();
+        assert_eq!((index.count().unwrap(), index.last().unwrap()), (701, Some(entry(700))));
+        assert_eq!(index.split(|entry| entry.position < 350, Wait::Block).unwrap(), (Some(entry(2)), Some(entry(3))));
+        index.replace(&[]).unwrap();
+        assert_eq!((index.count().unwrap(), index.last().unwrap()), (0, None));
     }
 
     #[test]

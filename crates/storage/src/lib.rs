@@ -37,7 +37,10 @@ mod region;
 mod segment;
 mod txn_index;
 
-pub use checkpoint::{CleanShutdown, META_PROPERTIES, MetaProperties, OffsetCheckpoint, parse_properties};
+pub use checkpoint::{
+    CleanShutdown, META_PROPERTIES, MetaProperties, OffsetCheckpoint, parse_properties, read_partition_metadata,
+    write_partition_metadata,
+};
 pub use config::{CleanupPolicy, LogConfig};
 pub use epochs::LeaderEpochs;
 pub use error::{Error, ProducerError, Result};

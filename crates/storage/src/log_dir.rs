@@ -16,9 +16,11 @@ use crate::error::{Error, Result};
 use crate::files::OpenFiles;
 use crate::log::{Log, OpenLog, Recovery};
 use crate::names::{self, Folder};
-use model::{BrokerEpoch, Offset, Timestamp, TopicId, TopicPartition};
+use model::{BrokerEpoch, Offset, Timestamp, TopicId, TopicPartition, Uuid};
+use parking_lot::Mutex;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The checkpoints that say where each partition's log stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -48,8 +50,9 @@ pub struct LogDir {
     disk: Arc<dyn Disk>,
     open_files: Arc<OpenFiles>,
     path: PathBuf,
-    lock: Option<Box<dyn DiskLock>>,
+    lock: Mutex<Option<Box<dyn DiskLock>>>,
     jitter_seed: u64,
+    interrupted: Arc<AtomicBool>,
 }
 
 impl LogDir {
@@ -60,7 +63,8 @@ impl LogDir {
         let Some(lock) = disk.lock(&lock_file).map_err(Error::io("lock", &lock_file))? else {
             return Err(Error::Locked { path });
         };
-        Ok(LogDir { disk, open_files, path, lock: Some(lock), jitter_seed })
+        let lock = Mutex::new(Some(lock));
+        Ok(LogDir { disk, open_files, path, lock, jitter_seed, interrupted: Arc::default() })
     }
 
     /// Where it is.
@@ -201,11 +205,30 @@ impl LogDir {
             is_clean,
             now,
             jitter_seed: self.jitter_seed,
+            interrupted: self.interrupted.clone(),
         })?;
         if let Some(high_watermark) = offsets.high_watermarks.get(partition) {
             log.set_high_watermark(*high_watermark);
         }
         Ok((log, recovery))
+    }
+
+    /// Gives up what is being recovered, and lets no further log be opened: the broker stops.
+    pub fn interrupt(&self) {
+        self.interrupted.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether `interrupt` was called.
+    pub fn is_interrupted(&self) -> bool {
+        self.interrupted.load(Ordering::Relaxed)
+    }
+
+    /// Renames a folder that belongs to no partition of this broker, as Kafka does: it is out of the way, and nothing of it is lost. Returns its new path.
+    pub fn set_aside(&self, partition: &TopicPartition, path: &Path, unique: Uuid) -> Result<PathBuf> {
+        let aside = self.path.join(names::stray_folder(partition, unique));
+        self.disk.rename(path, &aside).map_err(Error::io("rename", path))?;
+        self.disk.sync_dir(&self.path).map_err(Error::io("sync", &self.path))?;
+        Ok(aside)
     }
 
     /// Removes a folder and all files in it: one that `Log::delete` has renamed, or that a start found.
@@ -225,11 +248,12 @@ impl LogDir {
         self.disk.remove_dir(path).map_err(Error::io("remove", path))
     }
 
-    /// Lets go of the lock and removes its file, as Kafka does.
-    pub fn close(mut self) -> Result<()> {
+    /// Lets go of the lock and removes its file, as Kafka does. Nothing of the dir may be changed afterwards.
+    pub fn unlock(&self) -> Result<()> {
+        let Some(lock) = self.lock.lock().take() else { return Ok(()) };
         let path = self.path.join(".lock");
         let removed = disk::remove_if_there(&*self.disk, &path).map_err(Error::io("remove", &path));
-        self.lock = None;
+        drop(lock);
         removed.map(|_| ())
     }
 }
@@ -248,9 +272,23 @@ mod tests {
         let disk = SimDisk::new();
         let dir = open(&disk).unwrap();
         assert!(matches!(open(&disk), Err(Error::Locked { .. })));
-        dir.close().unwrap();
+        dir.unlock().unwrap();
         assert!(disk.files().is_empty());
         open(&disk).unwrap();
+    }
+
+    #[test]
+    fn what_nobody_owns_is_set_aside_with_all_that_is_in_it() {
+        let disk = SimDisk::new();
+        let dir = open(&disk).unwrap();
+        let partition = TopicPartition::new("lost", 4);
+        dir.create(&partition, None, LogConfig::default(), Timestamp(0)).unwrap();
+        let path = dir.path().join("lost-4");
+        let files = disk.list(&path).unwrap().len();
+        let aside = dir.set_aside(&partition, &path, TopicId::from_random([7; 16])).unwrap();
+        assert_eq!(disk.list(&aside).unwrap().len(), files);
+        let found = dir.partitions().unwrap();
+        assert_eq!(found, [Found { folder: Folder::Stray(partition), path: aside, topic_id: None }]);
     }
 
     #[test]

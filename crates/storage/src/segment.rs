@@ -221,17 +221,25 @@ impl Segment {
         Ok(())
     }
 
-    pub(crate) fn add_entries(&self, last_offset: Offset, position: u32, newest: Newest) -> Result<()> {
-        let relative_offset = (last_offset.0 - self.base_offset.0) as u32;
-        self.offsets.append(OffsetEntry { relative_offset, position })?;
+    fn add_entries(&self, last_offset: Offset, position: u32, newest: Newest) -> Result<()> {
+        self.add_offset_entry(last_offset, position)?;
         self.add_time_entry(newest)
+    }
+
+    pub(crate) fn add_offset_entry(&self, last_offset: Offset, position: u32) -> Result<()> {
+        let relative_offset = (last_offset.0 - self.base_offset.0) as u32;
+        self.offsets.append(OffsetEntry { relative_offset, position })
+    }
+
+    /// An entry of the time index.
+    pub(crate) fn time_entry(&self, newest: Newest) -> TimeEntry {
+        TimeEntry { timestamp: newest.timestamp, relative_offset: (newest.offset.0 - self.base_offset.0) as u32 }
     }
 
     /// Notes the newest timestamp in the time index, unless the index has one as new.
     pub(crate) fn add_time_entry(&self, newest: Newest) -> Result<()> {
         if newest.timestamp > self.times.last()?.map_or(-1, |last| last.timestamp) {
-            let relative_offset = (newest.offset.0 - self.base_offset.0) as u32;
-            self.times.append(TimeEntry { timestamp: newest.timestamp, relative_offset })?;
+            self.times.append(self.time_entry(newest))?;
         }
         Ok(())
     }
@@ -387,8 +395,9 @@ impl Segment {
         self.intact_below.store(0, Ordering::Release);
     }
 
-    /// Cuts the file to a size that recovery found.
-    pub(crate) fn set_recovered(&self, size: u32, newest: Newest) -> Result<()> {
+    /// Cuts the file to a size that recovery found, and completes the indexes. The time index comes last and at once: while it is empty, nobody takes the
+    /// offset index for complete either.
+    pub(crate) fn set_recovered(&self, size: u32, newest: Newest, mut times: Vec<TimeEntry>) -> Result<()> {
         if self.size() > size {
             let file = self.file(Wait::Block)?;
             file.truncate(u64::from(size)).map_err(self.io("cut"))?;
@@ -396,9 +405,11 @@ impl Segment {
         }
         self.size.store(size, Ordering::Release);
         *self.newest.lock() = Some(newest);
-        self.add_time_entry(newest)?;
+        if newest.timestamp > times.last().map_or(-1, |last| last.timestamp) {
+            times.push(self.time_entry(newest));
+        }
         self.offsets.trim()?;
-        self.times.trim()
+        self.times.replace(&times)
     }
 
     /// Lets go of everything that can be read again.

@@ -81,20 +81,21 @@ impl Disk for RealDisk {
     }
 
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn DiskLock>>> {
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
-        let metadata = file.metadata()?;
-        let inode = (metadata.dev(), metadata.ino());
         // A second `fcntl` lock of one process succeeds, and closing its file drops the first: so the table is asked before the kernel. A
         // file that is in it stays open (it is leaked) for the same reason.
         let mut locked = LOCKED.lock();
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+        let inode = inode(&file.metadata()?);
         if locked.contains(&inode) {
             std::mem::forget(file);
             return Ok(None);
         }
         match rustix::fs::fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive) {
+            // Whoever had the lock may have removed the file meanwhile: this one locks nothing that others would see.
+            Ok(()) if fs::metadata(path).ok().map(|metadata| self::inode(&metadata)) != Some(inode) => Ok(None),
             Ok(()) => {
                 locked.insert(inode);
-                Ok(Some(Box::new(RealLock { _file: file, inode })))
+                Ok(Some(Box::new(RealLock { file: Some(file), inode })))
             }
             Err(Errno::AGAIN | Errno::ACCESS) => Ok(None),
             Err(error) => Err(error.into()),
@@ -107,9 +108,13 @@ impl Disk for RealDisk {
     }
 }
 
+fn inode(metadata: &fs::Metadata) -> (u64, u64) {
+    (metadata.dev(), metadata.ino())
+}
+
 #[derive(Debug)]
 struct RealLock {
-    _file: File,
+    file: Option<File>,
     inode: (u64, u64),
 }
 
@@ -117,7 +122,10 @@ impl DiskLock for RealLock {}
 
 impl Drop for RealLock {
     fn drop(&mut self) {
-        LOCKED.lock().remove(&self.inode);
+        let mut locked = LOCKED.lock();
+        // Within the table's lock: closed later, it would take away the lock of whoever comes next.
+        self.file = None;
+        locked.remove(&self.inode);
     }
 }
 

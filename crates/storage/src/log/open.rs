@@ -1,6 +1,6 @@
 //! Opens a log: after a clean stop without reading the records, after any other by recovering what is above the recovery point.
 
-use super::recover::{self, Derived, is_damage, replay_segment};
+use super::recover::{self, Derived, Recovering, is_damage, replay_segment};
 use super::{Flushed, Log, Mark, Marks, Writer};
 use crate::config::LogConfig;
 use crate::disk::Disk;
@@ -16,6 +16,7 @@ use model::{Offset, Timestamp, TopicPartition};
 use parking_lot::{Mutex, RwLock};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
 /// What it takes to open a log. An empty folder becomes a new log.
@@ -41,6 +42,8 @@ pub struct OpenLog {
     pub now: Timestamp,
     /// Spreads the times at which segments are rolled.
     pub jitter_seed: u64,
+    /// Set by whoever stops the broker: recovery is then given up with `Error::Interrupted`.
+    pub interrupted: Arc<AtomicBool>,
 }
 
 /// What opening had to do.
@@ -164,10 +167,11 @@ impl Opening {
 
     /// Reads what has to be read. Gives the producers as of the log end, and the log end.
     fn recover(&mut self, unsure_from: usize) -> Result<(Producers, Offset)> {
-        let interval = self.options.config.index_interval_bytes;
+        let flag = self.options.interrupted.clone();
+        let how = Recovering { index_interval: self.options.config.index_interval_bytes, interrupted: &flag };
         for number in 0..unsure_from {
             if !self.has_indexes(&self.segments[number])? {
-                recover::recover(&self.segments[number], interval, None)?;
+                recover::recover(&self.segments[number], how, None)?;
                 self.recovery.segments_checked += 1;
             }
         }
@@ -185,7 +189,7 @@ impl Opening {
         while let Some(segment) = self.segments.get(number).cloned() {
             self.snapshot(&mut producers, segment.base_offset())?;
             let derived = Derived { producers: &mut producers, epochs: &mut self.epochs };
-            let cut = recover::recover(&segment, interval, Some(derived))?;
+            let cut = recover::recover(&segment, how, Some(derived))?;
             self.recovery.segments_checked += 1;
             self.recovery.bytes_cut += u64::from(cut);
             number += 1;

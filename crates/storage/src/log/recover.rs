@@ -5,12 +5,13 @@ use crate::disk::DiskFile;
 use crate::epochs::LeaderEpochs;
 use crate::error::{Error, Result};
 use crate::frames::Frame;
-use crate::index::Wait;
+use crate::index::{TimeEntry, Wait};
 use crate::producer::{Origin, ProducerAppend, Producers};
 use crate::segment::{Newest, Segment};
 use crc_fast::{CrcAlgorithm, Digest};
 use model::Offset;
 use records::BATCH_OVERHEAD;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Bytes read at a time.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -21,9 +22,18 @@ pub(super) struct Derived<'a> {
     pub(super) epochs: &'a mut LeaderEpochs,
 }
 
+/// How a segment is recovered.
+#[derive(Clone, Copy)]
+pub(super) struct Recovering<'a> {
+    /// `index.interval.bytes`
+    pub(super) index_interval: u32,
+    /// Set when the broker stops: then what is begun is given up.
+    pub(super) interrupted: &'a AtomicBool,
+}
+
 /// Checks a segment and rebuilds its indexes; with `derived`, its aborted transactions, the producers and the leader epochs too. Gives the bytes
 /// that were cut.
-pub(super) fn recover(segment: &Segment, index_interval: u32, mut derived: Option<Derived<'_>>) -> Result<u32> {
+pub(super) fn recover(segment: &Segment, how: Recovering<'_>, mut derived: Option<Derived<'_>>) -> Result<u32> {
     segment.offsets.reset()?;
     segment.times.reset()?;
     if derived.is_some() {
@@ -36,15 +46,22 @@ pub(super) fn recover(segment: &Segment, index_interval: u32, mut derived: Optio
     let mut newest = Newest { timestamp: -1, offset: segment.base_offset() };
     let mut next = segment.base_offset();
     let mut last_entry_at = 0;
+    let mut times: Vec<TimeEntry> = Vec::new();
     while let Some(frame) = reader.frame(position).map_err(segment.io("read"))? {
+        if how.interrupted.load(Ordering::Relaxed) {
+            return Err(Error::Interrupted);
+        }
         if frame.base_offset < next || frame.last_offset < frame.base_offset || !segment.can_hold(frame.last_offset) {
             break;
         }
         if frame.max_timestamp > newest.timestamp {
             newest = Newest { timestamp: frame.max_timestamp, offset: frame.last_offset };
         }
-        if position - last_entry_at > index_interval {
-            segment.add_entries(frame.last_offset, position, newest)?;
+        if position - last_entry_at > how.index_interval {
+            segment.add_offset_entry(frame.last_offset, position)?;
+            if newest.timestamp > times.last().map_or(-1, |last| last.timestamp) {
+                times.push(segment.time_entry(newest));
+            }
             last_entry_at = position;
         }
         if let Some(derived) = &mut derived {
@@ -53,7 +70,7 @@ pub(super) fn recover(segment: &Segment, index_interval: u32, mut derived: Optio
         next = frame.last_offset.plus(1);
         position += frame.size;
     }
-    segment.set_recovered(position, newest)?;
+    segment.set_recovered(position, newest, times)?;
     Ok(size - position)
 }
 

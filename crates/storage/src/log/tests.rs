@@ -31,7 +31,11 @@ fn config() -> LogConfig {
 
 fn open(disk: &SimDisk, config: LogConfig, is_clean: bool, recovery_point: i64) -> Result<(Log, Recovery)> {
     disk.create_dir(Path::new("/logs/t-0")).map_err(Error::io("create", "/logs/t-0"))?;
-    Log::open(OpenLog {
+    Log::open(options(disk, config, is_clean, recovery_point))
+}
+
+fn options(disk: &SimDisk, config: LogConfig, is_clean: bool, recovery_point: i64) -> OpenLog {
+    OpenLog {
         disk: Arc::new(disk.clone()),
         open_files: OpenFiles::new(8),
         path: PathBuf::from("/logs/t-0"),
@@ -42,7 +46,8 @@ fn open(disk: &SimDisk, config: LogConfig, is_clean: bool, recovery_point: i64) 
         is_clean,
         now: Timestamp(0),
         jitter_seed: 1,
-    })
+        interrupted: Arc::default(),
+    }
 }
 
 impl Bench {

@@ -66,6 +66,7 @@ fn reopened(bench: &Bench, model: &Model, is_clean: bool) -> Log {
         is_clean,
         now: Timestamp(0),
         jitter_seed: 1,
+        interrupted: Arc::default(),
     };
     let (log, _) = Log::open(options).unwrap();
     log.set_high_watermark(log.log_end_offset());

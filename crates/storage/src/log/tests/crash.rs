@@ -157,6 +157,54 @@ fn indexes_are_disposable() {
     }
 }
 
+/// Every index with its bytes.
+fn indexes(disk: &SimDisk) -> Vec<(PathBuf, Vec<u8>)> {
+    let is_index = |path: &PathBuf| path.extension().is_some_and(|it| it == "index" || it == "timeindex");
+    let read = |path: PathBuf| {
+        let bytes = read_all(disk, &path).unwrap();
+        (path, bytes)
+    };
+    disk.files().into_iter().filter(is_index).map(read).collect()
+}
+
+#[test]
+fn a_kill_while_indexes_are_rebuilt_leaves_none_that_look_whole() {
+    let bench = Bench::new(LogConfig { index_interval_bytes: 1, ..config() });
+    (0..60).for_each(|number| {
+        bench.append(batch(&[number, number]));
+    });
+    let bench = bench.reopen(true).0;
+    bench.log.close(Timestamp(0)).unwrap();
+    let (disk, whole) = (&bench.disk, indexes(&bench.disk));
+    let mut at_call = 0;
+    loop {
+        whole.iter().for_each(|(path, _)| disk.remove_file(path).unwrap());
+        disk.crash_after(at_call);
+        let opened = open(disk, bench.config.clone(), true, 120).and_then(|(log, _)| log.close(Timestamp(0)));
+        disk.crash(Crash::Process);
+        open(disk, bench.config.clone(), true, 120).unwrap().0.close(Timestamp(0)).unwrap();
+        assert!(indexes(disk) == whole, "killed at call {at_call}");
+        if opened.is_ok() {
+            break;
+        }
+        at_call += 1;
+    }
+    assert!(at_call > 100, "{at_call} calls");
+}
+
+#[test]
+fn recovery_can_be_interrupted_and_begun_again() {
+    let bench = Bench::new(config());
+    (0..60).for_each(|number| {
+        bench.append(batch(&[number, number]));
+    });
+    let options = options(&bench.disk, bench.config.clone(), false, 0);
+    options.interrupted.store(true, std::sync::atomic::Ordering::Relaxed);
+    assert!(matches!(Log::open(options), Err(Error::Interrupted)));
+    let (bench, recovery) = bench.reopen(false);
+    assert_eq!((bench.log.log_end_offset(), recovery.bytes_cut), (Offset(120), 0));
+}
+
 #[test]
 fn the_recovery_point_bounds_what_is_read() {
     let bench = Bench::new(config());
