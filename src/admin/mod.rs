@@ -9,9 +9,11 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use collector::StateCollector;
+use std::future::IntoFuture as _;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::TcpListener;
 
 /// Binds the address and returns the task's future and the address it got. Errors: the address is taken.
@@ -20,6 +22,9 @@ pub async fn bind(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> 
     let address = socket.local_addr()?;
     Ok((socket, address))
 }
+
+/// How long requests may take to finish when the broker stops.
+const REQUESTS_END: Duration = Duration::from_secs(1);
 
 /// What the routes know.
 type Served = (Arc<Broker>, Arc<StateCollector>);
@@ -33,10 +38,16 @@ pub async fn serve(broker: Arc<Broker>, socket: TcpListener) {
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .with_state((broker.clone(), states));
-    let stopping = broker.stopping.clone();
+    let (stopping, ended) = (broker.stopping.clone(), broker.stopping.clone());
     let served = axum::serve(socket, routes).with_graceful_shutdown(async move { stopping.cancelled().await });
-    if let Err(error) = served.await {
-        tracing::warn!(%error, "the HTTP listener failed");
+    tokio::select! {
+        served = served.into_future() => {
+            if let Err(error) = served {
+                tracing::warn!(%error, "the HTTP listener failed");
+            }
+        }
+        // A peer that sends half a request does not hold up the stop.
+        () = async { ended.cancelled().await; tokio::time::sleep(REQUESTS_END).await } => {}
     }
 }
 

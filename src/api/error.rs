@@ -7,9 +7,12 @@ use storage::{Error, ProducerError};
 /// A fault of the store.
 pub(crate) fn of_storage(error: &Error) -> ErrorCode {
     match error {
-        Error::Io { .. } | Error::WouldBlock | Error::Corrupt { .. } | Error::Locked { .. } | Error::Offline { .. } => {
-            ErrorCode::KafkaStorageError
-        }
+        Error::Io { .. }
+        | Error::WouldBlock
+        | Error::Interrupted
+        | Error::Corrupt { .. }
+        | Error::Locked { .. }
+        | Error::Offline { .. } => ErrorCode::KafkaStorageError,
         Error::OffsetOutOfRange { .. } | Error::AboveHighWatermark { .. } => ErrorCode::OffsetOutOfRange,
         Error::UnexpectedOffset { .. } => ErrorCode::UnknownServerError,
         Error::LargerThanSegment { .. } => ErrorCode::RecordListTooLarge,

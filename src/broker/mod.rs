@@ -97,6 +97,9 @@ impl Broker {
             self.producer_ids.registered(registered.epoch);
         }
         self.replicas.apply(image, changes);
+        if self.stopping.is_cancelled() {
+            return;
+        }
         self.coordinate(image, changes);
         let deleted: Vec<(TopicId, Str)> =
             changes.topics_deleted.values().map(|topic| (topic.id, topic.name.clone())).collect();

@@ -37,6 +37,7 @@ use raft::snapshot::retention::Limits;
 use raft::snapshot::{SnapshotPart, read_snapshot};
 use raft::{Now, Raft, ReplicaKey, Timeouts, VoterSet};
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -44,7 +45,7 @@ use std::sync::mpsc::{self, Sender};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use storage::disk::{Disk, RealDisk, read_all};
-use storage::{LogConfig, LogDir, OPEN_FILES_DEFAULT, OpenFiles};
+use storage::{LogConfig, LogDir, META_PROPERTIES, OPEN_FILES_DEFAULT, OpenFiles};
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -193,6 +194,13 @@ impl Folder {
         }
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
         let open_files = OpenFiles::new(OPEN_FILES_DEFAULT);
+        // A folder that is not formatted is not touched.
+        if disk.metadata(&path.join(META_PROPERTIES)).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+            bail!(
+                "No `meta.properties` found in {} (have you run `gregor format` to format the directory?)",
+                path.display()
+            );
+        }
         let dir = LogDir::open(disk.clone(), open_files.clone(), path.clone(), random::number())?;
         let (cluster_id, directory_id) = identity(&dir, config)?;
         let settings = &config.settings;
@@ -208,8 +216,7 @@ impl Folder {
             retention_ms: None,
             ..LogConfig::default()
         };
-        let is_clean = dir.clean_shutdown()?.is_some();
-        let metadata = MetadataLog::open(disk.clone(), open_files, path, log_config, is_clean, limits, clock)?;
+        let metadata = MetadataLog::open(disk.clone(), open_files, path, log_config, limits, clock)?;
         let bootstrap = bootstrap_records(&*disk, path)?;
         Ok(Self { dir, directory_id, cluster_id, metadata, bootstrap })
     }
@@ -218,9 +225,7 @@ impl Folder {
 /// Cluster and directory id of a log dir, which must be formatted for this node. A directory id that is missing is added, as Kafka adds it.
 fn identity(dir: &LogDir, config: &NodeConfig) -> Result<(String, DirectoryId), StartError> {
     let path = dir.path().display();
-    let Some(mut meta) = dir.meta_properties()? else {
-        bail!("No `meta.properties` found in {path} (have you run `gregor format` to format the directory?)");
-    };
+    let mut meta = dir.meta_properties()?.with_context(|| format!("{path} has lost its meta.properties"))?;
     let Some(cluster_id) = meta.cluster_id.clone() else {
         bail!("the meta.properties of {path} names no cluster.id; it is not a folder of a KRaft cluster");
     };
@@ -371,6 +376,9 @@ impl Running {
     pub async fn stop(self) {
         let Running { broker, connections, tasks, threads, .. } = self;
         broker.stopping.cancel();
+        broker.replicas.interrupt();
+        // Members that wait for their group, and the controller's replies that wait for logs to be opened, hold up nothing.
+        broker.groups.resign_all();
         connections.close();
         if tokio::time::timeout(CONNECTIONS_END, connections.wait()).await.is_err() {
             warn!("connections that did not end in time are closed");
@@ -379,7 +387,6 @@ impl Running {
         tasks.wait().await;
         let epoch = broker.image().cluster.brokers.get(&broker.node.id).map(|it| it.epoch);
         let replicas = broker.replicas.clone();
-        broker.groups.resign_all();
         if let Err(error) = blocking::run(move || replicas.close(epoch)).await {
             error!(%error, "the logs could not be closed");
         }
@@ -388,6 +395,7 @@ impl Running {
         if let Err(error) = joined {
             error!(%error, "a thread did not end");
         }
+        broker.replicas.unlock();
         info!("stopped");
     }
 }

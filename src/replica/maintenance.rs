@@ -3,7 +3,7 @@
 
 use super::Replicas;
 use model::Offset;
-use storage::OffsetCheckpoint;
+use storage::{OffsetCheckpoint, Offsets};
 use tracing::{error, info};
 
 impl Replicas {
@@ -16,7 +16,7 @@ impl Replicas {
 
     /// Writes the recovery points (`log.flush.offset.checkpoint.interval.ms`).
     pub fn write_recovery_points(&self) -> Result<(), storage::Error> {
-        self.dir.write_recovery_points(&self.offsets(|log| Some(log.recovery_point())))
+        self.dir.write_recovery_points(&self.offsets(|left| &left.recovery_points, |log| Some(log.recovery_point())))
     }
 
     /// Writes the log start offsets (`log.flush.start.offset.checkpoint.interval.ms`).
@@ -25,18 +25,25 @@ impl Replicas {
             let start = log.log_start_offset();
             log.segments().first().filter(|first| first.base_offset() < start).map(|_| start)
         };
-        self.dir.write_log_start_offsets(&self.offsets(above_first_segment))
+        self.dir.write_log_start_offsets(&self.offsets(|left| &left.log_start_offsets, above_first_segment))
     }
 
     /// Writes the high watermarks (`replica.high.watermark.checkpoint.interval.ms`).
     pub fn write_high_watermarks(&self) -> Result<(), storage::Error> {
-        self.dir.write_high_watermarks(&self.offsets(|log| Some(log.high_watermark())))
+        self.dir.write_high_watermarks(&self.offsets(|left| &left.high_watermarks, |log| Some(log.high_watermark())))
     }
 
-    fn offsets(&self, of: impl Fn(&storage::Log) -> Option<Offset>) -> OffsetCheckpoint {
+    /// A checkpoint's contents: what the open logs say, and of logs that are not open what the checkpoint said before.
+    fn offsets(
+        &self,
+        kept: impl Fn(&Offsets) -> &OffsetCheckpoint,
+        of: impl Fn(&storage::Log) -> Option<Offset>,
+    ) -> OffsetCheckpoint {
+        // In this order: a log that is opened in between is in both, and its own word comes last.
+        let mut offsets = kept(&self.left.lock().offsets).clone();
         let partitions = self.all();
-        let entries = partitions.iter().filter_map(|it| Some((it.log().partition().clone(), of(it.log())?)));
-        entries.collect()
+        offsets.extend(partitions.iter().filter_map(|it| Some((it.log().partition().clone(), of(it.log())?))));
+        offsets
     }
 
     /// Forgets producers that have been silent (`producer.id.expiration.check.interval.ms`).

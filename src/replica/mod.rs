@@ -2,6 +2,7 @@
 //!
 //! The publisher alone adds and removes partitions and changes who leads them, always by an image; requests look them up.
 
+mod left;
 mod maintenance;
 mod partition;
 pub mod session;
@@ -10,20 +11,18 @@ mod watch;
 pub use partition::{Append, AppendError, Appended, Found, Partition, ReadError, ReadRequest, WriteRules};
 pub use watch::{Wake, Watch};
 
+use self::left::{Left, Progress};
 use crate::runtime::clock::Clock;
-use crate::runtime::metadata_log::METADATA_TOPIC;
 use crate::runtime::{blocking, random};
 use metadata::Changes;
 use metadata::image::{Image, ResourceType, Topic};
-use model::{
-    BrokerEpoch, BrokerId, ErrorCode, Offset, PartitionIndex, Timestamp, TopicId, TopicIdPartition, TopicPartition,
-};
+use model::{BrokerEpoch, BrokerId, ErrorCode, PartitionIndex, Timestamp, TopicIdPartition, TopicPartition};
 use parking_lot::{Mutex, RwLock};
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use storage::{LogConfig, LogDir, Offsets, names::Folder};
+use storage::{LogConfig, LogDir};
 use tracing::{error, info, warn};
 
 /// What a topic's settings are, as an image has them.
@@ -38,20 +37,11 @@ pub struct Replicas {
     recovery_threads: usize,
     partitions: RwLock<HashMap<TopicIdPartition, Arc<Partition>>>,
     /// Partitions whose logs could not be opened.
-    offline: RwLock<HashSet<TopicIdPartition>>,
-    /// What the last run left, by partition; taken when its log is opened.
-    found: Mutex<Left>,
+    offline: RwLock<HashMap<TopicIdPartition, TopicPartition>>,
+    left: Mutex<Left>,
     /// Folders that are removed later, with the time from which on.
     doomed: Mutex<Vec<(Timestamp, PathBuf)>>,
     is_loaded: AtomicBool,
-}
-
-/// What the last run left in the log dir.
-#[derive(Debug, Default)]
-struct Left {
-    folders: HashMap<TopicPartition, (PathBuf, Option<TopicId>)>,
-    offsets: Offsets,
-    is_clean: bool,
 }
 
 impl std::fmt::Debug for Replicas {
@@ -69,19 +59,7 @@ impl Replicas {
         recovery_threads: usize,
         clock: Clock,
     ) -> Result<Self, storage::Error> {
-        let mut left =
-            Left { offsets: dir.read_offsets()?, is_clean: dir.clean_shutdown()?.is_some(), ..Left::default() };
-        for found in dir.partitions()? {
-            match found.folder {
-                Folder::Partition(partition) if METADATA_TOPIC == &*partition.topic => {}
-                Folder::Partition(partition) => {
-                    left.folders.insert(partition, (found.path, found.topic_id));
-                }
-                Folder::Deleted(_) => dir.remove_folder(&found.path)?,
-                // Not ours to touch.
-                Folder::Future(_) | Folder::Stray(_) => {}
-            }
-        }
+        let left = Left::read(&dir)?;
         Ok(Self {
             node_id,
             dir,
@@ -90,7 +68,7 @@ impl Replicas {
             recovery_threads: recovery_threads.max(1),
             partitions: RwLock::default(),
             offline: RwLock::default(),
-            found: Mutex::new(left),
+            left: Mutex::new(left),
             doomed: Mutex::default(),
             is_loaded: AtomicBool::new(false),
         })
@@ -98,7 +76,7 @@ impl Replicas {
 
     /// Whether the last run ended cleanly.
     pub fn was_clean(&self) -> bool {
-        self.found.lock().is_clean
+        self.left.lock().is_clean
     }
 
     /// The log dir's path.
@@ -141,7 +119,7 @@ impl Replicas {
         if topic.partition(id.partition).is_none() {
             return Err(ErrorCode::UnknownTopicOrPartition);
         }
-        let is_offline = self.offline.read().contains(&id);
+        let is_offline = self.offline.read().contains_key(&id);
         Err(if is_offline { ErrorCode::KafkaStorageError } else { ErrorCode::NotLeaderOrFollower })
     }
 
@@ -160,25 +138,59 @@ impl Replicas {
             let Some(topic) = image.topics.by_id(*topic_id) else { continue };
             mine.extend(indexes.iter().map(|index| (topic.clone(), *index)));
         }
-        blocking::for_each(self.recovery_threads, mine, |(topic, index)| self.settle(image, topic, *index));
+        let is_first = !self.is_loaded();
+        // From here on logs change: an end without a new marker is not clean.
+        if is_first && let Err(fault) = self.dir.forget_clean_shutdown() {
+            error!(error = %fault, "the clean shutdown marker could not be removed");
+        }
+        let progress = Progress::new(mine.len(), self.clock);
+        blocking::for_each(self.recovery_threads, mine, |(topic, index)| {
+            self.settle(image, topic, *index);
+            if is_first {
+                progress.step();
+            }
+        });
         self.change_settings(image, changes);
-        if !self.is_loaded.swap(true, Ordering::SeqCst) {
+        if is_first && !self.dir.is_interrupted() {
             self.loaded();
         }
     }
 
-    /// Everything that the first image named is open: from here on a stop without the marker is not clean.
+    /// Everything that the first image named is open, or offline: what is left belongs to nobody.
     fn loaded(&self) {
-        if let Err(fault) = self.dir.forget_clean_shutdown() {
-            error!(error = %fault, "the clean shutdown marker could not be removed");
+        let offline: HashSet<TopicPartition> = self.offline.read().values().cloned().collect();
+        let stray: Vec<TopicPartition> =
+            self.left.lock().folders.keys().filter(|name| !offline.contains(name)).cloned().collect();
+        for name in stray {
+            if let Err(fault) = self.set_aside(&name) {
+                error!(partition = %name, error = %fault, "a folder that belongs to no partition of this broker could not be renamed");
+            }
         }
-        let left = std::mem::take(&mut *self.found.lock());
-        for (partition, (path, _)) in left.folders {
-            warn!(%partition, path = %path.display(), "left alone a folder that belongs to no partition of this cluster");
-        }
+        self.is_loaded.store(true, Ordering::SeqCst);
         let count = self.len();
         if count > 0 {
             info!(partitions = count, "all partitions are open");
+        }
+    }
+
+    /// Renames a folder that no partition of this broker has, as Kafka does.
+    fn set_aside(&self, name: &TopicPartition) -> Result<(), storage::Error> {
+        let Some(folder) = self.left.lock().take(name) else { return Ok(()) };
+        let path = self.dir.set_aside(name, &folder.path, random::uuid())?;
+        let topic_id = folder.topic_id.map(|id| id.to_string());
+        warn!(partition = %name, topic_id, path = %path.display(), "set aside a folder that belongs to no partition of this broker");
+        Ok(())
+    }
+
+    /// Gives up opening logs: the broker stops, and what is not open yet is left as the last run left it.
+    pub fn interrupt(&self) {
+        self.dir.interrupt();
+    }
+
+    /// Lets go of the log dir: another process may have it.
+    pub fn unlock(&self) {
+        if let Err(fault) = self.dir.unlock() {
+            error!(error = %fault, "the lock of the log dir could not be removed");
         }
     }
 
@@ -186,14 +198,15 @@ impl Replicas {
     fn settle(&self, image: &Image, topic: &Topic, index: PartitionIndex) {
         let Some(state) = topic.partition(index) else { return };
         let id = TopicIdPartition { topic_id: topic.id, partition: index };
-        if !state.replicas.contains(&self.node_id) {
+        if !state.replicas.contains(&self.node_id) || self.dir.is_interrupted() {
             return;
         }
         let partition = match self.get(id).map_or_else(|| self.open(image, topic, id), Ok) {
             Ok(partition) => partition,
+            Err(storage::Error::Interrupted) => return,
             Err(fault) => {
                 error!(topic = %topic.name, partition = %index, error = %fault, "a partition's log could not be opened");
-                self.offline.write().insert(id);
+                self.offline.write().insert(id, TopicPartition::new(topic.name.as_str(), index.0));
                 return;
             }
         };
@@ -211,33 +224,29 @@ impl Replicas {
         let (config, rules) = (self.settings)(image, &topic.name);
         let now = self.clock.now();
         let (folder, offsets, is_clean) = {
-            let mut left = self.found.lock();
-            let folder = left.folders.remove(&name);
-            let is_clean = left.is_clean;
-            let offsets = Offsets {
-                recovery_points: pick(&left.offsets.recovery_points, &name),
-                log_start_offsets: pick(&left.offsets.log_start_offsets, &name),
-                high_watermarks: pick(&left.offsets.high_watermarks, &name),
-            };
-            (folder, offsets, is_clean)
+            let left = self.left.lock();
+            (left.folders.get(&name).cloned(), left.offsets_of(&name), left.is_clean)
         };
         let log = match folder {
-            Some((path, found)) if found.is_none_or(|found| found == topic.id) => {
-                let (log, recovery) = self.dir.open_log(&name, path, config, &offsets, is_clean, now)?;
+            Some(folder) if folder.topic_id == Some(topic.id) => {
+                let (log, recovery) = self.dir.open_log(&name, folder.path, config, &offsets, is_clean, now)?;
                 if recovery.bytes_cut > 0 || recovery.segments_dropped > 0 {
                     warn!(partition = %name, bytes = recovery.bytes_cut, segments = recovery.segments_dropped, "cut what was not whole off a log");
                 }
                 log
             }
-            Some((path, found)) => {
-                let reason = format!("it belongs to topic id {found:?}, and not to {} of that name", topic.id);
-                return Err(storage::Error::Corrupt { path, position: 0, reason });
+            // It is an older topic's of the same name.
+            Some(_) => {
+                self.set_aside(&name)?;
+                self.dir.create(&name, Some(topic.id), config, now)?
             }
             None => self.dir.create(&name, Some(topic.id), config, now)?,
         };
         let is_internal = is_internal(&topic.name);
         let partition = Arc::new(Partition::new(self.node_id, id, is_internal, Arc::new(log), rules));
         self.partitions.write().insert(id, partition.clone());
+        // In this order: a checkpoint that is written meanwhile has the partition from the one or the other.
+        self.left.lock().take(&name);
         self.offline.write().remove(&id);
         Ok(partition)
     }
@@ -245,7 +254,14 @@ impl Replicas {
     fn delete(&self, topic: &Topic) {
         for index in topic.partitions.keys() {
             let id = TopicIdPartition { topic_id: topic.id, partition: *index };
-            let Some(partition) = self.partitions.write().remove(&id) else { continue };
+            let Some(partition) = self.partitions.write().remove(&id) else {
+                if let Some(name) = self.offline.write().remove(&id)
+                    && let Err(fault) = self.set_aside(&name)
+                {
+                    error!(partition = %name, error = %fault, "a deleted partition's folder could not be renamed");
+                }
+                continue;
+            };
             partition.resign();
             let delay = partition.log().config().file_delete_delay_ms;
             match partition.log().delete(random::uuid()) {
@@ -276,8 +292,8 @@ impl Replicas {
         }
     }
 
-    /// Ends cleanly: every log is flushed and closed, the checkpoints and the marker are written. Errors are logged; the marker is written only when all
-    /// went well.
+    /// Ends cleanly: every log is flushed and closed, the checkpoints and the marker are written. Errors are logged. As in Kafka, the marker is written when
+    /// all went well and every log is known to be whole: since the last stop was clean, or since all were recovered.
     pub fn close(&self, broker_epoch: Option<BrokerEpoch>) {
         let now = self.clock.now();
         let failed = AtomicBool::new(false);
@@ -290,19 +306,16 @@ impl Replicas {
             }
         });
         let written = self.write_checkpoints().and_then(|()| {
-            if failed.load(Ordering::SeqCst) || !self.is_loaded() {
-                return Ok(());
+            let is_whole = self.was_clean() || (self.is_loaded() && self.offline.read().is_empty());
+            match is_whole && !failed.load(Ordering::SeqCst) {
+                true => self.dir.write_clean_shutdown(broker_epoch),
+                false => Ok(()),
             }
-            self.dir.write_clean_shutdown(broker_epoch)
         });
         if let Err(fault) = written {
             error!(error = %fault, "the checkpoints could not be written");
         }
     }
-}
-
-fn pick(offsets: &BTreeMap<TopicPartition, Offset>, name: &TopicPartition) -> BTreeMap<TopicPartition, Offset> {
-    offsets.get(name).map(|offset| (name.clone(), *offset)).into_iter().collect()
 }
 
 /// Whether a topic is one of those in which coordinators keep their state.

@@ -21,12 +21,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
-use tracing::{error, info};
+use tracing::{debug, error};
 
 /// The topic in which groups and their offsets are kept.
 pub const OFFSETS_TOPIC: &str = "__consumer_offsets";
 /// Requests that may wait for one shard.
 const INBOX: usize = 4096;
+/// Why the loading of a shard may end early without a fault.
+const LEADERSHIP_ENDED: &str = "the leadership ended";
 /// A shard without a deadline looks again after this time at the latest.
 const NO_DEADLINE: Duration = Duration::from_secs(60);
 
@@ -193,6 +195,7 @@ impl Driver {
         let started = self.clock.instant();
         self = match blocking::run(move || self.load()).await {
             Ok(Ok(loaded)) => loaded,
+            Ok(Err(reason)) if reason == LEADERSHIP_ENDED => return,
             Ok(Err(reason)) => {
                 error!(%reason, "loading groups failed; the partition's groups are not served");
                 return;
@@ -205,7 +208,7 @@ impl Driver {
         self.turn(Command::Loaded);
         is_loaded.store(true, Ordering::SeqCst);
         let micros = started.elapsed().as_micros();
-        tracing::debug!(partition = %self.partition.name(), micros, "loaded groups");
+        debug!(partition = %self.partition.name(), micros, "loaded groups");
         let wake = Wake::new();
         let _watch = self.partition.watch(&wake);
         loop {
@@ -221,13 +224,16 @@ impl Driver {
             }
         }
         self.refuse_all();
-        info!(partition = %self.partition.name(), "no longer coordinates its groups");
+        debug!(partition = %self.partition.name(), "no longer coordinates its groups");
     }
 
     /// Replays the partition from its start to its end.
     fn load(mut self) -> Result<Self, String> {
         let partition = self.partition.clone();
         partition.replay(|header, record| {
+            if partition.leader_epoch() != Some(self.epoch) {
+                return Err(LEADERSHIP_ENDED.into());
+            }
             let producer = header.producer_id.filter(|_| header.is_transactional());
             self.replay(header.partition_leader_epoch, producer, header.is_control(), record)?;
             self.applied = Some(record.offset);

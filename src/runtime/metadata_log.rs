@@ -6,7 +6,7 @@ use super::clock::Clock;
 use bytes::Bytes;
 use metadata::image::{Image, Provenance};
 use metadata::{ApplyError, LoadedBatch, Loader};
-use model::{LeaderEpoch, Offset, Timestamp, TopicPartition};
+use model::{LeaderEpoch, Offset, Timestamp, TopicId, TopicPartition, Uuid};
 use protocol::MetadataRecord;
 use raft::batch::parse_batch;
 use raft::snapshot::retention::{Limits, StoredSnapshot, deletion};
@@ -18,11 +18,16 @@ use std::io::IoSlice;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use storage::disk::{Disk, OpenMode, read_all, write_atomically};
-use storage::{FollowerAppend, Isolation, Log, LogConfig, OpenFiles, OpenLog, Read, Wait};
+use storage::{
+    FollowerAppend, Isolation, Log, LogConfig, OpenFiles, OpenLog, Read, Wait, names, read_partition_metadata,
+    write_partition_metadata,
+};
 use tracing::info;
 
 /// The metadata log's topic.
 pub const METADATA_TOPIC: &str = "__cluster_metadata";
+/// Its id, which is the same everywhere.
+const METADATA_TOPIC_ID: TopicId = Uuid::ONE;
 /// Bytes read at a time.
 const READ_BYTES: u32 = 1 << 20;
 
@@ -137,7 +142,6 @@ impl MetadataLog {
         open_files: Arc<OpenFiles>,
         log_dir: &Path,
         config: LogConfig,
-        is_clean: bool,
         limits: SnapshotLimits,
         clock: Clock,
     ) -> Result<Opened, LogFault> {
@@ -153,10 +157,16 @@ impl MetadataLog {
             config,
             recovery_point: Offset(0),
             log_start_offset: None,
-            is_clean,
+            // Its end is always checked, whatever the log dir's marker says: it is short, and it is written to before the marker goes.
+            is_clean: false,
             now: clock.now(),
             jitter_seed: 0,
+            interrupted: Arc::default(),
         })?;
+        let identity = folder.join(names::PARTITION_METADATA);
+        if read_partition_metadata(&*disk, &identity)?.is_none() {
+            write_partition_metadata(&*disk, &identity, METADATA_TOPIC_ID)?;
+        }
         if recovery.bytes_cut > 0 {
             info!(bytes = recovery.bytes_cut, "cut what was not whole off the metadata log");
         }

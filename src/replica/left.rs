@@ -1,0 +1,99 @@
+//! What the last run left in the log dir: the partitions' folders and the checkpoints, until each log is opened.
+//!
+//! Invariant: the checkpoints' entry of a partition is kept, and written again, until its log is open. A stop in the middle of a recovery, or a log that
+//! cannot be opened now, costs nothing of what is known about it.
+
+use crate::runtime::clock::{Clock, Moment};
+use crate::runtime::metadata_log::METADATA_TOPIC;
+use model::{Offset, TopicId, TopicPartition};
+use parking_lot::Mutex;
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use storage::{LogDir, Offsets, names::Folder};
+use tracing::info;
+
+/// How often a start that takes long says how far it has come.
+const REPORT_INTERVAL: Duration = Duration::from_secs(5);
+
+/// A partition's folder.
+#[derive(Clone, Debug)]
+pub(super) struct LeftFolder {
+    pub(super) path: PathBuf,
+    /// From its `partition.metadata`.
+    pub(super) topic_id: Option<TopicId>,
+}
+
+/// What is not opened yet.
+#[derive(Debug, Default)]
+pub(super) struct Left {
+    pub(super) folders: HashMap<TopicPartition, LeftFolder>,
+    pub(super) offsets: Offsets,
+    /// Whether the last run ended cleanly.
+    pub(super) is_clean: bool,
+}
+
+impl Left {
+    /// Looks at a log dir; what waited for its removal is removed.
+    pub(super) fn read(dir: &LogDir) -> Result<Self, storage::Error> {
+        let mut left =
+            Left { offsets: dir.read_offsets()?, is_clean: dir.clean_shutdown()?.is_some(), ..Left::default() };
+        for found in dir.partitions()? {
+            match found.folder {
+                Folder::Partition(partition) if METADATA_TOPIC == &*partition.topic => {}
+                Folder::Partition(partition) => {
+                    left.folders.insert(partition, LeftFolder { path: found.path, topic_id: found.topic_id });
+                }
+                Folder::Deleted(_) => dir.remove_folder(&found.path)?,
+                // Not ours to touch.
+                Folder::Future(_) | Folder::Stray(_) => {}
+            }
+        }
+        Ok(left)
+    }
+
+    /// The checkpoints' entries of one partition.
+    pub(super) fn offsets_of(&self, name: &TopicPartition) -> Offsets {
+        let of = |offsets: &BTreeMap<TopicPartition, Offset>| {
+            offsets.get(name).map(|offset| (name.clone(), *offset)).into_iter().collect()
+        };
+        Offsets {
+            recovery_points: of(&self.offsets.recovery_points),
+            log_start_offsets: of(&self.offsets.log_start_offsets),
+            high_watermarks: of(&self.offsets.high_watermarks),
+        }
+    }
+
+    /// Takes what is known of a partition: its log is open, or its folder belongs to nobody.
+    pub(super) fn take(&mut self, name: &TopicPartition) -> Option<LeftFolder> {
+        self.offsets.recovery_points.remove(name);
+        self.offsets.log_start_offsets.remove(name);
+        self.offsets.high_watermarks.remove(name);
+        self.folders.remove(name)
+    }
+}
+
+/// Says now and then how many partitions a start has opened.
+pub(super) struct Progress {
+    total: usize,
+    opened: AtomicUsize,
+    reported: Mutex<Moment>,
+    clock: Clock,
+}
+
+impl Progress {
+    pub(super) fn new(total: usize, clock: Clock) -> Self {
+        Self { total, opened: AtomicUsize::new(0), reported: Mutex::new(clock.instant()), clock }
+    }
+
+    /// One more partition was opened, or could not be.
+    pub(super) fn step(&self) {
+        let opened = self.opened.fetch_add(1, Ordering::Relaxed) + 1;
+        let mut reported = self.reported.lock();
+        if reported.elapsed() >= REPORT_INTERVAL {
+            *reported = self.clock.instant();
+            info!(opened, of = self.total, "opening partitions");
+        }
+    }
+}
