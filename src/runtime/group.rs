@@ -160,7 +160,7 @@ impl GroupCoordinators {
 }
 
 impl Shard {
-    async fn ask(&self, request: Request) -> Reply {
+    async fn ask(self, request: Request) -> Reply {
         if !self.is_loaded.load(Ordering::SeqCst) {
             return request.refused(ErrorCode::CoordinatorLoadInProgress);
         }
@@ -169,6 +169,8 @@ impl Shard {
         if self.inbox.send(Message::Request(Box::new(request), answer)).await.is_err() {
             return not_here;
         }
+        // Whoever waits for its reply does not keep the inbox open: its end is what ends the shard's task, which then answers.
+        drop(self.inbox);
         answered.await.unwrap_or(not_here)
     }
 }
