@@ -11,13 +11,16 @@ const GIGABYTE: u64 = 1 << 30;
 /// What a fetch of a consumer brings at most from one partition, by default.
 const REGION: u64 = 1 << 20;
 
+/// Sends all regions of a file.
+type Way = Box<dyn Fn(&File, &mut TcpStream)>;
+
 fn main() {
     let mut file = tempfile::tempfile().expect("a temporary file");
     let block = vec![7u8; 1 << 20];
     for _ in 0..256 {
         file.write_all(&block).expect("room for 256 MB");
     }
-    let ways: [(&str, Box<dyn Fn(&File, &mut TcpStream)>); 5] = [
+    let ways: [(&str, Way); 5] = [
         ("sendfile", Box::new(sendfile)),
         ("pread+write 64 KB", Box::new(|file, socket| copy(file, socket, 64 << 10))),
         ("pread+write 128 KB", Box::new(|file, socket| copy(file, socket, 128 << 10))),

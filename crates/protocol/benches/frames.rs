@@ -11,7 +11,8 @@ use std::hint::black_box;
 fn frames(criterion: &mut Criterion) {
     let records = Bytes::from(vec![7; 1 << 20]);
     let partition = PartitionProduceData { records: Some(Records::Bytes(records.clone())), ..Default::default() };
-    let topic = TopicProduceData { name: Str::const_new("topic"), partition_data: vec![partition], ..Default::default() };
+    let topic =
+        TopicProduceData { name: Str::const_new("topic"), partition_data: vec![partition], ..Default::default() };
     let request = ProduceRequest { acks: -1, topic_data: vec![topic], ..Default::default() };
     let frame = encode_to_bytes(&request, 12).expect("a produce request");
     criterion.bench_function("decode a produce of 1 MB", |bencher| {
@@ -25,7 +26,8 @@ fn frames(criterion: &mut Criterion) {
         bencher.iter(|| write_response(7, 12, black_box(&response)).map(protocol::Writer::finish));
     });
 
-    let topics = (0..1000).map(|n| MetadataRequestTopic { name: Some(format!("topic-{n}").into()), ..Default::default() });
+    let topics =
+        (0..1000).map(|n| MetadataRequestTopic { name: Some(format!("topic-{n}").into()), ..Default::default() });
     let request = MetadataRequest { topics: Some(topics.collect()), ..Default::default() };
     let frame = encode_to_bytes(&request, 12).expect("a metadata request");
     criterion.bench_function("decode a metadata of 1000 topics", |bencher| {
