@@ -25,6 +25,9 @@ class Member(ConsumerRebalanceListener):
     def __init__(self, client, group, topic):
         self.seen, self.partitions, self.stop = [], set(), threading.Event()
         self.consumer = client.consumer(group_id=group, heartbeat_interval_ms=200, auto_commit_interval_ms=200)
+        # The topic is known before the group is joined: a leader that learns of partitions afterwards joins again, and kafka-python 3.0.12
+        # forgets what that assigns to it when a poll ends meanwhile. It polls without pause from then on, and owns nothing.
+        self.consumer.partitions_for_topic(topic)
         self.consumer.subscribe([topic], listener=self)
         self.thread = threading.Thread(target=self.loop)
         self.thread.start()

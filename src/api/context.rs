@@ -3,7 +3,7 @@
 use crate::broker::Broker;
 use crate::config::Listener;
 use futures_util::future::BoxFuture;
-use model::{BrokerId, ErrorCode, Offset, PartitionIndex, TopicId};
+use model::{BrokerId, ErrorCode, LeaderEpoch, Offset, PartitionIndex, TopicId};
 use parking_lot::Mutex;
 use protocol::{ApiKey, FramePart, Message, Str};
 use std::net::SocketAddr;
@@ -62,6 +62,11 @@ pub const GROUP_OPERATIONS: i32 = 3400;
 pub const CLUSTER_OPERATIONS: i32 = 8096;
 
 pub use crate::replica::is_internal;
+
+/// A leader epoch that a client names; -1 stands for none, and what is below for an epoch before all others (Fetch alone takes that for none).
+pub fn believed_epoch(epoch: i32) -> Option<LeaderEpoch> {
+    (epoch != -1).then_some(LeaderEpoch(epoch))
+}
 
 /// A broker as this request's listener knows it.
 #[derive(Clone, Debug)]

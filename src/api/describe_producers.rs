@@ -1,7 +1,8 @@
 //! DescribeProducers (key 61), version 0: what a partition's leader knows of its idempotent producers (KIP-664).
 
 use super::Context;
-use model::{ErrorCode, Offset};
+use metadata::image::Topic;
+use model::{ApiError, ErrorCode, Offset};
 use protocol::messages::describe_producers_request::DescribeProducersRequest;
 use protocol::messages::describe_producers_response::{
     DescribeProducersResponse, PartitionResponse, ProducerState, TopicResponse,
@@ -11,29 +12,42 @@ use protocol::messages::describe_producers_response::{
 pub(super) async fn handle(context: Context, request: DescribeProducersRequest) -> DescribeProducersResponse {
     let image = context.broker.image();
     let topics = request.topics.into_iter().map(|topic| {
-        let known = image.topics.by_name(&topic.name);
-        let partitions = topic.partition_indexes.into_iter().map(|index| {
-            let partition = match known {
-                None => Err(ErrorCode::UnknownTopicOrPartition),
-                Some(known) => context.broker.replicas.of(known, index),
-            };
-            match partition.and_then(|partition| partition.check_leader(None).map(|_| partition)) {
-                Ok(partition) => PartitionResponse {
-                    partition_index: index,
-                    active_producers: partition.log().producers().into_iter().map(describe).collect(),
-                    ..Default::default()
-                },
-                Err(code) => PartitionResponse {
-                    partition_index: index,
-                    error_code: code.code(),
-                    error_message: Some(code.message().into()),
-                    ..Default::default()
-                },
-            }
+        let known = match metadata::decide::validate_topic_name(&topic.name) {
+            Err(error) => Err(error),
+            Ok(()) => image.topics.by_name(&topic.name).ok_or_else(|| {
+                let code = ErrorCode::UnknownTopicOrPartition;
+                ApiError::new(code, code.message())
+            }),
+        };
+        let partitions = topic.partition_indexes.into_iter().map(|index| match &known {
+            Ok(known) => partition(&context, known, index),
+            Err(error) => refused(index, error),
         });
         TopicResponse { partitions: partitions.collect(), name: topic.name, ..Default::default() }
     });
     DescribeProducersResponse { topics: topics.collect(), ..Default::default() }
+}
+
+/// Kafka says in words what is wrong with a topic, and by its code alone what is wrong with a partition.
+fn partition(context: &Context, topic: &Topic, index: i32) -> PartitionResponse {
+    let partition = context.broker.replicas.of(topic, index);
+    match partition.and_then(|partition| partition.check_leader(None).map(|_| partition)) {
+        Ok(partition) => PartitionResponse {
+            partition_index: index,
+            active_producers: partition.log().producers().into_iter().map(describe).collect(),
+            ..Default::default()
+        },
+        Err(code) => refused(index, &code.into()),
+    }
+}
+
+fn refused(index: i32, error: &ApiError) -> PartitionResponse {
+    PartitionResponse {
+        partition_index: index,
+        error_code: error.code.code(),
+        error_message: error.message.as_deref().map(Into::into),
+        ..Default::default()
+    }
 }
 
 fn describe((id, entry): (model::ProducerId, storage::ProducerEntry)) -> ProducerState {

@@ -9,8 +9,9 @@ use super::{Context, Outcome, Refused, Reply, error};
 use crate::replica::session::{FetchSessions, SessionPlan, SessionRequest, Target, TargetKey, TopicKey};
 use crate::replica::{Found, Partition, ReadError, ReadRequest, Wake};
 use crate::runtime::{blocking, random};
+use indexmap::IndexMap;
 use model::{ErrorCode, LeaderEpoch, Offset, TopicId};
-use protocol::messages::fetch_request::FetchRequest;
+use protocol::messages::fetch_request::{FetchPartition, FetchRequest};
 use protocol::messages::fetch_response::{
     AbortedTransaction, FetchResponse, FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint, PartitionData,
 };
@@ -61,8 +62,12 @@ pub(super) async fn handle(context: Context, mut body: Reader) -> Result<Outcome
             return Ok(Outcome::Reply(head.write(&response)?));
         }
     };
+    let Some(isolation) = isolation(request.isolation_level) else {
+        // The session has gone on by one epoch, as in Kafka, which fails over the isolation after that.
+        return Ok(Outcome::Reply(head.write(&refused(&request, &facts, ErrorCode::UnknownServerError))?));
+    };
     let plan = Arc::new(plan);
-    let reading = Reading::new(&context, facts, &request);
+    let reading = Reading::new(&context, facts, &request, isolation);
     let answers = reading.wait(&plan, request.max_wait_ms).await;
     Ok(Outcome::Reply(reading.reply(&head, &sessions, session, &plan, answers)?))
 }
@@ -73,6 +78,43 @@ fn session_of(request: &FetchRequest, facts: &Facts) -> SessionRequest {
         epoch: request.session_epoch,
         is_follower: replica_id(request) >= 0,
         uses_topic_ids: facts.topics_have_ids,
+    }
+}
+
+/// How far a consumer may see; `None` for what Kafka has no name for.
+fn isolation(level: i8) -> Option<Isolation> {
+    match level {
+        0 => Some(Isolation::HighWatermark),
+        1 => Some(Isolation::Committed),
+        _ => None,
+    }
+}
+
+/// The answer to a request that is refused as a whole; by version 13 it names no partition any more.
+fn refused(request: &FetchRequest, facts: &Facts, code: ErrorCode) -> FetchResponse {
+    let mut response = FetchResponse { error_code: code.code(), ..Default::default() };
+    if facts.topics_have_ids {
+        return response;
+    }
+    for topic in &request.topics {
+        let refused = |wish: &FetchPartition| error_data(wish.partition, code);
+        response.responses.push(FetchableTopicResponse {
+            topic: topic.topic.clone(),
+            partitions: topic.partitions.iter().map(refused).collect(),
+            ..Default::default()
+        });
+    }
+    response
+}
+
+/// What is said of a partition that cannot be read.
+fn error_data(partition_index: i32, code: ErrorCode) -> PartitionData {
+    PartitionData {
+        partition_index,
+        error_code: code.code(),
+        high_watermark: -1,
+        records: Some(Records::Bytes(bytes::Bytes::new())),
+        ..Default::default()
     }
 }
 
@@ -100,7 +142,9 @@ fn wanted(request: &FetchRequest, facts: &Facts) -> Vec<(TargetKey, Target)> {
             ((key.clone(), wish.partition), target)
         })
     });
-    partitions.collect()
+    // A partition that is named twice stays in its first place and is read as it is named last.
+    let once: IndexMap<TargetKey, Target> = partitions.collect();
+    once.into_iter().collect()
 }
 
 fn forgotten(request: &FetchRequest, facts: &Facts) -> Vec<TargetKey> {
@@ -119,7 +163,8 @@ struct Reading {
     facts: Facts,
     isolation: Isolation,
     from_replica: bool,
-    max_bytes: u32,
+    /// As the client has it: what is negative fails over the first records.
+    max_bytes: i32,
     min_bytes: u64,
 }
 
@@ -135,14 +180,14 @@ struct Pass {
 struct WouldBlock;
 
 impl Reading {
-    fn new(context: &Context, facts: Facts, request: &FetchRequest) -> Self {
+    fn new(context: &Context, facts: Facts, request: &FetchRequest, isolation: Isolation) -> Self {
         let most = context.broker.settings().fetch_max_bytes;
         Self {
             context: context.clone(),
             facts,
-            isolation: if request.isolation_level == 1 { Isolation::Committed } else { Isolation::HighWatermark },
+            isolation,
             from_replica: replica_id(request) >= 0,
-            max_bytes: u32::try_from(request.max_bytes.min(most)).unwrap_or(0),
+            max_bytes: request.max_bytes.min(most),
             min_bytes: u64::try_from(request.min_bytes.min(most)).unwrap_or(0),
         }
     }
@@ -206,19 +251,8 @@ impl Reading {
         let mut left = self.max_bytes;
         let mut pass = Pass { answers: Vec::with_capacity(plan.targets.len()), bytes: 0, must_answer: false };
         for (key, target) in &plan.targets {
-            let read = self.partition(key).map_err(ReadError::from).and_then(|partition| {
-                partition.read(&ReadRequest {
-                    offset: Offset(target.fetch_offset),
-                    current_leader_epoch: LeaderEpoch::from_wire(target.current_leader_epoch),
-                    last_fetched_epoch: LeaderEpoch::from_wire(target.last_fetched_epoch),
-                    max_bytes: u32::try_from(target.max_bytes).unwrap_or(0).min(left),
-                    // The first batch is given whole even above the limits, so that every reader gets on.
-                    at_least_one_batch: pass.bytes == 0,
-                    isolation: self.isolation,
-                    wait,
-                })
-            });
-            let answer = match read {
+            // The first batch is given whole even above the limits, so that every reader gets on.
+            let answer = match self.read_partition(key, target, left, pass.bytes == 0, wait) {
                 Err(ReadError::Storage(storage::Error::WouldBlock)) => return Err(WouldBlock),
                 Ok(found) => {
                     pass.must_answer |= found.diverging.is_some();
@@ -230,11 +264,33 @@ impl Reading {
                 }
             };
             let size = answer.region.as_ref().map_or(0, |region| region.length);
-            left = left.saturating_sub(size);
+            left = left.saturating_sub_unsigned(size).max(0);
             pass.bytes += u64::from(size);
             pass.answers.push(answer);
         }
         Ok(pass)
+    }
+
+    fn read_partition(
+        &self,
+        key: &TargetKey,
+        target: &Target,
+        left: i32,
+        at_least_one_batch: bool,
+        wait: Wait,
+    ) -> Result<Found, ReadError> {
+        let limit = u32::try_from(target.max_bytes.min(left));
+        let found = self.partition(key)?.read(&ReadRequest {
+            offset: Offset(target.fetch_offset),
+            current_leader_epoch: LeaderEpoch::from_wire(target.current_leader_epoch),
+            last_fetched_epoch: LeaderEpoch::from_wire(target.last_fetched_epoch),
+            max_bytes: limit.unwrap_or(0),
+            at_least_one_batch: at_least_one_batch || limit.is_err(),
+            isolation: self.isolation,
+            wait,
+        })?;
+        // Kafka looks at the limit when there is something to read, and has no name for a negative one.
+        if limit.is_err() && found.region.is_some() { Err(ErrorCode::UnknownServerError.into()) } else { Ok(found) }
     }
 
     fn answered(&self, key: &TargetKey, read: Found) -> Answer {
@@ -264,13 +320,11 @@ impl Reading {
 
     fn failed(&self, key: &TargetKey, error: &ReadError) -> Answer {
         let code = error::of_read(error);
-        let mut data = PartitionData {
-            partition_index: key.1,
-            error_code: code.code(),
-            high_watermark: -1,
-            records: Some(Records::Bytes(bytes::Bytes::new())),
-            ..Default::default()
-        };
+        let mut data = error_data(key.1, code);
+        if !is_unknown(code) {
+            // Kafka answers so what it knows, read or not.
+            data.aborted_transactions = None;
+        }
         if let Some((leader_id, leader_epoch)) = self.leader(key, code) {
             data.current_leader = LeaderIdAndEpoch { leader_id, leader_epoch, ..Default::default() };
         }
@@ -296,6 +350,10 @@ impl Reading {
         answers: Vec<Answer>,
     ) -> Result<Reply, Refused> {
         let now = self.context.broker.clock.now();
+        // What is not known is answered last, as Kafka does.
+        let (mut answers, unknown): (Vec<_>, Vec<_>) =
+            answers.into_iter().partition(|one| !ErrorCode::from_code(one.data.error_code).is_some_and(is_unknown));
+        answers.extend(unknown);
         let (mut said, mut regions): (Vec<_>, Vec<_>) =
             answers.into_iter().map(|answer| ((answer.key, answer.data), answer.region)).unzip();
         // A partition with records is never left out, so the regions stay in the order of the answers.
@@ -337,4 +395,9 @@ impl Reading {
             response.node_endpoints.push(NodeEndpoint { node_id: leader, host, port, rack, ..Default::default() });
         }
     }
+}
+
+/// Whether a code says that there is no such partition.
+fn is_unknown(code: ErrorCode) -> bool {
+    matches!(code, ErrorCode::UnknownTopicOrPartition | ErrorCode::UnknownTopicId)
 }

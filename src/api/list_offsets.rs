@@ -6,12 +6,14 @@
 use super::{Context, error};
 use crate::replica::Partition;
 use crate::runtime::blocking;
+use indexmap::IndexMap;
+use metadata::image::Topic;
 use model::{ErrorCode, LeaderEpoch, Offset, Timestamp};
+use protocol::Str;
 use protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic};
 use protocol::messages::list_offsets_response::{
     ListOffsetsPartitionResponse, ListOffsetsResponse, ListOffsetsTopicResponse,
 };
-use std::collections::HashSet;
 use std::sync::Arc;
 
 const LATEST: i64 = -1;
@@ -54,45 +56,48 @@ pub(super) async fn handle(context: Context, request: ListOffsetsRequest) -> Lis
         from_replica: request.replica_id >= 0,
         has_leader_epochs: context.version >= 4,
     };
-    let mut seen = HashSet::new();
-    let twice: HashSet<(protocol::Str, i32)> = request
-        .topics
-        .iter()
-        .flat_map(|topic| topic.partitions.iter().map(|one| (topic.name.clone(), one.partition_index)))
-        .filter(|one| !seen.insert(one.clone()))
-        .collect();
+    // Kafka has no name for another isolation and fails over it.
+    let isolation_is_known = matches!(request.isolation_level, 0 | 1);
     let mut topics = Vec::with_capacity(request.topics.len());
-    for topic in request.topics {
-        topics.push(list_topic(&context, facts, &twice, topic).await);
+    for (name, partitions) in each_once(request.topics) {
+        let known = context.broker.image().topics.by_name(&name).cloned();
+        let mut answers = Vec::with_capacity(partitions.len());
+        for (index, asked) in partitions {
+            let answer = match asked {
+                _ if !isolation_is_known => Err(ErrorCode::UnknownServerError),
+                None => Err(ErrorCode::InvalidRequest),
+                Some(asked) => list_partition(&context, facts, known.as_deref(), &asked).await,
+            };
+            answers.push(answered(facts, index, answer));
+        }
+        topics.push(ListOffsetsTopicResponse { name, partitions: answers, ..Default::default() });
     }
     ListOffsetsResponse { topics, ..Default::default() }
 }
 
-async fn list_topic(
+/// The partitions of each topic, each once; `None` for one that is asked about twice, which is refused. A topic without partitions is not answered.
+fn each_once(topics: Vec<ListOffsetsTopic>) -> IndexMap<Str, IndexMap<i32, Option<ListOffsetsPartition>>> {
+    let mut once: IndexMap<Str, IndexMap<i32, Option<ListOffsetsPartition>>> = IndexMap::new();
+    for topic in topics.into_iter().filter(|topic| !topic.partitions.is_empty()) {
+        let partitions = once.entry(topic.name).or_default();
+        for asked in topic.partitions {
+            partitions.entry(asked.partition_index).and_modify(|one| *one = None).or_insert(Some(asked));
+        }
+    }
+    once
+}
+
+async fn list_partition(
     context: &Context,
     facts: Facts,
-    twice: &HashSet<(protocol::Str, i32)>,
-    topic: ListOffsetsTopic,
-) -> ListOffsetsTopicResponse {
-    let known = context.broker.image().topics.by_name(&topic.name).cloned();
-    let mut partitions = Vec::with_capacity(topic.partitions.len());
-    for asked in topic.partitions {
-        let answer = if twice.contains(&(topic.name.clone(), asked.partition_index)) {
-            Err(ErrorCode::InvalidRequest)
-        } else if !facts.knows(asked.timestamp) {
-            Err(ErrorCode::UnsupportedVersion)
-        } else {
-            match &known {
-                None => Err(ErrorCode::UnknownTopicOrPartition),
-                Some(known) => match context.broker.replicas.of(known, asked.partition_index) {
-                    Ok(partition) => find(facts, partition, &asked).await,
-                    Err(code) => Err(code),
-                },
-            }
-        };
-        partitions.push(answered(facts, asked.partition_index, answer));
+    topic: Option<&Topic>,
+    asked: &ListOffsetsPartition,
+) -> Result<Found, ErrorCode> {
+    if !facts.knows(asked.timestamp) {
+        return Err(ErrorCode::UnsupportedVersion);
     }
-    ListOffsetsTopicResponse { name: topic.name, partitions, ..Default::default() }
+    let topic = topic.ok_or(ErrorCode::UnknownTopicOrPartition)?;
+    find(facts, context.broker.replicas.of(topic, asked.partition_index)?, asked).await
 }
 
 /// Timestamp, offset and leader epoch, each where there is one.
@@ -112,7 +117,7 @@ fn answered(facts: Facts, partition_index: i32, answer: Result<Found, ErrorCode>
 }
 
 async fn find(facts: Facts, partition: Arc<Partition>, asked: &ListOffsetsPartition) -> Result<Found, ErrorCode> {
-    let epoch = partition.check_leader(LeaderEpoch::from_wire(asked.current_leader_epoch))?;
+    let epoch = partition.check_leader(super::context::believed_epoch(asked.current_leader_epoch))?;
     let log = partition.log();
     let end = match (facts.from_replica, facts.read_committed) {
         (true, _) => log.log_end_offset(),

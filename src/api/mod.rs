@@ -130,14 +130,13 @@ fn begin(broker: Arc<Broker>, connection: Arc<Connection>, frame: Bytes) -> Resu
     let row = table::row(key).filter(|row| row.is_on(&connection.listener)).ok_or(Refused::Key(prefix.api_key))?;
     let mut version = prefix.api_version;
     let mut body = Reader::new(frame);
-    let mut client_id = None;
-    if row.serves(version) {
-        client_id = protocol::read_request_header(&mut body, key, version)?.client_id;
-    } else if key == ApiKey::ApiVersions {
+    if !row.serves(version) && key != ApiKey::ApiVersions {
+        return Err(Refused::Version { key, version });
+    }
+    let client_id = protocol::read_request_header(&mut body, key, version)?.client_id;
+    if !row.serves(version) {
         // A client that asks in a version of the future is told, in the oldest one, which there are (KIP-511).
         version = api_versions::UNSUPPORTED;
-    } else {
-        return Err(Refused::Version { key, version });
     }
     let version_is_unknown = version != prefix.api_version;
     let correlation_id = prefix.correlation_id;

@@ -1,7 +1,8 @@
 //! OffsetForLeaderEpoch (key 23), versions 2-4: where a leader epoch ended (KIP-101, KIP-320). 3 names the replica, 4 is flexible.
 
 use super::Context;
-use model::{ErrorCode, LeaderEpoch};
+use super::context::believed_epoch;
+use model::ErrorCode;
 use protocol::messages::offset_for_leader_epoch_request::{OffsetForLeaderEpochRequest, OffsetForLeaderPartition};
 use protocol::messages::offset_for_leader_epoch_response::{
     EpochEndOffset, OffsetForLeaderEpochResponse, OffsetForLeaderTopicResult,
@@ -38,8 +39,9 @@ fn end(
     asked: &OffsetForLeaderPartition,
 ) -> Result<(i32, i64), ErrorCode> {
     let partition = context.broker.replicas.of(topic, asked.partition)?;
-    let current = partition.check_leader(LeaderEpoch::from_wire(asked.current_leader_epoch))?;
-    let Some(epoch) = LeaderEpoch::from_wire(asked.leader_epoch) else { return Ok((-1, -1)) };
+    let current = partition.check_leader(believed_epoch(asked.current_leader_epoch))?;
+    // An epoch below -1 is answered as one before all others.
+    let Some(epoch) = believed_epoch(asked.leader_epoch) else { return Ok((-1, -1)) };
     if epoch == current {
         return Ok((epoch.0, partition.log_end_offset().0));
     }

@@ -8,7 +8,9 @@ use super::{Context, Outcome, Refused, error};
 use crate::replica::{Append, AppendError, Appended, Partition};
 use bytes::Bytes;
 use futures_util::future::join_all;
-use model::{ErrorCode, Offset};
+use indexmap::IndexMap;
+use metadata::image::{Image, Topic};
+use model::{ErrorCode, Offset, PartitionIndex, TopicId};
 use protocol::messages::produce_request::{PartitionProduceData, ProduceRequest, TopicProduceData};
 use protocol::messages::produce_response::{
     BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse, ProduceResponse,
@@ -22,201 +24,267 @@ use std::time::Duration;
 const ADMIN_CLIENT_ID: &str = "__admin_client";
 
 /// What the version says about the request.
+#[derive(Clone, Copy)]
 struct Facts {
     /// From version 7 on.
     zstd_is_known: bool,
+    /// From version 10 on.
+    leaders_are_named: bool,
     /// From version 13 on.
     topics_have_ids: bool,
+}
+
+impl Facts {
+    /// The topic that a request names.
+    fn topic<'a>(&self, image: &'a Image, topic: &TopicProduceData) -> Result<&'a Topic, ErrorCode> {
+        let (known, unknown) = match self.topics_have_ids {
+            true => (image.topics.by_id(topic.topic_id), ErrorCode::UnknownTopicId),
+            false => (image.topics.by_name(&topic.name), ErrorCode::UnknownTopicOrPartition),
+        };
+        known.map(Arc::as_ref).ok_or(unknown)
+    }
 }
 
 /// Appends, and answers when as many replicas have the records as the producer wants.
 pub(super) async fn handle(context: Context, mut body: Reader) -> Result<Outcome, Refused> {
     let request = ProduceRequest::decode(&mut body, context.version)?;
     drop(body);
-    let facts = Facts { zstd_is_known: context.version >= 7, topics_have_ids: context.version >= 13 };
+    let facts = Facts {
+        zstd_is_known: context.version >= 7,
+        leaders_are_named: context.version >= 10,
+        topics_have_ids: context.version >= 13,
+    };
     let head = context.reply_head();
     let acks = request.acks;
     let timeout = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
-    let appended: Vec<Topic> =
-        request.topic_data.into_iter().map(|topic| append_topic(&context, &facts, acks, topic)).collect();
+    if let Err((code, message)) = check_whole(&context, facts, &request) {
+        if acks == 0 {
+            return Err(Refused::Reply(format!("a produce with acks=0 failed: {}", code.name())));
+        }
+        return Ok(Outcome::Reply(head.write(&refused(request, code, message))?));
+    }
+    let appended = append(&context, facts, request);
     if acks == 0 {
         return without_answer(&appended);
     }
-    let waits = acks == -1
-        && appended
-            .iter()
-            .flat_map(|topic| &topic.partitions)
-            .any(|one| matches!(&one.result, Ok(done) if !done.1.is_replicated(&done.0)));
-    if !waits {
-        return Ok(Outcome::Reply(respond(&context, &head, appended)?));
+    if acks == 1 || !appended.iter().any(|(_, one)| one.awaits_replicas()) {
+        return Ok(Outcome::Reply(respond(&context, facts, &head, appended)?));
     }
     Ok(Outcome::Later(Box::pin(async move {
-        let appended = replicated(appended, timeout).await;
-        respond(&context, &head, appended).unwrap_or_default()
+        let appended =
+            join_all(appended.into_iter().map(|(key, one)| async move { (key, one.replicated(timeout).await) })).await;
+        respond(&context, facts, &head, appended).unwrap_or_default()
     })))
 }
 
-struct Topic {
-    name: Str,
-    id: model::Uuid,
-    partitions: Vec<Done>,
-}
-
-struct Done {
-    index: i32,
-    result: Result<(Appended, Arc<Partition>), AppendError>,
-}
-
-fn append_topic(context: &Context, facts: &Facts, acks: i16, topic: TopicProduceData) -> Topic {
+/// What is wrong with the request as a whole, as Kafka has it: a first batch that is none, or records of a transaction, which are refused until
+/// transactions are served with the code that Kafka has for who may not use a transactional id.
+fn check_whole(context: &Context, facts: Facts, request: &ProduceRequest) -> Result<(), (ErrorCode, Option<Str>)> {
+    for data in request.topic_data.iter().flat_map(|topic| &topic.partition_data) {
+        let Some(Records::Bytes(records)) = &data.records else { continue };
+        match records::begins_transactional(records) {
+            Ok(false) => {}
+            Ok(true) => return Err((ErrorCode::TransactionalIdAuthorizationFailed, None)),
+            // What Kafka has no name for, it does not describe.
+            Err(error) if error.code == ErrorCode::UnknownServerError => return Err((error.code, None)),
+            Err(error) => return Err((error.code, Some(error.detail.into()))),
+        }
+    }
     let image = context.broker.image();
-    let known =
-        if facts.topics_have_ids { image.topics.by_id(topic.topic_id) } else { image.topics.by_name(&topic.name) };
-    let unknown = if facts.topics_have_ids { ErrorCode::UnknownTopicId } else { ErrorCode::UnknownTopicOrPartition };
-    let partitions = topic.partition_data.into_iter().map(|data| {
-        let index = data.index;
-        let result = match known {
-            None => Err(AppendError::from(unknown)),
-            Some(known) => checked(context, facts, acks, data).and_then(|append| {
-                let partition = context.broker.replicas.of(known, index)?;
-                let appended = partition.append(append)?;
-                context.broker.metrics.records_in.inc_by(appended.record_count);
-                context.broker.metrics.bytes_in.inc_by(appended.size_bytes);
-                Ok((appended, partition))
-            }),
-        };
-        Done { index, result }
-    });
-    let partitions = partitions.collect();
-    Topic { name: topic.name, id: topic.topic_id, partitions }
+    for topic in &request.topic_data {
+        let Ok(known) = facts.topic(&image, topic) else { continue };
+        if topic.partition_data.iter().any(|data| check(facts, known, data) == Err(ErrorCode::UnknownServerError)) {
+            return Err((ErrorCode::UnknownServerError, None));
+        }
+    }
+    Ok(())
 }
 
-/// What can be said before the partition is looked at.
-fn checked(context: &Context, facts: &Facts, acks: i16, data: PartitionProduceData) -> Result<Append, AppendError> {
+/// The answer to a request that is refused as a whole.
+fn refused(request: ProduceRequest, code: ErrorCode, message: Option<Str>) -> ProduceResponse {
+    let partition = |data: PartitionProduceData| PartitionProduceResponse {
+        index: data.index,
+        error_code: code.code(),
+        base_offset: -1,
+        error_message: message.clone(),
+        ..Default::default()
+    };
+    let topic = |topic: TopicProduceData| TopicProduceResponse {
+        name: topic.name,
+        topic_id: topic.topic_id,
+        partition_responses: topic.partition_data.into_iter().map(partition).collect(),
+        ..Default::default()
+    };
+    ProduceResponse { responses: request.topic_data.into_iter().map(topic).collect(), ..Default::default() }
+}
+
+/// A partition as the request names it.
+type Key = (TopicId, Str, i32);
+
+/// What became of one partition.
+struct Done {
+    result: Result<(Appended, Arc<Partition>), AppendError>,
+    /// Why the records, which were appended, are not known to be replicated.
+    unconfirmed: Option<ErrorCode>,
+}
+
+/// Appends what can be. As in Kafka, of a partition that is named twice the last records count, and a fault of either is what is answered.
+fn append(context: &Context, facts: Facts, request: ProduceRequest) -> Vec<(Key, Done)> {
+    let image = context.broker.image();
+    let mut good: IndexMap<Key, (&Topic, Bytes)> = IndexMap::new();
+    let mut bad: IndexMap<Key, ErrorCode> = IndexMap::new();
+    for topic in request.topic_data {
+        let known = facts.topic(&image, &topic);
+        for data in topic.partition_data {
+            let key = (topic.topic_id, topic.name.clone(), data.index);
+            match known.and_then(|known| check(facts, known, &data).map(|()| known)) {
+                Ok(known) => drop(good.insert(key, (known, records_of(&data)))),
+                Err(code) => drop(bad.insert(key, code)),
+            }
+        }
+    }
+    let mut done: IndexMap<Key, Done> = IndexMap::with_capacity(good.len() + bad.len());
+    for (key, (topic, records)) in good {
+        let result = append_partition(context, request.acks, topic, key.2, records);
+        done.insert(key, Done { result, unconfirmed: None });
+    }
+    done.extend(bad.into_iter().map(|(key, code)| (key, Done { result: Err(code.into()), unconfirmed: None })));
+    done.into_iter().collect()
+}
+
+/// What can be said of records before the partition is looked at.
+fn check(facts: Facts, topic: &Topic, data: &PartitionProduceData) -> Result<(), ErrorCode> {
+    if topic.partition(PartitionIndex(data.index)).is_none() {
+        return Err(ErrorCode::UnknownTopicOrPartition);
+    }
+    records::check_produce_request(&records_of(data), facts.zstd_is_known).map_err(|error| error.code)
+}
+
+fn records_of(data: &PartitionProduceData) -> Bytes {
+    match &data.records {
+        Some(Records::Bytes(bytes)) => bytes.clone(),
+        Some(Records::Elsewhere { .. }) | None => Bytes::new(),
+    }
+}
+
+fn append_partition(
+    context: &Context,
+    acks: i16,
+    topic: &Topic,
+    index: i32,
+    records: Bytes,
+) -> Result<(Appended, Arc<Partition>), AppendError> {
     if !(-1..=1).contains(&acks) {
         return Err(ErrorCode::InvalidRequiredAcks.into());
     }
-    let records = match data.records {
-        Some(Records::Bytes(bytes)) => bytes,
-        Some(Records::Elsewhere { .. }) | None => Bytes::new(),
-    };
-    records::check_produce_request(&records, facts.zstd_is_known).map_err(AppendError::Invalid)?;
-    Ok(Append {
+    let partition = context.broker.replicas.of(topic, index)?;
+    let appended = partition.append(Append {
         records,
         all_replicas: acks == -1,
         now: context.broker.clock.now(),
         may_write_internal: context.client_id.as_deref() == Some(ADMIN_CLIENT_ID),
-    })
+    })?;
+    context.broker.metrics.records_in.inc_by(appended.record_count);
+    context.broker.metrics.bytes_in.inc_by(appended.size_bytes);
+    Ok((appended, partition))
 }
 
 /// acks=0: silence, or when something failed the end of the connection, which is all that the producer can notice.
-fn without_answer(appended: &[Topic]) -> Result<Outcome, Refused> {
-    let failed = appended.iter().flat_map(|topic| topic.partitions.iter().map(move |one| (topic, one)));
-    for (topic, one) in failed {
+fn without_answer(appended: &[(Key, Done)]) -> Result<Outcome, Refused> {
+    for ((_, topic, index), one) in appended {
         if let Err(error) = &one.result {
-            return Err(Refused::Reply(format!(
-                "a produce with acks=0 to {}-{} failed: {}",
-                topic.name, one.index, error
-            )));
+            return Err(Refused::Reply(format!("a produce with acks=0 to {topic}-{index} failed: {error}")));
         }
     }
     Ok(Outcome::Silence)
 }
 
-/// Waits until every partition's records are replicated, or says why they are not known to be.
-async fn replicated(topics: Vec<Topic>, timeout: Duration) -> Vec<Topic> {
-    let topics = topics.into_iter().map(|topic| async move {
-        let partitions = topic.partitions.into_iter().map(|one| async move {
-            let Ok((appended, partition)) = one.result else { return one };
-            let result = match tokio::time::timeout(timeout, partition.replicated(&appended)).await {
-                Ok(Ok(())) => Ok((appended, partition)),
-                Ok(Err(error)) => Err(error),
-                Err(_) => Err(ErrorCode::RequestTimedOut.into()),
+impl Done {
+    fn awaits_replicas(&self) -> bool {
+        matches!(&self.result, Ok((appended, partition)) if !partition.is_replicated(appended))
+    }
+
+    /// Waits until the records are replicated, or notes why they are not known to be.
+    async fn replicated(mut self, timeout: Duration) -> Self {
+        if let Ok((appended, partition)) = &self.result {
+            self.unconfirmed = match tokio::time::timeout(timeout, partition.replicated(appended)).await {
+                Ok(Ok(())) => None,
+                Ok(Err(code)) => Some(code),
+                Err(_) => Some(ErrorCode::RequestTimedOut),
             };
-            Done { index: one.index, result }
-        });
-        Topic { name: topic.name, id: topic.id, partitions: join_all(partitions).await }
-    });
-    join_all(topics).await
+        }
+        self
+    }
 }
 
-fn respond(context: &Context, head: &ReplyHead, topics: Vec<Topic>) -> Result<super::Reply, Refused> {
+fn respond(
+    context: &Context,
+    facts: Facts,
+    head: &ReplyHead,
+    appended: Vec<(Key, Done)>,
+) -> Result<super::Reply, Refused> {
     let mut response = ProduceResponse::default();
-    for topic in topics {
-        let partition_responses = topic
-            .partitions
-            .into_iter()
-            .map(|one| match one.result {
-                Ok((appended, partition)) => PartitionProduceResponse {
-                    index: one.index,
-                    base_offset: appended.base_offset.0,
-                    log_append_time_ms: appended.log_append_time.map_or(-1, |time| time.0),
-                    log_start_offset: partition.log_start_offset().0,
-                    ..Default::default()
-                },
-                Err(error) => {
-                    let code = error::of_append(&error);
-                    let leader = context.leader_elsewhere(code, topic.id, &topic.name, one.index);
-                    if let Some((_, Some(node))) = &leader
-                        && response.node_endpoints.iter().all(|known| known.node_id != node.id)
-                    {
-                        let (node_id, host, port) = (node.id, node.host.clone(), node.port);
-                        response.node_endpoints.push(NodeEndpoint {
-                            node_id,
-                            host,
-                            port,
-                            rack: node.rack.clone(),
-                            ..Default::default()
-                        });
-                    }
-                    let start = context.log_start_offset(topic.id, &topic.name, one.index);
-                    failed(one.index, code, error, start, leader.map(|(leader, _)| leader))
-                }
-            })
-            .collect();
-        let (name, topic_id) = (topic.name, topic.id);
-        response.responses.push(TopicProduceResponse { name, topic_id, partition_responses, ..Default::default() });
+    let mut topics: IndexMap<(TopicId, Str), Vec<PartitionProduceResponse>> = IndexMap::new();
+    for ((id, name, index), one) in appended {
+        let (code, mut answer) = match one.result {
+            Ok((appended, partition)) => succeeded(index, &appended, &partition, one.unconfirmed),
+            Err(error) => failed(index, &error, context.log_start_offset(id, &name, index)),
+        };
+        let elsewhere = context.leader_elsewhere(code, id, &name, index).filter(|_| facts.leaders_are_named);
+        if let Some(((leader_id, leader_epoch), node)) = elsewhere {
+            answer.current_leader = LeaderIdAndEpoch { leader_id, leader_epoch, ..Default::default() };
+            let known = &mut response.node_endpoints;
+            if let Some(node) = node.filter(|node| known.iter().all(|known| known.node_id != node.id)) {
+                let (node_id, host, port, rack) = (node.id, node.host, node.port, node.rack);
+                known.push(NodeEndpoint { node_id, host, port, rack, ..Default::default() });
+            }
+        }
+        topics.entry((id, name)).or_default().push(answer);
     }
+    let topics = topics.into_iter().map(|((topic_id, name), partition_responses)| TopicProduceResponse {
+        name,
+        topic_id,
+        partition_responses,
+        ..Default::default()
+    });
+    response.responses = topics.collect();
     head.write(&response)
 }
 
-/// An answer for records that were refused. `start` is the log's start, which Kafka names beside some errors.
-fn failed(
+/// An answer for records that were appended. Where they are not known to be replicated, Kafka tells where they are all the same.
+fn succeeded(
     index: i32,
-    code: ErrorCode,
-    error: AppendError,
-    start: Option<Offset>,
-    leader: Option<(i32, i32)>,
-) -> PartitionProduceResponse {
-    let current_leader = leader.map_or_else(LeaderIdAndEpoch::default, |(leader_id, leader_epoch)| LeaderIdAndEpoch {
-        leader_id,
-        leader_epoch,
-        ..Default::default()
-    });
-    let mut response = PartitionProduceResponse {
+    appended: &Appended,
+    partition: &Partition,
+    unconfirmed: Option<ErrorCode>,
+) -> (ErrorCode, PartitionProduceResponse) {
+    let code = unconfirmed.unwrap_or(ErrorCode::None);
+    let answer = PartitionProduceResponse {
         index,
         error_code: code.code(),
-        base_offset: -1,
-        current_leader,
+        base_offset: appended.base_offset.0,
+        log_append_time_ms: appended.log_append_time.map_or(-1, |time| time.0),
+        log_start_offset: partition.log_start_offset().0,
         ..Default::default()
     };
-    match error {
-        AppendError::Refused(error) => response.error_message = error.message.map(Str::from),
-        AppendError::Storage(_) => {}
-        AppendError::Invalid(error) => {
-            response.error_message = error.client_message().map(Str::from);
-            if error.answers_log_start_offset() {
-                response.log_start_offset = Offset::to_wire(start);
-            }
-            response.record_errors = error
-                .invalid_records
-                .into_iter()
-                .map(|record| BatchIndexAndErrorMessage {
-                    batch_index: record.batch_index,
-                    batch_index_error_message: Some(record.message.into()),
-                    ..Default::default()
-                })
-                .collect();
-        }
+    (code, answer)
+}
+
+/// An answer for records that were refused. `start` is the log's start, which Kafka names beside some errors.
+fn failed(index: i32, error: &AppendError, start: Option<Offset>) -> (ErrorCode, PartitionProduceResponse) {
+    let code = error::of_append(error);
+    let mut answer = PartitionProduceResponse { index, error_code: code.code(), base_offset: -1, ..Default::default() };
+    if error.answers_log_start_offset() {
+        answer.log_start_offset = Offset::to_wire(start);
     }
-    response
+    if let AppendError::Invalid(error) = error {
+        answer.error_message = error.client_message().map(Str::from);
+        let invalid = error.invalid_records.iter().map(|record| BatchIndexAndErrorMessage {
+            batch_index: record.batch_index,
+            batch_index_error_message: Some(record.message.as_str().into()),
+            ..Default::default()
+        });
+        answer.record_errors = invalid.collect();
+    }
+    (code, answer)
 }

@@ -36,10 +36,12 @@ pub fn free_loopback_port() -> io::Result<u16> {
 pub async fn bind(listener: Listener, backlog: u32) -> io::Result<Listening> {
     let host = if listener.host.is_empty() { "::" } else { listener.host.as_str() };
     let mut last = io::Error::new(io::ErrorKind::AddrNotAvailable, "the host has no address");
-    let addresses: Vec<SocketAddr> = match tokio::net::lookup_host((host, listener.port)).await {
+    let mut addresses: Vec<SocketAddr> = match tokio::net::lookup_host((host, listener.port)).await {
         Ok(addresses) => addresses.collect(),
         Err(error) => return Err(error),
     };
+    // As Java does: `localhost` is 127.0.0.1 where it is that and ::1.
+    addresses.sort_by_key(SocketAddr::is_ipv6);
     let every = [SocketAddr::from(([0, 0, 0, 0], listener.port))];
     for address in addresses.iter().chain(every.iter().filter(|_| listener.host.is_empty())) {
         match bind_address(*address, backlog) {

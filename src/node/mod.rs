@@ -73,6 +73,8 @@ pub struct Running {
     pub broker: Arc<Broker>,
     /// Where clients reach it: the listener's name and the address it got.
     pub addresses: Vec<(String, SocketAddr)>,
+    /// Where operators' HTTP is served.
+    pub http: Option<SocketAddr>,
     connections: TaskTracker,
     tasks: TaskTracker,
     threads: Vec<JoinHandle<()>>,
@@ -91,6 +93,10 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
         listening.push(bound.with_context(|| {
             format!("listener {}://{}:{} cannot be bound", listener.name, listener.host, listener.port)
         })?);
+    }
+    let mut http = None;
+    if let Some(address) = start.http {
+        http = Some(admin::bind(address).await.with_context(|| format!("the HTTP listener cannot use {address}"))?);
     }
     let (controller, inbox) = ControllerHandle::new();
     let (unfenced_in, unfenced) = watch::channel(false);
@@ -118,16 +124,15 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
     for one in listening {
         tasks.spawn(one.accept(broker.clone(), connections.clone()));
     }
-    if let Some(address) = start.http {
-        let (socket, address) =
-            admin::bind(address).await.with_context(|| format!("the HTTP listener cannot use {address}"))?;
+    let http = http.map(|(socket, address)| {
         info!(%address, "serving /livez, /readyz and /metrics");
         tasks.spawn(admin::serve(broker.clone(), socket));
-    }
+        address
+    });
     let stopping = broker.stopping.clone();
     tasks.spawn(registration::run(registration, controller, published, unfenced_in, stopping));
     spawn_background(&broker, &tasks);
-    Ok(Running { broker, addresses, connections, tasks, threads, fault })
+    Ok(Running { broker, addresses, http, connections, tasks, threads, fault })
 }
 
 /// The services, before anything runs.

@@ -33,7 +33,7 @@ pub struct Appended {
     pub last_offset: Offset,
     /// The leader epoch in which it was appended.
     pub epoch: LeaderEpoch,
-    /// The time that the broker gave the records, where the topic is set so.
+    /// The time that the broker gave the records, where the topic is set so; of a repeated append, the timestamp that is remembered of the first.
     pub log_append_time: Option<Timestamp>,
     /// Records; none of a repeated append.
     pub record_count: u64,
@@ -58,6 +58,18 @@ pub enum AppendError {
 impl From<ErrorCode> for AppendError {
     fn from(code: ErrorCode) -> Self {
         AppendError::Refused(code.into())
+    }
+}
+
+impl AppendError {
+    /// Whether Kafka's answer names the log's start beside this error.
+    pub fn answers_log_start_offset(&self) -> bool {
+        match self {
+            AppendError::Refused(error) => error.code == ErrorCode::NotEnoughReplicas,
+            AppendError::Invalid(error) => error.answers_log_start_offset(),
+            AppendError::Storage(Error::Producer(_)) => true,
+            AppendError::Storage(_) => false,
+        }
     }
 }
 
@@ -123,6 +135,7 @@ pub struct WriteRules {
 #[derive(Clone, Debug)]
 struct Leadership {
     epoch: LeaderEpoch,
+    replicas: usize,
     isr: Vec<BrokerId>,
 }
 
@@ -213,13 +226,13 @@ impl Partition {
         self.rules.store(Arc::new(rules));
     }
 
-    /// This broker leads in an epoch, with these replicas in sync. Errors: the epoch cannot be written down.
-    pub fn lead(&self, epoch: LeaderEpoch, isr: Vec<BrokerId>) -> Result<(), Error> {
+    /// This broker leads in an epoch, of so many replicas, these of them in sync. Errors: the epoch cannot be written down.
+    pub fn lead(&self, epoch: LeaderEpoch, replicas: usize, isr: Vec<BrokerId>) -> Result<(), Error> {
         let is_new = self.leader_epoch().is_none_or(|old| old < epoch);
         if is_new {
             self.log.assign_epoch(epoch)?;
         }
-        *self.leadership.write() = Some(Leadership { epoch, isr });
+        *self.leadership.write() = Some(Leadership { epoch, replicas, isr });
         self.advance_high_watermark();
         self.watchers.wake();
         Ok(())
@@ -241,7 +254,7 @@ impl Partition {
 
     /// Appends a producer's batch.
     pub fn append(&self, append: Append) -> Result<Appended, AppendError> {
-        let Some(Leadership { epoch, isr }) = self.leadership.read().clone() else {
+        let Some(Leadership { epoch, replicas, isr }) = self.leadership.read().clone() else {
             return Err(ErrorCode::NotLeaderOrFollower.into());
         };
         if self.is_internal && !append.may_write_internal {
@@ -249,11 +262,13 @@ impl Partition {
             return Err(ApiError::new(ErrorCode::InvalidTopicException, message).into());
         }
         let rules = self.rules.load();
-        if append.all_replicas && isr.len() < rules.min_insync_replicas {
+        // A topic of fewer replicas than it wants in sync wants all of them (KIP-966).
+        let min_isr = rules.min_insync_replicas.min(replicas);
+        if append.all_replicas && isr.len() < min_isr {
             let message = format!(
                 "The size of the current ISR : {} is insufficient to satisfy the min.isr requirement of {} for partition {}, live replica(s) broker.id are : {:?}",
                 isr.len(),
-                rules.min_insync_replicas,
+                min_isr,
                 self.name(),
                 isr,
             );
@@ -275,7 +290,7 @@ impl Partition {
             base_offset: done.base_offset,
             last_offset: done.last_offset,
             epoch,
-            log_append_time,
+            log_append_time: done.duplicate_timestamp.or(log_append_time),
             record_count: if done.is_duplicate { 0 } else { record_count },
             size_bytes: if done.is_duplicate { 0 } else { size_bytes },
         })
@@ -312,12 +327,12 @@ impl Partition {
     }
 
     /// Waits until an append is known to all replicas in sync. Errors: NOT_LEADER_OR_FOLLOWER when the epoch ends before.
-    pub async fn replicated(&self, appended: &Appended) -> Result<(), AppendError> {
+    pub async fn replicated(&self, appended: &Appended) -> Result<(), ErrorCode> {
         let wake = Wake::new();
         let _watch = self.watch(&wake);
         loop {
             if self.leader_epoch() != Some(appended.epoch) {
-                return Err(ErrorCode::NotLeaderOrFollower.into());
+                return Err(ErrorCode::NotLeaderOrFollower);
             }
             if self.is_replicated(appended) {
                 return Ok(());

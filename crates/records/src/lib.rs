@@ -24,5 +24,6 @@ pub use control::{ControlError, ControlType, EndTransactionMarker};
 pub use legacy::{LegacyMessage, LegacyRecord};
 pub use record::{Headers, RECORD_BYTES_MAX, RecordError, RecordReader, RecordView};
 pub use validate::{
-    INVALID_RECORDS_MAX, InvalidRecord, ProduceError, Validated, ValidationRules, check_produce_request, validate,
+    INVALID_RECORDS_MAX, InvalidRecord, ProduceError, Validated, ValidationRules, begins_transactional,
+    check_produce_request, validate,
 };

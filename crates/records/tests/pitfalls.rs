@@ -5,7 +5,7 @@ use bytes::Bytes;
 use model::{ErrorCode, Offset, ProducerEpoch, ProducerId, Timestamp, TopicPartition};
 use records::{
     BatchBuilder, BatchHeader, Batches, Codec, EndTransactionMarker, ProduceError, RecordReader, TimestampType,
-    Validated, ValidationRules, check_produce_request, validate,
+    Validated, ValidationRules, begins_transactional, check_produce_request, validate,
 };
 
 const NOW: Timestamp = Timestamp(1_000_000);
@@ -87,6 +87,27 @@ fn one_batch_per_partition_and_no_zstd_from_old_clients() {
     assert_eq!(code(&[&one[..], &one[..]].concat(), true), Some(ErrorCode::InvalidRecord));
     // A second one that is cut off is no batch.
     assert_eq!(code(&[&one[..], &one[..30]].concat(), true), None);
+}
+
+/// The first batch alone is asked, and what is no batch at all fails with Kafka's words.
+#[test]
+fn transactions_are_seen_in_the_first_batch() {
+    let plain = batch(Codec::None, &[None]);
+    let mut transactional = plain.to_vec();
+    transactional[22] |= 0x10;
+    assert_eq!(begins_transactional(&plain), Ok(false));
+    assert_eq!(begins_transactional(&transactional), Ok(true));
+    assert_eq!(begins_transactional(&[&plain[..], &transactional].concat()), Ok(false));
+    assert_eq!(begins_transactional(&transactional[..transactional.len() - 1]), Ok(false));
+    assert_eq!(begins_transactional(&[]), Ok(false));
+    let mut old = transactional.clone();
+    old[16] = 1;
+    assert_eq!(begins_transactional(&old), Ok(false));
+    let text = |bytes: &[u8]| begins_transactional(bytes).map_err(|error| (error.code, error.detail)).unwrap_err();
+    let short = "Record size 0 is less than the minimum record overhead (14)".to_owned();
+    assert_eq!(text(&[0; 100]), (ErrorCode::CorruptMessage, short));
+    old[16] = 3;
+    assert_eq!(text(&old), (ErrorCode::CorruptMessage, "Invalid magic found in record: 3".to_owned()));
 }
 
 #[test]

@@ -111,6 +111,30 @@ fn wrong(run: &mut Run) {
     });
     run.row("an unknown partition", VERSIONS, |side, _| of(side, "f", vec![partition(7, 0)]));
     run.row("a negative partition", VERSIONS, |side, _| of(side, "f", vec![partition(-1, 0)]));
+    run.row("a topic without partitions", SOME, |side, _| of(side, "f", Vec::new()));
+    run.row("a topic twice", SOME, |side, _| {
+        let mut request = of(side, "f", vec![partition(0, 15)]);
+        request.topics.extend(of(side, "f-b", vec![partition(0, 0)]).topics);
+        request.topics.extend(of(side, "f", vec![partition(1, 0)]).topics);
+        request
+    });
+    run.row("an unknown one between two", SOME, |side, _| {
+        let mut request = of(side, "f", vec![partition(0, 15), partition(7, 0), partition(1, 0)]);
+        request.topics.extend(of(side, "nothing", vec![partition(0, 0)]).topics);
+        request.topics.extend(of(side, "f-b", vec![partition(0, 0)]).topics);
+        request
+    });
+    run.row("an unknown isolation of two topics", SOME, |side, _| {
+        let mut request = of(side, "nothing", vec![partition(0, 15), partition(0, 15)]);
+        request.topics.extend(of(side, "f-b", vec![partition(0, 0)]).topics);
+        FetchRequest { isolation_level: -1, ..request }
+    });
+    run.row("a negative limit at the end", SOME, |side, _| {
+        of(side, "f", vec![FetchPartition { partition_max_bytes: -1, ..partition(0, 20) }])
+    });
+    run.row("a negative limit out of range", SOME, |side, _| {
+        of(side, "f", vec![FetchPartition { partition_max_bytes: -1, ..partition(0, 21) }])
+    });
     run.row("a partition twice", SOME, |side, _| of(side, "f", vec![partition(0, 15), partition(0, 10)]));
     run.row("an invalid name", 4..=12, |side, _| of(side, "a b", vec![partition(0, 0)]));
     run.row("an empty name", 4..=12, |side, _| of(side, "", vec![partition(0, 0)]));
@@ -196,6 +220,22 @@ fn session_faults(run: &mut Run) {
             session_id: id,
             session_epoch: epoch,
             ..of(side, "f", vec![partition(0, 15)])
+        });
+    }
+    run.row("opens a session for an isolation", [12], |side, _| FetchRequest {
+        session_epoch: 0,
+        ..of(side, "f", vec![partition(0, 20)])
+    });
+    run.keep("isolated session", "/sessionId");
+    for (name, epoch, isolation_level) in
+        [("an unknown isolation in a session", 1, 3), ("after it, the same epoch", 1, 0), ("after it, the next", 2, 0)]
+    {
+        run.row(name, [12], |side, _| FetchRequest {
+            session_id: side.int("isolated session") as i32,
+            session_epoch: epoch,
+            isolation_level,
+            max_bytes: 1000,
+            ..Default::default()
         });
     }
     // An id that becomes unknown is told apart from one by name.

@@ -121,6 +121,28 @@ fn listed_wrong(run: &mut Run) {
         request.topics[0].partitions.extend(again);
         request
     });
+    run.row("two partitions, one of them twice", 1..=11, |_, _| {
+        let mut request = of("times", 0, -1, -1);
+        let again = request.topics[0].partitions.clone();
+        request.topics[0].partitions.extend(of("times", 1, -1, -1).topics.remove(0).partitions);
+        request.topics[0].partitions.extend(again);
+        request
+    });
+    run.row("a topic twice", 1..=11, |_, _| {
+        let mut request = of("times", 0, -1, -1);
+        request.topics.extend(of("times", 1, -1, -1).topics);
+        request
+    });
+    run.row("a topic without partitions", 1..=11, |_, _| {
+        let mut request = of("times", 0, -1, -1);
+        request.topics[0].partitions.clear();
+        request
+    });
+    run.row("an unknown isolation of two topics", 2..=11, |_, _| {
+        let mut request = of("nothing", 0, -1, -1);
+        request.topics.extend(of("times", 1, -1, -1).topics);
+        ListOffsetsRequest { isolation_level: 7, ..request }
+    });
     for isolation_level in [1, 2, -1] {
         run.row(&format!("isolation {isolation_level}"), 2..=11, |_, _| ListOffsetsRequest {
             isolation_level,
@@ -159,4 +181,27 @@ fn leader_epochs(run: &mut Run) {
     run.row("an empty name", 2..=4, |_, _| of("", 0, -1, 0));
     run.row("a replica's", 3..=4, |_, _| OffsetForLeaderEpochRequest { replica_id: 5, ..of("times", 0, -1, 0) });
     run.row("another partition", 2..=4, |_, _| of("times", 1, 0, 0));
+    run.row("a partition twice", 2..=4, |_, _| {
+        let mut request = of("times", 0, -1, 0);
+        let again = request.topics[0].partitions.clone();
+        request.topics[0].partitions.extend(again);
+        request
+    });
+    run.row("a topic twice", 2..=4, |_, _| {
+        let mut request = of("times", 0, -1, 0);
+        request.topics.extend(of("times", 1, -1, 0).topics);
+        request
+    });
+    run.row("a topic without partitions", 2..=4, |_, _| {
+        let mut request = of("times", 0, -1, 0);
+        request.topics[0].partitions.clear();
+        request
+    });
+    run.row("an unknown topic between", 2..=4, |_, _| {
+        let mut request = of("times", 0, -1, 0);
+        request.topics.extend(of("nothing", 0, -1, 0).topics);
+        request.topics.extend(of("times", 1, -1, 0).topics);
+        request
+    });
+    run.row("nothing", 2..=4, |_, _| OffsetForLeaderEpochRequest { replica_id: -1, ..Default::default() });
 }

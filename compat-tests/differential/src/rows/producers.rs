@@ -12,6 +12,7 @@ use protocol::messages::init_producer_id_request::InitProducerIdRequest;
 const VERSIONS: [i16; 4] = [3, 7, 8, 13];
 
 pub fn rows(run: &mut Run) {
+    super::warm(run);
     init(run);
     sequences(run);
     described(run);
@@ -117,6 +118,10 @@ fn described(run: &mut Run) {
     run.row("a negative partition", [0], |_, _| of(&[("seq", &[-1])]));
     run.row("an invalid name", [0], |_, _| of(&[("a b", &[0])]));
     run.row("an internal topic", [0], |_, _| of(&[("__consumer_offsets", &[0])]));
+    run.row("a name too long", [0], |_, _| of(&[(&"x".repeat(250), &[0])]));
+    run.row("an empty name", [0], |_, _| of(&[("", &[0])]));
     run.row("a partition twice", [0], |_, _| of(&[("seq", &[1, 1])]));
+    run.row("a topic twice", [0], |_, _| of(&[("seq", &[1]), ("seq", &[1])]));
+    run.row("a topic without partitions", [0], |_, _| of(&[("nothing", &[])]));
     run.row("no partition", [0], |_, _| of(&[("seq", &[])]));
 }

@@ -48,7 +48,12 @@ pub fn rows(run: &mut Run) {
         run.row(&format!("software {name:?} {version:?}"), 3..=4, |_, _| software(name, version));
     }
     for version in [5, 6, 99, i16::MAX, -1, i16::MIN] {
-        run.raw("an unknown version", 18, version, 7, &head(18, version));
+        run.raw("an unknown version, and a header without tags", 18, version, 7, &head(18, version));
+        let mut bytes = head(18, version);
+        bytes.push(0);
+        run.raw("an unknown version", 18, version, 7, &bytes);
+        bytes.extend([5, b'n', b'a', b'm', b'e', 2, b'1', 0, 9, 9, 9]);
+        run.raw("an unknown version, and a body", 18, version, 7, &bytes);
     }
     unknown_keys(run);
     unknown_versions(run);

@@ -4,12 +4,13 @@ use super::rebuild::rebuild;
 use super::records::check_records;
 use super::{ProduceError, Validated, ValidationRules};
 use crate::batch::{field, length_and_magic};
-use crate::{BatchError, BatchView, Batches, Codec, LOG_OVERHEAD, TimestampType};
+use crate::{Attributes, BatchError, BatchView, Batches, Codec, LOG_OVERHEAD, TimestampType};
 use bytes::Bytes;
 use model::{ErrorCode, ProducerId, Timestamp, TopicPartition};
 
 /// What a Produce request's records must be before anything is asked about the partition: exactly one batch, of format v2, and not of a codec
-/// that the request's version is too old for (`zstd_allowed` is true from v7 on, KIP-110). Kafka answers these errors without a message.
+/// that the request's version is too old for (`zstd_allowed` is true from v7 on, KIP-110). Kafka answers these errors without a message and without
+/// the log's start offset. UNKNOWN_SERVER_ERROR, for what Kafka does not expect, fails its whole request.
 pub fn check_produce_request(records: &[u8], zstd_allowed: bool) -> Result<(), ProduceError> {
     let Some((length, magic)) = whole_batch(records)? else {
         return Err(ProduceError::invalid_record("Produce requests must have at least one record batch per partition"));
@@ -18,10 +19,16 @@ pub fn check_produce_request(records: &[u8], zstd_allowed: bool) -> Result<(), P
         let detail = "Produce requests are only allowed to contain record batches with magic version 2";
         return Err(ProduceError::invalid_record(detail));
     }
-    // The length is at least 14, so the attributes are there even where the rest of the header is not.
-    if !zstd_allowed && records[field::ATTRIBUTES + 1] & 7 == Codec::Zstd.id() {
-        let detail = "Produce requests of this version are not allowed to use ZStandard compression";
-        return Err(ProduceError::new(ErrorCode::UnsupportedCompressionType, detail));
+    if !zstd_allowed {
+        // The length is at least 14, so the attributes are there even where the rest of the header is not.
+        match Codec::from_id(records[field::ATTRIBUTES + 1] & 7) {
+            Ok(Codec::Zstd) => {
+                let detail = "Produce requests of this version are not allowed to use ZStandard compression";
+                return Err(ProduceError::new(ErrorCode::UnsupportedCompressionType, detail));
+            }
+            Ok(_) => {}
+            Err(error) => return Err(ProduceError::new(ErrorCode::UnknownServerError, error.to_string())),
+        }
     }
     match whole_batch(&records[length..])? {
         None => Ok(()),
@@ -29,6 +36,16 @@ pub fn check_produce_request(records: &[u8], zstd_allowed: bool) -> Result<(), P
             "Produce requests are only allowed to contain exactly one record batch per partition",
         )),
     }
+}
+
+/// Whether the first batch of a Produce request's records is part of a transaction, which Kafka asks before anything else. Errors: what is there cannot be
+/// told from a batch, which fails the whole request.
+pub fn begins_transactional(records: &[u8]) -> Result<bool, ProduceError> {
+    Ok(match whole_batch(records)? {
+        Some((_, 2)) => Attributes(i16::from_be_bytes([records[field::ATTRIBUTES], records[field::ATTRIBUTES + 1]]))
+            .is_transactional(),
+        _ => false,
+    })
 }
 
 /// Size and magic of the batch that `bytes` begin with; `None` where no whole batch is left.

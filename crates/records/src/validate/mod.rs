@@ -1,6 +1,6 @@
 //! What a producer sent for one partition, checked as Kafka's leader checks it, before an offset is known.
 //!
-//! Three steps, so that little happens under the log's lock: [`check_produce_request`] looks at the framing alone, as the API does before it
+//! Three steps, so that little happens under the log's lock: [`begins_transactional`] and [`check_produce_request`] look at the framing alone, as the API does before it
 //! asks who leads; [`validate`] does all that needs no offset; [`Validated::assign`] patches the header. The body of a valid batch is the slice
 //! that came in, unless the topic's codec is another one.
 //!
@@ -15,7 +15,7 @@ mod rebuild;
 mod records;
 mod validated;
 
-pub use batch::{check_produce_request, validate};
+pub use batch::{begins_transactional, check_produce_request, validate};
 pub use validated::Validated;
 
 use crate::{BatchError, BuildError, Compression, RecordError, TimestampType};

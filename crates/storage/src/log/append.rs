@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::frames::Frame;
 use crate::marker;
 use crate::names;
-use crate::producer::{Checked, CompletedTxn, Origin, ProducerAppend, write_snapshot};
+use crate::producer::{Checked, CompletedTxn, Origin, ProducerAppend, ProducerBatch, write_snapshot};
 use crate::segment::{self, Segment};
 use crate::txn_index::AbortedTxn;
 use bytes::Bytes;
@@ -45,6 +45,8 @@ pub struct Appended {
     pub log_start_offset: Offset,
     /// It repeats an earlier append and nothing was written.
     pub is_duplicate: bool,
+    /// Of a duplicate: the timestamp that is remembered of the batch it repeats.
+    pub duplicate_timestamp: Option<Timestamp>,
     /// A new segment was begun: the ones before it should be flushed, up to this offset.
     pub rolled_at: Option<Offset>,
     /// `flush.messages` or `flush.ms` asks for a flush now.
@@ -69,7 +71,7 @@ impl Log {
                 if how.origin == Origin::Client
                     && let Some(known) = ProducerAppend::duplicate(&writer.producers, &checked)
                 {
-                    return Ok(self.duplicate(known.first_offset(), known.last_offset));
+                    return Ok(self.duplicate(known));
                 }
                 producers.add(&writer.producers, &checked, &self.partition)?;
             }
@@ -180,6 +182,7 @@ impl Log {
             last_offset: last.last_offset,
             log_start_offset,
             is_duplicate: false,
+            duplicate_timestamp: None,
             rolled_at,
             is_flush_due: self.is_flush_due(now),
         })
@@ -201,13 +204,13 @@ impl Log {
         checked(header, body, transaction_version).map_err(|reason| self.invalid(reason))
     }
 
-    fn duplicate(&self, base_offset: Offset, last_offset: Offset) -> Appended {
-        let log_start_offset = self.log_start_offset();
+    fn duplicate(&self, known: ProducerBatch) -> Appended {
         Appended {
-            base_offset,
-            last_offset,
-            log_start_offset,
+            base_offset: known.first_offset(),
+            last_offset: known.last_offset,
+            log_start_offset: self.log_start_offset(),
             is_duplicate: true,
+            duplicate_timestamp: Some(known.timestamp),
             rolled_at: None,
             is_flush_due: false,
         }
