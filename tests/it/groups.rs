@@ -1,0 +1,147 @@
+//! Classic groups: membership, and offsets that outlive the broker.
+
+use crate::client::{Client, name, until};
+use crate::node::Home;
+use model::ErrorCode;
+use protocol::messages::find_coordinator_request::FindCoordinatorRequest;
+use protocol::messages::find_coordinator_response::FindCoordinatorResponse;
+use protocol::messages::heartbeat_request::HeartbeatRequest;
+use protocol::messages::heartbeat_response::HeartbeatResponse;
+use protocol::messages::join_group_request::{JoinGroupRequest, JoinGroupRequestProtocol};
+use protocol::messages::join_group_response::JoinGroupResponse;
+use protocol::messages::offset_commit_request::{
+    OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+};
+use protocol::messages::offset_commit_response::OffsetCommitResponse;
+use protocol::messages::offset_fetch_request::{OffsetFetchRequest, OffsetFetchRequestGroup};
+use protocol::messages::offset_fetch_response::OffsetFetchResponse;
+use protocol::messages::sync_group_request::{SyncGroupRequest, SyncGroupRequestAssignment};
+use protocol::messages::sync_group_response::SyncGroupResponse;
+
+/// Waits for the group's coordinator, whose topic is created on the way.
+pub async fn await_coordinator(client: &mut Client, group: &str) {
+    until("the coordinator", async || {
+        let request = FindCoordinatorRequest { coordinator_keys: vec![name(group)], ..Default::default() };
+        let found: FindCoordinatorResponse = client.call(&request, 4).await;
+        let fetched = committed(client, group).await;
+        (found.coordinators[0].error_code == 0 && fetched.is_ok()).then_some(())
+    })
+    .await;
+}
+
+pub fn join_request(group: &str, member_id: &str) -> JoinGroupRequest {
+    JoinGroupRequest {
+        group_id: name(group),
+        session_timeout_ms: 30_000,
+        rebalance_timeout_ms: 300_000,
+        member_id: name(member_id),
+        protocol_type: name("consumer"),
+        protocols: vec![JoinGroupRequestProtocol { name: name("range"), ..Default::default() }],
+        ..Default::default()
+    }
+}
+
+/// A new member, which is given its id first (KIP-394).
+pub async fn new_member(client: &mut Client, group: &str) -> String {
+    let response: JoinGroupResponse = client.call(&join_request(group, ""), 7).await;
+    assert_eq!(response.error_code, ErrorCode::MemberIdRequired.code());
+    response.member_id.to_string()
+}
+
+/// Joins as the only member and gives itself an assignment; its id and the generation.
+pub async fn join_alone(client: &mut Client, group: &str) -> (String, i32) {
+    let member_id = new_member(client, group).await;
+    let joined: JoinGroupResponse = client.call(&join_request(group, &member_id), 7).await;
+    assert_eq!((joined.error_code, joined.leader.as_str()), (0, member_id.as_str()));
+    let assignment = SyncGroupRequestAssignment {
+        member_id: name(&member_id),
+        assignment: bytes::Bytes::from_static(b"all of it"),
+        ..Default::default()
+    };
+    let request = SyncGroupRequest {
+        group_id: name(group),
+        generation_id: joined.generation_id,
+        member_id: name(&member_id),
+        protocol_type: Some(name("consumer")),
+        protocol_name: Some(name("range")),
+        assignments: vec![assignment],
+        ..Default::default()
+    };
+    let synced: SyncGroupResponse = client.call(&request, 5).await;
+    assert_eq!((synced.error_code, &synced.assignment[..]), (0, &b"all of it"[..]));
+    (member_id, joined.generation_id)
+}
+
+/// Commits an offset for partition 0 of a topic; the error code.
+pub async fn commit(client: &mut Client, group: &str, member: (&str, i32), topic: &str, offset: i64) -> i16 {
+    let partition = OffsetCommitRequestPartition {
+        partition_index: 0,
+        committed_offset: offset,
+        committed_metadata: Some(name("note")),
+        ..Default::default()
+    };
+    let topic = OffsetCommitRequestTopic { name: name(topic), partitions: vec![partition], ..Default::default() };
+    let request = OffsetCommitRequest {
+        group_id: name(group),
+        member_id: name(member.0),
+        generation_id_or_member_epoch: member.1,
+        topics: vec![topic],
+        ..Default::default()
+    };
+    let response: OffsetCommitResponse = client.call(&request, 8).await;
+    response.topics[0].partitions[0].error_code
+}
+
+/// The committed offsets of a group: topic, partition, offset, metadata. Errors: the code of the group.
+async fn committed(client: &mut Client, group: &str) -> Result<Vec<(String, i32, i64, String)>, i16> {
+    let group = OffsetFetchRequestGroup { group_id: name(group), topics: None, ..Default::default() };
+    let request = OffsetFetchRequest { groups: vec![group], ..Default::default() };
+    let response: OffsetFetchResponse = client.call(&request, 8).await;
+    let group = &response.groups[0];
+    if group.error_code != 0 {
+        return Err(group.error_code);
+    }
+    let mut offsets = Vec::new();
+    for topic in &group.topics {
+        for it in &topic.partitions {
+            let note = it.metadata.as_deref().unwrap_or_default().to_owned();
+            offsets.push((topic.name.to_string(), it.partition_index, it.committed_offset, note));
+        }
+    }
+    Ok(offsets)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn groups_and_their_offsets_outlive_the_broker() {
+    let home = Home::new();
+    let few = ["offsets.topic.num.partitions=4"];
+    let node = home.ready(&few).await;
+    let mut client = node.client().await;
+    client.create_topic("t", 1, &[]).await;
+    await_coordinator(&mut client, "g").await;
+    let (member_id, generation) = join_alone(&mut client, "g").await;
+    assert_eq!(commit(&mut client, "g", (&member_id, generation), "t", 7).await, 0);
+    let stale = commit(&mut client, "g", (&member_id, generation + 1), "t", 9).await;
+    assert_eq!(stale, ErrorCode::IllegalGeneration.code());
+    assert_eq!(commit(&mut client, "simple", ("", -1), "t", 3).await, 0);
+    let copy = home.copied();
+    node.stop().await;
+    for home in [home, copy] {
+        let node = home.ready(&few).await;
+        let mut client = node.client().await;
+        await_coordinator(&mut client, "g").await;
+        await_coordinator(&mut client, "simple").await;
+        assert_eq!(committed(&mut client, "g").await.unwrap(), [("t".into(), 0, 7, "note".into())]);
+        assert_eq!(committed(&mut client, "simple").await.unwrap(), [("t".into(), 0, 3, "note".into())]);
+        // The member is known as well: it goes on where it was.
+        let request = HeartbeatRequest {
+            group_id: name("g"),
+            generation_id: generation,
+            member_id: name(&member_id),
+            ..Default::default()
+        };
+        let alive: HeartbeatResponse = client.call(&request, 4).await;
+        assert_eq!(alive.error_code, 0);
+        node.stop().await;
+    }
+}

@@ -1,0 +1,16 @@
+//! Brokers in this process, and the binary in one of its own, asked through the protocol as clients ask them.
+//!
+//! One binary, a module per feature. No test sleeps: what takes time is asked for again until it is there, within a deadline.
+
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "tests")]
+
+mod client;
+mod configs;
+mod groups;
+mod http;
+mod kill;
+mod node;
+mod records;
+mod refused;
+mod restart;
+mod stop;

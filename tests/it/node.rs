@@ -1,0 +1,138 @@
+//! A node in this process, on a folder of its own and a port that is free.
+
+use crate::client::{Client, until};
+use gregor::config::{NewNode, NodeConfig, new_node_properties};
+use gregor::node::{Running, Start, start};
+use gregor::runtime::clock::Clock;
+use gregor::runtime::format::{FirstVoters, Format};
+use metadata::MetadataVersion;
+use model::BrokerId;
+use protocol::messages::metadata_request::MetadataRequest;
+use protocol::messages::metadata_response::MetadataResponse;
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use storage::disk::{Disk, RealDisk};
+use tempfile::TempDir;
+
+/// The cluster of all tests.
+pub const CLUSTER_ID: &str = "AAAAAAAAAAAAAAAAAAAAAQ";
+
+/// A formatted folder with its configuration.
+pub struct Home {
+    dir: TempDir,
+}
+
+impl Home {
+    /// A new node's folder, formatted as `gregor format --standalone` does.
+    pub fn new() -> Self {
+        let this = Self::unformatted();
+        let log_dir = this.log_dir();
+        let endpoint = raft::Endpoint { listener: "CONTROLLER".into(), host: "127.0.0.1".into(), port: 9093 };
+        let format = Format {
+            log_dirs: vec![log_dir.clone()],
+            metadata_log_dir: log_dir,
+            node_id: BrokerId(1),
+            cluster_id: CLUSTER_ID.into(),
+            voters: FirstVoters::Standalone(vec![endpoint]),
+            version: MetadataVersion::LATEST,
+            features: BTreeMap::new(),
+            ignore_formatted: false,
+        };
+        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+        format.run(&disk, Clock).unwrap();
+        this
+    }
+
+    pub fn unformatted() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let log_dir = dir.path().join("logs");
+        let node = NewNode {
+            host: "127.0.0.1",
+            port: 0,
+            advertised_host: None,
+            controller_port: 9093,
+            log_dir: log_dir.to_str().unwrap(),
+        };
+        fs::write(dir.path().join("server.properties"), new_node_properties(&node)).unwrap();
+        Self { dir }
+    }
+
+    /// What a killed process would leave: everything as the system has it now, in another place.
+    pub fn copied(&self) -> Self {
+        let copy = Self::unformatted();
+        copy_files(&self.log_dir(), &copy.log_dir());
+        copy
+    }
+
+    pub fn log_dir(&self) -> PathBuf {
+        self.dir.path().join("logs")
+    }
+
+    pub fn properties(&self) -> PathBuf {
+        self.dir.path().join("server.properties")
+    }
+
+    /// Starts a node on it. Errors: the line that a user would see.
+    pub async fn start(&self, overrides: &[&str]) -> Result<Node, String> {
+        let ports = "listeners=PLAINTEXT://127.0.0.1:0,CONTROLLER://127.0.0.1:0";
+        let overrides: Vec<String> = [ports].iter().chain(overrides).map(|text| (*text).to_owned()).collect();
+        let config = NodeConfig::read(&self.properties(), &overrides).map_err(|error| error.to_string())?;
+        let http = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
+        let running = start(Start { config: Arc::new(config), filter: None, http }).await;
+        Ok(Node { running: running.map_err(|error| format!("{error:#}"))? })
+    }
+
+    /// Starts a node on it and waits until it serves every partition, but those that are offline.
+    pub async fn ready(&self, overrides: &[&str]) -> Node {
+        let node = self.start(overrides).await.unwrap();
+        let mut client = node.client().await;
+        until("a broker that serves its partitions", async || {
+            // Each round is a request, so that this does not only spin.
+            let request = MetadataRequest { topics: Some(Vec::new()), ..Default::default() };
+            let _: MetadataResponse = client.call(&request, 12).await;
+            node.running.broker.not_ready_because().is_none().then_some(())
+        })
+        .await;
+        node
+    }
+}
+
+fn copy_files(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let (path, to) = (entry.as_ref().unwrap().path(), to.join(entry.unwrap().file_name()));
+        match path.is_dir() {
+            true => copy_files(&path, &to),
+            false => match fs::copy(&path, &to) {
+                // A checkpoint that is just being replaced.
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                copied => drop(copied.unwrap()),
+            },
+        }
+    }
+}
+
+/// A node that runs.
+pub struct Node {
+    pub running: Running,
+}
+
+impl Node {
+    /// Where clients connect.
+    pub fn address(&self) -> SocketAddr {
+        self.running.addresses[0].1
+    }
+
+    pub async fn client(&self) -> Client {
+        Client::connect(self.address()).await
+    }
+
+    /// Stops it as SIGTERM does.
+    pub async fn stop(self) {
+        self.running.stop().await;
+    }
+}

@@ -1,0 +1,57 @@
+//! Starts that are refused, each with one line that says what was found.
+
+use crate::node::Home;
+use std::fs;
+
+async fn refusal(home: &Home, overrides: &[&str]) -> String {
+    let Err(line) = home.start(overrides).await else { panic!("it started with {overrides:?}") };
+    assert!(!line.contains('\n'), "{line}");
+    line
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_folder_that_is_not_formatted_is_left_alone() {
+    let home = Home::unformatted();
+    let line = refusal(&home, &[]).await;
+    assert!(line.starts_with("No `meta.properties` found in") && line.contains("gregor format"), "{line}");
+    assert!(!home.log_dir().exists());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_folder_has_one_node_at_a_time_and_always_the_same() {
+    let home = Home::new();
+    let node = home.ready(&[]).await;
+    assert!(refusal(&home, &[]).await.starts_with("Failed to acquire lock on file .lock in"));
+    node.stop().await;
+    assert!(refusal(&home, &["node.id=2"]).await.contains("belongs to node 1, but node.id is 2"));
+    // A refused start lets go of the folder.
+    home.ready(&[]).await.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_not_served_yet_is_named() {
+    let home = Home::new();
+    let two = format!("log.dirs={},{}", home.log_dir().display(), home.log_dir().join("more").display());
+    let cases = [
+        (two.as_str(), "log.dirs"),
+        ("metadata.log.dir=/elsewhere", "metadata.log.dir"),
+        ("process.roles=broker", "process.roles"),
+        ("controller.quorum.voters=1@127.0.0.1:9093,2@127.0.0.1:9094", "controller.quorum.voters"),
+        ("authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer", "authorizer.class.name"),
+        ("num.partitions=many", "num.partitions"),
+        ("listeners=PLAINTEXT://192.0.2.1:9092,CONTROLLER://127.0.0.1:0", "PLAINTEXT://192.0.2.1:9092"),
+    ];
+    for (setting, named) in cases {
+        let line = refusal(&home, &[setting]).await;
+        assert!(line.contains(named), "{setting}: {line}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_metadata_log_that_is_not_one_stops_the_start() {
+    let home = Home::new();
+    home.ready(&[]).await.stop().await;
+    let quorum_state = home.log_dir().join("__cluster_metadata-0").join("quorum-state");
+    fs::write(&quorum_state, "{}").unwrap();
+    assert!(refusal(&home, &[]).await.contains("quorum-state"));
+}

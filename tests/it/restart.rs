@@ -1,0 +1,155 @@
+//! What a node has is there after a clean stop, after a kill, and after its indexes are lost.
+
+use crate::client::{Client, texts};
+use crate::node::{Home, Node};
+use model::Offset;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A topic of several segments and a node that runs on it.
+async fn filled(home: &Home) -> (Node, Vec<String>) {
+    let node = home.ready(&[]).await;
+    let mut client = node.client().await;
+    client.create_topic("t", 1, &[("segment.bytes", "1048576"), ("index.interval.bytes", "256")]).await;
+    let values: Vec<String> = (0..40).map(|number| format!("{number:0>60000}")).collect();
+    for value in &values {
+        assert_eq!(client.produce("t", 0, &[value]).await.error_code, 0);
+    }
+    (node, values)
+}
+
+async fn assert_whole(client: &mut Client, values: &[String]) {
+    let read = client.read("t", 0).await;
+    assert!(texts(&read) == values, "{} of {} records", read.len(), values.len());
+    // Found by time, which the time index answers.
+    assert_eq!(client.offset("t", 0, 1_700_000_000_000).await, Offset(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clean_stop_keeps_everything() {
+    let home = Home::new();
+    let (node, values) = filled(&home).await;
+    let marker = home.log_dir().join(".kafka_cleanshutdown");
+    assert!(!marker.exists());
+    node.stop().await;
+    assert!(marker.exists() && !home.log_dir().join(".lock").exists());
+    let node = home.ready(&[]).await;
+    assert!(!marker.exists());
+    let mut client = node.client().await;
+    assert_whole(&mut client, &values).await;
+    let appended = client.produce("t", 0, &["next"]).await;
+    assert_eq!((appended.base_offset, appended.error_code), (40, 0));
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kill_keeps_what_was_acknowledged() {
+    let home = Home::new();
+    let (node, values) = filled(&home).await;
+    let copy = home.copied();
+    // And once more, from what the recovered node leaves when it is killed in its turn.
+    let recovered = copy.ready(&[]).await;
+    assert_whole(&mut recovered.client().await, &values).await;
+    recovered.client().await.produce("t", 0, &["more"]).await;
+    let again = copy.copied().ready(&[]).await;
+    let mut client = again.client().await;
+    assert_eq!(client.read("t", 0).await.len(), values.len() + 1);
+    assert_eq!(client.produce("t", 0, &["next"]).await.base_offset, 41);
+    for node in [node, recovered, again] {
+        node.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_torn_write_is_cut_off() {
+    let home = Home::new();
+    let (node, values) = filled(&home).await;
+    let copy = home.copied();
+    node.stop().await;
+    let logs = files(&copy.log_dir().join("t-0"), "log");
+    assert!(logs.len() > 1);
+    let last = logs.last().unwrap();
+    let mut torn = fs::read(last).unwrap();
+    let whole = torn.len();
+    torn.extend_from_within(..whole.min(1000));
+    fs::write(last, torn).unwrap();
+    let node = copy.ready(&[]).await;
+    let mut client = node.client().await;
+    assert_whole(&mut client, &values).await;
+    assert_eq!(client.produce("t", 0, &["next"]).await.base_offset, 40);
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lost_indexes_are_made_again() {
+    let home = Home::new();
+    let (node, values) = filled(&home).await;
+    node.stop().await;
+    for damage in 0..3 {
+        let folder = home.log_dir().join("t-0");
+        for path in files(&folder, "index").into_iter().chain(files(&folder, "timeindex")) {
+            match damage {
+                0 => fs::remove_file(&path).unwrap(),
+                1 => fs::write(&path, "").unwrap(),
+                _ => fs::write(&path, "corrupt").unwrap(),
+            }
+        }
+        let node = home.ready(&[]).await;
+        assert_whole(&mut node.client().await, &values).await;
+        node.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_before_all_logs_are_open_loses_no_checkpoint() {
+    let home = Home::new();
+    let (node, _) = filled(&home).await;
+    node.stop().await;
+    let names = ["recovery-point-offset-checkpoint", "replication-offset-checkpoint"];
+    let read = || names.map(|name| fs::read_to_string(home.log_dir().join(name)).unwrap());
+    let before = read();
+    // Stopped as soon as it is started, some logs are open and some are not.
+    home.start(&[]).await.unwrap().stop().await;
+    assert_eq!(read(), before);
+    // A log that cannot be opened is offline, and what is known of it is kept too.
+    let log = files(&home.log_dir().join("t-0"), "log").remove(0);
+    let aside = home.log_dir().join("aside");
+    fs::rename(&log, &aside).unwrap();
+    fs::create_dir(&log).unwrap();
+    home.ready(&[]).await.stop().await;
+    assert_eq!(read(), before);
+    fs::remove_dir(&log).unwrap();
+    fs::rename(&aside, &log).unwrap();
+    let node = home.ready(&[]).await;
+    assert_eq!(node.client().await.read("t", 0).await.len(), 40);
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_folder_of_no_partition_is_set_aside() {
+    let home = Home::new();
+    let (node, _) = filled(&home).await;
+    node.stop().await;
+    let (folder, stray) = (home.log_dir().join("t-0"), home.log_dir().join("stray-0"));
+    fs::create_dir(&stray).unwrap();
+    fs::copy(folder.join("partition.metadata"), stray.join("partition.metadata")).unwrap();
+    // The folder of an older topic of the same name.
+    fs::write(folder.join("partition.metadata"), "version: 0\ntopic_id: q83vEjRWeJCrze8SNFZ4kA").unwrap();
+    let node = home.ready(&[]).await;
+    assert!(node.client().await.read("t", 0).await.is_empty());
+    node.stop().await;
+    let entries = fs::read_dir(home.log_dir()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut aside: Vec<String> =
+        entries.filter_map(|name| Some(name.strip_suffix("-stray")?.split_once('.')?.0.to_owned())).collect();
+    aside.sort();
+    assert_eq!(aside, ["stray-0", "t-0"]);
+    assert!(!stray.exists() && folder.exists());
+}
+
+/// Files of a folder with an extension, in the order of their names.
+fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|path| path.extension().is_some_and(|it| it == extension));
+    files.sort();
+    files
+}
