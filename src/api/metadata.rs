@@ -7,7 +7,7 @@
 use super::Context;
 use crate::api::context::{CLUSTER_OPERATIONS, TOPIC_OPERATIONS, is_internal};
 use metadata::image::{Image, Partition, Topic};
-use model::{ErrorCode, TopicId};
+use model::{ErrorCode, PartitionIndex, TopicId, TopicIdPartition};
 use protocol::Str;
 use protocol::messages::metadata_request::{MetadataRequest, MetadataRequestTopic};
 use protocol::messages::metadata_response::{
@@ -117,7 +117,7 @@ impl View<'_> {
     }
 
     fn topic(&self, topic: &Topic) -> MetadataResponseTopic {
-        let partitions = topic.partitions.iter().map(|(index, partition)| self.partition(index.0, partition));
+        let partitions = topic.partitions.iter().map(|(index, partition)| self.partition(topic.id, *index, partition));
         MetadataResponseTopic {
             name: Some(topic.name.clone()),
             topic_id: topic.id,
@@ -128,7 +128,12 @@ impl View<'_> {
         }
     }
 
-    fn partition(&self, partition_index: i32, partition: &Partition) -> MetadataResponsePartition {
+    fn partition(
+        &self,
+        topic_id: TopicId,
+        partition_index: PartitionIndex,
+        partition: &Partition,
+    ) -> MetadataResponsePartition {
         let is_offline = |id: model::BrokerId| {
             let broker = self.image.cluster.brokers.get(&id).filter(|broker| !broker.fenced);
             !broker.is_some_and(|broker| partition.directory(id).is_none_or(|dir| broker.has_online_dir(dir)))
@@ -138,7 +143,8 @@ impl View<'_> {
             ids.map(|id| id.0).collect::<Vec<i32>>()
         };
         let listener = &self.context.connection.listener.name;
-        let leader = partition.leader.filter(|id| !is_offline(*id) && self.context.broker.is_ready(*id, partition));
+        let id_partition = TopicIdPartition { topic_id, partition: partition_index };
+        let leader = partition.leader.filter(|id| !is_offline(*id) && self.context.broker.is_ready(*id, id_partition));
         let error = match leader.and_then(|id| self.image.cluster.brokers.get(&id)) {
             None => ErrorCode::LeaderNotAvailable,
             Some(broker) if broker.listener(listener).is_none() => ErrorCode::ListenerNotFound,
@@ -146,7 +152,7 @@ impl View<'_> {
         };
         MetadataResponsePartition {
             error_code: error.code(),
-            partition_index,
+            partition_index: partition_index.0,
             leader_id: if error.is_error() { -1 } else { leader.map_or(-1, |id| id.0) },
             leader_epoch: partition.leader_epoch.0,
             replica_nodes: shown(&partition.replicas),

@@ -18,7 +18,7 @@ use crate::runtime::loggers::Loggers;
 use crate::runtime::producer_ids::ProducerIds;
 use crate::telemetry::Metrics;
 use arc_swap::ArcSwap;
-use metadata::image::{Image, Partition, ResourceType};
+use metadata::image::{Image, ResourceType};
 use metadata::{Changes, decide};
 use model::{BrokerId, TopicId, TopicIdPartition};
 use parking_lot::Mutex;
@@ -144,9 +144,9 @@ impl Broker {
         self.image.load_full()
     }
 
-    /// Whether a broker serves a partition that it leads: of another one the image says so, of this one its log must be open.
-    pub fn is_ready(&self, leader: BrokerId, partition: &Partition) -> bool {
-        leader != self.node.id || self.replicas.is_loaded() || !partition.replicas.contains(&self.node.id)
+    /// Whether a broker serves a partition that the image says it leads: of another one nothing else is known, of this one its log must be open.
+    pub fn is_ready(&self, leader: BrokerId, id: TopicIdPartition) -> bool {
+        leader != self.node.id || self.replicas.get(id).is_some_and(|partition| partition.leader_epoch().is_some())
     }
 
     /// What is missing before this broker serves everything; `None` when nothing is.
