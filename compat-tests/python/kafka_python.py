@@ -40,7 +40,9 @@ class Member(ConsumerRebalanceListener):
 
     def loop(self):
         while not self.stop.is_set():
-            for records in self.consumer.poll(timeout_ms=100).values():
+            # Long enough for a group to be joined within one poll: when a poll of its leader ends between the assignment's way out and back,
+            # kafka-python 3.0.12 takes itself for joined, never learns what it owns, and polls without pause from then on.
+            for records in self.consumer.poll(timeout_ms=1000).values():
                 self.seen += [from_record(r) for r in records]
         self.consumer.close()
 
