@@ -321,7 +321,7 @@ impl Reading {
     fn failed(&self, key: &TargetKey, error: &ReadError) -> Answer {
         let code = error::of_read(error);
         let mut data = error_data(key.1, code);
-        if !is_unknown(code) {
+        if unknown_rank(code.code()) == 0 {
             // Kafka answers so what it knows, read or not.
             data.aborted_transactions = None;
         }
@@ -347,13 +347,11 @@ impl Reading {
         sessions: &FetchSessions,
         session: SessionRequest,
         plan: &SessionPlan,
-        answers: Vec<Answer>,
+        mut answers: Vec<Answer>,
     ) -> Result<Reply, Refused> {
         let now = self.context.broker.clock.now();
         // What is not known is answered last, as Kafka does.
-        let (mut answers, unknown): (Vec<_>, Vec<_>) =
-            answers.into_iter().partition(|one| !ErrorCode::from_code(one.data.error_code).is_some_and(is_unknown));
-        answers.extend(unknown);
+        answers.sort_by_key(|one| unknown_rank(one.data.error_code));
         let (mut said, mut regions): (Vec<_>, Vec<_>) =
             answers.into_iter().map(|answer| ((answer.key, answer.data), answer.region)).unzip();
         // A partition with records is never left out, so the regions stay in the order of the answers.
@@ -397,7 +395,11 @@ impl Reading {
     }
 }
 
-/// Whether a code says that there is no such partition.
-fn is_unknown(code: ErrorCode) -> bool {
-    matches!(code, ErrorCode::UnknownTopicOrPartition | ErrorCode::UnknownTopicId)
+/// The order in which Kafka answers: what it knows, then ids of no topic, then partitions that there are not.
+fn unknown_rank(code: i16) -> u8 {
+    match ErrorCode::from_code(code) {
+        Some(ErrorCode::UnknownTopicId) => 1,
+        Some(ErrorCode::UnknownTopicOrPartition) => 2,
+        _ => 0,
+    }
 }

@@ -1,6 +1,7 @@
 //! The rows, one file per group of APIs, and what they share: topics and records that both sides are given before.
 
 mod absent;
+mod admin;
 mod cluster;
 mod config_values;
 mod configs;
@@ -14,6 +15,7 @@ mod offsets;
 mod produce;
 mod produce_invalid;
 mod producers;
+mod security;
 mod topics;
 mod wire;
 
@@ -49,6 +51,7 @@ pub const GROUPS: &[(&str, Rows)] = &[
     ("metadata", metadata::rows),
     ("configs", configs::rows),
     ("config-values", config_values::rows),
+    ("admin", admin::rows),
     ("produce", produce::rows),
     ("produce-invalid", produce_invalid::rows),
     ("producers", producers::rows),
@@ -58,6 +61,8 @@ pub const GROUPS: &[(&str, Rows)] = &[
     ("members", members::rows),
     ("group-offsets", group_offsets::rows),
     ("group-states", group_states::rows),
+    // Last, because Kafka enforces the quotas that it leaves.
+    ("security", security::rows),
 ];
 
 /// An id that no topic has.

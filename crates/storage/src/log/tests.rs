@@ -249,6 +249,7 @@ fn a_retry_is_answered_with_the_first_offset() {
     let again = bench.append(produced(9, 0, 0, 3, false));
     assert!(again.is_duplicate && !first.is_duplicate);
     assert_eq!((again.base_offset, again.last_offset), (first.base_offset, first.last_offset));
+    assert!(again.duplicate_timestamp.is_some() && first.duplicate_timestamp.is_none());
     assert_eq!(bench.log.log_end_offset(), Offset(6));
     let gap = bench.log.append_as_leader(&[produced(9, 0, 9, 1, false)], at(0, 0, Origin::Client));
     assert!(matches!(gap, Err(Error::Producer(ProducerError::OutOfOrderSequence(_)))));
