@@ -52,24 +52,23 @@ fn describe(context: &Context, resource: &DescribeConfigsResource) -> Result<Vec
     let image = broker.image();
     let name = &resource.resource_name;
     let Some(kind) = ResourceType::from_code(resource.resource_type) else {
-        let message = format!("Unsupported resource type: {}", resource.resource_type);
-        return Err(ApiError::new(ErrorCode::InvalidRequest, message));
+        return Err(ErrorCode::InvalidRequest.into());
     };
     let own = || properties(&image.configs.of(&ConfigResource::new(kind, name.clone())));
     match kind {
         ResourceType::Topic => {
             metadata::decide::validate_topic_name(name)?;
             if image.topics.by_name(name).is_none() {
-                return Err(ErrorCode::UnknownTopicOrPartition.into());
+                return Err(ApiError::new(ErrorCode::UnknownTopicOrPartition, ""));
             }
             Ok(config.describe_topic(&now, &own()))
         }
         ResourceType::Broker if name.is_empty() => Ok(config.describe_all_brokers(&now)),
-        ResourceType::Broker => check_this_broker(context, name).map(|()| config.describe_broker(&now)),
+        ResourceType::Broker => check_this_broker(context, name, " or empty string,").map(|()| config.describe_broker(&now)),
         ResourceType::BrokerLogger if name.is_empty() => {
             Err(ApiError::new(ErrorCode::InvalidRequest, "Broker id must not be empty"))
         }
-        ResourceType::BrokerLogger => check_this_broker(context, name).map(|()| loggers(context)),
+        ResourceType::BrokerLogger => check_this_broker(context, name, "").map(|()| loggers(context)),
         ResourceType::ClientMetrics if name.is_empty() => {
             Err(ApiError::new(ErrorCode::InvalidRequest, "Client metrics subscription name must not be empty"))
         }
@@ -81,15 +80,14 @@ fn describe(context: &Context, resource: &DescribeConfigsResource) -> Result<Vec
     }
 }
 
-/// Other brokers' own configs are theirs to tell.
-fn check_this_broker(context: &Context, name: &str) -> Result<(), ApiError> {
+/// Other brokers' own configs are theirs to tell; `or` names what else would do.
+fn check_this_broker(context: &Context, name: &str, or: &str) -> Result<(), ApiError> {
     let Ok(id) = name.parse::<i32>() else {
         let message = format!("Broker id must be an integer, but it is: {name}");
         return Err(ApiError::new(ErrorCode::InvalidRequest, message));
     };
     if id != context.broker.node.id.0 {
-        let message =
-            format!("Unexpected broker id, expected {} or empty string, but received {name}", context.broker.node.id);
+        let message = format!("Unexpected broker id, expected {}{or} but received {name}", context.broker.node.id);
         return Err(ApiError::new(ErrorCode::InvalidRequest, message));
     }
     Ok(())

@@ -27,6 +27,7 @@ pub(super) async fn handle(context: Context, request: DescribeQuorumRequest) -> 
             let unknown = topic.partitions.into_iter().map(|one| PartitionData {
                 partition_index: one.partition_index,
                 error_code: ErrorCode::UnknownTopicOrPartition.code(),
+                error_message: Some(ErrorCode::UnknownTopicOrPartition.message().into()),
                 ..Default::default()
             });
             TopicData { topic_name: topic.topic_name, partitions: unknown.collect(), ..Default::default() }

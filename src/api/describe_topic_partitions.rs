@@ -18,12 +18,16 @@ pub(super) async fn handle(
     request: DescribeTopicPartitionsRequest,
 ) -> DescribeTopicPartitionsResponse {
     let image = context.broker.image();
-    let (first_topic, first_partition) =
-        request.cursor.map_or((Str::default(), 0), |cursor| (cursor.topic_name, cursor.partition_index));
-    if first_partition < 0 {
-        let refused = request.topics.into_iter().map(|topic| failed(topic.name, ErrorCode::InvalidRequest));
+    if let Err(error) = check(&request) {
+        let refused = request.topics.into_iter().map(|topic| DescribeTopicPartitionsResponseTopic {
+            error_code: error.code(),
+            name: Some(topic.name),
+            ..Default::default()
+        });
         return DescribeTopicPartitionsResponse { topics: refused.collect(), ..Default::default() };
     }
+    let (first_topic, first_partition) =
+        request.cursor.map_or((Str::default(), 0), |cursor| (cursor.topic_name, cursor.partition_index));
     let names: BTreeSet<Str> = if request.topics.is_empty() {
         image.topics.iter().map(|topic| topic.name.clone()).collect()
     } else {
@@ -33,18 +37,18 @@ pub(super) async fn handle(
     let mut left = usize::try_from(most).unwrap_or(0).max(1);
     let mut response = DescribeTopicPartitionsResponse::default();
     for name in names.range(first_topic.clone()..) {
-        let Some(topic) = image.topics.by_name(name) else {
-            let valid = metadata::decide::validate_topic_name(name).is_ok();
-            let error = if valid { ErrorCode::UnknownTopicOrPartition } else { ErrorCode::InvalidTopicException };
-            response.topics.push(failed(name.clone(), error));
-            continue;
-        };
         let first = if *name == first_topic { first_partition } else { 0 };
         if left == 0 {
             response.next_cursor =
                 Some(Cursor { topic_name: name.clone(), partition_index: first, ..Default::default() });
             break;
         }
+        let Some(topic) = image.topics.by_name(name) else {
+            let valid = metadata::decide::validate_topic_name(name).is_ok();
+            let error = if valid { ErrorCode::UnknownTopicOrPartition } else { ErrorCode::InvalidTopicException };
+            response.topics.push(failed(name.clone(), error));
+            continue;
+        };
         let page = topic.partitions.iter().filter(|(index, _)| index.0 >= first).take(left);
         let partitions: Vec<_> = page.map(|(index, partition)| describe(&image, index.0, partition)).collect();
         left -= partitions.len();
@@ -57,6 +61,17 @@ pub(super) async fn handle(
         }
     }
     response
+}
+
+/// What Kafka refuses as a whole: a cursor at no partition, or outside the topics that are named. Over a topic without a name it fails.
+fn check(request: &DescribeTopicPartitionsRequest) -> Result<(), ErrorCode> {
+    let begins_before_names = request.cursor.as_ref().is_none_or(|cursor| cursor.topic_name.is_empty());
+    if begins_before_names && request.topics.iter().any(|topic| topic.name.is_empty()) {
+        return Err(ErrorCode::UnknownServerError);
+    }
+    let Some(cursor) = &request.cursor else { return Ok(()) };
+    let is_named = request.topics.is_empty() || request.topics.iter().any(|topic| topic.name == cursor.topic_name);
+    if is_named && cursor.partition_index >= 0 { Ok(()) } else { Err(ErrorCode::InvalidRequest) }
 }
 
 fn entry(
@@ -79,6 +94,7 @@ fn failed(name: Str, error: ErrorCode) -> DescribeTopicPartitionsResponseTopic {
         error_code: error.code(),
         name: Some(name),
         is_internal,
+        topic_authorized_operations: TOPIC_OPERATIONS,
         ..Default::default()
     }
 }

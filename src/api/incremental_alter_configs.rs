@@ -35,7 +35,7 @@ pub(super) async fn handle(
         IncrementalAlterConfigsResponse { responses: failed.collect(), ..Default::default() }
     });
     for resource in loggers {
-        let changed = context.broker.loggers.alter(&resource, validate_only);
+        let changed = context.broker.loggers.alter(context.broker.node.id, &resource, validate_only);
         let (error_code, error_message) = match changed {
             Ok(()) => (0, None),
             Err(error) => (error.code.code(), Some(error.message.as_deref().unwrap_or(error.code.message()).into())),

@@ -44,12 +44,10 @@ pub(super) async fn handle(context: Context, request: MetadataRequest) -> Metada
     let asked = request.topics.filter(|topics| !(facts.empty_means_all && topics.is_empty()));
     let topics = match asked {
         None => image.topics.iter().map(|topic| view.topic(topic)).collect(),
-        Some(asked)
-            if !facts.topics_may_have_ids && asked.iter().any(|one| one.name.is_none() || !one.topic_id.is_zero()) =>
-        {
-            asked.into_iter().map(|one| failed(one.name, one.topic_id, ErrorCode::InvalidRequest)).collect()
-        }
-        Some(asked) => view.asked(asked, facts.creates_topics || request.allow_auto_topic_creation),
+        Some(asked) => match view.check(&asked) {
+            Ok(()) => view.asked(asked, facts.creates_topics || request.allow_auto_topic_creation),
+            Err(error) => return refused(asked, error),
+        },
     };
     let operations = if request.include_cluster_authorized_operations { CLUSTER_OPERATIONS } else { i32::MIN };
     MetadataResponse {
@@ -86,6 +84,18 @@ impl View<'_> {
         brokers.collect()
     }
 
+    /// What Kafka refuses, or fails over, as a whole.
+    fn check(&self, asked: &[MetadataRequestTopic]) -> Result<(), ErrorCode> {
+        let is_by_id = asked.iter().any(|one| !one.topic_id.is_zero());
+        let is_unnamed = asked.iter().any(|one| one.name.is_none());
+        match (self.facts.topics_may_have_ids, is_by_id) {
+            (false, true) => Err(ErrorCode::InvalidRequest),
+            (false, false) if is_unnamed => Err(ErrorCode::InvalidRequest),
+            (true, false) if is_unnamed => Err(ErrorCode::UnknownServerError),
+            _ => Ok(()),
+        }
+    }
+
     /// Topics by id when any is asked for by id, else by name, as in Kafka.
     fn asked(&self, asked: Vec<MetadataRequestTopic>, may_create: bool) -> Vec<MetadataResponseTopic> {
         if asked.iter().any(|one| !one.topic_id.is_zero()) {
@@ -93,7 +103,7 @@ impl View<'_> {
             return ids
                 .map(|id| match self.image.topics.by_id(id) {
                     Some(topic) => self.topic(topic),
-                    None => failed(None, id, ErrorCode::UnknownTopicId),
+                    None => self.failed(None, id, ErrorCode::UnknownTopicId),
                 })
                 .collect();
         }
@@ -104,13 +114,13 @@ impl View<'_> {
             .map(|name| match self.image.topics.by_name(&name) {
                 Some(topic) => self.topic(topic),
                 None if metadata::decide::validate_topic_name(&name).is_err() => {
-                    failed(Some(name), TopicId::ZERO, ErrorCode::InvalidTopicException)
+                    self.failed(Some(name), TopicId::ZERO, ErrorCode::InvalidTopicException)
                 }
                 None => {
                     if may_create {
                         self.context.broker.create_topic_later(&name);
                     }
-                    failed(Some(name), TopicId::ZERO, ErrorCode::UnknownTopicOrPartition)
+                    self.failed(Some(name), TopicId::ZERO, ErrorCode::UnknownTopicOrPartition)
                 }
             })
             .collect()
@@ -123,9 +133,25 @@ impl View<'_> {
             topic_id: topic.id,
             is_internal: is_internal(&topic.name),
             partitions: partitions.collect(),
-            topic_authorized_operations: if self.operations { TOPIC_OPERATIONS } else { i32::MIN },
+            topic_authorized_operations: self.operations(),
             ..Default::default()
         }
+    }
+
+    fn failed(&self, name: Option<Str>, topic_id: TopicId, error: ErrorCode) -> MetadataResponseTopic {
+        MetadataResponseTopic {
+            error_code: error.code(),
+            is_internal: name.as_deref().is_some_and(is_internal),
+            name,
+            topic_id,
+            // Operations are those of a name.
+            topic_authorized_operations: if topic_id.is_zero() { self.operations() } else { i32::MIN },
+            ..Default::default()
+        }
+    }
+
+    fn operations(&self) -> i32 {
+        if self.operations { TOPIC_OPERATIONS } else { i32::MIN }
     }
 
     fn partition(
@@ -163,7 +189,13 @@ impl View<'_> {
     }
 }
 
-fn failed(name: Option<Str>, topic_id: TopicId, error: ErrorCode) -> MetadataResponseTopic {
-    let is_internal = name.as_deref().is_some_and(is_internal);
-    MetadataResponseTopic { error_code: error.code(), name, topic_id, is_internal, ..Default::default() }
+/// The answer to a request that is refused as a whole.
+fn refused(asked: Vec<MetadataRequestTopic>, error: ErrorCode) -> MetadataResponse {
+    let topics = asked.into_iter().map(|one| MetadataResponseTopic {
+        error_code: error.code(),
+        name: Some(one.name.unwrap_or_default()),
+        topic_id: one.topic_id,
+        ..Default::default()
+    });
+    MetadataResponse { topics: topics.collect(), error_code: error.code(), ..Default::default() }
 }

@@ -2,7 +2,7 @@
 //!
 //! Gregor has one logger, `root`: what it logs is chosen by level, and by target in `RUST_LOG` at the start.
 
-use model::{ApiError, ErrorCode};
+use model::{ApiError, BrokerId, ErrorCode};
 use parking_lot::Mutex;
 use protocol::messages::incremental_alter_configs_request::AlterConfigsResource;
 use tracing::level_filters::LevelFilter;
@@ -34,17 +34,20 @@ impl Loggers {
         vec![(ROOT, *self.level.lock())]
     }
 
-    /// Changes levels, all or none. Errors: INVALID_CONFIG for an unknown logger or level, INVALID_REQUEST for an operation that levels do not have.
-    pub fn alter(&self, resource: &AlterConfigsResource, validate_only: bool) -> Result<(), ApiError> {
+    /// Changes levels of this `node`, all or none. Errors: INVALID_CONFIG for an unknown logger or level, INVALID_REQUEST for another node and for an
+    /// operation that levels do not have.
+    pub fn alter(&self, node: BrokerId, resource: &AlterConfigsResource, validate_only: bool) -> Result<(), ApiError> {
         const SET: i8 = 0;
         const DELETE: i8 = 1;
+        check_node(node, &resource.resource_name)?;
         let mut level = None;
         for config in &resource.configs {
-            if config.name != ROOT {
-                let message = format!("Logger {} does not exist!", config.name);
-                return Err(ApiError::new(ErrorCode::InvalidConfig, message));
-            }
+            let is_known = config.name == ROOT;
             level = Some(match config.config_operation {
+                SET | DELETE if !is_known => {
+                    let message = format!("Logger {} does not exist!", config.name);
+                    return Err(ApiError::new(ErrorCode::InvalidConfig, message));
+                }
                 SET => {
                     let wanted = config.value.as_deref().unwrap_or_default();
                     LEVELS.iter().copied().find(|known| *known == wanted).ok_or_else(|| {
@@ -86,5 +89,45 @@ impl Loggers {
             let _ = handle.reload(EnvFilter::default().add_directive(filter.into()));
         }
         *self.level.lock() = level;
+    }
+}
+
+fn check_node(node: BrokerId, name: &str) -> Result<(), ApiError> {
+    let message = match name.parse::<i32>() {
+        Ok(id) if BrokerId(id) == node => return Ok(()),
+        Ok(_) => format!("Unexpected node id. Expected {node}, but received {name}"),
+        Err(_) => format!("Node id must be an integer, but it is: {name}"),
+    };
+    Err(ApiError::new(ErrorCode::InvalidRequest, message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::messages::incremental_alter_configs_request::AlterableConfig;
+
+    fn alter(name: &str, logger: &str, operation: i8, level: &str) -> Result<(), String> {
+        let config = AlterableConfig {
+            name: logger.into(),
+            config_operation: operation,
+            value: Some(level.into()),
+            ..Default::default()
+        };
+        let resource =
+            AlterConfigsResource { resource_name: name.into(), configs: vec![config], ..Default::default() };
+        let altered = Loggers::new(None).alter(BrokerId(1), &resource, false);
+        altered.map_err(|error| format!("{:?}: {}", error.code, error.message.unwrap_or_default()))
+    }
+
+    #[test]
+    fn another_node_comes_before_an_operation_before_a_name_before_a_level() {
+        let refused = |name, logger, operation, level| alter(name, logger, operation, level).unwrap_err();
+        assert_eq!(refused("7", "x", 2, "LOUD"), "InvalidRequest: Unexpected node id. Expected 1, but received 7");
+        assert_eq!(refused("one", "x", 2, "LOUD"), "InvalidRequest: Node id must be an integer, but it is: one");
+        let append = "InvalidRequest: APPEND operation is not allowed for the BROKER_LOGGER resource";
+        assert_eq!(refused("1", "x", 2, "LOUD"), append);
+        assert_eq!(refused("1", "x", 0, "LOUD"), "InvalidConfig: Logger x does not exist!");
+        assert!(refused("1", ROOT, 0, "LOUD").starts_with("InvalidConfig: Cannot set the log level of root to LOUD"));
+        assert_eq!(alter("1", ROOT, 0, "DEBUG"), Ok(()));
     }
 }

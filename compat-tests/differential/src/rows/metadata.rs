@@ -35,6 +35,12 @@ pub fn rows(run: &mut Run) {
         include_topic_authorized_operations: true,
         ..named(version, &["meta", "nothing"])
     });
+    for name in ["", "a b", "__consumer_offsets"] {
+        run.row(&format!("authorized operations on {name:?}"), 8..=13, |_, version| MetadataRequest {
+            include_topic_authorized_operations: true,
+            ..named(version, &["meta", name])
+        });
+    }
     by_id(run);
     created(run);
     partitions(run);
@@ -50,6 +56,22 @@ fn by_id(run: &mut Run) {
     run.row("an unknown id", 12..=13, |_, _| of(NO_TOPIC, None));
     run.row("neither id nor name", 10..=13, |_, _| of(Uuid::ZERO, None));
     run.row("both id and name", 10..=13, |side, _| of(side.id("meta"), Some("meta")));
+    run.row("an unknown id with authorized operations", 12..=13, |side, _| MetadataRequest {
+        include_topic_authorized_operations: true,
+        topics: Some(
+            [side.id("meta"), NO_TOPIC]
+                .map(|topic_id| MetadataRequestTopic { topic_id, name: None, ..Default::default() })
+                .to_vec(),
+        ),
+        ..of(NO_TOPIC, None)
+    });
+    run.row("one by id, one by name", 12..=13, |side, _| MetadataRequest {
+        topics: Some(vec![
+            MetadataRequestTopic { topic_id: side.id("meta"), name: None, ..Default::default() },
+            MetadataRequestTopic { name: Some("meta".into()), ..Default::default() },
+        ]),
+        ..of(NO_TOPIC, None)
+    });
     run.row("an id, too old for it", 10..=11, |side, _| of(side.id("meta"), None));
 }
 
@@ -88,6 +110,13 @@ fn partitions(run: &mut Run) {
     run.row("an unknown topic", [0], |_, _| of(&["nothing", "meta"], 2000, None));
     run.row("an invalid name", [0], |_, _| of(&["a b"], 2000, None));
     run.row("an empty name", [0], |_, _| of(&[""], 2000, None));
+    run.row("an empty name beside another", [0], |_, _| of(&["meta", ""], 2000, None));
+    run.row("an empty name before the cursor", [0], |_, _| of(&["meta", ""], 2000, Some(("meta", 0))));
+    run.row("all, from a topic that is not", [0], |_, _| of(&[], 3, Some(("meta-a", 1))));
+    run.row("all, from no partition", [0], |_, _| of(&[], 3, Some(("meta-a", -1))));
+    run.row("an unknown topic past the limit", [0], |_, _| of(&["meta", "nothing", "zzz"], 3, None));
+    run.row("an unknown topic before the limit", [0], |_, _| of(&["a", "meta", "zzz"], 3, None));
+    run.row("a limit at the end of a topic", [0], |_, _| of(&["meta", "meta-b", "zzz"], 3, None));
     for limit in [1, 2, 3, 4, 5, 0, -1, i32::MAX] {
         run.row(&format!("a limit of {limit}"), [0], |_, _| of(&["meta", "meta-b"], limit, None));
     }

@@ -130,7 +130,7 @@ fn precheck<'a>(
         return invalid(format!("Null value not supported for : {}", nulls.join(",")));
     }
     match ResourceType::from_code(kind) {
-        Some(ResourceType::Broker | ResourceType::BrokerLogger) if !name.is_empty() => {
+        Some(ResourceType::Broker) if !name.is_empty() => {
             let node = context.settings.node_id;
             match name.parse::<i32>() {
                 Err(_) => return invalid(format!("Node id must be an integer, but it is: {name}")),
@@ -140,12 +140,11 @@ fn precheck<'a>(
                 Ok(_) => {}
             }
         }
-        Some(_) => {}
-        None => return invalid(format!("Unknown resource type {kind}")),
+        _ => {}
     }
     match ResourceType::from_code(kind) {
+        None | Some(ResourceType::BrokerLogger) => invalid(format!("Unknown resource type {kind}")),
         Some(kind) => Ok(ConfigResource::new(kind, name)),
-        None => invalid(format!("Unknown resource type {kind}")),
     }
 }
 
@@ -214,23 +213,28 @@ pub(super) fn changed_records(
     created: bool,
 ) -> Result<Vec<VersionedRecord>, ApiError> {
     let mut wanted = existing.clone();
+    for (key, value) in changes {
+        match value {
+            Some(value) => wanted.insert(key.clone(), value.clone()),
+            None => wanted.remove(key),
+        };
+    }
+    let on_broker = resource.kind == ResourceType::Broker;
+    let follow_rules = || check_name(resource).and_then(|()| (context.rules.validate)(resource, &wanted, existing));
+    if on_broker {
+        // A broker applies the rules to its own configs before it asks the controller, which guards them only then.
+        follow_rules()?;
+    }
     let mut records = Vec::new();
     for (key, value) in changes {
-        if existing.get(key) != value.as_ref() || resource.kind == ResourceType::Broker {
+        if existing.get(key) != value.as_ref() || on_broker {
             check_guarded(image, resource, key, value.as_ref())?;
             records.push(config_record(resource, key, value.clone()));
         }
-        match value {
-            Some(value) => {
-                wanted.insert(key.clone(), value.clone());
-            }
-            None => {
-                wanted.remove(key);
-            }
-        }
     }
-    check_name(resource)?;
-    (context.rules.validate)(resource, &wanted, existing)?;
+    if !on_broker {
+        follow_rules()?;
+    }
     if !created {
         check_exists(image, resource)?;
     }

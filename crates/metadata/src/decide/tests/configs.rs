@@ -95,6 +95,7 @@ fn alterations_that_kafka_refuses() {
         (resource(32, "", &[("x", 0, Some("1"))]), "INVALID_REQUEST: Default group resources are not allowed."),
         (resource(16, "", &[("x", 0, Some("1"))]), "INVALID_REQUEST: Subscription name can't be empty"),
         (resource(7, "a", &[("x", 0, Some("1"))]), "INVALID_REQUEST: Unknown resource type 7"),
+        (resource(8, "1", &[("x", 0, Some("1"))]), "INVALID_REQUEST: Unknown resource type 8"),
     ] {
         let (records, said) = ask(&mut cluster, vec![it]);
         assert!(records.is_empty());
