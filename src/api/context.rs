@@ -62,6 +62,12 @@ pub const GROUP_OPERATIONS: i32 = 3400;
 pub const CLUSTER_OPERATIONS: i32 = 8096;
 
 pub use crate::replica::is_internal;
+pub use crate::runtime::metadata_log::{METADATA_TOPIC, METADATA_TOPIC_ID};
+
+/// Whether a request to the quorum is about the metadata log, the only one there is: one topic, of this name or id, and its one partition.
+pub fn is_metadata_log<T>(topics: &[T], is_its: impl Fn(&T) -> bool, has_partition_0: impl Fn(&T) -> bool) -> bool {
+    matches!(topics, [topic] if is_its(topic) && has_partition_0(topic))
+}
 
 /// A leader epoch that a client names; -1 stands for none, and what is below for an epoch before all others (Fetch alone takes that for none).
 pub fn believed_epoch(epoch: i32) -> Option<LeaderEpoch> {

@@ -18,7 +18,7 @@ const CONTROLLERS: i8 = 2;
 pub(super) async fn handle(context: Context, request: DescribeClusterRequest) -> DescribeClusterResponse {
     let own = if context.connection.listener.is_controller { CONTROLLERS } else { BROKERS };
     if request.endpoint_type != own {
-        return mismatch(own, request.endpoint_type);
+        return mismatch(own, request.endpoint_type, context.version >= 1);
     }
     let image = context.broker.image();
     let listener = &context.connection.listener.name;
@@ -67,7 +67,8 @@ fn entry(
     }
 }
 
-fn mismatch(own: i8, asked: i8) -> DescribeClusterResponse {
+/// A version that does not tell endpoints apart has no code for it.
+fn mismatch(own: i8, asked: i8, knows_endpoints: bool) -> DescribeClusterResponse {
     let name = |kind: i8| if kind == BROKERS { "BROKER" } else { "CONTROLLER" };
     let (code, message) = if asked == BROKERS || asked == CONTROLLERS {
         let text = format!(
@@ -79,5 +80,6 @@ fn mismatch(own: i8, asked: i8) -> DescribeClusterResponse {
     } else {
         (ErrorCode::UnsupportedEndpointType, format!("Unsupported endpoint type {asked}"))
     };
+    let code = if knows_endpoints { code } else { ErrorCode::InvalidRequest };
     DescribeClusterResponse { error_code: code.code(), error_message: Some(message.into()), ..Default::default() }
 }

@@ -3,6 +3,7 @@
 //! 1 answers when replicas fetched last (KIP-836); 2 their directories, and where the voters listen (KIP-853).
 
 use super::Context;
+use super::context::{METADATA_TOPIC, is_metadata_log};
 use model::{ErrorCode, Offset, Timestamp};
 use protocol::messages::describe_quorum_request::DescribeQuorumRequest;
 use protocol::messages::describe_quorum_response::{
@@ -10,7 +11,6 @@ use protocol::messages::describe_quorum_response::{
 };
 use raft::{QuorumDescription, ReplicaDescription};
 
-const METADATA_TOPIC: &str = "__cluster_metadata";
 
 /// Describes the quorum of the metadata log, the only one there is.
 pub(super) async fn handle(context: Context, request: DescribeQuorumRequest) -> DescribeQuorumResponse {
@@ -18,10 +18,11 @@ pub(super) async fn handle(context: Context, request: DescribeQuorumRequest) -> 
     let Some(quorum) = context.broker.controller.describe().await else {
         return DescribeQuorumResponse { error_code: ErrorCode::NotLeaderOrFollower.code(), ..Default::default() };
     };
-    let is_metadata = request.topics.len() == 1
-        && request.topics.iter().all(|topic| {
-            topic.topic_name == METADATA_TOPIC && topic.partitions.iter().map(|one| one.partition_index).eq([0])
-        });
+    let is_metadata = is_metadata_log(
+        &request.topics,
+        |topic| topic.topic_name == METADATA_TOPIC,
+        |topic| topic.partitions.iter().map(|one| one.partition_index).eq([0]),
+    );
     if !is_metadata {
         let topics = request.topics.into_iter().map(|topic| {
             let unknown = topic.partitions.into_iter().map(|one| PartitionData {

@@ -4,7 +4,7 @@
 //! epoch (KIP-595); 13 names topics by id; 15 moves the replica's id; 16 names the current leader where it is another (KIP-951); 17 a replica's
 //! directory; 18 a replica's high watermark (KIP-1166).
 
-use super::context::ReplyHead;
+use super::context::{METADATA_TOPIC, METADATA_TOPIC_ID, ReplyHead, is_metadata_log};
 use super::{Context, Outcome, Refused, Reply, error};
 use crate::replica::session::{FetchSessions, SessionPlan, SessionRequest, Target, TargetKey, TopicKey};
 use crate::replica::{Found, Partition, ReadError, ReadRequest, Wake};
@@ -46,8 +46,16 @@ pub(super) async fn handle(context: Context, mut body: Reader) -> Result<Outcome
     let facts = Facts { topics_have_ids: context.version >= 13, leaders_are_named: context.version >= 16 };
     let head = context.reply_head();
     if context.connection.listener.is_controller {
-        // The quorum's replicas fetch the metadata log here; a quorum of one has none.
-        let error_code = ErrorCode::UnsupportedVersion.code();
+        // The quorum's replicas fetch the metadata log here, and nothing else; a quorum of one has none.
+        let is_metadata = is_metadata_log(
+            &request.topics,
+            |topic| {
+                if facts.topics_have_ids { topic.topic_id == METADATA_TOPIC_ID } else { topic.topic == METADATA_TOPIC }
+            },
+            |topic| topic.partitions.iter().map(|one| one.partition).eq([0]),
+        );
+        let error = if is_metadata { ErrorCode::UnsupportedVersion } else { ErrorCode::InvalidRequest };
+        let error_code = error.code();
         return Ok(Outcome::Reply(head.write(&FetchResponse { error_code, ..Default::default() })?));
     }
     let session = session_of(&request, &facts);

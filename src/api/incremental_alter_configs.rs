@@ -4,7 +4,7 @@
 //! Broker loggers are this broker's own and are changed here; the rest the controller decides.
 
 use super::Context;
-use metadata::decide;
+use metadata::decide::{self, Origin};
 use protocol::messages::incremental_alter_configs_request::IncrementalAlterConfigsRequest;
 use protocol::messages::incremental_alter_configs_response::{
     AlterConfigsResourceResponse, IncrementalAlterConfigsResponse,
@@ -21,9 +21,12 @@ pub(super) async fn handle(
     let mut request = request;
     let loggers: Vec<_> = request.resources.extract_if(.., |one| one.resource_type == BROKER_LOGGER).collect();
     let asked = request.resources.clone();
+    let origin = if context.connection.listener.is_controller { Origin::Controller } else { Origin::Broker };
     let validate_only = request.validate_only;
-    let decided =
-        context.broker.controller.decide(move |view, cx| decide::incremental_alter_configs(view.image, cx, &request));
+    let decided = context
+        .broker
+        .controller
+        .decide(move |view, cx| decide::incremental_alter_configs(view.image, cx, origin, &request));
     let mut response = decided.await.unwrap_or_else(|error| {
         let failed = asked.into_iter().map(|one| AlterConfigsResourceResponse {
             error_code: error.code.code(),

@@ -5,11 +5,27 @@
 use super::Context;
 use model::ErrorCode;
 use protocol::messages::update_raft_voter_request::UpdateRaftVoterRequest;
-use protocol::messages::update_raft_voter_response::UpdateRaftVoterResponse;
+use protocol::messages::update_raft_voter_response::{CurrentLeader, UpdateRaftVoterResponse};
 
 /// Refuses.
 pub(super) async fn handle(context: Context, request: UpdateRaftVoterRequest) -> UpdateRaftVoterResponse {
     let is_ours = request.cluster_id.as_deref().is_none_or(|id| id == context.broker.node.cluster_id);
     let error = if is_ours { ErrorCode::UnsupportedVersion } else { ErrorCode::InconsistentClusterId };
-    UpdateRaftVoterResponse { error_code: error.code(), ..Default::default() }
+    let current_leader = leader(&context).await.unwrap_or_default();
+    UpdateRaftVoterResponse { error_code: error.code(), current_leader, ..Default::default() }
+}
+
+/// The quorum's leader, and where it is reached on the listener that the request came in by.
+async fn leader(context: &Context) -> Option<CurrentLeader> {
+    let quorum = context.broker.controller.describe().await?;
+    let image = context.broker.image();
+    let node = image.cluster.controllers.get(&quorum.leader)?;
+    let at = node.listeners.iter().find(|it| it.name == context.connection.listener.name)?;
+    Some(CurrentLeader {
+        leader_id: quorum.leader.0,
+        leader_epoch: quorum.epoch.0,
+        host: at.host.clone(),
+        port: i32::from(at.port),
+        ..Default::default()
+    })
 }

@@ -27,7 +27,8 @@ use tracing::info;
 /// The metadata log's topic.
 pub const METADATA_TOPIC: &str = "__cluster_metadata";
 /// Its id, which is the same everywhere.
-const METADATA_TOPIC_ID: TopicId = Uuid::ONE;
+/// The id that this topic has everywhere.
+pub const METADATA_TOPIC_ID: TopicId = Uuid::ONE;
 /// Bytes read at a time.
 const READ_BYTES: u32 = 1 << 20;
 

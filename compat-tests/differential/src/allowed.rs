@@ -35,6 +35,8 @@ const FIELDS: &[(&str, &str, Allowed, &str)] = &[
     ),
     ("DescribeQuorum", "topics[].partitions[].currentVoters[].lastFetchTimestamp", Another, "a time"),
     ("DescribeQuorum", "topics[].partitions[].currentVoters[].lastCaughtUpTimestamp", Another, "a time"),
+    ("UpdateRaftVoter", "currentLeader.port", Another, "two brokers on one machine have two ports"),
+    ("UpdateRaftVoter", "currentLeader.leaderEpoch", Another, "elections at start differ in number"),
     ("ApiVersions", "finalizedFeaturesEpoch", Another, "the offset of a metadata log"),
     ("Metadata", "topics[].topicId", Another, "a random id"),
     ("CreateTopics", "topics[].topicId", Another, "a random id"),

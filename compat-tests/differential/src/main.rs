@@ -1,6 +1,6 @@
 //! The differential test: one table of requests, sent as the same bytes to Apache Kafka and to Gregor, and their answers compared field by field.
 //!
-//! `differential --kafka HOST:PORT --gregor HOST:PORT [--only GROUP] [--show]`. Both brokers are fresh and have the same settings; `run` beside this
+//! `differential --kafka HOST:PORT,HOST:PORT --gregor HOST:PORT,HOST:PORT [--only GROUP] [--show]`, where the second of the ports is the controller's. Both brokers are fresh and have the same settings; `run` beside this
 //! crate starts them. What may differ stands in `allowed`, with its reason; the rows stand in `rows`, one file per group of APIs. A row fails when
 //! anything else differs: `DIFFERS row: field: Kafka's / Gregor's`.
 
@@ -15,7 +15,7 @@ mod side;
 
 use anyhow::{Context, Result, bail};
 use run::Run;
-use side::Side;
+use side::{Listeners, Side};
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -29,13 +29,15 @@ fn main() -> Result<ExitCode> {
             "--gregor" => gregor = words.next(),
             "--only" => only = words.next(),
             "--show" => show = true,
-            _ => bail!("usage: differential --kafka HOST:PORT --gregor HOST:PORT [--only GROUP] [--show]"),
+            _ => bail!(
+                "usage: differential --kafka HOST:PORT,HOST:PORT --gregor HOST:PORT,HOST:PORT [--only GROUP] [--show]"
+            ),
         }
     }
     let now = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis())?;
     let sides = [
-        Side::new("Kafka", address(kafka.as_deref().context("--kafka")?)?, now),
-        Side::new("Gregor", address(gregor.as_deref().context("--gregor")?)?, now),
+        Side::new("Kafka", listeners(kafka.as_deref().context("--kafka")?)?, now),
+        Side::new("Gregor", listeners(gregor.as_deref().context("--gregor")?)?, now),
     ];
     let mut run = Run::new(sides, show);
     allowed::print();
@@ -47,6 +49,12 @@ fn main() -> Result<ExitCode> {
         }
     }
     Ok(if run.finish() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The broker's address and the controller's.
+fn listeners(text: &str) -> Result<Listeners> {
+    let (broker, controller) = text.split_once(',').with_context(|| format!("no controller's address in {text}"))?;
+    Ok(Listeners { broker: address(broker)?, controller: address(controller)? })
 }
 
 fn address(text: &str) -> Result<SocketAddr> {

@@ -163,6 +163,11 @@ impl Run {
         self.answer(0);
     }
 
+    /// Sends what comes to the controllers' listeners, or again to the brokers'.
+    pub fn turn(&mut self, to_controller: bool) {
+        self.sides.iter_mut().for_each(|side| side.turn(to_controller));
+    }
+
     /// Keeps a value of the last answer, by JSON pointer, for each side.
     pub fn keep(&mut self, name: &str, pointer: &str) {
         for (side, answer) in self.sides.iter_mut().zip(&self.last) {

@@ -22,27 +22,44 @@ pub enum Answer {
     Silence,
 }
 
+/// Where a broker listens.
+#[derive(Clone, Copy, Debug)]
+pub struct Listeners {
+    /// To clients.
+    pub broker: SocketAddr,
+    /// To brokers, controllers and administrators.
+    pub controller: SocketAddr,
+}
+
 /// One broker.
 pub struct Side {
     /// As it is called in differences.
     pub name: &'static str,
     /// When the run began, the same for both sides, in milliseconds.
     pub now: i64,
-    address: SocketAddr,
+    listeners: Listeners,
+    on_controller: bool,
     connections: BTreeMap<u32, TcpStream>,
     values: BTreeMap<String, Value>,
 }
 
 impl Side {
     /// A side without connections.
-    pub fn new(name: &'static str, address: SocketAddr, now: i64) -> Self {
-        Self { name, now, address, connections: BTreeMap::new(), values: BTreeMap::new() }
+    pub fn new(name: &'static str, listeners: Listeners, now: i64) -> Self {
+        Self { name, now, listeners, on_controller: false, connections: BTreeMap::new(), values: BTreeMap::new() }
+    }
+
+    /// Closes all connections and opens the next ones to the controller's listener, or again to the broker's.
+    pub fn turn(&mut self, to_controller: bool) {
+        self.connections.clear();
+        self.on_controller = to_controller;
     }
 
     /// Sends bytes on a connection, which is opened where it is not.
     pub fn send(&mut self, connection: u32, bytes: &[u8]) -> std::io::Result<()> {
         if !self.connections.contains_key(&connection) {
-            let stream = TcpStream::connect(self.address)?;
+            let Listeners { broker, controller } = self.listeners;
+            let stream = TcpStream::connect(if self.on_controller { controller } else { broker })?;
             stream.set_nodelay(true)?;
             stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
             self.connections.insert(connection, stream);

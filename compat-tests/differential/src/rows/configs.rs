@@ -10,10 +10,10 @@ use protocol::messages::{alter_configs_request, incremental_alter_configs_reques
 
 /// Resource types.
 pub const TOPIC: i8 = 2;
-const BROKER: i8 = 4;
-const LOGGER: i8 = 8;
-const METRICS: i8 = 16;
-const GROUP: i8 = 32;
+pub const BROKER: i8 = 4;
+pub const LOGGER: i8 = 8;
+pub const METRICS: i8 = 16;
+pub const GROUP: i8 = 32;
 
 /// Operations.
 pub const SET: i8 = 0;
@@ -61,7 +61,7 @@ pub fn incremental(
     }
 }
 
-fn whole(kind: i8, name: &str, configs: &[(&str, Option<&str>)]) -> alter_configs_request::AlterConfigsRequest {
+pub fn whole(kind: i8, name: &str, configs: &[(&str, Option<&str>)]) -> alter_configs_request::AlterConfigsRequest {
     use alter_configs_request::{AlterConfigsRequest, AlterConfigsResource, AlterableConfig};
     let one = |(name, value): &(&str, Option<&str>)| AlterableConfig {
         name: (*name).into(),

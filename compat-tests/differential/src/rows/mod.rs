@@ -5,6 +5,7 @@ mod admin;
 mod cluster;
 mod config_values;
 mod configs;
+mod controller;
 mod fetch;
 mod group_offsets;
 mod group_states;
@@ -63,6 +64,7 @@ pub const GROUPS: &[(&str, Rows)] = &[
     ("group-states", group_states::rows),
     // Last, because Kafka enforces the quotas that it leaves.
     ("security", security::rows),
+    ("controller", controller::rows),
 ];
 
 /// An id that no topic has.

@@ -200,6 +200,17 @@ fn empties(run: &mut Run) {
     }
 }
 
+/// Every version of these keys with nothing filled in.
+pub fn empties_of(run: &mut Run, keys: impl Fn(i16) -> bool) {
+    for request in protocol::every_message!(empty_requests) {
+        if request.name.ends_with("Request") && keys(request.key) {
+            for version in request.versions.clone() {
+                run.raw("nothing filled in", request.key, version, 7, &(request.frame)(version));
+            }
+        }
+    }
+}
+
 /// Keys that a later part serves: every version with nothing filled in. Not among the rows that run by default. AddPartitionsToTxn from version 4 on
 /// is left out: Kafka never answers an empty one.
 pub fn later(run: &mut Run) {

@@ -1,8 +1,8 @@
 //! IncrementalAlterConfigs (KIP-339) and AlterConfigs.
 //!
 //! Two stages, as in Kafka: what any broker refuses before it asks the controller (a resource given twice, a key given twice, nulls, another
-//! broker's configs, unknown kinds), and what the controller refuses (rules of values, resources that do not exist). A broker's loggers are not stored;
-//! the caller answers for them itself and leaves them out.
+//! broker's configs, unknown kinds), and what the controller refuses (rules of values, resources that do not exist). Who asks on the controllers'
+//! listener meets the second stage alone. A broker's loggers are not stored; the caller answers for them itself and leaves them out.
 
 use super::names::validate_topic_name;
 use super::{Context, Decided, Decision, bounded, code_and_message};
@@ -18,7 +18,7 @@ use protocol::messages::{
     incremental_alter_configs_request as incremental, incremental_alter_configs_response as incremented,
 };
 use protocol::{MetadataRecord, Str};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 const MIN_ISR: &str = "min.insync.replicas";
 const CORDONED: &str = "cordoned.log.dirs";
@@ -28,24 +28,36 @@ const VALUE_LEN_MAX: usize = 32_767;
 /// A key and its new value; `None` removes it.
 pub(super) type Change = (Str, Option<Str>);
 
+/// Who checks a change of configs, and so how much.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A broker was asked, which checks its own configs before it asks the controller.
+    Broker,
+    /// The controller was asked itself.
+    Controller,
+    /// The controller makes a topic, which is in no image yet.
+    NewTopic,
+}
+
 /// SET, DELETE, APPEND and SUBTRACT on configs; each resource succeeds or fails alone.
 pub fn incremental_alter_configs(
     image: &Image,
     context: &mut Context<'_>,
+    origin: Origin,
     request: &incremental::IncrementalAlterConfigsRequest,
 ) -> Decided<incremented::IncrementalAlterConfigsResponse> {
     let resources = &request.resources;
     let ids: Vec<_> = resources.iter().map(|it| (it.resource_type, it.resource_name.as_str())).collect();
     let mut records = Vec::new();
     let mut responses = Vec::with_capacity(resources.len());
-    for resource in resources {
+    for resource in once_each(origin, resources, |it| (it.resource_type, &it.resource_name)) {
         let names = resource.configs.iter().map(|it| &it.name);
         let nulls = resource.configs.iter().filter(|it| it.config_operation != 1 && it.value.is_none());
         let id = (resource.resource_type, resource.resource_name.as_str());
-        let altered = precheck(context, id, &ids, names, nulls.map(|it| &it.name)).and_then(|target| {
+        let altered = precheck(context, origin, id, &ids, names, nulls.map(|it| &it.name)).and_then(|target| {
             let existing = image.configs.of(&target);
-            let changes = changes_of(context, &target, &existing, &resource.configs)?;
-            changed_records(image, context, &target, &existing, &changes, false)
+            let changes = last_of_each(changes_of(context, &target, &existing, &resource.configs)?);
+            changed_records(image, context, &target, &existing, &changes, origin)
         });
         let (error_code, error_message) = altered.as_ref().err().map_or((0, None), code_and_message);
         records.extend(altered.unwrap_or_default());
@@ -68,23 +80,25 @@ pub fn incremental_alter_configs(
 pub fn alter_configs(
     image: &Image,
     context: &mut Context<'_>,
+    origin: Origin,
     request: &alter::AlterConfigsRequest,
 ) -> Decided<altered::AlterConfigsResponse> {
     let resources = &request.resources;
     let ids: Vec<_> = resources.iter().map(|it| (it.resource_type, it.resource_name.as_str())).collect();
     let mut records = Vec::new();
     let mut responses = Vec::with_capacity(resources.len());
-    for resource in resources {
+    for resource in once_each(origin, resources, |it| (it.resource_type, &it.resource_name)) {
         let names = resource.configs.iter().map(|it| &it.name);
         let nulls = resource.configs.iter().filter(|it| it.value.is_none());
         let id = (resource.resource_type, resource.resource_name.as_str());
-        let altered = precheck(context, id, &ids, names, nulls.map(|it| &it.name)).and_then(|target| {
+        let altered = precheck(context, origin, id, &ids, names, nulls.map(|it| &it.name)).and_then(|target| {
             let existing = image.configs.of(&target);
             let mut changes: Vec<Change> =
                 resource.configs.iter().map(|it| (it.name.clone(), it.value.clone())).collect();
             let kept = |key: &Str| resource.configs.iter().any(|it| it.name == *key);
             changes.extend(existing.keys().filter(|key| !kept(key)).map(|key| (key.clone(), None)));
-            changed_records(image, context, &target, &existing, &changes, false)
+            let changes = last_of_each(changes);
+            changed_records(image, context, &target, &existing, &changes, origin)
         });
         let (error_code, error_message) = altered.as_ref().err().map_or((0, None), code_and_message);
         records.extend(altered.unwrap_or_default());
@@ -107,15 +121,41 @@ fn finish<R>(validate_only: bool, mut records: Vec<VersionedRecord>, reply: R) -
     Ok(Decision::atomic(records, reply))
 }
 
-/// What a broker refuses before it asks the controller.
+/// The controller answers a resource that is given twice once.
+fn once_each<T>(origin: Origin, resources: &[T], id: impl Fn(&T) -> (i8, &Str)) -> Vec<&T> {
+    let mut seen = BTreeSet::new();
+    resources.iter().filter(|it| origin != Origin::Controller || seen.insert(id(it))).collect()
+}
+
+/// The controller takes the last of the changes to a key.
+fn last_of_each(mut changes: Vec<Change>) -> Vec<Change> {
+    let mut seen = BTreeSet::new();
+    changes.reverse();
+    changes.retain(|(key, _)| seen.insert(key.clone()));
+    changes.reverse();
+    changes
+}
+
+/// What is refused before any value is looked at.
 fn precheck<'a>(
     context: &Context<'_>,
+    origin: Origin,
     (kind, name): (i8, &str),
     all: &[(i8, &str)],
     keys: impl Iterator<Item = &'a Str>,
     nulls: impl Iterator<Item = &'a Str>,
 ) -> Result<ConfigResource, ApiError> {
     let invalid = |message: String| Err(ApiError::new(ErrorCode::InvalidRequest, message));
+    if origin == Origin::Controller {
+        return match ResourceType::from_code(kind) {
+            _ if all.iter().filter(|other| **other == (kind, name)).count() > 1 => {
+                invalid("Duplicate resource.".to_owned())
+            }
+            None => Err(ApiError::new(ErrorCode::UnsupportedVersion, format!("Unknown resource type {kind}."))),
+            Some(ResourceType::BrokerLogger) => invalid("Unexpected resource type BROKER_LOGGER.".to_owned()),
+            Some(kind) => Ok(ConfigResource::new(kind, name)),
+        };
+    }
     if all.iter().filter(|other| **other == (kind, name)).count() > 1 {
         return invalid("Each resource must appear at most once.".to_owned());
     }
@@ -160,7 +200,8 @@ fn changes_of(
         let key = &config.name;
         let given = config.value.clone().unwrap_or_default();
         let value = match config.config_operation {
-            0 => Some(given),
+            // On the controllers' listener a null removes.
+            0 => config.value.clone(),
             1 => None,
             operation @ (2 | 3) => {
                 if !(context.rules.is_list)(resource.kind, key) {
@@ -203,14 +244,14 @@ fn edit_list(current: &str, given: &str, append: bool) -> Str {
 }
 
 /// Checks a resource's configs as they would be, and says which records make them so. A value that is as it was is not written, except on brokers,
-/// which read files again when they are told the same name twice. A topic that this request `created` is in no image yet.
+/// which read files again when they are told the same name twice.
 pub(super) fn changed_records(
     image: &Image,
     context: &Context<'_>,
     resource: &ConfigResource,
     existing: &OrdMap<Str, Str>,
     changes: &[Change],
-    created: bool,
+    origin: Origin,
 ) -> Result<Vec<VersionedRecord>, ApiError> {
     let mut wanted = existing.clone();
     for (key, value) in changes {
@@ -220,9 +261,9 @@ pub(super) fn changed_records(
         };
     }
     let on_broker = resource.kind == ResourceType::Broker;
-    let follow_rules = || check_name(resource).and_then(|()| (context.rules.validate)(resource, &wanted, existing));
-    if on_broker {
-        // A broker applies the rules to its own configs before it asks the controller, which guards them only then.
+    let follow_rules = || (context.rules.validate)(resource, &wanted, existing);
+    if on_broker && origin == Origin::Broker {
+        // The rules of a broker's own configs are its own, and come before what the controller guards.
         follow_rules()?;
     }
     let mut records = Vec::new();
@@ -232,10 +273,11 @@ pub(super) fn changed_records(
             records.push(config_record(resource, key, value.clone()));
         }
     }
+    check_name(resource)?;
     if !on_broker {
         follow_rules()?;
     }
-    if !created {
+    if origin != Origin::NewTopic {
         check_exists(image, resource)?;
     }
     if image.features.level(ELR_VERSION) > 0 {

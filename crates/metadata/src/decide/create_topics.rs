@@ -1,7 +1,7 @@
 //! CreateTopics.
 
 use super::change::new_partition;
-use super::configs::{Change, changed_records};
+use super::configs::{Change, Origin, changed_records};
 use super::names::{METADATA_TOPIC, collision_form, validate_topic_name};
 use super::placement::{Placement, place};
 use super::{Context, Decided, Decision, bounded, code_and_message, is_active};
@@ -165,7 +165,7 @@ fn configs_of(
     }
     let resource = ConfigResource::topic(request.name.clone());
     let changes: Vec<Change> = wanted.iter().map(|(key, value)| (key.clone(), Some(value.clone()))).collect();
-    let records = changed_records(image, context, &resource, &OrdMap::new(), &changes, true)?;
+    let records = changed_records(image, context, &resource, &OrdMap::new(), &changes, Origin::NewTopic)?;
     Ok((wanted, records))
 }
 

@@ -31,7 +31,7 @@ mod tests;
 
 pub use assign_dirs::assign_replicas_to_dirs;
 pub use bootstrap::{activate, bootstrap_features};
-pub use configs::{alter_configs, incremental_alter_configs};
+pub use configs::{Origin, alter_configs, incremental_alter_configs};
 pub use context::{ConfigRules, Context, Settings, TopicConfigs, Validate};
 pub use controllers::register_controller;
 pub use create_partitions::create_partitions;

@@ -21,7 +21,9 @@ fn resource(kind: i8, name: &str, configs: &[(&str, i8, Option<&str>)]) -> incre
 
 fn ask(cluster: &mut Cluster, resources: Vec<incremental::AlterConfigsResource>) -> (Vec<String>, Vec<String>) {
     let request = incremental::IncrementalAlterConfigsRequest { resources, ..Default::default() };
-    let decided = cluster.decide(|image, _, context| incremental_alter_configs(image, context, &request)).unwrap();
+    let decided = cluster
+        .decide(|image, _, context| incremental_alter_configs(image, context, Origin::Broker, &request))
+        .unwrap();
     let said = decided.1.responses.iter().map(|it| result(it.error_code, it.error_message.as_ref())).collect();
     (decided.0, said)
 }
@@ -50,6 +52,40 @@ fn values_are_set_removed_and_edited() {
     assert!(isr.ends_with("ClearElr v0 {topicName:a}"));
     records(32, "g", &[("consumer.session.timeout.ms", 0, Some("50000"))]);
     records(16, "s", &[("interval.ms", 0, Some("5000"))]);
+}
+
+#[test]
+fn the_controller_itself_checks_no_brokers_rules() {
+    let mut cluster = Cluster::of_one_broker();
+    topics::create(&mut cluster, "a", 1);
+    let twice = resource(2, "a", &[("retention.ms", 0, Some("1")), ("retention.ms", 0, Some("2"))]);
+    let resources = vec![
+        twice,
+        resource(4, "1", &[("node.id", 0, Some("2"))]),
+        resource(4, "7", &[("x", 0, Some("1"))]),
+        resource(99, "a", &[("x", 0, Some("1"))]),
+        resource(32, "g", &[]),
+        resource(32, "g", &[]),
+    ];
+    let request = incremental::IncrementalAlterConfigsRequest { resources, ..Default::default() };
+    let decide = |image: &Image, _: &_, context: &mut Context<'_>| {
+        incremental_alter_configs(image, context, Origin::Controller, &request)
+    };
+    let (records, response) = cluster.decide(decide).unwrap();
+    let said: Vec<_> = response.responses.iter().map(|it| result(it.error_code, it.error_message.as_ref())).collect();
+    let expected = [
+        "NONE",
+        "NONE",
+        "BROKER_ID_NOT_REGISTERED: No node with id 7 found.",
+        "UNSUPPORTED_VERSION: Unknown resource type 99.",
+        "INVALID_REQUEST: Duplicate resource.",
+    ];
+    assert_eq!(said, expected);
+    let expected = [
+        "Config v0 {resourceType:2,resourceName:a,name:retention.ms,value:2}",
+        "Config v0 {resourceType:4,resourceName:1,name:node.id,value:2}",
+    ];
+    assert_eq!(records, expected);
 }
 
 #[test]
@@ -120,10 +156,12 @@ fn replacing_all_configs_removes_the_others() {
     };
     let mut request =
         alter::AlterConfigsRequest { resources: vec![resource], validate_only: true, ..Default::default() };
-    let (records, _) = cluster.decide(|image, _, context| alter_configs(image, context, &request)).unwrap();
+    let (records, _) =
+        cluster.decide(|image, _, context| alter_configs(image, context, Origin::Broker, &request)).unwrap();
     assert!(records.is_empty());
     request.validate_only = false;
-    let (records, _) = cluster.decide(|image, _, context| alter_configs(image, context, &request)).unwrap();
+    let (records, _) =
+        cluster.decide(|image, _, context| alter_configs(image, context, Origin::Broker, &request)).unwrap();
     assert_eq!(
         records,
         [
