@@ -89,6 +89,7 @@ settings_struct! {
         producer_id_expiration_ms: i32,
         queued_max_request_bytes: i64,
         replica_high_watermark_checkpoint_interval_ms: i64,
+        replica_lag_time_max_ms: i64,
         socket_listen_backlog_size: i32,
         socket_receive_buffer_bytes: i32,
         socket_request_max_bytes: i32,

@@ -211,7 +211,7 @@ impl Replicas {
             }
         };
         if state.leader == Some(self.node_id) {
-            if let Err(fault) = partition.lead(state.leader_epoch, state.replicas.len(), state.isr.clone()) {
+            if let Err(fault) = partition.lead(state, self.clock.now()) {
                 error!(partition = %partition.name(), error = %fault, "a leadership could not be taken");
             }
         } else {

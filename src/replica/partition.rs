@@ -1,15 +1,21 @@
 //! One partition on this broker: its log, who leads it, and who waits for it.
 //!
+//! Where the high watermark is, and whether enough replicas are in sync, the leader's machine says (`::replica::Leader`); the log keeps what it said.
 //! Invariant: a reply that says "committed" was given under the leader epoch in which the records were appended.
 
 use super::watch::{Wake, Watch, Watchers};
+use ::replica::{Leader, LeaderStart};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
+use metadata::image;
 use model::{ApiError, BrokerId, ErrorCode, LeaderEpoch, Offset, Timestamp, TopicIdPartition};
 use parking_lot::RwLock;
 use records::{BatchHeader, BatchView, RecordReader, TimestampType, Validated, ValidationRules};
 use std::sync::Arc;
 use storage::{Error, FileRegion, Isolation, LeaderAppend, Log, LogConfig, Origin, Wait};
+
+#[cfg(test)]
+mod tests;
 
 /// A producer's records for one partition.
 #[derive(Clone, Debug)]
@@ -129,14 +135,13 @@ pub struct WriteRules {
     pub validation: ValidationRules,
     /// `min.insync.replicas`
     pub min_insync_replicas: usize,
+    /// `replica.lag.time.max.ms`
+    pub replica_lag_max_ms: i64,
 }
 
-/// How this broker leads.
-#[derive(Clone, Debug)]
-struct Leadership {
-    epoch: LeaderEpoch,
-    replicas: usize,
-    isr: Vec<BrokerId>,
+/// Whether a broker may join the ISR: there is no other that replicates from this one.
+fn may_join(_: BrokerId) -> bool {
+    false
 }
 
 /// A partition.
@@ -146,7 +151,8 @@ pub struct Partition {
     is_internal: bool,
     log: Arc<Log>,
     rules: ArcSwap<WriteRules>,
-    leadership: RwLock<Option<Leadership>>,
+    /// The leader's side, as long as this broker leads.
+    leader: RwLock<Option<Leader>>,
     watchers: Arc<Watchers>,
     node_id: BrokerId,
 }
@@ -159,7 +165,7 @@ impl Partition {
             is_internal,
             log,
             rules: ArcSwap::from_pointee(rules),
-            leadership: RwLock::new(None),
+            leader: RwLock::new(None),
             watchers: Arc::default(),
             node_id,
         }
@@ -212,7 +218,7 @@ impl Partition {
 
     /// The epoch in which this broker leads; `None` when it does not.
     pub fn leader_epoch(&self) -> Option<LeaderEpoch> {
-        self.leadership.read().as_ref().map(|leadership| leadership.epoch)
+        self.leader.read().as_ref().map(Leader::leader_epoch)
     }
 
     /// Wakes `wake` whenever the partition moves, as long as the watch is kept.
@@ -223,57 +229,82 @@ impl Partition {
     /// Changes the settings; they count from the next append on.
     pub fn set_config(&self, config: LogConfig, rules: WriteRules) {
         self.log.set_config(config);
+        if let Some(leader) = self.leader.write().as_mut() {
+            leader.set_min_insync_replicas(rules.min_insync_replicas);
+        }
         self.rules.store(Arc::new(rules));
     }
 
-    /// This broker leads in an epoch, of so many replicas, these of them in sync. Errors: the epoch cannot be written down.
-    pub fn lead(&self, epoch: LeaderEpoch, replicas: usize, isr: Vec<BrokerId>) -> Result<(), Error> {
-        let is_new = self.leader_epoch().is_none_or(|old| old < epoch);
+    /// This broker leads, and this is the partition's state at the controller. Errors: the epoch cannot be written down.
+    pub fn lead(&self, state: &image::Partition, now: Timestamp) -> Result<(), Error> {
+        let is_new = self.leader_epoch().is_none_or(|old| old < state.leader_epoch);
         if is_new {
-            self.log.assign_epoch(epoch)?;
+            self.log.assign_epoch(state.leader_epoch)?;
+            let rules = self.rules.load();
+            let leader = Leader::new(LeaderStart {
+                broker_id: self.node_id,
+                leader_epoch: state.leader_epoch,
+                partition_epoch: state.partition_epoch,
+                replicas: state.replicas.clone(),
+                isr: state.isr.clone(),
+                min_insync_replicas: rules.min_insync_replicas,
+                lag_max_ms: rules.replica_lag_max_ms,
+                log_end_offset: self.log.log_end_offset(),
+                high_watermark: self.log.high_watermark(),
+                now,
+            });
+            self.log.advance_high_watermark(leader.high_watermark());
+            *self.leader.write() = Some(leader);
+        } else {
+            let isr = state.isr.clone();
+            self.advance(|leader| leader.committed(state.partition_epoch, &state.replicas, isr, now, &may_join));
         }
-        *self.leadership.write() = Some(Leadership { epoch, replicas, isr });
-        self.advance_high_watermark();
         self.watchers.wake();
         Ok(())
     }
 
     /// This broker does not lead any more: whoever waits is told.
     pub fn resign(&self) {
-        *self.leadership.write() = None;
+        *self.leader.write() = None;
         self.watchers.wake();
     }
 
-    /// Alone in sync, the leader's log end is what is replicated.
-    fn advance_high_watermark(&self) {
-        let alone = self.leadership.read().as_ref().is_some_and(|it| it.isr.iter().all(|id| *id == self.node_id));
-        if alone {
-            self.log.advance_high_watermark(self.log.log_end_offset());
+    /// Tells the leader's machine of an event, which may move the high watermark.
+    fn advance(&self, event: impl FnOnce(&mut Leader) -> Option<Offset>) {
+        let mut leader = self.leader.write();
+        if let Some(high_watermark) = leader.as_mut().and_then(event) {
+            self.log.advance_high_watermark(high_watermark);
         }
+    }
+
+    /// The epoch to append in. Errors: NOT_LEADER_OR_FOLLOWER; with `all_replicas`, NOT_ENOUGH_REPLICAS while too few are in sync.
+    fn epoch_to_append_in(&self, all_replicas: bool) -> Result<LeaderEpoch, ApiError> {
+        let leader = self.leader.read();
+        let leader = leader.as_ref().ok_or(ErrorCode::NotLeaderOrFollower)?;
+        if all_replicas && leader.is_under_min_isr() {
+            let isr = leader.isr().committed();
+            let message = format!(
+                "The size of the current ISR : {} is insufficient to satisfy the min.isr requirement of {} for partition {}, live replica(s) broker.id are : {isr:?}",
+                isr.len(),
+                leader.effective_min_isr(),
+                self.name(),
+            );
+            return Err(ApiError::new(ErrorCode::NotEnoughReplicas, message));
+        }
+        Ok(leader.leader_epoch())
     }
 
     /// Appends a producer's batch.
     pub fn append(&self, append: Append) -> Result<Appended, AppendError> {
-        let Some(Leadership { epoch, replicas, isr }) = self.leadership.read().clone() else {
+        if self.leader_epoch().is_none() {
             return Err(ErrorCode::NotLeaderOrFollower.into());
-        };
+        }
         if self.is_internal && !append.may_write_internal {
             let message = format!("Cannot append to internal topic {}", self.topic());
             return Err(ApiError::new(ErrorCode::InvalidTopicException, message).into());
         }
+        let epoch = self.epoch_to_append_in(append.all_replicas)?;
         let rules = self.rules.load();
-        // A topic of fewer replicas than it wants in sync wants all of them (KIP-966).
-        let min_isr = rules.min_insync_replicas.min(replicas);
-        if append.all_replicas && isr.len() < min_isr {
-            let message = format!(
-                "The size of the current ISR : {} is insufficient to satisfy the min.isr requirement of {} for partition {}, live replica(s) broker.id are : {:?}",
-                isr.len(),
-                min_isr,
-                self.name(),
-                isr,
-            );
-            return Err(ApiError::new(ErrorCode::NotEnoughReplicas, message).into());
-        }
         let valid = records::validate(&append.records, self.log.partition(), &rules.validation, append.now)
             .map_err(AppendError::Invalid)?;
         let header = *valid.header();
@@ -285,7 +316,7 @@ impl Partition {
         if done.is_flush_due {
             self.log.flush(self.log.log_end_offset(), append.now)?;
         }
-        self.moved();
+        self.moved(append.now);
         Ok(Appended {
             base_offset: done.base_offset,
             last_offset: done.last_offset,
@@ -311,31 +342,39 @@ impl Partition {
             tracing::error!(%error, "a coordinator's records could not be appended");
             ErrorCode::KafkaStorageError
         })?;
-        self.moved();
+        self.moved(now);
         Ok(done.base_offset)
     }
 
     /// The log has grown: the high watermark follows, and whoever waits is woken.
-    fn moved(&self) {
-        self.advance_high_watermark();
+    fn moved(&self, now: Timestamp) {
+        self.advance(|leader| leader.appended(self.log.log_end_offset(), now, &may_join));
         self.watchers.wake();
+    }
+
+    /// What is known of an append that waits for all replicas in sync; `None` while nothing is. Errors: NOT_LEADER_OR_FOLLOWER when its epoch has ended,
+    /// NOT_ENOUGH_REPLICAS_AFTER_APPEND when too few are left in sync.
+    fn acknowledged(&self, appended: &Appended) -> Option<Result<(), ErrorCode>> {
+        let leader = self.leader.read();
+        match leader.as_ref().filter(|leader| leader.leader_epoch() == appended.epoch) {
+            Some(leader) => leader.acknowledged(Offset(appended.last_offset.0.saturating_add(1))),
+            None => Some(Err(ErrorCode::NotLeaderOrFollower)),
+        }
     }
 
     /// Whether an append is known to all replicas in sync.
     pub fn is_replicated(&self, appended: &Appended) -> bool {
-        self.high_watermark() > appended.last_offset && self.leader_epoch() == Some(appended.epoch)
+        self.acknowledged(appended) == Some(Ok(()))
     }
 
-    /// Waits until an append is known to all replicas in sync. Errors: NOT_LEADER_OR_FOLLOWER when the epoch ends before.
+    /// Waits until an append is known to all replicas in sync. Errors: NOT_LEADER_OR_FOLLOWER when the epoch ends before,
+    /// NOT_ENOUGH_REPLICAS_AFTER_APPEND when too few are left in sync.
     pub async fn replicated(&self, appended: &Appended) -> Result<(), ErrorCode> {
         let wake = Wake::new();
         let _watch = self.watch(&wake);
         loop {
-            if self.leader_epoch() != Some(appended.epoch) {
-                return Err(ErrorCode::NotLeaderOrFollower);
-            }
-            if self.is_replicated(appended) {
-                return Ok(());
+            if let Some(known) = self.acknowledged(appended) {
+                return known;
             }
             wake.woken().await;
         }

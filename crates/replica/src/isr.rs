@@ -35,15 +35,14 @@ impl Isr {
         }
     }
 
-    /// Everybody who may be in it by now: the high watermark waits for all of them.
-    pub fn maximal(&self) -> Vec<BrokerId> {
-        match self {
-            Isr::Committed(committed) => committed.clone(),
-            Isr::Pending { committed, proposed } => {
-                let joining = proposed.iter().filter(|id| !committed.contains(id));
-                committed.iter().chain(joining).copied().collect()
-            }
-        }
+    /// Everybody who may be in it by now, each once: the high watermark waits for all of them.
+    pub fn maximal(&self) -> impl Iterator<Item = BrokerId> + '_ {
+        let (committed, proposed) = match self {
+            Isr::Committed(committed) => (committed, &[][..]),
+            Isr::Pending { committed, proposed } => (committed, proposed.as_slice()),
+        };
+        let joining = proposed.iter().filter(|id| !committed.contains(id));
+        committed.iter().chain(joining).copied()
     }
 
     /// Whether a change is on its way: then no other is proposed.

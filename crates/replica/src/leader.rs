@@ -146,7 +146,7 @@ impl Leader {
         if self.high_watermark < required {
             return None;
         }
-        let enough = self.isr.maximal().len() >= self.effective_min_isr();
+        let enough = self.isr.maximal().count() >= self.effective_min_isr();
         Some(if enough { Ok(()) } else { Err(ErrorCode::NotEnoughReplicasAfterAppend) })
     }
 
@@ -251,11 +251,10 @@ impl Leader {
         if self.is_under_min_isr() {
             return None;
         }
-        let maximal = self.isr.maximal();
         let mut reached = self.log_end_offset;
         for (id, follower) in &self.followers {
             let is_joining = || follower.is_caught_up(self.log_end_offset, now, self.lag_max_ms) && is_eligible(*id);
-            if maximal.contains(id) || is_joining() {
+            if self.isr.maximal().any(|member| member == *id) || is_joining() {
                 // One that has not fetched yet may have nothing.
                 reached = reached.min(follower.log_end_offset.unwrap_or(Offset(0)));
             }

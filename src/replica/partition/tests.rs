@@ -1,0 +1,133 @@
+//! A partition as producers meet it while replicas come and go. The followers are what the controller says of them: none fetches.
+
+use super::*;
+use metadata::image::LeaderRecovery;
+use model::{PartitionEpoch, PartitionIndex, TopicPartition, Uuid};
+use records::BatchBuilder;
+use std::path::{Path, PathBuf};
+use storage::disk::{Disk as _, SimDisk};
+use storage::{OpenFiles, OpenLog};
+
+const NOW: Timestamp = Timestamp(1_000);
+
+fn partition(min_insync_replicas: usize) -> Partition {
+    let disk = SimDisk::new();
+    let path = Path::new("/logs/t-0");
+    disk.create_dir(path).unwrap();
+    let options = OpenLog {
+        disk: Arc::new(disk),
+        open_files: OpenFiles::new(8),
+        path: PathBuf::from(path),
+        partition: TopicPartition::new("t", 0),
+        config: LogConfig::default(),
+        recovery_point: Offset(0),
+        log_start_offset: None,
+        is_clean: true,
+        now: NOW,
+        jitter_seed: 1,
+        interrupted: Arc::default(),
+    };
+    let (log, _) = Log::open(options).unwrap();
+    let id = TopicIdPartition { topic_id: Uuid::ONE, partition: PartitionIndex(0) };
+    Partition::new(BrokerId(1), id, false, Arc::new(log), rules(min_insync_replicas))
+}
+
+fn rules(min_insync_replicas: usize) -> WriteRules {
+    let validation = ValidationRules {
+        timestamp_type: TimestampType::CreateTime,
+        timestamp_before_max_ms: i64::MAX,
+        timestamp_after_max_ms: i64::MAX,
+        compression: None,
+        max_message_bytes: 1 << 20,
+        segment_bytes: 1 << 30,
+        compacted: false,
+    };
+    WriteRules { validation, min_insync_replicas, replica_lag_max_ms: 30_000 }
+}
+
+/// Broker 1 leads three replicas of which these are in sync.
+fn state(leader_epoch: i32, partition_epoch: i32, isr: &[i32]) -> image::Partition {
+    image::Partition {
+        replicas: [1, 2, 3].map(BrokerId).to_vec(),
+        directories: Vec::new(),
+        isr: isr.iter().copied().map(BrokerId).collect(),
+        removing_replicas: Vec::new(),
+        adding_replicas: Vec::new(),
+        elr: Vec::new(),
+        last_known_elr: Vec::new(),
+        leader: Some(BrokerId(1)),
+        leader_recovery: LeaderRecovery::Recovered,
+        leader_epoch: LeaderEpoch(leader_epoch),
+        partition_epoch: PartitionEpoch(partition_epoch),
+    }
+}
+
+fn append(partition: &Partition, all_replicas: bool) -> Result<Appended, AppendError> {
+    let mut batch = BatchBuilder::new(Offset(0));
+    batch.append(NOW, None, Some(b"value"));
+    partition.append(Append { records: batch.finish().unwrap(), all_replicas, may_write_internal: false, now: NOW })
+}
+
+fn refusal(appended: Result<Appended, AppendError>) -> ErrorCode {
+    match appended {
+        Err(AppendError::Refused(error)) => error.code,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn alone_in_sync_what_is_written_is_replicated() {
+    let partition = partition(1);
+    assert_eq!(refusal(append(&partition, true)), ErrorCode::NotLeaderOrFollower);
+    partition.lead(&state(5, 0, &[1]), NOW).unwrap();
+    let appended = append(&partition, true).unwrap();
+    assert_eq!((appended.epoch, appended.last_offset), (LeaderEpoch(5), Offset(0)));
+    assert!(partition.is_replicated(&appended));
+    assert_eq!(partition.high_watermark(), Offset(1));
+}
+
+#[test]
+fn what_is_written_waits_for_every_replica_in_sync() {
+    let partition = partition(1);
+    partition.lead(&state(5, 0, &[1, 2]), NOW).unwrap();
+    let appended = append(&partition, true).unwrap();
+    assert_eq!(partition.acknowledged(&appended), None);
+    assert_eq!(partition.high_watermark(), Offset(0));
+    // The controller takes the other one out.
+    partition.lead(&state(5, 1, &[1]), NOW).unwrap();
+    assert!(partition.is_replicated(&appended));
+    // An older state changes nothing.
+    partition.lead(&state(5, 0, &[1, 2]), NOW).unwrap();
+    assert!(partition.is_replicated(&append(&partition, true).unwrap()));
+}
+
+#[test]
+fn too_few_in_sync_refuse_writes_that_want_all_and_hold_the_high_watermark() {
+    let partition = partition(2);
+    partition.lead(&state(5, 0, &[1]), NOW).unwrap();
+    assert_eq!(refusal(append(&partition, true)), ErrorCode::NotEnoughReplicas);
+    let appended = append(&partition, false).unwrap();
+    assert_eq!(partition.high_watermark(), Offset(0));
+    assert_eq!(partition.acknowledged(&appended), None);
+    // A changed topic takes effect at the next append.
+    partition.set_config(LogConfig::default(), rules(1));
+    assert!(partition.is_replicated(&append(&partition, true).unwrap()));
+    assert!(partition.is_replicated(&appended));
+    // Three replicas want no more than three.
+    partition.set_config(LogConfig::default(), rules(9));
+    let Err(AppendError::Refused(error)) = append(&partition, true) else { panic!("nine are in sync") };
+    let message = "The size of the current ISR : 1 is insufficient to satisfy the min.isr requirement of 3 for partition t-0, live replica(s) broker.id are : [1]";
+    assert_eq!(error.message.as_deref(), Some(message));
+}
+
+#[test]
+fn an_epoch_that_ends_answers_who_waits() {
+    let partition = partition(1);
+    partition.lead(&state(5, 0, &[1, 2]), NOW).unwrap();
+    let appended = append(&partition, true).unwrap();
+    partition.lead(&state(6, 1, &[1]), NOW).unwrap();
+    assert_eq!(partition.acknowledged(&appended), Some(Err(ErrorCode::NotLeaderOrFollower)));
+    partition.resign();
+    assert_eq!(partition.acknowledged(&appended), Some(Err(ErrorCode::NotLeaderOrFollower)));
+    assert_eq!(refusal(append(&partition, false)), ErrorCode::NotLeaderOrFollower);
+}
