@@ -173,7 +173,7 @@ pub struct Reply {
     pub parts: Vec<FramePart>,
     /// The file regions that stand where the parts say `Elsewhere`, in order.
     pub regions: Vec<FileRegion>,
-    /// Whether the connection is closed after it, as Kafka does after a produce with acks=0 that failed.
+    /// Whether the connection is closed after it: the end of a reply that was promised and cannot be written.
     pub close: bool,
 }
 

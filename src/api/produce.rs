@@ -4,7 +4,7 @@
 //! it is another (KIP-951); 12 is for transactions of version 2 (KIP-890); 13 names topics by id.
 
 use super::context::ReplyHead;
-use super::{Context, Outcome, Refused, error};
+use super::{Connection, Context, Outcome, Refused, Reply, error};
 use crate::replica::{Append, AppendError, Appended, Partition};
 use bytes::Bytes;
 use futures_util::future::join_all;
@@ -73,8 +73,17 @@ pub(super) async fn handle(context: Context, mut body: Reader) -> Result<Outcome
     Ok(Outcome::Later(Box::pin(async move {
         let appended =
             join_all(appended.into_iter().map(|(key, one)| async move { (key, one.replicated(timeout).await) })).await;
-        respond(&context, facts, &head, appended).unwrap_or_default()
+        reply_or_close(&context.connection, respond(&context, facts, &head, appended))
     })))
+}
+
+/// A reply that was waited for, or the end of the connection where it cannot be written: the producer must not wait for ever, nor take another
+/// request's reply for this one's.
+fn reply_or_close(connection: &Connection, written: Result<Reply, Refused>) -> Reply {
+    written.unwrap_or_else(|refused| {
+        tracing::error!(peer = %connection.peer, listener = %connection.listener.name, error = %refused, "closed a connection");
+        Reply { close: true, ..Reply::default() }
+    })
 }
 
 /// What is wrong with the request as a whole, as Kafka has it: a first batch that is none, or records of a transaction, which are refused until
@@ -217,12 +226,7 @@ impl Done {
     }
 }
 
-fn respond(
-    context: &Context,
-    facts: Facts,
-    head: &ReplyHead,
-    appended: Vec<(Key, Done)>,
-) -> Result<super::Reply, Refused> {
+fn respond(context: &Context, facts: Facts, head: &ReplyHead, appended: Vec<(Key, Done)>) -> Result<Reply, Refused> {
     let mut response = ProduceResponse::default();
     let mut topics: IndexMap<(TopicId, Str), Vec<PartitionProduceResponse>> = IndexMap::new();
     for ((id, name, index), one) in appended {
@@ -287,4 +291,39 @@ fn failed(index: i32, error: &AppendError, start: Option<Offset>) -> (ErrorCode,
         answer.record_errors = invalid.collect();
     }
     (code, answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Listener, SecurityProtocol};
+    use std::net::{Ipv4Addr, SocketAddr};
+
+    fn connection() -> Connection {
+        let listener = Listener {
+            name: "PLAINTEXT".into(),
+            host: String::new(),
+            port: 9092,
+            protocol: SecurityProtocol::Plaintext,
+            is_controller: false,
+        };
+        Connection::new(1, Arc::new(listener), SocketAddr::from((Ipv4Addr::LOCALHOST, 50_000)))
+    }
+
+    fn written(error_message: &str) -> Result<Reply, Refused> {
+        let failed = PartitionProduceResponse { error_message: Some(error_message.into()), ..Default::default() };
+        let topic = TopicProduceResponse { partition_responses: vec![failed], ..Default::default() };
+        let response = ProduceResponse { responses: vec![topic], ..Default::default() };
+        let parts = protocol::write_response(7, 8, &response)?.finish();
+        Ok(Reply { parts, ..Reply::default() })
+    }
+
+    #[test]
+    fn a_late_reply_that_cannot_be_written_ends_the_connection() {
+        let reply = reply_or_close(&connection(), written("too large"));
+        assert!(!reply.close && !reply.is_empty());
+        // Version 8 has no room for the length of such a text.
+        let reply = reply_or_close(&connection(), written(&"x".repeat(40_000)));
+        assert!(reply.close && reply.is_empty());
+    }
 }
