@@ -181,9 +181,9 @@ mod table {
         pub(crate) versions: (i16, i16),
         /// On which listeners, as bits.
         pub(crate) on: u8,
-        /// Whether its work is done; the others answer that their feature is off.
+        /// On which of them its work is done, as bits; on the others it is answered that the feature is off.
         #[cfg_attr(not(test), expect(dead_code, reason = "the README's table is written from it"))]
-        pub(crate) works: bool,
+        pub(crate) works: u8,
         /// Decodes, handles, writes.
         pub(crate) serve: fn(Context, Reader) -> Served,
     }
@@ -207,28 +207,28 @@ mod table {
     }
 
     macro_rules! rows {
-        ($($key:ident $oldest:literal-$latest:literal $on:ident $place:ident $handler:path;)*) => {
+        ($($key:ident $oldest:literal-$latest:literal $on:ident $place:ident $handler:path $(, off $off:ident)?;)*) => {
             &[$(Row {
                 key: ApiKey::$key,
                 versions: ($oldest, $latest),
                 on: $on,
-                works: rows!(@works $place),
+                works: rows!(@works $place $on) $(& !$off)?,
                 serve: rows!(@serve $place $handler),
             },)*]
         };
-        (@works Off) => { false };
-        (@works $place:ident) => { true };
+        (@works Off $on:ident) => { 0 };
+        (@works $place:ident $on:ident) => { $on };
         // A handler that makes its own frame, out of file regions or later than others.
         (@serve Framed $handler:path) => { |context, body| Box::pin($handler(context, body)) };
         (@serve $place:ident $handler:path) => { |context, body| Box::pin(answer(context, body, $handler)) };
     }
 
     /// Every API key that is served: versions as Apache Kafka 4.3.1 advertises them, listeners, where it is decided (or that its
-    /// feature is off), and who handles it.
+    /// feature is off), who handles it, and on which of its listeners alone the feature is off.
     #[rustfmt::skip]
     pub(crate) static TABLE: &[Row] = rows! {
         Produce                      0-13 ON_BROKER     Framed    produce::handle;
-        Fetch                        4-18 BOTH          Framed    fetch::handle;
+        Fetch                        4-18 BOTH          Framed    fetch::handle, off ON_CONTROLLER;
         ListOffsets                  1-11 ON_BROKER     Local     list_offsets::handle;
         Metadata                     0-13 ON_BROKER     Local     super::metadata::handle;
         OffsetCommit                 2-10 ON_BROKER     Local     offset_commit::handle;
@@ -273,7 +273,7 @@ mod table {
         OffsetDelete                 0-0  ON_BROKER     Local     offset_delete::handle;
         DescribeClientQuotas         0-1  ON_BROKER     Local     describe_client_quotas::handle;
         AlterClientQuotas            0-1  BOTH          Forwarded alter_client_quotas::handle;
-        DescribeUserScramCredentials 0-0  BOTH          Local     describe_user_scram_credentials::handle;
+        DescribeUserScramCredentials 0-0  BOTH          Local     describe_user_scram_credentials::handle, off ON_CONTROLLER;
         AlterUserScramCredentials    0-0  BOTH          Forwarded alter_user_scram_credentials::handle;
         Vote                         0-2  ON_CONTROLLER Off       vote::handle;
         BeginQuorumEpoch             0-1  ON_CONTROLLER Off       begin_quorum_epoch::handle;

@@ -1,6 +1,7 @@
 //! The table against what is written about it.
 
 use super::table::{ON_BROKER, ON_CONTROLLER, TABLE};
+use protocol::ApiKey;
 use std::fmt::Write as _;
 
 const BEGIN: &str = "<!-- what works: written by `UPDATE_DOCS=1 cargo test -p gregor --lib api` -->\n";
@@ -11,7 +12,11 @@ fn table() -> String {
     let mut text =
         String::from("| key | request | versions | clients | controllers |\n| --- | --- | --- | --- | --- |\n");
     for row in TABLE {
-        let at = |listener: u8| if row.on & listener != 0 { if row.works { "yes" } else { "off" } } else { "" };
+        let at = |listener: u8| match (row.on & listener != 0, row.works & listener != 0) {
+            (false, _) => "",
+            (true, false) => "off",
+            (true, true) => "yes",
+        };
         let (key, name, (oldest, latest)) = (row.key as i16, row.key.name(), row.versions);
         let _ = writeln!(text, "| {key} | {name} | {oldest}-{latest} | {} | {} |", at(ON_BROKER), at(ON_CONTROLLER));
     }
@@ -21,6 +26,15 @@ fn table() -> String {
 #[test]
 fn the_table_is_in_the_order_of_keys() {
     assert!(TABLE.is_sorted_by_key(|row| row.key));
+}
+
+#[test]
+fn what_works_is_served() {
+    assert!(TABLE.iter().all(|row| row.works & !row.on == 0));
+    // A node alone has no replica of its quorum to serve, and Kafka's controllers advertise the other and refuse it.
+    for key in [ApiKey::Fetch, ApiKey::DescribeUserScramCredentials] {
+        assert_eq!(TABLE.iter().find(|row| row.key == key).map(|row| row.works), Some(ON_BROKER));
+    }
 }
 
 #[test]
