@@ -1,72 +1,28 @@
 //! Metrics that are states: read from their owners when the text is asked for.
 
 use crate::broker::Broker;
-use coordinator::{Reply, Request};
-use futures_util::future::join_all;
+use crate::runtime::group::{Committed, Survey};
+use metadata::image::Image;
 use model::PartitionIndex;
-use parking_lot::Mutex;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::gauge::ConstGauge;
-use protocol::messages::offset_fetch_request::OffsetFetchRequestGroup;
 use std::sync::{Arc, Weak};
 
-/// How far a group is behind in one partition.
-#[derive(Clone, Debug)]
-struct Lag {
-    group: String,
-    topic: String,
-    partition: i32,
-    records: i64,
-}
+/// Lags of groups that are shown at most: a line each.
+const GROUP_LAGS_MAX: usize = 10_000;
 
-/// Reads the broker's state. The lag of groups is asked of their coordinators first, since they answer in time and not at once.
+/// Reads the broker's state.
 #[derive(Debug)]
 pub struct StateCollector {
     broker: Weak<Broker>,
-    groups: Mutex<(i64, Vec<Lag>)>,
 }
 
 impl StateCollector {
     /// A collector that does not keep the broker alive.
-    pub fn new(broker: &Arc<Broker>) -> Arc<Self> {
-        Arc::new(Self { broker: Arc::downgrade(broker), groups: Mutex::default() })
-    }
-
-    /// Asks the coordinators for the groups and their offsets.
-    pub async fn refresh(&self) {
-        let Some(broker) = self.broker.upgrade() else { return };
-        let listed = broker.groups.request_all(|| Request::ListGroups { states: Vec::new(), types: Vec::new() }).await;
-        let mut groups = Vec::new();
-        for reply in listed {
-            if let Reply::ListGroups(Ok(list)) = reply {
-                groups.extend(list.into_iter().map(|group| group.group_id));
-            }
-        }
-        let count = i64::try_from(groups.len()).unwrap_or(i64::MAX);
-        let fetched = groups.into_iter().map(|group_id| {
-            let group = OffsetFetchRequestGroup { group_id, topics: None, ..Default::default() };
-            broker.groups.request(Request::OffsetFetch { group, require_stable: false })
-        });
-        let image = broker.image();
-        let mut lags = Vec::new();
-        for reply in join_all(fetched).await {
-            let Reply::OffsetFetch(group) = reply else { continue };
-            for topic in &group.topics {
-                let Some(known) = image.topics.by_name(&topic.name) else { continue };
-                for at in &topic.partitions {
-                    let Ok(partition) = broker.replicas.of(known, at.partition_index) else { continue };
-                    lags.push(Lag {
-                        group: group.group_id.to_string(),
-                        topic: topic.name.to_string(),
-                        partition: at.partition_index,
-                        records: (partition.high_watermark().0 - at.committed_offset).max(0),
-                    });
-                }
-            }
-        }
-        *self.groups.lock() = (count, lags);
+    pub fn new(broker: &Arc<Broker>) -> Self {
+        Self { broker: Arc::downgrade(broker) }
     }
 }
 
@@ -91,20 +47,38 @@ impl Collector for StateCollector {
             let labels = [("topic", partition.topic().to_string()), ("partition", label(id.partition))];
             ConstGauge::new(partition.log_end_offset().0).encode(ends.encode_family(&labels)?)?;
         }
-        let (groups, lags) = self.groups.lock().clone();
-        gauge(&mut encoder, "groups", "Groups that this broker coordinates", groups)?;
-        let mut behind =
-            encoder.encode_descriptor("group_lag_records", "Records a group is behind", None, MetricType::Gauge)?;
-        for lag in &lags {
-            let labels = [
-                ("group", lag.group.clone()),
-                ("topic", lag.topic.clone()),
-                ("partition", label(PartitionIndex(lag.partition))),
-            ];
-            ConstGauge::new(lag.records).encode(behind.encode_family(&labels)?)?;
-        }
-        Ok(())
+        groups(&mut encoder, &broker)
     }
+}
+
+/// What the groups that this broker coordinates have committed, against the partitions' high watermarks: how far they are behind what they may read.
+fn groups(encoder: &mut DescriptorEncoder<'_>, broker: &Broker) -> Result<(), std::fmt::Error> {
+    let Survey { group_count, offset_count, offsets } = broker.groups.survey(GROUP_LAGS_MAX);
+    let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+    gauge(encoder, "groups", "Groups that this broker coordinates", count(group_count))?;
+    gauge(encoder, "group_offsets", "Committed offsets of these groups", count(offset_count))?;
+    let help = "Committed offsets whose lag is left out, since there are too many";
+    gauge(encoder, "group_lags_left_out", help, count(offset_count - offsets.len()))?;
+    let help = "Records a group is behind in a partition whose log is on this broker";
+    let mut lags = encoder.encode_descriptor("group_lag_records", help, None, MetricType::Gauge)?;
+    let image = broker.image();
+    for committed in &offsets {
+        let Some(records) = lag(broker, &image, committed) else { continue };
+        let labels = [
+            ("group", committed.group.as_str()),
+            ("topic", committed.topic.as_str()),
+            ("partition", &label(committed.partition)),
+        ];
+        ConstGauge::new(records).encode(lags.encode_family(&labels)?)?;
+    }
+    Ok(())
+}
+
+/// Records between a committed offset and the high watermark; `None` where the partition's log is not here.
+fn lag(broker: &Broker, image: &Image, committed: &Committed) -> Option<i64> {
+    let topic = image.topics.by_name(&committed.topic)?;
+    let partition = broker.replicas.of(topic, committed.partition.0).ok()?;
+    Some(partition.high_watermark().0.saturating_sub(committed.offset).max(0))
 }
 
 fn label(partition: PartitionIndex) -> String {

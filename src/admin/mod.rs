@@ -26,18 +26,14 @@ pub async fn bind(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> 
 /// How long requests may take to finish when the broker stops.
 const REQUESTS_END: Duration = Duration::from_secs(1);
 
-/// What the routes know.
-type Served = (Arc<Broker>, Arc<StateCollector>);
-
 /// Serves until the broker stops.
 pub async fn serve(broker: Arc<Broker>, socket: TcpListener) {
-    let states = StateCollector::new(&broker);
-    broker.metrics.register_collector(Box::new(states.clone()));
+    broker.metrics.register_collector(Box::new(StateCollector::new(&broker)));
     let routes = Router::new()
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
-        .with_state((broker.clone(), states));
+        .with_state(broker.clone());
     let (stopping, ended) = (broker.stopping.clone(), broker.stopping.clone());
     let served = axum::serve(socket, routes).with_graceful_shutdown(async move { stopping.cancelled().await });
     tokio::select! {
@@ -52,15 +48,14 @@ pub async fn serve(broker: Arc<Broker>, socket: TcpListener) {
 }
 
 /// 200 once every partition is served and the broker is not fenced; 503 with what is missing before.
-async fn ready(State((broker, _)): State<Served>) -> Response {
+async fn ready(State(broker): State<Arc<Broker>>) -> Response {
     match broker.not_ready_because() {
         None => "ready\n".into_response(),
         Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")).into_response(),
     }
 }
 
-async fn metrics(State((broker, states)): State<Served>) -> Response {
-    states.refresh().await;
+async fn metrics(State(broker): State<Arc<Broker>>) -> Response {
     let kind = [(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")];
     match broker.metrics.text() {
         Ok(text) => (kind, text).into_response(),

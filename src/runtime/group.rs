@@ -3,6 +3,9 @@
 //! A turn takes a command, decides, appends the decision's records as batches, applies them, makes the soft changes, and holds the replies back
 //! until the high watermark has passed the last record that was applied when the decision was made, also when it has no records of its own. When
 //! the leadership ends, what was held back is answered NOT_COORDINATOR.
+//!
+//! The task alone changes its shard. Metrics look at it in between, under a lock that is held for one decision or one bounded look, never over an
+//! append or an await.
 
 use crate::replica::{Partition, Wake};
 use crate::runtime::clock::Clock;
@@ -12,8 +15,8 @@ use bytes::Bytes;
 use coordinator::{
     BatchContext, Command, Context, Decision, Entry, GroupConfig, GroupShard, NewRecord, Reply, ReplyId, Request,
 };
-use model::{ErrorCode, LeaderEpoch, Offset, ProducerId, Timestamp, TopicId};
-use parking_lot::RwLock;
+use model::{ErrorCode, LeaderEpoch, Offset, PartitionIndex, ProducerId, Timestamp, TopicId};
+use parking_lot::{Mutex, RwLock};
 use protocol::Str;
 use records::{BatchBuilder, Codec};
 use std::collections::{HashMap, VecDeque};
@@ -49,6 +52,31 @@ struct Shard {
     epoch: LeaderEpoch,
     inbox: mpsc::Sender<Message>,
     is_loaded: Arc<AtomicBool>,
+    groups: Arc<Mutex<GroupShard>>,
+}
+
+/// What the coordinators of this broker know at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct Survey {
+    /// Groups of every type.
+    pub group_count: usize,
+    /// Committed offsets of all groups.
+    pub offset_count: usize,
+    /// Some of them, or all.
+    pub offsets: Vec<Committed>,
+}
+
+/// How far a group has come in one partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Committed {
+    /// The group.
+    pub group: Str,
+    /// The topic.
+    pub topic: Str,
+    /// The partition.
+    pub partition: PartitionIndex,
+    /// The committed offset, as the client sent it.
+    pub offset: i64,
 }
 
 #[derive(Debug)]
@@ -88,11 +116,12 @@ impl GroupCoordinators {
         }
         let (inbox, messages) = mpsc::channel(INBOX);
         let is_loaded = Arc::new(AtomicBool::new(false));
-        shards.insert(index, Shard { epoch, inbox, is_loaded: is_loaded.clone() });
+        let shard = Arc::new(Mutex::new(GroupShard::new()));
+        shards.insert(index, Shard { epoch, inbox, is_loaded: is_loaded.clone(), groups: shard.clone() });
         let turn = Driver {
             partition,
             epoch,
-            shard: GroupShard::new(),
+            shard,
             clock: self.clock,
             config: self.config.clone(),
             codec: self.codec,
@@ -157,6 +186,23 @@ impl GroupCoordinators {
         }))
         .await
     }
+
+    /// Looks at what every loaded coordinator knows now, with so many committed offsets at most. Waits for no request and no disk.
+    pub fn survey(&self, offsets_max: usize) -> Survey {
+        let shards: Vec<Shard> = self.shards.read().values().cloned().collect();
+        let mut survey = Survey::default();
+        for shard in shards.iter().filter(|shard| shard.is_loaded.load(Ordering::SeqCst)) {
+            let groups = shard.groups.lock();
+            let census = groups.census();
+            survey.group_count += census.classic_groups + census.carried_groups;
+            survey.offset_count += census.offsets;
+            let left = offsets_max - survey.offsets.len();
+            survey.offsets.extend(groups.committed_offsets().take(left).map(|(group, topic, partition, offset)| {
+                Committed { group: group.clone(), topic: topic.clone(), partition: PartitionIndex(partition), offset }
+            }));
+        }
+        survey
+    }
 }
 
 impl Shard {
@@ -179,7 +225,7 @@ impl Shard {
 struct Driver {
     partition: Arc<Partition>,
     epoch: LeaderEpoch,
-    shard: GroupShard,
+    shard: Arc<Mutex<GroupShard>>,
     clock: Clock,
     config: Arc<ArcSwap<GroupConfig>>,
     codec: Codec,
@@ -268,19 +314,20 @@ impl Driver {
             Entry::Record { key: Bytes::copy_from_slice(key), value: record.value.map(Bytes::copy_from_slice) }
         };
         self.shard
+            .lock()
             .apply(&at, entry)
             .map_err(|error| format!("the record at offset {} is not readable: {error}", record.offset))
     }
 
     fn until_deadline(&self) -> Duration {
-        let Some(deadline) = self.shard.next_deadline() else { return NO_DEADLINE };
+        let Some(deadline) = self.shard.lock().next_deadline() else { return NO_DEADLINE };
         let millis = deadline.0.saturating_sub(self.clock.now().0);
         Duration::from_millis(u64::try_from(millis).unwrap_or(0)).min(NO_DEADLINE)
     }
 
     /// Handles every deadline that has passed.
     fn tick(&mut self) {
-        while self.shard.next_deadline().is_some_and(|deadline| deadline <= self.clock.now()) {
+        while self.shard.lock().next_deadline().is_some_and(|deadline| deadline <= self.clock.now()) {
             self.turn(Command::Tick);
         }
     }
@@ -297,16 +344,16 @@ impl Driver {
         let now = self.clock.now();
         let config = self.config.load();
         let context = Context { now, random: random::bytes(), config: &config };
-        let mut decision = self.shard.decide(&context, &command);
+        let mut decision = self.shard.lock().decide(&context, &command);
         if !decision.records.is_empty()
             && let Err(code) = self.append(now, &decision)
         {
             let failed = Command::AppendFailed(decision.into_unappended(command), code);
-            decision = self.shard.decide(&context, &failed);
+            decision = self.shard.lock().decide(&context, &failed);
             // What is decided about a failure has no records of its own.
         }
         drop(config);
-        self.shard.apply_soft(decision.soft);
+        self.shard.lock().apply_soft(decision.soft);
         for (id, reply) in decision.replies {
             self.held.push_back((self.applied.map_or(Offset(0), |last| last.plus(1)), id, reply));
         }
@@ -327,7 +374,7 @@ impl Driver {
                 let offset = base.plus(i64::try_from(index).unwrap_or(i64::MAX));
                 let at = BatchContext { offset, leader_epoch: self.epoch, timestamp: now, producer: None };
                 let entry = Entry::Record { key: record.key.clone(), value: record.value.clone() };
-                if let Err(reason) = self.shard.apply(&at, entry) {
+                if let Err(reason) = self.shard.lock().apply(&at, entry) {
                     // What was decided here was written here: that it cannot be read is a fault of this program.
                     error!(%reason, "a record of this broker's own cannot be applied");
                 }
@@ -354,7 +401,7 @@ impl Driver {
 
     /// The leadership is over: what was held back may never commit.
     fn refuse_all(&mut self) {
-        let parked = std::mem::take(&mut self.shard).resign();
+        let parked = std::mem::take(&mut *self.shard.lock()).resign();
         for (_, id, reply) in self.held.drain(..) {
             if let Some(answer) = self.waiting.remove(&id) {
                 let _ = answer.send(reply.into_error(ErrorCode::NotCoordinator));

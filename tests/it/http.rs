@@ -1,8 +1,10 @@
 //! What operators ask over HTTP.
 
-use crate::client::until;
-use crate::groups::{await_coordinator, commit};
+use crate::client::{Client, until};
+use crate::groups::{await_coordinator, commit, new_member};
 use crate::node::{Home, Node};
+use protocol::messages::delete_topics_request::DeleteTopicsRequest;
+use protocol::messages::delete_topics_response::DeleteTopicsResponse;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -35,14 +37,42 @@ async fn health_and_metrics() {
         r#"gregor_group_lag_records{group="g",topic="t",partition="0"} 2"#,
         r#"gregor_log_end_offset{topic="t",partition="0"} 3"#,
         "gregor_groups 1",
+        "gregor_group_offsets 1",
+        "gregor_group_lags_left_out 0",
         "gregor_partitions 3",
         "gregor_records_in_total 3",
         r#"gregor_request_seconds_count{request="Produce"} 1"#,
     ] {
         assert!(text.lines().any(|it| it == line), "{line} is not in\n{text}");
     }
+    lag_follows_the_log(&node, &mut client).await;
     // Half a request does not hold up the stop.
     let mut half = TcpStream::connect(node.running.http.unwrap()).await.unwrap();
     half.write_all(b"GET /metr").await.unwrap();
     node.stop().await;
+}
+
+/// What groups are behind is read from their coordinators and the logs when it is asked for, and never more of it than is wanted.
+async fn lag_follows_the_log(node: &Node, client: &mut Client) {
+    let lags = async || -> Vec<String> {
+        let (_, text) = get(node, "/metrics").await;
+        text.lines().filter(|line| line.starts_with("gregor_group_lag_records{")).map(str::to_owned).collect()
+    };
+    client.create_topic("gone", 1, &[]).await;
+    assert_eq!(commit(client, "g", ("", -1), "gone", 7).await, 0);
+    client.produce("t", 0, &["d"]).await;
+    let mut now = lags().await;
+    now.sort();
+    // Further than the log goes is not behind.
+    let gone = r#"gregor_group_lag_records{group="g",topic="gone",partition="0"} 0"#;
+    let behind = r#"gregor_group_lag_records{group="g",topic="t",partition="0"} 3"#;
+    assert_eq!(now, [gone, behind]);
+    let survey = node.running.broker.groups.survey(1);
+    assert_eq!((survey.group_count, survey.offset_count, survey.offsets.len()), (1, 2, 1));
+    let deletion = DeleteTopicsRequest { topic_names: vec!["gone".into()], timeout_ms: 5_000, ..Default::default() };
+    let _: DeleteTopicsResponse = client.call(&deletion, 5).await;
+    until("the offsets of a topic that is gone are gone", async || (lags().await == [behind]).then_some(())).await;
+    // A group counts from its first member on, with nothing in the log yet.
+    new_member(client, "forming").await;
+    assert_eq!(node.running.broker.groups.survey(0).group_count, 2);
 }

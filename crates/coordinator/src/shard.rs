@@ -19,7 +19,7 @@ pub struct GroupShard {
     pub(crate) soft: Soft,
 }
 
-/// How many groups there are, by type, and how many offsets: for metrics.
+/// How many groups there are, by type, those that are only forming included, and how many offsets: for metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Census {
     /// Classic groups.
@@ -91,8 +91,9 @@ impl GroupShard {
     /// How much there is.
     pub fn census(&self) -> Census {
         let carried = self.state.groups.values().filter(|group| matches!(group, StoredGroup::Carried(_))).count();
+        let forming = self.soft.groups.keys().filter(|group| !self.state.groups.contains_key(*group)).count();
         Census {
-            classic_groups: self.state.groups.len() - carried,
+            classic_groups: self.state.groups.len() - carried + forming,
             carried_groups: carried,
             offsets: self.state.offsets.count(),
         }
