@@ -3,6 +3,7 @@
 mod collector;
 
 use crate::broker::Broker;
+use crate::config::Address;
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -11,14 +12,24 @@ use axum::routing::get;
 use collector::StateCollector;
 use std::future::IntoFuture as _;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, lookup_host};
 
-/// Binds the address and returns the task's future and the address it got. Errors: the address is taken.
-pub async fn bind(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
-    let socket = TcpListener::bind(address).await?;
+/// Binds the address and returns the socket and the address it got. Errors: the host is not known, or the address is taken.
+pub async fn bind(address: &Address) -> io::Result<(TcpListener, SocketAddr)> {
+    let Address { host, port } = address;
+    let mut wanted: Vec<SocketAddr> = match host.as_str() {
+        // The first serves both families; a machine without IPv6 has the second.
+        "" => vec![(Ipv6Addr::UNSPECIFIED, *port).into(), (Ipv4Addr::UNSPECIFIED, *port).into()],
+        host => lookup_host((host, *port)).await?.collect(),
+    };
+    // As for Kafka's listeners: `localhost` is 127.0.0.1 where it is that and ::1.
+    if !host.is_empty() {
+        wanted.sort_by_key(SocketAddr::is_ipv6);
+    }
+    let socket = TcpListener::bind(wanted.as_slice()).await?;
     let address = socket.local_addr()?;
     Ok((socket, address))
 }

@@ -3,8 +3,8 @@
 mod format;
 mod start;
 
+use crate::config::Address;
 use clap::{Parser, Subcommand};
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -38,12 +38,12 @@ pub struct Start {
     /// Where data is kept when there is no server.properties
     #[arg(long, value_name = "DIR", default_value = "./gregor-data")]
     data_dir: PathBuf,
-    /// Where clients connect when there is no server.properties
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9092")]
-    listen: String,
+    /// Where clients connect when there is no server.properties; for a new folder 127.0.0.1:9092 unless told otherwise
+    #[arg(long, value_name = "HOST:PORT")]
+    listen: Option<Address>,
     /// Serve /livez, /readyz and /metrics on this address
-    #[arg(long, value_name = "ADDR")]
-    http: Option<SocketAddr>,
+    #[arg(long, value_name = "HOST:PORT")]
+    http: Option<Address>,
 }
 
 /// What `gregor format` takes.

@@ -1,7 +1,7 @@
 //! `gregor start`: runs a node until it is told to stop.
 
 use super::Start;
-use crate::config::{NewNode, NodeConfig, new_node_properties};
+use crate::config::{ADVERTISED_OF_EVERY_INTERFACE, Address, NewNode, NodeConfig, moved_listener, new_node_properties};
 use crate::net::free_loopback_port;
 use crate::node::{self, Running};
 use crate::runtime::clock::Clock;
@@ -13,7 +13,6 @@ use metadata::MetadataVersion;
 use model::BrokerId;
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -23,6 +22,8 @@ use tracing::{error, info, warn};
 
 /// The configuration that a folder of its own gets.
 const PROPERTIES: &str = "server.properties";
+/// Where a new node's clients connect unless told otherwise.
+const PORT: u16 = 9092;
 /// Threads of the runtime, at most: more than cores gain nothing.
 const WORKERS_MAX: usize = 16;
 
@@ -31,7 +32,7 @@ impl Start {
         let filter = init_logging();
         let files = limits::raise_file_descriptor_limit();
         let (config, is_new) = self.config()?;
-        let http = self.http(&config)?;
+        let http = self.http(&config);
         let workers = std::thread::available_parallelism().map_or(2, usize::from).min(WORKERS_MAX);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build()?;
         runtime.block_on(async move {
@@ -62,41 +63,26 @@ impl Start {
             return Ok((read(path, &self.overrides)?, false));
         }
         let path = self.data_dir.join(PROPERTIES);
-        if path.exists() {
-            let mut config = read(&path, &self.overrides)?;
-            self.move_listener(&path, &mut config)?;
-            return Ok((config, false));
+        let is_new = !path.exists();
+        if is_new {
+            self.new_node(&path)?;
         }
-        self.new_node(&path)?;
-        Ok((read(&path, &self.overrides)?, true))
+        let config = read(&path, &self.overrides)?;
+        let Some(address) = &self.listen else { return Ok((config, is_new)) };
+        // What is overridden by name counts more than where this puts the listener.
+        let moved = moved_listener(&config.listeners, address);
+        let overrides: Vec<String> = moved.iter().chain(&self.overrides).cloned().collect();
+        Ok((if moved.is_empty() { config } else { read(&path, &overrides)? }, is_new))
     }
 
-    /// A folder that listens elsewhere than it is told to now goes on where it is told to.
-    fn move_listener(&self, path: &Path, config: &mut NodeConfig) -> anyhow::Result<()> {
-        let (host, port) = host_and_port(&self.listen)?;
-        let clients = config.listeners.all.iter().find(|listener| !listener.is_controller);
-        let moved = clients.is_some_and(|listener| listener.host != host || listener.port != port);
-        if !moved || std::env::args().all(|word| !word.starts_with("--listen")) {
-            return Ok(());
-        }
-        let Some(controller) = config.listeners.all.iter().find(|listener| listener.is_controller) else {
-            return Ok(());
-        };
-        let listeners = format!(
-            "listeners=PLAINTEXT://{}:{port},{}://{}:{}",
-            bracketed(&host),
-            controller.name,
-            controller.host,
-            controller.port
-        );
-        let overrides: Vec<String> = self.overrides.iter().cloned().chain([listeners]).collect();
-        *config = read(path, &overrides)?;
-        Ok(())
+    /// Where HTTP is served, if anywhere.
+    fn http(&self, config: &NodeConfig) -> Option<Address> {
+        self.http.as_ref().or(config.http_listener.as_ref()).cloned()
     }
 
     /// Makes a folder for a node alone: `server.properties`, and the log dir formatted as `format --standalone` does.
     fn new_node(&self, path: &Path) -> anyhow::Result<()> {
-        let (host, port) = host_and_port(&self.listen)?;
+        let at = self.listen.clone().unwrap_or_else(|| Address { host: "127.0.0.1".into(), port: PORT });
         let folder = &self.data_dir;
         fs::create_dir_all(folder).with_context(|| format!("{} cannot be created", folder.display()))?;
         if fs::read_dir(folder)?.next().is_some() {
@@ -110,9 +96,9 @@ impl Start {
         // A port that is free now; nobody else is told of it, so it is still free in a moment.
         let controller_port = free_loopback_port()?;
         let text = new_node_properties(&NewNode {
-            host: &host,
-            port,
-            advertised_host: matches!(host.as_str(), "" | "0.0.0.0" | "::").then_some("localhost"),
+            host: &at.host,
+            port: at.port,
+            advertised_host: at.is_every_interface().then_some(ADVERTISED_OF_EVERY_INTERFACE),
             controller_port,
             log_dir: &log_dir.display().to_string(),
         });
@@ -135,16 +121,6 @@ impl Start {
         // Last, since a folder with it is taken for complete.
         fs::write(path, text).with_context(|| format!("{} cannot be written", path.display()))
     }
-
-    fn http(&self, config: &NodeConfig) -> anyhow::Result<Option<SocketAddr>> {
-        match (&self.http, &config.http_listener) {
-            (Some(address), _) => Ok(Some(*address)),
-            (None, Some(text)) => {
-                Ok(Some(text.parse().with_context(|| format!("gregor.http.listener={text} is no address and port"))?))
-            }
-            (None, None) => Ok(None),
-        }
-    }
 }
 
 fn read(path: &Path, overrides: &[String]) -> anyhow::Result<NodeConfig> {
@@ -153,17 +129,6 @@ fn read(path: &Path, overrides: &[String]) -> anyhow::Result<NodeConfig> {
         warn!("{warning}");
     }
     Ok(config)
-}
-
-fn host_and_port(text: &str) -> anyhow::Result<(String, u16)> {
-    let wanted = || format!("--listen {text}: it takes HOST:PORT");
-    let (host, port) = text.rsplit_once(':').with_context(wanted)?;
-    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    Ok((host.to_string(), port.parse().with_context(wanted)?))
-}
-
-fn bracketed(host: &str) -> String {
-    if host.contains(':') { format!("[{host}]") } else { host.to_string() }
 }
 
 fn say_started(running: &Running, files: Option<u64>, is_new: bool) {
@@ -184,5 +149,69 @@ fn say_started(running: &Running, files: Option<u64>, is_new: bool) {
         eprintln!(
             "\nTry it:\n  echo hello | kcat -b {address} -t greetings -P\n  kcat -b {address} -t greetings -C -e\n  kafka-topics.sh --bootstrap-server {address} --list\n"
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{Arguments, Command};
+    use clap::Parser as _;
+
+    fn start(words: &[&str]) -> Start {
+        match Arguments::try_parse_from(["gregor", "start"].iter().chain(words)).map(|it| it.command) {
+            Ok(Some(Command::Start(start))) => start,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_folder_listens_where_the_last_start_wants_it() {
+        let home = tempfile::tempdir().unwrap();
+        let data_dir = home.path().join("data");
+        let data_dir = data_dir.to_str().unwrap();
+        let config = |words: &[&str]| {
+            let words = [&["--data-dir", data_dir], words].concat();
+            let (config, is_new) = start(&words).config().unwrap();
+            let (listens, told) = (&config.listeners.all[0], &config.listeners.advertised[0]);
+            let addresses = [(&listens.host, listens.port), (&told.host, told.port)];
+            (addresses.map(|(host, port)| format!("{host}:{port}")), is_new)
+        };
+        let both = |text: &str| [text.to_owned(), text.to_owned()];
+        assert_eq!(config(&[]), (both("127.0.0.1:9092"), true));
+        assert_eq!(config(&[]), (both("127.0.0.1:9092"), false));
+        assert_eq!(config(&["--listen", "box:1"]), (both("box:1"), false));
+        assert_eq!(config(&["--listen=:1"]), (["", "localhost"].map(|host| format!("{host}:1")), false));
+        // A start without the word is where the folder was made to be.
+        assert_eq!(config(&[]), (both("127.0.0.1:9092"), false));
+        let by_name = ["--listen=box:1", "--override", "advertised.listeners=PLAINTEXT://x:2"];
+        assert_eq!(config(&by_name), (["box:1", "x:2"].map(str::to_owned), false));
+    }
+
+    #[test]
+    fn http_is_served_where_the_command_line_says_and_else_where_the_file_does() {
+        let home = tempfile::tempdir().unwrap();
+        let data_dir = home.path().to_str().unwrap();
+        let http = |words: &[&str]| {
+            let start = start(&[&["--data-dir", data_dir], words].concat());
+            let (config, _) = start.config().unwrap();
+            start.http(&config).map(|address| address.to_string())
+        };
+        assert_eq!(http(&[]), None);
+        assert_eq!(http(&["--override", "gregor.http.listener=:9644"]).as_deref(), Some(":9644"));
+        let both = ["--override", "gregor.http.listener=:9644", "--http", "localhost:1"];
+        assert_eq!(http(&both).as_deref(), Some("localhost:1"));
+    }
+
+    #[test]
+    fn what_is_no_address_is_an_error_of_one_line() {
+        for word in ["--listen", "--http"] {
+            let error = Arguments::try_parse_from(["gregor", "start", word, "9092"]).unwrap_err().to_string();
+            let line = error.lines().next().unwrap_or_default();
+            let wanted = format!(
+                "error: invalid value '9092' for '{word} <HOST:PORT>': it takes HOST:PORT, such as 127.0.0.1:9644 or :9644"
+            );
+            assert_eq!(line, wanted);
+        }
     }
 }

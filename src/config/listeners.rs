@@ -2,7 +2,7 @@
 
 use super::key::Values;
 use super::settings::map_entries;
-use super::{ConfigError, Properties};
+use super::{ConfigError, Properties, address};
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -317,12 +317,9 @@ fn check_ports(endpoints: &[(Endpoint, SecurityProtocol)]) -> Result<(), String>
 /// `NAME://host:port`, where the host may be empty or in brackets.
 fn endpoint(text: &str) -> Option<Endpoint> {
     let (name, address) = text.rsplit_once("://")?;
-    let (host, port) = address.rsplit_once(':')?;
-    let host = host.strip_prefix('[').unwrap_or(host);
-    let host = host.strip_suffix(']').unwrap_or(host);
-    let is_of_a_host = |character: char| character.is_ascii_alphanumeric() || "-%._:".contains(character);
+    let (host, port) = address::split(address)?;
     let digits = port.strip_prefix('-').unwrap_or(port);
-    if name.is_empty() || !host.chars().all(is_of_a_host) || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+    if name.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
     Some(Endpoint { name: name.to_uppercase(), host: host.to_string(), port: port.parse().ok()? })

@@ -7,6 +7,7 @@
 //! Invariants: no text, however wrong, makes anything here panic; a value that is not valid never reaches settings; a secret never reaches a
 //! message or a description.
 
+mod address;
 mod broker;
 mod checks;
 mod client_metrics;
@@ -31,6 +32,7 @@ mod tests;
 mod topic;
 mod value;
 
+pub use address::{Address, NotAnAddress};
 pub use broker::{BROKER, DYNAMIC_ONLY, is_dynamic};
 pub use client_metrics::{CLIENT_METRICS, pattern_of};
 pub use describe::{ConfigEntry, ConfigSource, ConfigSynonym, client_metrics as describe_client_metrics};
@@ -40,7 +42,7 @@ pub use dynamic::{Effective, ResourceKind};
 pub use group::{GROUP, GroupSettings};
 pub use key::{Default, Importance, Key, Mode, Support, Table, Values};
 pub use listeners::{Advertised, Listener, Listeners, SecurityProtocol};
-pub use new_node::{NewNode, new_node_properties};
+pub use new_node::{ADVERTISED_OF_EVERY_INTERFACE, NewNode, moved_listener, new_node_properties};
 pub use node::{NodeConfig, Voter};
 pub use properties::{parse as parse_properties, write as write_properties};
 pub use rule::{Emptiness, Rule};

@@ -1,9 +1,9 @@
 //! The properties of a node that is started without a configuration.
 //!
 //! They are what Apache Kafka needs to use the same folder: one node that is broker and only controller, with state topics of one replica, and a
-//! quorum that can grow since its voters are in the metadata log (KIP-853).
+//! quorum that can grow since its voters are in the metadata log (KIP-853). Such a node may be told at a later start to listen elsewhere.
 
-use super::properties;
+use super::{Address, Listener, Listeners, properties};
 
 /// Where a new node listens and keeps its data.
 #[derive(Clone, Debug)]
@@ -22,10 +22,9 @@ pub struct NewNode<'a> {
 
 /// The contents of `server.properties` for a new node.
 pub fn new_node_properties(node: &NewNode) -> String {
-    let bracketed = |host: &str| if host.contains(':') { format!("[{host}]") } else { host.to_string() };
     let controller = format!("127.0.0.1:{}", node.controller_port);
-    let listeners = format!("PLAINTEXT://{}:{},CONTROLLER://{controller}", bracketed(node.host), node.port);
-    let advertised = node.advertised_host.map(|host| format!("PLAINTEXT://{}:{}", bracketed(host), node.port));
+    let listeners = format!("{},CONTROLLER://{controller}", endpoint("PLAINTEXT", node.host, node.port));
+    let advertised = node.advertised_host.map(|host| endpoint("PLAINTEXT", host, node.port));
     let first = [("process.roles", "broker,controller"), ("node.id", "1"), ("listeners", listeners.as_str())];
     let rest = [
         ("listener.security.protocol.map", "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT"),
@@ -47,4 +46,44 @@ pub fn new_node_properties(node: &NewNode) -> String {
         properties::write(first.into_iter().chain(advertised).chain(rest)),
         properties::write(one_node)
     )
+}
+
+/// What clients are told of a node that listens on every interface, and of which nothing else is known.
+pub const ADVERTISED_OF_EVERY_INTERFACE: &str = "localhost";
+
+/// Has the clients' first listener listen elsewhere: `name=value` pairs that count instead of the file's; none where it listens there already.
+///
+/// What clients are told moves along where it was the old address, or the name that a new node gives itself; a name that somebody chose stays.
+pub fn moved_listener(listeners: &Listeners, to: &Address) -> Vec<String> {
+    let Some(old) = listeners.all.iter().find(|listener| !listener.is_controller) else { return Vec::new() };
+    if old.host == to.host && old.port == to.port {
+        return Vec::new();
+    }
+    let listens = |it: &Listener| match it.name == old.name {
+        true => endpoint(&it.name, &to.host, to.port),
+        false => endpoint(&it.name, &it.host, it.port),
+    };
+    let is_told_apart = |name: &str, host: &str, port: u16| {
+        listeners.all.iter().any(|it| it.name == name && (it.host != host || it.port != port))
+    };
+    let controllers = listeners.advertised_controller.iter().filter(|it| is_told_apart(&it.name, &it.host, it.port));
+    let advertised = listeners.advertised.iter().chain(controllers).map(|it| {
+        let is_chosen = it.host != old.host && it.host != ADVERTISED_OF_EVERY_INTERFACE;
+        let host = match (it.name == old.name && !is_chosen, to.is_every_interface()) {
+            (false, _) => &it.host,
+            (true, false) => &to.host,
+            (true, true) => ADVERTISED_OF_EVERY_INTERFACE,
+        };
+        let port = if it.name == old.name && it.port == old.port { to.port } else { it.port };
+        endpoint(&it.name, host, port)
+    });
+    let joined = |property: &str, endpoints: Vec<String>| format!("{property}={}", endpoints.join(","));
+    vec![
+        joined("listeners", listeners.all.iter().map(listens).collect()),
+        joined("advertised.listeners", advertised.collect()),
+    ]
+}
+
+fn endpoint(name: &str, host: &str, port: u16) -> String {
+    format!("{name}://{}", Address { host: host.into(), port })
 }

@@ -6,7 +6,7 @@ use super::key::Values;
 use super::listeners::Listeners;
 use super::rule::voter_of;
 use super::settings::max_connections_of_listeners;
-use super::{BrokerSettings, ConfigError, Properties, file, properties, providers, startup};
+use super::{Address, BrokerSettings, ConfigError, Properties, file, properties, providers, startup};
 use model::BrokerId;
 use std::path::{Path, PathBuf};
 
@@ -45,7 +45,7 @@ pub struct NodeConfig {
     /// `max.connections` of single listeners, by the listener's name.
     pub max_connections_of_listeners: Vec<(String, i32)>,
     /// `gregor.http.listener`: where health and metrics are served.
-    pub http_listener: Option<String>,
+    pub http_listener: Option<Address>,
     /// What is worth a line in the log.
     pub warnings: Vec<String>,
 }
@@ -99,7 +99,7 @@ impl NodeConfig {
             voters,
             bootstrap_servers: values.read("controller.quorum.bootstrap.servers"),
             max_connections_of_listeners: max_connections_of_listeners(&properties),
-            http_listener: properties.get("gregor.http.listener").map(|address| address.trim().to_string()),
+            http_listener: startup::http_listener(&properties)?,
             warnings,
             properties,
             values,

@@ -1,7 +1,7 @@
 //! What values a property may have, how Kafka says so in an error, and how in its documentation.
 
-use super::java;
 use super::value::Value;
+use super::{Address, java};
 use std::fmt;
 
 /// What values a property may have.
@@ -29,6 +29,8 @@ pub enum Rule {
     Voters,
     /// `host:port`.
     HostPorts,
+    /// `host:port`, where the host may be empty.
+    Address,
     /// `*`, or `partition:broker`.
     ThrottledReplicas,
     /// `earliest`, `latest` or `by_duration:` and an ISO-8601 duration (KIP-1106).
@@ -78,6 +80,9 @@ impl Rule {
             (Rule::HostPorts, Value::List(servers)) => {
                 servers.iter().try_for_each(|server| host_port_of(name, server))?
             }
+            (Rule::Address, Value::Text(text)) => {
+                text.parse::<Address>().map(drop).map_err(|error| invalid(name, text, &error.to_string()))?
+            }
             (Rule::ThrottledReplicas, Value::List(replicas)) => throttled(name, replicas)?,
             (Rule::OffsetReset, Value::Text(text)) if !is_offset_reset(text) => {
                 let message = format!(
@@ -106,6 +111,7 @@ impl fmt::Display for Rule {
             Rule::GzipLevel => f.write_str("1 to 9, or -1"),
             Rule::Voters => f.write_str("id@host:port, ..."),
             Rule::HostPorts => f.write_str("host:port, ..."),
+            Rule::Address => f.write_str("host:port; an empty host is every interface"),
             Rule::ThrottledReplicas => f.write_str("*, or partition:broker, ..."),
             Rule::OffsetReset => f.write_str("earliest, latest, by_duration:PnDTnHnMn.nS"),
         }

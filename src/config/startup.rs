@@ -7,12 +7,15 @@ use super::broker::{BROKER, DYNAMIC_ONLY, key_of, without_listener};
 use super::key::{Support, Table, rows};
 use super::listeners::{Listeners, SecurityProtocol};
 use super::value::{Kind, Value};
-use super::{ConfigError, Properties, rule};
+use super::{Address, ConfigError, Properties, rule};
 
 /// Gregor's own properties; Apache Kafka ignores them.
 pub(super) static OWN: Table = Table::new(rows! {
-    "gregor.http.listener", Text, super::key::Default::Null, super::rule::Rule::NotEmptyText, Medium, ReadOnly, Honoured;
+    "gregor.http.listener", Text, super::key::Default::Null, super::rule::Rule::Address, Medium, ReadOnly, Honoured;
 });
+
+/// Where health and metrics are served.
+const HTTP_LISTENER: &str = "gregor.http.listener";
 
 /// Values besides the default that a refused property may have, since Gregor does what they say.
 const EQUIVALENT: &[(&str, &[&str])] = &[
@@ -104,6 +107,14 @@ pub(super) fn refuse_listeners(listeners: &Listeners) -> Result<(), ConfigError>
             listener.protocol.name()
         ))),
     }
+}
+
+/// Where health and metrics are to be served; `None` where they are not. Errors: one line that names the property.
+pub(super) fn http_listener(properties: &Properties) -> Result<Option<Address>, ConfigError> {
+    let parse = |text: &String| {
+        text.parse::<Address>().map_err(|error| ConfigError(rule::invalid(HTTP_LISTENER, text, &error.to_string())))
+    };
+    properties.get(HTTP_LISTENER).map(parse).transpose()
 }
 
 /// Checks Gregor's own properties and says what else is worth a line in the log.

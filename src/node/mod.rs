@@ -8,7 +8,7 @@
 
 use crate::admin;
 use crate::broker::{Broker, Node, maxima, spawn_background};
-use crate::config::{Advertised, Effective, NodeConfig, Properties};
+use crate::config::{Address, Advertised, Effective, NodeConfig, Properties};
 use crate::net::{self, Listening};
 use crate::replica::session::FetchSessions;
 use crate::replica::{Replicas, TopicSettings};
@@ -64,7 +64,7 @@ pub struct Start {
     /// Changes the level of the log.
     pub filter: Option<FilterHandle>,
     /// Where operators' HTTP is served.
-    pub http: Option<SocketAddr>,
+    pub http: Option<Address>,
 }
 
 /// A node that runs.
@@ -95,7 +95,7 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
         })?);
     }
     let mut http = None;
-    if let Some(address) = start.http {
+    if let Some(address) = &start.http {
         http = Some(admin::bind(address).await.with_context(|| format!("the HTTP listener cannot use {address}"))?);
     }
     let (controller, inbox) = ControllerHandle::new();

@@ -81,7 +81,7 @@ impl Home {
         let ports = "listeners=PLAINTEXT://127.0.0.1:0,CONTROLLER://127.0.0.1:0";
         let overrides: Vec<String> = [ports].iter().chain(overrides).map(|text| (*text).to_owned()).collect();
         let config = NodeConfig::read(&self.properties(), &overrides).map_err(|error| error.to_string())?;
-        let http = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
+        let http = Some("localhost:0".parse().unwrap());
         let running = start(Start { config: Arc::new(config), filter: None, http }).await;
         Ok(Node { running: running.map_err(|error| format!("{error:#}"))? })
     }

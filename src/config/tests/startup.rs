@@ -1,7 +1,9 @@
 //! What stops a node's start, in whose words, and what only makes it warn.
 
 use super::properties;
-use crate::config::{NewNode, NodeConfig, Properties, SecurityProtocol, new_node_properties, parse_properties};
+use crate::config::{
+    Address, NewNode, NodeConfig, Properties, SecurityProtocol, moved_listener, new_node_properties, parse_properties,
+};
 
 fn base() -> Properties {
     properties([
@@ -116,8 +118,58 @@ fn what_is_not_known_or_has_no_effect_yet_makes_a_warning() {
     );
     let error = start(&changed("gregor.nonsense=1")).expect_err("a name of Gregor's that it does not have");
     assert_eq!(error, "gregor.nonsense is no property of Gregor; there is gregor.http.listener");
-    let node = start(&changed("gregor.http.listener=127.0.0.1:8080")).expect("it starts");
-    assert_eq!(node.http_listener.as_deref(), Some("127.0.0.1:8080"));
+    let node = start(&changed("gregor.http.listener= :8080 ")).expect("it starts");
+    assert_eq!(node.http_listener, Some(Address { host: String::new(), port: 8080 }));
+    let error = start(&changed("gregor.http.listener=8080")).expect_err("a port alone");
+    let words = "Invalid value 8080 for configuration gregor.http.listener: it takes HOST:PORT, such as 127.0.0.1:9644 or :9644";
+    assert_eq!(error, words);
+}
+
+#[test]
+fn a_node_that_is_moved_listens_elsewhere_and_is_told_apart() {
+    let one = "PLAINTEXT://127.0.0.1:9092,CONTROLLER://127.0.0.1:9093";
+    let inside = "INSIDE://10.0.0.1:9092,OUT://10.0.0.1:9094,CONTROLLER://127.0.0.1:9093 ; inter.broker.listener.name=INSIDE ; \
+                  listener.security.protocol.map=INSIDE:PLAINTEXT,OUT:PLAINTEXT,CONTROLLER:PLAINTEXT";
+    for (listeners, to, moved) in [
+        (one, "127.0.0.1:9092", &[][..]),
+        (one, "127.0.0.1:1", &["PLAINTEXT://127.0.0.1:1,CONTROLLER://127.0.0.1:9093", "PLAINTEXT://127.0.0.1:1"][..]),
+        (one, "[::1]:1", &["PLAINTEXT://[::1]:1,CONTROLLER://127.0.0.1:9093", "PLAINTEXT://[::1]:1"]),
+        (one, ":9092", &["PLAINTEXT://:9092,CONTROLLER://127.0.0.1:9093", "PLAINTEXT://localhost:9092"]),
+        (
+            "PLAINTEXT://0.0.0.0:9092,CONTROLLER://127.0.0.1:9093 ; advertised.listeners=PLAINTEXT://localhost:9092",
+            "10.0.0.1:9092",
+            &["PLAINTEXT://10.0.0.1:9092,CONTROLLER://127.0.0.1:9093", "PLAINTEXT://10.0.0.1:9092"],
+        ),
+        (
+            "PLAINTEXT://0.0.0.0:9092,CONTROLLER://127.0.0.1:9093 ; advertised.listeners=PLAINTEXT://box:443,CONTROLLER://box:9093",
+            ":1",
+            &["PLAINTEXT://:1,CONTROLLER://127.0.0.1:9093", "PLAINTEXT://box:443,CONTROLLER://box:9093"],
+        ),
+        (
+            inside,
+            "10.0.0.2:9092",
+            &[
+                "INSIDE://10.0.0.2:9092,OUT://10.0.0.1:9094,CONTROLLER://127.0.0.1:9093",
+                "INSIDE://10.0.0.2:9092,OUT://10.0.0.1:9094",
+            ],
+        ),
+    ] {
+        let mut properties = changed(&format!("listeners={listeners}"));
+        let node = start(&properties).expect(listeners);
+        let overrides = moved_listener(&node.listeners, &to.parse().expect(to));
+        let expected: Vec<String> = ["listeners", "advertised.listeners"]
+            .iter()
+            .zip(moved)
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        assert_eq!(overrides, expected, "{listeners} to {to}");
+        for text in &overrides {
+            let (name, value) = text.split_once('=').expect("a pair");
+            properties.insert(name.into(), value.into());
+        }
+        let node = start(&properties).expect("it starts where it was moved to");
+        assert_eq!(moved_listener(&node.listeners, &to.parse().expect(to)), Vec::<String>::new());
+    }
 }
 
 #[test]

@@ -1,0 +1,84 @@
+//! `HOST:PORT`, as the addresses of Kafka's listeners are written.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// An address to listen on. The host may be a name, an IP address (an IPv6 one in brackets), or empty for every interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address {
+    /// The host, without brackets; empty for every interface.
+    pub host: String,
+    /// The port; 0 for any free one.
+    pub port: u16,
+}
+
+/// A text that is no `HOST:PORT`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("it takes HOST:PORT, such as 127.0.0.1:9644 or :9644")]
+pub struct NotAnAddress;
+
+impl Address {
+    /// Whether it is no address that a client could connect to, but all that the machine has.
+    pub fn is_every_interface(&self) -> bool {
+        matches!(self.host.as_str(), "" | "0.0.0.0" | "::")
+    }
+}
+
+impl FromStr for Address {
+    type Err = NotAnAddress;
+
+    fn from_str(text: &str) -> Result<Self, NotAnAddress> {
+        let (host, port) = split(text.trim()).ok_or(NotAnAddress)?;
+        // A sign is a number's to Rust, and no port's.
+        let port = Some(port).filter(|port| port.bytes().all(|byte| byte.is_ascii_digit()));
+        let port = port.and_then(|port| port.parse().ok()).ok_or(NotAnAddress)?;
+        Ok(Self { host: host.to_string(), port })
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { host, port } = self;
+        if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
+    }
+}
+
+/// Host and port as texts, the host without brackets and of characters that Kafka allows.
+pub(super) fn split(text: &str) -> Option<(&str, &str)> {
+    let (host, port) = text.rsplit_once(':')?;
+    let host = host.strip_prefix('[').unwrap_or(host);
+    let host = host.strip_suffix(']').unwrap_or(host);
+    let is_of_a_host = |character: char| character.is_ascii_alphanumeric() || "-%._:".contains(character);
+    host.chars().all(is_of_a_host).then_some((host, port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_may_be_names_numbers_or_nothing() {
+        for (text, host, port, again) in [
+            ("127.0.0.1:9644", "127.0.0.1", 9644, "127.0.0.1:9644"),
+            ("localhost:0", "localhost", 0, "localhost:0"),
+            (" box-1.example.org:80 ", "box-1.example.org", 80, "box-1.example.org:80"),
+            (":9090", "", 9090, ":9090"),
+            ("[::1]:9090", "::1", 9090, "[::1]:9090"),
+            // Kafka reads this too.
+            ("::1:9090", "::1", 9090, "[::1]:9090"),
+            ("[fe80::1%eth0]:1", "fe80::1%eth0", 1, "[fe80::1%eth0]:1"),
+        ] {
+            let address: Address = text.parse().expect(text);
+            assert_eq!((address.host.as_str(), address.port), (host, port), "{text}");
+            assert_eq!(address.to_string(), again);
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused() {
+        for text in ["", "9090", "localhost", "localhost:", "a b:1", "http://x:1", "x:65536", "x:-1", "x:+1", "x:1/"] {
+            assert_eq!(text.parse::<Address>(), Err(NotAnAddress), "{text}");
+        }
+        assert_eq!(NotAnAddress.to_string(), "it takes HOST:PORT, such as 127.0.0.1:9644 or :9644");
+    }
+}
