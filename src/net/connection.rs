@@ -2,22 +2,27 @@
 //!
 //! A request is begun only when the one before it has been answered, as in Kafka, with one exception: a produce that has been appended and waits for
 //! its replicas. What follows it is begun meanwhile, and its reply takes its place in the order.
+//!
+//! Invariant: what has been begun is answered before the connection ends, whatever ends it, unless the peer can no longer be written to.
 
 use super::frame::{FrameError, FrameReader};
 use super::send;
-use crate::api::{self, Connection, Outcome, Reply};
-use crate::broker::Broker;
+use crate::api::{self, Outcome, Reply, Served};
+use crate::runtime::limits::MemoryLimit;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesOrdered;
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
 use tokio::sync::SemaphorePermit;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+#[cfg(test)]
+mod tests;
 
 /// Replies of one connection that may wait for replicas before the next request is read.
 const REPLIES_WAITING_MAX: usize = 64;
@@ -47,34 +52,67 @@ impl Ended {
             Ended::Frame(_) | Ended::Send(_) | Ended::Idle => false,
         }
     }
+
+    /// Whether the socket carries nothing more in either direction. A peer that has only closed its own side still reads.
+    fn is_final(&self) -> bool {
+        matches!(self, Ended::Frame(FrameError::Io(_)) | Ended::Send(_))
+    }
 }
 
-/// Serves requests until the peer leaves, breaks the protocol, is idle too long, or the broker stops.
-pub async fn serve(broker: &Arc<Broker>, connection: &Arc<Connection>, stream: TcpStream) -> Result<(), Ended> {
+/// What a connection may take, and when it ends.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms<'a> {
+    /// `connections.max.idle.ms`
+    pub idle: Duration,
+    /// `socket.request.max.bytes`
+    pub request_bytes_max: usize,
+    /// `queued.max.request.bytes`
+    pub request_memory: &'a MemoryLimit,
+    /// The broker's end.
+    pub stopping: &'a CancellationToken,
+}
+
+/// Serves requests until the peer leaves, breaks the protocol, is idle too long, or the broker stops. `begin` begins what a frame asks for.
+pub async fn serve(terms: Terms<'_>, stream: TcpStream, begin: impl Fn(Bytes) -> Served) -> Result<(), Ended> {
     let (reading, mut writing) = stream.into_split();
-    let mut incoming = Incoming { reader: FrameReader::default(), memory: None };
+    let mut incoming = Incoming { terms, reader: FrameReader::default(), memory: None };
     let mut waiting: FuturesOrdered<BoxFuture<'static, Reply>> = FuturesOrdered::new();
     let mut serving: Option<Serving<'_>> = None;
+    // Why nothing more is begun.
+    let mut ending: Option<Result<(), Ended>> = None;
     loop {
+        if serving.is_none()
+            && waiting.is_empty()
+            && let Some(end) = ending
+        {
+            return end;
+        }
         tokio::select! {
             biased;
             Some(reply) = waiting.next(), if !waiting.is_empty() => {
-                send::reply(&mut writing, reply).await.map_err(Ended::Send)?;
+                send::reply(&mut writing, reply, terms.idle).await.map_err(Ended::Send)?;
             }
             outcome = outcome(&mut serving), if serving.is_some() => {
                 serving = None;
-                match outcome? {
-                    Outcome::Later(reply) => waiting.push_back(reply),
+                match outcome {
+                    Ok(Outcome::Reply(reply)) if waiting.is_empty() => {
+                        send::reply(&mut writing, reply, terms.idle).await.map_err(Ended::Send)?;
+                    }
                     // Replies that wait come first: the order is that of the requests.
-                    Outcome::Reply(reply) if waiting.is_empty() => send::reply(&mut writing, reply).await.map_err(Ended::Send)?,
-                    Outcome::Reply(reply) => waiting.push_back(Box::pin(std::future::ready(reply))),
-                    Outcome::Silence => {}
+                    Ok(Outcome::Reply(reply)) => waiting.push_back(Box::pin(std::future::ready(reply))),
+                    Ok(Outcome::Later(reply)) => waiting.push_back(reply),
+                    Ok(Outcome::Silence) => {}
+                    Err(refused) => ending = Some(Err(refused.into())),
                 }
             }
-            () = broker.stopping.cancelled(), if serving.is_none() && waiting.is_empty() => return Ok(()),
-            frame = incoming.frame(broker, &reading), if serving.is_none() && waiting.len() < REPLIES_WAITING_MAX => {
-                let outcome = api::serve(broker.clone(), connection.clone(), frame?);
-                serving = Some(Serving { outcome, _memory: incoming.memory.take() });
+            () = terms.stopping.cancelled(), if ending.is_none() => ending = Some(Ok(())),
+            frame = incoming.frame(&reading), if ending.is_none() && serving.is_none() && waiting.len() < REPLIES_WAITING_MAX => {
+                let memory = incoming.memory.take();
+                match frame {
+                    Ok(frame) => serving = Some(Serving { outcome: begin(frame), _memory: memory }),
+                    Err(end) if end.is_final() => return Err(end),
+                    Err(end) => ending = Some(Err(end)),
+                }
             }
         }
     }
@@ -82,7 +120,7 @@ pub async fn serve(broker: &Arc<Broker>, connection: &Arc<Connection>, stream: T
 
 /// The request that is being served. Its memory is given back when it has been answered.
 struct Serving<'a> {
-    outcome: BoxFuture<'static, Result<Outcome, api::Refused>>,
+    outcome: Served,
     _memory: Option<SemaphorePermit<'a>>,
 }
 
@@ -96,22 +134,19 @@ async fn outcome(serving: &mut Option<Serving<'_>>) -> Result<Outcome, api::Refu
 
 /// The stream of requests, with the memory that the one being read may take.
 struct Incoming<'a> {
+    terms: Terms<'a>,
     reader: FrameReader,
     memory: Option<SemaphorePermit<'a>>,
 }
 
-impl<'a> Incoming<'a> {
+impl Incoming<'_> {
     /// The next whole frame. May be dropped at any await without losing a byte.
-    async fn frame(&mut self, broker: &'a Broker, socket: &OwnedReadHalf) -> Result<Bytes, Ended> {
-        let (idle, max) = {
-            let settings = broker.settings();
-            let idle = u64::try_from(settings.connections_max_idle_ms).map_or(Duration::MAX, Duration::from_millis);
-            (idle, usize::try_from(settings.socket_request_max_bytes).unwrap_or(usize::MAX))
-        };
+    async fn frame(&mut self, socket: &OwnedReadHalf) -> Result<Bytes, Ended> {
+        let Terms { idle, request_bytes_max, request_memory, .. } = self.terms;
         loop {
-            let length = self.reader.length(max)?;
+            let length = self.reader.length(request_bytes_max)?;
             if let (Some(length), None) = (length, &self.memory) {
-                self.memory = broker.request_memory.take(length).await;
+                self.memory = request_memory.take(length).await;
             }
             if let Some(frame) = length.and_then(|length| self.reader.take(length)) {
                 return Ok(frame);

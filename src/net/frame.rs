@@ -2,13 +2,20 @@
 //!
 //! A frame is an int32 length and so many bytes. Small frames share one read; a large one gets memory of its own once its length is known, so
 //! that its bytes are read to where they stay. An idle connection holds no buffer.
+//!
+//! Invariant: a buffer is never larger than what has come by more than `AHEAD_BYTES`, or than twice what has come. A length is only a claim.
 
 use bytes::{Buf, Bytes, BytesMut};
 use std::io;
 use tokio::net::tcp::OwnedReadHalf;
 
+#[cfg(test)]
+pub(super) mod tests;
+
 /// What one read takes at least, in bytes: most requests fit.
 const READ_BYTES: usize = 4 * 1024;
+/// Memory for bytes that a frame still owes: a request of a client with Kafka's defaults (1 MiB) is read into one piece that never moves.
+const AHEAD_BYTES: usize = 2 * 1024 * 1024;
 /// Bytes before a frame that give its length.
 const LENGTH_BYTES: usize = 4;
 
@@ -79,14 +86,14 @@ impl FrameReader {
         }
     }
 
-    /// Memory for the whole frame at the front, or for one read. Memory is touched only as bytes arrive, so a length alone costs nothing.
+    /// Memory for one read at least, and where the length of the frame at the front is known, for as much of it as its bytes so far vouch for.
     fn make_room(&mut self, wanted: Option<usize>) {
-        let room = match wanted {
-            Some(length) => (LENGTH_BYTES + length).saturating_sub(self.buffer.len()),
+        let owed = match wanted {
+            Some(length) => (LENGTH_BYTES + length).saturating_sub(self.buffer.len()).max(1),
             None => READ_BYTES,
         };
-        if self.buffer.capacity() - self.buffer.len() < room.clamp(1, READ_BYTES) || wanted.is_some() {
-            self.buffer.reserve(room);
+        if self.buffer.capacity() - self.buffer.len() < owed.min(READ_BYTES) {
+            self.buffer.reserve(owed.min(AHEAD_BYTES.max(self.buffer.len())));
         }
     }
 }

@@ -1,10 +1,10 @@
 //! Binds the listeners and accepts connections.
 
-use super::connection;
-use crate::api::Connection;
+use super::connection::{self, Terms};
+use crate::api::{self, Connection};
 use crate::broker::Broker;
 use crate::config::Listener;
-use crate::runtime::limits::Place;
+use crate::runtime::limits::{Place, Side};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -72,14 +72,12 @@ impl Listening {
     /// Accepts until the broker stops; each connection is a task of `tasks`.
     pub async fn accept(self, broker: Arc<Broker>, tasks: TaskTracker) {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+        let side = if self.listener.is_controller { Side::Controller } else { Side::Broker };
         loop {
             let accepted = tokio::select! {
                 biased;
                 () = broker.stopping.cancelled() => return,
-                accepted = async {
-                    broker.limits.place_free().await;
-                    self.socket.accept().await
-                } => accepted,
+                accepted = self.socket.accept() => accepted,
             };
             let (stream, peer) = match accepted {
                 Ok(accepted) => accepted,
@@ -89,7 +87,12 @@ impl Listening {
                     continue;
                 }
             };
-            let Some(place) = broker.limits.enter(peer.ip().to_canonical()) else {
+            let place = tokio::select! {
+                biased;
+                () = broker.stopping.cancelled() => return,
+                place = broker.limits.enter(side, peer.ip().to_canonical()) => place,
+            };
+            let Some(place) = place else {
                 info!(listener = %self.listener.name, peer = %peer.ip(), "refused a connection: max.connections.per.ip");
                 continue;
             };
@@ -108,13 +111,26 @@ async fn serve(broker: Arc<Broker>, connection: Connection, stream: TcpStream, p
     let connection = Arc::new(connection);
     broker.metrics.connections_total.inc();
     broker.metrics.connections.inc();
-    if let Err(error) = connection::serve(&broker, &connection, stream).await
+    let terms = terms(&broker);
+    let begin = |frame| api::serve(broker.clone(), connection.clone(), frame);
+    if let Err(error) = connection::serve(terms, stream, begin).await
         && error.is_the_peers_fault()
     {
         warn!(peer = %connection.peer, listener = %connection.listener.name, %error, "closed a connection");
     }
     broker.metrics.connections.dec();
     drop(place);
+}
+
+/// The settings of a connection do not change while it lives: Kafka changes neither of these without a restart.
+fn terms(broker: &Broker) -> Terms<'_> {
+    let settings = broker.settings();
+    Terms {
+        idle: u64::try_from(settings.connections_max_idle_ms).map_or(Duration::MAX, Duration::from_millis),
+        request_bytes_max: usize::try_from(settings.socket_request_max_bytes).unwrap_or(usize::MAX),
+        request_memory: &broker.request_memory,
+        stopping: &broker.stopping,
+    }
 }
 
 fn prepare(broker: &Broker, stream: &TcpStream) -> io::Result<()> {

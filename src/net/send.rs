@@ -7,15 +7,18 @@ use crate::runtime::blocking;
 use bytes::{Buf, Bytes};
 use protocol::FramePart;
 use std::io::{self, IoSlice};
+use std::time::Duration;
 use storage::{FileRegion, Wait};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::tcp::OwnedWriteHalf;
+use tokio::time::timeout;
 
 /// The buffer through which file regions go, in bytes.
 const REGION_BUFFER_BYTES: usize = 64 * 1024;
 
-/// Sends a whole reply. Errors: the socket's, and a region that no longer has its bytes because the log was truncated; either ends the connection.
-pub async fn reply(socket: &mut OwnedWriteHalf, reply: Reply) -> io::Result<()> {
+/// Sends a whole reply. Errors: the socket's, a peer that takes nothing for as long as a connection may be idle, and a region that no longer has
+/// its bytes because the log was truncated; each ends the connection.
+pub async fn reply(socket: &mut OwnedWriteHalf, reply: Reply, idle: Duration) -> io::Result<()> {
     let mut regions = reply.regions.into_iter();
     let mut pending: Vec<Bytes> = Vec::new();
     for part in reply.parts {
@@ -24,11 +27,11 @@ pub async fn reply(socket: &mut OwnedWriteHalf, reply: Reply) -> io::Result<()> 
             FramePart::Elsewhere { len } => {
                 let region = regions.next().filter(|region| region.length == len);
                 let region = region.ok_or_else(|| io::Error::other("a reply without the region that it announces"))?;
-                send_region(socket, &mut pending, region).await?;
+                send_region(socket, &mut pending, region, idle).await?;
             }
         }
     }
-    write_all(socket, &mut pending).await?;
+    write_all(socket, &mut pending, idle).await?;
     if reply.close {
         return Err(io::ErrorKind::ConnectionAborted.into());
     }
@@ -36,7 +39,12 @@ pub async fn reply(socket: &mut OwnedWriteHalf, reply: Reply) -> io::Result<()> 
 }
 
 /// Sends what is pending and then a region, in as few writes as the buffer allows.
-async fn send_region(socket: &mut OwnedWriteHalf, pending: &mut Vec<Bytes>, region: FileRegion) -> io::Result<()> {
+async fn send_region(
+    socket: &mut OwnedWriteHalf,
+    pending: &mut Vec<Bytes>,
+    region: FileRegion,
+    idle: Duration,
+) -> io::Result<()> {
     let mut sent = 0;
     let mut buffer = Vec::new();
     while sent < region.length {
@@ -48,7 +56,7 @@ async fn send_region(socket: &mut OwnedWriteHalf, pending: &mut Vec<Bytes>, regi
             return Err(io::Error::other("the log was truncated below what was promised"));
         }
         pending.push(chunk.clone());
-        write_all(socket, pending).await?;
+        write_all(socket, pending, idle).await?;
         // Nobody else holds the chunk any more, so its memory serves the next one.
         buffer = chunk.try_into_mut().map(Vec::from).unwrap_or_default();
     }
@@ -80,14 +88,14 @@ async fn read(region: &FileRegion, at: u32, wanted: usize, mut buffer: Vec<u8>) 
 }
 
 /// Writes pieces of memory, gathered, until all are sent.
-async fn write_all(socket: &mut OwnedWriteHalf, pieces: &mut Vec<Bytes>) -> io::Result<()> {
+async fn write_all(socket: &mut OwnedWriteHalf, pieces: &mut Vec<Bytes>, idle: Duration) -> io::Result<()> {
     let mut first = 0;
     while first < pieces.len() {
         let written = match &pieces[first..] {
-            [one] => socket.write(one).await?,
+            [one] => timeout(idle, socket.write(one)).await??,
             many => {
                 let slices: Vec<IoSlice<'_>> = many.iter().take(64).map(|piece| IoSlice::new(piece)).collect();
-                socket.write_vectored(&slices).await?
+                timeout(idle, socket.write_vectored(&slices)).await??
             }
         };
         if written == 0 {

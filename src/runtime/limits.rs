@@ -6,10 +6,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
+#[cfg(test)]
+mod tests;
+
 /// `max.connections`, `max.connections.per.ip` and `max.connections.per.ip.overrides`, which change while the broker runs.
 #[derive(Clone, Debug)]
 pub struct Maxima {
-    /// Connections of all listeners together.
+    /// Connections of a side's listeners together.
     pub connections: usize,
     /// Connections from one address.
     pub per_ip: usize,
@@ -23,6 +26,16 @@ impl Default for Maxima {
     }
 }
 
+/// Whose listener a connection came to. They count apart, as broker and controller of Apache Kafka have a server each: clients that take every
+/// place of the broker do not lock its operators out of the controller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// Clients and brokers.
+    Broker,
+    /// The quorum's.
+    Controller,
+}
+
 #[derive(Debug, Default)]
 struct Counts {
     total: usize,
@@ -30,10 +43,13 @@ struct Counts {
 }
 
 /// Counts the open connections against their maxima.
+///
+/// Invariant: a connection is counted in the same step that finds a place for it, so that listeners that accept at once never exceed a maximum.
 #[derive(Debug, Default)]
 pub struct ConnectionLimits {
     maxima: Mutex<Maxima>,
-    counts: Mutex<Counts>,
+    broker: Mutex<Counts>,
+    controller: Mutex<Counts>,
     freed: Notify,
 }
 
@@ -41,6 +57,7 @@ pub struct ConnectionLimits {
 #[derive(Debug)]
 pub struct Place {
     limits: Arc<ConnectionLimits>,
+    side: Side,
     ip: IpAddr,
 }
 
@@ -51,42 +68,41 @@ impl ConnectionLimits {
         self.freed.notify_waiters();
     }
 
-    /// Connections open now.
-    pub fn open(&self) -> usize {
-        self.counts.lock().total
-    }
-
-    /// Waits until the process has a place for one more connection, as Kafka's acceptor does.
-    pub async fn place_free(&self) {
+    /// Counts a connection once there is a place for it, which its listener waits for as Kafka's acceptor does. `None` when its address has as
+    /// many as it may.
+    pub async fn enter(self: &Arc<Self>, side: Side, ip: IpAddr) -> Option<Place> {
         loop {
             let freed = self.freed.notified();
-            if self.counts.lock().total < self.maxima.lock().connections {
-                return;
+            let (most, most_of_ip) = {
+                let maxima = self.maxima.lock();
+                (maxima.connections, maxima.overrides.get(&ip).copied().unwrap_or(maxima.per_ip))
+            };
+            {
+                let mut counts = self.counts(side).lock();
+                if counts.total < most {
+                    if counts.by_ip.get(&ip).copied().unwrap_or(0) >= most_of_ip {
+                        return None;
+                    }
+                    *counts.by_ip.entry(ip).or_default() += 1;
+                    counts.total += 1;
+                    return Some(Place { limits: self.clone(), side, ip });
+                }
             }
             freed.await;
         }
     }
 
-    /// Counts a connection; `None` when its address has as many as it may.
-    pub fn enter(self: &Arc<Self>, ip: IpAddr) -> Option<Place> {
-        let maximum = {
-            let maxima = self.maxima.lock();
-            maxima.overrides.get(&ip).copied().unwrap_or(maxima.per_ip)
-        };
-        let mut counts = self.counts.lock();
-        let count = counts.by_ip.entry(ip).or_default();
-        if *count >= maximum {
-            return None;
+    fn counts(&self, side: Side) -> &Mutex<Counts> {
+        match side {
+            Side::Broker => &self.broker,
+            Side::Controller => &self.controller,
         }
-        *count += 1;
-        counts.total += 1;
-        Some(Place { limits: self.clone(), ip })
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut counts = self.limits.counts.lock();
+        let mut counts = self.limits.counts(self.side).lock();
         counts.total -= 1;
         if let Some(count) = counts.by_ip.get_mut(&self.ip) {
             *count -= 1;
