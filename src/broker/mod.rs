@@ -114,6 +114,10 @@ impl Broker {
         for warning in &effective.warnings {
             tracing::warn!(%warning, "a stored config is not valid and counts as not set");
         }
+        let known = self.effective();
+        for name in effective.without_effect.iter().filter(|name| !known.without_effect.contains(name)) {
+            tracing::warn!("the dynamic config {name} has no effect yet");
+        }
         self.limits.set(maxima(&effective.settings));
         self.groups.set_config(config_rules::group_config(&effective));
         self.settings.store(Arc::new(effective.settings.clone()));

@@ -142,7 +142,7 @@ const KEYS: &[Key] = rows! {
     "unstable.feature.versions.enable", Boolean, Is("false"), Any, High, Internal, NotYet;
     "process.roles", List, Required, Items(&["broker", "controller"], NotEmpty), High, ReadOnly, Honoured;
     "node.id", Int, Required, AtLeast(0), High, ReadOnly, Honoured;
-    "initial.broker.registration.timeout.ms", Int, Is("60000"), Any, Medium, ReadOnly, NoEffect;
+    "initial.broker.registration.timeout.ms", Int, Is("60000"), Any, Medium, ReadOnly, NotYet;
     "broker.heartbeat.interval.ms", Int, Is("2000"), Any, Medium, ReadOnly, Honoured;
     "broker.session.timeout.ms", Int, Is("9000"), Any, Medium, ReadOnly, Honoured;
     "controller.listener.names", List, Required, Items(&[], NotEmpty), High, ReadOnly, Honoured;
@@ -181,7 +181,7 @@ const KEYS: &[Key] = rows! {
     "num.network.threads", Int, Is("3"), AtLeast(1), High, ClusterWide, NoEffect;
     "controller.socket.timeout.ms", Int, Is("30000"), Any, Medium, ReadOnly, NoEffect;
     "default.replication.factor", Int, Is("1"), Any, Medium, ReadOnly, Honoured;
-    "replica.lag.time.max.ms", Long, Is("30000"), Any, High, ReadOnly, NotYet;
+    "replica.lag.time.max.ms", Long, Is("30000"), Any, High, ReadOnly, Honoured;
     "replica.socket.timeout.ms", Int, Is("30000"), Any, High, ReadOnly, NoEffect;
     "replica.socket.receive.buffer.bytes", Int, Is("65536"), Any, High, ReadOnly, NoEffect;
     "replica.fetch.max.bytes", Int, Is("1048576"), AtLeast(0), Medium, ReadOnly, NotYet;
@@ -295,7 +295,7 @@ const KEYS: &[Key] = rows! {
     "log.flush.interval.ms", Long, Null, Any, High, ClusterWide, Honoured;
     "log.flush.offset.checkpoint.interval.ms", Int, Is("60000"), AtLeast(0), High, ReadOnly, Honoured;
     "log.flush.start.offset.checkpoint.interval.ms", Int, Is("60000"), AtLeast(0), High, ReadOnly, Honoured;
-    "log.preallocate", Boolean, Is("false"), Any, Medium, ClusterWide, NoEffect;
+    "log.preallocate", Boolean, Is("false"), Any, Medium, ClusterWide, NotYet;
     "num.recovery.threads.per.data.dir", Int, Is("2"), AtLeast(1), High, ClusterWide, Honoured;
     "auto.create.topics.enable", Boolean, Is("true"), Any, High, ReadOnly, Honoured;
     "min.insync.replicas", Int, Is("1"), AtLeast(1), High, ClusterWide, Honoured;
@@ -305,7 +305,7 @@ const KEYS: &[Key] = rows! {
     "log.message.timestamp.after.max.ms", Long, Is("3600000"), AtLeast(0), Medium, ClusterWide, Honoured;
     "create.topic.policy.class.name", Class, Null, Any, Low, ReadOnly, Refused;
     "alter.config.policy.class.name", Class, Null, Any, Low, ReadOnly, Refused;
-    "log.dir.failure.timeout.ms", Long, Is("30000"), AtLeast(1), Low, ReadOnly, NoEffect;
+    "log.dir.failure.timeout.ms", Long, Is("30000"), AtLeast(1), Low, ReadOnly, NotYet;
     "log.initial.task.delay.ms", Long, Is("30000"), AtLeast(0), Low, Internal, NoEffect;
     "group.share.delivery.count.limit", Int, Is("5"), Between(2, 10), Medium, ReadOnly, NotYet;
     "group.share.max.delivery.count.limit", Int, Is("10"), Between(5, 25), Medium, ReadOnly, NotYet;
@@ -361,9 +361,9 @@ const KEYS: &[Key] = rows! {
     "metrics.num.samples", Int, Is("2"), AtLeast(1), Low, ReadOnly, NoEffect;
     "metrics.sample.window.ms", Long, Is("30000"), AtLeast(1), Low, ReadOnly, NoEffect;
     "metric.reporters", List, Is("org.apache.kafka.common.metrics.JmxReporter"),
-        Items(&[], MayBeEmpty), Low, ClusterWide, NoEffect;
+        Items(&[], MayBeEmpty), Low, ClusterWide, NotYet;
     "metrics.recording.level", Text, Is("INFO"), Any, Low, ReadOnly, NoEffect;
-    "kafka.metrics.reporters", List, Is(""), Items(&[], MayBeEmpty), Low, ReadOnly, NoEffect;
+    "kafka.metrics.reporters", List, Is(""), Items(&[], MayBeEmpty), Low, ReadOnly, NotYet;
     "kafka.metrics.polling.interval.secs", Int, Is("10"), AtLeast(1), Low, ReadOnly, NoEffect;
     "telemetry.max.bytes", Int, Is("1048576"), AtLeast(1), Low, ReadOnly, NoEffect;
     "quota.window.num", Int, Is("11"), AtLeast(1), Low, ReadOnly, NotYet;

@@ -31,12 +31,13 @@ pub fn document() -> String {
         (
             Support::NotYet,
             "Without effect yet",
-            "They are checked and accepted with a warning where they differ from the default.",
+            "They are checked and accepted, with a line in the log at the start, or when they are set, where they differ from the default. So \
+             are `max.connections` of single listeners, and hosts of `max.connections.per.ip.overrides` that are no IP addresses.",
         ),
         (
             Support::NoEffect,
             "Accepted without effect",
-            "They tune machinery that Gregor does not have, or parts that nothing can switch on yet.",
+            "They tune machinery that Gregor does not have, or parts that nothing can switch on yet: nothing is said about them.",
         ),
     ];
     for (support, title, words) in sections {

@@ -4,6 +4,7 @@ use super::broker::{BROKER, CLUSTER_WIDE_OF_A_LISTENER, is_dynamic, key_of, syno
 use super::key::{Mode, Values};
 use super::listeners::Listeners;
 use super::node::NodeConfig;
+use super::startup::has_no_effect;
 use super::{BrokerSettings, ConfigError, Properties, checks, client_metrics, group, java, topic};
 use model::{ApiError, ErrorCode};
 
@@ -35,6 +36,8 @@ pub struct Effective {
     pub settings: BrokerSettings,
     /// Stored configs that are not valid and count as not set: worth a line in the log.
     pub warnings: Vec<String>,
+    /// Dynamic configs that have no effect yet: worth a line in the log when they are set.
+    pub without_effect: Vec<String>,
 }
 
 impl NodeConfig {
@@ -44,12 +47,14 @@ impl NodeConfig {
         let mut warnings = Vec::new();
         let cluster = valid(cluster, false, &mut warnings);
         let broker = valid(broker, true, &mut warnings);
+        let inert = cluster.iter().chain(&broker).filter(|(name, text)| has_no_effect(name, text));
+        let without_effect: Vec<String> = inert.map(|(name, _)| name.clone()).collect();
         for (cluster, broker) in [(&cluster, &broker), (&cluster, &Properties::new())] {
             match self.combined(cluster, broker) {
                 Ok((properties, values)) => {
                     let settings = BrokerSettings::new(&values);
                     let (cluster, broker) = (cluster.clone(), broker.clone());
-                    return Effective { cluster, broker, properties, values, settings, warnings };
+                    return Effective { cluster, broker, properties, values, settings, warnings, without_effect };
                 }
                 Err(ConfigError(fault)) => warnings.push(fault),
             }
@@ -61,6 +66,7 @@ impl NodeConfig {
             values: self.values.clone(),
             settings: self.settings.clone(),
             warnings,
+            without_effect,
         }
     }
 

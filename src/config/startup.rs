@@ -6,8 +6,10 @@
 use super::broker::{BROKER, DYNAMIC_ONLY, key_of, without_listener};
 use super::key::{Support, Table, rows};
 use super::listeners::{Listeners, SecurityProtocol};
+use super::settings::map_entries;
 use super::value::{Kind, Value};
 use super::{Address, ConfigError, Properties, rule};
+use std::net::IpAddr;
 
 /// Gregor's own properties; Apache Kafka ignores them.
 pub(super) static OWN: Table = Table::new(rows! {
@@ -17,8 +19,9 @@ pub(super) static OWN: Table = Table::new(rows! {
 /// Where health and metrics are served.
 const HTTP_LISTENER: &str = "gregor.http.listener";
 
-/// Values besides the default that a refused property may have, since Gregor does what they say.
+/// Values besides the default that a property which is refused or has no effect may have, since Gregor does what they say.
 const EQUIVALENT: &[(&str, &[&str])] = &[
+    ("metric.reporters", &[""]),
     (
         "group.consumer.assignors",
         &[
@@ -31,6 +34,9 @@ const EQUIVALENT: &[(&str, &[&str])] = &[
     ("group.share.assignors", &["simple", "org.apache.kafka.coordinator.group.assignor.SimpleAssignor"]),
     ("replica.selector.class", &["org.apache.kafka.common.replica.LeaderSelector"]),
 ];
+
+/// Properties that are honoured for the whole node, and not yet for one listener.
+const NOT_YET_OF_A_LISTENER: &[&str] = &["max.connections"];
 
 /// Beginnings of names that belong to plugins and are passed to them; where a plugin matters, its class is refused.
 const OF_PLUGINS: &[&str] = &[
@@ -129,24 +135,33 @@ pub(super) fn warnings(properties: &Properties) -> Result<Vec<String>, ConfigErr
             key.parse(text).map_err(ConfigError)?;
             continue;
         }
-        let key = match BROKER.get(name) {
-            None if DYNAMIC_ONLY.get(name).is_some() => {
-                warnings.push(format!("{name} counts only as a dynamic config of the broker, and is ignored here"));
-                continue;
-            }
-            Some(key) => Some(key),
-            None => without_listener(name).and_then(|base| BROKER.get(base)),
-        };
-        match key {
-            Some(key) if key.support == Support::NotYet => {
-                if key.parse(text).is_ok_and(|value| value != key.default_value()) {
-                    warnings.push(format!("{name} has no effect yet"));
-                }
-            }
-            Some(_) => {}
-            None if OF_PLUGINS.iter().any(|prefix| name.starts_with(prefix)) => {}
-            None => warnings.push(format!("{name} is not known, and is ignored")),
+        if BROKER.get(name).is_none() && DYNAMIC_ONLY.get(name).is_some() {
+            warnings.push(format!("{name} counts only as a dynamic config of the broker, and is ignored here"));
+        } else if has_no_effect(name, text) {
+            warnings.push(format!("{name} has no effect yet"));
+        } else if key_of(name).is_none() && !OF_PLUGINS.iter().any(|prefix| name.starts_with(prefix)) {
+            warnings.push(format!("{name} is not known, and is ignored"));
         }
     }
+    warnings.extend(hosts_without_address(properties));
     Ok(warnings)
+}
+
+/// Whether a property asks for something that Gregor does not do yet: a file's, or a dynamic config.
+pub(super) fn has_no_effect(name: &str, text: &str) -> bool {
+    if without_listener(name).is_some_and(|base| NOT_YET_OF_A_LISTENER.contains(&base)) {
+        return true;
+    }
+    key_of(name)
+        .filter(|key| key.support == Support::NotYet && !is_equivalent(key.name, text))
+        .is_some_and(|key| key.parse(text).is_ok_and(|value| value != key.default_value()))
+}
+
+/// Hosts whose maximum of connections is named, and which are found by their addresses alone.
+fn hosts_without_address(properties: &Properties) -> Vec<String> {
+    let name = "max.connections.per.ip.overrides";
+    let text = properties.get(name).map_or("", String::as_str);
+    let entries = map_entries(name, text).unwrap_or_default();
+    let hosts = entries.into_iter().map(|(host, _)| host).filter(|host| host.parse::<IpAddr>().is_err());
+    hosts.map(|host| format!("{name}: {host} is no IP address, and has no effect yet")).collect()
 }

@@ -1,8 +1,10 @@
 //! What stops a node's start, in whose words, and what only makes it warn.
 
 use super::properties;
+use crate::config::startup::warnings;
 use crate::config::{
-    Address, NewNode, NodeConfig, Properties, SecurityProtocol, moved_listener, new_node_properties, parse_properties,
+    Address, BROKER, NewNode, NodeConfig, Properties, SecurityProtocol, Support, moved_listener, new_node_properties,
+    parse_properties,
 };
 
 fn base() -> Properties {
@@ -105,15 +107,22 @@ fn classes_of_kafkas_own_that_gregor_stands_for_are_accepted() {
 
 #[test]
 fn what_is_not_known_or_has_no_effect_yet_makes_a_warning() {
-    let node =
-        start(&changed("zookeeper.connect=x ; listener.name.plaintext.nonsense=1 ; max.connection.creation.rate=5"))
-            .expect("it starts");
+    let inert = "zookeeper.connect=x ; listener.name.plaintext.nonsense=1 ; max.connection.creation.rate=5 ; \
+                 listener.name.plaintext.max.connection.creation.rate=5 ; listener.name.plaintext.max.connections=5 ; \
+                 max.connections.per.ip.overrides=127.0.0.1:1,::1:2,box:3 ; metric.reporters=com.example.Reporter ; \
+                 leader.replication.throttled.rate=5";
+    let node = start(&changed(inert)).expect("it starts");
     assert_eq!(
         node.warnings,
         [
+            "leader.replication.throttled.rate counts only as a dynamic config of the broker, and is ignored here",
+            "listener.name.plaintext.max.connection.creation.rate has no effect yet",
+            "listener.name.plaintext.max.connections has no effect yet",
             "listener.name.plaintext.nonsense is not known, and is ignored",
             "max.connection.creation.rate has no effect yet",
+            "metric.reporters has no effect yet",
             "zookeeper.connect is not known, and is ignored",
+            "max.connections.per.ip.overrides: box is no IP address, and has no effect yet",
         ]
     );
     let error = start(&changed("gregor.nonsense=1")).expect_err("a name of Gregor's that it does not have");
@@ -123,6 +132,34 @@ fn what_is_not_known_or_has_no_effect_yet_makes_a_warning() {
     let error = start(&changed("gregor.http.listener=8080")).expect_err("a port alone");
     let words = "Invalid value 8080 for configuration gregor.http.listener: it takes HOST:PORT, such as 127.0.0.1:9644 or :9644";
     assert_eq!(error, words);
+}
+
+#[test]
+fn every_property_without_effect_makes_one_warning_where_it_is_not_the_default() {
+    for key in BROKER.keys.iter().filter(|key| key.support == Support::NotYet) {
+        let number = key.default_text().and_then(|text| text.parse::<i64>().ok());
+        let beside = number.iter().flat_map(|number| [number.saturating_add(1), number.saturating_sub(1)]);
+        let words = ["true", "false", "0.25", "7", "DISABLED", "classic", "x"].map(str::to_owned);
+        let mut candidates = beside.map(|number| number.to_string()).chain(words);
+        let other = candidates.find(|text| key.parse(text).is_ok_and(|value| value != key.default_value()));
+        let other = other.unwrap_or_else(|| panic!("{} needs a candidate", key.name));
+        let said = |text: &str| warnings(&changed(&format!("{}={text}", key.name))).expect("nothing of Gregor's");
+        assert_eq!(said(&other), [format!("{} has no effect yet", key.name)], "{other}");
+        if let Some(default) = key.default_text() {
+            assert_eq!(said(default), Vec::<String>::new(), "{}", key.name);
+        }
+    }
+}
+
+#[test]
+fn dynamic_configs_without_effect_are_named() {
+    let node = start(&base()).expect("it starts");
+    let stored = changed("max.connection.creation.rate=5 ; leader.replication.throttled.rate=5 ; fetch.max.bytes=2000");
+    let only = |names: &[&str]| stored.clone().into_iter().filter(|(name, _)| names.contains(&name.as_str())).collect();
+    let cluster: Properties = only(&["max.connection.creation.rate", "fetch.max.bytes"]);
+    let broker: Properties = only(&["leader.replication.throttled.rate"]);
+    let effective = node.effective(&cluster, &broker);
+    assert_eq!(effective.without_effect, ["max.connection.creation.rate", "leader.replication.throttled.rate"]);
 }
 
 #[test]
