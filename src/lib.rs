@@ -7,7 +7,7 @@
 //! | edge | `net` (sockets of clients), `admin` (HTTP for operators), `node` (start and stop), `cli` |
 //! | api | `api`: one file per API key |
 //! | services | `broker` (all of them as fields), `replica`, `runtime`, `security`, `telemetry` |
-//! | | `config` |
+//! | | `config`, `peer` (connections to other nodes) |
 //! | machines | the crates storage, replica, raft, metadata, coordinator |
 //! | words | the crates model, records, protocol |
 
@@ -18,6 +18,7 @@ pub mod cli;
 pub mod config;
 pub mod net;
 pub mod node;
+pub mod peer;
 pub mod replica;
 pub mod runtime;
 pub mod security;

@@ -4,21 +4,40 @@
 
 use super::Context;
 use metadata::decide;
-use protocol::messages::alter_partition_reassignments_request::AlterPartitionReassignmentsRequest;
-use protocol::messages::alter_partition_reassignments_response::AlterPartitionReassignmentsResponse;
+use model::ApiError;
+use protocol::messages::alter_partition_reassignments_request::{
+    AlterPartitionReassignmentsRequest, ReassignableTopic,
+};
+use protocol::messages::alter_partition_reassignments_response::{
+    AlterPartitionReassignmentsResponse, ReassignablePartitionResponse, ReassignableTopicResponse,
+};
 
 /// Begins, changes or cancels reassignments; the controller decides.
 pub(super) async fn handle(
     context: Context,
     request: AlterPartitionReassignmentsRequest,
 ) -> AlterPartitionReassignmentsResponse {
+    let timeout_ms = request.timeout_ms;
+    let asked = request.topics.clone();
     let decided = context
         .broker
         .controller
-        .decide(move |view, cx| decide::alter_partition_reassignments(view.image, cx, &request));
+        .decide_within(timeout_ms, move |view, cx| decide::alter_partition_reassignments(view.image, cx, &request));
     decided.await.unwrap_or_else(|error| AlterPartitionReassignmentsResponse {
+        responses: asked.into_iter().map(|topic| failed(topic, &error)).collect(),
         error_code: error.code.code(),
         error_message: error.message.map(Into::into),
         ..Default::default()
     })
+}
+
+/// A topic's partitions, none of which was looked at.
+fn failed(asked: ReassignableTopic, error: &ApiError) -> ReassignableTopicResponse {
+    let partitions = asked.partitions.into_iter().map(|partition| ReassignablePartitionResponse {
+        partition_index: partition.partition_index,
+        error_code: error.code.code(),
+        error_message: error.message.as_deref().map(Into::into),
+        ..Default::default()
+    });
+    ReassignableTopicResponse { name: asked.name, partitions: partitions.collect(), ..Default::default() }
 }

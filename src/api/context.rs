@@ -212,6 +212,9 @@ pub enum Refused {
         /// The version.
         version: i16,
     },
+    /// A request that is well formed and means nothing.
+    #[error("a request that means nothing: {0}")]
+    Meaningless(&'static str),
     /// The reply cannot be written in the request's version, or a produce without acknowledgement failed.
     #[error("{0}")]
     Reply(String),

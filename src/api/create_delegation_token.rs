@@ -1,16 +1,38 @@
 //! CreateDelegationToken (key 38), versions 1-3.
 //!
-//! Tokens are given only over connections that are authenticated, and none is.
+//! Tokens are given only over connections that are authenticated, and none is. 3 asks for a token of another owner (KIP-373), and tells who asked.
 
 use super::Context;
 use model::ErrorCode;
+use protocol::Str;
 use protocol::messages::create_delegation_token_request::CreateDelegationTokenRequest;
 use protocol::messages::create_delegation_token_response::CreateDelegationTokenResponse;
 
+/// Who asks over a connection that is not authenticated.
+const ANONYMOUS: (Str, Str) = (Str::const_new("User"), Str::const_new("ANONYMOUS"));
+
 /// Refuses: the connection is not authenticated.
-pub(super) async fn handle(_: Context, _: CreateDelegationTokenRequest) -> CreateDelegationTokenResponse {
+pub(super) async fn handle(context: Context, request: CreateDelegationTokenRequest) -> CreateDelegationTokenResponse {
+    let tells_requester = context.version >= 3;
+    let requester = ANONYMOUS;
+    let owner = match (request.owner_principal_type, request.owner_principal_name) {
+        (_, None) => Ok(requester.clone()),
+        (_, Some(name)) if name.is_empty() => Ok(requester.clone()),
+        (Some(kind), Some(name)) => Ok((kind, name)),
+        // A principal without a kind is none: Kafka stumbles over it before it looks further.
+        (None, Some(_)) => Err(ErrorCode::UnknownServerError),
+    };
+    let refusal = owner.as_ref().err().copied().unwrap_or(ErrorCode::DelegationTokenRequestNotAllowed);
+    let (principal_type, principal_name) = owner.unwrap_or_else(|_| requester.clone());
     CreateDelegationTokenResponse {
-        error_code: ErrorCode::DelegationTokenRequestNotAllowed.code(),
+        error_code: refusal.code(),
+        principal_type,
+        principal_name,
+        token_requester_principal_type: if tells_requester { requester.0 } else { Str::default() },
+        token_requester_principal_name: if tells_requester { requester.1 } else { Str::default() },
+        issue_timestamp_ms: -1,
+        expiry_timestamp_ms: -1,
+        max_timestamp_ms: -1,
         ..Default::default()
     }
 }

@@ -10,7 +10,11 @@ use protocol::messages::create_partitions_response::{CreatePartitionsResponse, C
 /// Adds partitions to topics, each alone; the controller decides.
 pub(super) async fn handle(context: Context, request: CreatePartitionsRequest) -> CreatePartitionsResponse {
     let names: Vec<_> = request.topics.iter().map(|topic| topic.name.clone()).collect();
-    let decided = context.broker.controller.decide(move |view, cx| decide::create_partitions(view.image, cx, &request));
+    let timeout_ms = request.timeout_ms;
+    let decided = context
+        .broker
+        .controller
+        .decide_within(timeout_ms, move |view, cx| decide::create_partitions(view.image, cx, &request));
     decided.await.unwrap_or_else(|error| {
         let failed = names.into_iter().map(|name| CreatePartitionsTopicResult {
             name,

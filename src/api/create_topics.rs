@@ -10,8 +10,11 @@ use protocol::messages::create_topics_response::{CreatableTopicResult, CreateTop
 /// Creates topics, each alone; the controller decides.
 pub(super) async fn handle(context: Context, request: CreateTopicsRequest) -> CreateTopicsResponse {
     let names: Vec<_> = request.topics.iter().map(|topic| topic.name.clone()).collect();
-    let decided =
-        context.broker.controller.decide(move |view, cx| decide::create_topics(view.image, cx, &request, &|_| true));
+    let timeout_ms = request.timeout_ms;
+    let decided = context
+        .broker
+        .controller
+        .decide_within(timeout_ms, move |view, cx| decide::create_topics(view.image, cx, &request, &|_| true));
     decided.await.unwrap_or_else(|error| {
         let failed = names.into_iter().map(|name| CreatableTopicResult {
             name,

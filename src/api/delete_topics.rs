@@ -18,8 +18,11 @@ pub(super) async fn handle(context: Context, mut request: DeleteTopicsRequest) -
     }
     let asked = request.topics.clone();
     let everyone = |_: &str| decide::TopicToDelete { describable: true, deletable: true };
-    let decided =
-        context.broker.controller.decide(move |view, cx| decide::delete_topics(view.image, cx, &request, &everyone));
+    let timeout_ms = request.timeout_ms;
+    let decided = context
+        .broker
+        .controller
+        .decide_within(timeout_ms, move |view, cx| decide::delete_topics(view.image, cx, &request, &everyone));
     decided.await.unwrap_or_else(|error| {
         let code = match error.code {
             ErrorCode::TopicDeletionDisabled if !knows_disabled => ErrorCode::InvalidRequest,
@@ -29,7 +32,8 @@ pub(super) async fn handle(context: Context, mut request: DeleteTopicsRequest) -
             name: topic.name,
             topic_id: topic.topic_id,
             error_code: code.code(),
-            error_message: Some(error.message.as_deref().unwrap_or(code.message()).into()),
+            // Kafka says nothing more where the whole request fails.
+            error_message: None,
             ..Default::default()
         });
         DeleteTopicsResponse { responses: failed.collect(), ..Default::default() }

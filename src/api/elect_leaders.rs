@@ -4,15 +4,34 @@
 
 use super::Context;
 use metadata::decide;
-use protocol::messages::elect_leaders_request::ElectLeadersRequest;
-use protocol::messages::elect_leaders_response::ElectLeadersResponse;
+use model::ApiError;
+use protocol::messages::elect_leaders_request::{ElectLeadersRequest, TopicPartitions};
+use protocol::messages::elect_leaders_response::{ElectLeadersResponse, PartitionResult, ReplicaElectionResult};
 
 /// Elects leaders; the controller decides.
 pub(super) async fn handle(context: Context, request: ElectLeadersRequest) -> ElectLeadersResponse {
     let has_error = context.version >= 1;
-    let decided = context.broker.controller.decide(move |view, cx| decide::elect_leaders(view.image, cx, &request));
+    let timeout_ms = request.timeout_ms;
+    let asked = request.topic_partitions.clone().unwrap_or_default();
+    let decided = context
+        .broker
+        .controller
+        .decide_within(timeout_ms, move |view, cx| decide::elect_leaders(view.image, cx, &request));
     decided.await.unwrap_or_else(|error| ElectLeadersResponse {
         error_code: if has_error { error.code.code() } else { 0 },
+        replica_election_results: asked.into_iter().map(|topic| failed(topic, &error)).collect(),
         ..Default::default()
     })
+}
+
+/// A topic's partitions, none of which was looked at.
+fn failed(asked: TopicPartitions, error: &ApiError) -> ReplicaElectionResult {
+    let partition = |partition_id| PartitionResult {
+        partition_id,
+        error_code: error.code.code(),
+        error_message: error.message.as_deref().map(Into::into),
+        ..Default::default()
+    };
+    let partition_result = asked.partitions.into_iter().map(partition).collect();
+    ReplicaElectionResult { topic: asked.topic, partition_result, ..Default::default() }
 }

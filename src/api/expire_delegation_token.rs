@@ -11,6 +11,7 @@ use protocol::messages::expire_delegation_token_response::ExpireDelegationTokenR
 pub(super) async fn handle(_: Context, _: ExpireDelegationTokenRequest) -> ExpireDelegationTokenResponse {
     ExpireDelegationTokenResponse {
         error_code: ErrorCode::DelegationTokenRequestNotAllowed.code(),
+        expiry_timestamp_ms: -1,
         ..Default::default()
     }
 }

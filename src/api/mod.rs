@@ -147,7 +147,7 @@ fn begin(broker: Arc<Broker>, connection: Arc<Connection>, frame: Bytes) -> Resu
 /// Decodes a request, has it handled, and writes its response.
 async fn answer<Q, P, F>(
     context: Context,
-    mut body: Reader,
+    body: Reader,
     handle: impl FnOnce(Context, Q) -> F,
 ) -> Result<Outcome, Refused>
 where
@@ -155,11 +155,29 @@ where
     P: Message,
     F: Future<Output = P> + Send,
 {
+    answer_or_refuse(context, body, |context, request| {
+        let handled = handle(context, request);
+        async { Ok(handled.await) }
+    })
+    .await
+}
+
+/// The same for a handler that may refuse.
+async fn answer_or_refuse<Q, P, F>(
+    context: Context,
+    mut body: Reader,
+    handle: impl FnOnce(Context, Q) -> F,
+) -> Result<Outcome, Refused>
+where
+    Q: Message,
+    P: Message,
+    F: Future<Output = Result<P, Refused>> + Send,
+{
     let request = Q::decode(&mut body, context.version)?;
     // The frame is not held while the handler waits.
     drop(body);
     let head = context.reply_head();
-    let response = handle(context, request).await;
+    let response = handle(context, request).await?;
     Ok(Outcome::Reply(head.write(&response)?))
 }
 
@@ -217,9 +235,12 @@ mod table {
             },)*]
         };
         (@works Off $on:ident) => { 0 };
+        (@works OffStrict $on:ident) => { 0 };
         (@works $place:ident $on:ident) => { $on };
         // A handler that makes its own frame, out of file regions or later than others.
         (@serve Framed $handler:path) => { |context, body| Box::pin($handler(context, body)) };
+        // A handler that refuses requests that mean nothing.
+        (@serve OffStrict $handler:path) => { |context, body| Box::pin(answer_or_refuse(context, body, $handler)) };
         (@serve $place:ident $handler:path) => { |context, body| Box::pin(answer(context, body, $handler)) };
     }
 
@@ -252,9 +273,9 @@ mod table {
         EndTxn                       0-5  ON_BROKER     Off       end_txn::handle;
         WriteTxnMarkers              1-2  ON_BROKER     Off       write_txn_markers::handle;
         TxnOffsetCommit              0-5  ON_BROKER     Off       txn_offset_commit::handle;
-        DescribeAcls                 1-3  BOTH          Off       describe_acls::handle;
-        CreateAcls                   1-3  BOTH          Off       create_acls::handle;
-        DeleteAcls                   1-3  BOTH          Off       delete_acls::handle;
+        DescribeAcls                 1-3  BOTH          OffStrict describe_acls::handle;
+        CreateAcls                   1-3  BOTH          OffStrict create_acls::handle;
+        DeleteAcls                   1-3  BOTH          OffStrict delete_acls::handle;
         DescribeConfigs              1-4  BOTH          Local     describe_configs::handle;
         AlterConfigs                 0-2  BOTH          Forwarded alter_configs::handle;
         AlterReplicaLogDirs          1-2  ON_BROKER     Local     alter_replica_log_dirs::handle;

@@ -1,19 +1,29 @@
-//! RemoveRaftVoter (key 81), versions 0: changes the voters of the quorum (KIP-853).
+//! RemoveRaftVoter (key 81), version 0: removes a voter from the metadata quorum (KIP-853).
 //!
-//! A quorum of one cannot be changed yet; the answer is Kafka's for a quorum whose `kraft.version` is 0.
+//! A quorum of one keeps its voter, and knows no other: there is nothing that could be removed.
 
 use super::Context;
-use model::ErrorCode;
+use super::add_raft_voter::{check_cluster, voter};
+use model::{ApiError, ErrorCode};
 use protocol::messages::remove_raft_voter_request::RemoveRaftVoterRequest;
 use protocol::messages::remove_raft_voter_response::RemoveRaftVoterResponse;
 
-/// Refuses.
+/// Refuses, for the reason that there is.
 pub(super) async fn handle(context: Context, request: RemoveRaftVoterRequest) -> RemoveRaftVoterResponse {
-    let is_ours = request.cluster_id.as_deref().is_none_or(|id| id == context.broker.node.cluster_id);
-    let error = if is_ours { ErrorCode::UnsupportedVersion } else { ErrorCode::InconsistentClusterId };
+    let refusal = remove(&context, &request).await.err();
+    // A quorum of several does not start here, so that no removal passes all checks.
+    let refusal = refusal.unwrap_or_else(|| ErrorCode::UnsupportedVersion.into());
     RemoveRaftVoterResponse {
-        error_code: error.code(),
-        error_message: Some("Changing the voters of the quorum is not supported by this node.".into()),
+        error_code: refusal.code.code(),
+        error_message: refusal.message.map(Into::into),
         ..Default::default()
     }
+}
+
+async fn remove(context: &Context, request: &RemoveRaftVoterRequest) -> Result<(), ApiError> {
+    check_cluster(context, request.cluster_id.as_deref())?;
+    let quorum = context.broker.controller.describe().await.ok_or(ErrorCode::NotLeaderOrFollower)?;
+    let voter = voter(request.voter_id, request.voter_directory_id)
+        .ok_or_else(|| ApiError::new(ErrorCode::InvalidRequest, "Remove voter request didn't include a valid voter"))?;
+    quorum.check_removal(&voter)
 }

@@ -11,6 +11,7 @@ use protocol::messages::renew_delegation_token_response::RenewDelegationTokenRes
 pub(super) async fn handle(_: Context, _: RenewDelegationTokenRequest) -> RenewDelegationTokenResponse {
     RenewDelegationTokenResponse {
         error_code: ErrorCode::DelegationTokenRequestNotAllowed.code(),
+        expiry_timestamp_ms: -1,
         ..Default::default()
     }
 }

@@ -7,19 +7,10 @@ use metadata::decide;
 use protocol::messages::update_features_request::UpdateFeaturesRequest;
 use protocol::messages::update_features_response::UpdateFeaturesResponse;
 
-const UPGRADE: i8 = 1;
-const SAFE_DOWNGRADE: i8 = 2;
-
 /// Finalizes feature levels; the controller decides.
-pub(super) async fn handle(context: Context, mut request: UpdateFeaturesRequest) -> UpdateFeaturesResponse {
+pub(super) async fn handle(context: Context, request: UpdateFeaturesRequest) -> UpdateFeaturesResponse {
     let kraft_version = context.broker.controller.kraft_version();
     let answers_each = context.version < 2;
-    if context.version == 0 {
-        // Version 0 says only whether a downgrade is allowed.
-        for update in &mut request.feature_updates {
-            update.upgrade_type = if update.allow_downgrade { SAFE_DOWNGRADE } else { UPGRADE };
-        }
-    }
     let decided = context
         .broker
         .controller

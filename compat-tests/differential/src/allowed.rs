@@ -100,6 +100,12 @@ const UNORDERED: &[(&str, &str, &[&str])] = &[
     ("ListConfigResources", "configResources[]", &["resourceType", "resourceName"]),
     ("DescribeProducers", "topics[].partitions[].activeProducers[]", &["producerId"]),
     ("UpdateFeatures", "results[]", &["feature"]),
+    // Where all were meant: by the topics' random ids.
+    ("ElectLeaders", "replicaElectionResults[]", &["topic"]),
+    // Their table's size depends on what was in it before.
+    ("DescribeClientQuotas", "entries[]", &["entity"]),
+    // By the address of an enum's value.
+    ("DescribeUserScramCredentials", "results[].credentialInfos[]", &["mechanism"]),
 ];
 
 /// How a field may differ; `None` if it may not.

@@ -41,8 +41,8 @@ fn main() -> Result<ExitCode> {
     ];
     let mut run = Run::new(sides, show);
     allowed::print();
-    for (group, rows) in rows::GROUPS.iter().chain([&rows::LATER]) {
-        if only.as_deref().map_or(*group != rows::LATER.0, |only| only == *group) {
+    for (group, rows) in rows::GROUPS {
+        if only.as_deref().is_none_or(|only| only == *group) {
             let before = run.rows();
             rows(&mut run);
             println!("{group}: {} rows", run.rows() - before);

@@ -3,7 +3,7 @@
 use crate::machine::Raft;
 use crate::state::{Progress, Role};
 use crate::timing::Now;
-use crate::voters::{ReplicaKey, Voter};
+use crate::voters::{KRaftVersion, ReplicaKey, Voter};
 use model::{BrokerId, LeaderEpoch, Offset, Timestamp};
 
 /// An observer that has not fetched for this long is no longer listed.
@@ -14,6 +14,8 @@ const OBSERVER_SESSION_MS: i64 = 300_000;
 pub struct QuorumDescription {
     /// The leader: this node.
     pub leader: BrokerId,
+    /// The level of `kraft.version`.
+    pub kraft_version: KRaftVersion,
     /// Its epoch.
     pub epoch: LeaderEpoch,
     /// The high watermark, once known in this epoch.
@@ -50,6 +52,7 @@ impl Raft {
         let observers = leader.observers.values().filter(is_heard);
         Some(QuorumDescription {
             leader: self.config.local.id,
+            kraft_version: self.kraft_version(),
             epoch: self.epoch,
             high_watermark: leader.is_active.then_some(self.high_watermark).flatten(),
             voters,

@@ -71,6 +71,7 @@ pub mod snapshot;
 mod state;
 mod timing;
 mod transitions;
+mod voter_changes;
 mod voters;
 
 #[cfg(test)]

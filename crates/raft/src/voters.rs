@@ -60,6 +60,12 @@ impl ReplicaKey {
         Self { id: BrokerId(id), directory_id: directory_id.non_zero() }
     }
 
+    /// As Kafka's messages show it.
+    pub fn shown(&self) -> String {
+        let directory_id = self.directory_id.map_or_else(|| "<undefined>".to_owned(), |id| id.to_string());
+        format!("ReplicaKey(id={}, directoryId={directory_id})", self.id)
+    }
+
     /// The directory id as the formats have it: zeros for none.
     pub fn wire_directory_id(&self) -> Uuid {
         self.directory_id.unwrap_or(Uuid::ZERO)

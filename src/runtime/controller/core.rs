@@ -1,6 +1,6 @@
 //! The controller's turn: decide, append, apply; then one fsync for all, and what it commits goes to the publisher.
 
-use super::{ControllerParts, Inbox, QuorumFacts, Waiting};
+use super::{ControllerParts, Deadline, Inbox, QuorumFacts, Waiting};
 use crate::runtime::clock::Moment;
 use crate::runtime::metadata_log::LogFault;
 use crate::runtime::publisher::{Publication, Reply};
@@ -132,6 +132,7 @@ impl Core {
     /// Decides and appends; the reply waits for the commit.
     pub(super) fn take<R: Send + 'static>(
         &mut self,
+        deadline: Option<Deadline>,
         decide: impl FnOnce(&View<'_>, &mut Context<'_>) -> Decided<R>,
         answer: oneshot::Sender<Result<R, ApiError>>,
     ) {
@@ -139,7 +140,12 @@ impl Core {
             let _ = answer.send(Err(ErrorCode::NotController.into()));
             return;
         };
-        let decided = self.with_context(decide).and_then(|decision| {
+        let is_late = deadline.is_some_and(|deadline| deadline.since.elapsed() >= deadline.timeout);
+        let on_time_or_not = |view: &View<'_>, context: &mut Context<'_>| {
+            context.is_late = is_late;
+            decide(view, context)
+        };
+        let decided = self.with_context(on_time_or_not).and_then(|decision| {
             let end = self.append(&decision)?;
             Ok((end, decision.reply))
         });
@@ -163,7 +169,10 @@ impl Core {
             View { image: self.ahead.uncommitted_image(), soft: &self.soft, next_offset: self.parts.raft.log().end };
         self.parts.rules.with(|rules| {
             let settings = &self.parts.settings;
-            decide(&view, &mut Context { now: self.parts.clock.now(), random: &mut random, settings, rules })
+            decide(
+                &view,
+                &mut Context { now: self.parts.clock.now(), random: &mut random, settings, rules, is_late: false },
+            )
         })
     }
 

@@ -11,7 +11,7 @@ mod core;
 
 use self::core::Core;
 pub use self::core::View;
-use super::clock::Clock;
+use super::clock::{Clock, Moment};
 use super::config_rules::Rules;
 use super::metadata_log::{LogFault, MetadataLog};
 use super::publisher::{Publication, Reply};
@@ -44,6 +44,13 @@ pub struct QuorumFacts {
 pub struct ControllerHandle {
     inbox: Sender<Message>,
     facts: Arc<ArcSwap<QuorumFacts>>,
+}
+
+/// By when a request's turn must come.
+#[derive(Clone, Copy, Debug)]
+struct Deadline {
+    since: Moment,
+    timeout: Duration,
 }
 
 /// A decision about a command, and how its reply gets back.
@@ -79,8 +86,27 @@ impl ControllerHandle {
         &self,
         decide: impl FnOnce(&View<'_>, &mut Context<'_>) -> Decided<R> + Send + 'static,
     ) -> Result<R, ApiError> {
+        self.decide_by(None, decide).await
+    }
+
+    /// The same for a request that has so much time from now on, none where it is below zero: the decision learns whether it is over when its turn
+    /// comes. What has begun is not broken off.
+    pub async fn decide_within<R: Send + 'static>(
+        &self,
+        timeout_ms: i32,
+        decide: impl FnOnce(&View<'_>, &mut Context<'_>) -> Decided<R> + Send + 'static,
+    ) -> Result<R, ApiError> {
+        let timeout = Duration::from_millis(u64::try_from(timeout_ms).unwrap_or(0));
+        self.decide_by(Some(Deadline { since: Clock.instant(), timeout }), decide).await
+    }
+
+    async fn decide_by<R: Send + 'static>(
+        &self,
+        deadline: Option<Deadline>,
+        decide: impl FnOnce(&View<'_>, &mut Context<'_>) -> Decided<R> + Send + 'static,
+    ) -> Result<R, ApiError> {
         let (answer, answered) = oneshot::channel();
-        let job: Job = Box::new(move |core: &mut Core| core.take(decide, answer));
+        let job: Job = Box::new(move |core: &mut Core| core.take(deadline, decide, answer));
         let gone = || ApiError::from(ErrorCode::NotController);
         self.inbox.send(Message::Decide(job)).map_err(|_| gone())?;
         answered.await.unwrap_or_else(|_| Err(gone()))

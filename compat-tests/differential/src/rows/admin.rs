@@ -14,6 +14,8 @@ use protocol::messages::alter_replica_log_dirs_request::{
 use protocol::messages::create_partitions_request::{CreatePartitionsRequest, CreatePartitionsTopic};
 use protocol::messages::create_topics_request::{CreatableTopic, CreateTopicsRequest};
 use protocol::messages::delete_topics_request::{DeleteTopicState, DeleteTopicsRequest};
+use protocol::messages::describe_log_dirs_request::DescribeLogDirsRequest;
+use protocol::messages::describe_quorum_request::{DescribeQuorumRequest, PartitionData, TopicData};
 use protocol::messages::describe_transactions_request::DescribeTransactionsRequest;
 use protocol::messages::elect_leaders_request::{ElectLeadersRequest, TopicPartitions};
 use protocol::messages::list_partition_reassignments_request::{
@@ -36,7 +38,7 @@ pub fn rows(run: &mut Run) {
             ..Default::default()
         });
     }
-    for ids in [&[][..], &["nothing"], &["a", "a"]] {
+    for ids in [&[][..], &["nothing"], &["a", "a"], &[""]] {
         // Before the coordinator of transactions has its topic.
         run.row(&format!("{ids:?}"), [0], |_, _| DescribeTransactionsRequest {
             transactional_ids: ids.iter().map(|id| Str::from(*id)).collect(),
@@ -138,14 +140,22 @@ fn elections(run: &mut Run) {
     }
 }
 
+fn listener(name: &str) -> add_raft_voter_request::Listener {
+    add_raft_voter_request::Listener { name: name.into(), host: "127.0.0.1".into(), port: 1, ..Default::default() }
+}
+
 fn voters(run: &mut Run) {
     let ours = "AAAAAAAAAAAAAAAAAAAAAQ";
-    let listener = |name: &str| add_raft_voter_request::Listener {
-        name: name.into(),
-        host: "127.0.0.1".into(),
-        port: 1,
+    // Messages name the voter with the id of its directory.
+    run.row("the voters", [2], |_, _| DescribeQuorumRequest {
+        topics: vec![TopicData {
+            topic_name: "__cluster_metadata".into(),
+            partitions: vec![PartitionData::default()],
+            ..Default::default()
+        }],
         ..Default::default()
-    };
+    });
+    run.keep("directory", "/topics/0/partitions/0/currentVoters/0/replicaDirectoryId");
     for (case, cluster, id) in [
         ("of another cluster", Some("other"), 2),
         ("of no cluster", None, -1),
@@ -175,6 +185,10 @@ fn voters(run: &mut Run) {
             });
         }
     }
+    known_voters(run);
+}
+
+fn known_voters(run: &mut Run) {
     run.row("a voter already, without a listener", 0..=1, |_, _| AddRaftVoterRequest {
         cluster_id: None,
         voter_id: 1,
@@ -190,6 +204,29 @@ fn voters(run: &mut Run) {
         timeout_ms: 1000,
         ..Default::default()
     });
+    run.row("a voter already, of several listeners", 0..=1, |_, _| AddRaftVoterRequest {
+        cluster_id: None,
+        voter_id: 1,
+        voter_directory_id: NO_TOPIC,
+        listeners: ["one", "Two", "three", "four", "five"].map(listener).to_vec(),
+        timeout_ms: 1000,
+        ..Default::default()
+    });
+    run.row("the only voter", [0], |side, _| RemoveRaftVoterRequest {
+        cluster_id: None,
+        voter_id: 1,
+        voter_directory_id: side.uuid("directory"),
+        ..Default::default()
+    });
+    // Once: for a while after that Kafka does not connect to it again.
+    run.row("a new voter that cannot be reached", [1], |_, _| AddRaftVoterRequest {
+        cluster_id: None,
+        voter_id: 9,
+        voter_directory_id: NO_TOPIC,
+        listeners: vec![listener("CONTROLLER")],
+        timeout_ms: 1000,
+        ..Default::default()
+    });
     run.row("the voter with another directory", [0], |_, _| RemoveRaftVoterRequest {
         cluster_id: None,
         voter_id: 1,
@@ -199,18 +236,36 @@ fn voters(run: &mut Run) {
 }
 
 fn log_dirs(run: &mut Run) {
+    run.row("where logs are", [1], |_, _| DescribeLogDirsRequest { topics: Some(Vec::new()), ..Default::default() });
+    run.keep("log dir", "/results/0/logDir");
+    let to = |path: &str, topics: &[(&str, &[i32])]| AlterReplicaLogDir {
+        path: path.into(),
+        topics: topics
+            .iter()
+            .map(|(name, partitions)| AlterReplicaLogDirTopic {
+                name: (*name).into(),
+                partitions: partitions.to_vec(),
+                ..Default::default()
+            })
+            .collect(),
+        ..Default::default()
+    };
+    run.row("to where it is", 1..=2, |side, _| AlterReplicaLogDirsRequest {
+        dirs: vec![to(side.text("log dir"), &[("move", &[0, 9])])],
+        ..Default::default()
+    });
+    run.row("an unknown topic to where it could be", 1..=2, |side, _| AlterReplicaLogDirsRequest {
+        dirs: vec![to(side.text("log dir"), &[("nothing", &[0])])],
+        ..Default::default()
+    });
+    run.row("to two places", 1..=2, |side, _| AlterReplicaLogDirsRequest {
+        dirs: vec![to("/nowhere", &[("move", &[0])]), to(side.text("log dir"), &[("move", &[0])])],
+        ..Default::default()
+    });
     for path in ["/nowhere", "", "relative"] {
         for (name, partitions) in [("move", &[0, 1][..]), ("move", &[9]), ("nothing", &[0]), ("move", &[])] {
             run.row(&format!("{name} {partitions:?} to {path:?}"), 1..=2, |_, _| AlterReplicaLogDirsRequest {
-                dirs: vec![AlterReplicaLogDir {
-                    path: path.into(),
-                    topics: vec![AlterReplicaLogDirTopic {
-                        name: name.into(),
-                        partitions: partitions.to_vec(),
-                        ..Default::default()
-                    }],
-                    ..Default::default()
-                }],
+                dirs: vec![to(path, &[(name, partitions)])],
                 ..Default::default()
             });
         }
@@ -220,79 +275,84 @@ fn log_dirs(run: &mut Run) {
 /// Requests to the controller that may take no time.
 fn late(run: &mut Run) {
     for timeout_ms in [0, -1] {
-        let case = |what: &str| format!("{what}, a timeout of {timeout_ms}");
-        let create = |topics: &[&str]| CreateTopicsRequest {
-            topics: topics
-                .iter()
-                .map(|name| CreatableTopic {
-                    name: (*name).into(),
-                    num_partitions: 1,
-                    replication_factor: 1,
-                    ..Default::default()
-                })
-                .collect(),
-            timeout_ms,
-            ..Default::default()
-        };
-        run.row(&case("one"), [2, 7], |_, _| create(&["late"]));
-        run.row(&case("one twice"), [2, 7], |_, _| create(&["late", "late", "other"]));
-        run.row(&case("none"), [2, 7], |_, _| create(&[]));
-        let delete = |version: i16, names: &[&str]| DeleteTopicsRequest {
-            topics: if version < 6 {
-                Vec::new()
-            } else {
-                let one = |name: &&str| DeleteTopicState { name: Some((*name).into()), ..Default::default() };
-                names.iter().map(one).collect()
-            },
-            topic_names: if version < 6 { names.iter().map(|name| Str::from(*name)).collect() } else { Vec::new() },
-            timeout_ms,
-            ..Default::default()
-        };
-        run.row(&case("one"), 1..=6, |_, version| delete(version, &["late"]));
-        run.row(&case("none"), [1, 6], |_, version| delete(version, &[]));
-        let grow = |names: &[&str]| CreatePartitionsRequest {
-            topics: names
-                .iter()
-                .map(|name| CreatePartitionsTopic { name: (*name).into(), count: 5, ..Default::default() })
-                .collect(),
-            timeout_ms,
-            ..Default::default()
-        };
-        run.row(&case("one"), 0..=3, |_, _| grow(&["late"]));
-        run.row(&case("one twice"), 0..=3, |_, _| grow(&["late", "late"]));
-        run.row(&case("none"), 0..=3, |_, _| grow(&[]));
-        let moved = |targets: Targets| AlterPartitionReassignmentsRequest { timeout_ms, ..reassignment(targets) };
-        run.row(&case("one"), 0..=1, |_, _| moved(&[("nothing", 0, None)]));
-        run.row(&case("none"), 0..=1, |_, _| moved(&[]));
-        run.row(&case("all"), [0], |_, _| ListPartitionReassignmentsRequest { timeout_ms, ..Default::default() });
-        run.row(&case("none"), [0], |_, _| ListPartitionReassignmentsRequest {
-            timeout_ms,
-            topics: Some(Vec::new()),
-            ..Default::default()
-        });
-        let elect = |topics: Option<Vec<TopicPartitions>>| ElectLeadersRequest {
-            topic_partitions: topics,
-            timeout_ms,
-            ..Default::default()
-        };
-        run.row(&case("all"), 0..=2, |_, _| elect(None));
-        run.row(&case("none"), 0..=2, |_, _| elect(Some(Vec::new())));
-        run.row(&case("one"), 0..=2, |_, _| {
-            elect(Some(vec![TopicPartitions { topic: "nothing".into(), partitions: vec![0], ..Default::default() }]))
-        });
-        let update = |features: &[&str]| UpdateFeaturesRequest {
-            feature_updates: features
-                .iter()
-                .map(|feature| FeatureUpdateKey {
-                    feature: (*feature).into(),
-                    max_version_level: 99,
-                    ..Default::default()
-                })
-                .collect(),
-            timeout_ms,
-            ..Default::default()
-        };
-        run.row(&case("one"), 0..=2, |_, _| update(&["group.version"]));
-        run.row(&case("none"), 0..=2, |_, _| update(&[]));
+        late_topics(run, timeout_ms);
+        late_leaders(run, timeout_ms);
     }
+}
+
+fn late_topics(run: &mut Run, timeout_ms: i32) {
+    let case = |what: &str| format!("{what}, a timeout of {timeout_ms}");
+    let create = |topics: &[&str]| CreateTopicsRequest {
+        topics: topics
+            .iter()
+            .map(|name| CreatableTopic {
+                name: (*name).into(),
+                num_partitions: 1,
+                replication_factor: 1,
+                ..Default::default()
+            })
+            .collect(),
+        timeout_ms,
+        ..Default::default()
+    };
+    run.row(&case("one"), [2, 7], |_, _| create(&["late"]));
+    run.row(&case("one twice"), [2, 7], |_, _| create(&["late", "late", "other"]));
+    run.row(&case("none"), [2, 7], |_, _| create(&[]));
+    let delete = |version: i16, names: &[&str]| DeleteTopicsRequest {
+        topics: if version < 6 {
+            Vec::new()
+        } else {
+            let one = |name: &&str| DeleteTopicState { name: Some((*name).into()), ..Default::default() };
+            names.iter().map(one).collect()
+        },
+        topic_names: if version < 6 { names.iter().map(|name| Str::from(*name)).collect() } else { Vec::new() },
+        timeout_ms,
+        ..Default::default()
+    };
+    run.row(&case("one"), 1..=6, |_, version| delete(version, &["late"]));
+    run.row(&case("none"), [1, 6], |_, version| delete(version, &[]));
+    let grow = |names: &[&str]| CreatePartitionsRequest {
+        topics: names
+            .iter()
+            .map(|name| CreatePartitionsTopic { name: (*name).into(), count: 5, ..Default::default() })
+            .collect(),
+        timeout_ms,
+        ..Default::default()
+    };
+    run.row(&case("one"), 0..=3, |_, _| grow(&["late"]));
+    run.row(&case("one twice"), 0..=3, |_, _| grow(&["late", "late"]));
+    run.row(&case("none"), 0..=3, |_, _| grow(&[]));
+}
+
+fn late_leaders(run: &mut Run, timeout_ms: i32) {
+    let case = |what: &str| format!("{what}, a timeout of {timeout_ms}");
+    let moved = |targets: Targets| AlterPartitionReassignmentsRequest { timeout_ms, ..reassignment(targets) };
+    run.row(&case("one"), 0..=1, |_, _| moved(&[("nothing", 0, None)]));
+    run.row(&case("none"), 0..=1, |_, _| moved(&[]));
+    run.row(&case("all"), [0], |_, _| ListPartitionReassignmentsRequest { timeout_ms, ..Default::default() });
+    run.row(&case("none"), [0], |_, _| ListPartitionReassignmentsRequest {
+        timeout_ms,
+        topics: Some(Vec::new()),
+        ..Default::default()
+    });
+    let elect = |topics: Option<Vec<TopicPartitions>>| ElectLeadersRequest {
+        topic_partitions: topics,
+        timeout_ms,
+        ..Default::default()
+    };
+    run.row(&case("all"), 0..=2, |_, _| elect(None));
+    run.row(&case("none"), 0..=2, |_, _| elect(Some(Vec::new())));
+    run.row(&case("one"), 0..=2, |_, _| {
+        elect(Some(vec![TopicPartitions { topic: "nothing".into(), partitions: vec![0], ..Default::default() }]))
+    });
+    let update = |features: &[&str]| UpdateFeaturesRequest {
+        feature_updates: features
+            .iter()
+            .map(|feature| FeatureUpdateKey { feature: (*feature).into(), max_version_level: 99, ..Default::default() })
+            .collect(),
+        timeout_ms,
+        ..Default::default()
+    };
+    run.row(&case("one"), 0..=2, |_, _| update(&["group.version"]));
+    run.row(&case("none"), 0..=2, |_, _| update(&[]));
 }

@@ -39,9 +39,6 @@ use serde_json::Value;
 /// Runs the rows of a group.
 type Rows = fn(&mut Run);
 
-/// A group that runs only when it is named, with `--only later`: APIs that are not among those whose whole work is served yet.
-pub const LATER: (&str, Rows) = ("later", wire::later);
-
 /// The groups in the order they run in.
 pub const GROUPS: &[(&str, Rows)] = &[
     ("wire", wire::rows),
@@ -62,7 +59,6 @@ pub const GROUPS: &[(&str, Rows)] = &[
     ("members", members::rows),
     ("group-offsets", group_offsets::rows),
     ("group-states", group_states::rows),
-    // Last, because Kafka enforces the quotas that it leaves.
     ("security", security::rows),
     ("controller", controller::rows),
 ];

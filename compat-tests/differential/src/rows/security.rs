@@ -3,6 +3,7 @@
 
 use super::topic;
 use crate::run::Run;
+use crate::side::Side;
 use bytes::Bytes;
 use protocol::Str;
 use protocol::messages::alter_client_quotas_request::{AlterClientQuotasRequest, EntityData, EntryData, OpData};
@@ -20,11 +21,13 @@ use protocol::messages::describe_delegation_token_request::{
 use protocol::messages::describe_user_scram_credentials_request::{DescribeUserScramCredentialsRequest, UserName};
 use protocol::messages::expire_delegation_token_request::ExpireDelegationTokenRequest;
 use protocol::messages::renew_delegation_token_request::RenewDelegationTokenRequest;
+use serde_json::Value;
 
 pub fn rows(run: &mut Run) {
     topic(run, "security", 1, &[]);
     quotas_altered(run);
     quotas_described(run);
+    quotas_taken_back(run);
     credentials_altered(run);
     credentials_described(run);
     acls(run);
@@ -110,6 +113,25 @@ fn quotas_altered(run: &mut Run) {
         of(vec![twice.clone(), twice])
     });
     run.row("none", 0..=1, |_, _| of(Vec::new()));
+}
+
+/// Takes back what limits this machine's clients, which Kafka enforces: how many connections they open, and what they produce and fetch.
+fn quotas_taken_back(run: &mut Run) {
+    let removed =
+        |entity: Entity, keys: &[&str]| entry(entity, &keys.iter().map(|key| (*key, None)).collect::<Vec<Quota>>());
+    let request = |_: &Side| AlterClientQuotasRequest {
+        entries: vec![
+            removed(&[("ip", Some("127.0.0.1"))], &["connection_creation_rate"]),
+            removed(&[("ip", None)], &["connection_creation_rate"]),
+            removed(&[("user", None)], &["consumer_byte_rate"]),
+        ],
+        ..Default::default()
+    };
+    run.until("no quotas", 1, request, |answer| {
+        let entries = answer.pointer("/entries").and_then(Value::as_array);
+        entries.is_some_and(|list| list.len() == 3 && list.iter().all(|one| super::code(one, "/errorCode") == 0))
+    });
+    super::published(run);
 }
 
 fn quotas_described(run: &mut Run) {
@@ -295,6 +317,16 @@ fn tokens(run: &mut Run) {
     run.row("for nobody", 3..=3, |_, _| CreateDelegationTokenRequest {
         owner_principal_type: None,
         owner_principal_name: None,
+        ..Default::default()
+    });
+    run.row("for a name without a kind", 3..=3, |_, _| CreateDelegationTokenRequest {
+        owner_principal_type: None,
+        owner_principal_name: Some("u".into()),
+        ..Default::default()
+    });
+    run.row("for a kind without a name", 3..=3, |_, _| CreateDelegationTokenRequest {
+        owner_principal_type: Some("Group".into()),
+        owner_principal_name: Some("".into()),
         ..Default::default()
     });
     run.row("with a renewer", 1..=3, |_, _| CreateDelegationTokenRequest {

@@ -154,12 +154,6 @@ fn trailing(run: &mut Run) {
     }
 }
 
-/// Keys whose whole work is served, and so all their versions take part.
-const SERVED: &[i16] = &[
-    0, 1, 2, 3, 8, 9, 10, 11, 12, 13, 14, 15, 16, 19, 20, 21, 22, 23, 32, 33, 35, 37, 42, 44, 47, 55, 57, 60, 61, 74,
-    75,
-];
-
 struct Empty {
     name: &'static str,
     key: i16,
@@ -184,11 +178,18 @@ macro_rules! empty_requests {
 fn empties(run: &mut Run) {
     super::warm(run);
     for request in protocol::every_message!(empty_requests) {
-        // Produce v3 and up wants acks; InitProducerId v6 is not served.
-        if !request.name.ends_with("Request") || !SERVED.contains(&request.key) {
+        // ApiVersions has rows of its own.
+        if !request.name.ends_with("Request") || request.key == 18 {
             continue;
         }
-        for version in request.versions.clone().filter(|version| request.key != 22 || *version < 6) {
+        let is_answered = |version: i16| match request.key {
+            // InitProducerId v6 is not served.
+            22 => version < 6,
+            // Kafka never answers an empty AddPartitionsToTxn of these versions.
+            24 => version < 4,
+            _ => true,
+        };
+        for version in request.versions.clone().filter(|version| is_answered(*version)) {
             let mut frame = (request.frame)(version);
             // With acks 0, which is the default, there is no answer to wait for.
             if request.key != 0 {
@@ -205,18 +206,6 @@ pub fn empties_of(run: &mut Run, keys: impl Fn(i16) -> bool) {
     for request in protocol::every_message!(empty_requests) {
         if request.name.ends_with("Request") && keys(request.key) {
             for version in request.versions.clone() {
-                run.raw("nothing filled in", request.key, version, 7, &(request.frame)(version));
-            }
-        }
-    }
-}
-
-/// Keys that a later part serves: every version with nothing filled in. Not among the rows that run by default. AddPartitionsToTxn from version 4 on
-/// is left out: Kafka never answers an empty one.
-pub fn later(run: &mut Run) {
-    for request in protocol::every_message!(empty_requests) {
-        if request.name.ends_with("Request") && !SERVED.contains(&request.key) && request.key != 18 {
-            for version in request.versions.clone().filter(|version| request.key != 24 || *version < 4) {
                 run.raw("nothing filled in", request.key, version, 7, &(request.frame)(version));
             }
         }

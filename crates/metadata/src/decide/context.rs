@@ -2,7 +2,7 @@
 
 use crate::image::{ConfigResource, Image, ResourceType};
 use imbl::OrdMap;
-use model::{ApiError, BrokerId, Timestamp, Uuid};
+use model::{ApiError, BrokerId, ErrorCode, Timestamp, Uuid};
 use protocol::Str;
 use protocol::messages::create_topics_response::CreatableTopicConfigs;
 
@@ -16,9 +16,17 @@ pub struct Context<'a> {
     pub settings: &'a Settings,
     /// What configs may be.
     pub rules: &'a ConfigRules<'a>,
+    /// Whether the time that the request gave was over when its turn came.
+    pub is_late: bool,
 }
 
 impl Context<'_> {
+    /// REQUEST_TIMED_OUT where the request's turn came too late: what would have to be looked at is not. What is wrong, or done, without a look at the
+    /// cluster is answered before this is asked.
+    pub(super) fn in_time(&self) -> Result<(), ApiError> {
+        if self.is_late { Err(ErrorCode::RequestTimedOut.into()) } else { Ok(()) }
+    }
+
     /// A random id that is not one of those that Kafka keeps for itself, and whose text does not begin with a dash.
     pub fn uuid(&mut self) -> Uuid {
         loop {

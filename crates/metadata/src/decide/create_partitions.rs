@@ -12,7 +12,7 @@ use protocol::messages::create_partitions_request::{CreatePartitionsRequest, Cre
 use protocol::messages::create_partitions_response::{CreatePartitionsResponse, CreatePartitionsTopicResult};
 use std::collections::BTreeSet;
 
-/// Adds partitions to topics; each topic succeeds or fails alone.
+/// Adds partitions to topics; each topic succeeds or fails alone. Errors: REQUEST_TIMED_OUT.
 pub fn create_partitions(
     image: &Image,
     context: &mut Context<'_>,
@@ -30,7 +30,11 @@ pub fn create_partitions(
         .iter()
         .map(|name| result(name, Some(ApiError::new(ErrorCode::InvalidRequest, "Duplicate topic name."))))
         .collect();
-    for topic in request.topics.iter().filter(|topic| !twice.contains(topic.name.as_str())) {
+    let wanted: Vec<_> = request.topics.iter().filter(|topic| !twice.contains(topic.name.as_str())).collect();
+    if !wanted.is_empty() {
+        context.in_time()?;
+    }
+    for topic in wanted {
         let added = add(image, context, topic);
         results.push(result(&topic.name, added.as_ref().err().cloned()));
         records.extend(added.unwrap_or_default());

@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 const PARTITIONS_PER_REQUEST_MAX: i64 = 10_000;
 
 /// Creates topics. `may_see_configs` says of a topic whether its configs may be shown. Each topic succeeds or fails alone; the request fails as a
-/// whole only when it asks for too many partitions. Names given twice, and those that the caller has refused, are answered once.
+/// whole only when it asks for too many partitions or comes too late. Names given twice, and those that the caller has refused, are answered once.
 pub fn create_topics(
     image: &Image,
     context: &mut Context<'_>,
@@ -35,6 +35,9 @@ pub fn create_topics(
         .iter()
         .filter(|topic| !twice.contains(topic.name.as_str()) && topic.name != METADATA_TOPIC)
         .collect();
+    if !wanted.is_empty() {
+        context.in_time()?;
+    }
     check_partition_count(&wanted, context)?;
     let names = TakenNames::of(image, &wanted);
     let mut records = Vec::new();

@@ -30,7 +30,7 @@ struct Asked {
 }
 
 /// Deletes topics; each succeeds or fails alone. The order of the answers says nothing, as in Kafka, which shuffles them.
-/// Errors: TOPIC_DELETION_DISABLED, which versions before 3 must see as INVALID_REQUEST.
+/// Errors: TOPIC_DELETION_DISABLED, which versions before 3 must see as INVALID_REQUEST; REQUEST_TIMED_OUT.
 pub fn delete_topics(
     image: &Image,
     context: &mut Context<'_>,
@@ -41,6 +41,9 @@ pub fn delete_topics(
         return Err(ErrorCode::TopicDeletionDisabled.into());
     }
     let mut asked = Asked::of(request);
+    if !asked.ids.is_empty() || !asked.names.is_empty() {
+        context.in_time()?;
+    }
     let mut doomed: BTreeMap<TopicId, Str> = BTreeMap::new();
     for id in std::mem::take(&mut asked.ids) {
         asked.resolve_id(image, id, authorize, &mut doomed);

@@ -65,12 +65,16 @@ pub(super) fn fencing_change(broker: &Broker, fenced: i8) -> VersionedRecord {
     }))
 }
 
-/// Elects leaders because an administrator asked. Errors: INVALID_REQUEST for an unknown kind of election.
+/// Elects leaders because an administrator asked. Errors: REQUEST_TIMED_OUT; INVALID_REQUEST for an unknown kind of election.
 pub fn elect_leaders(
     image: &Image,
     context: &mut Context<'_>,
     request: &ElectLeadersRequest,
 ) -> Decided<ElectLeadersResponse> {
+    if request.topic_partitions.as_ref().is_some_and(Vec::is_empty) {
+        return Ok(Decision::reply(ElectLeadersResponse::default()));
+    }
+    context.in_time()?;
     let election = match request.election_type {
         0 => Election::Preferred,
         1 => Election::Unclean,

@@ -23,12 +23,12 @@ enum Upgrade {
 }
 
 impl Upgrade {
-    /// Version 0 of the request has a flag, the later ones a number.
+    /// The number that a request has from version 1 on. The flag of version 0 is not looked at, as it is not in Kafka: there a level only rises.
     fn of(update: &FeatureUpdateKey) -> Option<Self> {
-        match (update.allow_downgrade, update.upgrade_type) {
-            (true, _) | (false, 2) => Some(Self::SafeDown),
-            (false, 1) => Some(Self::Up),
-            (false, 3) => Some(Self::UnsafeDown),
+        match update.upgrade_type {
+            1 => Some(Self::Up),
+            2 => Some(Self::SafeDown),
+            3 => Some(Self::UnsafeDown),
             _ => None,
         }
     }
@@ -59,10 +59,11 @@ pub fn update_features(
     if request.validate_only {
         records.clear();
     }
-    let results = request
-        .feature_updates
-        .iter()
-        .map(|update| UpdatableFeatureResult { feature: update.feature.clone(), ..Default::default() });
+    let results = request.feature_updates.iter().map(|update| UpdatableFeatureResult {
+        feature: update.feature.clone(),
+        error_message: Some(ErrorCode::None.name().into()),
+        ..Default::default()
+    });
     Ok(Decision::atomic(
         records,
         UpdateFeaturesResponse { error_message: None, results: results.collect(), ..Default::default() },

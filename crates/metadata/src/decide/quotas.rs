@@ -3,7 +3,7 @@
 use super::{Decided, Decision, bounded, code_and_message};
 use crate::VersionedRecord;
 use crate::image::{Image, QuotaEntity};
-use model::{ApiError, ErrorCode};
+use model::{ApiError, ErrorCode, java};
 use protocol::messages::alter_client_quotas_request::{AlterClientQuotasRequest, EntryData, OpData};
 use protocol::messages::alter_client_quotas_response as altered;
 use protocol::messages::client_quota_record::{ClientQuotaRecord, EntityData};
@@ -11,6 +11,7 @@ use protocol::messages::describe_client_quotas_request::{ComponentData, Describe
 use protocol::messages::describe_client_quotas_response as described;
 use protocol::{MetadataRecord, Str};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::net::IpAddr;
 
 /// The largest value of a quota and whether it may have a fraction.
@@ -21,29 +22,92 @@ enum Kind {
     Double,
 }
 
-/// Changes quotas; each entity succeeds or fails alone.
+/// An entity as a request names it: kinds and names in the order in which Kafka's map of them is walked. Of a kind given twice the last name stays.
+struct Asked(Vec<(Str, Option<Str>)>);
+
+impl Asked {
+    fn of(entry: &EntryData) -> Self {
+        let mut parts: Vec<(Str, Option<Str>)> = Vec::with_capacity(entry.entity.len());
+        for part in &entry.entity {
+            match parts.iter_mut().find(|(kind, _)| *kind == part.entity_type) {
+                Some((_, name)) => name.clone_from(&part.entity_name),
+                None => parts.push((part.entity_type.clone(), part.entity_name.clone())),
+            }
+        }
+        let buckets = java::bucket_count(entry.entity.len(), parts.len());
+        java::hash_order(&mut parts, buckets, |(kind, _)| java::string_hash(kind));
+        Self(parts)
+    }
+
+    /// As the image knows it.
+    fn entity(&self) -> QuotaEntity {
+        let mut entity = self.0.clone();
+        entity.sort();
+        entity
+    }
+
+    /// Java's `ClientQuotaEntity.hashCode`.
+    fn hash(&self) -> u32 {
+        let of =
+            |(kind, name): &(Str, Option<Str>)| java::string_hash(kind) ^ name.as_deref().map_or(0, java::string_hash);
+        self.0.iter().map(of).fold(31, u32::wrapping_add)
+    }
+}
+
+impl fmt::Display for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ClientQuotaEntity(entries={")?;
+        for (position, (kind, name)) in self.0.iter().enumerate() {
+            let comma = if position > 0 { ", " } else { "" };
+            write!(f, "{comma}{kind}={}", name.as_deref().unwrap_or("null"))?;
+        }
+        f.write_str("})")
+    }
+}
+
+/// Changes quotas; each entity succeeds or fails alone and is answered once. An entity that is named again, or that has a quota twice, is answered as a
+/// duplicate; what its first entry changed stays changed, as in Kafka.
 pub fn alter_client_quotas(
     image: &Image,
     request: &AlterClientQuotasRequest,
 ) -> Decided<altered::AlterClientQuotasResponse> {
     let mut records = Vec::new();
-    let mut entries = Vec::new();
+    let mut places: BTreeMap<QuotaEntity, usize> = BTreeMap::new();
+    let mut results: Vec<(Asked, Result<(), ApiError>)> = Vec::new();
     for entry in &request.entries {
-        let changed = alter(image, entry);
-        let (error_code, error_message) = changed.as_ref().err().map_or((0, None), code_and_message);
-        records.extend(changed.unwrap_or_default());
-        let entity = entry.entity.iter().map(|part| altered::EntityData {
-            entity_type: part.entity_type.clone(),
-            entity_name: part.entity_name.clone(),
-            ..Default::default()
-        });
-        let entity = entity.collect();
-        entries.push(altered::EntryData { error_code, error_message, entity, ..Default::default() });
+        let asked = Asked::of(entry);
+        let entity = asked.entity();
+        let known = places.get(&entity).copied();
+        let changed = if known.is_some() || has_twice(&entry.ops) {
+            invalid(format!("Ignoring duplicate entity {asked}"))
+        } else {
+            alter(image, &asked, &entity, &entry.ops)
+        };
+        let result = changed.map(|changed| records.extend(changed));
+        match known.and_then(|place| results.get_mut(place)) {
+            Some(first) => first.1 = result,
+            None => {
+                places.insert(entity, results.len());
+                results.push((asked, result));
+            }
+        }
     }
     bounded(&records)?;
     if request.validate_only {
         records.clear();
     }
+    let buckets = java::bucket_count(16, results.len());
+    java::hash_order(&mut results, buckets, |(asked, _)| asked.hash());
+    let entries = results.into_iter().map(|(asked, result)| {
+        let (error_code, error_message) = result.as_ref().err().map_or((0, None), code_and_message);
+        let entity = asked.0.into_iter().map(|(entity_type, entity_name)| altered::EntityData {
+            entity_type,
+            entity_name,
+            ..Default::default()
+        });
+        altered::EntryData { error_code, error_message, entity: entity.collect(), ..Default::default() }
+    });
+    let entries = entries.collect();
     Ok(Decision::atomic(records, altered::AlterClientQuotasResponse { entries, ..Default::default() }))
 }
 
@@ -51,24 +115,27 @@ fn invalid<T>(message: impl Into<String>) -> Result<T, ApiError> {
     Err(ApiError::new(ErrorCode::InvalidRequest, message))
 }
 
-fn alter(image: &Image, entry: &EntryData) -> Result<Vec<VersionedRecord>, ApiError> {
-    let entity = entity_of(entry)?;
-    let keys = keys_of(&entity)?;
-    let existing = image.quotas.of(&entity);
-    let mut ops: BTreeMap<&Str, &OpData> = BTreeMap::new();
-    for op in &entry.ops {
-        if ops.insert(&op.key, op).is_some() {
-            return invalid(format!("Duplicate quota key {} not updating quota for this entity", op.key));
-        }
-    }
+fn has_twice(ops: &[OpData]) -> bool {
+    let mut seen = BTreeSet::new();
+    ops.iter().any(|op| !seen.insert(&op.key))
+}
+
+fn alter(image: &Image, asked: &Asked, entity: &QuotaEntity, ops: &[OpData]) -> Result<Vec<VersionedRecord>, ApiError> {
+    check_entity(asked)?;
+    let keys = keys_of(entity)?;
+    let existing = image.quotas.of(entity);
+    let mut ops: Vec<&OpData> = ops.iter().collect();
+    let buckets = java::bucket_count(ops.len(), ops.len());
+    java::hash_order(&mut ops, buckets, |op| java::string_hash(&op.key));
     let mut records = Vec::new();
-    for (key, op) in ops {
-        let current = existing.and_then(|quotas| quotas.get(key)).copied();
+    for op in ops {
+        let current = existing.and_then(|quotas| quotas.get(&op.key)).copied();
         let written = if op.remove {
             current.map(|_| 0.0)
         } else {
-            check_value(keys, key, op.value)?;
-            Some(op.value).filter(|value| current != Some(*value))
+            check_value(keys, &op.key, op.value)?;
+            // What is no number equals itself here, as it does in Java.
+            Some(op.value).filter(|value| current.is_none_or(|current| current.total_cmp(value).is_ne()))
         };
         let Some(value) = written else { continue };
         let parts = entity.iter().map(|(entity_type, entity_name)| EntityData {
@@ -78,7 +145,7 @@ fn alter(image: &Image, entry: &EntryData) -> Result<Vec<VersionedRecord>, ApiEr
         });
         records.push(VersionedRecord::v0(MetadataRecord::ClientQuota(ClientQuotaRecord {
             entity: parts.collect(),
-            key: key.clone(),
+            key: op.key.clone(),
             value,
             remove: op.remove,
             ..Default::default()
@@ -87,26 +154,19 @@ fn alter(image: &Image, entry: &EntryData) -> Result<Vec<VersionedRecord>, ApiEr
     Ok(records)
 }
 
-fn entity_of(entry: &EntryData) -> Result<QuotaEntity, ApiError> {
-    if entry.entity.is_empty() {
+fn check_entity(asked: &Asked) -> Result<(), ApiError> {
+    if asked.0.is_empty() {
         return invalid("Invalid empty client quota entity");
     }
-    let mut entity = QuotaEntity::new();
-    for part in &entry.entity {
-        let kind = &part.entity_type;
-        if entity.iter().any(|(known, _)| known == kind) {
-            return invalid(format!("Invalid client quota entity, duplicate entity entry {kind}"));
-        }
+    for (kind, name) in &asked.0 {
         if !matches!(kind.as_str(), "user" | "client-id" | "ip") {
             return invalid(format!("Unhandled client quota entity type: {kind}"));
         }
-        if part.entity_name.as_ref().is_some_and(|name| name.is_empty()) {
+        if name.as_ref().is_some_and(|name| name.is_empty()) {
             return invalid(format!("Empty {kind} not supported"));
         }
-        entity.push((kind.clone(), part.entity_name.clone()));
     }
-    entity.sort();
-    Ok(entity)
+    Ok(())
 }
 
 const USER_AND_CLIENT: &[(&str, Kind)] = &[

@@ -17,12 +17,17 @@ use protocol::messages::list_partition_reassignments_response::{
 };
 use std::collections::BTreeSet;
 
-/// Starts and cancels reassignments; each partition succeeds or fails alone.
+/// Starts and cancels reassignments; each partition succeeds or fails alone. Errors: REQUEST_TIMED_OUT.
 pub fn alter_partition_reassignments(
     image: &Image,
     context: &mut Context<'_>,
     request: &AlterPartitionReassignmentsRequest,
 ) -> Decided<AlterPartitionReassignmentsResponse> {
+    if request.topics.is_empty() {
+        // Kafka's answer is an untouched one, whose message is empty and not null.
+        return Ok(Decision::reply(AlterPartitionReassignmentsResponse::default()));
+    }
+    context.in_time()?;
     let mut records = Vec::new();
     let mut responses = Vec::new();
     for topic in &request.topics {
@@ -100,8 +105,7 @@ fn cancel(
     partition: &Partition,
 ) -> Result<Option<VersionedRecord>, ApiError> {
     if !partition.is_reassigning() {
-        let message = "No partition reassignment is in progress.";
-        return Err(ApiError::new(ErrorCode::NoReassignmentInProgress, message));
+        return Err(ErrorCode::NoReassignmentInProgress.into());
     }
     let stays = |id: &BrokerId| !partition.adding_replicas.contains(id);
     let mut change = PartitionChange::of(image, context.settings, topic, index, partition);

@@ -152,3 +152,40 @@ fn the_quorum_is_described_by_its_leader() {
     assert_eq!(quorum.voters, [own]);
     assert_eq!((quorum.observers.len(), quorum.nodes), (0, vec![voter(1)]));
 }
+
+#[test]
+fn voters_are_not_changed_without_a_reason() {
+    let said = |refused: Result<(), model::ApiError>| refused.unwrap_err().to_string();
+    let (mut raft, _) = start("", formatted(&[1]));
+    let waiting =
+        "REQUEST_TIMED_OUT: Request timed out waiting for leader to establish HWM and fence previous voter changes";
+    assert_eq!(said(raft.describe(at(1)).unwrap().check_addition(&key(2))), waiting);
+    assert_eq!(said(raft.describe(at(1)).unwrap().check_removal(&key(1))), waiting);
+    step(&mut raft, Event::Flushed { end: offset(3) }, 2);
+    let quorum = raft.describe(at(3)).unwrap();
+    assert_eq!(quorum.check_addition(&key(2)), Ok(()));
+    let elsewhere = ReplicaKey::new(1, Uuid([9; 16]));
+    let own = key(1).shown();
+    assert_eq!(
+        said(quorum.check_addition(&elsewhere)),
+        format!(
+            "DUPLICATE_VOTER: The voter id for {} is already part of the set of voters [{own}].",
+            elsewhere.shown()
+        )
+    );
+    for voter in [elsewhere, key(2), key(1)] {
+        let expected = format!("VOTER_NOT_FOUND: Cannot remove voter {} from the set of voters [{own}]", voter.shown());
+        assert_eq!(said(quorum.check_removal(&voter)), expected);
+    }
+}
+
+#[test]
+fn voters_of_the_configuration_are_not_changed() {
+    let (mut raft, _) = start("1@127.0.0.1:29593", Stored::default());
+    step(&mut raft, Event::Flushed { end: offset(1) }, 2);
+    let refused = raft.describe(at(3)).unwrap().check_addition(&key(2)).unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "UNSUPPORTED_VERSION: Cluster doesn't support adding voter because the kraft.version feature is 0"
+    );
+}

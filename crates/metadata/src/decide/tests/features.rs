@@ -50,6 +50,19 @@ fn updates_that_kafka_refuses() {
 }
 
 #[test]
+fn the_flag_of_the_first_version_is_not_looked_at() {
+    let mut cluster = Cluster::of_one_broker();
+    let mut ask = |level| {
+        let (feature, allow_downgrade) = ("transaction.version".into(), true);
+        let update = FeatureUpdateKey { feature, max_version_level: level, allow_downgrade, ..Default::default() };
+        let request = UpdateFeaturesRequest { feature_updates: vec![update], ..Default::default() };
+        cluster.decide(|image, _, context| update_features(image, context, &request, 0)).unwrap().1
+    };
+    assert_eq!(ask(1).error_code, ErrorCode::InvalidUpdateVersion.code());
+    assert_eq!(ask(2).results[0].error_message.as_deref(), Some("NONE"));
+}
+
+#[test]
 fn features_move() {
     let mut cluster = Cluster::of_one_broker();
     assert_eq!(

@@ -24,6 +24,8 @@ pub(super) struct Cluster {
     pub(super) soft: Soft,
     pub(super) settings: Settings,
     pub(super) now: i64,
+    /// Whether requests come too late.
+    pub(super) is_late: bool,
     next_offset: i64,
     random: u64,
 }
@@ -44,8 +46,15 @@ impl Cluster {
             broker_session_timeout_ms: 9000,
             voters: vec![BrokerId(1)],
         };
-        let mut it =
-            Self { image: Image::default(), soft: Soft::default(), settings, now: 0, next_offset: 1, random: 1 };
+        let mut it = Self {
+            image: Image::default(),
+            soft: Soft::default(),
+            settings,
+            now: 0,
+            is_late: false,
+            next_offset: 1,
+            random: 1,
+        };
         let bootstrap = bootstrap_features(version, &BTreeMap::new()).unwrap();
         it.append(&activate(&it.image.clone(), &it.settings, &bootstrap, false));
         it
@@ -96,7 +105,8 @@ impl Cluster {
         };
         let settings = self.settings.clone();
         let now = Timestamp(self.now);
-        let mut context = Context { now, random: &mut source, settings: &settings, rules: &rules };
+        let mut context =
+            Context { now, random: &mut source, settings: &settings, rules: &rules, is_late: self.is_late };
         let decision = decide(&self.image, &self.soft, &mut context)?;
         self.random = random;
         self.append(&decision.records);

@@ -45,6 +45,51 @@ fn quotas_are_stored_and_shown() {
     assert_eq!(cluster.image.quotas.iter().count(), 0);
 }
 
+fn answers(cluster: &mut Cluster, entries: Vec<quotas::EntryData>) -> (usize, Vec<String>) {
+    let request = quotas::AlterClientQuotasRequest { entries, ..Default::default() };
+    let (records, reply) = cluster.decide(|image, _, _| alter_client_quotas(image, &request)).unwrap();
+    let answer = |it: &protocol::messages::alter_client_quotas_response::EntryData| {
+        let part = |one: &protocol::messages::alter_client_quotas_response::EntityData| {
+            format!("{}={}", one.entity_type, one.entity_name.as_deref().unwrap_or("null"))
+        };
+        let entity: Vec<String> = it.entity.iter().map(part).collect();
+        format!("{} {}", entity.join(","), result(it.error_code, it.error_message.as_ref()))
+    };
+    (records.len(), reply.entries.iter().map(answer).collect())
+}
+
+#[test]
+fn quotas_are_answered_in_the_order_of_javas_maps() {
+    let mut cluster = Cluster::of_one_broker();
+    let rate = |entity: &[(&str, Option<&str>)]| entry(entity, "producer_byte_rate", 3.0, false);
+    // Of a kind twice the last counts.
+    assert_eq!(
+        answers(&mut cluster, vec![rate(&[("user", Some("a")), ("user", Some("b"))])]),
+        (1, vec!["user=b NONE".to_owned()])
+    );
+    assert_eq!(
+        answers(&mut cluster, vec![rate(&[("user", Some("u")), ("client-id", Some("c"))])]),
+        (1, vec!["client-id=c,user=u NONE".to_owned()])
+    );
+    assert_eq!(
+        answers(&mut cluster, vec![rate(&[("user", Some("w"))]), rate(&[("user", Some(""))])]),
+        (1, vec!["user= INVALID_REQUEST: Empty user not supported".to_owned(), "user=w NONE".to_owned()])
+    );
+}
+
+#[test]
+fn an_entity_that_is_named_again_is_a_duplicate_and_keeps_its_first_change() {
+    let mut cluster = Cluster::of_one_broker();
+    let duplicate = "INVALID_REQUEST: Ignoring duplicate entity ClientQuotaEntity(entries={client-id=null, user=w})";
+    let rate = entry(&[("user", Some("w")), ("client-id", None)], "producer_byte_rate", 4.0, false);
+    let (records, said) = answers(&mut cluster, vec![rate.clone(), rate.clone()]);
+    assert_eq!((records, said), (1, vec![format!("client-id=null,user=w {duplicate}")]));
+    let mut twice = rate;
+    twice.ops.push(twice.ops[0].clone());
+    let (records, said) = answers(&mut cluster, vec![twice]);
+    assert_eq!((records, said), (0, vec![format!("client-id=null,user=w {duplicate}")]));
+}
+
 #[test]
 fn quotas_that_kafka_refuses() {
     let mut cluster = Cluster::of_one_broker();
@@ -96,6 +141,16 @@ fn scram_credentials_are_stored_and_never_shown() {
             "RESOURCE_NOT_FOUND: Attempt to delete a user credential that does not exist",
         ]
     );
+    // What is wrong by itself stays the answer, however often it is named; what failed comes last.
+    assert_eq!(
+        ask(vec![delete("x")], vec![set("x", 4096), set("", 4096), set("", 4096), set("c", 4096)]),
+        [
+            "NONE",
+            "UNACCEPTABLE_CREDENTIAL: Username must not be empty",
+            "RESOURCE_NOT_FOUND: Attempt to delete a user credential that does not exist",
+        ]
+    );
     let shown = describe_user_scram_credentials(&cluster.image, &Default::default());
-    assert_eq!((shown.results.len(), shown.results[0].credential_infos[0].iterations), (1, 4096));
+    let users: Vec<_> = shown.results.iter().map(|it| (it.user.as_str(), it.credential_infos[0].iterations)).collect();
+    assert_eq!(users, [("a", 4096), ("c", 4096)]);
 }

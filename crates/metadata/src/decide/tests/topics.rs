@@ -309,7 +309,7 @@ fn elections_and_reassignments_of_one_node() {
         reassign("a", 0, Some(vec![2])),
         "INVALID_REPLICA_ASSIGNMENT: The manual partition assignment includes broker 2, but no such broker is registered."
     );
-    assert_eq!(reassign("a", 0, None), "NO_REASSIGNMENT_IN_PROGRESS: No partition reassignment is in progress.");
+    assert_eq!(reassign("a", 0, None), "NO_REASSIGNMENT_IN_PROGRESS");
     assert_eq!(reassign("b", 0, None), "UNKNOWN_TOPIC_OR_PARTITION: Unable to find a topic named b.");
     assert_eq!(reassign("a", 7, None), "UNKNOWN_TOPIC_OR_PARTITION: Unable to find partition a:7.");
 }
@@ -356,4 +356,56 @@ fn producer_ids_come_in_blocks_of_a_thousand() {
     let stale = AllocateProducerIdsRequest { broker_epoch: 4, ..request };
     let refused = cluster.decide(|image, _, _| allocate_producer_ids(image, &stale)).unwrap_err();
     assert_eq!(refused.code, ErrorCode::StaleBrokerEpoch);
+}
+
+#[test]
+fn what_comes_too_late_is_not_looked_at() {
+    let mut cluster = Cluster::of_one_broker();
+    create(&mut cluster, "a", 1);
+    cluster.is_late = true;
+    let late = Err("REQUEST_TIMED_OUT".to_owned());
+    let mut create = |names: &[&str]| {
+        let topics = names.iter().map(|name| topic(name, 1, 1)).collect();
+        ask(&mut cluster, topics).map(|it| it.1).map_err(|error| said(&error))
+    };
+    assert_eq!(create(&["b"]), late);
+    assert_eq!(create(&["a", "b", "b"]), late);
+    // Nothing is left to be looked at.
+    assert_eq!(create(&["b", "b"]), Ok(vec!["b INVALID_REQUEST: Duplicate topic name.".to_owned()]));
+    assert_eq!(create(&[]), Ok(vec![]));
+
+    let grow = |names: &[&str]| CreatePartitionsRequest {
+        topics: names.iter().map(|name| CreatePartitionsTopic { name: (*name).into(), ..Default::default() }).collect(),
+        ..Default::default()
+    };
+    for (names, expected) in [(&["a"][..], Err(ErrorCode::RequestTimedOut)), (&["a", "a"], Ok(1)), (&[], Ok(0))] {
+        let decided = cluster.decide(|image, _, context| create_partitions(image, context, &grow(names)));
+        assert_eq!(decided.map(|it| it.1.results.len()).map_err(|error| error.code), expected, "{names:?}");
+    }
+
+    let delete = |names: &[&str]| DeleteTopicsRequest {
+        topic_names: names.iter().map(|name| (*name).into()).collect(),
+        ..Default::default()
+    };
+    let anything = |_: &str| TopicToDelete { describable: true, deletable: true };
+    for (names, expected) in [(&["a"][..], Err(ErrorCode::RequestTimedOut)), (&["a", "a"], Ok(1)), (&[], Ok(0))] {
+        let decided = cluster.decide(|image, _, context| delete_topics(image, context, &delete(names), &anything));
+        assert_eq!(decided.map(|it| it.1.responses.len()).map_err(|error| error.code), expected, "{names:?}");
+    }
+
+    let mut elect = |topic_partitions: Option<Vec<TopicPartitions>>| {
+        let request = ElectLeadersRequest { election_type: 9, topic_partitions, ..Default::default() };
+        let decided = cluster.decide(|image, _, context| elect_leaders(image, context, &request));
+        decided.map(|it| it.1).map_err(|error| error.code)
+    };
+    assert_eq!(elect(None), Err(ErrorCode::RequestTimedOut));
+    assert_eq!(elect(Some(Vec::new())), Ok(Default::default()));
+
+    let mut reassign = |topics: Vec<reassign::ReassignableTopic>| {
+        let request = reassign::AlterPartitionReassignmentsRequest { topics, ..Default::default() };
+        let decided = cluster.decide(|image, _, context| alter_partition_reassignments(image, context, &request));
+        decided.map(|it| it.1.error_message).map_err(|error| error.code)
+    };
+    assert_eq!(reassign(vec![Default::default()]), Err(ErrorCode::RequestTimedOut));
+    assert_eq!(reassign(vec![]), Ok(Some("".into())), "an untouched answer");
 }

@@ -1,0 +1,47 @@
+//! The order in which Java's `HashMap` gives out its entries: where Kafka answers out of one, its answers and messages follow it.
+
+/// Java's `String.hashCode`: over UTF-16 code units.
+pub fn string_hash(text: &str) -> u32 {
+    text.encode_utf16().fold(0_u32, |hash, unit| hash.wrapping_mul(31).wrapping_add(u32::from(unit)))
+}
+
+/// How many buckets a map has that was made for `initial` entries (16 where its maker says nothing) and has held `entries`.
+pub fn bucket_count(initial: usize, entries: usize) -> usize {
+    let mut buckets = initial.max(1).next_power_of_two();
+    while entries > buckets * 3 / 4 {
+        buckets *= 2;
+    }
+    buckets
+}
+
+/// Puts entries, which stand in the order of their insertion, into the order of a map with so many buckets, a power of two.
+pub fn hash_order<T>(entries: &mut [T], buckets: usize, hash: impl Fn(&T) -> u32) {
+    let mask = u32::try_from(buckets.saturating_sub(1)).unwrap_or(u32::MAX);
+    entries.sort_by_key(|entry| {
+        let hash = hash(entry);
+        (hash ^ (hash >> 16)) & mask
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As `jshell` shows them.
+    #[test]
+    fn hashes_as_java_does() {
+        assert_eq!(string_hash(""), 0);
+        assert_eq!(string_hash("group"), 98_629_247);
+        assert_eq!(string_hash("\u{1F600}"), 1_772_899);
+    }
+
+    /// `new HashMap<>(2)` of two kinds of quota entities, and one that grew to thirteen entries.
+    #[test]
+    fn walks_a_map_as_java_does() {
+        let mut kinds = ["ip", "user"];
+        hash_order(&mut kinds, bucket_count(2, 2), |kind| string_hash(kind));
+        assert_eq!(kinds, ["user", "ip"]);
+        assert_eq!([bucket_count(0, 0), bucket_count(1, 1), bucket_count(2, 1), bucket_count(3, 3)], [1, 2, 2, 4]);
+        assert_eq!([bucket_count(16, 12), bucket_count(16, 13)], [16, 32]);
+    }
+}
