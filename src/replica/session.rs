@@ -1,14 +1,18 @@
 //! Incremental fetch sessions (KIP-227): what a client fetches is remembered, so that its requests name only what changed, and its answers
 //! carry only partitions that have something to say.
 //!
-//! Invariant: a session's epoch grows by one with each request; a request of another epoch is refused, so that no answer is lost unnoticed.
+//! Invariants: a session's epoch grows by one with each request; a request of another epoch is refused, so that no answer is lost unnoticed.
+//! There are never more sessions than slots, and a follower's never makes room for a consumer's before its time.
 
 use indexmap::IndexMap;
 use model::{ErrorCode, Timestamp, TopicId};
 use parking_lot::Mutex;
 use protocol::Str;
 use protocol::messages::fetch_response::PartitionData;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+
+#[cfg(test)]
+mod tests;
 
 /// A session that was not used for this long may make room for another, in milliseconds.
 const EVICTABLE_AFTER_MS: i64 = 120_000;
@@ -47,21 +51,24 @@ pub struct Target {
 }
 
 /// What the last answer said of a partition.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Cached {
     target: Target,
     high_watermark: i64,
     log_start_offset: i64,
+    /// Whether this answer brings records of it.
+    is_served: bool,
 }
 
 impl Cached {
     fn new(target: Target) -> Self {
-        Self { target, high_watermark: -1, log_start_offset: -1 }
+        Self { target, high_watermark: -1, log_start_offset: -1, is_served: false }
     }
 
     /// Whether the answer says anything new, and remembers it.
     fn update(&mut self, answer: &PartitionData) -> bool {
-        let mut new = answer.records.as_ref().is_some_and(|records| !records.is_empty());
+        self.is_served = answer.records.as_ref().is_some_and(|records| !records.is_empty());
+        let mut new = self.is_served;
         if self.high_watermark != answer.high_watermark {
             new = true;
             self.high_watermark = answer.high_watermark;
@@ -84,13 +91,51 @@ impl Cached {
 
 #[derive(Debug)]
 struct Session {
+    /// In the order in which they are read next.
     partitions: IndexMap<TargetKey, Cached>,
     epoch: i32,
-    /// A follower's, which a consumer's never replaces.
     is_follower: bool,
     uses_topic_ids: bool,
     created: Timestamp,
     last_used: Timestamp,
+}
+
+impl Session {
+    /// Takes up what a request says of partitions. What it both names and forgets is forgotten.
+    fn update(&mut self, wanted: &[(TargetKey, Target)], forgotten: &[TargetKey]) {
+        for (key, target) in wanted {
+            match self.partitions.get_mut(key) {
+                Some(cached) => cached.target = target.clone(),
+                None => {
+                    self.partitions.insert(key.clone(), Cached::new(target.clone()));
+                }
+            }
+        }
+        if !forgotten.is_empty() {
+            let forgotten: HashSet<&TargetKey> = forgotten.iter().collect();
+            self.partitions.retain(|key, _| !forgotten.contains(key));
+        }
+    }
+
+    /// Leaves out what says nothing new, and puts whoever has been served at the end, so that everyone has a turn.
+    fn leave_out(&mut self, answers: &mut Vec<(TargetKey, PartitionData)>) {
+        let mut one_is_served = false;
+        answers.retain(|(key, answer)| {
+            let Some(cached) = self.partitions.get_mut(key) else { return true };
+            let is_new = cached.update(answer);
+            one_is_served |= cached.is_served;
+            is_new
+        });
+        if one_is_served {
+            self.partitions.sort_by(|_, one, _, other| one.is_served.cmp(&other.is_served));
+            self.partitions.values_mut().for_each(|cached| cached.is_served = false);
+        }
+    }
+
+    /// Whether it has lived long enough to make room for any more valuable one, as it was when it was last used.
+    fn had_its_time(&self) -> bool {
+        self.last_used.0 - self.created.0 > EVICTABLE_AFTER_MS
+    }
 }
 
 /// The request's side of a session.
@@ -164,11 +209,9 @@ impl FetchSessions {
     ) -> Result<SessionPlan, ErrorCode> {
         let mut sessions = self.sessions.lock();
         if request.epoch == INITIAL_EPOCH || request.epoch == FINAL_EPOCH {
-            if request.id != NO_SESSION {
-                sessions.remove(&request.id);
-            }
+            sessions.remove(&request.id);
             let kind = if request.epoch == FINAL_EPOCH { SessionKind::Sessionless } else { SessionKind::Full };
-            return Ok(SessionPlan { kind, targets: wanted });
+            return Ok(SessionPlan { kind, targets: named_once(wanted) });
         }
         let session = sessions.get_mut(&request.id).ok_or(ErrorCode::FetchSessionIdNotFound)?;
         if session.epoch != request.epoch {
@@ -177,20 +220,11 @@ impl FetchSessions {
         if session.uses_topic_ids != request.uses_topic_ids {
             return Err(ErrorCode::FetchSessionTopicIdError);
         }
-        for (key, target) in wanted {
-            match session.partitions.get_mut(&key) {
-                Some(cached) => cached.target = target,
-                None => {
-                    session.partitions.insert(key, Cached::new(target));
-                }
-            }
-        }
-        for key in forgotten {
-            session.partitions.shift_remove(key);
-        }
+        session.update(&wanted, forgotten);
         if session.partitions.is_empty() {
             sessions.remove(&request.id);
-            return Ok(SessionPlan { kind: SessionKind::Sessionless, targets: Vec::new() });
+            // What the request names is answered once more, although it forgets it.
+            return Ok(SessionPlan { kind: SessionKind::Sessionless, targets: named_once(wanted) });
         }
         session.last_used = now;
         session.epoch = next_epoch(session.epoch);
@@ -214,25 +248,18 @@ impl FetchSessions {
             SessionKind::Sessionless => Ok(NO_SESSION),
             SessionKind::Full => Ok(self.open(now, request, plan, random, answers)),
             SessionKind::Incremental { id, epoch } => {
-                let mut sessions = self.sessions.lock();
-                let session = sessions.get_mut(&id).filter(|session| session.epoch == epoch);
-                let session = session.ok_or(ErrorCode::InvalidFetchSessionEpoch)?;
-                answers.retain(|(key, answer)| {
-                    let Some(cached) = session.partitions.get_mut(key) else { return true };
-                    let news = cached.update(answer);
-                    if answer.records.as_ref().is_some_and(|records| !records.is_empty()) {
-                        // Who has been served goes to the end, so that everyone has a turn.
-                        if let Some(served) = session.partitions.shift_remove(key) {
-                            session.partitions.insert(key.clone(), served);
-                        }
-                    }
-                    news
-                });
+                match self.sessions.lock().get_mut(&id) {
+                    Some(session) if session.epoch == epoch => session.leave_out(answers),
+                    Some(_) => return Err(ErrorCode::InvalidFetchSessionEpoch),
+                    // It made room for another while the answer was waited for. The answer is good all the same, and whole.
+                    None => {}
+                }
                 Ok(id)
             }
         }
     }
 
+    /// Opens a session, if there is room, with the partitions in the order of the answers; one without partitions gets them later.
     fn open(
         &self,
         now: Timestamp,
@@ -242,22 +269,22 @@ impl FetchSessions {
         answers: &[(TargetKey, PartitionData)],
     ) -> i32 {
         let mut sessions = self.sessions.lock();
-        if plan.targets.is_empty() || !self.make_room(&mut sessions, now, request.is_follower, plan.targets.len()) {
+        if !self.make_room(&mut sessions, now, request.is_follower, plan.targets.len()) {
             return NO_SESSION;
         }
-        let mut partitions: IndexMap<TargetKey, Cached> =
-            plan.targets.iter().map(|(key, target)| (key.clone(), Cached::new(target.clone()))).collect();
-        for (key, answer) in answers {
-            if let Some(cached) = partitions.get_mut(key) {
-                cached.update(answer);
-            }
-        }
+        let targets: HashMap<&TargetKey, &Target> = plan.targets.iter().map(|(key, target)| (key, target)).collect();
+        let partitions = answers.iter().filter_map(|(key, answer)| {
+            let mut cached = Cached::new(Target::clone(targets.get(key)?));
+            cached.update(answer);
+            cached.is_served = false;
+            Some((key.clone(), cached))
+        });
         let mut id = (random & 0x7fff_ffff) as i32;
         while id == NO_SESSION || sessions.contains_key(&id) {
             id = id.wrapping_add(1) & i32::MAX;
         }
         let session = Session {
-            partitions,
+            partitions: partitions.collect(),
             epoch: next_epoch(INITIAL_EPOCH),
             is_follower: request.is_follower,
             uses_topic_ids: request.uses_topic_ids,
@@ -268,26 +295,25 @@ impl FetchSessions {
         id
     }
 
-    /// Whether there is a slot, if need be the one of a session that may be evicted: one long unused, or for a follower a consumer's, or a
-    /// smaller one that has had its time.
+    /// Whether there is a slot, if need be that of another session: the one longest unused, if that is long, else the least valuable of those
+    /// that may go, if it is less valuable than the new one. A follower's is worth more than a consumer's, and more partitions than fewer.
     fn make_room(&self, sessions: &mut HashMap<i32, Session>, now: Timestamp, is_follower: bool, size: usize) -> bool {
         if sessions.len() < self.slots {
             return true;
         }
         let stale = sessions
             .iter()
-            .min_by_key(|(_, session)| session.last_used)
-            .filter(|(_, session)| now.0 - session.last_used.0 > EVICTABLE_AFTER_MS)
-            .map(|(id, _)| *id);
+            .map(|(id, session)| (session.last_used, *id))
+            .min()
+            .filter(|(last_used, _)| now.0 - last_used.0 > EVICTABLE_AFTER_MS)
+            .map(|(_, id)| id);
         let lesser = || {
             sessions
                 .iter()
-                .filter(|(_, session)| {
-                    (is_follower && !session.is_follower) || now.0 - session.created.0 > EVICTABLE_AFTER_MS
-                })
+                .filter(|(_, session)| (is_follower && !session.is_follower) || session.had_its_time())
                 .map(|(id, session)| ((session.is_follower, session.partitions.len()), *id))
                 .min()
-                .filter(|(rank, _)| *rank < (is_follower, size))
+                .filter(|(value, _)| *value < (is_follower, size))
                 .map(|(_, id)| id)
         };
         match stale.or_else(lesser) {
@@ -295,6 +321,11 @@ impl FetchSessions {
             None => false,
         }
     }
+}
+
+/// The partitions of a request, each once: where it is named, as it is named last.
+fn named_once(wanted: Vec<(TargetKey, Target)>) -> Vec<(TargetKey, Target)> {
+    IndexMap::<TargetKey, Target>::from_iter(wanted).into_iter().collect()
 }
 
 /// Epochs run from 1 to the greatest int32 and start over.
