@@ -7,12 +7,12 @@ use crate::runtime::clock::{Clock, Moment};
 use crate::runtime::metadata_log::METADATA_TOPIC;
 use model::{Offset, TopicId, TopicPartition};
 use parking_lot::Mutex;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use storage::{LogDir, Offsets, names::Folder};
-use tracing::info;
+use storage::{LogDir, OffsetCheckpoint, Offsets, names::Folder};
+use tracing::{info, warn};
 
 /// How often a start that takes long says how far it has come.
 const REPORT_INTERVAL: Duration = Duration::from_secs(5);
@@ -21,8 +21,15 @@ const REPORT_INTERVAL: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug)]
 pub(super) struct LeftFolder {
     pub(super) path: PathBuf,
-    /// From its `partition.metadata`.
+    /// From its `partition.metadata`; `None` where a power cut, a kill or a hand took it.
     pub(super) topic_id: Option<TopicId>,
+}
+
+impl LeftFolder {
+    /// Whether it may be of a topic.
+    pub(super) fn is_of(&self, topic_id: TopicId) -> bool {
+        self.topic_id.is_none_or(|found| found == topic_id)
+    }
 }
 
 /// What is not opened yet.
@@ -45,7 +52,11 @@ impl Left {
                 Folder::Partition(partition) => {
                     left.folders.insert(partition, LeftFolder { path: found.path, topic_id: found.topic_id });
                 }
-                Folder::Deleted(_) => dir.remove_folder(&found.path)?,
+                Folder::Deleted(_) => {
+                    if let Err(fault) = dir.remove_folder(&found.path) {
+                        warn!(path = %found.path.display(), error = %fault, "a deleted partition could not be removed");
+                    }
+                }
                 // Not ours to touch.
                 Folder::Future(_) | Folder::Stray(_) => {}
             }
@@ -67,10 +78,27 @@ impl Left {
 
     /// Takes what is known of a partition: its log is open, or its folder belongs to nobody.
     pub(super) fn take(&mut self, name: &TopicPartition) -> Option<LeftFolder> {
-        self.offsets.recovery_points.remove(name);
-        self.offsets.log_start_offsets.remove(name);
-        self.offsets.high_watermarks.remove(name);
+        self.forget(name);
         self.folders.remove(name)
+    }
+
+    /// Forgets the checkpoints' entries of one partition. Whether there were any.
+    pub(super) fn forget(&mut self, name: &TopicPartition) -> bool {
+        self.checkpoints().into_iter().filter_map(|offsets| offsets.remove(name)).count() > 0
+    }
+
+    /// Forgets the checkpoints' entries of all partitions but some. Whether there were any.
+    pub(super) fn forget_all_but(&mut self, kept: &HashSet<TopicPartition>) -> bool {
+        self.checkpoints().into_iter().fold(false, |any, offsets| {
+            let before = offsets.len();
+            offsets.retain(|name, _| kept.contains(name));
+            any || offsets.len() < before
+        })
+    }
+
+    fn checkpoints(&mut self) -> [&mut OffsetCheckpoint; 3] {
+        let Offsets { recovery_points, log_start_offsets, high_watermarks } = &mut self.offsets;
+        [recovery_points, log_start_offsets, high_watermarks]
     }
 }
 

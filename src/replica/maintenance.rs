@@ -16,6 +16,7 @@ impl Replicas {
 
     /// Writes the recovery points (`log.flush.offset.checkpoint.interval.ms`).
     pub fn write_recovery_points(&self) -> Result<(), storage::Error> {
+        let _alone = self.checkpoints.lock();
         self.dir.write_recovery_points(&self.offsets(|left| &left.recovery_points, |log| Some(log.recovery_point())))
     }
 
@@ -25,11 +26,13 @@ impl Replicas {
             let start = log.log_start_offset();
             log.segments().first().filter(|first| first.base_offset() < start).map(|_| start)
         };
+        let _alone = self.checkpoints.lock();
         self.dir.write_log_start_offsets(&self.offsets(|left| &left.log_start_offsets, above_first_segment))
     }
 
     /// Writes the high watermarks (`replica.high.watermark.checkpoint.interval.ms`).
     pub fn write_high_watermarks(&self) -> Result<(), storage::Error> {
+        let _alone = self.checkpoints.lock();
         self.dir.write_high_watermarks(&self.offsets(|left| &left.high_watermarks, |log| Some(log.high_watermark())))
     }
 

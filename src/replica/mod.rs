@@ -11,18 +11,20 @@ mod watch;
 pub use partition::{Append, AppendError, Appended, Found, Partition, ReadError, ReadRequest, WriteRules};
 pub use watch::{Wake, Watch};
 
-use self::left::{Left, Progress};
+use self::left::{Left, LeftFolder, Progress};
 use crate::runtime::clock::Clock;
 use crate::runtime::{blocking, random};
 use metadata::Changes;
 use metadata::image::{Image, ResourceType, Topic};
-use model::{BrokerEpoch, BrokerId, ErrorCode, PartitionIndex, Timestamp, TopicIdPartition, TopicPartition};
+use model::{
+    BrokerEpoch, BrokerId, ErrorCode, LeaderEpoch, PartitionIndex, Timestamp, TopicId, TopicIdPartition, TopicPartition,
+};
 use parking_lot::{Mutex, RwLock};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use storage::{LogConfig, LogDir};
+use storage::{Log, LogConfig, LogDir};
 use tracing::{error, info, warn};
 
 /// What a topic's settings are, as an image has them.
@@ -41,6 +43,8 @@ pub struct Replicas {
     left: Mutex<Left>,
     /// Folders that are removed later, with the time from which on.
     doomed: Mutex<Vec<(Timestamp, PathBuf)>>,
+    /// Held while a checkpoint file is replaced, so that the newest word comes last.
+    checkpoints: Mutex<()>,
     is_loaded: AtomicBool,
 }
 
@@ -70,6 +74,7 @@ impl Replicas {
             offline: RwLock::default(),
             left: Mutex::new(left),
             doomed: Mutex::default(),
+            checkpoints: Mutex::default(),
             is_loaded: AtomicBool::new(false),
         })
     }
@@ -130,14 +135,16 @@ impl Replicas {
 
     /// Makes an image this broker's: topics that are gone are deleted, new partitions created, leaderships taken and given up, settings changed.
     pub fn apply(&self, image: &Image, changes: &Changes) {
-        for topic in changes.topics_deleted.values() {
-            self.delete(topic);
-        }
+        self.delete_all(changes);
         let mut mine = Vec::new();
         for (topic_id, indexes) in &changes.partitions {
             let Some(topic) = image.topics.by_id(*topic_id) else { continue };
-            mine.extend(indexes.iter().map(|index| (topic.clone(), *index)));
+            let is_mine = |index: &&PartitionIndex| {
+                topic.partition(**index).is_some_and(|state| state.replicas.contains(&self.node_id))
+            };
+            mine.extend(indexes.iter().filter(is_mine).map(|index| (topic.clone(), *index)));
         }
+        self.forget_stale(&mine);
         let is_first = !self.is_loaded();
         // From here on logs change: an end without a new marker is not clean.
         if is_first && let Err(fault) = self.dir.forget_clean_shutdown() {
@@ -166,10 +173,37 @@ impl Replicas {
                 error!(partition = %name, error = %fault, "a folder that belongs to no partition of this broker could not be renamed");
             }
         }
+        // Also of partitions of which there is no folder: a new topic of that name must not begin where an old one ended.
+        if self.left.lock().forget_all_but(&offline) {
+            self.write_checkpoints_or_say();
+        }
         self.is_loaded.store(true, Ordering::SeqCst);
         let count = self.len();
         if count > 0 {
             info!(partitions = count, "all partitions are open");
+        }
+    }
+
+    /// What checkpoints say of an older topic of the same name is forgotten, on disk too, before there is a new log: a kill would have it begin where
+    /// the old one ended.
+    fn forget_stale(&self, mine: &[(Arc<Topic>, PartitionIndex)]) {
+        let is_stale = {
+            let left = &mut *self.left.lock();
+            mine.iter().fold(false, |any, (topic, index)| {
+                let name = TopicPartition::new(topic.name.as_str(), index.0);
+                let is_open = self.get(TopicIdPartition { topic_id: topic.id, partition: *index }).is_some();
+                let is_its = left.folders.get(&name).is_some_and(|folder| folder.is_of(topic.id));
+                (!is_open && !is_its && left.forget(&name)) || any
+            })
+        };
+        if is_stale {
+            self.write_checkpoints_or_say();
+        }
+    }
+
+    fn write_checkpoints_or_say(&self) {
+        if let Err(fault) = self.write_checkpoints() {
+            error!(error = %fault, "the checkpoints could not be written");
         }
     }
 
@@ -198,10 +232,10 @@ impl Replicas {
     fn settle(&self, image: &Image, topic: &Topic, index: PartitionIndex) {
         let Some(state) = topic.partition(index) else { return };
         let id = TopicIdPartition { topic_id: topic.id, partition: index };
-        if !state.replicas.contains(&self.node_id) || self.dir.is_interrupted() {
+        if self.dir.is_interrupted() {
             return;
         }
-        let partition = match self.get(id).map_or_else(|| self.open(image, topic, id), Ok) {
+        let partition = match self.get(id).map_or_else(|| self.open(image, topic, id, state.leader_epoch), Ok) {
             Ok(partition) => partition,
             Err(storage::Error::Interrupted) => return,
             Err(fault) => {
@@ -219,28 +253,30 @@ impl Replicas {
         }
     }
 
-    fn open(&self, image: &Image, topic: &Topic, id: TopicIdPartition) -> Result<Arc<Partition>, storage::Error> {
+    fn open(
+        &self,
+        image: &Image,
+        topic: &Topic,
+        id: TopicIdPartition,
+        epoch: LeaderEpoch,
+    ) -> Result<Arc<Partition>, storage::Error> {
         let name = TopicPartition::new(topic.name.as_str(), id.partition.0);
         let (config, rules) = (self.settings)(image, &topic.name);
         let now = self.clock.now();
-        let (folder, offsets, is_clean) = {
-            let left = self.left.lock();
-            (left.folders.get(&name).cloned(), left.offsets_of(&name), left.is_clean)
-        };
-        let log = match folder {
-            Some(folder) if folder.topic_id == Some(topic.id) => {
-                let (log, recovery) = self.dir.open_log(&name, folder.path, config, &offsets, is_clean, now)?;
-                if recovery.bytes_cut > 0 || recovery.segments_dropped > 0 {
-                    warn!(partition = %name, bytes = recovery.bytes_cut, segments = recovery.segments_dropped, "cut what was not whole off a log");
-                }
-                log
+        let folder = self.left.lock().folders.get(&name).cloned();
+        let found = match folder {
+            Some(folder) if folder.is_of(topic.id) => {
+                self.open_found(&name, folder, topic.id, epoch, config.clone(), now)?
             }
-            // It is an older topic's of the same name.
-            Some(_) => {
+            _ => None,
+        };
+        let log = match found {
+            Some(log) => log,
+            None => {
+                // If there is one, it is an older topic's of the same name.
                 self.set_aside(&name)?;
                 self.dir.create(&name, Some(topic.id), config, now)?
             }
-            None => self.dir.create(&name, Some(topic.id), config, now)?,
         };
         let is_internal = is_internal(&topic.name);
         let partition = Arc::new(Partition::new(self.node_id, id, is_internal, Arc::new(log), rules));
@@ -249,6 +285,52 @@ impl Replicas {
         self.left.lock().take(&name);
         self.offline.write().remove(&id);
         Ok(partition)
+    }
+
+    /// Opens the log in a folder of this partition's name. A folder without a readable topic id gets it from the metadata log: it was half made, or lost
+    /// it since. `None` where it cannot be this topic's, since its records are of a later leader epoch than the topic has had.
+    fn open_found(
+        &self,
+        name: &TopicPartition,
+        folder: LeftFolder,
+        topic_id: TopicId,
+        epoch: LeaderEpoch,
+        config: LogConfig,
+        now: Timestamp,
+    ) -> Result<Option<Log>, storage::Error> {
+        let (offsets, is_clean) = {
+            let left = self.left.lock();
+            (left.offsets_of(name), left.is_clean)
+        };
+        let (log, recovery) = self.dir.open_log(name, folder.path, config, &offsets, is_clean, now)?;
+        if recovery.bytes_cut > 0 || recovery.segments_dropped > 0 {
+            warn!(partition = %name, bytes = recovery.bytes_cut, segments = recovery.segments_dropped, "cut what was not whole off a log");
+        }
+        if folder.topic_id.is_none() {
+            if log.latest_epoch().is_some_and(|latest| latest > epoch) {
+                log.close(now)?;
+                return Ok(None);
+            }
+            log.restore_topic_id(topic_id)?;
+            let records = log.log_end_offset().0 - log.log_start_offset().0;
+            warn!(partition = %name, %topic_id, records, "partition.metadata was missing or damaged: wrote it anew as the metadata log has it");
+        }
+        Ok(Some(log))
+    }
+
+    /// Renames what deleted topics leave, and forgets them on disk before a topic of the same name can be created: neither folder nor checkpoint may
+    /// pass for the new topic's after a crash.
+    fn delete_all(&self, changes: &Changes) {
+        if changes.topics_deleted.is_empty() {
+            return;
+        }
+        for topic in changes.topics_deleted.values() {
+            self.delete(topic);
+        }
+        if let Err(fault) = self.dir.sync() {
+            error!(error = %fault, "the names of deleted partitions' folders could not be synced");
+        }
+        self.write_checkpoints_or_say();
     }
 
     fn delete(&self, topic: &Topic) {

@@ -166,7 +166,7 @@ impl MetadataLog {
         })?;
         let identity = folder.join(names::PARTITION_METADATA);
         if read_partition_metadata(&*disk, &identity)?.is_none() {
-            write_partition_metadata(&*disk, &identity, METADATA_TOPIC_ID)?;
+            write_partition_metadata(&*disk, &identity, METADATA_TOPIC_ID, true)?;
         }
         if recovery.bytes_cut > 0 {
             info!(bytes = recovery.bytes_cut, "cut what was not whole off the metadata log");

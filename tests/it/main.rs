@@ -7,6 +7,7 @@
 mod client;
 mod configs;
 mod groups;
+mod half_made;
 mod http;
 mod kill;
 mod node;

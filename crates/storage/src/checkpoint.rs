@@ -1,6 +1,7 @@
 //! The small text files: checkpoints by partition, `partition.metadata`, `meta.properties` and the clean-shutdown marker.
 //!
-//! Each is replaced as a whole (`.tmp`, fsync, rename, fsync of the folder), so a reader finds the old one or the new one.
+//! Each is replaced as a whole (`.tmp`, fsync, rename, fsync of the folder), so a reader finds the old one or the new one. The two in a partition's
+//! folder go without the fsyncs until the log's first flush (`log::settle`).
 //!
 //! A checkpoint file, in lines: `0` (the version), the number of entries, and an entry per line: `topic partition offset`.
 
@@ -38,8 +39,9 @@ pub(crate) fn read_text(disk: &dyn Disk, path: &Path) -> Result<Option<String>> 
     }
 }
 
-pub(crate) fn write_text(disk: &dyn Disk, path: &Path, text: &str) -> Result<()> {
-    disk::write_atomically(disk, path, text.as_bytes()).map_err(Error::io("write", path))
+pub(crate) fn write_text(disk: &dyn Disk, path: &Path, text: &str, sync: bool) -> Result<()> {
+    let write = if sync { disk::write_atomically } else { disk::replace };
+    write(disk, path, text.as_bytes()).map_err(Error::io("write", path))
 }
 
 /// Reads a file of a version, a count and lines; an empty or missing file has none, as in Kafka.
@@ -85,7 +87,7 @@ pub fn read_offsets(disk: &dyn Disk, path: &Path) -> Result<OffsetCheckpoint> {
 /// Replaces one of the four checkpoint files.
 pub fn write_offsets(disk: &dyn Disk, path: &Path, offsets: &OffsetCheckpoint) -> Result<()> {
     let lines = offsets.iter().map(|(name, offset)| format!("{} {} {offset}", name.topic, name.partition));
-    write_text(disk, path, &format_lines(lines))
+    write_text(disk, path, &format_lines(lines), true)
 }
 
 /// The topic id in a partition's folder; `None` where there is no such file.
@@ -102,8 +104,8 @@ pub fn read_partition_metadata(disk: &dyn Disk, path: &Path) -> Result<Option<To
 }
 
 /// Writes the topic id into a partition's folder.
-pub fn write_partition_metadata(disk: &dyn Disk, path: &Path, topic_id: TopicId) -> Result<()> {
-    write_text(disk, path, &format!("version: 0\ntopic_id: {topic_id}"))
+pub fn write_partition_metadata(disk: &dyn Disk, path: &Path, topic_id: TopicId, sync: bool) -> Result<()> {
+    write_text(disk, path, &format!("version: 0\ntopic_id: {topic_id}"), sync)
 }
 
 /// Whether the last stop was clean, and under which registration of the broker.
@@ -129,7 +131,7 @@ pub fn read_clean_shutdown(disk: &dyn Disk, path: &Path) -> Result<Option<CleanS
 
 /// Writes the marker.
 pub fn write_clean_shutdown(disk: &dyn Disk, path: &Path, broker_epoch: Option<BrokerEpoch>) -> Result<()> {
-    write_text(disk, path, &format!("{{\"version\":0,\"brokerEpoch\":{}}}", BrokerEpoch::to_wire(broker_epoch)))
+    write_text(disk, path, &format!("{{\"version\":0,\"brokerEpoch\":{}}}", BrokerEpoch::to_wire(broker_epoch)), true)
 }
 
 /// `meta.properties`: which cluster, node and directory a log dir belongs to.
@@ -192,7 +194,7 @@ impl MetaProperties {
             line("cluster.id", cluster_id);
         }
         self.other.iter().for_each(|(key, value)| line(key, value));
-        write_text(disk, path, &text)
+        write_text(disk, path, &text, true)
     }
 }
 
@@ -299,7 +301,7 @@ mod tests {
         let golden = "version: 0\ntopic_id: T2CLxzK9TnyjICaYIvCwgg";
         let disk = disk_with(golden);
         let id = read_partition_metadata(&disk, Path::new("/f")).unwrap().unwrap();
-        write_partition_metadata(&disk, Path::new("/f"), id).unwrap();
+        write_partition_metadata(&disk, Path::new("/f"), id, true).unwrap();
         assert_eq!(text(&disk), golden);
         for bad in ["", "version: 1\ntopic_id: x", "version: 0\ntopic_id: AAAAAAAAAAAAAAAAAAAAAA", "version: 0\n"] {
             assert!(read_partition_metadata(&disk_with(bad), Path::new("/f")).is_err(), "{bad:?}");

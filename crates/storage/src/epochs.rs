@@ -26,10 +26,10 @@ impl LeaderEpochs {
         Ok(epochs)
     }
 
-    /// Replaces the file.
-    pub fn write(&self, disk: &dyn Disk, path: &Path) -> Result<()> {
+    /// Replaces the file. Without `sync` a power cut may leave anything of it; a killed process leaves the old one or the new one all the same.
+    pub fn write(&self, disk: &dyn Disk, path: &Path, sync: bool) -> Result<()> {
         let lines = self.0.iter().map(|(epoch, offset)| format!("{epoch} {offset}"));
-        checkpoint::write_text(disk, path, &checkpoint::format_lines(lines))
+        checkpoint::write_text(disk, path, &checkpoint::format_lines(lines), sync)
     }
 
     /// Every epoch and its first offset.
@@ -149,7 +149,7 @@ mod tests {
     fn the_file_is_kafkas() {
         let disk = SimDisk::new();
         let path = Path::new("/leader-epoch-checkpoint");
-        epochs(&[(0, 0), (3, 17)]).write(&disk, path).unwrap();
+        epochs(&[(0, 0), (3, 17)]).write(&disk, path, true).unwrap();
         assert_eq!(checkpoint::read_text(&disk, path).unwrap().unwrap(), "0\n2\n0 0\n3 17\n");
         assert_eq!(LeaderEpochs::read(&disk, path).unwrap(), epochs(&[(0, 0), (3, 17)]));
     }

@@ -168,6 +168,15 @@ impl Folder {
         crate::disk::remove_if_there(&*self.disk, &path).map_err(Error::io("remove", &path))
     }
 
+    /// Makes a file's contents outlive a power cut, where there is such a file.
+    pub(crate) fn sync_file(&self, name: &str) -> Result<()> {
+        match self.open(name, OpenMode::Write) {
+            Ok(file) => file.sync().map_err(Error::io("sync", self.file(name))),
+            Err(error) if error.is_not_found() => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     pub(crate) fn sync(&self) -> Result<()> {
         let path = self.path();
         self.disk.sync_dir(&path).map_err(Error::io("sync", &path))

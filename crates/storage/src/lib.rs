@@ -35,6 +35,7 @@ mod producer;
 mod random;
 mod region;
 mod segment;
+mod siblings;
 mod txn_index;
 
 pub use checkpoint::{

@@ -16,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::files::OpenFiles;
 use crate::log::{Log, OpenLog, Recovery};
 use crate::names::{self, Folder};
+use crate::siblings::Siblings;
 use model::{BrokerEpoch, Offset, Timestamp, TopicId, TopicPartition, Uuid};
 use parking_lot::Mutex;
 use std::path::{Path, PathBuf};
@@ -40,7 +41,7 @@ pub struct Found {
     pub folder: Folder,
     /// Where it is.
     pub path: PathBuf,
-    /// From `partition.metadata`, where there is one.
+    /// From `partition.metadata`; `None` where it is missing or damaged.
     pub topic_id: Option<TopicId>,
 }
 
@@ -50,6 +51,7 @@ pub struct LogDir {
     disk: Arc<dyn Disk>,
     open_files: Arc<OpenFiles>,
     path: PathBuf,
+    siblings: Arc<Siblings>,
     lock: Mutex<Option<Box<dyn DiskLock>>>,
     jitter_seed: u64,
     interrupted: Arc<AtomicBool>,
@@ -64,7 +66,7 @@ impl LogDir {
             return Err(Error::Locked { path });
         };
         let lock = Mutex::new(Some(lock));
-        Ok(LogDir { disk, open_files, path, lock, jitter_seed, interrupted: Arc::default() })
+        Ok(LogDir { disk, open_files, path, siblings: Arc::default(), lock, jitter_seed, interrupted: Arc::default() })
     }
 
     /// Where it is.
@@ -96,7 +98,7 @@ impl LogDir {
     pub fn forget_clean_shutdown(&self) -> Result<()> {
         let path = self.path.join(checkpoint::CLEAN_SHUTDOWN);
         if disk::remove_if_there(&*self.disk, &path).map_err(Error::io("remove", &path))? {
-            self.disk.sync_dir(&self.path).map_err(Error::io("sync", &self.path))?;
+            self.sync()?;
         }
         Ok(())
     }
@@ -148,7 +150,8 @@ impl LogDir {
         checkpoint::write_offsets(&*self.disk, &self.path.join(name), offsets)
     }
 
-    /// Every partition's folder, by name, `__cluster_metadata-0` included.
+    /// Every partition's folder, by name, `__cluster_metadata-0` included. One folder's damage is no other's: whether the topic id in it can be read
+    /// decides over it alone.
     pub fn partitions(&self) -> Result<Vec<Found>> {
         let mut found = Vec::new();
         let mut entries = self.disk.list(&self.path).map_err(Error::io("list", &self.path))?;
@@ -159,14 +162,17 @@ impl LogDir {
             let topic_id = match folder {
                 // What waits for its removal may lack anything.
                 Folder::Deleted(_) | Folder::Stray(_) => None,
-                _ => checkpoint::read_partition_metadata(&*self.disk, &path.join(names::PARTITION_METADATA))?,
+                _ => checkpoint::read_partition_metadata(&*self.disk, &path.join(names::PARTITION_METADATA))
+                    .ok()
+                    .flatten(),
             };
             found.push(Found { folder, path, topic_id });
         }
         Ok(found)
     }
 
-    /// Creates a partition's folder, with the topic id in it, and its log. An existing folder of that name is opened as it is.
+    /// Creates a partition's folder, with the topic id in it, and its log. An existing folder of that name is opened as it is. Nothing of it is synced: a
+    /// power cut may take all of it or any part until the log's first flush, and a start makes anew what is missing (`log::settle`).
     pub fn create(
         &self,
         partition: &TopicPartition,
@@ -178,9 +184,8 @@ impl LogDir {
         self.disk.create_dir(&path).map_err(Error::io("create", &path))?;
         if let Some(topic_id) = topic_id {
             let metadata = path.join(names::PARTITION_METADATA);
-            checkpoint::write_partition_metadata(&*self.disk, &metadata, topic_id)?;
+            checkpoint::write_partition_metadata(&*self.disk, &metadata, topic_id, false)?;
         }
-        self.disk.sync_dir(&self.path).map_err(Error::io("sync", &self.path))?;
         self.open_log(partition, path, config, &Offsets::default(), false, now).map(|(log, _)| log)
     }
 
@@ -194,7 +199,7 @@ impl LogDir {
         is_clean: bool,
         now: Timestamp,
     ) -> Result<(Log, Recovery)> {
-        let (log, recovery) = Log::open(OpenLog {
+        let options = OpenLog {
             disk: self.disk.clone(),
             open_files: self.open_files.clone(),
             path,
@@ -206,7 +211,8 @@ impl LogDir {
             now,
             jitter_seed: self.jitter_seed,
             interrupted: self.interrupted.clone(),
-        })?;
+        };
+        let (log, recovery) = Log::open_among(options, self.siblings.clone())?;
         if let Some(high_watermark) = offsets.high_watermarks.get(partition) {
             log.set_high_watermark(*high_watermark);
         }
@@ -227,8 +233,13 @@ impl LogDir {
     pub fn set_aside(&self, partition: &TopicPartition, path: &Path, unique: Uuid) -> Result<PathBuf> {
         let aside = self.path.join(names::stray_folder(partition, unique));
         self.disk.rename(path, &aside).map_err(Error::io("rename", path))?;
-        self.disk.sync_dir(&self.path).map_err(Error::io("sync", &self.path))?;
+        self.sync()?;
         Ok(aside)
+    }
+
+    /// Makes it outlive a power cut which folders there are, under which names: called once for all logs that `Log::delete` has renamed.
+    pub fn sync(&self) -> Result<()> {
+        self.disk.sync_dir(&self.path).map_err(Error::io("sync", &self.path))
     }
 
     /// Removes a folder and all files in it: one that `Log::delete` has renamed, or that a start found.
@@ -258,6 +269,8 @@ impl LogDir {
     }
 }
 
+#[cfg(test)]
+mod crash;
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -123,14 +123,25 @@ pub fn read_all(disk: &dyn Disk, path: &Path) -> io::Result<Vec<u8>> {
 
 /// Replaces a file so that a crash leaves the old contents or the new, as Kafka does: `.tmp` beside it, fsync, rename, fsync of the folder.
 pub fn write_atomically(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let (temporary, file) = write_beside(disk, path, bytes)?;
+    file.sync()?;
+    disk.rename(&temporary, path)?;
+    disk.sync_dir(path.parent().unwrap_or(Path::new(".")))
+}
+
+/// Replaces a file so that a killed process leaves the old contents or the new. A power cut may leave the name with any part of them, or neither.
+pub fn replace(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let (temporary, _) = write_beside(disk, path, bytes)?;
+    disk.rename(&temporary, path)
+}
+
+fn write_beside(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<(PathBuf, Arc<dyn DiskFile>)> {
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(".tmp");
     let temporary = PathBuf::from(temporary);
     let file = disk.open(&temporary, OpenMode::Truncate)?;
     file.write_at(0, &[IoSlice::new(bytes)])?;
-    file.sync()?;
-    disk.rename(&temporary, path)?;
-    disk.sync_dir(path.parent().unwrap_or(Path::new(".")))
+    Ok((temporary, file))
 }
 
 /// Removes a file that may already be gone.

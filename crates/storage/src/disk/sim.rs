@@ -101,8 +101,10 @@ enum NameChange {
 }
 
 impl NameChange {
+    /// Whether it is on disk once the folder that now has this name is synced. That another one had the name before goes with it, as in a journal.
     fn touches(&self, dir: &Path) -> bool {
         match self {
+            NameChange::Rename(from, _) if from == dir => true,
             NameChange::Add(path, _) | NameChange::Remove(path) => path.parent() == Some(dir),
             NameChange::AddDir(path) | NameChange::RemoveDir(path) => path.parent() == Some(dir),
             NameChange::Rename(from, to) => from.parent() == Some(dir) || to.parent() == Some(dir),
@@ -125,6 +127,20 @@ impl Names {
             NameChange::RemoveDir(path) => drop(self.dirs.remove(path)),
             NameChange::Rename(from, to) => self.rename(from, to),
         }
+    }
+
+    /// What is in a folder that is gone is gone with it.
+    fn drop_unreachable(&mut self) {
+        // Ascending, a folder comes after the one that it is in.
+        let mut dirs: BTreeSet<PathBuf> = BTreeSet::new();
+        for dir in std::mem::take(&mut self.dirs) {
+            let above = dir.parent().unwrap_or(Path::new(""));
+            if is_root(above) || dirs.contains(above) {
+                dirs.insert(dir);
+            }
+        }
+        self.files.retain(|file, _| file.parent().is_some_and(|above| is_root(above) || dirs.contains(above)));
+        self.dirs = dirs;
     }
 
     fn rename(&mut self, from: &Path, to: &Path) {
@@ -223,6 +239,10 @@ impl SimDisk {
     }
 }
 
+fn is_root(path: &Path) -> bool {
+    path.as_os_str().is_empty() || path == Path::new("/")
+}
+
 fn not_found(path: &Path) -> io::Error {
     io::Error::new(io::ErrorKind::NotFound, format!("no such file: {}", path.display()))
 }
@@ -262,6 +282,7 @@ impl State {
         let kept = next_random(&mut seed) as usize % (self.unsynced_names.len() + 1);
         let changes = std::mem::take(&mut self.unsynced_names);
         changes[..kept].iter().for_each(|change| self.durable.apply(change));
+        self.durable.drop_unreachable();
         self.names = self.durable.clone();
         for inode in self.inodes.values_mut() {
             let mut contents = std::mem::take(&mut inode.synced);
@@ -292,7 +313,7 @@ impl State {
     }
 
     fn is_dir(&self, path: &Path) -> bool {
-        path.as_os_str().is_empty() || path == Path::new("/") || self.names.dirs.contains(path)
+        is_root(path) || self.names.dirs.contains(path)
     }
 }
 

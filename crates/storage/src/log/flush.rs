@@ -1,7 +1,7 @@
 //! Flushes, and the clean end of a log.
 
 use super::Log;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::names;
 use crate::segment::Segment;
 use model::{Offset, Timestamp};
@@ -23,6 +23,7 @@ impl Log {
             self.flushed.lock().at = now;
             return Ok(());
         }
+        let is_new = self.settle()?;
         let first =
             segments.partition_point(|segment| segment.base_offset() <= before.recovery_point).saturating_sub(1);
         let unflushed: Vec<_> = segments[first..].iter().filter(|segment| segment.base_offset() < up_to).collect();
@@ -34,10 +35,9 @@ impl Log {
                 Err(error) => return Err(self.go_offline(error)),
             }
         }
-        if segments
-            .iter()
-            .any(|segment| segment.base_offset() >= before.recovery_point && segment.base_offset() <= up_to)
-        {
+        let is_begun_since =
+            |segment: &Arc<Segment>| segment.base_offset() >= before.recovery_point && segment.base_offset() <= up_to;
+        if is_new || segments.iter().any(is_begun_since) {
             self.sync_snapshots(before.recovery_point, up_to)?;
             self.folder.sync().map_err(|error| self.go_offline(error))?;
         }
@@ -57,14 +57,7 @@ impl Log {
         let offsets: Vec<Offset> = self.writer.lock().snapshots.range(from..=to).copied().collect();
         for offset in offsets {
             let name = names::segment_file(offset, names::SNAPSHOT);
-            match self.folder.open(&name, crate::disk::OpenMode::Write) {
-                Ok(file) => file
-                    .sync()
-                    .map_err(Error::io("sync", self.folder.file(&name)))
-                    .map_err(|error| self.go_offline(error))?,
-                Err(error) if error.is_not_found() => {}
-                Err(error) => return Err(error),
-            }
+            self.folder.sync_file(&name).map_err(|error| self.go_offline(error))?;
         }
         Ok(())
     }

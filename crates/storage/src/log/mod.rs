@@ -14,6 +14,7 @@ mod open;
 mod read;
 mod recover;
 mod retention;
+mod settle;
 mod truncate;
 
 pub use append::{Appended, FollowerAppend, LeaderAppend};
@@ -120,6 +121,7 @@ pub struct Log {
     flushed: Mutex<Flushed>,
     fault: OnceLock<String>,
     jitter_seed: u64,
+    settling: settle::Settling,
     writer: Mutex<Writer>,
 }
 
@@ -271,11 +273,12 @@ impl Log {
         })
     }
 
-    /// Changes the epochs in the file first and then in memory.
+    /// Changes the epochs in the file first and then in memory. For the one that holds the writer.
     fn change_epochs(&self, change: impl FnOnce(&mut LeaderEpochs) -> bool) -> Result<()> {
         let mut epochs = self.epochs.read().clone();
         if change(&mut epochs) {
-            epochs.write(&*self.folder.disk, &self.folder.file(names::LEADER_EPOCH_CHECKPOINT))?;
+            let path = self.folder.file(names::LEADER_EPOCH_CHECKPOINT);
+            epochs.write(&*self.folder.disk, &path, self.settling.is_begun())?;
             *self.epochs.write() = epochs;
         }
         Ok(())

@@ -1,6 +1,7 @@
 //! Opens a log: after a clean stop without reading the records, after any other by recovering what is above the recovery point.
 
 use super::recover::{self, Derived, Recovering, is_damage, replay_segment};
+use super::settle::Settling;
 use super::{Flushed, Log, Mark, Marks, Writer};
 use crate::config::LogConfig;
 use crate::disk::Disk;
@@ -11,6 +12,7 @@ use crate::leftovers;
 use crate::names::{self, parse_segment_file};
 use crate::producer::{Producers, read_snapshot, write_snapshot};
 use crate::segment::Segment;
+use crate::siblings::Siblings;
 use arc_swap::ArcSwap;
 use model::{Offset, Timestamp, TopicPartition};
 use parking_lot::{Mutex, RwLock};
@@ -65,24 +67,32 @@ struct Opening {
     segments: Vec<Arc<Segment>>,
     snapshots: BTreeSet<Offset>,
     epochs: LeaderEpochs,
+    /// The epochs on disk may be none of this log's: they are read from the records.
+    is_without_epochs: bool,
     recovery: Recovery,
 }
 
 impl Log {
-    /// Opens the log in a folder.
+    /// Opens the log in a folder that shares its dir with no other log.
     pub fn open(options: OpenLog) -> Result<(Log, Recovery)> {
+        Self::open_among(options, Arc::default())
+    }
+
+    /// Opens the log in a folder of a log dir.
+    pub(crate) fn open_among(options: OpenLog, siblings: Arc<Siblings>) -> Result<(Log, Recovery)> {
         let folder = Folder::new(options.disk.clone(), options.open_files.clone(), options.path.clone());
         let names = leftovers::settle(&folder)?;
-        let epochs = LeaderEpochs::read(&*folder.disk, &folder.file(names::LEADER_EPOCH_CHECKPOINT))?;
         let mut opening = Opening {
             options,
             folder,
             names,
             segments: Vec::new(),
             snapshots: BTreeSet::new(),
-            epochs,
+            epochs: LeaderEpochs::default(),
+            is_without_epochs: false,
             recovery: Recovery::default(),
         };
+        opening.read_epochs()?;
         opening.open_segments()?;
         let unsure_from = opening.unsure_from()?;
         let (mut producers, mut end) = opening.recover(unsure_from)?;
@@ -97,11 +107,25 @@ impl Log {
         }
         opening.settle_epochs(log_start, end)?;
         opening.drop_snapshots(|offset, bases| offset > end || (!bases.contains(&offset) && offset < end))?;
-        Ok(opening.into_log(producers, log_start, end))
+        Ok(opening.into_log(producers, log_start, end, siblings))
     }
 }
 
 impl Opening {
+    /// What the file says of an unsettled log may be of any time before a power cut, and a file that is damaged says nothing.
+    fn read_epochs(&mut self) -> Result<()> {
+        self.is_without_epochs = !self.options.is_clean && self.options.recovery_point == Offset(0);
+        if self.is_without_epochs {
+            return Ok(());
+        }
+        match LeaderEpochs::read(&*self.folder.disk, &self.folder.file(names::LEADER_EPOCH_CHECKPOINT)) {
+            Ok(epochs) => self.epochs = epochs,
+            Err(error) if is_damage(&error) => self.is_without_epochs = true,
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
     fn open_segments(&mut self) -> Result<()> {
         let mut bases = BTreeSet::new();
         for name in &self.names {
@@ -128,6 +152,7 @@ impl Opening {
     fn unsure_from(&self) -> Result<usize> {
         let count = self.segments.len();
         let mut first = match self.options.is_clean {
+            _ if self.is_without_epochs => 0,
             true => count,
             false => {
                 let point = self.options.recovery_point;
@@ -284,16 +309,29 @@ impl Opening {
 
     fn settle_epochs(&mut self, log_start: Offset, end: Offset) -> Result<()> {
         let path = self.folder.file(names::LEADER_EPOCH_CHECKPOINT);
-        let before = LeaderEpochs::read(&*self.folder.disk, &path)?;
         self.epochs.truncate_from_end(end);
         self.epochs.truncate_from_start(log_start);
-        if self.epochs != before || !self.names.contains(names::LEADER_EPOCH_CHECKPOINT) {
-            self.epochs.write(&*self.folder.disk, &path)?;
+        match LeaderEpochs::read(&*self.folder.disk, &path) {
+            Ok(before) if before == self.epochs => return Ok(()),
+            Err(error) if !is_damage(&error) => return Err(error),
+            _ => {}
         }
-        Ok(())
+        self.epochs.write(&*self.folder.disk, &path, self.recovery_point(end) > Offset(0))
     }
 
-    fn into_log(self, producers: Producers, log_start: Offset, end: Offset) -> (Log, Recovery) {
+    /// Where the log's recovery point is, now that its end is known.
+    fn recovery_point(&self, end: Offset) -> Offset {
+        if self.options.is_clean { end } else { self.options.recovery_point.min(end) }
+    }
+
+    fn into_log(
+        self,
+        producers: Producers,
+        log_start: Offset,
+        end: Offset,
+        siblings: Arc<Siblings>,
+    ) -> (Log, Recovery) {
+        let recovery_point = self.recovery_point(end);
         let options = self.options;
         let place = self.segments.last().map(|active| (active.base_offset(), active.size()));
         let marks = Marks {
@@ -303,7 +341,7 @@ impl Opening {
             first_unstable: producers.first_unstable_offset(),
             awaits_high_watermark: producers.awaits_high_watermark(),
         };
-        let recovery_point = if options.is_clean { end } else { options.recovery_point.min(end) };
+        let settling = Settling::new(siblings, recovery_point > Offset(0));
         let flushed = Flushed { recovery_point, at: options.now, truncations: 0 };
         let writer =
             Writer { producers, snapshots: self.snapshots, doomed: Vec::new(), leftovers: true, closed: false };
@@ -317,6 +355,7 @@ impl Opening {
             flushed: Mutex::new(flushed),
             fault: OnceLock::new(),
             jitter_seed: options.jitter_seed,
+            settling,
             writer: Mutex::new(writer),
         };
         (log, self.recovery)

@@ -1,7 +1,7 @@
 //! Deletion of old segments, and of files and folders whose time has come.
 
 use super::{Log, Writer};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::names;
 use crate::segment::Segment;
 use model::{Offset, Timestamp, Uuid};
@@ -118,7 +118,8 @@ impl Log {
     }
 
     /// Renames the folder to `topic-0.<unique>-delete`, from which on the log takes no more calls that change it. Gives the new path; `remove_folder`
-    /// removes it when its time has come.
+    /// removes it when its time has come. The new name outlives a power cut once `LogDir::sync` was called, which must be before a log of the old name
+    /// is created.
     pub fn delete(&self, unique: Uuid) -> Result<PathBuf> {
         let writer = &mut *self.writer.lock();
         writer.closed = true;
@@ -126,8 +127,6 @@ impl Log {
         let path = self.folder.path();
         let renamed = path.with_file_name(names::deleted_folder(&self.partition, unique));
         self.folder.rename_to(&renamed)?;
-        let parent = renamed.parent().map(PathBuf::from).unwrap_or_default();
-        self.folder.disk.sync_dir(&parent).map_err(Error::io("sync", &parent))?;
         self.segments.load().iter().for_each(|segment| segment.close());
         Ok(renamed)
     }

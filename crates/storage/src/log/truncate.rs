@@ -126,6 +126,9 @@ impl Log {
                 epochs.clear();
                 true
             })?;
+            // The recovery point is about to be at the new start.
+            self.settling.begin();
+            self.finish_settling()?;
             self.folder.sync()?;
             writer.producers = Producers::at(start);
             writer.leftovers = false;
