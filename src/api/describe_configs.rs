@@ -64,7 +64,9 @@ fn describe(context: &Context, resource: &DescribeConfigsResource) -> Result<Vec
             Ok(config.describe_topic(&now, &own()))
         }
         ResourceType::Broker if name.is_empty() => Ok(config.describe_all_brokers(&now)),
-        ResourceType::Broker => check_this_broker(context, name, " or empty string,").map(|()| config.describe_broker(&now)),
+        ResourceType::Broker => {
+            check_this_broker(context, name, " or empty string,").map(|()| config.describe_broker(&now))
+        }
         ResourceType::BrokerLogger if name.is_empty() => {
             Err(ApiError::new(ErrorCode::InvalidRequest, "Broker id must not be empty"))
         }

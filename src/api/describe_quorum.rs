@@ -11,7 +11,6 @@ use protocol::messages::describe_quorum_response::{
 };
 use raft::{QuorumDescription, ReplicaDescription};
 
-
 /// Describes the quorum of the metadata log, the only one there is.
 pub(super) async fn handle(context: Context, request: DescribeQuorumRequest) -> DescribeQuorumResponse {
     let has_directories = context.version >= 2;

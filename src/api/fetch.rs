@@ -366,7 +366,10 @@ impl Reading {
         regions.retain(Option::is_some);
         let session_id = match sessions.complete(now, session, plan, random::number(), &mut said) {
             Ok(id) => id,
-            Err(error) => return head.write(&FetchResponse { error_code: error.code(), ..Default::default() }),
+            Err(error) => {
+                let (error_code, session_id) = (error.code(), session.id);
+                return head.write(&FetchResponse { error_code, session_id, ..Default::default() });
+            }
         };
         let mut response = FetchResponse { session_id, ..Default::default() };
         for ((topic, _), data) in said {

@@ -31,7 +31,7 @@ const MATCHED: &[&str] = &[
 /// Checks the configs of a subscription, all of them together. Errors: INVALID_REQUEST or INVALID_CONFIG, with Kafka's message.
 pub fn validate(configs: &Properties) -> Result<(), ApiError> {
     let mut names: Vec<&String> = configs.keys().filter(|name| CLIENT_METRICS.get(name).is_none()).collect();
-    java::hash_order(&mut names, java::capacity(configs.len()), |name| name);
+    java::hash_order(&mut names, configs.len(), |name| name);
     if let Some(unknown) = names.first() {
         return Err(ApiError::new(
             ErrorCode::InvalidRequest,

@@ -101,7 +101,7 @@ fn documentation(key: &Key) -> Option<String> {
 /// The keys of a table in the order in which Kafka lists them.
 fn in_order(table: &Table) -> Vec<&'static Key> {
     let mut keys: Vec<&Key> = table.keys.iter().filter(|key| key.is_visible()).collect();
-    java::hash_order(&mut keys, java::capacity(table.keys.len()), |key| key.name);
+    java::hash_order(&mut keys, table.keys.len(), |key| key.name);
     keys
 }
 
@@ -114,7 +114,7 @@ fn besides<'a>(
     let is_besides = |name: &str| table.get(name).is_none_or(|key| !key.is_visible());
     let mut names: Vec<(&str, &str)> =
         configs.map(|(name, value)| (name.as_str(), value.as_str())).filter(|(name, _)| is_besides(name)).collect();
-    java::hash_order(&mut names, java::capacity(set), |(name, _)| name);
+    java::hash_order(&mut names, set, |(name, _)| name);
     names
 }
 
@@ -182,7 +182,7 @@ impl NodeConfig {
     /// The configs that are set on all brokers.
     pub fn describe_all_brokers(&self, now: &Effective) -> Vec<ConfigEntry> {
         let mut configs: Vec<(&String, &String)> = now.cluster.iter().collect();
-        java::hash_order(&mut configs, java::capacity(now.cluster.len()), |(name, _)| name);
+        java::hash_order(&mut configs, now.cluster.len(), |(name, _)| name);
         let describe = |(name, value): (&String, &String)| {
             let mut entry = self.broker_entry(now, name, Some(value.clone()));
             entry.synonyms.retain(|synonym| synonym.source == ConfigSource::DynamicDefaultBroker);

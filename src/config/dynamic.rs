@@ -146,8 +146,8 @@ impl NodeConfig {
 /// Names in the order in which Kafka lists them.
 fn names(configs: &Properties, matches: impl Fn(&str) -> bool) -> Vec<&str> {
     let mut names: Vec<&str> = configs.keys().map(String::as_str).filter(|name| matches(name)).collect();
-    let capacity = java::capacity(names.len());
-    java::hash_order(&mut names, capacity, |name| name);
+    let count = names.len();
+    java::hash_order(&mut names, count, |name| name);
     names
 }
 

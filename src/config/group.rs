@@ -115,7 +115,7 @@ impl GroupSettings {
 /// Checks the configs of a group, all of them together. Errors: Kafka's message, which clients see with INVALID_CONFIG.
 pub fn validate(configs: &Properties, broker: &Values) -> Result<(), ConfigError> {
     let mut names: Vec<&String> = configs.keys().filter(|name| GROUP.get(name).is_none()).collect();
-    java::hash_order(&mut names, java::capacity(configs.len()), |name| name);
+    java::hash_order(&mut names, configs.len(), |name| name);
     if let Some(unknown) = names.first() {
         return Err(ConfigError(format!("Unknown group config name: {unknown}")));
     }

@@ -2,27 +2,9 @@
 //!
 //! Kafka answers DescribeConfigs in the order in which a `HashMap` of names is walked, and prints doubles with `Double.toString`.
 
-/// Names in the order in which a Java `HashMap` of `capacity` buckets walks them; the given order decides within a bucket.
-pub(super) fn hash_order<T>(items: &mut [T], capacity: usize, name: impl Fn(&T) -> &str) {
-    let mask = u32::try_from(capacity.next_power_of_two() - 1).unwrap_or(u32::MAX);
-    items.sort_by_key(|item| {
-        let hash = hash(name(item));
-        (hash ^ (hash >> 16)) & mask
-    });
-}
-
-/// The number of buckets of a Java `HashMap` that grew to `entries`.
-pub(super) fn capacity(entries: usize) -> usize {
-    let mut capacity = 16_usize;
-    while entries > capacity / 4 * 3 {
-        capacity *= 2;
-    }
-    capacity
-}
-
-/// Java's `String.hashCode`.
-fn hash(text: &str) -> u32 {
-    text.encode_utf16().fold(0_u32, |hash, unit| hash.wrapping_mul(31).wrapping_add(u32::from(unit)))
+/// Names in the order in which a Java `HashMap` that grew to `entries` walks them; the given order decides within a bucket.
+pub(super) fn hash_order<T>(items: &mut [T], entries: usize, name: impl Fn(&T) -> &str) {
+    model::java::hash_order(items, model::java::bucket_count(16, entries), |item| model::java::string_hash(name(item)));
 }
 
 /// Java's `String.trim`: everything up to the space goes.

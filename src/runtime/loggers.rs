@@ -113,8 +113,7 @@ mod tests {
             value: Some(level.into()),
             ..Default::default()
         };
-        let resource =
-            AlterConfigsResource { resource_name: name.into(), configs: vec![config], ..Default::default() };
+        let resource = AlterConfigsResource { resource_name: name.into(), configs: vec![config], ..Default::default() };
         let altered = Loggers::new(None).alter(BrokerId(1), &resource, false);
         altered.map_err(|error| format!("{:?}: {}", error.code, error.message.unwrap_or_default()))
     }
@@ -122,12 +121,12 @@ mod tests {
     #[test]
     fn another_node_comes_before_an_operation_before_a_name_before_a_level() {
         let refused = |name, logger, operation, level| alter(name, logger, operation, level).unwrap_err();
-        assert_eq!(refused("7", "x", 2, "LOUD"), "InvalidRequest: Unexpected node id. Expected 1, but received 7");
-        assert_eq!(refused("one", "x", 2, "LOUD"), "InvalidRequest: Node id must be an integer, but it is: one");
-        let append = "InvalidRequest: APPEND operation is not allowed for the BROKER_LOGGER resource";
+        assert_eq!(refused("7", "x", 2, "LOUD"), "INVALID_REQUEST: Unexpected node id. Expected 1, but received 7");
+        assert_eq!(refused("one", "x", 2, "LOUD"), "INVALID_REQUEST: Node id must be an integer, but it is: one");
+        let append = "INVALID_REQUEST: APPEND operation is not allowed for the BROKER_LOGGER resource";
         assert_eq!(refused("1", "x", 2, "LOUD"), append);
-        assert_eq!(refused("1", "x", 0, "LOUD"), "InvalidConfig: Logger x does not exist!");
-        assert!(refused("1", ROOT, 0, "LOUD").starts_with("InvalidConfig: Cannot set the log level of root to LOUD"));
+        assert_eq!(refused("1", "x", 0, "LOUD"), "INVALID_CONFIG: Logger x does not exist!");
+        assert!(refused("1", ROOT, 0, "LOUD").starts_with("INVALID_CONFIG: Cannot set the log level of root to LOUD"));
         assert_eq!(alter("1", ROOT, 0, "DEBUG"), Ok(()));
     }
 }

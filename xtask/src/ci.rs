@@ -14,7 +14,8 @@ pub fn run(root: &Path) -> Result<()> {
     step("clippy", || cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "--deny", "warnings"]))?;
     step("tests", || cargo(&["test", "--workspace", "--all-features", "--locked"]))?;
     step("release build", || cargo(&["build", "--release", "--locked", "--package", "gregor"]))?;
-    step("clients", || command(root, "compat-tests/run", &[]))
+    step("clients", || command(root, "compat-tests/run", &[]))?;
+    step("differential", || command(root, "compat-tests/differential/run", &[]))
 }
 
 fn step(name: &str, check: impl FnOnce() -> Result<()>) -> Result<()> {

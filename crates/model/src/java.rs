@@ -14,13 +14,14 @@ pub fn bucket_count(initial: usize, entries: usize) -> usize {
     buckets
 }
 
+/// The bucket of a hash in a map with so many buckets, a power of two.
+pub fn bucket(hash: u32, buckets: usize) -> usize {
+    (hash ^ (hash >> 16)) as usize & buckets.saturating_sub(1)
+}
+
 /// Puts entries, which stand in the order of their insertion, into the order of a map with so many buckets, a power of two.
 pub fn hash_order<T>(entries: &mut [T], buckets: usize, hash: impl Fn(&T) -> u32) {
-    let mask = u32::try_from(buckets.saturating_sub(1)).unwrap_or(u32::MAX);
-    entries.sort_by_key(|entry| {
-        let hash = hash(entry);
-        (hash ^ (hash >> 16)) & mask
-    });
+    entries.sort_by_key(|entry| bucket(hash(entry), buckets));
 }
 
 #[cfg(test)]
@@ -32,6 +33,7 @@ mod tests {
     fn hashes_as_java_does() {
         assert_eq!(string_hash(""), 0);
         assert_eq!(string_hash("group"), 98_629_247);
+        assert_eq!(string_hash("polygenelubricants").cast_signed(), i32::MIN);
         assert_eq!(string_hash("\u{1F600}"), 1_772_899);
     }
 
