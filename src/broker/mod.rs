@@ -25,9 +25,11 @@ use parking_lot::Mutex;
 use protocol::Str;
 use protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig, CreateTopicsRequest};
 use std::collections::HashSet;
+use std::net::{IpAddr, ToSocketAddrs as _};
 use std::sync::Arc;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
 /// Who this node is.
 #[derive(Clone, Debug)]
@@ -225,6 +227,32 @@ pub(crate) fn maxima(settings: &BrokerSettings) -> Maxima {
     Maxima {
         connections: count(settings.max_connections),
         per_ip: count(settings.max_connections_per_ip),
-        overrides: overrides.filter_map(|(host, most)| Some((host.parse().ok()?, count(most)))).collect(),
+        overrides: overrides.filter_map(|(host, most)| Some((address(&host)?, count(most)))).collect(),
+    }
+}
+
+/// The first address of a host, which may be given as one. Where a name has none, that is logged.
+fn address(host: &str) -> Option<IpAddr> {
+    if let Ok(address) = host.parse() {
+        return Some(address);
+    }
+    match (host, 0).to_socket_addrs().map(|mut found| found.next()) {
+        Ok(Some(found)) => Some(found.ip().to_canonical()),
+        Ok(None) | Err(_) => {
+            warn!(host, "a host of max.connections.per.ip.overrides has no address, and no limit of its own");
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_host_of_an_override_is_an_address_or_a_name() {
+        assert_eq!(address("127.0.0.9"), Some(IpAddr::from([127, 0, 0, 9])));
+        assert!(address("localhost").is_some_and(|found| found.is_loopback()));
+        assert_eq!(address("no such host"), None);
     }
 }
