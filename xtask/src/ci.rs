@@ -11,11 +11,23 @@ pub fn run(root: &Path) -> Result<()> {
     step("format", || cargo(&["fmt", "--all", "--check"]))?;
     step("generated code", || codegen::run(root, true))?;
     step("tidy", || tidy::run(root))?;
+    step("dependencies", || dependencies(root))?;
     step("clippy", || cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "--deny", "warnings"]))?;
     step("tests", || cargo(&["test", "--workspace", "--all-features", "--locked"]))?;
     step("release build", || cargo(&["build", "--release", "--locked", "--package", "gregor"]))?;
     step("clients", || command(root, "compat-tests/run", &[]))?;
     step("differential", || command(root, "compat-tests/differential/run", &[]))
+}
+
+/// What `deny.toml` says of licenses, advisories, banned crates and sources. Where cargo-deny is not installed, nothing else needs it, and nothing
+/// is checked.
+fn dependencies(root: &Path) -> Result<()> {
+    let version = Command::new("cargo-deny").arg("--version").output();
+    if !version.is_ok_and(|output| output.status.success()) {
+        eprintln!("cargo-deny is not installed: deny.toml is not checked (cargo install cargo-deny --locked)");
+        return Ok(());
+    }
+    command(root, "cargo-deny", &["--locked", "check", "--hide-inclusion-graph"])
 }
 
 fn step(name: &str, check: impl FnOnce() -> Result<()>) -> Result<()> {
