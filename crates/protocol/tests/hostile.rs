@@ -5,15 +5,23 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use bytes::Bytes;
+use damage::{Numbers, damage};
 use flate2::read::GzDecoder;
 use proptest::prelude::*;
-use protocol::{EncodeError, Message, decode_from, encode_to_bytes};
+use protocol::{ApiKey, Message, decode_from};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
+
+#[path = "../../../fuzz/entries/damage.rs"]
+mod damage;
+#[path = "../../../fuzz/entries/frames.rs"]
+mod frames;
+#[path = "../../../fuzz/entries/requests.rs"]
+mod requests;
 
 /// Memory that a frame of no length may take, in bytes.
 const BASE_BYTES: usize = 64 * 1024;
@@ -79,24 +87,9 @@ fn decode<M: Message>(bytes: &Bytes, version: i16) -> Result<usize, String> {
     let result = decode_from::<M>(bytes.clone(), version);
     let peak = PEAK.get() - before;
     if let Ok(message) = result {
-        stable(&message, version)?;
+        requests::stable(&message, version)?;
     }
     Ok(peak)
-}
-
-/// What was decoded has bytes, and these bytes stay the same when they are decoded and encoded once more.
-fn stable<M: Message>(message: &M, version: i16) -> Result<(), String> {
-    let first = match encode_to_bytes(message, version) {
-        Ok(bytes) => bytes,
-        // A text that grew when what was not UTF-8 in it was replaced.
-        Err(EncodeError::TooLong(_)) => return Ok(()),
-        Err(error) => return Err(format!("decoded, but: {error}")),
-    };
-    let again = decode_from::<M>(first.clone(), version).map_err(|error| format!("its own bytes: {error}"))?;
-    match encode_to_bytes(&again, version) {
-        Ok(second) if second == first => Ok(()),
-        other => Err(format!("{first:02x?} became {other:02x?}")),
-    }
 }
 
 macro_rules! kinds {
@@ -115,87 +108,80 @@ fn check(kind: &Kind, bytes: &Bytes, version: i16) -> Result<(), String> {
     if peak > limit { Err(format!("{} took {peak} bytes, allowed {limit}", shown())) } else { Ok(()) }
 }
 
-/// A small generator of numbers (splitmix64), so that a run is the same each time.
-struct Numbers(u64);
-
-impl Numbers {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        (self.next() % end.max(1) as u64) as usize
-    }
-}
-
-/// Damage as the wire and the hostile do it: bytes changed, lengths blown up, cut off, doubled, swapped.
-fn damage(bytes: &mut Vec<u8>, numbers: &mut Numbers) {
-    const EDGES: [&[u8]; 8] = [
-        &[0xff, 0xff, 0xff, 0xff],
-        &[0x7f, 0xff, 0xff, 0xff],
-        &[0x80, 0, 0, 0],
-        &[0xff, 0xff, 0xff, 0xff, 0x0f],
-        &[0xff, 0xff, 0xff, 0xff, 0xff, 0x7f],
-        &[0x7f, 0xff],
-        &[0],
-        &[0xff, 0xff, 0x7f],
-    ];
-    for _ in 0..=numbers.below(3) {
-        let at = numbers.below(bytes.len() + 1);
-        match numbers.below(6) {
-            0 => bytes.truncate(at),
-            1 => bytes.extend_from_within(at..),
-            2 => {
-                bytes.splice(at..at, EDGES[numbers.below(EDGES.len())].iter().copied());
-            }
-            3 => {
-                let edge = EDGES[numbers.below(EDGES.len())];
-                let end = bytes.len().min(at + edge.len());
-                bytes.splice(at..end, edge.iter().copied());
-            }
-            4 => bytes.truncate(bytes.len().saturating_sub(1)),
-            _ => {
-                if let Some(byte) = bytes.get_mut(at) {
-                    *byte = numbers.next() as u8;
-                }
-            }
+/// The golden messages: name, version, bytes. The longest texts make slow copies and show nothing that the others do not.
+fn golden(file: &str) -> Vec<(String, i16, Vec<u8>)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/golden");
+    let packed = File::open(folder.join(format!("{file}.tsv.gz"))).unwrap();
+    let mut found = Vec::new();
+    for line in BufReader::new(GzDecoder::new(packed)).lines() {
+        let line = line.unwrap();
+        let words: Vec<&str> = line.split('\t').collect();
+        if let ["golden", name, filling, version, bytes, _] = words[..]
+            && filling != "LONGEST"
+        {
+            found.push((name.to_owned(), version.parse().unwrap(), STANDARD_NO_PAD.decode(bytes).unwrap()));
         }
     }
+    found
 }
 
 #[test]
 fn damaged_messages_neither_panic_nor_take_much_memory() {
     let kinds: BTreeMap<_, _> = protocol::every_message!(kinds).into_iter().map(|kind| (kind.name, kind)).collect();
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/golden");
     let mut numbers = Numbers(4);
     let mut count = 0;
-    for file in ["requests", "responses", "records"] {
-        let packed = File::open(folder.join(format!("{file}.tsv.gz"))).unwrap();
-        for line in BufReader::new(GzDecoder::new(packed)).lines() {
-            let line = line.unwrap();
-            let words: Vec<&str> = line.split('\t').collect();
-            let ["golden", name, filling, version, bytes, _] = words[..] else { continue };
-            // The longest text makes slow copies and shows nothing that the others do not.
-            if filling == "LONGEST" {
-                continue;
-            }
-            let (kind, version) = (&kinds[name], version.parse().unwrap());
-            let whole = STANDARD_NO_PAD.decode(bytes).unwrap();
-            for _ in 0..COPIES {
-                let mut copy = whole.clone();
-                damage(&mut copy, &mut numbers);
-                count += 1;
-                if let Err(fault) = check(kind, &Bytes::from(copy), version) {
-                    panic!("{fault}");
-                }
+    for (name, version, whole) in ["requests", "responses", "records"].into_iter().flat_map(golden) {
+        for _ in 0..COPIES {
+            let mut copy = whole.clone();
+            damage(&mut copy, &mut numbers);
+            count += 1;
+            if let Err(fault) = check(&kinds[name.as_str()], &Bytes::from(copy), version) {
+                panic!("{fault}");
             }
         }
     }
     println!("{count} damaged messages");
+}
+
+#[test]
+fn what_the_fuzzer_calls_takes_damaged_messages() {
+    let kinds: BTreeMap<_, _> = requests::KINDS.iter().enumerate().map(|(at, kind)| (kind.name, at)).collect();
+    let mut numbers = Numbers(5);
+    for (name, version, whole) in ["requests", "responses", "records"].into_iter().flat_map(golden) {
+        let input = requests::input(kinds[name.as_str()], version, &whole);
+        requests::run(&input);
+        for _ in 0..damage::rounds(2) {
+            let mut copy = input.clone();
+            damage(&mut copy, &mut numbers);
+            requests::run(&copy);
+        }
+    }
+}
+
+#[test]
+fn what_the_fuzzer_calls_takes_damaged_frames_and_stored_records() {
+    let mut numbers = Numbers(6);
+    let mut run = |whole: Vec<u8>| {
+        frames::run(&whole);
+        for _ in 0..damage::rounds(4) {
+            let mut copy = whole.clone();
+            damage(&mut copy, &mut numbers);
+            frames::run(&copy);
+        }
+    };
+    for (_, _, body) in golden("records") {
+        // As a record of the metadata log of each kind, and as key and value of a coordinator's.
+        for kind in 0..32 {
+            run([&[1, 1, kind, 0][..], &body].concat());
+            run([&[2, 2, 0, kind][..], &body].concat());
+        }
+    }
+    for key in ApiKey::ALL {
+        for version in 0..4i16 {
+            let prefix = [&(*key as i16).to_be_bytes()[..], &version.to_be_bytes(), &[0, 0, 0, 7]].concat();
+            run([&[0], &prefix[..], &[0, 3], b"rdk", &[0]].concat());
+        }
+    }
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use model::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Timestamp, TopicPartition};
 use proptest::prelude::*;
@@ -9,6 +11,12 @@ use records::{
     BatchBuilder, BatchView, Batches, Codec, LegacyMessage, RecordReader, TimestampType, ValidationRules,
     check_produce_request, validate,
 };
+use std::io::Read as _;
+
+#[path = "../../../fuzz/entries/batches.rs"]
+mod batches;
+#[path = "../../../fuzz/entries/damage.rs"]
+mod damage;
 
 type Sample = (i64, Option<Vec<u8>>, Option<Vec<u8>>, Vec<(Vec<u8>, Option<Vec<u8>>)>);
 
@@ -91,6 +99,36 @@ fn touch(bytes: &Bytes, target: Option<Codec>) {
             let (header, body) = valid.assign(Offset(i64::MAX), LeaderEpoch(i32::MAX));
             let whole = [&header[..], &body].concat();
             BatchView::parse(&whole).unwrap().verify_crc().unwrap();
+        }
+    }
+}
+
+/// The batches in Kafka's golden files: what its own classes wrote in every format, and what producers sent.
+fn golden() -> Vec<Vec<u8>> {
+    let mut text = String::new();
+    let packed = [
+        &include_bytes!("../testdata/golden/batches.tsv.gz")[..],
+        &include_bytes!("../testdata/golden/verdicts.tsv.gz")[..],
+    ];
+    for packed in packed {
+        flate2::read::MultiGzDecoder::new(packed).read_to_string(&mut text).unwrap();
+    }
+    let column = |line: &str| if line.starts_with("verdict\t") { 3 } else { 2 };
+    text.lines().filter_map(|line| STANDARD.decode(line.split('\t').nth(column(line))?).ok()).collect()
+}
+
+#[test]
+fn what_the_fuzzer_calls_takes_damaged_batches() {
+    let mut numbers = damage::Numbers(7);
+    let golden = golden();
+    assert!(golden.len() > 100, "{}", golden.len());
+    // Batches of megabytes make slow copies and show nothing that the others do not.
+    for whole in golden.iter().filter(|whole| whole.len() < 20_000) {
+        for _ in 0..damage::rounds(24) {
+            let mut input = whole.clone();
+            damage::damage(&mut input, &mut numbers);
+            input.insert(0, numbers.next() as u8);
+            batches::run(&input);
         }
     }
 }
