@@ -69,10 +69,19 @@ fn bind_address(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
 }
 
 impl Listening {
-    /// Accepts until the broker stops; each connection is a task of `tasks`.
+    /// Accepts until the broker stops; each connection is a task of `tasks`. Clients are accepted from when the controller has first let this broker in:
+    /// before that, Metadata would name no broker, and a client would wait long before it asks again. The system keeps whoever connects meanwhile.
     pub async fn accept(self, broker: Arc<Broker>, tasks: TaskTracker) {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1);
         let side = if self.listener.is_controller { Side::Controller } else { Side::Broker };
+        if side == Side::Broker {
+            let mut unfenced = broker.unfenced.clone();
+            tokio::select! {
+                biased;
+                () = broker.stopping.cancelled() => return,
+                _ = unfenced.wait_for(|unfenced| *unfenced) => {}
+            }
+        }
         loop {
             let accepted = tokio::select! {
                 biased;

@@ -153,3 +153,15 @@ fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
     files.sort();
     files
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_connects_during_the_start_is_told_of_this_broker() {
+    let home = Home::new();
+    for _ in 0..3 {
+        let node = home.start(&[]).await.unwrap();
+        // A client that is told of no broker asks again only after a second.
+        let metadata = node.client().await.metadata("nothing", false).await;
+        assert_eq!(metadata.brokers.len(), 1);
+        node.stop().await;
+    }
+}
