@@ -32,7 +32,7 @@ pub fn document() -> String {
             Support::NotYet,
             "Without effect yet",
             "They are checked and accepted, with a line in the log at the start, or when they are set, where they differ from the default. So \
-             are `max.connections` of single listeners, and hosts of `max.connections.per.ip.overrides` that are no IP addresses.",
+             are `max.connections` of single listeners.",
         ),
         (
             Support::NoEffect,

@@ -6,10 +6,8 @@
 use super::broker::{BROKER, DYNAMIC_ONLY, key_of, without_listener};
 use super::key::{Support, Table, rows};
 use super::listeners::{Listeners, SecurityProtocol};
-use super::settings::map_entries;
 use super::value::{Kind, Value};
 use super::{Address, ConfigError, Properties, rule};
-use std::net::IpAddr;
 
 /// Gregor's own properties; Apache Kafka ignores them.
 pub(super) static OWN: Table = Table::new(rows! {
@@ -143,7 +141,6 @@ pub(super) fn warnings(properties: &Properties) -> Result<Vec<String>, ConfigErr
             warnings.push(format!("{name} is not known, and is ignored"));
         }
     }
-    warnings.extend(hosts_without_address(properties));
     Ok(warnings)
 }
 
@@ -155,13 +152,4 @@ pub(super) fn has_no_effect(name: &str, text: &str) -> bool {
     key_of(name)
         .filter(|key| key.support == Support::NotYet && !is_equivalent(key.name, text))
         .is_some_and(|key| key.parse(text).is_ok_and(|value| value != key.default_value()))
-}
-
-/// Hosts whose maximum of connections is named, and which are found by their addresses alone.
-fn hosts_without_address(properties: &Properties) -> Vec<String> {
-    let name = "max.connections.per.ip.overrides";
-    let text = properties.get(name).map_or("", String::as_str);
-    let entries = map_entries(name, text).unwrap_or_default();
-    let hosts = entries.into_iter().map(|(host, _)| host).filter(|host| host.parse::<IpAddr>().is_err());
-    hosts.map(|host| format!("{name}: {host} is no IP address, and has no effect yet")).collect()
 }

@@ -109,7 +109,7 @@ fn classes_of_kafkas_own_that_gregor_stands_for_are_accepted() {
 fn what_is_not_known_or_has_no_effect_yet_makes_a_warning() {
     let inert = "zookeeper.connect=x ; listener.name.plaintext.nonsense=1 ; max.connection.creation.rate=5 ; \
                  listener.name.plaintext.max.connection.creation.rate=5 ; listener.name.plaintext.max.connections=5 ; \
-                 max.connections.per.ip.overrides=127.0.0.1:1,::1:2,box:3 ; metric.reporters=com.example.Reporter ; \
+                 metric.reporters=com.example.Reporter ; \
                  leader.replication.throttled.rate=5";
     let node = start(&changed(inert)).expect("it starts");
     assert_eq!(
@@ -122,7 +122,6 @@ fn what_is_not_known_or_has_no_effect_yet_makes_a_warning() {
             "max.connection.creation.rate has no effect yet",
             "metric.reporters has no effect yet",
             "zookeeper.connect is not known, and is ignored",
-            "max.connections.per.ip.overrides: box is no IP address, and has no effect yet",
         ]
     );
     let error = start(&changed("gregor.nonsense=1")).expect_err("a name of Gregor's that it does not have");
