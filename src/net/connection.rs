@@ -16,7 +16,7 @@ use futures_util::stream::FuturesOrdered;
 use std::io;
 use std::time::Duration;
 use tokio::net::TcpStream;
-use tokio::net::tcp::OwnedReadHalf;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::SemaphorePermit;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -26,6 +26,8 @@ mod tests;
 
 /// Replies of one connection that may wait for replicas before the next request is read.
 const REPLIES_WAITING_MAX: usize = 64;
+/// How long a peer may take over a reply once the broker ends.
+const LAST_REPLY_MAX: Duration = Duration::from_secs(1);
 
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
@@ -90,13 +92,13 @@ pub async fn serve(terms: Terms<'_>, stream: TcpStream, begin: impl Fn(Bytes) ->
         tokio::select! {
             biased;
             Some(reply) = waiting.next(), if !waiting.is_empty() => {
-                send::reply(&mut writing, reply, terms.idle).await.map_err(Ended::Send)?;
+                send(&mut writing, reply, &terms).await?;
             }
             outcome = outcome(&mut serving), if serving.is_some() => {
                 serving = None;
                 match outcome {
                     Ok(Outcome::Reply(reply)) if waiting.is_empty() => {
-                        send::reply(&mut writing, reply, terms.idle).await.map_err(Ended::Send)?;
+                        send(&mut writing, reply, &terms).await?;
                     }
                     // Replies that wait come first: the order is that of the requests.
                     Ok(Outcome::Reply(reply)) => waiting.push_back(Box::pin(std::future::ready(reply))),
@@ -115,6 +117,19 @@ pub async fn serve(terms: Terms<'_>, stream: TcpStream, begin: impl Fn(Bytes) ->
                 }
             }
         }
+    }
+}
+
+/// Sends a reply. From the broker's end on, a peer that is slow to take it is not waited for.
+async fn send(socket: &mut OwnedWriteHalf, reply: Reply, terms: &Terms<'_>) -> Result<(), Ended> {
+    let patience = async {
+        terms.stopping.cancelled().await;
+        tokio::time::sleep(LAST_REPLY_MAX).await;
+    };
+    tokio::select! {
+        biased;
+        sent = send::reply(socket, reply, terms.idle) => sent.map_err(Ended::Send),
+        () = patience => Err(Ended::Send(io::ErrorKind::TimedOut.into())),
     }
 }
 

@@ -396,6 +396,18 @@ async fn at_the_brokers_end_what_was_begun_is_answered_and_nothing_is_begun() {
     assert_eq!(side.requests.events(), ["begin first", "begin second", "end second", "end first"]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn at_the_brokers_end_a_peer_that_takes_no_reply_is_not_waited_for() {
+    let side = Side::new(0);
+    let mut peer = side.connect().await;
+    peer.begin("large 64000000").await;
+    side.stopping.cancel();
+    let begun = tokio::time::Instant::now();
+    let end = (&mut peer.ended).await.unwrap();
+    assert!(matches!(&end, Err(Ended::Send(error)) if error.kind() == io::ErrorKind::TimedOut), "{end:?}");
+    assert!(begun.elapsed() < IDLE);
+}
+
 #[tokio::test]
 async fn a_slow_reader_gets_the_whole_reply() {
     let mut peer = Peer::new().await;
