@@ -27,6 +27,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use storage::{Log, LogConfig, LogDir};
 use tracing::{error, info, warn};
 
+/// How many logs are closed at a time at least. Each waits for syncs and for little else, and a file system serves syncs that wait together with one
+/// write of its journal.
+const CLOSING_THREADS: usize = 16;
+
 /// What a topic's settings are, as an image has them.
 pub type TopicSettings = Box<dyn Fn(&Image, &str) -> (LogConfig, WriteRules) + Send + Sync>;
 
@@ -380,7 +384,7 @@ impl Replicas {
         let now = self.clock.now();
         let failed = AtomicBool::new(false);
         let partitions = self.all();
-        blocking::for_each(self.recovery_threads, partitions, |partition: &Arc<Partition>| {
+        blocking::for_each(self.recovery_threads.max(CLOSING_THREADS), partitions, |partition: &Arc<Partition>| {
             partition.resign();
             if let Err(fault) = partition.log().close(now) {
                 error!(partition = %partition.name(), error = %fault, "a log could not be closed");

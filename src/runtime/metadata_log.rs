@@ -165,8 +165,13 @@ impl MetadataLog {
             interrupted: Arc::default(),
         })?;
         let identity = folder.join(names::PARTITION_METADATA);
-        if read_partition_metadata(&*disk, &identity)?.is_none() {
-            write_partition_metadata(&*disk, &identity, METADATA_TOPIC_ID, true)?;
+        match read_partition_metadata(&*disk, &identity) {
+            Ok(Some(_)) => {}
+            // The id is the same everywhere, so that a damaged file says nothing that is not known.
+            Ok(None) | Err(storage::Error::Corrupt { .. }) => {
+                write_partition_metadata(&*disk, &identity, METADATA_TOPIC_ID, true)?;
+            }
+            Err(error) => return Err(error.into()),
         }
         if recovery.bytes_cut > 0 {
             info!(bytes = recovery.bytes_cut, "cut what was not whole off the metadata log");

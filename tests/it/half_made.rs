@@ -61,6 +61,7 @@ async fn folders_that_are_lost_or_half_made_are_made_anew() {
     node.client().await.create_topic("t", 3, &[]).await;
     let copy = home.copied();
     node.stop().await;
+    fs::write(copy.log_dir().join("__cluster_metadata-0/partition.metadata"), "").unwrap();
     let folder = |number: i32| copy.log_dir().join(format!("t-{number}"));
     fs::remove_dir_all(folder(0)).unwrap();
     fs::remove_dir_all(folder(1)).unwrap();
