@@ -88,6 +88,16 @@ pub struct Node {
 }
 
 impl Context {
+    /// What whoever asks as a voter is told by a quorum of one, which has no other: INCONSISTENT_CLUSTER_ID, INVALID_REQUEST where it is not about the
+    /// metadata log, and else INCONSISTENT_VOTER_SET.
+    pub fn no_voter(&self, cluster_id: Option<&str>, is_metadata: bool) -> ErrorCode {
+        match (cluster_id.is_none_or(|id| id == self.broker.node.cluster_id), is_metadata) {
+            (false, _) => ErrorCode::InconsistentClusterId,
+            (true, false) => ErrorCode::InvalidRequest,
+            (true, true) => ErrorCode::InconsistentVoterSet,
+        }
+    }
+
     /// A broker that is not fenced, as clients of this listener reach it.
     pub fn node(&self, id: i32) -> Option<Node> {
         let image = self.broker.image();

@@ -4,22 +4,16 @@
 
 use super::Context;
 use super::context::{METADATA_TOPIC, is_metadata_log};
-use model::ErrorCode;
 use protocol::messages::end_quorum_epoch_request::EndQuorumEpochRequest;
 use protocol::messages::end_quorum_epoch_response::EndQuorumEpochResponse;
 
 /// Refuses whoever is no voter.
 pub(super) async fn handle(context: Context, request: EndQuorumEpochRequest) -> EndQuorumEpochResponse {
-    let is_ours = request.cluster_id.as_deref().is_none_or(|id| id == context.broker.node.cluster_id);
     let is_metadata = is_metadata_log(
         &request.topics,
         |topic| topic.topic_name == METADATA_TOPIC,
         |topic| topic.partitions.iter().map(|one| one.partition_index).eq([0]),
     );
-    let error = match (is_ours, is_metadata) {
-        (false, _) => ErrorCode::InconsistentClusterId,
-        (true, false) => ErrorCode::InvalidRequest,
-        (true, true) => ErrorCode::InconsistentVoterSet,
-    };
+    let error = context.no_voter(request.cluster_id.as_deref(), is_metadata);
     EndQuorumEpochResponse { error_code: error.code(), ..Default::default() }
 }

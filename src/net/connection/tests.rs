@@ -315,7 +315,7 @@ async fn a_request_that_takes_long_is_not_idle() {
     let mut peer = Peer::new().await;
     peer.begin("slow first").await;
     tokio::time::pause();
-    tokio::time::sleep(2 * IDLE).await;
+    tokio::time::advance(2 * IDLE).await;
     peer.requests.end("first");
     assert_eq!(peer.receive().await, "first");
 }
