@@ -64,9 +64,9 @@ number! {
 }
 
 impl Offset {
-    /// The offset `count` records further on.
+    /// The offset `count` records further on; there is none above `i64::MAX`, whatever a damaged file counts.
     pub fn plus(self, count: i64) -> Self {
-        Offset(self.0 + count)
+        Offset(self.0.saturating_add(count))
     }
 }
 

@@ -26,6 +26,11 @@ pub(crate) struct Frame {
 }
 
 impl Frame {
+    /// Whether its offsets can come behind a log that ends at `next`: they rise, and there is an offset after them.
+    pub(crate) fn continues(&self, next: Offset) -> bool {
+        next <= self.base_offset && self.base_offset <= self.last_offset && self.last_offset < Offset(i64::MAX)
+    }
+
     /// Reads the frame that `bytes` begin with; its body need not be there.
     pub(crate) fn parse(bytes: &[u8], position: u32) -> Result<Frame, BatchError> {
         match BatchHeader::parse(bytes) {

@@ -320,20 +320,25 @@ impl Segment {
 
     /// The offset after the last record; the base offset when there is none.
     pub(crate) fn next_offset(&self) -> Result<Offset> {
+        self.end().map(|(next, _)| next)
+    }
+
+    /// The same, and where in the file the last whole batch ends.
+    pub(crate) fn end(&self) -> Result<(Offset, u32)> {
         let hint = self.offsets.last().ok().flatten().map_or(0, |entry| entry.position);
         let from = |position| {
-            let mut next = None;
+            let mut end = None;
             self.frames_from(position, |frame, _| {
-                next = Some(frame.last_offset.plus(1));
+                end = Some((frame.last_offset.plus(1), frame.position + frame.size));
                 Ok(true)
             })?;
-            Ok(next)
+            Ok(end)
         };
-        match from(hint) {
-            Ok(Some(next)) => Ok(next),
-            Err(Error::Corrupt { .. }) | Ok(None) if hint > 0 => Ok(from(0)?.unwrap_or(self.base_offset)),
-            other => Ok(other?.unwrap_or(self.base_offset)),
-        }
+        let end = match from(hint) {
+            Err(Error::Corrupt { .. }) | Ok(None) if hint > 0 => from(0)?,
+            other => other?,
+        };
+        Ok(end.unwrap_or((self.base_offset, 0)))
     }
 
     /// An offset that is at or after all records in the next `bytes` from a position: from the index alone, `None` where it knows none.

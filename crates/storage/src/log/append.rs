@@ -64,8 +64,8 @@ impl Log {
         let mut producers = ProducerAppend::new(how.origin);
         for batch in batches {
             let header = BatchHeader { base_offset: next, ..*batch.header() };
-            if header.last_offset_delta < 0 {
-                return Err(self.invalid("its last offset is before its first"));
+            if header.last_offset() < next || header.last_offset() == Offset(i64::MAX) {
+                return Err(self.invalid("its last offset is before its first, or the last there is"));
             }
             if let Some(checked) = self.checked(&header, batch.body(), how.transaction_version)? {
                 if how.origin == Origin::Client
@@ -109,8 +109,8 @@ impl Log {
                 let partition = self.partition.to_string();
                 return Err(Error::UnexpectedOffset { partition, found: frame.base_offset, expected: next });
             }
-            if frame.last_offset < frame.base_offset {
-                return Err(self.invalid("its offsets go back"));
+            if !frame.continues(next) {
+                return Err(self.invalid("its offsets go back, or beyond the last there is"));
             }
             let bytes = &rest[..frame.size as usize];
             if let Some(header) = &frame.header {

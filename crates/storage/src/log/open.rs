@@ -69,6 +69,8 @@ struct Opening {
     epochs: LeaderEpochs,
     /// The epochs on disk may be none of this log's: they are read from the records.
     is_without_epochs: bool,
+    /// Of a log that was closed cleanly: where its last batch says that it ends.
+    sure_end: Option<Offset>,
     recovery: Recovery,
 }
 
@@ -90,6 +92,7 @@ impl Log {
             snapshots: BTreeSet::new(),
             epochs: LeaderEpochs::default(),
             is_without_epochs: false,
+            sure_end: None,
             recovery: Recovery::default(),
         };
         opening.read_epochs()?;
@@ -149,11 +152,10 @@ impl Opening {
     }
 
     /// The number of the first segment whose records have to be read; the count of segments when none has to be.
-    fn unsure_from(&self) -> Result<usize> {
-        let count = self.segments.len();
+    fn unsure_from(&mut self) -> Result<usize> {
         let mut first = match self.options.is_clean {
             _ if self.is_without_epochs => 0,
-            true => count,
+            true => self.segments.len() - usize::from(!self.is_active_whole()?),
             false => {
                 let point = self.options.recovery_point;
                 self.segments.partition_point(|segment| segment.base_offset() <= point).saturating_sub(1)
@@ -172,6 +174,14 @@ impl Opening {
             }
         }
         Ok(first)
+    }
+
+    /// Whether the last batch ends where its file does. What is not a whole batch cannot stay before the next append, whatever the last stop was.
+    fn is_active_whole(&mut self) -> Result<bool> {
+        let Some(active) = self.segments.last() else { return Ok(true) };
+        let (next, end) = active.end()?;
+        self.sure_end = Some(next);
+        Ok(end == active.size() && active.base_offset() <= next)
     }
 
     /// Whether a segment's indexes can be used as they are, as far as a look at their names and lengths tells.
@@ -202,7 +212,7 @@ impl Opening {
         }
         let sure_end = match (self.segments.get(unsure_from), self.segments.last()) {
             (Some(unsure), _) => unsure.base_offset(),
-            (None, Some(active)) => active.next_offset()?,
+            (None, Some(active)) => self.sure_end.map_or_else(|| active.next_offset(), Ok)?,
             (None, None) => {
                 let start = self.options.log_start_offset.unwrap_or_default();
                 self.create_segment(start)?;

@@ -51,7 +51,7 @@ pub(super) fn recover(segment: &Segment, how: Recovering<'_>, mut derived: Optio
         if how.interrupted.load(Ordering::Relaxed) {
             return Err(Error::Interrupted);
         }
-        if frame.base_offset < next || frame.last_offset < frame.base_offset || !segment.can_hold(frame.last_offset) {
+        if !frame.continues(next) || !segment.can_hold(frame.last_offset) {
             break;
         }
         if frame.max_timestamp > newest.timestamp {

@@ -108,6 +108,41 @@ fn a_batch_cut_or_changed_at_any_byte_is_gone_and_the_ones_before_it_are_not() {
 }
 
 #[test]
+fn a_clean_marker_does_not_vouch_for_a_torn_batch_at_the_end() {
+    let bench = Bench::new(LogConfig { segment_bytes: 100_000, ..config() });
+    (0..10).for_each(|number| {
+        bench.append(batch(&[number, number]));
+    });
+    bench.log.close(Timestamp(0)).unwrap();
+    let size = bench.log.segments()[0].size();
+    let file = bench.disk.open(Path::new("/logs/t-0/00000000000000000000.log"), OpenMode::Write).unwrap();
+    for left in 1..70 {
+        file.truncate(u64::from(size - left)).unwrap();
+        // Opened as after a clean stop, and written to: what is written is behind a whole batch, and so found again.
+        let (log, recovery) = open(&bench.disk, bench.config.clone(), true, 0).unwrap();
+        assert_eq!((log.log_end_offset(), recovery.segments_checked), (Offset(18), 1), "{left}");
+        let bench = Bench { disk: bench.disk.clone(), log, config: bench.config.clone() };
+        bench.append(batch(&[9, 9]));
+        let (bench, recovery) = bench.reopen(true);
+        assert_eq!((bench.log.log_end_offset(), recovery), (Offset(20), Recovery::default()));
+        assert_eq!(bench.log.segments()[0].size(), size);
+    }
+}
+
+#[test]
+fn no_record_has_the_last_offset_there_is() {
+    let disk = SimDisk::new();
+    let (log, _) = open(&disk, config(), true, 0).unwrap();
+    log.truncate_fully_and_start_at(Offset(i64::MAX - 2), Timestamp(0)).unwrap();
+    log.append_as_leader(&[batch(&[1, 1])], at(0, 0, Origin::Client)).unwrap();
+    assert_eq!(log.log_end_offset(), Offset(i64::MAX));
+    for count in 1..4 {
+        let refused = log.append_as_leader(&[batch(&vec![1; count])], at(0, 0, Origin::Client));
+        assert!(matches!(refused, Err(Error::InvalidBatch { .. })), "{refused:?}");
+    }
+}
+
+#[test]
 fn what_follows_a_bad_batch_is_gone_with_it() {
     let bench = Bench::new(config());
     (0..60).for_each(|number| {
