@@ -16,12 +16,12 @@ use std::path::Path;
 /// Answers each partition.
 pub(super) async fn handle(context: Context, request: AlterReplicaLogDirsRequest) -> AlterReplicaLogDirsResponse {
     let image = context.broker.image();
-    let own = context.broker.replicas.log_dir_path();
+    let dirs = context.broker.replicas.dirs();
     let results = targets(request).into_iter().map(|(topic_name, partitions)| {
         let known = image.topics.by_name(&topic_name);
         let answers = partitions.into_iter().map(|(partition_index, dir)| {
             let error = match known.map(|known| context.broker.replicas.of(known, partition_index)) {
-                _ if Path::new(dir.as_str()) != own => ErrorCode::LogDirNotFound,
+                _ if dirs.iter().all(|own| own.path() != Path::new(dir.as_str())) => ErrorCode::LogDirNotFound,
                 None => ErrorCode::UnknownTopicOrPartition,
                 Some(Err(code)) => code,
                 Some(Ok(_)) => ErrorCode::None,

@@ -3,6 +3,7 @@
 //! 2 is flexible; 3 has an error of the whole request; 4 answers the sizes of the disks (KIP-827); 5 whether a log dir takes no new replicas (KIP-1066).
 
 use super::Context;
+use crate::replica::{Dir, Replicas};
 use crate::runtime::blocking;
 use model::ErrorCode;
 use protocol::Str;
@@ -21,10 +22,21 @@ pub(super) async fn handle(context: Context, request: DescribeLogDirsRequest) ->
         });
         partitions.collect()
     });
+    let replicas = context.broker.replicas.clone();
+    let Ok(results) =
+        blocking::run(move || replicas.dirs().iter().map(|dir| result(&replicas, dir, wanted.as_ref())).collect())
+            .await
+    else {
+        return DescribeLogDirsResponse { error_code: ErrorCode::UnknownServerError.code(), ..Default::default() };
+    };
+    DescribeLogDirsResponse { results, ..Default::default() }
+}
+
+fn result(replicas: &Replicas, dir: &Dir, wanted: Option<&HashSet<(Str, i32)>>) -> DescribeLogDirsResult {
     let mut topics: BTreeMap<Str, Vec<DescribeLogDirsPartition>> = BTreeMap::new();
-    for partition in context.broker.replicas.all() {
+    for partition in replicas.all_in(dir) {
         let (name, index) = (Str::from(partition.topic()), partition.id().partition.0);
-        if wanted.as_ref().is_some_and(|wanted| !wanted.contains(&(name.clone(), index))) {
+        if wanted.is_some_and(|wanted| !wanted.contains(&(name.clone(), index))) {
             continue;
         }
         topics.entry(name).or_default().push(DescribeLogDirsPartition {
@@ -34,25 +46,19 @@ pub(super) async fn handle(context: Context, request: DescribeLogDirsRequest) ->
             ..Default::default()
         });
     }
-    let replicas = context.broker.replicas.clone();
-    let space = blocking::run(move || (replicas.log_dir_path(), replicas.space())).await;
-    let Ok((path, space)) = space else {
-        return DescribeLogDirsResponse { error_code: ErrorCode::UnknownServerError.code(), ..Default::default() };
-    };
-    let (error, total, usable) = match space {
+    let (error, total, usable) = match dir.space() {
         Ok(space) => (ErrorCode::None, space.total_bytes, space.usable_bytes),
         Err(_) => (ErrorCode::KafkaStorageError, 0, 0),
     };
     let bytes = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
     let topics =
         topics.into_iter().map(|(name, partitions)| DescribeLogDirsTopic { name, partitions, ..Default::default() });
-    let result = DescribeLogDirsResult {
+    DescribeLogDirsResult {
         error_code: error.code(),
-        log_dir: path.display().to_string().into(),
+        log_dir: dir.path().display().to_string().into(),
         topics: topics.collect(),
         total_bytes: bytes(total),
         usable_bytes: bytes(usable),
         ..Default::default()
-    };
-    DescribeLogDirsResponse { results: vec![result], ..Default::default() }
+    }
 }

@@ -4,7 +4,7 @@
 
 use super::Context;
 use crate::runtime::group::OFFSETS_TOPIC;
-use model::ErrorCode;
+use model::{BrokerId, ErrorCode, TopicIdPartition};
 use protocol::Str;
 use protocol::messages::find_coordinator_request::FindCoordinatorRequest;
 use protocol::messages::find_coordinator_response::{Coordinator, FindCoordinatorResponse};
@@ -56,7 +56,10 @@ fn find(context: &Context, key_type: i8, key: Str) -> Coordinator {
     };
     let partitions = i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX);
     let index = coordinator::partition_for(&key, partitions);
-    let leader = topic.partition(index).and_then(|partition| partition.leader);
+    let id = TopicIdPartition { topic_id: topic.id, partition: index };
+    // Nobody is sent to a broker that would refuse.
+    let is_ready = |leader: &BrokerId| context.broker.is_ready(*leader, id);
+    let leader = topic.partition(index).and_then(|partition| partition.leader).filter(is_ready);
     match leader.and_then(|leader| context.node(leader.0)) {
         Some(node) => Coordinator { key, node_id: node.id, host: node.host, port: node.port, ..Default::default() },
         None => failed(key, ErrorCode::CoordinatorNotAvailable, None),

@@ -21,15 +21,21 @@ pub(crate) fn spawn(broker: &Arc<Broker>, tasks: &TaskTracker) {
     let settings = broker.settings();
     let of = |ms: i64| Duration::from_millis(u64::try_from(ms).unwrap_or(0).max(1));
     let every: [Task; 7] = [
-        ("high watermarks", of(settings.replica_high_watermark_checkpoint_interval_ms), |replicas| {
-            logged("high watermarks", replicas.write_high_watermarks());
-        }),
-        ("recovery points", of(i64::from(settings.log_flush_offset_checkpoint_interval_ms)), |replicas| {
-            logged("recovery points", replicas.write_recovery_points());
-        }),
-        ("log start offsets", of(i64::from(settings.log_flush_start_offset_checkpoint_interval_ms)), |replicas| {
-            logged("log start offsets", replicas.write_log_start_offsets());
-        }),
+        (
+            "high watermarks",
+            of(settings.replica_high_watermark_checkpoint_interval_ms),
+            Replicas::write_high_watermarks,
+        ),
+        (
+            "recovery points",
+            of(i64::from(settings.log_flush_offset_checkpoint_interval_ms)),
+            Replicas::write_recovery_points,
+        ),
+        (
+            "log start offsets",
+            of(i64::from(settings.log_flush_start_offset_checkpoint_interval_ms)),
+            Replicas::write_log_start_offsets,
+        ),
         (
             "producer expiry",
             of(i64::from(settings.producer_id_expiration_check_interval_ms)),
@@ -41,12 +47,6 @@ pub(crate) fn spawn(broker: &Arc<Broker>, tasks: &TaskTracker) {
     ];
     for (name, interval, work) in every {
         tasks.spawn(repeat(broker.clone(), name, interval, work));
-    }
-}
-
-fn logged(what: &str, written: Result<(), storage::Error>) {
-    if let Err(fault) = written {
-        error!(error = %fault, "the checkpoint of {what} could not be written");
     }
 }
 

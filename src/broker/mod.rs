@@ -7,8 +7,8 @@ mod background;
 pub(crate) use background::spawn as spawn_background;
 
 use crate::config::{BrokerSettings, Effective, NodeConfig};
-use crate::replica::Replicas;
 use crate::replica::session::FetchSessions;
+use crate::replica::{Partition, Progress, Replicas};
 use crate::runtime::clock::Clock;
 use crate::runtime::config_rules;
 use crate::runtime::controller::ControllerHandle;
@@ -136,12 +136,21 @@ impl Broker {
         let Some(changed) = changes.partitions.get(&topic.id) else { return };
         self.groups.set_partition_count(i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX));
         for index in changed {
-            let Some(state) = topic.partition(*index) else { continue };
             let id = TopicIdPartition { topic_id: topic.id, partition: *index };
-            match self.replicas.get(id).filter(|_| state.leader == Some(self.node.id)) {
-                Some(partition) => self.groups.lead(partition, state.leader_epoch),
+            match self.replicas.get(id) {
+                Some(partition) => self.opened(&partition, image),
                 None => self.groups.resign(index.0),
             }
+        }
+    }
+
+    /// A partition's log is open, and led as an image says: what depends on it begins.
+    pub(crate) fn opened(&self, partition: &Arc<Partition>, image: &Image) {
+        let id = partition.id();
+        let Some(topic) = image.topics.by_name(OFFSETS_TOPIC).filter(|topic| topic.id == id.topic_id) else { return };
+        match topic.partition(id.partition).filter(|state| state.leader == Some(self.node.id)) {
+            Some(state) => self.groups.lead(partition.clone(), state.leader_epoch),
+            None => self.groups.resign(id.partition.0),
         }
     }
 
@@ -161,7 +170,8 @@ impl Broker {
             return Some("stopping".into());
         }
         if !self.replicas.is_loaded() {
-            return Some(format!("opening partitions: {} open", self.replicas.len()));
+            let Progress { total, opened, bytes_left } = self.replicas.progress();
+            return Some(format!("opening partitions: {opened} of {total} open, {bytes_left} bytes to check"));
         }
         (!*self.unfenced.borrow()).then(|| "not yet registered with the controller".into())
     }

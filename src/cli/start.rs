@@ -38,7 +38,8 @@ impl Start {
         runtime.block_on(async move {
             let mut terminate = signal(SignalKind::terminate())?;
             let mut interrupt = signal(SignalKind::interrupt())?;
-            let mut running = node::start(node::Start { config: Arc::new(config), filter, http }).await?;
+            let disk = Arc::new(RealDisk);
+            let mut running = node::start(node::Start { config: Arc::new(config), filter, http, disk }).await?;
             say_started(&running, files, is_new);
             let failed = tokio::select! {
                 _ = terminate.recv() => None,

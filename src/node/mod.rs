@@ -1,25 +1,27 @@
 //! A whole node: the order in which its services come up, and its reverse.
 //!
-//! 1. Locks the log dir, reads `meta.properties`, opens the metadata log: nothing outside is touched before the folder is known to be ours.
+//! 1. Locks the log dirs, reads their `meta.properties`, opens the metadata log: nothing outside is touched before the folder is known to be ours.
 //! 2. Binds the listeners, so that a port that is taken ends the start at once.
 //! 3. Starts the publisher and the controller: the quorum elects itself, the committed log is applied, the first image is published, and with it
 //!    partitions are opened and coordinators begin.
 //! 4. Serves connections, registers the broker, starts the background tasks.
 
+mod folders;
+
+use self::folders::Folders;
 use crate::admin;
 use crate::broker::{Broker, Node, maxima, spawn_background};
 use crate::config::{Address, Advertised, Effective, NodeConfig, Properties};
 use crate::net::{self, Listening};
 use crate::replica::session::FetchSessions;
-use crate::replica::{Replicas, TopicSettings};
+use crate::replica::{self, Replicas, TopicSettings};
 use crate::runtime::clock::Clock;
 use crate::runtime::config_rules::{self, Rules};
 use crate::runtime::controller::{self, ControllerHandle, ControllerParts};
-use crate::runtime::format::BOOTSTRAP;
 use crate::runtime::group::GroupCoordinators;
 use crate::runtime::limits::{ConnectionLimits, MemoryLimit};
 use crate::runtime::loggers::{FilterHandle, Loggers};
-use crate::runtime::metadata_log::{LogFault, MetadataLog, Opened, SnapshotLimits};
+use crate::runtime::metadata_log::{LogFault, Opened};
 use crate::runtime::producer_ids::ProducerIds;
 use crate::runtime::publisher::{self, Publication};
 use crate::runtime::registration::{self, Endpoint, Registration};
@@ -27,25 +29,19 @@ use crate::runtime::{blocking, random};
 use crate::telemetry::Metrics;
 use anyhow::{Context as _, bail};
 use arc_swap::ArcSwap;
-use bytes::Bytes;
-use metadata::decide::{Settings, bootstrap_features};
+use metadata::VersionedRecord;
+use metadata::decide::Settings;
 use metadata::image::Image;
-use metadata::{MetadataVersion, VersionedRecord};
 use model::DirectoryId;
-use protocol::MetadataRecord;
 use raft::snapshot::retention::Limits;
-use raft::snapshot::{SnapshotPart, read_snapshot};
 use raft::{Now, Raft, ReplicaKey, Timeouts, VoterSet};
-use std::collections::BTreeMap;
-use std::io::ErrorKind;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Sender};
 use std::thread::JoinHandle;
 use std::time::Duration;
-use storage::disk::{Disk, RealDisk, read_all};
-use storage::{LogConfig, LogDir, META_PROPERTIES, OPEN_FILES_DEFAULT, OpenFiles};
+use storage::LogDir;
+use storage::disk::Disk;
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -65,6 +61,8 @@ pub struct Start {
     pub filter: Option<FilterHandle>,
     /// Where operators' HTTP is served.
     pub http: Option<Address>,
+    /// What the node's files are on.
+    pub disk: Arc<dyn Disk>,
 }
 
 /// A node that runs.
@@ -75,6 +73,7 @@ pub struct Running {
     pub addresses: Vec<(String, SocketAddr)>,
     /// Where operators' HTTP is served.
     pub http: Option<SocketAddr>,
+    metadata_log_dir: Option<LogDir>,
     connections: TaskTracker,
     tasks: TaskTracker,
     threads: Vec<JoinHandle<()>>,
@@ -85,7 +84,7 @@ pub struct Running {
 pub async fn start(start: Start) -> Result<Running, StartError> {
     let clock = Clock;
     let config = start.config;
-    let folder = Folder::open(&config, clock)?;
+    let folders = Folders::open(&config, start.disk, clock)?;
     let mut listening = Vec::new();
     for listener in &config.listeners.all {
         let backlog = u32::try_from(config.settings.socket_listen_backlog_size).unwrap_or(u32::MAX);
@@ -100,8 +99,10 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
     }
     let (controller, inbox) = ControllerHandle::new();
     let (unfenced_in, unfenced) = watch::channel(false);
-    let broker = broker(&config, folder.dir, &folder.cluster_id, controller.clone(), unfenced, start.filter, clock)?;
-    let registration = registration(&config, &broker.node, &listening, folder.directory_id);
+    let directory_ids = folders.log_dirs.iter().map(|(_, id)| *id).collect();
+    let broker =
+        broker(&config, folders.log_dirs, &folders.cluster_id, controller.clone(), unfenced, start.filter, clock)?;
+    let registration = registration(&config, &broker.node, &listening, directory_ids);
     let (published_in, published) = watch::channel(None);
     let (publications, received) = mpsc::channel();
     let (acting, runtime) = (broker.clone(), tokio::runtime::Handle::current());
@@ -109,10 +110,18 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
         let _entered = runtime.enter();
         acting.published(image, changes);
     });
+    let (opening, runtime) = (Arc::downgrade(&broker), tokio::runtime::Handle::current());
+    broker.replicas.on_opened(Box::new(move |partition, image| {
+        let _entered = runtime.enter();
+        if let Some(broker) = opening.upgrade() {
+            broker.opened(partition, image);
+        }
+    }));
     let image = broker.image.clone();
     let mut threads = vec![blocking::thread("publisher", move || publisher::run(received, image, published_in, act))?];
     let (fault_in, fault) = oneshot::channel();
-    let parts = controller_parts(&broker, folder.directory_id, folder.metadata, folder.bootstrap, publications)?;
+    let parts =
+        controller_parts(&broker, folders.metadata_directory_id, folders.metadata, folders.bootstrap, publications)?;
     threads.push(blocking::thread("controller", move || {
         if let Err(fault) = controller::run(parts, inbox) {
             // Whoever waits ends the node.
@@ -132,13 +141,14 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
     let stopping = broker.stopping.clone();
     tasks.spawn(registration::run(registration, controller, published, unfenced_in, stopping));
     spawn_background(&broker, &tasks);
-    Ok(Running { broker, addresses, http, connections, tasks, threads, fault })
+    let metadata_log_dir = folders.metadata_log_dir;
+    Ok(Running { broker, addresses, http, metadata_log_dir, connections, tasks, threads, fault })
 }
 
 /// The services, before anything runs.
 fn broker(
     config: &Arc<NodeConfig>,
-    dir: LogDir,
+    log_dirs: Vec<(LogDir, DirectoryId)>,
     cluster_id: &str,
     controller: ControllerHandle,
     unfenced: watch::Receiver<bool>,
@@ -154,7 +164,15 @@ fn broker(
     let topic_settings: TopicSettings =
         Box::new(move |image, topic| config_rules::topic_settings(&shared.load(), image, topic));
     let threads = config.values.read::<i32>("num.recovery.threads.per.data.dir");
-    let replicas = Replicas::new(config.node_id, dir, topic_settings, usize::try_from(threads).unwrap_or(1), clock)?;
+    let image = Arc::new(ArcSwap::from_pointee(Image::default()));
+    let replicas = Replicas::new(replica::Parts {
+        node_id: config.node_id,
+        dirs: log_dirs,
+        settings: topic_settings,
+        image: image.clone(),
+        recovery_threads: usize::try_from(threads).unwrap_or(1),
+        clock,
+    })?;
     let slots = usize::try_from(settings.max_incremental_fetch_session_cache_slots).unwrap_or(0);
     let broker = Broker {
         node: Node { id: config.node_id, cluster_id: cluster_id.into() },
@@ -172,7 +190,7 @@ fn broker(
         config: config.clone(),
         effective,
         settings: ArcSwap::from_pointee(settings),
-        image: Arc::new(ArcSwap::from_pointee(Image::default())),
+        image,
         unfenced,
         creating: Arc::default(),
     };
@@ -180,104 +198,8 @@ fn broker(
     Ok(Arc::new(broker))
 }
 
-/// What is on disk, locked and known to be this node's.
-struct Folder {
-    dir: LogDir,
-    directory_id: DirectoryId,
-    cluster_id: String,
-    metadata: Opened,
-    bootstrap: Vec<VersionedRecord>,
-}
-
-impl Folder {
-    fn open(config: &NodeConfig, clock: Clock) -> Result<Self, StartError> {
-        let [path] = config.log_dirs.as_slice() else {
-            bail!("log.dirs names {} folders; one is supported", config.log_dirs.len());
-        };
-        if config.metadata_log_dir != *path {
-            bail!("metadata.log.dir={} is not supported; leave it out", config.metadata_log_dir.display());
-        }
-        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
-        let open_files = OpenFiles::new(OPEN_FILES_DEFAULT);
-        // A folder that is not formatted is not touched.
-        if disk.metadata(&path.join(META_PROPERTIES)).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
-            bail!(
-                "No `meta.properties` found in {} (have you run `gregor format` to format the directory?)",
-                path.display()
-            );
-        }
-        let dir = LogDir::open(disk.clone(), open_files.clone(), path.clone(), random::number())?;
-        let (cluster_id, directory_id) = identity(&dir, config)?;
-        let settings = &config.settings;
-        let limits = SnapshotLimits {
-            max_bytes: u64::try_from(settings.metadata_log_max_record_bytes_between_snapshots).unwrap_or(u64::MAX),
-            max_interval_ms: u64::try_from(settings.metadata_log_max_snapshot_interval_ms).unwrap_or(0),
-        };
-        let log_config = LogConfig {
-            segment_bytes: u32::try_from(settings.metadata_log_segment_bytes).unwrap_or(u32::MAX),
-            segment_ms: settings.metadata_log_segment_ms,
-            max_message_bytes: u32::MAX,
-            retention_bytes: None,
-            retention_ms: None,
-            ..LogConfig::default()
-        };
-        let metadata = MetadataLog::open(disk.clone(), open_files, path, log_config, limits, clock)?;
-        let bootstrap = bootstrap_records(&*disk, path)?;
-        Ok(Self { dir, directory_id, cluster_id, metadata, bootstrap })
-    }
-}
-
-/// Cluster and directory id of a log dir, which must be formatted for this node. A directory id that is missing is added, as Kafka adds it.
-fn identity(dir: &LogDir, config: &NodeConfig) -> Result<(String, DirectoryId), StartError> {
-    let path = dir.path().display();
-    let mut meta = dir.meta_properties()?.with_context(|| format!("{path} has lost its meta.properties"))?;
-    let Some(cluster_id) = meta.cluster_id.clone() else {
-        bail!("the meta.properties of {path} names no cluster.id; it is not a folder of a KRaft cluster");
-    };
-    match meta.node_id {
-        Some(id) if id != config.node_id => {
-            bail!(
-                "{path} belongs to node {id}, but node.id is {}; set node.id={id} or use this node's own folder",
-                config.node_id
-            )
-        }
-        Some(_) => {}
-        None => bail!("the meta.properties of {path} names no node.id"),
-    }
-    let directory_id = match meta.directory_id {
-        Some(id) => id,
-        None => {
-            let id = random::uuid();
-            meta.directory_id = Some(id);
-            dir.write_meta_properties(&meta)?;
-            id
-        }
-    };
-    Ok((cluster_id, directory_id))
-}
-
-/// The features of `bootstrap.checkpoint`; the newest where there is no such file, as in Kafka.
-fn bootstrap_records(disk: &dyn Disk, path: &Path) -> Result<Vec<VersionedRecord>, StartError> {
-    let file = path.join(BOOTSTRAP);
-    let bytes = match read_all(disk, &file) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return bootstrap_features(MetadataVersion::LATEST, &BTreeMap::new()).map_err(anyhow::Error::msg);
-        }
-        bytes => bytes.with_context(|| file.display().to_string())?,
-    };
-    let mut records = Vec::new();
-    for part in read_snapshot(Bytes::from(bytes)).with_context(|| file.display().to_string())? {
-        let SnapshotPart::Data(values) = part else { continue };
-        for value in values {
-            let (record, version) = MetadataRecord::decode(value).with_context(|| file.display().to_string())?;
-            records.push(VersionedRecord { record, version });
-        }
-    }
-    Ok(records)
-}
-
 /// What this node says of itself. A port of 0 is the one that the listener got.
-fn registration(config: &NodeConfig, node: &Node, listening: &[Listening], directory_id: DirectoryId) -> Registration {
+fn registration(config: &NodeConfig, node: &Node, listening: &[Listening], log_dirs: Vec<DirectoryId>) -> Registration {
     let endpoint = |it: &Advertised| {
         let bound = listening.iter().find(|one| one.listener.name == it.name).map(|one| one.address);
         let host = if it.host.is_empty() {
@@ -299,7 +221,7 @@ fn registration(config: &NodeConfig, node: &Node, listening: &[Listening], direc
         endpoints: config.listeners.advertised.iter().map(endpoint).collect(),
         controller_endpoints: config.listeners.advertised_controller.iter().map(endpoint).collect(),
         rack: config.settings.broker_rack.as_deref().map(Into::into),
-        log_dirs: vec![directory_id],
+        log_dirs,
         heartbeat_interval: Duration::from_millis(
             u64::try_from(config.settings.broker_heartbeat_interval_ms).unwrap_or(2000),
         ),
@@ -379,7 +301,7 @@ impl Running {
 
     /// Takes the node down: waiting requests are answered, logs closed, the marker of a clean stop written.
     pub async fn stop(self) {
-        let Running { broker, connections, tasks, threads, .. } = self;
+        let Running { broker, metadata_log_dir, connections, tasks, threads, .. } = self;
         broker.stopping.cancel();
         broker.replicas.interrupt();
         // Members that wait for their group, and the controller's replies that wait for logs to be opened, hold up nothing.
@@ -401,6 +323,9 @@ impl Running {
             error!(%error, "a thread did not end");
         }
         broker.replicas.unlock();
+        if let Some(Err(error)) = metadata_log_dir.map(|dir| dir.unlock()) {
+            error!(%error, "the lock of metadata.log.dir could not be removed");
+        }
         info!("stopped");
     }
 }

@@ -3,19 +3,12 @@
 //! Invariant: the checkpoints' entry of a partition is kept, and written again, until its log is open. A stop in the middle of a recovery, or a log that
 //! cannot be opened now, costs nothing of what is known about it.
 
-use crate::runtime::clock::{Clock, Moment};
 use crate::runtime::metadata_log::METADATA_TOPIC;
 use model::{Offset, TopicId, TopicPartition};
-use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 use storage::{LogDir, OffsetCheckpoint, Offsets, names::Folder};
-use tracing::{info, warn};
-
-/// How often a start that takes long says how far it has come.
-const REPORT_INTERVAL: Duration = Duration::from_secs(5);
+use tracing::warn;
 
 /// A partition's folder.
 #[derive(Clone, Debug)]
@@ -99,29 +92,5 @@ impl Left {
     fn checkpoints(&mut self) -> [&mut OffsetCheckpoint; 3] {
         let Offsets { recovery_points, log_start_offsets, high_watermarks } = &mut self.offsets;
         [recovery_points, log_start_offsets, high_watermarks]
-    }
-}
-
-/// Says now and then how many partitions a start has opened.
-pub(super) struct Progress {
-    total: usize,
-    opened: AtomicUsize,
-    reported: Mutex<Moment>,
-    clock: Clock,
-}
-
-impl Progress {
-    pub(super) fn new(total: usize, clock: Clock) -> Self {
-        Self { total, opened: AtomicUsize::new(0), reported: Mutex::new(clock.instant()), clock }
-    }
-
-    /// One more partition was opened, or could not be.
-    pub(super) fn step(&self) {
-        let opened = self.opened.fetch_add(1, Ordering::Relaxed) + 1;
-        let mut reported = self.reported.lock();
-        if reported.elapsed() >= REPORT_INTERVAL {
-            *reported = self.clock.instant();
-            info!(opened, of = self.total, "opening partitions");
-        }
     }
 }

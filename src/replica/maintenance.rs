@@ -1,52 +1,32 @@
 //! What is done to logs from time to time: checkpoints, flushes, retention, removal of what was deleted. Each is one pass over all partitions, run by a
 //! background task.
 
-use super::Replicas;
-use model::Offset;
-use storage::{OffsetCheckpoint, Offsets};
+use super::dir::OpenLogs;
+use super::{Dir, Replicas};
 use tracing::{error, info};
 
 impl Replicas {
-    /// Writes the three checkpoint files.
-    pub fn write_checkpoints(&self) -> Result<(), storage::Error> {
-        self.write_recovery_points()?;
-        self.write_log_start_offsets()?;
-        self.write_high_watermarks()
-    }
-
     /// Writes the recovery points (`log.flush.offset.checkpoint.interval.ms`).
-    pub fn write_recovery_points(&self) -> Result<(), storage::Error> {
-        let _alone = self.checkpoints.lock();
-        self.dir.write_recovery_points(&self.offsets(|left| &left.recovery_points, |log| Some(log.recovery_point())))
+    pub fn write_recovery_points(&self) {
+        self.write_each("recovery points", Dir::write_recovery_points);
     }
 
     /// Writes the log start offsets (`log.flush.start.offset.checkpoint.interval.ms`).
-    pub fn write_log_start_offsets(&self) -> Result<(), storage::Error> {
-        let above_first_segment = |log: &storage::Log| {
-            let start = log.log_start_offset();
-            log.segments().first().filter(|first| first.base_offset() < start).map(|_| start)
-        };
-        let _alone = self.checkpoints.lock();
-        self.dir.write_log_start_offsets(&self.offsets(|left| &left.log_start_offsets, above_first_segment))
+    pub fn write_log_start_offsets(&self) {
+        self.write_each("log start offsets", Dir::write_log_start_offsets);
     }
 
     /// Writes the high watermarks (`replica.high.watermark.checkpoint.interval.ms`).
-    pub fn write_high_watermarks(&self) -> Result<(), storage::Error> {
-        let _alone = self.checkpoints.lock();
-        self.dir.write_high_watermarks(&self.offsets(|left| &left.high_watermarks, |log| Some(log.high_watermark())))
+    pub fn write_high_watermarks(&self) {
+        self.write_each("high watermarks", Dir::write_high_watermarks);
     }
 
-    /// A checkpoint's contents: what the open logs say, and of logs that are not open what the checkpoint said before.
-    fn offsets(
-        &self,
-        kept: impl Fn(&Offsets) -> &OffsetCheckpoint,
-        of: impl Fn(&storage::Log) -> Option<Offset>,
-    ) -> OffsetCheckpoint {
-        // In this order: a log that is opened in between is in both, and its own word comes last.
-        let mut offsets = kept(&self.left.lock().offsets).clone();
-        let partitions = self.all();
-        offsets.extend(partitions.iter().filter_map(|it| Some((it.log().partition().clone(), of(it.log())?))));
-        offsets
+    fn write_each(&self, what: &str, write: impl Fn(&Dir, OpenLogs<'_>) -> Result<(), storage::Error>) {
+        for dir in self.dirs() {
+            if let Err(fault) = write(dir, &|| self.logs_in(dir)) {
+                error!(log_dir = %dir.path().display(), error = %fault, "the checkpoint of {what} could not be written");
+            }
+        }
     }
 
     /// Forgets producers that have been silent (`producer.id.expiration.check.interval.ms`).
@@ -80,12 +60,7 @@ impl Replicas {
                 error!(partition = %partition.name(), error = %fault, "a deleted segment could not be removed");
             }
         }
-        let due: Vec<_> = self.doomed.lock().extract_if(.., |(due, _)| *due <= now).collect();
-        for (_, path) in due {
-            if let Err(fault) = self.dir.remove_folder(&path) {
-                error!(path = %path.display(), error = %fault, "a deleted partition could not be removed");
-            }
-        }
+        self.dirs().iter().for_each(|dir| dir.remove_doomed(now));
     }
 
     /// Flushes what `flush.ms` says is due, and closed segments that are not on disk yet.

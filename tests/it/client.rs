@@ -4,6 +4,8 @@ use bytes::Bytes;
 use model::{ErrorCode, Offset, Timestamp};
 use protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig, CreateTopicsRequest};
 use protocol::messages::create_topics_response::CreateTopicsResponse;
+use protocol::messages::delete_topics_request::{DeleteTopicState, DeleteTopicsRequest};
+use protocol::messages::delete_topics_response::DeleteTopicsResponse;
 use protocol::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
 use protocol::messages::fetch_response::{FetchResponse, PartitionData};
 use protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic};
@@ -187,8 +189,15 @@ impl Client {
         }
     }
 
-    /// The offset for a timestamp; -2 for the first and -1 for the next.
-    pub async fn offset(&mut self, topic: &str, partition: i32, timestamp: i64) -> Offset {
+    /// Deletes a topic; the answer's error code.
+    pub async fn delete_topic(&mut self, name: &str) -> i16 {
+        let topics = vec![DeleteTopicState { name: Some(name.into()), ..Default::default() }];
+        let request = DeleteTopicsRequest { topics, timeout_ms: 10_000, ..Default::default() };
+        let deleted: DeleteTopicsResponse = self.call(&request, 6).await;
+        deleted.responses[0].error_code
+    }
+
+    fn list_offsets_request(topic: &str, partition: i32, timestamp: i64) -> ListOffsetsRequest {
         let partition = ListOffsetsPartition {
             partition_index: partition,
             current_leader_epoch: -1,
@@ -196,7 +205,19 @@ impl Client {
             ..Default::default()
         };
         let topic = ListOffsetsTopic { name: topic.into(), partitions: vec![partition], ..Default::default() };
-        let request = ListOffsetsRequest { replica_id: -1, topics: vec![topic], ..Default::default() };
+        ListOffsetsRequest { replica_id: -1, topics: vec![topic], ..Default::default() }
+    }
+
+    /// With what a search for a timestamp is refused.
+    pub async fn offset_error(&mut self, topic: &str, partition: i32, timestamp: i64) -> i16 {
+        let request = Self::list_offsets_request(topic, partition, timestamp);
+        let response: ListOffsetsResponse = self.call(&request, 7).await;
+        response.topics[0].partitions[0].error_code
+    }
+
+    /// The offset for a timestamp; -2 for the first and -1 for the next.
+    pub async fn offset(&mut self, topic: &str, partition: i32, timestamp: i64) -> Offset {
+        let request = Self::list_offsets_request(topic, partition, timestamp);
         until("a leader", async || {
             let response: ListOffsetsResponse = self.call(&request, 7).await;
             let partition = &response.topics[0].partitions[0];

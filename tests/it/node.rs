@@ -78,11 +78,16 @@ impl Home {
 
     /// Starts a node on it. Errors: the line that a user would see.
     pub async fn start(&self, overrides: &[&str]) -> Result<Node, String> {
+        self.start_on(Arc::new(RealDisk), overrides).await
+    }
+
+    /// Starts a node on it, with its files on a disk that the test has its hand in.
+    pub async fn start_on(&self, disk: Arc<dyn Disk>, overrides: &[&str]) -> Result<Node, String> {
         let ports = "listeners=PLAINTEXT://127.0.0.1:0,CONTROLLER://127.0.0.1:0";
         let overrides: Vec<String> = [ports].iter().chain(overrides).map(|text| (*text).to_owned()).collect();
         let config = NodeConfig::read(&self.properties(), &overrides).map_err(|error| error.to_string())?;
         let http = Some("localhost:0".parse().unwrap());
-        let running = start(Start { config: Arc::new(config), filter: None, http }).await;
+        let running = start(Start { config: Arc::new(config), filter: None, http, disk }).await;
         Ok(Node { running: running.map_err(|error| format!("{error:#}"))? })
     }
 

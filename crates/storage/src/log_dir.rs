@@ -199,6 +199,21 @@ impl LogDir {
         is_clean: bool,
         now: Timestamp,
     ) -> Result<(Log, Recovery)> {
+        self.open_log_until(partition, path, config, offsets, is_clean, now, self.interrupted.clone())
+    }
+
+    /// As `open_log`, with a flag of its own that has the recovery given up.
+    #[expect(clippy::too_many_arguments, reason = "what `open_log` takes, and one more")]
+    pub fn open_log_until(
+        &self,
+        partition: &TopicPartition,
+        path: PathBuf,
+        config: LogConfig,
+        offsets: &Offsets,
+        is_clean: bool,
+        now: Timestamp,
+        interrupted: Arc<AtomicBool>,
+    ) -> Result<(Log, Recovery)> {
         let options = OpenLog {
             disk: self.disk.clone(),
             open_files: self.open_files.clone(),
@@ -210,13 +225,27 @@ impl LogDir {
             is_clean,
             now,
             jitter_seed: self.jitter_seed,
-            interrupted: self.interrupted.clone(),
+            interrupted,
         };
         let (log, recovery) = Log::open_among(options, self.siblings.clone())?;
         if let Some(high_watermark) = offsets.high_watermarks.get(partition) {
             log.set_high_watermark(*high_watermark);
         }
         Ok((log, recovery))
+    }
+
+    /// How many bytes of records a start after a crash reads and checks in a partition's folder: those of the segment that the recovery point is in, and
+    /// of all after it.
+    pub fn bytes_to_check(&self, path: &Path, recovery_point: Offset) -> Result<u64> {
+        let mut lengths = std::collections::BTreeMap::new();
+        for entry in self.disk.list(path).map_err(Error::io("list", path))? {
+            if let Some((base, names::LOG)) = names::parse_segment_file(&entry.name) {
+                let file = path.join(&entry.name);
+                lengths.insert(base, self.disk.metadata(&file).map_err(Error::io("measure", &file))?.length);
+            }
+        }
+        let first = lengths.range(..=recovery_point).next_back().map_or(Offset(0), |(base, _)| *base);
+        Ok(lengths.range(first..).map(|(_, length)| length).sum())
     }
 
     /// Gives up what is being recovered, and lets no further log be opened: the broker stops.
@@ -235,6 +264,13 @@ impl LogDir {
         self.disk.rename(path, &aside).map_err(Error::io("rename", path))?;
         self.sync()?;
         Ok(aside)
+    }
+
+    /// Renames the folder of a deleted partition whose log is not open, as `Log::delete` does. Gives its new path.
+    pub fn rename_deleted(&self, partition: &TopicPartition, path: &Path, unique: Uuid) -> Result<PathBuf> {
+        let renamed = self.path.join(names::deleted_folder(partition, unique));
+        self.disk.rename(path, &renamed).map_err(Error::io("rename", path))?;
+        Ok(renamed)
     }
 
     /// Makes it outlive a power cut which folders there are, under which names: called once for all logs that `Log::delete` has renamed.
@@ -302,6 +338,32 @@ mod tests {
         assert_eq!(disk.list(&aside).unwrap().len(), files);
         let found = dir.partitions().unwrap();
         assert_eq!(found, [Found { folder: Folder::Stray(partition), path: aside, topic_id: None }]);
+    }
+
+    #[test]
+    fn what_a_recovery_reads_is_known_before_it() {
+        let disk = SimDisk::new();
+        let dir = open(&disk).unwrap();
+        let path = Path::new("/data/t-0");
+        disk.create_dir(path).unwrap();
+        for (base, length) in [(0, 100), (50, 200), (90, 30)] {
+            let file = path.join(names::segment_file(Offset(base), names::LOG));
+            disk.open(&file, disk::OpenMode::Create).unwrap().truncate(length).unwrap();
+        }
+        let bytes = |point| dir.bytes_to_check(path, Offset(point)).unwrap();
+        assert_eq!([bytes(0), bytes(49), bytes(50), bytes(90), bytes(1000)], [330, 330, 230, 30, 30]);
+        assert!(dir.bytes_to_check(Path::new("/data/u-0"), Offset(0)).is_err());
+    }
+
+    #[test]
+    fn a_folder_that_was_never_opened_is_renamed_as_a_deleted_one() {
+        let disk = SimDisk::new();
+        let dir = open(&disk).unwrap();
+        let partition = TopicPartition::new("t", 4);
+        drop(dir.create(&partition, None, LogConfig::default(), Timestamp(0)).unwrap());
+        let path = dir.rename_deleted(&partition, &dir.path().join("t-4"), TopicId::from_random([7; 16])).unwrap();
+        let folder = Folder::Deleted(partition);
+        assert_eq!(dir.partitions().unwrap(), [Found { folder, path, topic_id: None }]);
     }
 
     #[test]

@@ -1,0 +1,186 @@
+//! What is on this node's disks: locked, and known to be this node's, before anything is changed.
+//!
+//! As in Kafka, a log dir that was never formatted is given this cluster's identity, as long as the one with the metadata log has one, and a directory id
+//! that is missing is added.
+
+use super::StartError;
+use crate::config::NodeConfig;
+use crate::runtime::clock::Clock;
+use crate::runtime::format::BOOTSTRAP;
+use crate::runtime::metadata_log::{METADATA_TOPIC, MetadataLog, Opened, SnapshotLimits};
+use crate::runtime::random;
+use anyhow::{Context as _, bail};
+use bytes::Bytes;
+use metadata::decide::bootstrap_features;
+use metadata::{MetadataVersion, VersionedRecord};
+use model::DirectoryId;
+use protocol::MetadataRecord;
+use raft::snapshot::{SnapshotPart, read_snapshot};
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use storage::disk::{Disk, read_all};
+use storage::{LogConfig, LogDir, META_PROPERTIES, MetaProperties, OPEN_FILES_DEFAULT, OpenFiles};
+
+/// The folders of this node.
+pub(super) struct Folders {
+    /// The log dirs with their ids, in the order of `log.dirs`.
+    pub(super) log_dirs: Vec<(LogDir, DirectoryId)>,
+    /// The id of the dir with the metadata log.
+    pub(super) metadata_directory_id: DirectoryId,
+    /// Where the metadata log is, if that is none of the log dirs: locked as long as the node runs.
+    pub(super) metadata_log_dir: Option<LogDir>,
+    pub(super) cluster_id: String,
+    pub(super) metadata: Opened,
+    pub(super) bootstrap: Vec<VersionedRecord>,
+}
+
+impl Folders {
+    /// Looks at all of them, locks them, and opens the metadata log.
+    pub(super) fn open(config: &NodeConfig, disk: Arc<dyn Disk>, clock: Clock) -> Result<Self, StartError> {
+        let mut paths = config.log_dirs.clone();
+        if !paths.contains(&config.metadata_log_dir) {
+            paths.push(config.metadata_log_dir.clone());
+        }
+        // A folder that is not formatted is not touched.
+        let at = config.metadata_log_dir.join(META_PROPERTIES);
+        if disk.metadata(&at).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+            bail!(
+                "No `meta.properties` found in {} (have you run `gregor format` to format the directory?)",
+                config.metadata_log_dir.display()
+            );
+        }
+        let open_files = OpenFiles::new(OPEN_FILES_DEFAULT);
+        let seed = random::number();
+        let mut locked = Vec::new();
+        for path in paths {
+            locked.push(LogDir::open(disk.clone(), open_files.clone(), path, seed)?);
+        }
+        let cluster_id = cluster_id(&locked, config)?;
+        let mut log_dirs = Vec::new();
+        for dir in locked {
+            let id = directory_id(&dir, &cluster_id, config)?;
+            log_dirs.push((dir, id));
+        }
+        let is_metadata = |(dir, _): &(LogDir, DirectoryId)| dir.path() == config.metadata_log_dir;
+        let metadata_directory_id = match log_dirs.iter().find(|it| is_metadata(it)) {
+            Some((_, id)) => *id,
+            None => bail!("metadata.log.dir={} was not opened", config.metadata_log_dir.display()),
+        };
+        let metadata_log_dir = match config.log_dirs.contains(&config.metadata_log_dir) {
+            true => None,
+            false => log_dirs.pop().map(|(dir, _)| dir),
+        };
+        let metadata = open_metadata_log(config, disk.clone(), open_files, clock)?;
+        let bootstrap = bootstrap_records(&*disk, &config.metadata_log_dir)?;
+        Ok(Self { log_dirs, metadata_directory_id, metadata_log_dir, cluster_id, metadata, bootstrap })
+    }
+}
+
+fn open_metadata_log(
+    config: &NodeConfig,
+    disk: Arc<dyn Disk>,
+    open_files: Arc<OpenFiles>,
+    clock: Clock,
+) -> Result<Opened, StartError> {
+    let settings = &config.settings;
+    let limits = SnapshotLimits {
+        max_bytes: u64::try_from(settings.metadata_log_max_record_bytes_between_snapshots).unwrap_or(u64::MAX),
+        max_interval_ms: u64::try_from(settings.metadata_log_max_snapshot_interval_ms).unwrap_or(0),
+    };
+    let log_config = LogConfig {
+        segment_bytes: u32::try_from(settings.metadata_log_segment_bytes).unwrap_or(u32::MAX),
+        segment_ms: settings.metadata_log_segment_ms,
+        max_message_bytes: u32::MAX,
+        retention_bytes: None,
+        retention_ms: None,
+        ..LogConfig::default()
+    };
+    Ok(MetadataLog::open(disk, open_files, &config.metadata_log_dir, log_config, limits, clock)?)
+}
+
+/// The cluster that all folders belong to, which must be formatted for this node or not at all.
+fn cluster_id(dirs: &[LogDir], config: &NodeConfig) -> Result<String, StartError> {
+    let mut known: Option<(String, PathBuf)> = None;
+    for dir in dirs {
+        let Some(meta) = dir.meta_properties()? else { continue };
+        let path = dir.path().display();
+        let Some(cluster_id) = meta.cluster_id.clone() else {
+            bail!("the meta.properties of {path} names no cluster.id; it is not a folder of a KRaft cluster");
+        };
+        match meta.node_id {
+            Some(id) if id != config.node_id => {
+                bail!(
+                    "{path} belongs to node {id}, but node.id is {}; set node.id={id} or use this node's own folder",
+                    config.node_id
+                )
+            }
+            Some(_) => {}
+            None => bail!("the meta.properties of {path} names no node.id"),
+        }
+        match &known {
+            Some((other, at)) if *other != cluster_id => bail!(
+                "{path} belongs to cluster {cluster_id}, but {} to cluster {other}; take out of log.dirs what is not this cluster's",
+                at.display()
+            ),
+            Some(_) => {}
+            None => known = Some((cluster_id, dir.path().to_path_buf())),
+        }
+        if dir.path() != config.metadata_log_dir && dir.disk().metadata(&metadata_folder(dir.path())).is_ok() {
+            bail!(
+                "Found unexpected metadata location in data directory `{}` (the configured metadata directory is {}).",
+                metadata_folder(dir.path()).display(),
+                config.metadata_log_dir.display()
+            );
+        }
+    }
+    known
+        .map(|(id, _)| id)
+        .with_context(|| format!("{} has lost its meta.properties", config.metadata_log_dir.display()))
+}
+
+fn metadata_folder(path: &Path) -> PathBuf {
+    path.join(format!("{METADATA_TOPIC}-0"))
+}
+
+/// The id of a log dir.
+fn directory_id(dir: &LogDir, cluster_id: &str, config: &NodeConfig) -> Result<DirectoryId, StartError> {
+    let mut meta = match dir.meta_properties()? {
+        Some(meta) => meta,
+        None => MetaProperties {
+            version: 1,
+            cluster_id: Some(cluster_id.to_owned()),
+            node_id: Some(config.node_id),
+            directory_id: None,
+            other: BTreeMap::new(),
+        },
+    };
+    if let Some(id) = meta.directory_id {
+        return Ok(id);
+    }
+    let id = random::uuid();
+    meta.directory_id = Some(id);
+    dir.write_meta_properties(&meta)?;
+    Ok(id)
+}
+
+/// The features of `bootstrap.checkpoint`; the newest where there is no such file, as in Kafka.
+fn bootstrap_records(disk: &dyn Disk, path: &Path) -> Result<Vec<VersionedRecord>, StartError> {
+    let file = path.join(BOOTSTRAP);
+    let bytes = match read_all(disk, &file) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return bootstrap_features(MetadataVersion::LATEST, &BTreeMap::new()).map_err(anyhow::Error::msg);
+        }
+        bytes => bytes.with_context(|| file.display().to_string())?,
+    };
+    let mut records = Vec::new();
+    for part in read_snapshot(Bytes::from(bytes)).with_context(|| file.display().to_string())? {
+        let SnapshotPart::Data(values) = part else { continue };
+        for value in values {
+            let (record, version) = MetadataRecord::decode(value).with_context(|| file.display().to_string())?;
+            records.push(VersionedRecord { record, version });
+        }
+    }
+    Ok(records)
+}

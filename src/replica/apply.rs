@@ -1,0 +1,229 @@
+//! Makes the partitions follow an image: topics that are gone are deleted, new partitions created, leaderships taken and given up, settings changed.
+
+use super::left::LeftFolder;
+use super::opening::Turn;
+use super::{Dir, Hosted, Replicas, is_internal};
+use crate::runtime::{blocking, random};
+use metadata::Changes;
+use metadata::image::{self, Image, ResourceType, Topic};
+use model::{PartitionIndex, Timestamp, TopicIdPartition, TopicPartition};
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use tracing::{error, info};
+
+impl Replicas {
+    /// Makes an image this broker's. Logs whose folders are there already are opened later, by threads: the rest is done when this returns.
+    pub fn apply(self: &Arc<Self>, image: &Image, changes: &Changes) {
+        let gone: Vec<TopicIdPartition> = changes.topics_deleted.values().flat_map(|topic| ids(topic)).collect();
+        // Before the turn is taken, since who opens a log takes it at the end.
+        if !gone.is_empty() {
+            self.dirs.iter().for_each(|dir| dir.queue.give_up(&gone));
+        }
+        let turn = self.turn.lock();
+        self.delete_all(changes);
+        let mut mine = Vec::new();
+        for (topic_id, indexes) in &changes.partitions {
+            let Some(topic) = image.topics.by_id(*topic_id) else { continue };
+            let is_mine = |index: &&PartitionIndex| {
+                topic.partition(**index).is_some_and(|state| state.replicas.contains(&self.node_id))
+            };
+            mine.extend(indexes.iter().filter(is_mine).map(|index| (topic.clone(), *index)));
+        }
+        let is_first = !self.is_begun.swap(true, Ordering::SeqCst);
+        // From here on logs change: an end without a new marker is not clean.
+        if is_first {
+            self.forget_clean_shutdown();
+        }
+        let new = self.queue_what_is_there(mine);
+        self.forget_stale(&new);
+        blocking::for_each(self.recovery_threads, new, |(topic, index)| self.settle(image, topic, *index));
+        self.change_settings(image, changes);
+        drop(turn);
+        self.open_queued();
+    }
+
+    fn forget_clean_shutdown(&self) {
+        for dir in &self.dirs {
+            if let Err(fault) = dir.log_dir.forget_clean_shutdown() {
+                error!(error = %fault, "the clean shutdown marker could not be removed");
+            }
+        }
+    }
+
+    /// Queues the partitions whose folders the last run left, and gives the others.
+    fn queue_what_is_there(&self, mine: Vec<(Arc<Topic>, PartitionIndex)>) -> Vec<(Arc<Topic>, PartitionIndex)> {
+        let found = mine.into_iter().map(|(topic, index)| {
+            let id = TopicIdPartition { topic_id: topic.id, partition: index };
+            let left = match self.get(id) {
+                Some(_) => None,
+                None => self.left_folder(&topic, index),
+            };
+            (topic, index, left)
+        });
+        let (there, new): (Vec<_>, Vec<_>) = found.partition(|(.., left)| left.is_some());
+        blocking::for_each(self.recovery_threads, there, |(topic, index, left)| {
+            let Some((dir, folder)) = left else { return };
+            let class = if is_internal(&topic.name) { Turn::STATE } else { Turn::DATA };
+            let cost_bytes = dir.cost_of(&TopicPartition::new(topic.name.as_str(), index.0), folder);
+            dir.queue.add(TopicIdPartition { topic_id: topic.id, partition: *index }, Turn { class, cost_bytes });
+        });
+        new.into_iter().map(|(topic, index, _)| (topic, index)).collect()
+    }
+
+    /// The folder that the last run left of a partition, and the log dir that it is in.
+    pub(super) fn left_folder(&self, topic: &Topic, index: PartitionIndex) -> Option<(Arc<Dir>, LeftFolder)> {
+        let name = TopicPartition::new(topic.name.as_str(), index.0);
+        self.dirs.iter().find_map(|dir| Some((dir.clone(), dir.folder_of(&name, topic.id)?)))
+    }
+
+    /// What checkpoints say of an older topic of the same name is forgotten, on disk too, before there is a new log: a kill would have it begin where
+    /// the old one ended.
+    fn forget_stale(&self, new: &[(Arc<Topic>, PartitionIndex)]) {
+        for dir in &self.dirs {
+            let is_stale = {
+                let left = &mut *dir.left.lock();
+                new.iter().fold(false, |any, (topic, index)| {
+                    let id = TopicIdPartition { topic_id: topic.id, partition: *index };
+                    let is_open = self.partitions.read().contains_key(&id);
+                    (!is_open && left.forget(&TopicPartition::new(topic.name.as_str(), index.0))) || any
+                })
+            };
+            if is_stale {
+                self.write_checkpoints_or_say(dir);
+            }
+        }
+    }
+
+    pub(super) fn write_checkpoints_or_say(&self, dir: &Dir) {
+        if let Err(fault) = dir.write_checkpoints(&|| self.logs_in(dir)) {
+            error!(error = %fault, "the checkpoints could not be written");
+        }
+    }
+
+    /// Brings one partition to where the image wants it, unless its log is yet to be opened.
+    fn settle(&self, image: &Image, topic: &Topic, index: PartitionIndex) {
+        let Some(state) = topic.partition(index) else { return };
+        let id = TopicIdPartition { topic_id: topic.id, partition: index };
+        if self.dirs.iter().any(|dir| dir.is_interrupted() || dir.queue.contains(id)) {
+            return;
+        }
+        let hosted = self.partitions.read().get(&id).cloned();
+        match hosted.map_or_else(|| self.create(image, topic, id), Ok) {
+            Ok(hosted) => self.follow(&hosted, state),
+            Err(fault) => self.cannot_open(topic, id, &fault),
+        }
+    }
+
+    /// Leads, or does not, as the partition's state says.
+    pub(super) fn follow(&self, hosted: &Hosted, state: &image::Partition) {
+        let partition = &hosted.partition;
+        if state.leader != Some(self.node_id) {
+            return partition.resign();
+        }
+        if let Err(fault) = partition.lead(state, self.clock.now()) {
+            error!(partition = %partition.name(), error = %fault, "a leadership could not be taken");
+        }
+    }
+
+    pub(super) fn cannot_open(&self, topic: &Topic, id: TopicIdPartition, fault: &storage::Error) {
+        error!(topic = %topic.name, partition = %id.partition, error = %fault, "a partition's log could not be opened");
+        self.offline.write().insert(id, TopicPartition::new(topic.name.as_str(), id.partition.0));
+    }
+
+    /// Renames what deleted topics leave, and forgets them on disk before a topic of the same name can be created: neither folder nor checkpoint may
+    /// pass for the new topic's after a crash.
+    fn delete_all(&self, changes: &Changes) {
+        if changes.topics_deleted.is_empty() {
+            return;
+        }
+        for topic in changes.topics_deleted.values() {
+            ids(topic).for_each(|id| self.delete(topic, id));
+        }
+        for dir in &self.dirs {
+            if let Err(fault) = dir.log_dir.sync() {
+                error!(error = %fault, "the names of deleted partitions' folders could not be synced");
+            }
+            self.write_checkpoints_or_say(dir);
+        }
+    }
+
+    fn delete(&self, topic: &Topic, id: TopicIdPartition) {
+        self.offline.write().remove(&id);
+        let name = TopicPartition::new(topic.name.as_str(), id.partition.0);
+        let Some(Hosted { partition, dir }) = self.partitions.write().remove(&id) else {
+            return self.delete_unopened(topic, id, &name);
+        };
+        partition.resign();
+        dir.count_one_less();
+        let delay = partition.log().config().file_delete_delay_ms;
+        match partition.log().delete(random::uuid()) {
+            Ok(path) => dir.doom(Timestamp(self.clock.now().0.saturating_add(delay)), path),
+            Err(fault) => cannot_rename(&name, &fault),
+        }
+    }
+
+    /// A folder without a readable topic id may be another topic's, and is only put out of the way.
+    fn delete_unopened(&self, topic: &Topic, id: TopicIdPartition, name: &TopicPartition) {
+        let Some((dir, folder)) = self.left_folder(topic, id.partition) else { return };
+        let renamed = match folder.topic_id {
+            Some(_) => dir.delete_unopened(name),
+            None => dir.set_aside(name).map(|()| None),
+        };
+        match renamed {
+            Ok(Some(path)) => dir.doom(self.clock.now(), path),
+            Ok(None) => {}
+            Err(fault) => cannot_rename(name, &fault),
+        }
+    }
+
+    fn change_settings(&self, image: &Image, changes: &Changes) {
+        let all = changes.configs.iter().any(|resource| resource.kind == ResourceType::Broker);
+        let topics: BTreeSet<&str> = changes
+            .configs
+            .iter()
+            .filter(|resource| resource.kind == ResourceType::Topic)
+            .map(|resource| resource.name.as_str())
+            .collect();
+        if !all && topics.is_empty() {
+            return;
+        }
+        for partition in self.all() {
+            if all || topics.contains(partition.topic()) {
+                let (config, rules) = (self.settings)(image, partition.topic());
+                partition.set_config(config, rules);
+            }
+        }
+    }
+
+    /// Everything that the first image named is open, or offline: what is left belongs to nobody. For the one that holds the turn.
+    pub(super) fn loaded(&self) {
+        let offline: HashSet<TopicPartition> = self.offline.read().values().cloned().collect();
+        for dir in &self.dirs {
+            let stray: Vec<TopicPartition> =
+                dir.left.lock().folders.keys().filter(|name| !offline.contains(name)).cloned().collect();
+            for name in stray {
+                if let Err(fault) = dir.set_aside(&name) {
+                    error!(partition = %name, error = %fault, "a folder that belongs to no partition of this broker could not be renamed");
+                }
+            }
+            // Also of partitions of which there is no folder: a new topic of that name must not begin where an old one ended.
+            if dir.left.lock().forget_all_but(&offline) {
+                self.write_checkpoints_or_say(dir);
+            }
+        }
+        self.is_loaded.store(true, Ordering::SeqCst);
+        let count = self.len();
+        if count > 0 {
+            info!(partitions = count, "all partitions are open");
+        }
+    }
+}
+
+fn cannot_rename(name: &TopicPartition, fault: &storage::Error) {
+    error!(partition = %name, error = %fault, "a deleted partition's folder could not be renamed");
+}
+
+fn ids(topic: &Topic) -> impl Iterator<Item = TopicIdPartition> + '_ {
+    topic.partitions.keys().map(|index| TopicIdPartition { topic_id: topic.id, partition: *index })
+}

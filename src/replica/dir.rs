@@ -1,0 +1,185 @@
+//! One log dir of this broker: what the last run left in it, its checkpoints, and the folders that are removed later.
+//!
+//! Which partitions are in it, `Replicas` knows. Invariant: the checkpoints have every partition of the dir, from its open log or from what the last run
+//! said of it.
+
+use super::left::{Left, LeftFolder};
+use super::opening::Queue;
+use crate::runtime::random;
+use model::{DirectoryId, Offset, Timestamp, TopicId, TopicPartition};
+use parking_lot::Mutex;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use storage::{Log, LogDir, OffsetCheckpoint, Offsets};
+use tracing::{error, warn};
+
+/// Gives the logs that are open in a dir, as of now.
+pub(super) type OpenLogs<'a> = &'a dyn Fn() -> Vec<Arc<Log>>;
+
+/// A log dir.
+pub struct Dir {
+    id: DirectoryId,
+    pub(super) log_dir: LogDir,
+    pub(super) left: Mutex<Left>,
+    /// Logs whose folders are there and that wait to be opened.
+    pub(super) queue: Queue,
+    /// How many partitions' folders are here, or are about to be: new ones go where there are the fewest.
+    partition_count: AtomicUsize,
+    /// Folders that are removed later, with the time from which on.
+    doomed: Mutex<Vec<(Timestamp, PathBuf)>>,
+    /// Held while a checkpoint file is replaced, so that the newest word comes last.
+    checkpoints: Mutex<()>,
+}
+
+impl std::fmt::Debug for Dir {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Dir").field("id", &self.id).field("path", &self.path()).finish_non_exhaustive()
+    }
+}
+
+impl Dir {
+    /// Looks at what is in a log dir; nothing is opened yet. Errors: it cannot be read.
+    pub(super) fn read(log_dir: LogDir, id: DirectoryId) -> Result<Self, storage::Error> {
+        let left = Left::read(&log_dir)?;
+        Ok(Self {
+            id,
+            log_dir,
+            partition_count: AtomicUsize::new(left.folders.len()),
+            left: Mutex::new(left),
+            queue: Queue::default(),
+            doomed: Mutex::default(),
+            checkpoints: Mutex::default(),
+        })
+    }
+
+    /// Its id (KIP-858).
+    pub fn id(&self) -> DirectoryId {
+        self.id
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        self.log_dir.path()
+    }
+
+    /// The room on its disk.
+    pub fn space(&self) -> std::io::Result<storage::disk::Space> {
+        self.log_dir.disk().space(self.path())
+    }
+
+    /// How many partitions are here.
+    pub fn partition_count(&self) -> usize {
+        self.partition_count.load(Ordering::SeqCst)
+    }
+
+    /// One more partition is about to be here.
+    pub(super) fn count_one_more(&self) {
+        self.partition_count.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// A partition is here no more.
+    pub(super) fn count_one_less(&self) {
+        self.partition_count.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// Whether the last run ended cleanly here.
+    pub(super) fn was_clean(&self) -> bool {
+        self.left.lock().is_clean
+    }
+
+    /// Whether the broker stops.
+    pub(super) fn is_interrupted(&self) -> bool {
+        self.log_dir.is_interrupted()
+    }
+
+    /// The folder of a topic's partition that the last run left here.
+    pub(super) fn folder_of(&self, name: &TopicPartition, topic_id: TopicId) -> Option<LeftFolder> {
+        self.left.lock().folders.get(name).filter(|folder| folder.is_of(topic_id)).cloned()
+    }
+
+    /// How many bytes are read and checked before the log in a folder is served. Where that cannot be told it comes early, and fails early.
+    pub(super) fn cost_of(&self, name: &TopicPartition, folder: &LeftFolder) -> u64 {
+        let point = {
+            let left = self.left.lock();
+            if left.is_clean {
+                return 0;
+            }
+            left.offsets.recovery_points.get(name).copied().unwrap_or_default()
+        };
+        self.log_dir.bytes_to_check(&folder.path, point).unwrap_or_default()
+    }
+
+    /// Renames a folder that no partition of this broker has, as Kafka does.
+    pub(super) fn set_aside(&self, name: &TopicPartition) -> Result<(), storage::Error> {
+        let Some(folder) = self.left.lock().take(name) else { return Ok(()) };
+        self.count_one_less();
+        let path = self.log_dir.set_aside(name, &folder.path, random::uuid())?;
+        let topic_id = folder.topic_id.map(|id| id.to_string());
+        warn!(partition = %name, topic_id, path = %path.display(), "set aside a folder that belongs to no partition of this broker");
+        Ok(())
+    }
+
+    /// Renames a folder that a deleted topic leaves, whose log was never opened. Gives its new path.
+    pub(super) fn delete_unopened(&self, name: &TopicPartition) -> Result<Option<PathBuf>, storage::Error> {
+        let Some(folder) = self.left.lock().take(name) else { return Ok(None) };
+        self.count_one_less();
+        self.log_dir.rename_deleted(name, &folder.path, random::uuid()).map(Some)
+    }
+
+    /// Writes the three checkpoint files.
+    pub(super) fn write_checkpoints(&self, open: OpenLogs<'_>) -> Result<(), storage::Error> {
+        self.write_recovery_points(open)?;
+        self.write_log_start_offsets(open)?;
+        self.write_high_watermarks(open)
+    }
+
+    pub(super) fn write_recovery_points(&self, open: OpenLogs<'_>) -> Result<(), storage::Error> {
+        let _alone = self.checkpoints.lock();
+        let points = self.offsets(open, |left| &left.recovery_points, |log| Some(log.recovery_point()));
+        self.log_dir.write_recovery_points(&points)
+    }
+
+    pub(super) fn write_log_start_offsets(&self, open: OpenLogs<'_>) -> Result<(), storage::Error> {
+        let above_first_segment = |log: &Log| {
+            let start = log.log_start_offset();
+            log.segments().first().filter(|first| first.base_offset() < start).map(|_| start)
+        };
+        let _alone = self.checkpoints.lock();
+        self.log_dir.write_log_start_offsets(&self.offsets(open, |left| &left.log_start_offsets, above_first_segment))
+    }
+
+    pub(super) fn write_high_watermarks(&self, open: OpenLogs<'_>) -> Result<(), storage::Error> {
+        let _alone = self.checkpoints.lock();
+        let marks = self.offsets(open, |left| &left.high_watermarks, |log| Some(log.high_watermark()));
+        self.log_dir.write_high_watermarks(&marks)
+    }
+
+    /// A checkpoint's contents: what the open logs say, and of logs that are not open what the checkpoint said before.
+    fn offsets(
+        &self,
+        open: OpenLogs<'_>,
+        kept: impl Fn(&Offsets) -> &OffsetCheckpoint,
+        of: impl Fn(&Log) -> Option<Offset>,
+    ) -> OffsetCheckpoint {
+        // In this order: a log that is opened in between is in both, and its own word comes last.
+        let mut offsets = kept(&self.left.lock().offsets).clone();
+        offsets.extend(open().iter().filter_map(|log| Some((log.partition().clone(), of(log)?))));
+        offsets
+    }
+
+    /// Has a folder removed once a time has come.
+    pub(super) fn doom(&self, from: Timestamp, path: PathBuf) {
+        self.doomed.lock().push((from, path));
+    }
+
+    /// Removes the folders whose time has come.
+    pub(super) fn remove_doomed(&self, now: Timestamp) {
+        let due: Vec<_> = self.doomed.lock().extract_if(.., |(due, _)| *due <= now).collect();
+        for (_, path) in due {
+            if let Err(fault) = self.log_dir.remove_folder(&path) {
+                error!(path = %path.display(), error = %fault, "a deleted partition could not be removed");
+            }
+        }
+    }
+}

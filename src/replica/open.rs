@@ -1,0 +1,171 @@
+//! Opens logs: those that are new at once, those that the last run left on threads of their log dirs.
+
+use super::left::LeftFolder;
+use super::{Dir, Hosted, Partition, Progress, Replicas, is_internal};
+use crate::runtime::blocking;
+use metadata::image::{Image, Topic};
+use model::{DirectoryId, LeaderEpoch, TopicId, TopicIdPartition, TopicPartition};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use storage::{Log, LogConfig};
+use tracing::{error, info, warn};
+
+impl Replicas {
+    /// Has threads open what is queued. Where nothing is, all is open.
+    pub(super) fn open_queued(self: &Arc<Self>) {
+        let waiting = self.progress();
+        if self.is_loaded() && waiting.total == waiting.opened {
+            return;
+        }
+        if waiting.total == waiting.opened {
+            return self.ended();
+        }
+        let is_unclean = self.dirs.iter().any(|dir| !dir.was_clean());
+        if waiting.opened == 0 && self.threads.lock().is_empty() {
+            let (partitions, bytes) = (waiting.total, waiting.bytes_left);
+            info!(partitions, bytes_to_check = bytes, is_unclean, "opening partitions");
+        }
+        for dir in &self.dirs {
+            while dir.queue.begin_worker(self.recovery_threads) {
+                let (this, of) = (self.clone(), dir.clone());
+                match blocking::thread("open-logs", move || this.open_all_of(&of)) {
+                    Ok(thread) => self.threads.lock().push(thread),
+                    // Whoever is here does it then, if later.
+                    Err(fault) => {
+                        error!(error = %fault, "a thread that opens logs could not be started");
+                        self.open_all_of(dir);
+                    }
+                }
+            }
+        }
+    }
+
+    fn open_all_of(&self, dir: &Arc<Dir>) {
+        while let Some((id, given_up)) = dir.queue.take() {
+            self.open(dir, id, &given_up);
+            dir.queue.done(id, self.clock);
+        }
+        self.ended();
+    }
+
+    /// Whoever opens the last log puts what belongs to nobody out of the way.
+    fn ended(&self) {
+        let _turn = self.turn.lock();
+        let Progress { total, opened, .. } = self.progress();
+        if total == opened && !self.is_loaded() && !self.dirs.iter().any(|dir| dir.is_interrupted()) {
+            self.loaded();
+        }
+    }
+
+    /// Opens one log that the last run left, and has it follow the image as it is when it is open.
+    fn open(&self, dir: &Arc<Dir>, id: TopicIdPartition, given_up: &Arc<AtomicBool>) {
+        let before = self.image.load_full();
+        let Some(topic) = before.topics.by_id(id.topic_id).cloned() else { return };
+        let Some(state) = topic.partition(id.partition) else { return };
+        let name = TopicPartition::new(topic.name.as_str(), id.partition.0);
+        let Some(folder) = dir.folder_of(&name, topic.id) else { return };
+        let (config, _) = (self.settings)(&before, &topic.name);
+        let opened = self.open_found(dir, &name, folder, (topic.id, state.leader_epoch), config, given_up);
+        let _turn = self.turn.lock();
+        let image = self.image.load_full();
+        let log = match opened {
+            Err(storage::Error::Interrupted) => return,
+            Err(fault) => return self.cannot_open(&topic, id, &fault),
+            Ok(log) => log,
+        };
+        if given_up.load(Ordering::SeqCst) || dir.is_interrupted() || image.topics.by_id(id.topic_id).is_none() {
+            // Whoever gave it up has the folder, as it is.
+            return;
+        }
+        let hosted = match log {
+            Some(log) => Ok(self.host(dir, &image, &topic, id, log)),
+            None => self.create(&image, &topic, id),
+        };
+        let state = image.topics.by_id(id.topic_id).and_then(|topic| topic.partition(id.partition).cloned());
+        match (hosted, state) {
+            (Ok(hosted), Some(state)) => {
+                self.follow(&hosted, &state);
+                if let Some(told) = self.opened.get() {
+                    told(&hosted.partition, &image);
+                }
+            }
+            (Ok(_), None) => {}
+            (Err(fault), _) => self.cannot_open(&topic, id, &fault),
+        }
+    }
+
+    /// Opens the log in a folder of a partition's name. A folder without a readable topic id gets it from the metadata log: it was half made, or lost
+    /// it since. `None` where it cannot be this topic's, since its records are of a later leader epoch than the topic has had.
+    fn open_found(
+        &self,
+        dir: &Dir,
+        name: &TopicPartition,
+        folder: LeftFolder,
+        (topic_id, epoch): (TopicId, LeaderEpoch),
+        config: LogConfig,
+        given_up: &Arc<AtomicBool>,
+    ) -> Result<Option<Log>, storage::Error> {
+        let now = self.clock.now();
+        let (offsets, is_clean) = {
+            let left = dir.left.lock();
+            (left.offsets_of(name), left.is_clean)
+        };
+        let opened = dir.log_dir.open_log_until(name, folder.path, config, &offsets, is_clean, now, given_up.clone());
+        let (log, recovery) = opened?;
+        if recovery.bytes_cut > 0 || recovery.segments_dropped > 0 {
+            warn!(partition = %name, bytes = recovery.bytes_cut, segments = recovery.segments_dropped, "cut what was not whole off a log");
+        }
+        if folder.topic_id.is_none() {
+            if log.latest_epoch().is_some_and(|latest| latest > epoch) {
+                log.close(now)?;
+                return Ok(None);
+            }
+            log.restore_topic_id(topic_id)?;
+            let records = log.log_end_offset().0 - log.log_start_offset().0;
+            warn!(partition = %name, %topic_id, records, "partition.metadata was missing or damaged: wrote it anew as the metadata log has it");
+        }
+        Ok(Some(log))
+    }
+
+    /// Creates a partition's log. A folder of its name is an older topic's.
+    pub(super) fn create(&self, image: &Image, topic: &Topic, id: TopicIdPartition) -> Result<Hosted, storage::Error> {
+        let name = TopicPartition::new(topic.name.as_str(), id.partition.0);
+        self.dirs.iter().try_for_each(|dir| dir.set_aside(&name))?;
+        let assigned = topic.partition(id.partition).and_then(|state| state.directory(self.node_id));
+        let dir = self.dir_for_new(assigned);
+        let (config, _) = (self.settings)(image, &topic.name);
+        match dir.log_dir.create(&name, Some(topic.id), config, self.clock.now()) {
+            Ok(log) => Ok(self.host(&dir, image, topic, id, log)),
+            Err(fault) => {
+                dir.count_one_less();
+                Err(fault)
+            }
+        }
+    }
+
+    /// Where a new partition goes: where the controller says, or where there are the fewest, the first of them (as Kafka places them). It counts there.
+    fn dir_for_new(&self, assigned: Option<DirectoryId>) -> Arc<Dir> {
+        let _alone = self.placing.lock();
+        let is_assigned = |dir: &&Arc<Dir>| Some(dir.id()) == assigned;
+        let fewest = || self.dirs.iter().min_by_key(|dir| dir.partition_count());
+        let Some(dir) = self.dirs.iter().find(is_assigned).or_else(fewest) else {
+            unreachable!("a broker without a log dir does not start")
+        };
+        dir.count_one_more();
+        dir.clone()
+    }
+
+    /// Serves a partition whose log is open.
+    fn host(&self, dir: &Arc<Dir>, image: &Image, topic: &Topic, id: TopicIdPartition, log: Log) -> Hosted {
+        let (config, rules) = (self.settings)(image, &topic.name);
+        log.set_config(config);
+        let name = log.partition().clone();
+        let partition = Arc::new(Partition::new(self.node_id, id, is_internal(&topic.name), Arc::new(log), rules));
+        let hosted = Hosted { partition, dir: dir.clone() };
+        self.partitions.write().insert(id, hosted.clone());
+        // In this order: a checkpoint that is written meanwhile has the partition from the one or the other.
+        dir.left.lock().take(&name);
+        self.offline.write().remove(&id);
+        hosted
+    }
+}

@@ -1,0 +1,233 @@
+//! The logs of one log dir that wait to be opened, and the threads that open them.
+//!
+//! A start serves at once what costs nothing: logs are opened in the order of what has to be read for each, the coordinators' first, and one that a
+//! client asks for before all others. Invariant: a partition is in `waiting`, or in `running`, or nobody opens it.
+
+use crate::runtime::clock::{Clock, Moment};
+use model::TopicIdPartition;
+use parking_lot::{Condvar, Mutex};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tracing::info;
+
+/// How often a start that takes long says how far it has come.
+const REPORT_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Where a log stands in the queue: lower comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Turn {
+    /// A client waits for it: 0.
+    pub(super) class: u8,
+    /// Bytes that are read and checked before it is served.
+    pub(super) cost_bytes: u64,
+}
+
+impl Turn {
+    /// Before all that nobody has asked for.
+    const ASKED_FOR: u8 = 0;
+    /// A coordinator's state: nothing of a group is served before it.
+    pub(super) const STATE: u8 = 1;
+    /// Any other.
+    pub(super) const DATA: u8 = 2;
+}
+
+/// How far the opening has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Logs that were to be opened.
+    pub total: usize,
+    /// Those that are open, or could not be opened.
+    pub opened: usize,
+    /// Bytes that are still to be read and checked.
+    pub bytes_left: u64,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: BTreeMap<(Turn, TopicIdPartition), ()>,
+    turns: HashMap<TopicIdPartition, Turn>,
+    /// What is being opened, with what it costs and the flag that has it given up.
+    running: HashMap<TopicIdPartition, (u64, Arc<AtomicBool>)>,
+    workers: usize,
+    total: usize,
+    opened: usize,
+    reported: Option<Moment>,
+}
+
+/// What waits in one log dir.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    state: Mutex<State>,
+    ended: Condvar,
+}
+
+impl Queue {
+    /// Adds a log.
+    pub(super) fn add(&self, id: TopicIdPartition, turn: Turn) {
+        let state = &mut *self.state.lock();
+        if state.running.contains_key(&id) || state.turns.insert(id, turn).is_some() {
+            return;
+        }
+        state.waiting.insert((turn, id), ());
+        state.total += 1;
+    }
+
+    /// Whether a log waits or is being opened.
+    pub(super) fn contains(&self, id: TopicIdPartition) -> bool {
+        let state = self.state.lock();
+        state.turns.contains_key(&id) || state.running.contains_key(&id)
+    }
+
+    /// A client asks for a log: it comes before others.
+    pub(super) fn hurry(&self, id: TopicIdPartition) {
+        let state = &mut *self.state.lock();
+        let Some(turn) = state.turns.get_mut(&id) else { return };
+        let hurried = Turn { class: Turn::ASKED_FOR, ..*turn };
+        if state.waiting.remove(&(*turn, id)).is_some() {
+            state.waiting.insert((hurried, id), ());
+            *turn = hurried;
+        }
+    }
+
+    /// Whether one more thread should take from the queue, which then counts.
+    pub(super) fn begin_worker(&self, most: usize) -> bool {
+        let state = &mut *self.state.lock();
+        let begins = state.workers < most.min(state.waiting.len());
+        state.workers += usize::from(begins);
+        begins
+    }
+
+    /// The log to open next, with the flag that has it given up; `None` when there is none: then the thread that asks counts no more.
+    pub(super) fn take(&self) -> Option<(TopicIdPartition, Arc<AtomicBool>)> {
+        let state = &mut *self.state.lock();
+        let Some(((turn, id), ())) = state.waiting.pop_first() else {
+            state.workers = state.workers.saturating_sub(1);
+            return None;
+        };
+        state.turns.remove(&id);
+        let given_up = Arc::new(AtomicBool::new(false));
+        state.running.insert(id, (turn.cost_bytes, given_up.clone()));
+        Some((id, given_up))
+    }
+
+    /// A log that was taken is open, or will not be opened.
+    pub(super) fn done(&self, id: TopicIdPartition, clock: Clock) {
+        let state = &mut *self.state.lock();
+        state.running.remove(&id);
+        state.opened += 1;
+        self.ended.notify_all();
+        match state.reported {
+            None => state.reported = Some(clock.instant()),
+            Some(last) if last.elapsed() >= REPORT_INTERVAL => {
+                state.reported = Some(clock.instant());
+                let Progress { total, opened, bytes_left } = state.progress();
+                info!(opened, of = total, bytes_left, "opening partitions");
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// Takes logs out of the queue, and waits until nobody opens them: their topics are gone.
+    pub(super) fn give_up(&self, ids: &[TopicIdPartition]) {
+        let mut state = self.state.lock();
+        for id in ids {
+            if let Some(turn) = state.turns.remove(id) {
+                state.waiting.remove(&(turn, *id));
+                state.opened += 1;
+            }
+            if let Some((_, given_up)) = state.running.get(id) {
+                given_up.store(true, Ordering::SeqCst);
+            }
+        }
+        while ids.iter().any(|id| state.running.contains_key(id)) {
+            self.ended.wait(&mut state);
+        }
+    }
+
+    /// Empties the queue, and has what is being opened given up: the broker stops.
+    pub(super) fn give_up_all(&self) {
+        let state = &mut *self.state.lock();
+        state.waiting.clear();
+        state.turns.clear();
+        state.running.values().for_each(|(_, given_up)| given_up.store(true, Ordering::SeqCst));
+    }
+
+    /// How far it has come.
+    pub(super) fn progress(&self) -> Progress {
+        self.state.lock().progress()
+    }
+}
+
+impl State {
+    fn progress(&self) -> Progress {
+        let waiting: u64 = self.waiting.keys().map(|(turn, _)| turn.cost_bytes).sum();
+        let running: u64 = self.running.values().map(|(cost, _)| cost).sum();
+        Progress { total: self.total, opened: self.opened, bytes_left: waiting + running }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::{PartitionIndex, TopicId};
+
+    fn id(number: i32) -> TopicIdPartition {
+        TopicIdPartition { topic_id: TopicId::from_random([1; 16]), partition: PartitionIndex(number) }
+    }
+
+    fn queue() -> Queue {
+        let queue = Queue::default();
+        queue.add(id(0), Turn { class: Turn::DATA, cost_bytes: 500 });
+        queue.add(id(1), Turn { class: Turn::DATA, cost_bytes: 0 });
+        queue.add(id(2), Turn { class: Turn::STATE, cost_bytes: 100 });
+        queue.add(id(3), Turn { class: Turn::DATA, cost_bytes: 20 });
+        queue
+    }
+
+    fn taken(queue: &Queue) -> Vec<i32> {
+        std::iter::from_fn(|| queue.take().map(|(id, _)| id.partition.0)).collect()
+    }
+
+    #[test]
+    fn coordinators_come_first_then_what_is_cheap() {
+        assert_eq!(taken(&queue()), [2, 1, 3, 0]);
+    }
+
+    #[test]
+    fn what_is_asked_for_comes_before_all() {
+        let queue = queue();
+        queue.hurry(id(0));
+        queue.hurry(id(9));
+        assert_eq!(taken(&queue), [0, 2, 1, 3]);
+    }
+
+    #[test]
+    fn progress_counts_what_is_done_and_what_is_left() {
+        let queue = queue();
+        assert_eq!(queue.progress(), Progress { total: 4, opened: 0, bytes_left: 620 });
+        let (first, _) = queue.take().unwrap();
+        assert_eq!(queue.progress(), Progress { total: 4, opened: 0, bytes_left: 620 });
+        queue.done(first, Clock);
+        assert_eq!(queue.progress(), Progress { total: 4, opened: 1, bytes_left: 520 });
+        assert!(!queue.contains(first) && queue.contains(id(0)));
+    }
+
+    #[test]
+    fn who_gives_up_a_log_waits_for_the_thread_that_opens_it() {
+        let queue = Arc::new(queue());
+        let (running, given_up) = queue.take().unwrap();
+        let other = queue.clone();
+        let opener = crate::runtime::blocking::thread("opener", move || {
+            while !given_up.load(Ordering::SeqCst) {
+                std::thread::yield_now();
+            }
+            other.done(running, Clock);
+        })
+        .unwrap();
+        queue.give_up(&[running, id(0)]);
+        opener.join().unwrap();
+        assert_eq!(taken(&queue), [1, 3]);
+    }
+}
