@@ -11,6 +11,7 @@ pub(crate) fn of_storage(error: &Error) -> ErrorCode {
         | Error::WouldBlock
         | Error::Interrupted
         | Error::Corrupt { .. }
+        | Error::Full { .. }
         | Error::Locked { .. }
         | Error::Offline { .. } => ErrorCode::KafkaStorageError,
         Error::OffsetOutOfRange { .. } | Error::AboveHighWatermark { .. } => ErrorCode::OffsetOutOfRange,

@@ -1,6 +1,7 @@
 //! Faults of the store. What they mean to a client is decided elsewhere.
 
 use model::Offset;
+use rustix::io::Errno;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -88,6 +89,14 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
+    /// Fewer bytes are free than are kept in reserve, or the disk has just refused some for want of room: producers wait until there is more.
+    #[error("the disk of {} is full: appends to {partition} are refused until there is room", path.display())]
+    Full {
+        /// The log dir.
+        path: PathBuf,
+        /// The partition, as `topic-0`.
+        partition: String,
+    },
     /// Another process holds the log dir's lock.
     #[error("Failed to acquire lock on file .lock in {}. A Kafka instance in another process or thread is using this directory.", path.display())]
     Locked {
@@ -123,7 +132,53 @@ impl Error {
 
     /// Whether the disk has no room left.
     pub fn is_disk_full(&self) -> bool {
-        matches!(self, Error::Io { error, .. } if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded))
+        match self {
+            Error::Io { error, .. } => Meaning::of(error) == Meaning::OutOfSpace,
+            Error::Full { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// Whether the disk refused and nothing is wrong with it: what was asked for did not happen, and may be asked for again.
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Error::Io { error, .. } => matches!(Meaning::of(error), Meaning::OutOfSpace | Meaning::NotNow),
+            Error::Full { .. } | Error::WouldBlock => true,
+            _ => false,
+        }
+    }
+}
+
+/// What it means that the disk refused a call. `Meaning::of` is the one place that decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meaning {
+    /// There is no room. Nothing happened, and it may when there is room again.
+    OutOfSpace,
+    /// The process has no descriptors or no memory left, or asked not to wait. Nothing happened, and nothing is wrong with the disk.
+    NotNow,
+    /// It is about a name (missing, there already, a folder that is not empty), and whoever asked knows what that means.
+    OfAName,
+    /// Nobody knows any more what the disk holds: its log dir goes offline, as in Kafka.
+    DirFailed,
+}
+
+impl Meaning {
+    /// What an error of any call but a sync means. A sync that fails, for whatever reason, leaves nobody knowing what is on disk (`disk::Watched`).
+    pub fn of(error: &io::Error) -> Meaning {
+        match error.kind() {
+            // The last is a limit on the size of files, which is room of a kind.
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+                Meaning::OutOfSpace
+            }
+            io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted | io::ErrorKind::OutOfMemory => Meaning::NotNow,
+            io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists | io::ErrorKind::DirectoryNotEmpty => {
+                Meaning::OfAName
+            }
+            _ => match Errno::from_io_error(error) {
+                Some(Errno::MFILE | Errno::NFILE) => Meaning::NotNow,
+                _ => Meaning::DirFailed,
+            },
+        }
     }
 }
 

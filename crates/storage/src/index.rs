@@ -7,8 +7,8 @@
 //! Entries rise. An index is an aid and never a truth: a missing, short or senseless one costs time, and is rebuilt when its log is opened.
 //!
 //! Nothing is mapped. The first entry of every 4 KB block is held in memory while the file is open, so a lookup is one `pread` of a block.
-//! The active segment's newest entries are in memory (`tail`) until they fill a block, the segment is flushed or rolled; an append thus rarely
-//! writes to an index. Lookups and appends run side by side: the lock around the tail is never held over a call to the disk.
+//! The active segment's newest entries are in memory (`tail`) until they fill a block or the segment is rolled; an append thus rarely
+//! writes to an index. On a full disk they stay there, also of a segment that is not active any more. Lookups and appends run side by side: the lock around the tail is never held over a call to the disk.
 
 use crate::disk::{DiskFile, OpenMode};
 use crate::error::{Error, Result};
@@ -271,14 +271,25 @@ impl<E: Entry> Index<E> {
         Ok(in_memory + written.map_or_else(|| self.loaded(Wait::Block).map(|loaded| loaded.count), Ok)?)
     }
 
-    /// Adds an entry, which the caller made sure follows the last. Writes when the tail fills a block.
+    /// Adds an entry, which the caller made sure follows the last. Writes when the tail fills a block; where there is no room, with the next one.
     pub(crate) fn append(&self, entry: E) -> Result<()> {
         let full = {
             let mut tail = self.tail.write();
             tail.entries.push(entry);
-            tail.entries.len() >= OnFile::<E>::BLOCK_ENTRIES
+            tail.entries.len().is_multiple_of(OnFile::<E>::BLOCK_ENTRIES)
         };
-        if full { self.write_tail() } else { Ok(()) }
+        if !full {
+            return Ok(());
+        }
+        match self.write_tail() {
+            Err(error) if error.is_refusal() => Ok(()),
+            written => written,
+        }
+    }
+
+    /// Whether all entries are in the file.
+    pub(crate) fn is_written(&self) -> bool {
+        self.tail.read().entries.is_empty()
     }
 
     /// Brings the tail to the file. Only the log's writer calls it.
@@ -288,10 +299,12 @@ impl<E: Entry> Index<E> {
         let loaded = self.loaded(Wait::Block)?;
         let mut bytes = Vec::with_capacity(entries.len() * E::BYTES);
         entries.iter().for_each(|entry| entry.encode(&mut bytes));
-        loaded
-            .file
-            .write_at(u64::from(loaded.count) * E::BYTES as u64, &[IoSlice::new(&bytes)])
-            .map_err(self.io("write"))?;
+        let end = u64::from(loaded.count) * E::BYTES as u64;
+        if let Err(error) = loaded.file.write_at(end, &[IoSlice::new(&bytes)]) {
+            // A part of it would pass for all there is.
+            loaded.file.truncate(end).map_err(self.io("cut"))?;
+            return Err(self.io("write")(error));
+        }
         let mut blocks = loaded.blocks.clone();
         blocks.push((loaded.count, *first));
         let count = loaded.count + entries.len() as u32;
@@ -319,16 +332,24 @@ impl<E: Entry> Index<E> {
         self.loaded(Wait::Block)?.file.sync().map_err(self.io("sync"))
     }
 
-    /// Replaces all entries in one write, so that whoever is killed meanwhile leaves the file empty or whole.
-    pub(crate) fn replace(&self, entries: &[E]) -> Result<()> {
+    /// Replaces all entries in one write, so that whoever is killed meanwhile leaves the file empty or whole. Where there is no room they stay in memory.
+    pub(crate) fn replace(&self, entries: Vec<E>) -> Result<()> {
         self.reset()?;
-        let mut bytes = Vec::with_capacity(entries.len() * E::BYTES);
-        entries.iter().for_each(|entry| entry.encode(&mut bytes));
-        self.loaded(Wait::Block)?.file.write_at(0, &[IoSlice::new(&bytes)]).map_err(self.io("write"))?;
+        let count = entries.len() as u32;
+        self.keep(entries);
+        match self.write_tail() {
+            Err(error) if error.is_refusal() => return Ok(()),
+            written => written?,
+        }
         // It is read again when it is needed.
         self.on_file.clear();
-        *self.tail.write() = Tail { written: Some(entries.len() as u32), entries: Vec::new() };
+        self.tail.write().written = Some(count);
         Ok(())
+    }
+
+    /// Puts entries into an index that was reset, in memory alone.
+    pub(crate) fn keep(&self, entries: Vec<E>) {
+        *self.tail.write() = Tail { written: Some(0), entries };
     }
 
     /// Empties the index and its file.
@@ -340,19 +361,21 @@ impl<E: Entry> Index<E> {
         Ok(())
     }
 
-    /// Keeps the entries for which `keep` holds, a prefix of all.
-    pub(crate) fn truncate(&self, keep: impl Fn(&E) -> bool) -> Result<()> {
-        self.write_tail()?;
+    /// Cuts the file to the entries for which `keep` holds, a prefix of all. The result stands for this index from now on, with what it keeps in memory.
+    pub(crate) fn cut(&self, keep: impl Fn(&E) -> bool) -> Result<Index<E>> {
         let loaded = self.loaded(Wait::Block)?;
         let mut count = 0;
         if let Some(index) = loaded.blocks.partition_point(|(_, first)| keep(first)).checked_sub(1) {
             let block = loaded.block(index, Wait::Block).map_err(self.io("read"))?;
-            count = loaded.blocks[index].0 + block.partition_point(keep) as u32;
+            count = loaded.blocks[index].0 + block.partition_point(&keep) as u32;
         }
         loaded.file.truncate(u64::from(count) * E::BYTES as u64).map_err(self.io("cut"))?;
         self.on_file.clear();
-        *self.tail.write() = Tail { written: Some(count), entries: Vec::new() };
-        Ok(())
+        let mut entries = self.tail.read().entries.clone();
+        entries.truncate(entries.partition_point(keep));
+        let cut = Index::new(self.folder.clone(), self.base_offset, self.suffix);
+        *cut.tail.write() = Tail { written: Some(count), entries };
+        Ok(cut)
     }
 
     /// Drops what is in memory. Only for segments that are not active, or whose tail is written.
@@ -407,7 +430,7 @@ mod tests {
             };
             check(&index, count);
             let kept = keep.min(count);
-            index.truncate(|entry| entry.relative_offset < keep * 10 + 5).unwrap();
+            let index = index.cut(|entry| entry.relative_offset < keep * 10 + 5).unwrap();
             check(&index, kept);
             index.append(entry(kept)).unwrap();
             check(&index, kept + 1);
@@ -423,11 +446,11 @@ mod tests {
         let index = created(&disk);
         (0..900).for_each(|number| index.append(entry(number)).unwrap());
         let entries: Vec<OffsetEntry> = (0..700).map(entry).collect();
-        index.replace(&entries).unwrap();
+        index.replace(entries).unwrap();
         index.append(entry(700)).unwrap();
         assert_eq!((index.count().unwrap(), index.last().unwrap()), (701, Some(entry(700))));
         assert_eq!(index.split(|entry| entry.position < 350, Wait::Block).unwrap(), (Some(entry(2)), Some(entry(3))));
-        index.replace(&[]).unwrap();
+        index.replace(Vec::new()).unwrap();
         assert_eq!((index.count().unwrap(), index.last().unwrap()), (0, None));
     }
 

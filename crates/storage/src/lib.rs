@@ -13,12 +13,16 @@
 //! - A [`FileRegion`] holds its file open. After its bytes were read, [`FileRegion::is_intact`] says whether a truncation has come between: then the
 //!   bytes must not be used (they may have left already: that connection is closed).
 //! - An `Err` of an append leaves the log as it was; where that cannot be promised the log is offline ([`Log::fault`]) and is opened again.
+//! - A full disk is no fault: what needs room is refused ([`Error::is_refusal`]), what frees it goes on, and what was refused can be asked for again.
+//!   Producers are refused before the disk is full ([`LogDir::check_space`], asked at intervals). Anything else that a disk refuses takes its log
+//!   dir offline with all logs in it ([`LogDir::fault`], [`LogDir::on_fault`]); what means which is decided in [`Meaning::of`] alone.
 //!
 //! # How it is built
 //! Files are reached through [`disk::Disk`] alone, which has a real and a simulated implementation. A `Segment` holds no file open beyond what
 //! [`OpenFiles`] allows. Indexes are never mapped: a top level in memory and one `pread` of a block find an offset.
 
 mod checkpoint;
+mod condition;
 mod config;
 pub mod disk;
 mod epochs;
@@ -42,9 +46,10 @@ pub use checkpoint::{
     CleanShutdown, META_PROPERTIES, MetaProperties, OffsetCheckpoint, parse_properties, read_partition_metadata,
     write_partition_metadata,
 };
+pub use condition::OnFault;
 pub use config::{CleanupPolicy, LogConfig};
 pub use epochs::LeaderEpochs;
-pub use error::{Error, ProducerError, Result};
+pub use error::{Error, Meaning, ProducerError, Result};
 pub use files::{OPEN_FILES_DEFAULT, OpenFiles};
 pub use index::Wait;
 pub use log::{

@@ -10,8 +10,9 @@
 //! Files and folders that are none of these are left alone.
 
 use crate::checkpoint::{self, CleanShutdown, MetaProperties, OffsetCheckpoint};
+use crate::condition::{Condition, OnFault};
 use crate::config::LogConfig;
-use crate::disk::{self, Disk, DiskLock};
+use crate::disk::{self, Disk, DiskLock, Space, Watched};
 use crate::error::{Error, Result};
 use crate::files::OpenFiles;
 use crate::log::{Log, OpenLog, Recovery};
@@ -49,6 +50,9 @@ pub struct Found {
 #[derive(Debug)]
 pub struct LogDir {
     disk: Arc<dyn Disk>,
+    /// The same, unwatched: for the lock, which is let go of after a fault too.
+    unwatched: Arc<dyn Disk>,
+    condition: Arc<Condition>,
     open_files: Arc<OpenFiles>,
     path: PathBuf,
     siblings: Arc<Siblings>,
@@ -65,8 +69,56 @@ impl LogDir {
         let Some(lock) = disk.lock(&lock_file).map_err(Error::io("lock", &lock_file))? else {
             return Err(Error::Locked { path });
         };
-        let lock = Mutex::new(Some(lock));
-        Ok(LogDir { disk, open_files, path, siblings: Arc::default(), lock, jitter_seed, interrupted: Arc::default() })
+        let condition = Arc::<Condition>::default();
+        Ok(LogDir {
+            disk: Arc::new(Watched::new(disk.clone(), condition.clone())),
+            unwatched: disk,
+            condition,
+            open_files,
+            path,
+            siblings: Arc::default(),
+            lock: Mutex::new(Some(lock)),
+            jitter_seed,
+            interrupted: Arc::default(),
+        })
+    }
+
+    /// Why it is offline, if it is: the first thing that its disk could not do. Then every call to it fails, until the process ends.
+    pub fn fault(&self) -> Option<&str> {
+        self.condition.fault()
+    }
+
+    /// Takes it offline, with all logs in it.
+    pub fn fail(&self, reason: &str) {
+        self.condition.fail(reason);
+    }
+
+    /// Whom to tell when it goes offline, once; at once where it is offline already.
+    pub fn on_fault(&self, tell: OnFault) {
+        self.condition.on_fault(tell);
+    }
+
+    /// Whether its disk is full, so that producers are refused.
+    pub fn is_full(&self) -> bool {
+        self.condition.is_full()
+    }
+
+    /// Asks the disk how much room it has: with fewer than `reserve_bytes`, producers are refused from now on, with more no longer. Called at intervals, and
+    /// after files were removed; appends look at the outcome alone. That the dir is gone takes it offline.
+    pub fn check_space(&self, reserve_bytes: u64) -> Result<Space> {
+        let space = self.disk.space(&self.path).map_err(Error::io("measure the room of", &self.path));
+        match space {
+            Ok(space) => {
+                self.condition.note_space(space.usable_bytes, reserve_bytes);
+                Ok(space)
+            }
+            Err(error) => {
+                if error.is_not_found() {
+                    self.fail(&error.to_string());
+                }
+                Err(error)
+            }
+        }
     }
 
     /// Where it is.
@@ -74,7 +126,7 @@ impl LogDir {
         &self.path
     }
 
-    /// The file system it is on.
+    /// The file system it is on, as all should use it who use this dir: what goes wrong there is known to the dir.
     pub fn disk(&self) -> &Arc<dyn Disk> {
         &self.disk
     }
@@ -227,7 +279,7 @@ impl LogDir {
             jitter_seed: self.jitter_seed,
             interrupted,
         };
-        let (log, recovery) = Log::open_among(options, self.siblings.clone())?;
+        let (log, recovery) = Log::open_among(options, self.siblings.clone(), self.condition.clone())?;
         if let Some(high_watermark) = offsets.high_watermarks.get(partition) {
             log.set_high_watermark(*high_watermark);
         }
@@ -299,7 +351,7 @@ impl LogDir {
     pub fn unlock(&self) -> Result<()> {
         let Some(lock) = self.lock.lock().take() else { return Ok(()) };
         let path = self.path.join(".lock");
-        let removed = disk::remove_if_there(&*self.disk, &path).map_err(Error::io("remove", &path));
+        let removed = disk::remove_if_there(&*self.unwatched, &path).map_err(Error::io("remove", &path));
         drop(lock);
         removed.map(|_| ())
     }
@@ -307,6 +359,8 @@ impl LogDir {
 
 #[cfg(test)]
 mod crash;
+#[cfg(test)]
+mod faults;
 #[cfg(test)]
 mod tests {
     use super::*;

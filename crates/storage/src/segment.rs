@@ -196,9 +196,9 @@ impl Segment {
     /// Writes batches that are laid out in `slices` behind what is there. Nothing of them is visible after an error.
     pub(crate) fn append(&self, batches: &[Appended], slices: &[IoSlice<'_>], index_interval: u32) -> Result<()> {
         let start = self.size();
+        let mut newest = self.newest()?;
         self.file(Wait::Block)?.write_at(u64::from(start), slices).map_err(self.io("write"))?;
         let mut position = start;
-        let mut newest = self.newest()?;
         let mut since = self.bytes_since_entry.load(Ordering::Relaxed);
         for batch in batches {
             if batch.max_timestamp > newest.timestamp {
@@ -348,15 +348,29 @@ impl Segment {
         next.map(|entry| self.base_offset.plus(i64::from(entry.relative_offset)))
     }
 
-    /// Ends a segment's time as the active one: both indexes are complete in their files.
+    /// Ends a segment's time as the active one: the indexes are complete in their files or, where there is no room, in memory.
     pub(crate) fn seal(&self) -> Result<()> {
         if self.size() > 0 {
             self.add_time_entry(self.newest()?)?;
         }
-        self.offsets.trim()?;
-        self.times.trim()?;
         *self.recent.write() = VecDeque::new();
-        Ok(())
+        match self.complete() {
+            Err(error) if error.is_refusal() => Ok(()),
+            completed => completed,
+        }
+    }
+
+    /// Whether nothing of the indexes is in memory alone.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.offsets.is_written() && self.times.is_written() && self.aborted.is_written()
+    }
+
+    /// Brings what is in memory of the indexes to their files, the time index last: while it is empty, nobody takes the offset index for complete. Only the
+    /// log's writer calls it.
+    pub(crate) fn complete(&self) -> Result<()> {
+        self.aborted.write_rest()?;
+        self.offsets.trim()?;
+        self.times.trim()
     }
 
     /// Makes records and indexes outlive a power cut.
@@ -382,17 +396,17 @@ impl Segment {
         let size = self.locate(end, Wait::Block)?.map_or(self.size(), |place| place.position);
         self.intact_below.fetch_min(u64::from(size), Ordering::AcqRel);
         let relative = end.0 - self.base_offset.0;
-        self.offsets.truncate(|entry| i64::from(entry.relative_offset) < relative)?;
-        self.times.truncate(|entry| i64::from(entry.relative_offset) < relative)?;
-        self.aborted.truncate(end)?;
+        let offsets = self.offsets.cut(|entry| i64::from(entry.relative_offset) < relative)?;
+        let times = self.times.cut(|entry| i64::from(entry.relative_offset) < relative)?;
+        let aborted = self.aborted.cut(end)?;
         let file = self.file(Wait::Block)?;
         file.truncate(u64::from(size)).map_err(self.io("cut"))?;
         // What was cut must not come back with a power cut: other replicas hold something else in its place.
         file.sync().map_err(self.io("sync"))?;
         let created = if size == 0 { now } else { self.created };
-        let cut = Segment::with(self.folder.clone(), self.base_offset, created, size);
         self.close();
-        Ok(cut)
+        let cut = Segment::with(self.folder.clone(), self.base_offset, created, size);
+        Ok(Segment { offsets, times, aborted, ..cut })
     }
 
     /// Marks every region of this segment as stale: its records are going.
@@ -413,8 +427,13 @@ impl Segment {
         if newest.timestamp > times.last().map_or(-1, |last| last.timestamp) {
             times.push(self.time_entry(newest));
         }
-        self.offsets.trim()?;
-        self.times.replace(&times)
+        match self.offsets.trim() {
+            Err(error) if error.is_refusal() => {
+                self.times.keep(times);
+                Ok(())
+            }
+            trimmed => trimmed.and_then(|()| self.times.replace(times)),
+        }
     }
 
     /// Lets go of everything that can be read again.

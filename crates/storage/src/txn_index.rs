@@ -3,7 +3,7 @@
 //! ```text
 //! version: i16 (0) | producer id: i64 | first offset: i64 | last offset: i64 (of the marker) | last stable offset: i64     34 bytes an entry
 //! ```
-//! The file exists only where there was an abort. It is small and is kept in memory once it was asked for.
+//! The file exists only where there was an abort. It is small and is kept in memory once it was asked for; and as long as there is no room for all of it.
 
 use crate::disk::{self, OpenMode};
 use crate::error::{Error, Result};
@@ -56,12 +56,30 @@ impl AbortedTxn {
 pub(crate) struct TxnIndex {
     folder: Arc<Folder>,
     base_offset: Offset,
-    entries: RwLock<Option<Arc<Vec<AbortedTxn>>>>,
+    held: RwLock<Held>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Held {
+    /// All entries, once they were asked for.
+    entries: Option<Arc<Vec<AbortedTxn>>>,
+    /// How many of them are in the file.
+    written: usize,
+}
+
+impl Held {
+    fn new(entries: Vec<AbortedTxn>, written: usize) -> Held {
+        Held { entries: Some(Arc::new(entries)), written }
+    }
+
+    fn unwritten(&self) -> &[AbortedTxn] {
+        self.entries.as_ref().map_or(&[], |entries| &entries[self.written..])
+    }
 }
 
 impl TxnIndex {
     pub(crate) fn new(folder: Arc<Folder>, base_offset: Offset) -> Self {
-        TxnIndex { folder, base_offset, entries: RwLock::new(None) }
+        TxnIndex { folder, base_offset, held: RwLock::default() }
     }
 
     fn name(&self) -> String {
@@ -70,7 +88,7 @@ impl TxnIndex {
 
     /// All entries. `Error::Corrupt` when the file is damaged: the segment's producers must be read again then.
     pub(crate) fn entries(&self) -> Result<Arc<Vec<AbortedTxn>>> {
-        if let Some(entries) = &*self.entries.read() {
+        if let Some(entries) = &self.held.read().entries {
             return Ok(entries.clone());
         }
         let path = self.folder.file(&self.name());
@@ -86,34 +104,68 @@ impl TxnIndex {
             let sound = entry.filter(|entry| entry.last_offset >= self.base_offset);
             entries.push(sound.ok_or_else(|| Error::corrupt(&path, position, "no aborted transaction"))?);
         }
-        let entries = Arc::new(entries);
-        *self.entries.write() = Some(entries.clone());
-        Ok(entries)
+        let mut held = self.held.write();
+        // Whoever writes may have been here meanwhile.
+        if held.entries.is_none() {
+            let written = entries.len();
+            *held = Held::new(entries, written);
+        }
+        Ok(held.entries.clone().unwrap_or_default())
     }
 
+    /// Adds an entry: to the file too where there is room, else in memory until there is.
     pub(crate) fn append(&self, txn: AbortedTxn) -> Result<()> {
         let mut entries = Vec::clone(&*self.entries()?);
-        let file = self.folder.open(&self.name(), OpenMode::Create)?;
-        let position = (entries.len() * ENTRY_BYTES) as u64;
-        file.write_at(position, &[IoSlice::new(&txn.encode())])
-            .map_err(Error::io("write", self.folder.file(&self.name())))?;
         entries.push(txn);
-        *self.entries.write() = Some(Arc::new(entries));
+        {
+            let mut held = self.held.write();
+            *held = Held::new(entries, held.written);
+        }
+        match self.write_rest() {
+            Err(error) if error.is_refusal() => Ok(()),
+            written => written,
+        }
+    }
+
+    /// Whether all entries are in the file.
+    pub(crate) fn is_written(&self) -> bool {
+        self.held.read().unwritten().is_empty()
+    }
+
+    /// Writes what is in memory alone.
+    pub(crate) fn write_rest(&self) -> Result<()> {
+        let held = self.held.read().clone();
+        let bytes: Vec<u8> = held.unwritten().iter().flat_map(AbortedTxn::encode).collect();
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let file = self.folder.open(&self.name(), OpenMode::Create)?;
+        let end = (held.written * ENTRY_BYTES) as u64;
+        let at = |operation| Error::io(operation, self.folder.file(&self.name()));
+        if let Err(error) = file.write_at(end, &[IoSlice::new(&bytes)]) {
+            file.truncate(end).map_err(at("cut"))?;
+            return Err(at("write")(error));
+        }
+        self.held.write().written += bytes.len() / ENTRY_BYTES;
         Ok(())
     }
 
-    /// Forgets transactions whose marker is at or above an offset.
-    pub(crate) fn truncate(&self, end: Offset) -> Result<()> {
+    /// Forgets transactions whose marker is at or above an offset. The result stands for this index from now on, with what it keeps in memory.
+    pub(crate) fn cut(&self, end: Offset) -> Result<TxnIndex> {
         let mut entries = Vec::clone(&*self.entries()?);
-        let before = entries.len();
         entries.retain(|txn| txn.last_offset < end);
-        if entries.len() < before {
+        let before = self.held.read().written;
+        let written = before.min(entries.len());
+        if written < before {
             let file = self.folder.open(&self.name(), OpenMode::Write)?;
-            let length = (entries.len() * ENTRY_BYTES) as u64;
+            let length = (written * ENTRY_BYTES) as u64;
             file.truncate(length).map_err(Error::io("cut", self.folder.file(&self.name())))?;
-            *self.entries.write() = Some(Arc::new(entries));
         }
-        Ok(())
+        let cut = TxnIndex::new(self.folder.clone(), self.base_offset);
+        if written < entries.len() {
+            *cut.held.write() = Held::new(entries, written);
+        }
+        Ok(cut)
     }
 
     pub(crate) fn sync(&self) -> Result<()> {
@@ -125,17 +177,21 @@ impl TxnIndex {
     }
 
     pub(crate) fn has_entries(&self) -> bool {
-        self.entries.read().as_ref().is_some_and(|entries| !entries.is_empty())
+        self.held.read().entries.as_ref().is_some_and(|entries| !entries.is_empty())
     }
 
     pub(crate) fn reset(&self) -> Result<()> {
         self.folder.remove_file(&self.name())?;
-        *self.entries.write() = Some(Arc::default());
+        *self.held.write() = Held::new(Vec::new(), 0);
         Ok(())
     }
 
+    /// Lets go of what can be read again.
     pub(crate) fn close(&self) {
-        *self.entries.write() = None;
+        let mut held = self.held.write();
+        if held.unwritten().is_empty() {
+            *held = Held::default();
+        }
     }
 }
 
@@ -167,7 +223,7 @@ mod tests {
         assert_eq!(bytes[..34].iter().map(|byte| format!("{byte:02x}")).collect::<String>(), golden);
         index.close();
         assert_eq!(*index.entries().unwrap(), [txn(0x29, 0x51, 0x52), txn(0xa4, 0xcc, 0xcd)]);
-        index.truncate(Offset(0xcc)).unwrap();
+        index.cut(Offset(0xcc)).unwrap();
         assert_eq!(disk::read_all(&disk, path).unwrap().len(), 34);
         disk.open(path, OpenMode::Write).unwrap().truncate(20).unwrap();
         assert!(matches!(TxnIndex::new(folder, Offset(40)).entries(), Err(Error::Corrupt { .. })));

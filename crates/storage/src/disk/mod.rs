@@ -8,9 +8,11 @@
 
 mod real;
 mod sim;
+mod watched;
 
 pub use real::RealDisk;
 pub use sim::{Crash, Fault, Operation, SimDisk};
+pub(crate) use watched::Watched;
 
 use model::Timestamp;
 use std::fmt::Debug;
@@ -140,7 +142,11 @@ fn write_beside(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<(PathB
     temporary.push(".tmp");
     let temporary = PathBuf::from(temporary);
     let file = disk.open(&temporary, OpenMode::Truncate)?;
-    file.write_at(0, &[IoSlice::new(bytes)])?;
+    if let Err(error) = file.write_at(0, &[IoSlice::new(bytes)]) {
+        // On a full disk, what was written of it takes up room that others need. It is written over the next time where it cannot be removed.
+        let _ = disk.remove_file(&temporary);
+        return Err(error);
+    }
     Ok((temporary, file))
 }
 

@@ -61,6 +61,15 @@ pub struct Fault {
     pub written_bytes: usize,
 }
 
+/// Calls that are refused whatever they are, by number.
+#[derive(Clone, Debug)]
+struct Refusal {
+    first: u64,
+    last: u64,
+    error: io::ErrorKind,
+    written_bytes: usize,
+}
+
 #[derive(Clone, Debug)]
 enum Change {
     Write(u64, Vec<u8>),
@@ -170,6 +179,7 @@ struct State {
     faults: Vec<Fault>,
     counts: BTreeMap<Operation, u64>,
     calls: u64,
+    refusal: Option<Refusal>,
     crash_at: Option<u64>,
     generation: u64,
     now: i64,
@@ -194,7 +204,17 @@ impl SimDisk {
 
     /// Forgets all planned refusals.
     pub fn heal(&self) {
-        self.0.lock().faults.clear();
+        let state = &mut *self.0.lock();
+        state.faults.clear();
+        state.refusal = None;
+    }
+
+    /// Plans that calls of whatever kind are refused, `times` of them, after the next `after`. For want of room, only calls that may take some are
+    /// refused; of a refused write, `written_bytes` reach the file all the same.
+    pub fn refuse(&self, after: u64, times: u64, error: io::ErrorKind, written_bytes: usize) {
+        let mut state = self.0.lock();
+        let first = state.calls + after;
+        state.refusal = Some(Refusal { first, last: first.saturating_add(times), error, written_bytes });
     }
 
     /// Lets the machine stop at the n-th call from now: that call and all after it fail.
@@ -249,10 +269,25 @@ fn not_found(path: &Path) -> io::Error {
 
 impl State {
     fn call(&mut self, operation: Operation, path: &Path) -> Result<(), (io::Error, usize)> {
+        let takes_room = match operation {
+            Operation::CreateDir => !self.is_dir(path),
+            Operation::Write | Operation::Rename => true,
+            _ => false,
+        };
+        self.call_that(takes_room, operation, path)
+    }
+
+    fn call_that(&mut self, takes_room: bool, operation: Operation, path: &Path) -> Result<(), (io::Error, usize)> {
         self.calls += 1;
         *self.counts.entry(operation).or_default() += 1;
         if self.crash_at.is_some_and(|at| self.calls > at) {
             return Err((io::Error::other("the machine has stopped"), 0));
+        }
+        if let Some(refusal) = &self.refusal
+            && (refusal.first + 1..=refusal.last).contains(&self.calls)
+            && (refusal.error != io::ErrorKind::StorageFull || takes_room)
+        {
+            return Err((refusal.error.into(), refusal.written_bytes));
         }
         let text = path.to_string_lossy();
         for fault in &mut self.faults {
@@ -320,7 +355,8 @@ impl State {
 impl Disk for SimDisk {
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
         let mut state = self.0.lock();
-        state.call(Operation::Open, path).map_err(|(error, _)| error)?;
+        let is_new = !state.names.files.contains_key(path) && matches!(mode, OpenMode::Create | OpenMode::Truncate);
+        state.call_that(is_new, Operation::Open, path).map_err(|(error, _)| error)?;
         let inode = match state.names.files.get(path).copied() {
             Some(inode) => inode,
             None if matches!(mode, OpenMode::Read | OpenMode::Write) => return Err(not_found(path)),
@@ -431,8 +467,11 @@ impl Disk for SimDisk {
         Ok(state.locks.insert(path.to_path_buf()).then(lock))
     }
 
-    fn space(&self, _path: &Path) -> io::Result<Space> {
+    fn space(&self, path: &Path) -> io::Result<Space> {
         let state = self.0.lock();
+        if !state.is_dir(path) && !state.names.files.contains_key(path) {
+            return Err(not_found(path));
+        }
         let total = state.capacity.unwrap_or(u64::MAX / 2);
         Ok(Space { total_bytes: total, usable_bytes: total.saturating_sub(state.used()) })
     }

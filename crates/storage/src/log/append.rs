@@ -58,6 +58,9 @@ impl Log {
     pub fn append_as_leader(&self, batches: &[Validated], how: LeaderAppend) -> Result<Appended> {
         let writer = &mut *self.writer.lock();
         self.check_online()?;
+        if how.origin == Origin::Client {
+            self.check_room()?;
+        }
         let mut next = self.log_end_offset();
         let mut headers = Vec::with_capacity(batches.len());
         let mut placed = Vec::with_capacity(batches.len());
@@ -86,7 +89,7 @@ impl Log {
             .zip(batches)
             .flat_map(|(header, batch)| [IoSlice::new(header), IoSlice::new(batch.body())])
             .collect();
-        self.write(writer, &placed, &slices, &[epoch], producers, how.now)
+        self.write(writer, &placed, &slices, &[epoch], producers, how.now).map_err(|error| self.note_fault(error))
     }
 
     /// Writes batches as their leader sent them. They must begin at or after the log end; a batch that is cut off at the end is left out.
@@ -134,7 +137,9 @@ impl Log {
         if placed.is_empty() {
             return Ok(None);
         }
-        self.write(writer, &placed, &[IoSlice::new(&batches[..position])], &epochs, producers, how.now).map(Some)
+        let slices = [IoSlice::new(&batches[..position])];
+        let written = self.write(writer, &placed, &slices, &epochs, producers, how.now);
+        written.map(Some).map_err(|error| self.note_fault(error))
     }
 
     fn write(
@@ -165,7 +170,8 @@ impl Log {
             writer.leftovers = false;
         }
         if let Err(error) = active.append(placed, slices, config.index_interval_bytes) {
-            writer.leftovers = true;
+            // Part of it may be in the file, and takes up room there.
+            writer.leftovers = active.cut_leftovers().is_err();
             return Err(error);
         }
         let next = last.last_offset.plus(1);
@@ -256,13 +262,10 @@ impl Log {
         let at = at.max(self.log_end_offset());
         let active = self.active();
         let mut segments = Vec::clone(&self.segments.load());
-        if active.size() == 0 {
+        let is_empty = active.size() == 0;
+        if is_empty {
             // Nothing was written to it: it makes room for the new one, which may have its name.
             segments.pop();
-            active.invalidate();
-            if active.base_offset() != at {
-                self.remove_files(active.file_names().collect())?;
-            }
         } else {
             if writer.leftovers {
                 active.cut_leftovers()?;
@@ -270,17 +273,49 @@ impl Log {
             }
             active.seal()?;
         }
-        segments.push(Arc::new(Segment::create(self.folder.clone(), at, now)?));
+        segments.push(self.create_segment(&active, at, now)?);
+        if is_empty {
+            active.invalidate();
+        }
         writer.producers.end_offset = at;
-        self.take_snapshot(writer, false)?;
+        match self.take_snapshot(writer, false) {
+            // It saves a start some reading, and no start depends on it.
+            Err(error) if error.is_refusal() => {}
+            taken => taken?,
+        }
         self.segments.store(Arc::new(segments));
+        if !is_empty && !active.is_complete() {
+            self.keep_unsure(at);
+        }
         let mut marks = self.marks.write();
         let was_all_replicated = marks.high_watermark.offset == marks.log_end.offset;
         marks.log_end = Mark { offset: marks.log_end.offset, place: Some((at, 0)) };
         if was_all_replicated {
             marks.high_watermark = marks.log_end;
         }
+        drop(marks);
+        if is_empty && active.base_offset() != at {
+            self.remove_files(active.file_names().collect())?;
+        }
         Ok(at)
+    }
+
+    /// The segment that comes after the active one. None of its files is left behind where it cannot be had: a start would take it for the last one, and
+    /// what is appended to the active one from now on for none of the log's.
+    fn create_segment(&self, active: &Segment, at: Offset, now: Timestamp) -> Result<Arc<Segment>> {
+        match Segment::create(self.folder.clone(), at, now) {
+            Ok(segment) => Ok(Arc::new(segment)),
+            // They are the empty active segment's, and empty they stay.
+            Err(error) if active.base_offset() == at => Err(error),
+            Err(error) => {
+                let names = [names::LOG, names::INDEX, names::TIME_INDEX, names::TXN_INDEX];
+                let names = names.iter().map(|suffix| names::segment_file(at, suffix)).collect();
+                match self.remove_files(names) {
+                    Ok(()) => Err(error),
+                    Err(_) => Err(self.go_offline(error)),
+                }
+            }
+        }
     }
 
     /// Writes the producers as of the log end, unless there is such a snapshot.

@@ -28,6 +28,7 @@ impl Log {
             segments.partition_point(|segment| segment.base_offset() <= before.recovery_point).saturating_sub(1);
         let unflushed: Vec<_> = segments[first..].iter().filter(|segment| segment.base_offset() < up_to).collect();
         for segment in &unflushed {
+            self.complete(segment)?;
             match segment.sync() {
                 Ok(()) => {}
                 // Retention or a truncation took it away in the meantime (KAFKA-19571).
@@ -47,6 +48,23 @@ impl Log {
             flushed.at = now;
         }
         Ok(())
+    }
+
+    /// Brings to their files what a full disk kept in memory of a segment that is not the active one: before its records count as flushed, since a start
+    /// then takes its indexes as they are.
+    fn complete(&self, segment: &Arc<Segment>) -> Result<()> {
+        if segment.is_complete() || Arc::ptr_eq(segment, &self.active()) {
+            return Ok(());
+        }
+        let _writer = self.writer.lock();
+        if self.is_current(segment) { segment.complete() } else { Ok(()) }
+    }
+
+    /// A segment that ends at an offset was rolled and could not be completed: a start must read its records, so the recovery point stays below its end.
+    pub(super) fn keep_unsure(&self, end: Offset) {
+        let flushed = &mut *self.flushed.lock();
+        flushed.recovery_point = flushed.recovery_point.min(end.plus(-1));
+        flushed.truncations += 1;
     }
 
     fn is_current(&self, segment: &Arc<Segment>) -> bool {
@@ -87,6 +105,7 @@ impl Log {
             let active = self.active();
             active.cut_leftovers()?;
             active.seal()?;
+            self.segments.load().iter().filter(|segment| !segment.is_complete()).try_for_each(|it| it.complete())?;
             writer.leftovers = false;
             writer.producers.end_offset = self.log_end_offset();
             self.take_snapshot(writer, true)?;

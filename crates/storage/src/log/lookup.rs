@@ -25,6 +25,10 @@ pub struct TimestampAndOffset {
 impl Log {
     /// The first record, by offset, whose timestamp is at or after the one asked for.
     pub fn offset_for_timestamp(&self, target: Timestamp) -> Result<Option<TimestampAndOffset>> {
+        self.first_at_or_after(target).map_err(|error| self.note_fault(error))
+    }
+
+    fn first_at_or_after(&self, target: Timestamp) -> Result<Option<TimestampAndOffset>> {
         let start = self.log_start_offset();
         for segment in self.segments.load_full().iter() {
             if segment.newest()?.timestamp < target.0 {

@@ -5,7 +5,8 @@
 //! high watermark, last stable) change together.
 //!
 //! **What is promised.** An append is visible as a whole or not at all. The recovery point is never above what was synced. After a fault of which
-//! it is not known what it left behind (a failed fsync, an index of aborted transactions that lacks one) the log is offline until it is opened again.
+//! it is not known what it left behind the log is offline until it is opened again, and in a log dir the whole dir is. A full disk is none: what could
+//! not be written beside the records (indexes, epochs, producer snapshots) stays in memory or is left out, and the recovery point stays below it.
 
 mod append;
 mod flush;
@@ -23,6 +24,7 @@ pub use open::{OpenLog, Recovery};
 pub use read::{Isolation, Read, ReadPlan};
 pub use retention::Expired;
 
+use crate::condition::Condition;
 use crate::config::LogConfig;
 use crate::epochs::LeaderEpochs;
 use crate::error::{Error, Result};
@@ -34,7 +36,9 @@ use arc_swap::ArcSwap;
 use model::{LeaderEpoch, Offset, ProducerId, Timestamp, TopicPartition};
 use parking_lot::{Mutex, RwLock};
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 /// The offsets of a log that belong together.
@@ -118,8 +122,11 @@ pub struct Log {
     segments: ArcSwap<Vec<Arc<Segment>>>,
     marks: RwLock<Marks>,
     epochs: RwLock<LeaderEpochs>,
+    /// The file of the epochs lacks the last changes, for which there was no room. Changes while the writer is held.
+    epochs_unwritten: AtomicBool,
     flushed: Mutex<Flushed>,
     fault: OnceLock<String>,
+    dir: Arc<Condition>,
     jitter_seed: u64,
     settling: settle::Settling,
     writer: Mutex<Writer>,
@@ -218,9 +225,9 @@ impl Log {
         self.writer.lock().producers.expire(now, expiration_ms)
     }
 
-    /// Why it is offline, if it is.
+    /// Why it is offline, if it is: of itself, or with its log dir.
     pub fn fault(&self) -> Option<&str> {
-        self.fault.get().map(String::as_str)
+        self.fault.get().map(String::as_str).or_else(|| self.dir.fault())
     }
 
     /// Moves the high watermark forward, not beyond the log end. Whether it moved.
@@ -261,26 +268,43 @@ impl Log {
     pub fn assign_epoch(&self, epoch: LeaderEpoch) -> Result<()> {
         let _writer = self.writer.lock();
         self.check_online()?;
-        self.note_epochs(&[(epoch, self.log_end_offset())])
+        let start = self.log_end_offset();
+        self.change_epochs(|epochs| epochs.assign(epoch, start))
     }
 
+    /// Notes the epochs of records that are about to be written: on disk first, and not at all where there is no room.
     fn note_epochs(&self, starts: &[(LeaderEpoch, Offset)]) -> Result<()> {
-        if starts.iter().all(|(epoch, _)| self.latest_epoch() == Some(*epoch)) {
+        let is_unwritten = self.epochs_unwritten.load(Ordering::Relaxed);
+        if !is_unwritten && starts.iter().all(|(epoch, _)| self.latest_epoch() == Some(*epoch)) {
             return Ok(());
         }
-        self.change_epochs(|epochs| {
-            starts.iter().fold(false, |changed, (epoch, start)| epochs.assign(*epoch, *start) || changed)
-        })
+        let mut epochs = self.epochs.read().clone();
+        for (epoch, start) in starts {
+            epochs.assign(*epoch, *start);
+        }
+        self.write_epochs(&epochs)?;
+        *self.epochs.write() = epochs;
+        Ok(())
     }
 
-    /// Changes the epochs in the file first and then in memory. For the one that holds the writer.
+    /// Changes the epochs in the file first and then in memory; in memory alone where there is no room, until records are appended. An epoch without
+    /// records and one that a cut took away are none to a start either, whatever the file says. For the one that holds the writer.
     fn change_epochs(&self, change: impl FnOnce(&mut LeaderEpochs) -> bool) -> Result<()> {
         let mut epochs = self.epochs.read().clone();
         if change(&mut epochs) {
-            let path = self.folder.file(names::LEADER_EPOCH_CHECKPOINT);
-            epochs.write(&*self.folder.disk, &path, self.settling.is_begun())?;
+            match self.write_epochs(&epochs) {
+                Err(error) if error.is_refusal() => self.epochs_unwritten.store(true, Ordering::Relaxed),
+                written => written?,
+            }
             *self.epochs.write() = epochs;
         }
+        Ok(())
+    }
+
+    fn write_epochs(&self, epochs: &LeaderEpochs) -> Result<()> {
+        let path = self.folder.file(names::LEADER_EPOCH_CHECKPOINT);
+        epochs.write(&*self.folder.disk, &path, self.settling.is_begun()).map_err(|error| self.note_fault(error))?;
+        self.epochs_unwritten.store(false, Ordering::Relaxed);
         Ok(())
     }
 
@@ -296,14 +320,38 @@ impl Log {
     }
 
     fn check_online(&self) -> Result<()> {
-        match self.fault.get() {
-            Some(reason) => Err(Error::Offline { partition: self.partition.to_string(), reason: reason.clone() }),
+        match self.fault() {
+            Some(reason) => Err(Error::Offline { partition: self.partition.to_string(), reason: reason.to_owned() }),
             None => Ok(()),
         }
     }
 
+    /// Whether a producer may write: not while the disk is full.
+    fn check_room(&self) -> Result<()> {
+        if !self.dir.is_full() {
+            return Ok(());
+        }
+        let path = self.folder.path();
+        let path = path.parent().unwrap_or(&path).to_path_buf();
+        Err(Error::Full { path, partition: self.partition.to_string() })
+    }
+
+    /// Takes the log dir offline where an error comes from this log's folder having been taken away; gives the error on. That one file is missing may mean
+    /// that retention or the cleaner was here meanwhile. What else takes the dir offline is known to it already.
+    fn note_fault(&self, error: Error) -> Error {
+        if error.is_not_found() && self.fault().is_none() {
+            let path = self.folder.path();
+            let gone = self.folder.disk.metadata(&path).is_err_and(|error| error.kind() == ErrorKind::NotFound);
+            if gone && self.fault().is_none() && self.folder.path() == path {
+                self.dir.fail(&format!("{error}: the folder is gone"));
+            }
+        }
+        error
+    }
+
     /// Takes the log offline because of an error, and gives the error on.
     fn go_offline(&self, error: Error) -> Error {
+        let error = self.note_fault(error);
         let _ = self.fault.set(error.to_string());
         error
     }

@@ -3,6 +3,7 @@
 use super::recover::{self, Derived, Recovering, is_damage, replay_segment};
 use super::settle::Settling;
 use super::{Flushed, Log, Mark, Marks, Writer};
+use crate::condition::Condition;
 use crate::config::LogConfig;
 use crate::disk::Disk;
 use crate::epochs::LeaderEpochs;
@@ -67,6 +68,7 @@ struct Opening {
     segments: Vec<Arc<Segment>>,
     snapshots: BTreeSet<Offset>,
     epochs: LeaderEpochs,
+    epochs_unwritten: bool,
     /// The epochs on disk may be none of this log's: they are read from the records.
     is_without_epochs: bool,
     /// Of a log that was closed cleanly: where its last batch says that it ends.
@@ -77,11 +79,15 @@ struct Opening {
 impl Log {
     /// Opens the log in a folder that shares its dir with no other log.
     pub fn open(options: OpenLog) -> Result<(Log, Recovery)> {
-        Self::open_among(options, Arc::default())
+        Self::open_among(options, Arc::default(), Arc::default())
     }
 
     /// Opens the log in a folder of a log dir.
-    pub(crate) fn open_among(options: OpenLog, siblings: Arc<Siblings>) -> Result<(Log, Recovery)> {
+    pub(crate) fn open_among(
+        options: OpenLog,
+        siblings: Arc<Siblings>,
+        dir: Arc<Condition>,
+    ) -> Result<(Log, Recovery)> {
         let folder = Folder::new(options.disk.clone(), options.open_files.clone(), options.path.clone());
         let names = leftovers::settle(&folder)?;
         let mut opening = Opening {
@@ -91,6 +97,7 @@ impl Log {
             segments: Vec::new(),
             snapshots: BTreeSet::new(),
             epochs: LeaderEpochs::default(),
+            epochs_unwritten: false,
             is_without_epochs: false,
             sure_end: None,
             recovery: Recovery::default(),
@@ -110,7 +117,7 @@ impl Log {
         }
         opening.settle_epochs(log_start, end)?;
         opening.drop_snapshots(|offset, bases| offset > end || (!bases.contains(&offset) && offset < end))?;
-        Ok(opening.into_log(producers, log_start, end, siblings))
+        Ok(opening.into_log(producers, log_start, end, siblings, dir))
     }
 }
 
@@ -276,9 +283,15 @@ impl Opening {
 
     fn snapshot(&mut self, producers: &mut Producers, at: Offset) -> Result<()> {
         producers.end_offset = at;
-        if self.snapshots.insert(at) {
-            let path = self.folder.file(&names::segment_file(at, names::SNAPSHOT));
-            write_snapshot(&*self.folder.disk, &path, producers, false)?;
+        if self.snapshots.contains(&at) {
+            return Ok(());
+        }
+        let path = self.folder.file(&names::segment_file(at, names::SNAPSHOT));
+        match write_snapshot(&*self.folder.disk, &path, producers, false) {
+            Ok(()) => drop(self.snapshots.insert(at)),
+            // It saves a start some reading, and no start depends on it.
+            Err(error) if error.is_refusal() => {}
+            Err(error) => return Err(error),
         }
         Ok(())
     }
@@ -326,7 +339,11 @@ impl Opening {
             Err(error) if !is_damage(&error) => return Err(error),
             _ => {}
         }
-        self.epochs.write(&*self.folder.disk, &path, self.recovery_point(end) > Offset(0))
+        match self.epochs.write(&*self.folder.disk, &path, self.recovery_point(end) > Offset(0)) {
+            Err(error) if error.is_refusal() => self.epochs_unwritten = true,
+            written => written?,
+        }
+        Ok(())
     }
 
     /// Where the log's recovery point is, now that its end is known.
@@ -340,6 +357,7 @@ impl Opening {
         log_start: Offset,
         end: Offset,
         siblings: Arc<Siblings>,
+        dir: Arc<Condition>,
     ) -> (Log, Recovery) {
         let recovery_point = self.recovery_point(end);
         let options = self.options;
@@ -362,8 +380,10 @@ impl Opening {
             segments: ArcSwap::from_pointee(self.segments),
             marks: RwLock::new(marks),
             epochs: RwLock::new(self.epochs),
+            epochs_unwritten: AtomicBool::new(self.epochs_unwritten),
             flushed: Mutex::new(flushed),
             fault: OnceLock::new(),
+            dir,
             jitter_seed: options.jitter_seed,
             settling,
             writer: Mutex::new(writer),

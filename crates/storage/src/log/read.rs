@@ -67,7 +67,7 @@ impl Log {
                 Err(Error::Corrupt { .. } | Error::Io { .. }) if !Arc::ptr_eq(&segments, &*self.segments.load()) => {
                     continue;
                 }
-                found => found?,
+                found => found.map_err(|error| self.note_fault(error))?,
             };
             let committed = read.isolation == Isolation::Committed;
             let Some((region, place)) = found else {

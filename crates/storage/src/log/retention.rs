@@ -21,6 +21,10 @@ impl Log {
     /// Removes the segments that lie below the log start offset or, where `cleanup.policy` has `delete`, are too old or too many. Nothing at or above the
     /// high watermark goes. An active segment that is too old is rolled first and goes with the rest.
     pub fn delete_old_segments(&self, now: Timestamp) -> Result<Expired> {
+        self.delete_expired(now).map_err(|error| self.note_fault(error))
+    }
+
+    fn delete_expired(&self, now: Timestamp) -> Result<Expired> {
         let writer = &mut *self.writer.lock();
         self.check_online()?;
         let config = self.config.load();
@@ -68,7 +72,11 @@ impl Log {
             return Ok(Expired::default());
         }
         if count == segments.len() {
-            self.roll(writer, end, now)?;
+            match self.roll(writer, end, now) {
+                // Where there is no room for a new segment the last one stays, and what is before it goes.
+                Err(error) if error.is_refusal() && count > 1 => count -= 1,
+                rolled => drop(rolled?),
+            }
         }
         let kept = self.segments.load()[count..].to_vec();
         let start = kept.first().map_or(end, |segment| segment.base_offset());
@@ -94,6 +102,8 @@ impl Log {
             match self.folder.rename_file(&name, &renamed) {
                 Ok(()) => doomed.push(renamed),
                 Err(error) if error.is_not_found() => {}
+                // Even a longer name may take room: then it goes at once.
+                Err(error) if error.is_refusal() => drop(self.folder.remove_file(&name)?),
                 Err(error) => return Err(error),
             }
         }

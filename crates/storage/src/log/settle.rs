@@ -48,12 +48,15 @@ impl Settling {
 }
 
 impl Log {
-    /// Writes the topic id into a folder that lost it.
+    /// Writes the topic id into a folder that lost it; where there is no room, a later start does.
     pub fn restore_topic_id(&self, topic_id: TopicId) -> Result<()> {
         let _writer = self.writer.lock();
         self.check_online()?;
         let path = self.folder.file(names::PARTITION_METADATA);
-        checkpoint::write_partition_metadata(&*self.folder.disk, &path, topic_id, self.settling.is_begun())
+        match checkpoint::write_partition_metadata(&*self.folder.disk, &path, topic_id, self.settling.is_begun()) {
+            Err(error) if error.is_refusal() => Ok(()),
+            written => written,
+        }
     }
 
     /// Settles the log, if it is not: before its recovery point moves. Appends wait for none of the syncs. Whether the folder must be synced after it.

@@ -100,7 +100,10 @@ impl Log {
         }
         producers.end_offset = end;
         writer.producers = producers;
-        self.take_snapshot(writer, false)
+        match self.take_snapshot(writer, false) {
+            Err(error) if error.is_refusal() => Ok(()),
+            taken => taken,
+        }
     }
 
     /// Removes everything and goes on at an offset.

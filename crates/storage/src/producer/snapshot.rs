@@ -42,7 +42,11 @@ pub(crate) fn write_snapshot(disk: &dyn Disk, path: &Path, producers: &Producers
     let mut head = VERSION.to_be_bytes().to_vec();
     head.extend(crc32c(&body).to_be_bytes());
     let file = disk.open(path, OpenMode::Truncate).map_err(Error::io("create", path))?;
-    file.write_at(0, &[IoSlice::new(&head), IoSlice::new(&body)]).map_err(Error::io("write", path))?;
+    if let Err(error) = file.write_at(0, &[IoSlice::new(&head), IoSlice::new(&body)]) {
+        // Its checksum tells that it is not whole; on a full disk it would take up room all the same.
+        let _ = disk.remove_file(path);
+        return Err(Error::io("write", path)(error));
+    }
     if sync { file.sync().map_err(Error::io("sync", path)) } else { Ok(()) }
 }
 
