@@ -16,6 +16,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use storage::OPEN_FILES_DEFAULT;
 use storage::disk::{Disk, RealDisk};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
@@ -31,6 +32,7 @@ impl Start {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let filter = init_logging();
         let files = limits::raise_file_descriptor_limit();
+        say_open_files(files);
         let (config, is_new) = self.config()?;
         let http = self.http(&config);
         let workers = std::thread::available_parallelism().map_or(2, usize::from).min(WORKERS_MAX);
@@ -130,6 +132,18 @@ fn read(path: &Path, overrides: &[String]) -> anyhow::Result<NodeConfig> {
         warn!("{warning}");
     }
     Ok(config)
+}
+
+/// Files that a process should be able to open: segments' and as many connections.
+const OPEN_FILES_WANTED: u64 = 2 * OPEN_FILES_DEFAULT as u64;
+
+fn say_open_files(files: Option<u64>) {
+    if let Some(open_files_max) = files.filter(|files| *files < OPEN_FILES_WANTED) {
+        warn!(
+            open_files_max,
+            "this process may open few files, which bounds its connections: raise the hard limit (ulimit -Hn, LimitNOFILE=) to {OPEN_FILES_WANTED} or more"
+        );
+    }
 }
 
 fn say_started(running: &Running, files: Option<u64>, is_new: bool) {

@@ -7,6 +7,7 @@ use super::StartError;
 use crate::config::NodeConfig;
 use crate::runtime::clock::Clock;
 use crate::runtime::format::BOOTSTRAP;
+use crate::runtime::limits::{file_descriptors_max, segment_files_max};
 use crate::runtime::metadata_log::{METADATA_TOPIC, MetadataLog, Opened, SnapshotLimits};
 use crate::runtime::random;
 use anyhow::{Context as _, bail};
@@ -21,7 +22,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use storage::disk::{Disk, read_all};
-use storage::{LogConfig, LogDir, META_PROPERTIES, MetaProperties, OPEN_FILES_DEFAULT, OpenFiles};
+use storage::{LogConfig, LogDir, META_PROPERTIES, MetaProperties, OpenFiles};
 
 /// The folders of this node.
 pub(super) struct Folders {
@@ -51,7 +52,7 @@ impl Folders {
                 config.metadata_log_dir.display()
             );
         }
-        let open_files = OpenFiles::new(OPEN_FILES_DEFAULT);
+        let open_files = OpenFiles::new(segment_files_max(file_descriptors_max()));
         let seed = random::number();
         let mut locked = Vec::new();
         for path in paths {

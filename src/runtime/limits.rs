@@ -4,6 +4,7 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use storage::OPEN_FILES_DEFAULT;
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
 #[cfg(test)]
@@ -137,6 +138,18 @@ impl MemoryLimit {
     }
 }
 
+/// How many files of segments may stay open in a process that may have so many files: half of them, so that connections find room, and no more than
+/// are of use.
+pub fn segment_files_max(files_max: Option<u64>) -> usize {
+    let half = files_max.map_or(usize::MAX, |files| usize::try_from(files / 2).unwrap_or(usize::MAX));
+    half.clamp(1, OPEN_FILES_DEFAULT)
+}
+
+/// The limit of open files, as it is; `None` without one.
+pub fn file_descriptors_max() -> Option<u64> {
+    rustix::process::getrlimit(rustix::process::Resource::Nofile).current
+}
+
 /// Raises the limit of open files to the hard limit and returns it: a partition takes several files, a connection one.
 pub fn raise_file_descriptor_limit() -> Option<u64> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -145,5 +158,5 @@ pub fn raise_file_descriptor_limit() -> Option<u64> {
         // A refusal leaves the limit that is returned.
         let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
     }
-    getrlimit(Resource::Nofile).current
+    file_descriptors_max()
 }

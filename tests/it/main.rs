@@ -6,6 +6,7 @@
 
 mod client;
 mod configs;
+mod descriptors;
 mod groups;
 mod half_made;
 mod held;

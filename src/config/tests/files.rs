@@ -121,6 +121,34 @@ impl Drop for Secrets {
 }
 
 #[test]
+fn config_providers_resolve_secrets_in_a_properties_file() {
+    let secrets = Secrets::new("file-on-disk");
+    let package = "org.apache.kafka.common.config.provider";
+    let mut properties = super::recorded_node();
+    let folder = secrets.0.display();
+    for (name, value) in [
+        ("config.providers", "file,directory,env".to_string()),
+        ("config.providers.file.class", format!("{package}.FileConfigProvider")),
+        ("config.providers.directory.class", format!("{package}.DirectoryConfigProvider")),
+        ("config.providers.env.class", format!("{package}.EnvVarConfigProvider")),
+        ("ssl.key.password", format!("${{file:{folder}/f.properties:password}}")),
+        ("ssl.keystore.password", format!("${{directory:{folder}/dir:k1}}")),
+        // A variable that every process has.
+        ("ssl.truststore.password", "${env:PATH}".into()),
+    ] {
+        properties.insert(name.into(), value);
+    }
+    let path = secrets.0.join("server.properties");
+    let pairs = properties.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    fs::write(&path, write_properties(pairs)).expect("a file");
+    let node = NodeConfig::read(&path, &[]).expect("it starts");
+    assert_eq!(node.properties["ssl.key.password"], "hunter2");
+    assert_eq!(node.properties["ssl.keystore.password"], "secretvalue\n");
+    assert_eq!(node.properties["ssl.truststore.password"], std::env::var("PATH").expect("a path"));
+    assert!(node.warnings.iter().all(|warning| !warning.contains("not resolved")), "{:?}", node.warnings);
+}
+
+#[test]
 fn references_are_replaced_as_kafka_replaces_them() {
     let secrets = Secrets::new("references");
     for (value, expected) in [

@@ -85,6 +85,35 @@ fn nothing_that_would_open_access_or_change_data_is_ignored() {
     }
 }
 
+/// A folder that was served with TLS, SASL or an authorizer is not served without, whatever the rest of its file says.
+#[test]
+fn a_production_server_properties_with_tls_sasl_or_an_authorizer_is_never_served_openly() {
+    let keys = "ssl.keystore.location=/etc/kafka/broker.p12 ; ssl.keystore.password=secret ; ssl.keystore.type=PKCS12 ; \
+        ssl.truststore.location=/etc/kafka/ca.p12 ; ssl.truststore.password=secret ; num.network.threads=8";
+    let plain_controller = "listener.security.protocol.map=CONTROLLER:PLAINTEXT";
+    for secured in [
+        // Each a listener of its own name, one whose name is its protocol, and one beside an open one for the inside.
+        "listeners=SSL://0.0.0.0:9093,CONTROLLER://127.0.0.1:9094 ; inter.broker.listener.name=SSL ; \
+         listener.security.protocol.map=SSL:SSL,CONTROLLER:PLAINTEXT ; ssl.client.auth=required",
+        "listeners=PUBLIC://0.0.0.0:9093,CONTROLLER://127.0.0.1:9094 ; inter.broker.listener.name=PUBLIC ; \
+         listener.security.protocol.map=PUBLIC:SASL_SSL,CONTROLLER:PLAINTEXT ; sasl.enabled.mechanisms=SCRAM-SHA-512 ; \
+         sasl.mechanism.inter.broker.protocol=SCRAM-SHA-512",
+        "listeners=PLAINTEXT://127.0.0.1:9092,PUBLIC://0.0.0.0:9093,CONTROLLER://127.0.0.1:9094 ; \
+         listener.security.protocol.map=PLAINTEXT:PLAINTEXT,PUBLIC:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT ; \
+         sasl.enabled.mechanisms=PLAIN ; listener.name.public.plain.sasl.jaas.config=x required;",
+        "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:SASL_SSL ; sasl.mechanism.controller.protocol=PLAIN",
+        "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer ; super.users=User:admin ; \
+         allow.everyone.if.no.acl.found=false",
+        "authorizer.class.name=io.example.OwnAuthorizer",
+        "security.inter.broker.protocol=SSL ; -inter.broker.listener.name",
+    ] {
+        for changes in [secured.to_string(), format!("{secured} ; {keys}"), format!("{plain_controller} ; {secured}")] {
+            let error = start(&changed(&changes)).expect_err(&changes);
+            assert!(!error.contains("secret") && !error.contains('\n'), "{error}");
+        }
+    }
+}
+
 #[test]
 fn classes_of_kafkas_own_that_gregor_stands_for_are_accepted() {
     for change in [

@@ -144,6 +144,11 @@ fn memory_is_taken_and_given_back() {
 }
 
 #[test]
+fn segments_leave_half_of_the_files_to_connections() {
+    assert_eq!([None, Some(1 << 20), Some(300), Some(0)].map(segment_files_max), [4096, 4096, 150, 1]);
+}
+
+#[test]
 fn any_limit_of_memory_can_be_set() {
     for bytes in [1, 1023, i64::from(u32::MAX), i64::MAX] {
         let memory = MemoryLimit::new(bytes);
