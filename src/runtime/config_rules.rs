@@ -112,7 +112,7 @@ pub fn topic_settings(effective: &Effective, image: &Image, topic: &str) -> (Log
         min_compaction_lag_ms: settings.min_compaction_lag_ms,
         max_compaction_lag_ms: (settings.max_compaction_lag_ms < i64::MAX).then_some(settings.max_compaction_lag_ms),
         // The ratio lies between 0 and 1.
-        min_cleanable_dirty_permille: (settings.min_cleanable_dirty_ratio * 1000.0) as u32,
+        min_cleanable_dirty_ppm: (settings.min_cleanable_dirty_ratio * 1e6) as u32,
         producer_id_expiration_ms: i64::from(effective.settings.producer_id_expiration_ms),
     };
     let rules = WriteRules {

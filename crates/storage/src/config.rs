@@ -42,8 +42,8 @@ pub struct LogConfig {
     pub min_compaction_lag_ms: i64,
     /// `max.compaction.lag.ms`
     pub max_compaction_lag_ms: Option<i64>,
-    /// `min.cleanable.dirty.ratio`, in thousandths.
-    pub min_cleanable_dirty_permille: u32,
+    /// `min.cleanable.dirty.ratio`, in millionths.
+    pub min_cleanable_dirty_ppm: u32,
     /// `producer.id.expiration.ms` of the broker.
     pub producer_id_expiration_ms: i64,
 }
@@ -68,7 +68,7 @@ impl Default for LogConfig {
             delete_retention_ms: DAY_MS,
             min_compaction_lag_ms: 0,
             max_compaction_lag_ms: None,
-            min_cleanable_dirty_permille: 500,
+            min_cleanable_dirty_ppm: 500_000,
             producer_id_expiration_ms: DAY_MS,
         }
     }

@@ -226,7 +226,8 @@ impl<E: Entry> Index<E> {
             return self.on_file.get().ok_or(Error::WouldBlock);
         }
         self.on_file.get_or_open(&self.folder.open_files, || {
-            let file = self.folder.open(&self.name(), OpenMode::Create)?;
+            // Not created: what was removed with its segment must not come back.
+            let file = self.folder.open(&self.name(), OpenMode::Write)?;
             OnFile::load(file).map(Arc::new).map_err(self.io("read"))
         })
     }

@@ -22,6 +22,7 @@
 //! [`OpenFiles`] allows. Indexes are never mapped: a top level in memory and one `pread` of a block find an offset.
 
 mod checkpoint;
+mod cleaner;
 mod condition;
 mod config;
 pub mod disk;
@@ -46,6 +47,7 @@ pub use checkpoint::{
     CleanShutdown, META_PROPERTIES, MetaProperties, OffsetCheckpoint, parse_properties, read_partition_metadata,
     write_partition_metadata,
 };
+pub use cleaner::{Cleaned, CleanerLimits, Dirt};
 pub use condition::OnFault;
 pub use config::{CleanupPolicy, LogConfig};
 pub use epochs::LeaderEpochs;

@@ -4,6 +4,7 @@
 //! open beyond what `OpenFiles` allows. A truncation makes a new `Segment` over the same files and marks the old one, so that a file region that
 //! was planned before can tell whether its bytes are still what they were.
 
+use crate::cleaner::CleanedSegment;
 use crate::disk::{DiskFile, OpenMode};
 use crate::error::{Error, Result};
 use crate::files::{Folder, Slot};
@@ -109,6 +110,32 @@ impl Segment {
         Ok(Segment::with(folder, base_offset, now, size))
     }
 
+    /// A segment that the cleaner wrote, whose files have this segment's names by now.
+    pub(crate) fn cleaned(folder: Arc<Folder>, created: Timestamp, cleaned: &CleanedSegment) -> Segment {
+        let segment = Segment::with(folder, cleaned.base_offset, created, cleaned.size);
+        *segment.newest.lock() = Some(cleaned.newest);
+        segment
+    }
+
+    /// When its records were last written to.
+    pub(crate) fn modified(&self) -> Result<Timestamp> {
+        let path = self.folder.file(&self.name(names::LOG));
+        Ok(self.folder.disk.metadata(&path).map_err(Error::io("measure", &path))?.modified)
+    }
+
+    /// Bytes of the offset index and of the time index, as far as they are in their files.
+    pub(crate) fn index_bytes(&self) -> Result<(u64, u64)> {
+        let length = |suffix| {
+            let path = self.folder.file(&self.name(suffix));
+            match self.folder.disk.metadata(&path) {
+                Ok(metadata) => Ok(metadata.length),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(0),
+                Err(error) => Err(Error::io("measure", &path)(error)),
+            }
+        };
+        Ok((length(names::INDEX)?, length(names::TIME_INDEX)?))
+    }
+
     /// The first offset that it may hold, and its name.
     pub fn base_offset(&self) -> Offset {
         self.base_offset
@@ -171,10 +198,7 @@ impl Segment {
     pub fn largest_timestamp(&self) -> Result<Timestamp> {
         match self.newest()?.timestamp {
             timestamp if timestamp >= 0 => Ok(Timestamp(timestamp)),
-            _ => {
-                let path = self.folder.file(&self.name(names::LOG));
-                Ok(self.folder.disk.metadata(&path).map_err(Error::io("measure", &path))?.modified)
-            }
+            _ => self.modified(),
         }
     }
 

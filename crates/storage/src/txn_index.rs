@@ -30,7 +30,7 @@ pub struct AbortedTxn {
 const ENTRY_BYTES: usize = 34;
 
 impl AbortedTxn {
-    fn encode(&self) -> [u8; ENTRY_BYTES] {
+    pub(crate) fn encode(&self) -> [u8; ENTRY_BYTES] {
         let mut bytes = [0; ENTRY_BYTES];
         let fields = [self.producer_id.0, self.first_offset.0, self.last_offset.0, self.last_stable_offset.0];
         for (field, chunk) in fields.iter().zip(bytes[2..].chunks_exact_mut(8)) {

@@ -110,6 +110,14 @@ impl BatchBuilder {
         self
     }
 
+    /// Sets the time from which compaction may drop its tombstones or its marker (KIP-534); timestamps then count from there. To be called before a
+    /// record is appended.
+    pub fn delete_horizon(mut self, horizon: Timestamp) -> Self {
+        self.attributes = self.attributes.with_delete_horizon(true);
+        self.base_timestamp = Some(horizon);
+        self
+    }
+
     /// How many records it has.
     pub fn record_count(&self) -> i32 {
         self.record_count
@@ -177,11 +185,34 @@ impl BatchBuilder {
         value: Option<&[u8]>,
         headers: &[(&[u8], Option<&[u8]>)],
     ) {
-        let delta = offset.0.checked_sub(self.base_offset.0).and_then(|delta| i32::try_from(delta).ok());
-        match delta.filter(|delta| *delta > self.last_offset_delta) {
+        match self.delta_of(offset).filter(|delta| *delta > self.last_offset_delta) {
             Some(delta) => self.append_at_delta(delta, timestamp, key, value, headers),
             None => self.overflow = true,
         }
+    }
+
+    /// Appends a record that was read out of a batch at its own offset and with its own time, as compaction does.
+    pub fn append_kept(&mut self, record: &RecordView<'_>) {
+        let headers = &record.headers;
+        match self.delta_of(record.offset).filter(|delta| *delta > self.last_offset_delta) {
+            Some(delta) => {
+                let (timestamp, key, value) = (record.timestamp, record.key, record.value);
+                self.append_encoded(delta, timestamp, key, value, headers.len(), headers.encoded());
+            }
+            None => self.overflow = true,
+        }
+    }
+
+    /// Makes the batch end beyond its last record, as compaction does: the last sequence of its producer stays known.
+    pub fn end_at(&mut self, last_offset: Offset) {
+        match self.delta_of(last_offset).filter(|delta| *delta >= self.last_offset_delta) {
+            Some(delta) => self.last_offset_delta = delta,
+            None => self.overflow = true,
+        }
+    }
+
+    fn delta_of(&self, offset: Offset) -> Option<i32> {
+        offset.0.checked_sub(self.base_offset.0).and_then(|delta| i32::try_from(delta).ok())
     }
 
     /// Makes it a control batch and appends the marker that ends a transaction.
@@ -261,7 +292,7 @@ impl BatchBuilder {
         if self.overflow {
             return Err(BuildError::TooLarge);
         }
-        let base_timestamp = self.base_timestamp.ok_or(BuildError::Empty)?;
+        let base_timestamp = self.base_timestamp.filter(|_| self.record_count > 0).ok_or(BuildError::Empty)?;
         let mut out = self.sink.and_then(Compressor::finish).map_err(BuildError::Compress)?;
         let mut header = BatchHeader {
             base_offset: self.base_offset,

@@ -1,6 +1,7 @@
 //! The 61 bytes that open a batch.
 
 use super::BatchError;
+use super::view::crc32c;
 use crate::{Codec, TimestampType, UnknownCodec};
 use model::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Timestamp};
 
@@ -180,6 +181,20 @@ impl BatchHeader {
         put(&mut bytes, field::BASE_SEQUENCE, self.base_sequence.unwrap_or(-1).to_be_bytes());
         put(&mut bytes, field::RECORD_COUNT, self.record_count.to_be_bytes());
         bytes
+    }
+
+    /// The batch without its records, as compaction leaves it where its offsets or its producer's last sequence must stay known.
+    pub fn emptied(&self) -> [u8; BATCH_OVERHEAD] {
+        let mut emptied = Self {
+            batch_length: (BATCH_OVERHEAD - LOG_OVERHEAD) as i32,
+            magic: 2,
+            attributes: self.attributes.with_codec(Codec::None).with_delete_horizon(false).without_unknown(),
+            base_timestamp: Timestamp(-1),
+            record_count: 0,
+            ..*self
+        };
+        emptied.crc = crc32c(&emptied.to_bytes()[field::ATTRIBUTES..]);
+        emptied.to_bytes()
     }
 
     /// Offset of the last record that the batch was made with.

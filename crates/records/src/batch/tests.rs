@@ -1,7 +1,7 @@
 //! Headers, iteration and building.
 
 use super::*;
-use crate::{Codec, EndTransactionMarker, TimestampType};
+use crate::{Codec, EndTransactionMarker, RecordReader, TimestampType};
 use model::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Timestamp};
 
 fn sample(codec: Codec) -> bytes::Bytes {
@@ -110,4 +110,37 @@ fn builder_refuses_what_the_format_cannot_hold() {
     builder.append_at(Offset(12), Timestamp(0), None, None, &[]);
     builder.append_at(Offset(12), Timestamp(0), None, None, &[]);
     assert!(matches!(builder.finish(), Err(BuildError::TooLarge)));
+}
+
+#[test]
+fn compaction_keeps_offsets_times_and_the_end_of_a_batch() {
+    let mut original = BatchBuilder::new(Offset(10)).producer(ProducerId(1), ProducerEpoch(0), Some(5));
+    (0..4).for_each(|number| original.append(Timestamp(100 + number), Some(b"k"), Some(b"v")));
+    let original = original.finish().unwrap();
+    let view = BatchView::parse(&original).unwrap();
+    let mut builder = BatchBuilder::new(Offset(10)).delete_horizon(Timestamp(7));
+    let mut reader = RecordReader::new(&view).unwrap();
+    while let Some(record) = reader.next_record() {
+        let record = record.unwrap();
+        if record.offset.0 == 11 {
+            builder.append_kept(&record);
+        }
+    }
+    builder.end_at(Offset(13));
+    let bytes = builder.finish().unwrap();
+    let kept = BatchView::parse(&bytes).unwrap();
+    kept.verify_crc().unwrap();
+    let header = kept.header();
+    assert_eq!((header.delete_horizon(), header.max_timestamp), (Some(Timestamp(7)), Timestamp(101)));
+    assert_eq!((header.last_offset(), header.record_count), (Offset(13), 1));
+    let mut reader = RecordReader::new(&kept).unwrap();
+    let record = reader.next_record().unwrap().unwrap();
+    assert_eq!((record.offset, record.timestamp), (Offset(11), Timestamp(101)));
+
+    let bytes = header.emptied();
+    let emptied = BatchView::parse(&bytes).unwrap();
+    emptied.verify_crc().unwrap();
+    assert_eq!((emptied.header().delete_horizon(), emptied.header().max_timestamp), (None, Timestamp(101)));
+    assert_eq!((emptied.header().last_offset(), emptied.header().record_count), (Offset(13), 0));
+    assert!(BatchBuilder::new(Offset(0)).delete_horizon(Timestamp(1)).finish().is_err());
 }

@@ -71,6 +71,8 @@ pub trait DiskFile: Debug + Send + Sync {
     fn truncate(&self, length: u64) -> io::Result<()>;
     /// The length in bytes.
     fn length(&self) -> io::Result<u64>;
+    /// Sets when it was last written, as `Disk::metadata` tells it.
+    fn set_modified(&self, modified: Timestamp) -> io::Result<()>;
     /// Asks the system to begin writing a range back, without waiting for it. A hint; doing nothing is right.
     fn start_writeback(&self, position: u64, length: u64) -> io::Result<()> {
         let _ = (position, length);

@@ -7,7 +7,7 @@
 use super::{DirEntry, Disk, DiskFile, DiskLock, Metadata, OpenMode, Space};
 use model::Timestamp;
 use parking_lot::Mutex;
-use rustix::fs::FlockOperation;
+use rustix::fs::{FlockOperation, Timespec, Timestamps, UTIME_OMIT};
 use rustix::io::{Errno, ReadWriteFlags};
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
@@ -184,6 +184,13 @@ impl DiskFile for RealFile {
 
     fn truncate(&self, length: u64) -> io::Result<()> {
         self.0.set_len(length)
+    }
+
+    fn set_modified(&self, modified: Timestamp) -> io::Result<()> {
+        let kept = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
+        let tv_nsec = modified.0.rem_euclid(1000) * 1_000_000;
+        let last_modification = Timespec { tv_sec: modified.0.div_euclid(1000), tv_nsec };
+        rustix::fs::futimens(&self.0, &Timestamps { last_access: kept, last_modification }).map_err(io::Error::from)
     }
 
     fn length(&self) -> io::Result<u64> {

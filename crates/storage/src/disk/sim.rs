@@ -574,6 +574,10 @@ impl DiskFile for SimFile {
         })
     }
 
+    fn set_modified(&self, modified: Timestamp) -> io::Result<()> {
+        self.call(Operation::Metadata, |inode| inode.modified = modified.0)
+    }
+
     fn length(&self) -> io::Result<u64> {
         self.call(Operation::Metadata, |inode| inode.contents.len() as u64)
     }

@@ -5,6 +5,7 @@
 use super::{DirEntry, Disk, DiskFile, DiskLock, Metadata, OpenMode, Space};
 use crate::condition::Condition;
 use crate::error::Meaning;
+use model::Timestamp;
 use std::fmt::Display;
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
@@ -133,6 +134,10 @@ impl DiskFile for WatchedFile {
 
     fn length(&self) -> io::Result<u64> {
         self.condition.watch("measure", &self.path, || self.inner.length())
+    }
+
+    fn set_modified(&self, modified: Timestamp) -> io::Result<()> {
+        self.condition.watch("date", &self.path, || self.inner.set_modified(modified))
     }
 
     fn start_writeback(&self, position: u64, length: u64) -> io::Result<()> {

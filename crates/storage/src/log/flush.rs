@@ -32,7 +32,7 @@ impl Log {
             match segment.sync() {
                 Ok(()) => {}
                 // Retention or a truncation took it away in the meantime (KAFKA-19571).
-                Err(error) if error.is_not_found() && !self.is_current(segment) => {}
+                Err(error) if error.is_not_found() && !self.is_current_after(segment) => {}
                 Err(error) => return Err(self.go_offline(error)),
             }
         }
@@ -67,7 +67,13 @@ impl Log {
         flushed.truncations += 1;
     }
 
-    fn is_current(&self, segment: &Arc<Segment>) -> bool {
+    /// Whether a segment is the log's once whoever changes it now is done: files are renamed before the list of segments says so.
+    fn is_current_after(&self, segment: &Arc<Segment>) -> bool {
+        let _writer = self.writer.lock();
+        self.is_current(segment)
+    }
+
+    pub(super) fn is_current(&self, segment: &Arc<Segment>) -> bool {
         self.segments.load().iter().any(|current| Arc::ptr_eq(current, segment))
     }
 

@@ -25,7 +25,7 @@ pub struct TimestampAndOffset {
 impl Log {
     /// The first record, by offset, whose timestamp is at or after the one asked for.
     pub fn offset_for_timestamp(&self, target: Timestamp) -> Result<Option<TimestampAndOffset>> {
-        self.first_at_or_after(target).map_err(|error| self.note_fault(error))
+        self.undisturbed(Wait::Block, || self.first_at_or_after(target)).map_err(|error| self.note_fault(error))
     }
 
     fn first_at_or_after(&self, target: Timestamp) -> Result<Option<TimestampAndOffset>> {
@@ -53,6 +53,10 @@ impl Log {
 
     /// The record with the largest timestamp; of several, the first.
     pub fn offset_of_max_timestamp(&self) -> Result<Option<TimestampAndOffset>> {
+        self.undisturbed(Wait::Block, || self.find_max_timestamp())
+    }
+
+    fn find_max_timestamp(&self) -> Result<Option<TimestampAndOffset>> {
         let mut best: Option<(Arc<Segment>, crate::segment::Newest)> = None;
         for segment in self.segments.load_full().iter() {
             let newest = segment.newest()?;

@@ -9,6 +9,7 @@
 //! not be written beside the records (indexes, epochs, producer snapshots) stays in memory or is left out, and the recovery point stays below it.
 
 mod append;
+mod clean;
 mod flush;
 mod lookup;
 mod open;
@@ -16,6 +17,7 @@ mod read;
 mod recover;
 mod retention;
 mod settle;
+mod swap;
 mod truncate;
 
 pub use append::{Appended, FollowerAppend, LeaderAppend};
@@ -129,6 +131,10 @@ pub struct Log {
     dir: Arc<Condition>,
     jitter_seed: u64,
     settling: settle::Settling,
+    swaps: swap::Swaps,
+    /// Held by the one that cleans.
+    cleaning: Mutex<()>,
+    cleaned_up_to: Mutex<Option<Offset>>,
     writer: Mutex<Writer>,
 }
 

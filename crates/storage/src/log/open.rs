@@ -2,6 +2,7 @@
 
 use super::recover::{self, Derived, Recovering, is_damage, replay_segment};
 use super::settle::Settling;
+use super::swap::Swaps;
 use super::{Flushed, Log, Mark, Marks, Writer};
 use crate::condition::Condition;
 use crate::config::LogConfig;
@@ -386,6 +387,9 @@ impl Opening {
             dir,
             jitter_seed: options.jitter_seed,
             settling,
+            swaps: Swaps::default(),
+            cleaning: Mutex::default(),
+            cleaned_up_to: Mutex::default(),
             writer: Mutex::new(writer),
         };
         (log, self.recovery)

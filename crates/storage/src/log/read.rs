@@ -54,6 +54,10 @@ const ATTEMPTS: usize = 3;
 impl Log {
     /// Plans a read. `Error::OffsetOutOfRange` below the log start and above the log end; nothing to read is an empty plan.
     pub fn read(&self, read: Read) -> Result<ReadPlan> {
+        self.undisturbed(read.wait, || self.plan(read))
+    }
+
+    fn plan(&self, read: Read) -> Result<ReadPlan> {
         for _ in 0..ATTEMPTS {
             let marks = *self.marks.read();
             let offsets = marks.offsets();
@@ -128,7 +132,9 @@ impl Log {
                 let position = segment.locate(end.offset, wait)?.map_or(segment.size(), |place| place.position);
                 let place = Some((segment.base_offset(), position));
                 let mut marks = self.marks.write();
-                if marks.high_watermark.offset == end.offset && segment.is_intact(u64::from(position)) {
+                let is_so = marks.high_watermark.offset == end.offset && segment.is_intact(u64::from(position));
+                // The cleaner forgets places in what it replaces, after it has replaced it.
+                if is_so && self.is_current(segment) {
                     marks.high_watermark.place = place;
                 }
                 Ok(position)

@@ -96,20 +96,8 @@ impl Log {
         // The active segment's snapshot is of use as long as there is one; it is named by the segment that begins there.
         names.push(segment.name(names::SNAPSHOT));
         writer.snapshots.remove(&segment.base_offset());
-        let mut doomed = Vec::new();
-        for name in names {
-            let renamed = format!("{name}{}", names::DELETED);
-            match self.folder.rename_file(&name, &renamed) {
-                Ok(()) => doomed.push(renamed),
-                Err(error) if error.is_not_found() => {}
-                // Even a longer name may take room: then it goes at once.
-                Err(error) if error.is_refusal() => drop(self.folder.remove_file(&name)?),
-                Err(error) => return Err(error),
-            }
-        }
+        self.doom_files(writer, names, now)?;
         segment.close();
-        let due = Timestamp(now.0.saturating_add(self.config.load().file_delete_delay_ms));
-        writer.doomed.push((due, doomed));
         Ok(())
     }
 

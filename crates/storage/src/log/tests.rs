@@ -11,10 +11,12 @@ use model::{LeaderEpoch, ProducerEpoch};
 use records::{BatchBuilder, Batches, EndTransactionMarker, Validated};
 use std::path::Path;
 
+mod compaction;
 mod course;
 mod crash;
 mod ends;
 mod golden;
+mod swap;
 
 mod transactions;
 

@@ -54,6 +54,7 @@ impl Log {
             let recovery_point = flushed.recovery_point.min(end);
             *flushed = Flushed { recovery_point, truncations: flushed.truncations + 1, ..*flushed };
         }
+        self.lower_cleaned_up_to(segments[last].base_offset());
         let active = Arc::new(segments[last].truncate(end, now)?);
         let mut kept = segments[..last].to_vec();
         kept.push(active.clone());
@@ -135,6 +136,7 @@ impl Log {
             self.folder.sync()?;
             writer.producers = Producers::at(start);
             writer.leftovers = false;
+            self.lower_cleaned_up_to(start);
             let flushed = &mut *self.flushed.lock();
             *flushed = Flushed { recovery_point: start, at: now, truncations: flushed.truncations + 1 };
             let mut marks = self.marks.write();
