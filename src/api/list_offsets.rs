@@ -141,7 +141,7 @@ async fn find(facts: Facts, partition: Arc<Partition>, asked: &ListOffsetsPartit
             });
             let found = found.await.map_err(|_| ErrorCode::UnknownServerError)?;
             let found = found.map_err(|fault| error::of_storage(&fault))?;
-            Ok(match found.filter(|found| timestamp == MAX_TIMESTAMP || found.offset < end) {
+            Ok(match found.filter(|found| found.offset < end) {
                 Some(found) => (Some(found.timestamp), Some(found.offset), found.leader_epoch),
                 None => (None, None, None),
             })

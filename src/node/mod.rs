@@ -32,7 +32,7 @@ use arc_swap::ArcSwap;
 use metadata::VersionedRecord;
 use metadata::decide::Settings;
 use metadata::image::Image;
-use model::DirectoryId;
+use model::{BrokerEpoch, DirectoryId};
 use raft::snapshot::retention::Limits;
 use raft::{Now, Raft, ReplicaKey, Timeouts, VoterSet};
 use std::net::SocketAddr;
@@ -97,12 +97,14 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
     if let Some(address) = &start.http {
         http = Some(admin::bind(address).await.with_context(|| format!("the HTTP listener cannot use {address}"))?);
     }
+    let previous_epoch = previous_epoch(&folders.log_dirs)?;
     let (controller, inbox) = ControllerHandle::new();
     let (unfenced_in, unfenced) = watch::channel(false);
     let directory_ids = folders.log_dirs.iter().map(|(_, id)| *id).collect();
     let broker =
         broker(&config, folders.log_dirs, &folders.cluster_id, controller.clone(), unfenced, start.filter, clock)?;
-    let registration = registration(&config, &broker.node, &listening, directory_ids);
+    let registration =
+        Registration { previous_epoch, ..registration(&config, &broker.node, &listening, directory_ids) };
     let (published_in, published) = watch::channel(None);
     let (publications, received) = mpsc::channel();
     let (acting, runtime) = (broker.clone(), tokio::runtime::Handle::current());
@@ -198,6 +200,16 @@ fn broker(
     Ok(Arc::new(broker))
 }
 
+/// The broker's epoch when it last stopped; `None` unless every log dir says that it stopped cleanly, and all the same, as in Kafka.
+fn previous_epoch(log_dirs: &[(LogDir, DirectoryId)]) -> Result<Option<BrokerEpoch>, StartError> {
+    let mut epochs = Vec::new();
+    for (dir, _) in log_dirs {
+        epochs.push(dir.clean_shutdown()?.and_then(|marker| marker.broker_epoch));
+    }
+    let first = epochs.first().copied().flatten();
+    Ok(first.filter(|_| epochs.iter().all(|epoch| *epoch == first)))
+}
+
 /// What this node says of itself. A port of 0 is the one that the listener got.
 fn registration(config: &NodeConfig, node: &Node, listening: &[Listening], log_dirs: Vec<DirectoryId>) -> Registration {
     let endpoint = |it: &Advertised| {
@@ -222,6 +234,7 @@ fn registration(config: &NodeConfig, node: &Node, listening: &[Listening], log_d
         controller_endpoints: config.listeners.advertised_controller.iter().map(endpoint).collect(),
         rack: config.settings.broker_rack.as_deref().map(Into::into),
         log_dirs,
+        previous_epoch: None,
         heartbeat_interval: Duration::from_millis(
             u64::try_from(config.settings.broker_heartbeat_interval_ms).unwrap_or(2000),
         ),

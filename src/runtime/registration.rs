@@ -2,7 +2,7 @@
 
 use super::controller::ControllerHandle;
 use metadata::decide;
-use metadata::version::{FEATURES, KRAFT_VERSION};
+use metadata::version::FEATURES;
 use model::{BrokerEpoch, DirectoryId, Offset, Uuid};
 use protocol::Str;
 use protocol::messages::broker_heartbeat_request::BrokerHeartbeatRequest;
@@ -48,6 +48,8 @@ pub struct Registration {
     pub rack: Option<Str>,
     /// The log dirs that are online.
     pub log_dirs: Vec<DirectoryId>,
+    /// The broker's epoch when it last stopped, if it stopped cleanly: only then does it stay eligible to lead (KIP-966).
+    pub previous_epoch: Option<BrokerEpoch>,
     /// `broker.heartbeat.interval.ms`
     pub heartbeat_interval: Duration,
 }
@@ -156,7 +158,6 @@ async fn register_broker(
             .collect(),
         features: FEATURES
             .iter()
-            .filter(|feature| feature.name != KRAFT_VERSION)
             .map(|feature| broker::Feature {
                 name: Str::const_new(feature.name),
                 min_supported_version: feature.min,
@@ -166,6 +167,7 @@ async fn register_broker(
             .collect(),
         rack: this.rack.clone(),
         log_dirs: this.log_dirs.clone(),
+        previous_broker_epoch: BrokerEpoch::to_wire(this.previous_epoch),
         ..Default::default()
     };
     while !stopping.is_cancelled() {
@@ -201,6 +203,7 @@ async fn heartbeat(
         current_metadata_offset,
         want_fence: false,
         want_shut_down,
+        cordoned_log_dirs: Some(Vec::new()),
         ..Default::default()
     };
     let answered = handle.decide(move |view, context| decide::heartbeat(view.image, view.soft, context, &request));

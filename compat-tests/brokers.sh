@@ -1,0 +1,67 @@
+# What the suites share that start brokers of their own: Apache Kafka 4.3.1 and Gregor, by turns, on one folder.
+#
+# Sourced after lib.sh. One broker runs at a time, as a child of the suite's shell; `$bootstrap` is where it listens.
+dir=$(mktemp -d)
+broker=
+signalled() { # SIGNAL
+  [ -z "$broker" ] || kill -s "$1" "$broker" 2>/dev/null || true
+  # The shell's own word of a child that was killed is not for the reader.
+  [ -z "$broker" ] || wait "$broker" 2>/dev/null || true
+  broker=
+}
+stop() { signalled TERM; }
+trap 'stop; rm -rf "$dir"' EXIT
+
+free_port() {
+  local port
+  while :; do
+    port=$((20000 + RANDOM % 10000))
+    (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || { echo $port && return; }
+  done
+}
+new_port() {
+  port=$(free_port)
+  bootstrap=127.0.0.1:$port
+}
+new_port
+accepts() { (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; }
+ended() { ! kill -0 "$broker" 2>/dev/null; }
+accepts_or_ended() { accepts || ended; }
+
+java_options=(-Xlog:disable -XX:+UseSerialGC -XX:TieredStopAtLevel=1)
+java=(java "${java_options[@]}" -Xmx384m -cp "$cache/classes:$cache/jars/*")
+tool() { timeout 60 "${java[@]}" -Dlog4j2.configurationFile="$compat/java/log4j2.properties" "$@"; } # CLASS ARGUMENTS...
+started() { # LOG
+  within 60 accepts_or_ended || true
+  accepts && return
+  echo "it does not accept connections: $(tail -n 5 "$1")" >&2
+  return 1
+}
+# Apache Kafka with its warnings and errors alone in the log.
+run_kafka() { # PROPERTIES LOG
+  cat >"$dir/log4j2.properties" <<P
+status = error
+rootLogger.level = warn
+rootLogger.appenderRefs = console
+rootLogger.appenderRef.console.ref = CONSOLE
+appender.console.type = Console
+appender.console.name = CONSOLE
+appender.console.layout.type = PatternLayout
+appender.console.layout.pattern = %p %m (%c)%n
+P
+  "${java[@]}" -Dlog4j2.configurationFile="$dir/log4j2.properties" kafka.Kafka "$1" >"$2" 2>&1 </dev/null &
+  broker=$!
+  started "$2"
+}
+run_gregor() { # LOG ARGUMENTS...
+  local log=$1
+  shift
+  "$GREGOR_BIN" start "$@" >>"$log" 2>&1 </dev/null &
+  broker=$!
+  started "$log"
+}
+# Neither broker warns of anything. Apache Kafka says two things at the start and the end of every run, also in a folder of its own.
+silent() { # LOG [ALLOWED]
+  ! grep -E '^(WARN|ERROR|FATAL) | (WARN|ERROR) ' "$1" \
+    | grep -vE "Performing controller activation|Attempting to close NetworkClient that has already been closed${2:+|$2}" >&2
+}
