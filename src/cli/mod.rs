@@ -1,5 +1,6 @@
 //! The command line: one file per subcommand.
 
+mod dump_log;
 mod format;
 mod start;
 
@@ -22,6 +23,8 @@ enum Command {
     Start(Start),
     /// Format the log dirs of a configuration, as `kafka-storage format` does
     Format(Format),
+    /// Print what is in the files of a log, as `kafka-dump-log` does
+    DumpLog(DumpLog),
     /// Print a new cluster id
     RandomUuid,
 }
@@ -72,12 +75,64 @@ pub struct Format {
     feature: Vec<String>,
 }
 
+/// What `gregor dump-log` takes.
+#[derive(Debug, clap::Args)]
+#[command(infer_long_args = true)]
+pub struct DumpLog {
+    /// The files: .log, .index, .timeindex, .txnindex, .snapshot, .checkpoint
+    #[arg(long, value_name = "FILE,...")]
+    files: String,
+    /// Print what records say; implied by every decoder
+    #[arg(long)]
+    print_data_log: bool,
+    /// Print records, not only batches; implied by --print-data-log
+    #[arg(long)]
+    deep_iteration: bool,
+    /// Check indexes against their logs without printing them
+    #[arg(long)]
+    verify_index_only: bool,
+    /// Check indexes as a start does, without printing them
+    #[arg(long)]
+    index_sanity_check: bool,
+    /// The largest batch that an offset index may point to
+    #[arg(long, value_name = "BYTES", default_value_t = 5 * 1024 * 1024, allow_negative_numbers = true)]
+    max_message_size: i32,
+    /// How much of a log is read
+    #[arg(long, value_name = "BYTES", default_value_t = i32::MAX, allow_negative_numbers = true)]
+    max_bytes: i32,
+    /// Records are those of __consumer_offsets
+    #[arg(long)]
+    offsets_decoder: bool,
+    /// Records are those of __transaction_state
+    #[arg(long)]
+    transaction_log_decoder: bool,
+    /// Records are those of __share_group_state
+    #[arg(long)]
+    share_group_state_decoder: bool,
+    /// Records are those of __cluster_metadata
+    #[arg(long)]
+    cluster_metadata_decoder: bool,
+    /// Not supported
+    #[arg(long)]
+    remote_log_metadata_decoder: bool,
+    /// Print keys and values alone
+    #[arg(long)]
+    skip_record_metadata: bool,
+    /// Not supported
+    #[arg(long, value_name = "CLASS", num_args = 0..=1, default_missing_value = "")]
+    value_decoder_class: Option<String>,
+    /// Not supported
+    #[arg(long, value_name = "CLASS", num_args = 0..=1, default_missing_value = "")]
+    key_decoder_class: Option<String>,
+}
+
 impl Arguments {
     /// Runs what the arguments ask for. Errors: one line that says what is wrong and what to do.
     pub fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
             Some(Command::Start(start)) => start.run(),
             Some(Command::Format(format)) => format.run(),
+            Some(Command::DumpLog(dump)) => dump.run(),
             Some(Command::RandomUuid) => {
                 println!("{}", crate::runtime::random::uuid());
                 Ok(ExitCode::SUCCESS)

@@ -13,7 +13,7 @@ pub(super) fn trim(text: &str) -> &str {
 }
 
 /// Java's `Double.toString`.
-pub(super) fn double(value: f64) -> String {
+pub fn double(value: f64) -> String {
     if value.is_nan() {
         return "NaN".into();
     }

@@ -40,6 +40,7 @@ pub use document::document;
 pub use duration::parse_millis as parse_duration_millis;
 pub use dynamic::{Effective, ResourceKind};
 pub use group::{GROUP, GroupSettings};
+pub use java::double as java_double;
 pub use key::{Default, Importance, Key, Mode, Support, Table, Values};
 pub use listeners::{Advertised, Listener, Listeners, SecurityProtocol};
 pub use new_node::{ADVERTISED_OF_EVERY_INTERFACE, NewNode, moved_listener, new_node_properties};

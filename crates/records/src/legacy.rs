@@ -17,6 +17,7 @@ use crate::batch::length_and_magic;
 use crate::codec::Stream;
 use crate::{BatchError, Codec, LOG_OVERHEAD, RECORD_BYTES_MAX, RecordError, TimestampType};
 use model::{Offset, Timestamp};
+use std::io;
 
 const CRC: usize = 12;
 const MAGIC: usize = 16;
@@ -24,7 +25,7 @@ const ATTRIBUTES: usize = 17;
 const TIMESTAMP: usize = 18;
 
 /// One message of format v0 or v1, compressed or not, within the bytes that hold it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LegacyMessage<'a> {
     bytes: &'a [u8],
     magic: i8,
@@ -43,6 +44,8 @@ pub struct LegacyRecord<'a> {
     pub key: Option<&'a [u8]>,
     /// Its value.
     pub value: Option<&'a [u8]>,
+    /// The message that it is: the one inside, where it came compressed.
+    pub message: LegacyMessage<'a>,
 }
 
 impl<'a> LegacyMessage<'a> {
@@ -92,9 +95,14 @@ impl<'a> LegacyMessage<'a> {
         Ok(Codec::from_id(self.bytes[ATTRIBUTES] & 7)?)
     }
 
+    /// The checksum as it is stored.
+    pub fn crc(&self) -> u32 {
+        self.bytes[CRC..MAGIC].iter().fold(0, |crc, byte| crc << 8 | u32::from(*byte))
+    }
+
     /// Computes the checksum and compares.
     pub fn verify_crc(&self) -> Result<(), BatchError> {
-        let stored = self.bytes[CRC..MAGIC].iter().fold(0, |crc, byte| crc << 8 | u32::from(*byte));
+        let stored = self.crc();
         let computed = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32IsoHdlc, &self.bytes[MAGIC..]) as u32;
         if stored == computed { Ok(()) } else { Err(BatchError::Crc { stored, computed }) }
     }
@@ -104,7 +112,7 @@ impl<'a> LegacyMessage<'a> {
         let codec = self.codec()?;
         if codec == Codec::None {
             let (offset, timestamp) = (self.last_offset(), self.max_timestamp());
-            show(LegacyRecord { offset, timestamp, key: self.key, value: self.value });
+            show(LegacyRecord { offset, timestamp, key: self.key, value: self.value, message: *self });
             return Ok(());
         }
         let set = self.value.ok_or(RecordError::Structure)?;
@@ -115,8 +123,8 @@ impl<'a> LegacyMessage<'a> {
         let appended = (self.timestamp_type() == TimestampType::LogAppendTime).then(|| self.max_timestamp());
         let mut stream = Stream::open(codec, set, self.magic == 0).map_err(RecordError::Decompress)?;
         while let Some(size) = next_inner(&mut stream)? {
-            if !stream.fill(size).map_err(RecordError::Decompress)? {
-                return Err(RecordError::Ends);
+            if !fill(&mut stream, size)? {
+                break;
             }
             let inner = LegacyMessage::parse(&stream.window()[..size]).map_err(|_| RecordError::Structure)?;
             if inner.magic != self.magic || inner.codec()? != Codec::None {
@@ -124,17 +132,25 @@ impl<'a> LegacyMessage<'a> {
             }
             let offset = Offset(inner.last_offset().0.wrapping_add(base));
             let timestamp = appended.unwrap_or_else(|| inner.max_timestamp());
-            show(LegacyRecord { offset, timestamp, key: inner.key, value: inner.value });
+            show(LegacyRecord { offset, timestamp, key: inner.key, value: inner.value, message: inner });
             stream.consume(size);
         }
         Ok(())
     }
 }
 
+/// Whether so many bytes are there. A set that is cut off ends before its last message, as in Kafka, also where it is cut within a frame of its codec.
+fn fill(stream: &mut Stream<'_>, count: usize) -> Result<bool, RecordError> {
+    match stream.fill(count) {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+        filled => filled.map_err(RecordError::Decompress),
+    }
+}
+
 /// Bytes of the next message inside; `None` at the end.
 fn next_inner(stream: &mut Stream<'_>) -> Result<Option<usize>, RecordError> {
-    if !stream.fill(MAGIC + 1).map_err(RecordError::Decompress)? {
-        return if stream.window().is_empty() { Ok(None) } else { Err(RecordError::Ends) };
+    if !fill(stream, MAGIC + 1)? {
+        return Ok(None);
     }
     let (length, _) = length_and_magic(stream.window()).map_err(|_| RecordError::Structure)?;
     match length as usize + LOG_OVERHEAD {
@@ -147,9 +163,12 @@ fn last_inner_offset(codec: Codec, set: &[u8]) -> Result<i64, RecordError> {
     let mut stream = Stream::open(codec, set, false).map_err(RecordError::Decompress)?;
     let mut last = None;
     while let Some(size) = next_inner(&mut stream)? {
-        last = Some(read_i64(stream.window()));
-        if !stream.skip(size).map_err(RecordError::Decompress)? {
-            return Err(RecordError::Ends);
+        let offset = read_i64(stream.window());
+        match stream.skip(size) {
+            Ok(true) => last = Some(offset),
+            Ok(false) => break,
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => break,
+            Err(error) => return Err(RecordError::Decompress(error)),
         }
     }
     // Kafka refuses a compressed message without messages too.

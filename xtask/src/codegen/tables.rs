@@ -249,7 +249,32 @@ fn keyed_codec(out: &mut String, name: &str, pairs: &[(&Message, &Message)]) {
             kind(key)
         );
     }
-    line!(out, "        }}\n    }}\n}}");
+    line!(out, "        }}\n    }}\n");
+    keyed_json(out, name, pairs);
+    line!(out, "}}");
+}
+
+fn keyed_json(out: &mut String, name: &str, pairs: &[(&Message, &Message)]) {
+    line!(out, "    /// The key as JSON, in the shape of Kafka's own tools.\n    #[cfg(feature = \"json\")]");
+    line!(out, "    pub fn key_to_json(&self) -> serde_json::Value {{\n        match self {{");
+    for (key, _) in pairs {
+        line!(out, "            {name}::{}(key, _) => key.to_json({}),", kind(key), key.versions.lo);
+    }
+    line!(out, "        }}\n    }}\n");
+    line!(
+        out,
+        "    /// The value as JSON, in the shape of Kafka's own tools for that version; `None` for a tombstone."
+    );
+    line!(out, "    #[cfg(feature = \"json\")]");
+    line!(out, "    pub fn value_to_json(&self, version: i16) -> Option<serde_json::Value> {{\n        match self {{");
+    for (key, _) in pairs {
+        line!(
+            out,
+            "            {name}::{}(_, value) => value.as_ref().map(|value| value.to_json(version)),",
+            kind(key)
+        );
+    }
+    line!(out, "        }}\n    }}");
 }
 
 fn kind(key: &Message) -> &str {

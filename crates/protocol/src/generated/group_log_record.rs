@@ -351,4 +351,62 @@ impl GroupRecord {
             }
         }
     }
+
+    /// The key as JSON, in the shape of Kafka's own tools.
+    #[cfg(feature = "json")]
+    pub fn key_to_json(&self) -> serde_json::Value {
+        match self {
+            GroupRecord::LegacyOffsetCommit(key, _) => key.to_json(0),
+            GroupRecord::OffsetCommit(key, _) => key.to_json(0),
+            GroupRecord::GroupMetadata(key, _) => key.to_json(0),
+            GroupRecord::ConsumerGroupMetadata(key, _) => key.to_json(0),
+            GroupRecord::ConsumerGroupPartitionMetadata(key, _) => key.to_json(0),
+            GroupRecord::ConsumerGroupMemberMetadata(key, _) => key.to_json(0),
+            GroupRecord::ConsumerGroupTargetAssignmentMetadata(key, _) => key.to_json(0),
+            GroupRecord::ConsumerGroupTargetAssignmentMember(key, _) => key.to_json(0),
+            GroupRecord::ConsumerGroupCurrentMemberAssignment(key, _) => key.to_json(0),
+            GroupRecord::ShareGroupMemberMetadata(key, _) => key.to_json(0),
+            GroupRecord::ShareGroupMetadata(key, _) => key.to_json(0),
+            GroupRecord::ShareGroupTargetAssignmentMetadata(key, _) => key.to_json(0),
+            GroupRecord::ShareGroupTargetAssignmentMember(key, _) => key.to_json(0),
+            GroupRecord::ShareGroupCurrentMemberAssignment(key, _) => key.to_json(0),
+            GroupRecord::ShareGroupStatePartitionMetadata(key, _) => key.to_json(0),
+            GroupRecord::ConsumerGroupRegularExpression(key, _) => key.to_json(0),
+            GroupRecord::StreamsGroupMetadata(key, _) => key.to_json(0),
+            GroupRecord::StreamsGroupMemberMetadata(key, _) => key.to_json(0),
+            GroupRecord::StreamsGroupTargetAssignmentMetadata(key, _) => key.to_json(0),
+            GroupRecord::StreamsGroupTargetAssignmentMember(key, _) => key.to_json(0),
+            GroupRecord::StreamsGroupCurrentMemberAssignment(key, _) => key.to_json(0),
+            GroupRecord::StreamsGroupTopology(key, _) => key.to_json(0),
+        }
+    }
+
+    /// The value as JSON, in the shape of Kafka's own tools for that version; `None` for a tombstone.
+    #[cfg(feature = "json")]
+    pub fn value_to_json(&self, version: i16) -> Option<serde_json::Value> {
+        match self {
+            GroupRecord::LegacyOffsetCommit(_, value) => value.as_ref().map(|value| value.to_json(version)),
+            GroupRecord::OffsetCommit(_, value) => value.as_ref().map(|value| value.to_json(version)),
+            GroupRecord::GroupMetadata(_, value) => value.as_ref().map(|value| value.to_json(version)),
+            GroupRecord::ConsumerGroupMetadata(_, value) => value.as_ref().map(|value| value.to_json(version)),
+            GroupRecord::ConsumerGroupPartitionMetadata(_, value) => value.as_ref().map(|value| value.to_json(version)),
+            GroupRecord::ConsumerGroupMemberMetadata(_, value) => value.as_ref().map(|value| value.to_json(version)),
+            GroupRecord::ConsumerGroupTargetAssignmentMetadata(_, value) => value.as_ref().map(|value| value.to_json(version)),
+            GroupRecord::ConsumerGroupTargetAssignmentMember(_, value) => value.as_ref().map(|value| value.to_json(version)),
+            GroupRecord::ConsumerGroupCurrentMemberAssignment(_, value) => value.as_ref().map(|value| value.to_json(version)),
+            GroupRecord::ShareGroupMemberMetadata(_, value) => value.as_ref().map(|value| value.to_json(version)),
+            GroupRecord::ShareGroupMetadata(_, value) => value.as_ref().map(|value| value.to_json(version)),
+            GroupRecord::ShareGroupTargetAssignmentMetadata(_, value) => value.as_ref().map(|value| value.to_json(version)),
+            GroupRecord::ShareGroupTargetAssignmentMember(_, value) => value.as_ref().map(|value| value.to_json(version)),
+            GroupRecord::ShareGroupCurrentMemberAssignment(_, value) => value.as_ref().map(|value| value.to_json(version)),
+            GroupRecord::ShareGroupStatePartitionMetadata(_, value) => value.as_ref().map(|value| value.to_json(version)),
+            GroupRecord::ConsumerGroupRegularExpression(_, value) => value.as_ref().map(|value| value.to_json(version)),
+            GroupRecord::StreamsGroupMetadata(_, value) => value.as_ref().map(|value| value.to_json(version)),
+            GroupRecord::StreamsGroupMemberMetadata(_, value) => value.as_ref().map(|value| value.to_json(version)),
+            GroupRecord::StreamsGroupTargetAssignmentMetadata(_, value) => value.as_ref().map(|value| value.to_json(version)),
+            GroupRecord::StreamsGroupTargetAssignmentMember(_, value) => value.as_ref().map(|value| value.to_json(version)),
+            GroupRecord::StreamsGroupCurrentMemberAssignment(_, value) => value.as_ref().map(|value| value.to_json(version)),
+            GroupRecord::StreamsGroupTopology(_, value) => value.as_ref().map(|value| value.to_json(version)),
+        }
+    }
 }

@@ -61,4 +61,22 @@ impl ShareRecord {
             ShareRecord::ShareUpdate(_, value) => value.as_ref().map(|value| encode_versioned(version, version, value)).transpose(),
         }
     }
+
+    /// The key as JSON, in the shape of Kafka's own tools.
+    #[cfg(feature = "json")]
+    pub fn key_to_json(&self) -> serde_json::Value {
+        match self {
+            ShareRecord::ShareSnapshot(key, _) => key.to_json(0),
+            ShareRecord::ShareUpdate(key, _) => key.to_json(0),
+        }
+    }
+
+    /// The value as JSON, in the shape of Kafka's own tools for that version; `None` for a tombstone.
+    #[cfg(feature = "json")]
+    pub fn value_to_json(&self, version: i16) -> Option<serde_json::Value> {
+        match self {
+            ShareRecord::ShareSnapshot(_, value) => value.as_ref().map(|value| value.to_json(version)),
+            ShareRecord::ShareUpdate(_, value) => value.as_ref().map(|value| value.to_json(version)),
+        }
+    }
 }

@@ -53,4 +53,20 @@ impl TransactionRecord {
             }
         }
     }
+
+    /// The key as JSON, in the shape of Kafka's own tools.
+    #[cfg(feature = "json")]
+    pub fn key_to_json(&self) -> serde_json::Value {
+        match self {
+            TransactionRecord::TransactionLog(key, _) => key.to_json(0),
+        }
+    }
+
+    /// The value as JSON, in the shape of Kafka's own tools for that version; `None` for a tombstone.
+    #[cfg(feature = "json")]
+    pub fn value_to_json(&self, version: i16) -> Option<serde_json::Value> {
+        match self {
+            TransactionRecord::TransactionLog(_, value) => value.as_ref().map(|value| value.to_json(version)),
+        }
+    }
 }

@@ -241,7 +241,7 @@ impl BatchHeader {
 /// The sequence `increment` records after `sequence`; after `i32::MAX` comes 0.
 pub fn increment_sequence(sequence: i32, increment: i32) -> i32 {
     if sequence > i32::MAX.wrapping_sub(increment) {
-        increment.wrapping_sub(i32::MAX - sequence).wrapping_sub(1)
+        increment.wrapping_sub(i32::MAX.wrapping_sub(sequence)).wrapping_sub(1)
     } else {
         sequence.wrapping_add(increment)
     }

@@ -88,6 +88,12 @@ impl<'a> BatchView<'a> {
         Ok(Self { header, bytes })
     }
 
+    /// All of `bytes` as one batch of format v2, whatever its magic and its length field say: for tools that show damage. `None` where a header does
+    /// not fit.
+    pub fn unchecked(bytes: &'a [u8]) -> Option<Self> {
+        Some(Self { header: BatchHeader::read(bytes.first_chunk()?), bytes })
+    }
+
     /// The header, read out.
     pub fn header(&self) -> &BatchHeader {
         &self.header
