@@ -67,12 +67,13 @@ pub(super) async fn handle(context: Context, mut body: Reader) -> Result<Outcome
     if acks == 0 {
         return without_answer(&appended);
     }
-    if acks == 1 || !appended.iter().any(|(_, one)| one.awaits_replicas()) {
+    let all_replicas = acks == -1;
+    if !appended.iter().any(|(_, one)| one.is_pending(all_replicas)) {
         return Ok(Outcome::Reply(respond(&context, facts, &head, appended)?));
     }
     Ok(Outcome::Later(Box::pin(async move {
-        let appended =
-            join_all(appended.into_iter().map(|(key, one)| async move { (key, one.replicated(timeout).await) })).await;
+        let settled = |(key, one): (Key, Done)| async move { (key, one.settled(all_replicas, timeout).await) };
+        let appended = join_all(appended.into_iter().map(settled)).await;
         reply_or_close(&context.connection, respond(&context, facts, &head, appended))
     })))
 }
@@ -209,14 +210,22 @@ fn without_answer(appended: &[(Key, Done)]) -> Result<Outcome, Refused> {
 }
 
 impl Done {
-    fn awaits_replicas(&self) -> bool {
-        matches!(&self.result, Ok((appended, partition)) if !partition.is_replicated(appended))
+    /// Whether the answer waits: for a flush, or for the replicas.
+    fn is_pending(&self, all_replicas: bool) -> bool {
+        let Ok((appended, partition)) = &self.result else { return false };
+        !partition.is_flushed(appended) || (all_replicas && !partition.is_replicated(appended))
     }
 
-    /// Waits until the records are replicated, or notes why they are not known to be.
-    async fn replicated(mut self, timeout: Duration) -> Self {
-        if let Ok((appended, partition)) = &self.result {
-            self.unconfirmed = match tokio::time::timeout(timeout, partition.replicated(appended)).await {
+    /// Waits until the records are flushed, where they have to be, and replicated, where the producer wants that; or notes why they are not known to be.
+    async fn settled(mut self, all_replicas: bool, timeout: Duration) -> Self {
+        let Ok((appended, partition)) = &self.result else { return self };
+        // As in Kafka, where it is part of the append, the flush has no time limit, and what fails it fails the append.
+        if let Err(code) = partition.until_flushed(appended).await {
+            self.result = Err(code.into());
+            return self;
+        }
+        if all_replicas {
+            self.unconfirmed = match tokio::time::timeout(timeout, partition.until_replicated(appended)).await {
                 Ok(Ok(())) => None,
                 Ok(Err(code)) => Some(code),
                 Err(_) => Some(ErrorCode::RequestTimedOut),

@@ -167,19 +167,21 @@ fn broker(
         Box::new(move |image, topic| config_rules::topic_settings(&shared.load(), image, topic));
     let threads = config.values.read::<i32>("num.recovery.threads.per.data.dir");
     let image = Arc::new(ArcSwap::from_pointee(Image::default()));
+    let metrics = Metrics::default();
     let replicas = Replicas::new(replica::Parts {
         node_id: config.node_id,
         dirs: log_dirs,
         settings: topic_settings,
         image: image.clone(),
         recovery_threads: usize::try_from(threads).unwrap_or(1),
+        flushes: metrics.flushes.clone(),
         clock,
     })?;
     let slots = usize::try_from(settings.max_incremental_fetch_session_cache_slots).unwrap_or(0);
     let broker = Broker {
         node: Node { id: config.node_id, cluster_id: cluster_id.into() },
         clock,
-        metrics: Metrics::default(),
+        metrics,
         limits: Arc::new(ConnectionLimits::default()),
         request_memory: MemoryLimit::new(settings.queued_max_request_bytes),
         stopping: CancellationToken::new(),

@@ -3,6 +3,7 @@
 //! Which partitions are in it, `Replicas` knows. Invariant: the checkpoints have every partition of the dir, from its open log or from what the last run
 //! said of it.
 
+use super::commit::Committer;
 use super::left::{Left, LeftFolder};
 use super::opening::Queue;
 use crate::runtime::random;
@@ -24,6 +25,8 @@ pub struct Dir {
     pub(super) left: Mutex<Left>,
     /// Logs whose folders are there and that wait to be opened.
     pub(super) queue: Queue,
+    /// Flushes what appends wait for.
+    pub(super) committer: Arc<Committer>,
     /// How many partitions' folders are here, or are about to be: new ones go where there are the fewest.
     partition_count: AtomicUsize,
     /// Folders that are removed later, with the time from which on.
@@ -40,7 +43,7 @@ impl std::fmt::Debug for Dir {
 
 impl Dir {
     /// Looks at what is in a log dir; nothing is opened yet. Errors: it cannot be read.
-    pub(super) fn read(log_dir: LogDir, id: DirectoryId) -> Result<Self, storage::Error> {
+    pub(super) fn read(log_dir: LogDir, id: DirectoryId, committer: Arc<Committer>) -> Result<Self, storage::Error> {
         let left = Left::read(&log_dir)?;
         Ok(Self {
             id,
@@ -48,6 +51,7 @@ impl Dir {
             partition_count: AtomicUsize::new(left.folders.len()),
             left: Mutex::new(left),
             queue: Queue::default(),
+            committer,
             doomed: Mutex::default(),
             checkpoints: Mutex::default(),
         })

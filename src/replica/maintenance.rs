@@ -67,6 +67,9 @@ impl Replicas {
     pub fn flush_due(&self) {
         let now = self.clock.now();
         for partition in self.all() {
+            if partition.flush_again() {
+                continue;
+            }
             let log = partition.log();
             let rolled = log.segments().last().map(|active| active.base_offset());
             let up_to = if log.is_flush_due(now) { Some(log.log_end_offset()) } else { rolled };

@@ -5,6 +5,7 @@
 //! the set of partitions follow an image, for as long as that takes and never over a recovery.
 
 mod apply;
+mod commit;
 mod dir;
 mod left;
 mod maintenance;
@@ -19,8 +20,10 @@ pub use opening::Progress;
 pub use partition::{Append, AppendError, Appended, Found, Partition, ReadError, ReadRequest, WriteRules};
 pub use watch::{Wake, Watch};
 
+use self::commit::Committer;
 use crate::runtime::blocking;
 use crate::runtime::clock::Clock;
+use crate::telemetry::FlushMetrics;
 use arc_swap::ArcSwap;
 use metadata::image::{Image, Topic};
 use model::{BrokerEpoch, BrokerId, DirectoryId, ErrorCode, PartitionIndex, TopicIdPartition, TopicPartition};
@@ -54,6 +57,8 @@ pub struct Parts {
     pub image: Arc<ArcSwap<Image>>,
     /// `num.recovery.threads.per.data.dir`
     pub recovery_threads: usize,
+    /// Counts flushes.
+    pub flushes: FlushMetrics,
     /// The clock.
     pub clock: Clock,
 }
@@ -95,7 +100,8 @@ impl std::fmt::Debug for Replicas {
 impl Replicas {
     /// Looks at what is in the log dirs; nothing is opened yet. Errors: one cannot be read.
     pub fn new(parts: Parts) -> Result<Self, storage::Error> {
-        let read = |(log_dir, id)| Dir::read(log_dir, id).map(Arc::new);
+        let committer = || Committer::new(parts.flushes.clone(), parts.clock);
+        let read = |(log_dir, id)| Dir::read(log_dir, id, committer()).map(Arc::new);
         Ok(Self {
             node_id: parts.node_id,
             dirs: parts.dirs.into_iter().map(read).collect::<Result<_, _>>()?,
@@ -225,6 +231,7 @@ impl Replicas {
     }
 
     fn close_dir(&self, dir: &Dir, broker_epoch: Option<BrokerEpoch>) {
+        dir.committer.stop();
         let now = self.clock.now();
         let failed = AtomicBool::new(false);
         let partitions = self.all_in(dir);

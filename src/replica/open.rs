@@ -160,7 +160,8 @@ impl Replicas {
         let (config, rules) = (self.settings)(image, &topic.name);
         log.set_config(config);
         let name = log.partition().clone();
-        let partition = Arc::new(Partition::new(self.node_id, id, is_internal(&topic.name), Arc::new(log), rules));
+        let (is_internal, log, committer) = (is_internal(&topic.name), Arc::new(log), dir.committer.clone());
+        let partition = Arc::new(Partition::new(self.node_id, id, is_internal, log, rules, committer));
         let hosted = Hosted { partition, dir: dir.clone() };
         self.partitions.write().insert(id, hosted.clone());
         // In this order: a checkpoint that is written meanwhile has the partition from the one or the other.

@@ -1,8 +1,12 @@
 //! One partition on this broker: its log, who leads it, and who waits for it.
 //!
 //! Where the high watermark is, and whether enough replicas are in sync, the leader's machine says (`::replica::Leader`); the log keeps what it said.
+//!
+//! Where `flush.messages` is 1, a batch counts once it is flushed: until then it is neither answered nor below the high watermark. The committer flushes.
+//!
 //! Invariant: a reply that says "committed" was given under the leader epoch in which the records were appended.
 
+use super::commit::Committer;
 use super::watch::{Wake, Watch, Watchers};
 use ::replica::{Leader, LeaderStart};
 use arc_swap::ArcSwap;
@@ -12,6 +16,7 @@ use model::{ApiError, BrokerId, ErrorCode, LeaderEpoch, Offset, Timestamp, Topic
 use parking_lot::RwLock;
 use records::{BatchHeader, BatchView, RecordReader, TimestampType, Validated, ValidationRules};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use storage::{Error, FileRegion, Isolation, LeaderAppend, Log, LogConfig, Origin, Wait};
 
 #[cfg(test)]
@@ -45,6 +50,8 @@ pub struct Appended {
     pub record_count: u64,
     /// Their bytes.
     pub size_bytes: u64,
+    /// `flush.messages` asks for a flush before this is answered.
+    pub awaits_flush: bool,
 }
 
 /// Why an append was refused.
@@ -154,19 +161,47 @@ pub struct Partition {
     /// The leader's side, as long as this broker leads.
     leader: RwLock<Option<Leader>>,
     watchers: Arc<Watchers>,
+    /// Those who wait for a flush and for nothing else.
+    flush_watchers: Arc<Watchers>,
+    committer: Arc<Committer>,
+    /// A batch counts only once it is flushed (`flush.messages=1`).
+    is_durable: AtomicBool,
+    /// What is below it and not flushed was refused by a full disk. It stays where it is, and a later flush may still cover it.
+    refused_end: AtomicI64,
     node_id: BrokerId,
+}
+
+fn is_durable(config: &LogConfig) -> bool {
+    config.flush_messages.is_some_and(|count| count <= 1)
+}
+
+impl AsRef<Log> for Partition {
+    fn as_ref(&self) -> &Log {
+        &self.log
+    }
 }
 
 impl Partition {
     /// A partition whose log is open and that nobody leads yet.
-    pub fn new(node_id: BrokerId, id: TopicIdPartition, is_internal: bool, log: Arc<Log>, rules: WriteRules) -> Self {
+    pub fn new(
+        node_id: BrokerId,
+        id: TopicIdPartition,
+        is_internal: bool,
+        log: Arc<Log>,
+        rules: WriteRules,
+        committer: Arc<Committer>,
+    ) -> Self {
         Self {
             id,
             is_internal,
+            is_durable: AtomicBool::new(is_durable(&log.config())),
             log,
             rules: ArcSwap::from_pointee(rules),
             leader: RwLock::new(None),
             watchers: Arc::default(),
+            flush_watchers: Arc::default(),
+            committer,
+            refused_end: AtomicI64::new(0),
             node_id,
         }
     }
@@ -228,6 +263,7 @@ impl Partition {
 
     /// Changes the settings; they count from the next append on.
     pub fn set_config(&self, config: LogConfig, rules: WriteRules) {
+        self.is_durable.store(is_durable(&config), Ordering::Release);
         self.log.set_config(config);
         if let Some(leader) = self.leader.write().as_mut() {
             leader.set_min_insync_replicas(rules.min_insync_replicas);
@@ -236,11 +272,16 @@ impl Partition {
     }
 
     /// This broker leads, and this is the partition's state at the controller. Errors: the epoch cannot be written down.
-    pub fn lead(&self, state: &image::Partition, now: Timestamp) -> Result<(), Error> {
+    pub fn lead(self: &Arc<Self>, state: &image::Partition, now: Timestamp) -> Result<(), Error> {
         let is_new = self.leader_epoch().is_none_or(|old| old < state.leader_epoch);
         if is_new {
             self.log.assign_epoch(state.leader_epoch)?;
             let rules = self.rules.load();
+            let log_end_offset = self.log.log_end_offset();
+            let own_end_offset = match self.is_durable.load(Ordering::Acquire) {
+                true => self.log.recovery_point(),
+                false => log_end_offset,
+            };
             let leader = Leader::new(LeaderStart {
                 broker_id: self.node_id,
                 leader_epoch: state.leader_epoch,
@@ -249,12 +290,18 @@ impl Partition {
                 isr: state.isr.clone(),
                 min_insync_replicas: rules.min_insync_replicas,
                 lag_max_ms: rules.replica_lag_max_ms,
-                log_end_offset: self.log.log_end_offset(),
+                log_end_offset,
+                own_end_offset,
                 high_watermark: self.log.high_watermark(),
                 now,
             });
             self.log.advance_high_watermark(leader.high_watermark());
+            self.refused_end.store(0, Ordering::Release);
             *self.leader.write() = Some(leader);
+            if own_end_offset < log_end_offset {
+                // What a killed process left in the page cache.
+                self.committer.add(self);
+            }
         } else {
             let isr = state.isr.clone();
             self.advance(|leader| leader.committed(state.partition_epoch, &state.replicas, isr, now, &may_join));
@@ -267,20 +314,24 @@ impl Partition {
     pub fn resign(&self) {
         *self.leader.write() = None;
         self.watchers.wake();
+        self.flush_watchers.wake();
     }
 
-    /// Tells the leader's machine of an event, which may move the high watermark.
-    fn advance(&self, event: impl FnOnce(&mut Leader) -> Option<Offset>) {
+    /// What a request is told that needs a leader, where this broker is none.
+    fn not_leading(&self) -> ErrorCode {
+        if self.log.fault().is_some() { ErrorCode::KafkaStorageError } else { ErrorCode::NotLeaderOrFollower }
+    }
+
+    /// Tells the leader's machine of an event, which may move the high watermark. Whether it moved.
+    fn advance(&self, event: impl FnOnce(&mut Leader) -> Option<Offset>) -> bool {
         let mut leader = self.leader.write();
-        if let Some(high_watermark) = leader.as_mut().and_then(event) {
-            self.log.advance_high_watermark(high_watermark);
-        }
+        leader.as_mut().and_then(event).is_some_and(|high_watermark| self.log.advance_high_watermark(high_watermark))
     }
 
     /// The epoch to append in. Errors: NOT_LEADER_OR_FOLLOWER; with `all_replicas`, NOT_ENOUGH_REPLICAS while too few are in sync.
     fn epoch_to_append_in(&self, all_replicas: bool) -> Result<LeaderEpoch, ApiError> {
         let leader = self.leader.read();
-        let leader = leader.as_ref().ok_or(ErrorCode::NotLeaderOrFollower)?;
+        let leader = leader.as_ref().ok_or_else(|| self.not_leading())?;
         if all_replicas && leader.is_under_min_isr() {
             let isr = leader.isr().committed();
             let message = format!(
@@ -295,9 +346,9 @@ impl Partition {
     }
 
     /// Appends a producer's batch.
-    pub fn append(&self, append: Append) -> Result<Appended, AppendError> {
+    pub fn append(self: &Arc<Self>, append: Append) -> Result<Appended, AppendError> {
         if self.leader_epoch().is_none() {
-            return Err(ErrorCode::NotLeaderOrFollower.into());
+            return Err(self.not_leading().into());
         }
         if self.is_internal && !append.may_write_internal {
             let message = format!("Cannot append to internal topic {}", self.topic());
@@ -313,10 +364,6 @@ impl Partition {
         let log_append_time = (header.timestamp_type() == TimestampType::LogAppendTime).then_some(header.max_timestamp);
         let how = LeaderAppend { leader_epoch: epoch, origin: Origin::Client, now: append.now, transaction_version: 0 };
         let done = self.log.append_as_leader(std::slice::from_ref(&valid), how)?;
-        if done.is_flush_due {
-            self.log.flush(self.log.log_end_offset(), append.now)?;
-        }
-        self.moved(append.now);
         Ok(Appended {
             base_offset: done.base_offset,
             last_offset: done.last_offset,
@@ -324,11 +371,12 @@ impl Partition {
             log_append_time: done.duplicate_timestamp.or(log_append_time),
             record_count: if done.is_duplicate { 0 } else { record_count },
             size_bytes: if done.is_duplicate { 0 } else { size_bytes },
+            awaits_flush: self.moved(&done, append.now),
         })
     }
 
     /// Appends a batch of a coordinator that runs on this broker, in the epoch in which it decided. Returns its first offset.
-    pub fn append_state(&self, batch: Bytes, epoch: LeaderEpoch) -> Result<Offset, ErrorCode> {
+    pub fn append_state(self: &Arc<Self>, batch: Bytes, epoch: LeaderEpoch) -> Result<Offset, ErrorCode> {
         if self.leader_epoch() != Some(epoch) {
             return Err(ErrorCode::NotLeaderOrFollower);
         }
@@ -342,14 +390,78 @@ impl Partition {
             tracing::error!(%error, "a coordinator's records could not be appended");
             ErrorCode::KafkaStorageError
         })?;
-        self.moved(now);
+        self.moved(&done, now);
         Ok(done.base_offset)
     }
 
-    /// The log has grown: the high watermark follows, and whoever waits is woken.
-    fn moved(&self, now: Timestamp) {
-        self.advance(|leader| leader.appended(self.log.log_end_offset(), now, &may_join));
+    /// The log has grown: the high watermark follows, at once or when the records are flushed, and whoever waits is woken. Whether the append is answered
+    /// only after a flush.
+    fn moved(self: &Arc<Self>, done: &storage::Appended, now: Timestamp) -> bool {
+        let end = Offset(done.last_offset.0.saturating_add(1));
+        // Read after the append, which then counts its own records and none of a later one that has to wait.
+        if self.is_durable.load(Ordering::Acquire) {
+            return self.moved_durably(end, now);
+        }
+        self.advance(|leader| leader.appended(end, end, now, &may_join));
         self.watchers.wake();
+        if !done.is_flush_due {
+            return false;
+        }
+        self.committer.add(self);
+        // Kafka flushes by count before it answers, and by time beside.
+        self.log.config().flush_messages.is_some()
+    }
+
+    fn moved_durably(self: &Arc<Self>, end: Offset, now: Timestamp) -> bool {
+        let flushed = self.log.recovery_point();
+        self.advance(|leader| leader.appended(end, flushed, now, &may_join));
+        if self.leader.read().as_ref().is_some_and(Leader::has_followers) {
+            // They read to the log's end. Nobody else has anything new to see.
+            self.watchers.wake();
+        }
+        if flushed < end {
+            self.committer.add(self);
+        }
+        flushed < end
+    }
+
+    /// A flush has ended: the high watermark follows it, and whoever waits is woken.
+    pub(super) fn flushed(&self, now: Timestamp) {
+        let flushed = self.log.recovery_point();
+        if self.advance(|leader| leader.appended(flushed, flushed, now, &may_join)) {
+            self.watchers.wake();
+        }
+        self.flush_watchers.wake();
+    }
+
+    /// A flush of what is below an offset has failed: whoever waits for it is told so. After a fault the log is offline, and nobody leads here any more.
+    pub(super) fn flush_failed(&self, end: Offset) {
+        self.refused_end.fetch_max(end.0, Ordering::AcqRel);
+        match self.log.fault() {
+            Some(_) => self.resign(),
+            None => self.flush_watchers.wake(),
+        }
+    }
+
+    /// Has what is not flushed flushed, where batches count only then: a full disk may have refused it before. Whether they do.
+    pub(super) fn flush_again(self: &Arc<Self>) -> bool {
+        let is_durable = self.is_durable.load(Ordering::Acquire);
+        if is_durable && self.log.fault().is_none() && self.log.recovery_point() < self.log_end_offset() {
+            self.committer.add(self);
+        }
+        is_durable
+    }
+
+    /// What is known of the flush that an append waits for, if it waits for one; `None` while nothing is. Errors: KAFKA_STORAGE_ERROR when it failed,
+    /// NOT_LEADER_OR_FOLLOWER when its epoch has ended.
+    fn flush_result(&self, appended: &Appended) -> Option<Result<(), ErrorCode>> {
+        if !appended.awaits_flush || self.log.recovery_point() > appended.last_offset {
+            return Some(Ok(()));
+        }
+        if appended.last_offset.0 < self.refused_end.load(Ordering::Acquire) {
+            return Some(Err(ErrorCode::KafkaStorageError));
+        }
+        (self.leader_epoch() != Some(appended.epoch)).then(|| Err(self.not_leading()))
     }
 
     /// What is known of an append that waits for all replicas in sync; `None` while nothing is. Errors: NOT_LEADER_OR_FOLLOWER when its epoch has ended,
@@ -367,23 +479,26 @@ impl Partition {
         self.acknowledged(appended) == Some(Ok(()))
     }
 
-    /// Waits until an append is known to all replicas in sync. Errors: NOT_LEADER_OR_FOLLOWER when the epoch ends before,
-    /// NOT_ENOUGH_REPLICAS_AFTER_APPEND when too few are left in sync.
-    pub async fn replicated(&self, appended: &Appended) -> Result<(), ErrorCode> {
-        let wake = Wake::new();
-        let _watch = self.watch(&wake);
-        loop {
-            if let Some(known) = self.acknowledged(appended) {
-                return known;
-            }
-            wake.woken().await;
-        }
+    /// Whether an append is flushed, or need not be.
+    pub fn is_flushed(&self, appended: &Appended) -> bool {
+        self.flush_result(appended) == Some(Ok(()))
     }
 
-    /// Whether this broker leads, in the epoch that the client believes in. Errors: NOT_LEADER_OR_FOLLOWER, FENCED_LEADER_EPOCH,
-    /// UNKNOWN_LEADER_EPOCH (KIP-320).
+    /// Waits until an append is known to all replicas in sync. Errors: NOT_LEADER_OR_FOLLOWER when the epoch ends before,
+    /// NOT_ENOUGH_REPLICAS_AFTER_APPEND when too few are left in sync.
+    pub async fn until_replicated(&self, appended: &Appended) -> Result<(), ErrorCode> {
+        until_known(&self.watchers, || self.acknowledged(appended)).await
+    }
+
+    /// Waits until an append is flushed, where it has to be. Errors: KAFKA_STORAGE_ERROR when that failed, NOT_LEADER_OR_FOLLOWER when the epoch ends before.
+    pub async fn until_flushed(&self, appended: &Appended) -> Result<(), ErrorCode> {
+        until_known(&self.flush_watchers, || self.flush_result(appended)).await
+    }
+
+    /// Whether this broker leads, in the epoch that the client believes in. Errors: NOT_LEADER_OR_FOLLOWER, KAFKA_STORAGE_ERROR where its
+    /// log is offline, FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH (KIP-320).
     pub fn check_leader(&self, believed: Option<LeaderEpoch>) -> Result<LeaderEpoch, ErrorCode> {
-        let epoch = self.leader_epoch().ok_or(ErrorCode::NotLeaderOrFollower)?;
+        let epoch = self.leader_epoch().ok_or_else(|| self.not_leading())?;
         match believed {
             Some(believed) if believed < epoch => Err(ErrorCode::FencedLeaderEpoch),
             Some(believed) if believed > epoch => Err(ErrorCode::UnknownLeaderEpoch),
@@ -458,6 +573,18 @@ impl Partition {
             }
         }
         Ok(())
+    }
+}
+
+/// Waits until there is something to know, which is looked for whenever the watched partition moves.
+async fn until_known<T>(watchers: &Arc<Watchers>, known: impl Fn() -> Option<T>) -> T {
+    let wake = Wake::new();
+    let _watch = watchers.watch(&wake);
+    loop {
+        if let Some(known) = known() {
+            return known;
+        }
+        wake.woken().await;
     }
 }
 

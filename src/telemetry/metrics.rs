@@ -27,6 +27,8 @@ pub struct Metrics {
     pub records_in: Counter,
     /// Bytes of batches sent to consumers.
     pub bytes_out: Counter,
+    /// Flushes of logs.
+    pub flushes: FlushMetrics,
     registry: Mutex<Registry>,
 }
 
@@ -41,6 +43,13 @@ struct ErrorLabels {
     error: &'static str,
 }
 
+/// Flushes of logs: how many there were (the histograms' counts), in what time, and how many batches each served. Kafka's `LogFlushRateAndTimeMs`.
+#[derive(Clone, Debug)]
+pub struct FlushMetrics {
+    seconds: Histogram,
+    batches: Histogram,
+}
+
 /// Requests: how many of each key were served, in what time, with which errors.
 #[derive(Debug)]
 pub struct RequestMetrics {
@@ -52,6 +61,20 @@ pub struct RequestMetrics {
 fn latency_histogram() -> Histogram {
     // 50 microseconds to 26 seconds.
     Histogram::new(exponential_buckets(0.000_05, 2.0, 20))
+}
+
+impl Default for FlushMetrics {
+    fn default() -> Self {
+        Self { seconds: latency_histogram(), batches: Histogram::new(exponential_buckets(1.0, 2.0, 12)) }
+    }
+}
+
+impl FlushMetrics {
+    /// A flush took so long, and so many batches had waited for it.
+    pub fn flushed(&self, took: Duration, batches: u64) {
+        self.seconds.observe(took.as_secs_f64());
+        self.batches.observe(batches as f64);
+    }
 }
 
 impl Default for Metrics {
@@ -73,6 +96,7 @@ impl Default for Metrics {
             bytes_in: Counter::default(),
             records_in: Counter::default(),
             bytes_out: Counter::default(),
+            flushes: FlushMetrics::default(),
             registry: Mutex::default(),
         };
         registry.register("connections_accepted", "Connections accepted", metrics.connections_total.clone());
@@ -82,6 +106,8 @@ impl Default for Metrics {
         registry.register("bytes_in", "Bytes of batches appended", metrics.bytes_in.clone());
         registry.register("records_in", "Records appended", metrics.records_in.clone());
         registry.register("bytes_out", "Bytes of batches sent to consumers", metrics.bytes_out.clone());
+        registry.register("log_flush_seconds", "Time of a flush of a log", metrics.flushes.seconds.clone());
+        registry.register("log_flush_batches", "Batches that waited for a flush", metrics.flushes.batches.clone());
         *metrics.registry.lock() = registry;
         metrics
     }

@@ -4,4 +4,4 @@ mod log;
 mod metrics;
 
 pub use log::init_logging;
-pub use metrics::{Metrics, RequestMetrics};
+pub use metrics::{FlushMetrics, Metrics, RequestMetrics};

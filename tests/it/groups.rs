@@ -93,7 +93,7 @@ pub async fn commit(client: &mut Client, group: &str, member: (&str, i32), topic
 }
 
 /// The committed offsets of a group: topic, partition, offset, metadata. Errors: the code of the group.
-async fn committed(client: &mut Client, group: &str) -> Result<Vec<(String, i32, i64, String)>, i16> {
+pub async fn committed(client: &mut Client, group: &str) -> Result<Vec<(String, i32, i64, String)>, i16> {
     let group = OffsetFetchRequestGroup { group_id: name(group), topics: None, ..Default::default() };
     let request = OffsetFetchRequest { groups: vec![group], ..Default::default() };
     let response: OffsetFetchResponse = client.call(&request, 8).await;

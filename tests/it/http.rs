@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 /// Status and body of a GET.
-async fn get(node: &Node, path: &str) -> (u16, String) {
+pub async fn get(node: &Node, path: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(node.running.http.unwrap()).await.unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nHost: it\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();

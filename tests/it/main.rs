@@ -7,6 +7,7 @@
 mod client;
 mod configs;
 mod descriptors;
+mod durable;
 mod groups;
 mod half_made;
 mod held;

@@ -24,6 +24,8 @@ pub struct LeaderStart {
     pub lag_max_ms: i64,
     /// The log's end.
     pub log_end_offset: Offset,
+    /// How far this replica's own records count: to the log's end, or where a batch counts only once it is flushed, to where all is flushed.
+    pub own_end_offset: Offset,
     /// The high watermark as this replica knew it.
     pub high_watermark: Offset,
     /// The time.
@@ -71,6 +73,7 @@ pub struct Leader {
     /// Where the log ended when this leader epoch began.
     start_offset: Offset,
     log_end_offset: Offset,
+    own_end_offset: Offset,
     high_watermark: Offset,
 }
 
@@ -89,6 +92,7 @@ impl Leader {
             lag_max_ms: start.lag_max_ms,
             start_offset: start.log_end_offset,
             log_end_offset: start.log_end_offset,
+            own_end_offset: start.own_end_offset,
             high_watermark: start.high_watermark,
         };
         leader.advance(start.now, &|_| true);
@@ -125,6 +129,11 @@ impl Leader {
         self.followers.get(&id)
     }
 
+    /// Whether there is another replica, which reads to the log's end.
+    pub fn has_followers(&self) -> bool {
+        !self.followers.is_empty()
+    }
+
     /// Whether offsets by `HighWatermark` may be answered: after an election, only once the high watermark has reached this epoch's start
     /// (OFFSET_NOT_AVAILABLE until then, KIP-207).
     pub fn has_caught_up(&self) -> bool {
@@ -150,14 +159,17 @@ impl Leader {
         Some(if enough { Ok(()) } else { Err(ErrorCode::NotEnoughReplicasAfterAppend) })
     }
 
-    /// Notes that the log has grown. `is_eligible` says who is registered, unfenced and not shutting down.
+    /// Notes that the log has grown, or that more of it counts: `own_end_offset` is how far this replica's own records do (`LeaderStart`). `is_eligible` says
+    /// who is registered, unfenced and not shutting down.
     pub fn appended(
         &mut self,
         log_end_offset: Offset,
+        own_end_offset: Offset,
         now: Timestamp,
         is_eligible: &dyn Fn(BrokerId) -> bool,
     ) -> Option<Offset> {
         self.log_end_offset = self.log_end_offset.max(log_end_offset);
+        self.own_end_offset = self.own_end_offset.max(own_end_offset);
         self.advance(now, is_eligible)
     }
 
@@ -251,7 +263,7 @@ impl Leader {
         if self.is_under_min_isr() {
             return None;
         }
-        let mut reached = self.log_end_offset;
+        let mut reached = self.own_end_offset;
         for (id, follower) in &self.followers {
             let is_joining = || follower.is_caught_up(self.log_end_offset, now, self.lag_max_ms) && is_eligible(*id);
             if self.isr.maximal().any(|member| member == *id) || is_joining() {

@@ -16,6 +16,7 @@ fn leader(replicas: &[i32], isr: &[i32], min_insync_replicas: usize, log_end: i6
         min_insync_replicas,
         lag_max_ms: LAG_MAX_MS,
         log_end_offset: Offset(log_end),
+        own_end_offset: Offset(log_end),
         high_watermark: Offset(high_watermark),
         now: Timestamp(0),
     })
@@ -38,7 +39,7 @@ fn fetch(leader: &mut Leader, id: i32, at: i64, leader_end: i64, now: i64) -> Pr
 }
 
 fn append(leader: &mut Leader, end: i64, now: i64) -> Option<i64> {
-    leader.appended(Offset(end), Timestamp(now), &all).map(|offset| offset.0)
+    leader.appended(Offset(end), Offset(end), Timestamp(now), &all).map(|offset| offset.0)
 }
 
 fn isr(proposal: &IsrProposal) -> Vec<i32> {
@@ -72,6 +73,23 @@ fn the_high_watermark_is_the_least_log_end_of_the_isr() {
     // A follower that goes back does not take the high watermark along.
     assert_eq!(fetch(&mut leader, 2, 0, 20, 3), Progress::default());
     assert_eq!(leader.high_watermark(), Offset(10));
+}
+
+#[test]
+fn what_is_not_flushed_does_not_count_where_it_must_be() {
+    let mut leader = leader(&[1, 2], &[1, 2], 1, 10, 10);
+    let durable = |leader: &mut Leader, end: i64, flushed: i64| {
+        leader.appended(Offset(end), Offset(flushed), Timestamp(1), &all).map(|offset| offset.0)
+    };
+    assert_eq!(durable(&mut leader, 20, 10), None);
+    // A follower may have more than the leader has flushed.
+    assert_eq!(fetch(&mut leader, 2, 20, 20, 1), Progress::default());
+    assert_eq!(leader.acknowledged(Offset(11)), None);
+    assert_eq!(durable(&mut leader, 20, 15), Some(15));
+    assert_eq!(durable(&mut leader, 30, 30), Some(20));
+    assert_eq!(fetch(&mut leader, 2, 30, 30, 1).high_watermark, Some(Offset(30)));
+    // An older word changes nothing.
+    assert_eq!(durable(&mut leader, 30, 15), None);
 }
 
 #[test]

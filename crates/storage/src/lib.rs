@@ -10,6 +10,8 @@
 //!   `Error::WouldBlock` in place of waiting. Reads never wait for an append.
 //! - Time is an argument. Nothing happens by itself: the driver calls [`Log::flush`] when [`Appended::is_flush_due`] or `rolled_at` says so,
 //!   [`Log::delete_old_segments`] and [`Log::remove_deleted_files`] at intervals, [`Log::expire_producers`], and [`Log::close`] at a clean stop.
+//! - A flush can be taken in three steps ([`Log::begin_flush`], [`Log::sync`], [`Log::finish_flush`]); [`GroupCommit`] lets one serve all batches that
+//!   wait for it.
 //! - A [`FileRegion`] holds its file open. After its bytes were read, [`FileRegion::is_intact`] says whether a truncation has come between: then the
 //!   bytes must not be used (they may have left already: that connection is closed).
 //! - An `Err` of an append leaves the log as it was; where that cannot be promised the log is offline ([`Log::fault`]) and is opened again.
@@ -23,6 +25,7 @@
 
 mod checkpoint;
 mod cleaner;
+mod commit;
 mod condition;
 mod config;
 pub mod disk;
@@ -48,6 +51,7 @@ pub use checkpoint::{
     write_partition_metadata,
 };
 pub use cleaner::{Cleaned, CleanerLimits, Dirt};
+pub use commit::{Committed, GroupCommit, Round};
 pub use condition::OnFault;
 pub use config::{CleanupPolicy, LogConfig};
 pub use epochs::LeaderEpochs;
@@ -55,8 +59,8 @@ pub use error::{Error, Meaning, ProducerError, Result};
 pub use files::{OPEN_FILES_DEFAULT, OpenFiles};
 pub use index::Wait;
 pub use log::{
-    Appended, Expired, FollowerAppend, Isolation, LeaderAppend, Log, LogOffsets, OpenLog, Read, ReadPlan, Recovery,
-    TimestampAndOffset,
+    Appended, Expired, Flush, FollowerAppend, Isolation, LeaderAppend, Log, LogOffsets, OpenLog, Read, ReadPlan,
+    Recovery, Synced, TimestampAndOffset,
 };
 pub use log_dir::{Found, LogDir, Offsets};
 pub use producer::{BATCHES_REMEMBERED, Origin, ProducerBatch, ProducerEntry, Producers};

@@ -399,10 +399,15 @@ impl Segment {
 
     /// Makes records and indexes outlive a power cut.
     pub(crate) fn sync(&self) -> Result<()> {
-        self.file(Wait::Block)?.sync().map_err(self.io("sync"))?;
+        self.sync_records()?;
         self.offsets.sync()?;
-        self.times.sync()?;
-        if self.aborted.has_entries() { self.aborted.sync() } else { Ok(()) }
+        self.times.sync()
+    }
+
+    /// Makes the records outlive a power cut. The indexes by offset and by time may be lost: whoever opens the segment must build them anew.
+    pub(crate) fn sync_records(&self) -> Result<()> {
+        self.file(Wait::Block)?.sync().map_err(self.io("sync"))?;
+        self.aborted.sync()
     }
 
     /// Removes bytes beyond `size` that a failed write left.

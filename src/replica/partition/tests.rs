@@ -1,35 +1,44 @@
 //! A partition as producers meet it while replicas come and go. The followers are what the controller says of them: none fetches.
 
 use super::*;
+use crate::runtime::clock::Clock;
+use crate::telemetry::FlushMetrics;
 use metadata::image::LeaderRecovery;
 use model::{PartitionEpoch, PartitionIndex, TopicPartition, Uuid};
 use records::BatchBuilder;
 use std::path::{Path, PathBuf};
-use storage::disk::{Disk as _, SimDisk};
+use storage::disk::{Disk, SimDisk};
 use storage::{OpenFiles, OpenLog};
 
 const NOW: Timestamp = Timestamp(1_000);
 
-fn partition(min_insync_replicas: usize) -> Partition {
+mod durable;
+
+fn partition(min_insync_replicas: usize) -> Arc<Partition> {
     let disk = SimDisk::new();
-    let path = Path::new("/logs/t-0");
-    disk.create_dir(path).unwrap();
+    disk.create_dir(Path::new("/logs/t-0")).unwrap();
+    opened(Arc::new(disk), LogConfig::default(), min_insync_replicas)
+}
+
+/// A partition in a folder that is there, after a kill if there is anything in it.
+fn opened(disk: Arc<dyn Disk>, config: LogConfig, min_insync_replicas: usize) -> Arc<Partition> {
     let options = OpenLog {
-        disk: Arc::new(disk),
+        disk,
         open_files: OpenFiles::new(8),
-        path: PathBuf::from(path),
+        path: PathBuf::from("/logs/t-0"),
         partition: TopicPartition::new("t", 0),
-        config: LogConfig::default(),
+        config,
         recovery_point: Offset(0),
         log_start_offset: None,
-        is_clean: true,
+        is_clean: false,
         now: NOW,
         jitter_seed: 1,
         interrupted: Arc::default(),
     };
     let (log, _) = Log::open(options).unwrap();
     let id = TopicIdPartition { topic_id: Uuid::ONE, partition: PartitionIndex(0) };
-    Partition::new(BrokerId(1), id, false, Arc::new(log), rules(min_insync_replicas))
+    let committer = Committer::new(FlushMetrics::default(), Clock);
+    Arc::new(Partition::new(BrokerId(1), id, false, Arc::new(log), rules(min_insync_replicas), committer))
 }
 
 fn rules(min_insync_replicas: usize) -> WriteRules {
@@ -62,7 +71,7 @@ fn state(leader_epoch: i32, partition_epoch: i32, isr: &[i32]) -> image::Partiti
     }
 }
 
-fn append(partition: &Partition, all_replicas: bool) -> Result<Appended, AppendError> {
+fn append(partition: &Arc<Partition>, all_replicas: bool) -> Result<Appended, AppendError> {
     let mut batch = BatchBuilder::new(Offset(0));
     batch.append(NOW, None, Some(b"value"));
     partition.append(Append { records: batch.finish().unwrap(), all_replicas, may_write_internal: false, now: NOW })

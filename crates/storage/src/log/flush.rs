@@ -1,63 +1,120 @@
-//! Flushes, and the clean end of a log.
+//! Flushes, in three steps so that one can serve many appends (`crate::commit`), and the clean end of a log.
 
-use super::Log;
+use super::{Flushed, Log};
 use crate::error::Result;
 use crate::names;
 use crate::segment::Segment;
 use model::{Offset, Timestamp};
 use std::sync::Arc;
 
+/// A flush that has begun. What it will cover is settled: nothing that is appended from now on.
+#[derive(Debug)]
+pub struct Flush {
+    segments: Arc<Vec<Arc<Segment>>>,
+    up_to: Offset,
+    before: Flushed,
+}
+
+/// A flush whose syncs are done.
+#[derive(Debug)]
+pub struct Synced {
+    up_to: Offset,
+    truncations: u64,
+}
+
+impl Flush {
+    fn is_needed(&self) -> bool {
+        self.up_to > self.before.recovery_point
+    }
+
+    /// Whether the recovery point will be at or after the end of a segment, given by its number: a start then takes its indexes as they are.
+    fn passes(&self, number: usize) -> bool {
+        self.segments.get(number + 1).is_some_and(|next| next.base_offset() <= self.up_to)
+    }
+}
+
 impl Log {
     /// Makes all records below an offset outlive a power cut, and moves the recovery point there. Appends go on beside it. A failed sync takes the
     /// log offline: what the system then still holds nobody knows, and trying again would succeed without having written anything.
     pub fn flush(&self, up_to: Offset, now: Timestamp) -> Result<()> {
-        let segments = self.segments.load_full();
-        self.flush_segments(&segments, up_to, now)
+        let synced = self.sync(self.begin_flush(up_to)?)?;
+        self.finish_flush(synced, now).map(|_| ())
     }
 
-    pub(super) fn flush_segments(&self, segments: &[Arc<Segment>], up_to: Offset, now: Timestamp) -> Result<()> {
+    /// The first of a flush's three steps: settles what is flushed, which is all that was appended by now and is below an offset.
+    pub fn begin_flush(&self, up_to: Offset) -> Result<Flush> {
         self.check_online()?;
         let before = *self.flushed.lock();
+        // In this order: all below the end is in these segments, whatever is appended and rolled meanwhile.
         let up_to = up_to.min(self.log_end_offset());
-        if up_to <= before.recovery_point {
-            self.flushed.lock().at = now;
-            return Ok(());
+        Ok(Flush { segments: self.segments.load_full(), up_to, before })
+    }
+
+    /// The second: syncs, one flush of a log at a time. Of two that fail together only one is told so by the system.
+    pub fn sync(&self, flush: Flush) -> Result<Synced> {
+        if flush.is_needed() {
+            let _alone = self.syncing.lock();
+            self.check_online()?;
+            self.complete_passed(&flush)?;
+            self.sync_files(&flush).map_err(|error| self.go_offline(error))?;
         }
+        Ok(Synced { up_to: flush.up_to, truncations: flush.before.truncations })
+    }
+
+    /// The third: the recovery point moves to what was settled at the beginning, unless a truncation has come between. Gives where it is.
+    pub fn finish_flush(&self, synced: Synced, now: Timestamp) -> Result<Offset> {
+        self.check_online()?;
+        let mut flushed = self.flushed.lock();
+        if flushed.truncations == synced.truncations {
+            flushed.recovery_point = flushed.recovery_point.max(synced.up_to);
+            flushed.at = now;
+        }
+        Ok(flushed.recovery_point)
+    }
+
+    fn sync_files(&self, flush: &Flush) -> Result<()> {
+        let (segments, from, up_to) = (&*flush.segments, flush.before.recovery_point, flush.up_to);
         let is_new = self.settle()?;
-        let first =
-            segments.partition_point(|segment| segment.base_offset() <= before.recovery_point).saturating_sub(1);
-        let unflushed: Vec<_> = segments[first..].iter().filter(|segment| segment.base_offset() < up_to).collect();
-        for segment in &unflushed {
-            self.complete(segment)?;
-            match segment.sync() {
-                Ok(()) => {}
+        let first = Self::first_unflushed(segments, from);
+        for (number, segment) in segments.iter().enumerate().skip(first) {
+            if segment.base_offset() >= up_to {
+                break;
+            }
+            // A recovery point inside a segment has its indexes built anew from the records after a crash.
+            let synced = if flush.passes(number) { segment.sync() } else { segment.sync_records() };
+            match synced {
                 // Retention or a truncation took it away in the meantime (KAFKA-19571).
                 Err(error) if error.is_not_found() && !self.is_current_after(segment) => {}
-                Err(error) => return Err(self.go_offline(error)),
+                synced => synced?,
             }
         }
-        let is_begun_since =
-            |segment: &Arc<Segment>| segment.base_offset() >= before.recovery_point && segment.base_offset() <= up_to;
+        let is_begun_since = |segment: &Arc<Segment>| segment.base_offset() >= from && segment.base_offset() <= up_to;
         if is_new || segments.iter().any(is_begun_since) {
-            self.sync_snapshots(before.recovery_point, up_to)?;
-            self.folder.sync().map_err(|error| self.go_offline(error))?;
-        }
-        let mut flushed = self.flushed.lock();
-        if flushed.truncations == before.truncations {
-            flushed.recovery_point = flushed.recovery_point.max(up_to);
-            flushed.at = now;
+            self.sync_snapshots(from, up_to)?;
+            self.folder.sync()?;
         }
         Ok(())
     }
 
-    /// Brings to their files what a full disk kept in memory of a segment that is not the active one: before its records count as flushed, since a start
-    /// then takes its indexes as they are.
-    fn complete(&self, segment: &Arc<Segment>) -> Result<()> {
-        if segment.is_complete() || Arc::ptr_eq(segment, &self.active()) {
-            return Ok(());
+    /// The number of the first segment that a flush has to look at: the one that ends at the recovery point too, since its indexes were not complete when the
+    /// recovery point came there.
+    fn first_unflushed(segments: &[Arc<Segment>], recovery_point: Offset) -> usize {
+        segments.partition_point(|segment| segment.base_offset() < recovery_point).saturating_sub(1)
+    }
+
+    /// Brings to their files what a full disk kept in memory of segments that the flush passes: before their records count as flushed, since a start
+    /// then takes their indexes as they are. A disk that is still full refuses the flush, and nothing is wrong with the log.
+    fn complete_passed(&self, flush: &Flush) -> Result<()> {
+        let first = Self::first_unflushed(&flush.segments, flush.before.recovery_point);
+        for (number, segment) in flush.segments.iter().enumerate().skip(first) {
+            if flush.passes(number) && !segment.is_complete() {
+                let _writer = self.writer.lock();
+                if self.is_current(segment) {
+                    segment.complete()?;
+                }
+            }
         }
-        let _writer = self.writer.lock();
-        if self.is_current(segment) { segment.complete() } else { Ok(()) }
+        Ok(())
     }
 
     /// A segment that ends at an offset was rolled and could not be completed: a start must read its records, so the recovery point stays below its end.
@@ -81,7 +138,7 @@ impl Log {
         let offsets: Vec<Offset> = self.writer.lock().snapshots.range(from..=to).copied().collect();
         for offset in offsets {
             let name = names::segment_file(offset, names::SNAPSHOT);
-            self.folder.sync_file(&name).map_err(|error| self.go_offline(error))?;
+            self.folder.sync_file(&name)?;
         }
         Ok(())
     }

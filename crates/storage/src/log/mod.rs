@@ -21,6 +21,7 @@ mod swap;
 mod truncate;
 
 pub use append::{Appended, FollowerAppend, LeaderAppend};
+pub use flush::{Flush, Synced};
 pub use lookup::TimestampAndOffset;
 pub use open::{OpenLog, Recovery};
 pub use read::{Isolation, Read, ReadPlan};
@@ -127,6 +128,8 @@ pub struct Log {
     /// The file of the epochs lacks the last changes, for which there was no room. Changes while the writer is held.
     epochs_unwritten: AtomicBool,
     flushed: Mutex<Flushed>,
+    /// Held while files are synced.
+    syncing: Mutex<()>,
     fault: OnceLock<String>,
     dir: Arc<Condition>,
     jitter_seed: u64,
@@ -360,6 +363,12 @@ impl Log {
         let error = self.note_fault(error);
         let _ = self.fault.set(error.to_string());
         error
+    }
+}
+
+impl AsRef<Log> for Log {
+    fn as_ref(&self) -> &Log {
+        self
     }
 }
 

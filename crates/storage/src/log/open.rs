@@ -383,6 +383,7 @@ impl Opening {
             epochs: RwLock::new(self.epochs),
             epochs_unwritten: AtomicBool::new(self.epochs_unwritten),
             flushed: Mutex::new(flushed),
+            syncing: Mutex::new(()),
             fault: OnceLock::new(),
             dir,
             jitter_seed: options.jitter_seed,

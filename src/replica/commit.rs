@@ -1,0 +1,146 @@
+//! Flushes what appends wait for: the threads that drive a log dir's group commit (`storage::GroupCommit`).
+//!
+//! A partition is added when a batch of it waits for a flush. A thread takes it, syncs its files, and tells it; what was appended meanwhile waits for the
+//! next round. There are several threads, since a file system serves syncs that run side by side with one write of its journal; each is started when
+//! the ones before it are busy, and sleeps when no partition waits. A broker that flushes nothing has none.
+
+use super::Partition;
+use crate::runtime::blocking;
+use crate::runtime::clock::Clock;
+use crate::telemetry::FlushMetrics;
+use parking_lot::{Condvar, Mutex};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use storage::GroupCommit;
+use tracing::{error, warn};
+
+/// How many partitions of a log dir are synced at a time.
+const SYNCS_MAX: usize = 16;
+
+/// Flushes the partitions of one log dir.
+#[derive(Debug)]
+pub struct Committer(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    commits: GroupCommit<Partition>,
+    threads: Mutex<Threads>,
+    called: Condvar,
+    metrics: FlushMetrics,
+    clock: Clock,
+}
+
+#[derive(Debug, Default)]
+struct Threads {
+    handles: Vec<JoinHandle<()>>,
+    /// Asleep, and not called yet.
+    idle: usize,
+    /// Calls that no thread has taken yet.
+    calls: usize,
+    is_stopped: bool,
+}
+
+impl Committer {
+    /// One without threads.
+    pub fn new(metrics: FlushMetrics, clock: Clock) -> Arc<Self> {
+        let (commits, threads, called) = (GroupCommit::default(), Mutex::default(), Condvar::new());
+        Arc::new(Self(Arc::new(Shared { commits, threads, called, metrics, clock })))
+    }
+
+    /// Has a partition flushed as far as it goes by now. It is told when that is done or has failed.
+    pub fn add(&self, partition: &Arc<Partition>) {
+        if self.0.commits.add(partition) && !self.call() {
+            // Nobody else will.
+            self.0.rounds();
+        }
+    }
+
+    /// Has a thread look for partitions that wait. Whether there is one that will.
+    fn call(&self) -> bool {
+        let mut threads = self.0.threads.lock();
+        if threads.is_stopped {
+            return false;
+        }
+        if threads.idle > 0 {
+            threads.idle -= 1;
+            threads.calls += 1;
+            self.0.called.notify_one();
+            return true;
+        }
+        // All are busy, and each looks again before it sleeps.
+        if threads.handles.len() < SYNCS_MAX {
+            let shared = self.0.clone();
+            let name = format!("flush-{}", threads.handles.len());
+            match blocking::thread(&name, move || shared.work()) {
+                Ok(handle) => threads.handles.push(handle),
+                Err(fault) => warn!(error = %fault, "a thread that flushes could not be started"),
+            }
+        }
+        !threads.handles.is_empty()
+    }
+
+    /// Flushes what waits, and ends the threads. What is added from now on is flushed at once, by whoever adds it.
+    pub fn stop(&self) {
+        let handles = {
+            let mut threads = self.0.threads.lock();
+            threads.is_stopped = true;
+            std::mem::take(&mut threads.handles)
+        };
+        self.0.called.notify_all();
+        for handle in handles {
+            if handle.join().is_err() {
+                error!("a thread that flushes ended early");
+            }
+        }
+        self.0.rounds();
+    }
+}
+
+impl Drop for Committer {
+    fn drop(&mut self) {
+        // Not joined: the last partition may be dropped by one of them.
+        self.0.threads.lock().is_stopped = true;
+        self.0.called.notify_all();
+    }
+}
+
+impl Shared {
+    /// A thread's life.
+    fn work(&self) {
+        loop {
+            self.rounds();
+            let mut threads = self.threads.lock();
+            // Looked at under the lock: whoever adds a partition from here on finds this thread idle.
+            if self.commits.has_waiting() {
+                continue;
+            }
+            threads.idle += 1;
+            while threads.calls == 0 && !threads.is_stopped {
+                self.called.wait(&mut threads);
+            }
+            if threads.calls == 0 {
+                return;
+            }
+            threads.calls -= 1;
+        }
+    }
+
+    /// Rounds until no partition waits.
+    fn rounds(&self) {
+        while let Some(round) = self.commits.begin() {
+            let begun = self.clock.instant();
+            let synced = round.sync();
+            let now = self.clock.now();
+            let committed = self.commits.finish(synced, now);
+            self.metrics.flushed(begun.elapsed(), committed.batches);
+            let partition = committed.member;
+            match committed.flushed {
+                Ok(_) => partition.flushed(now),
+                Err(fault) => {
+                    error!(partition = %partition.name(), error = %fault, "a flush failed: what waited for it is refused");
+                    partition.flush_failed(committed.end);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! Batches that count once they are flushed: what is answered, to whom, and what it costs in flushes. What a held or a failing sync does is tested where the
+//! disk is simulated (`gregor::replica::partition`).
+
+use crate::client::{Client, batch, texts};
+use crate::groups::{await_coordinator, commit, committed, join_alone};
+use crate::http::get;
+use crate::node::{Home, Node};
+use model::Offset;
+use protocol::messages::produce_request::ProduceRequest;
+use protocol::messages::produce_response::ProduceResponse;
+
+/// A metric's value.
+async fn metric(node: &Node, name: &str) -> f64 {
+    let (_, text) = get(node, "/metrics").await;
+    let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    value.unwrap_or_else(|| panic!("{name} is not in\n{text}")).parse().unwrap()
+}
+
+fn request(topic: &str, partition: i32, number: i64, acks: i16) -> ProduceRequest {
+    ProduceRequest { acks, ..Client::produce_request(topic, partition, batch(&[&number.to_string()])) }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_in_flight_and_connections_share_flushes() {
+    let home = Home::new();
+    let node = home.ready(&[]).await;
+    let mut clients = [node.client().await, node.client().await];
+    clients[0].create_topic("t", 2, &[("flush.messages", "1")]).await;
+    clients[0].create_topic("other", 1, &[]).await;
+    assert_eq!(clients[0].produce("other", 0, &["not flushed"]).await.error_code, 0);
+    assert_eq!(metric(&node, "gregor_log_flush_seconds_count").await, 0.0);
+    for number in 0..60 {
+        for client in &mut clients {
+            // Of whoever waits for one replica, and for all.
+            let acks = if number % 2 == 0 { 1 } else { -1 };
+            client.send(&request("t", (number % 4 / 2) as i32, number, acks), 9).await.unwrap();
+        }
+    }
+    let mut base_offsets = [Vec::new(), Vec::new()];
+    for number in 0..60 {
+        for client in &mut clients {
+            let mut response: ProduceResponse = client.receive(9).await.unwrap();
+            let answer = response.responses.remove(0).partition_responses.remove(0);
+            assert_eq!((answer.error_code, i64::from(answer.index)), (0, number % 4 / 2));
+            base_offsets[answer.index as usize].push(answer.base_offset);
+        }
+    }
+    for (partition, mut offsets) in base_offsets.into_iter().enumerate() {
+        offsets.sort_unstable();
+        assert_eq!(offsets, (0..60).collect::<Vec<_>>());
+        assert_eq!(clients[0].offset("t", partition as i32, -1).await, Offset(60));
+    }
+    // No answer to wait for; the next one comes after it.
+    clients[0].send(&request("t", 0, 60, 0), 9).await.unwrap();
+    assert_eq!(clients[0].produce("t", 0, &["last"]).await.base_offset, 61);
+    assert_eq!(texts(&clients[1].read("t", 0).await).len(), 62);
+    let (flushes, batches) =
+        (metric(&node, "gregor_log_flush_seconds_count").await, metric(&node, "gregor_log_flush_batches_sum").await);
+    assert_eq!(batches, 122.0);
+    assert!(flushes <= batches, "{flushes} flushes");
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn coordinators_reply_once_their_records_are_flushed() {
+    let home = Home::new();
+    let durable = ["offsets.topic.num.partitions=2", "log.flush.interval.messages=1"];
+    let node = home.ready(&durable).await;
+    let mut client = node.client().await;
+    client.create_topic("t", 1, &[]).await;
+    await_coordinator(&mut client, "g").await;
+    let (member_id, generation) = join_alone(&mut client, "g").await;
+    for offset in 0..20 {
+        assert_eq!(commit(&mut client, "g", (&member_id, generation), "t", offset).await, 0);
+    }
+    assert_eq!(committed(&mut client, "g").await.unwrap(), [("t".into(), 0, 19, "note".into())]);
+    // Each reply waited for a flush of its own: nobody else was there.
+    assert!(metric(&node, "gregor_log_flush_seconds_count").await >= 20.0);
+    node.stop().await;
+    let node = home.ready(&durable).await;
+    let mut client = node.client().await;
+    await_coordinator(&mut client, "g").await;
+    assert_eq!(committed(&mut client, "g").await.unwrap(), [("t".into(), 0, 19, "note".into())]);
+    node.stop().await;
+}
