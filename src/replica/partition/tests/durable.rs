@@ -131,6 +131,9 @@ impl DiskFile for HeldFile {
     fn length(&self) -> io::Result<u64> {
         self.inner.length()
     }
+    fn set_modified(&self, modified: Timestamp) -> io::Result<()> {
+        self.inner.set_modified(modified)
+    }
 }
 
 fn config(flush_messages: i64) -> LogConfig {
