@@ -127,6 +127,44 @@ fn uncompressed_batches_are_built_as_kafka_builds_them() {
     assert!(count >= 8, "{count}");
 }
 
+/// A segment that the cleaner of Apache Kafka 4.3.1 wrote,: the newest record of each of three keys, one of them a tombstone.
+const COMPACTED: &str = "0000000000000006 00000056 00000000 02 cc33b623 0040 00000002 000001a1fea47569 000001a1fe9b43ea \
+    0000000000000000 0000 00000006 00000003 \
+    14 00 81c649 00 04 6b30 01 00 \
+    18 00 ffc549 02 04 6b31 04 7632 00 \
+    18 00 fdc549 04 04 6b32 04 7632 00";
+
+#[test]
+fn a_batch_of_kafkas_cleaner_has_a_delete_horizon_in_the_place_of_the_base_timestamp() {
+    let digits: Vec<u8> = COMPACTED.chars().filter_map(|char| Some(char.to_digit(16)? as u8)).collect();
+    let bytes: Vec<u8> = digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect();
+    let batch = BatchView::parse(&bytes).unwrap();
+    batch.verify_crc().unwrap();
+    let header = batch.header();
+    assert!(header.attributes.has_delete_horizon());
+    let written = 0x1a1_fe9b_43ea;
+    // `delete.retention.ms` was ten minutes; the cleaner came three seconds after the records.
+    let horizon = header.delete_horizon().unwrap().0;
+    assert!((600_000..610_000).contains(&(horizon - written)), "{horizon}");
+    assert_eq!(
+        (header.base_offset, header.last_offset(), header.max_timestamp),
+        (Offset(6), Offset(8), Timestamp(written))
+    );
+    assert_eq!(header.base_sequence, Some(6));
+    // Records keep their timestamps: the deltas count from the horizon.
+    let expected = [(6, "k0", None), (7, "k1", Some("v2")), (8, "k2", Some("v2"))];
+    let mut reader = RecordReader::new(&batch).unwrap();
+    for (offset, key, value) in expected {
+        let record = reader.next_record().unwrap().unwrap();
+        assert_eq!(
+            (record.offset, record.key, record.value),
+            (Offset(offset), Some(key.as_bytes()), value.map(str::as_bytes))
+        );
+        assert!((written - 30..=written).contains(&record.timestamp.0), "{}", record.timestamp);
+    }
+    assert!(reader.next_record().is_none());
+}
+
 fn rules(config: &str) -> ValidationRules {
     let mut rules = ValidationRules {
         timestamp_type: TimestampType::CreateTime,

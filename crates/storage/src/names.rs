@@ -141,6 +141,33 @@ mod tests {
     }
 
     #[test]
+    fn long_names_are_cut_where_kafka_cuts_them() {
+        // Lengths of the whole name and of what is left of the topic, as the classes of Apache Kafka 4.3.1 give them for partition 12345.
+        for (topic, deleted, stray, future) in [
+            (3, (49, 3), (48, 3), 49),
+            (206, (252, 206), (251, 206), 252),
+            (211, (255, 209), (255, 210), 257),
+            (249, (255, 209), (255, 210), 295),
+        ] {
+            let partition = TopicPartition::new("x".repeat(topic).as_str(), 12345);
+            let lengths = |name: String| (name.len(), name.rfind('x').map_or(0, |at| at + 1));
+            let unique = Uuid::from_random([0xab; 16]);
+            assert_eq!(lengths(deleted_folder(&partition, unique)), deleted);
+            assert_eq!(lengths(stray_folder(&partition, unique)), stray);
+            assert_eq!(future_folder(&partition, unique).len(), future);
+        }
+        // Names that a real log dir had.
+        for (name, folder) in [
+            ("txn-0.507ff42e4dda4ecbb96c000960fa8c57-future", Folder::Future as fn(TopicPartition) -> Folder),
+            ("txn-0.b31205b7a16c4c50a61189a9390420c2-stray", Folder::Stray),
+            ("txn-0.138c8a6af6bc4c5d9bb4e1faf2abd6fe-delete", Folder::Deleted),
+            ("txn-0", Folder::Partition),
+        ] {
+            assert_eq!(Folder::parse(name), Some(folder(TopicPartition::new("txn", 0))));
+        }
+    }
+
+    #[test]
     fn segment_files_are_named_as_in_kafka() {
         assert_eq!(segment_file(Offset(1068), LOG), "00000000000000001068.log");
         assert_eq!(parse_segment_file("00000000000000001068.log"), Some((Offset(1068), ".log")));
