@@ -1,5 +1,5 @@
 //! A log dir whose files hold whatever the bytes say: segments, their indexes, producer snapshots, leader epochs, checkpoints, identity. It is opened as
-//! after a clean stop or as after any other, read, written to, closed and opened again.
+//! after a clean stop or as after any other, read, written to, closed, opened again, compacted and cut.
 //!
 //! Nothing may panic. What a start recovered is served with sound checksums and all of it; what is appended to it is read back; and a
 //! clean stop and a start change nothing of it.
@@ -12,7 +12,10 @@ use std::io::IoSlice;
 use std::path::Path;
 use std::sync::Arc;
 use storage::disk::{Disk, OpenMode, SimDisk};
-use storage::{Error, Isolation, LeaderAppend, Log, LogConfig, LogDir, OpenFiles, Origin, Read, Recovery, Wait, names};
+use storage::{
+    CleanerLimits, CleanupPolicy, Error, Isolation, LeaderAppend, Log, LogConfig, LogDir, OpenFiles, Origin, Read,
+    Recovery, Wait, names,
+};
 
 const ROOT: &str = "/data";
 const FOLDER: &str = "/data/t-0";
@@ -52,6 +55,12 @@ pub const CLEAN: u8 = 1;
 /// The checksums of batches in `.log` files are put right, so that what is behind the check is reached.
 pub const SOUND: u8 = 2;
 
+/// The log is compacted once it is open.
+pub const COMPACT: u8 = 4;
+/// A cleaner that has to come more than once.
+const CLEANER: CleanerLimits =
+    CleanerLimits { dedupe_buffer_bytes: 24 * 40, load_factor: 0.9, io_buffer_bytes: 1000, seed: [1, 2] };
+
 /// One file of an input.
 #[allow(dead_code, reason = "the fuzzer chooses its inputs itself")]
 pub fn file(input: &mut Vec<u8>, kind: u8, offset: u8, bytes: &[u8]) {
@@ -79,7 +88,7 @@ pub fn run(input: &[u8]) {
         }
         put(&disk, &name, &bytes);
     }
-    open(&disk, choice & CLEAN != 0);
+    open(&disk, choice & CLEAN != 0, choice & COMPACT != 0);
 }
 
 fn put(disk: &SimDisk, name: &str, bytes: &[u8]) {
@@ -112,7 +121,7 @@ fn crc32c(bytes: &[u8]) -> u32 {
     crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32Iscsi, bytes) as u32
 }
 
-fn open(disk: &SimDisk, is_clean: bool) {
+fn open(disk: &SimDisk, is_clean: bool, compact: bool) {
     let open_files = OpenFiles::new(8);
     let Ok(dir) = LogDir::open(Arc::new(disk.clone()), open_files, Path::new(ROOT).to_path_buf(), 1) else { return };
     let _ = (dir.meta_properties(), dir.clean_shutdown(), dir.read_cleaner_offsets());
@@ -121,7 +130,9 @@ fn open(disk: &SimDisk, is_clean: bool) {
     let Ok(offsets) = dir.read_offsets() else { return };
     let partition = TopicPartition::new("t", 0);
     let trusted = is_clean || offsets.recovery_points.get(&partition).is_some_and(|point| *point > Offset(0));
-    let config = LogConfig { segment_bytes: 100_000, index_interval_bytes: 300, ..LogConfig::default() };
+    let cleanup_policy = CleanupPolicy { delete: !compact, compact };
+    let config =
+        LogConfig { segment_bytes: 100_000, index_interval_bytes: 300, cleanup_policy, ..LogConfig::default() };
     let path = Path::new(FOLDER).to_path_buf();
     let reopen = |is_clean| dir.open_log(&partition, path.clone(), config.clone(), &offsets, is_clean, NOW);
     // Refused with a fault of a file: one partition is offline, and nothing else happened.
@@ -133,6 +144,10 @@ fn open(disk: &SimDisk, is_clean: bool) {
     let Some(log) = log else { return };
     assert!(log.log_end_offset() >= end, "records are gone after a clean stop");
     look(&log, !trusted);
+    if compact {
+        clean(&log);
+        look(&log, !trusted);
+    }
     let middle = Offset(log.log_start_offset().0.midpoint(log.log_end_offset().0));
     if log.truncate_to(middle, NOW).is_ok() {
         assert!(trusted || log.log_end_offset() <= middle.max(log.log_start_offset()));
@@ -208,6 +223,18 @@ fn append(log: &Log) {
     let bytes = bytes.expect("what was appended is read");
     let batch = Batches::new(&bytes).next().and_then(Result::ok).expect("a batch");
     assert!(batch.verify_crc().is_ok() && batch.header().base_offset == appended.base_offset);
+}
+
+/// Compacts as long as there is something to compact: nothing that is readable becomes unreadable.
+fn clean(log: &Log) {
+    log.set_high_watermark(log.log_end_offset());
+    for _ in 0..20 {
+        let before = log.cleaned_up_to();
+        let cleaned = log.dirt(NOW).and_then(|dirt| log.clean(&dirt, CLEANER, NOW, &mut |_| true));
+        if !matches!(cleaned, Ok(Some(_))) || log.cleaned_up_to() == before {
+            return;
+        }
+    }
 }
 
 /// A clean stop, and the start after it.

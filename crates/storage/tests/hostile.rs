@@ -103,7 +103,7 @@ fn damaged_files_of_a_log_dir_do_no_harm() {
     let mut numbers = Numbers(11);
     for partition in ["txn-0", "plain.topic_x-y-0"] {
         let golden = golden(partition);
-        for round in 0..damage::rounds(400) {
+        for round in 0..damage::rounds(200) {
             let mut pieces = golden.clone();
             for _ in 0..=numbers.below(3) {
                 let at = numbers.below(pieces.len());
@@ -114,7 +114,7 @@ fn damaged_files_of_a_log_dir_do_no_harm() {
                     _ => damage::damage(&mut pieces[at].2, &mut numbers),
                 }
             }
-            run((round & 3) as u8, &pieces, &mut numbers);
+            run((round & 7) as u8, &pieces, &mut numbers);
         }
     }
 }
@@ -122,7 +122,7 @@ fn damaged_files_of_a_log_dir_do_no_harm() {
 #[test]
 fn garbage_as_any_file_does_no_harm() {
     let mut numbers = Numbers(13);
-    for round in 0..damage::rounds(400) {
+    for round in 0..damage::rounds(200) {
         let mut pieces = Vec::new();
         for _ in 0..1 + numbers.below(4) {
             let kind = numbers.below(segments::FILES.len()) as u8;
@@ -132,6 +132,6 @@ fn garbage_as_any_file_does_no_harm() {
             let bytes = (0..length).map(|_| if zeros { 0 } else { numbers.next() as u8 }).collect();
             pieces.push((kind, offset, bytes));
         }
-        run((round & 3) as u8, &pieces, &mut numbers);
+        run((round & 7) as u8, &pieces, &mut numbers);
     }
 }
