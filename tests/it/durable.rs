@@ -1,13 +1,16 @@
-//! Batches that count once they are flushed: what is answered, to whom, and what it costs in flushes. What a held or a failing sync does is tested where the
-//! disk is simulated (`gregor::replica::partition`).
+//! Batches that count once they are flushed: what is answered and seen, when, and what it costs in flushes. Single steps of it are tested where the disk is
+//! simulated (`gregor::replica::partition`).
 
-use crate::client::{Client, batch, texts};
+use crate::client::{Client, batch, texts, until};
 use crate::groups::{await_coordinator, commit, committed, join_alone};
+use crate::held::HeldDisk;
 use crate::http::get;
 use crate::node::{Home, Node};
-use model::Offset;
+use futures_util::FutureExt as _;
+use model::{ErrorCode, Offset};
 use protocol::messages::produce_request::ProduceRequest;
-use protocol::messages::produce_response::ProduceResponse;
+use protocol::messages::produce_response::{PartitionProduceResponse, ProduceResponse};
+use std::sync::Arc;
 
 /// A metric's value.
 async fn metric(node: &Node, name: &str) -> f64 {
@@ -81,5 +84,62 @@ async fn coordinators_reply_once_their_records_are_flushed() {
     let mut client = node.client().await;
     await_coordinator(&mut client, "g").await;
     assert_eq!(committed(&mut client, "g").await.unwrap(), [("t".into(), 0, 19, "note".into())]);
+    node.stop().await;
+}
+
+/// A node on a disk whose syncs of a topic's records are held, with a flushed record in it; two clients, of which the first has sent two more records, for
+/// one replica and for all, that are in the log and not flushed.
+async fn held(home: &Home) -> (Node, HeldDisk, Client, Client) {
+    let disk = HeldDisk::syncs("/t-0/");
+    let node = home.start_on(Arc::new(disk.clone()), &[]).await.unwrap();
+    let (mut writer, mut reader) = (node.client().await, node.client().await);
+    writer.create_topic("t", 1, &[("flush.messages", "1")]).await;
+    assert_eq!(writer.produce("t", 0, &["flushed"]).await.error_code, 0);
+    disk.hold();
+    writer.send(&request("t", 0, 1, 1), 9).await.unwrap();
+    writer.send(&request("t", 0, 2, -1), 9).await.unwrap();
+    let partition = node.running.broker.replicas.all().into_iter().find(|it| it.topic() == "t").unwrap();
+    until("both records", async || {
+        let high_watermark = reader.fetch("t", 0, Offset(0)).await.high_watermark;
+        assert_eq!(high_watermark, 1);
+        (partition.log_end_offset() == Offset(3)).then_some(())
+    })
+    .await;
+    (node, disk, writer, reader)
+}
+
+async fn answer(client: &mut Client) -> PartitionProduceResponse {
+    let mut response: ProduceResponse = client.receive(9).await.unwrap();
+    response.responses.remove(0).partition_responses.remove(0)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_answered_or_read_before_it_is_flushed() {
+    let home = Home::new();
+    let (node, disk, mut writer, mut reader) = held(&home).await;
+    assert_eq!(texts(&reader.read("t", 0).await), ["flushed"]);
+    assert_eq!(reader.offset("t", 0, -1).await, Offset(1));
+    assert!(answer(&mut writer).now_or_never().is_none());
+    disk.let_go();
+    for base_offset in [1, 2] {
+        let answer = answer(&mut writer).await;
+        assert_eq!((answer.error_code, answer.base_offset), (0, base_offset));
+    }
+    assert_eq!(texts(&reader.read("t", 0).await), ["flushed", "1", "2"]);
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flush_that_fails_is_a_storage_error_to_all_that_wait_for_it() {
+    let home = Home::new();
+    let (node, disk, mut writer, _reader) = held(&home).await;
+    disk.fail();
+    for _ in 0..2 {
+        let answer = answer(&mut writer).await;
+        assert_eq!((answer.error_code, answer.base_offset), (ErrorCode::KafkaStorageError.code(), -1));
+    }
+    // As everywhere, the first record counts, and what was refused was seen by nobody.
+    let partition = node.running.broker.replicas.all().into_iter().find(|it| it.topic() == "t").unwrap();
+    assert_eq!(partition.high_watermark(), Offset(1));
     node.stop().await;
 }

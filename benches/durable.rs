@@ -1,0 +1,264 @@
+//! What it costs that no batch is acknowledged before it is flushed: the same load on a topic with `flush.messages=1` and on one without, by turns, on a
+//! node in this process. Clients and node share the machine. Beside each line stands how often the disk was asked; the disk's own limit comes first.
+
+use bytes::Bytes;
+use gregor::config::{NewNode, NodeConfig, new_node_properties};
+use gregor::node::{Running, Start, start};
+use gregor::runtime::clock::Clock;
+use gregor::runtime::format::{FirstVoters, Format};
+use metadata::MetadataVersion;
+use model::{BrokerId, ErrorCode, Offset, Timestamp};
+use protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig, CreateTopicsRequest};
+use protocol::messages::create_topics_response::CreateTopicsResponse;
+use protocol::messages::produce_request::{PartitionProduceData, ProduceRequest, TopicProduceData};
+use protocol::messages::produce_response::ProduceResponse;
+use protocol::messages::request_header::RequestHeader;
+use protocol::{ApiKey, Message, Reader, Records, decode_from, write_request};
+use records::BatchBuilder;
+use std::collections::{BTreeMap, VecDeque};
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use storage::disk::{Disk, RealDisk};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+const ROUNDS: usize = 3;
+const SPAN: Duration = Duration::from_secs(2);
+/// `max.in.flight.requests.per.connection` of most clients.
+const IN_FLIGHT: usize = 5;
+
+struct Load {
+    batch_bytes: usize,
+    connections: i32,
+    partitions: i32,
+    in_flight: usize,
+}
+
+const LOADS: [Load; 7] = [
+    Load { batch_bytes: 1 << 10, connections: 1, partitions: 1, in_flight: 1 },
+    Load { batch_bytes: 1 << 10, connections: 1, partitions: 1, in_flight: IN_FLIGHT },
+    Load { batch_bytes: 1 << 10, connections: 64, partitions: 1, in_flight: IN_FLIGHT },
+    Load { batch_bytes: 1 << 10, connections: 64, partitions: 64, in_flight: IN_FLIGHT },
+    Load { batch_bytes: 16 << 10, connections: 64, partitions: 64, in_flight: IN_FLIGHT },
+    Load { batch_bytes: 16 << 10, connections: 16, partitions: 8, in_flight: IN_FLIGHT },
+    Load { batch_bytes: 64 << 10, connections: 8, partitions: 8, in_flight: IN_FLIGHT },
+];
+
+/// What a span of a load came to.
+#[derive(Clone, Copy, Default)]
+struct Figures {
+    batches_per_second: f64,
+    median_ms: f64,
+    p99_ms: f64,
+    flushes_per_second: f64,
+}
+
+fn main() {
+    let folder = tempfile::tempdir().expect("a folder");
+    print_disk(folder.path());
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    let clients =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+    let node = runtime.block_on(node(folder.path()));
+    let address = node.addresses[0].1;
+    for (number, load) in LOADS.iter().enumerate() {
+        let topics =
+            [("buffered", None), ("durable", Some("1"))].map(|(way, flush)| (format!("{way}-{number}"), flush));
+        for (topic, flush) in &topics {
+            clients.block_on(create(address, topic, load.partitions, *flush));
+        }
+        let mut figures = [Vec::new(), Vec::new()];
+        for _ in 0..ROUNDS {
+            for (way, (topic, _)) in topics.iter().enumerate() {
+                let before = flushes(&node);
+                let mut found = clients.block_on(run(address, topic, load));
+                found.flushes_per_second = (flushes(&node) - before) / SPAN.as_secs_f64();
+                figures[way].push(found);
+            }
+        }
+        print(load, figures.map(median));
+    }
+    runtime.block_on(node.stop());
+}
+
+fn print_disk(folder: &Path) {
+    let mut file = std::fs::File::create(folder.join("own")).expect("a file");
+    let (begun, mut count) = (Instant::now(), 0);
+    while begun.elapsed() < SPAN {
+        file.write_all(&[7; 1024]).expect("room");
+        file.sync_data().expect("a sync");
+        count += 1;
+    }
+    println!(
+        "the disk: {:.0} fdatasync a second of one growing file",
+        f64::from(count) / begun.elapsed().as_secs_f64()
+    );
+}
+
+fn print(load: &Load, [buffered, durable]: [Figures; 2]) {
+    println!(
+        "{} KB, {} connections with {} in flight, {} partitions",
+        load.batch_bytes >> 10,
+        load.connections,
+        load.in_flight,
+        load.partitions
+    );
+    for (way, it) in [("buffered", buffered), ("durable", durable)] {
+        println!(
+            "  {way:8} {:8.0} batches/s {:6.1} MB/s  answered in {:6.2} ms, p99 {:7.2} ms  {:6.0} flushes/s, {:5.1} batches each",
+            it.batches_per_second,
+            it.batches_per_second * load.batch_bytes as f64 / 1e6,
+            it.median_ms,
+            it.p99_ms,
+            it.flushes_per_second,
+            if it.flushes_per_second > 0.0 { it.batches_per_second / it.flushes_per_second } else { 0.0 },
+        );
+    }
+    println!("  buffered is {:.2}x", buffered.batches_per_second / durable.batches_per_second);
+}
+
+fn median(mut figures: Vec<Figures>) -> Figures {
+    figures.sort_by(|a, b| a.batches_per_second.total_cmp(&b.batches_per_second));
+    figures[figures.len() / 2]
+}
+
+/// How often the node has flushed a log for those who waited.
+fn flushes(node: &Running) -> f64 {
+    let text = node.broker.metrics.text().expect("metrics");
+    let value = text.lines().find_map(|line| line.strip_prefix("gregor_log_flush_seconds_count "));
+    value.and_then(|value| value.parse().ok()).expect("a count of flushes")
+}
+
+async fn node(folder: &Path) -> Running {
+    let log_dir = folder.join("logs");
+    let properties = folder.join("server.properties");
+    let new = NewNode {
+        host: "127.0.0.1",
+        port: 0,
+        advertised_host: None,
+        controller_port: 9093,
+        log_dir: log_dir.to_str().expect("a path in UTF-8"),
+    };
+    std::fs::write(&properties, new_node_properties(&new)).expect("room");
+    let endpoint = raft::Endpoint { listener: "CONTROLLER".into(), host: "127.0.0.1".into(), port: 9093 };
+    let format = Format {
+        log_dirs: vec![log_dir.clone()],
+        metadata_log_dir: log_dir,
+        node_id: BrokerId(1),
+        cluster_id: "AAAAAAAAAAAAAAAAAAAAAQ".into(),
+        voters: FirstVoters::Standalone(vec![endpoint]),
+        version: MetadataVersion::LATEST,
+        features: BTreeMap::new(),
+        ignore_formatted: false,
+    };
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    format.run(&disk, Clock).expect("a formatted folder");
+    let overrides = ["listeners=PLAINTEXT://127.0.0.1:0,CONTROLLER://127.0.0.1:0".to_owned()];
+    let config = NodeConfig::read(&properties, &overrides).expect("a configuration");
+    let node = start(Start { config: Arc::new(config), filter: None, http: None, disk }).await.expect("a node");
+    while node.broker.not_ready_because().is_some() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    node
+}
+
+async fn create(address: SocketAddr, topic: &str, partitions: i32, flush_messages: Option<&str>) {
+    let config = |value: &str| CreatableTopicConfig {
+        name: "flush.messages".into(),
+        value: Some(value.into()),
+        ..Default::default()
+    };
+    let topic = CreatableTopic {
+        name: topic.into(),
+        num_partitions: partitions,
+        replication_factor: 1,
+        configs: flush_messages.map(config).into_iter().collect(),
+        ..Default::default()
+    };
+    let request = CreateTopicsRequest { topics: vec![topic], timeout_ms: 30_000, ..Default::default() };
+    let mut stream = TcpStream::connect(address).await.expect("a connection");
+    stream.write_all(&frame(&request, 7)).await.expect("a request sent");
+    let response: CreateTopicsResponse = receive(&mut stream, 7).await;
+    assert_eq!(response.topics[0].error_code, 0);
+}
+
+async fn run(address: SocketAddr, topic: &str, load: &Load) -> Figures {
+    let mut value = vec![7; load.batch_bytes - 80];
+    value.iter_mut().enumerate().for_each(|(index, byte)| *byte = index as u8);
+    let mut builder = BatchBuilder::new(Offset(0));
+    builder.append(Timestamp(1), None, Some(&value));
+    let batch = builder.finish().expect("a batch");
+    let begun = Instant::now();
+    let tasks: Vec<_> = (0..load.connections)
+        .map(|number| {
+            let data = PartitionProduceData {
+                index: number % load.partitions,
+                records: Some(Records::Bytes(batch.clone())),
+                ..Default::default()
+            };
+            let topic = TopicProduceData { name: topic.into(), partition_data: vec![data], ..Default::default() };
+            let request = ProduceRequest { acks: 1, timeout_ms: 30_000, topic_data: vec![topic], ..Default::default() };
+            tokio::spawn(pipelined(address, frame(&request, 9), load.in_flight, begun))
+        })
+        .collect();
+    let mut times = Vec::new();
+    for task in tasks {
+        times.extend(task.await.expect("a connection"));
+    }
+    let took = begun.elapsed().as_secs_f64();
+    times.sort_by(f64::total_cmp);
+    Figures {
+        batches_per_second: times.len() as f64 / took,
+        median_ms: times[times.len() / 2],
+        p99_ms: times[times.len() * 99 / 100],
+        flushes_per_second: 0.0,
+    }
+}
+
+/// Keeps so many requests in flight for a while. Gives the time to each answer in milliseconds.
+async fn pipelined(address: SocketAddr, frame: Vec<u8>, in_flight: usize, begun: Instant) -> Vec<f64> {
+    let mut stream = TcpStream::connect(address).await.expect("a connection");
+    stream.set_nodelay(true).expect("a connection");
+    let (mut times, mut sent) = (Vec::new(), VecDeque::new());
+    loop {
+        while sent.len() < in_flight && begun.elapsed() < SPAN {
+            stream.write_all(&frame).await.expect("a request sent");
+            sent.push_back(Instant::now());
+        }
+        let Some(at) = sent.pop_front() else { return times };
+        let response: ProduceResponse = receive(&mut stream, 9).await;
+        let code = response.responses[0].partition_responses[0].error_code;
+        // A topic is led a moment after it was created.
+        if code != ErrorCode::NotLeaderOrFollower.code() {
+            assert_eq!(code, 0);
+            times.push(at.elapsed().as_secs_f64() * 1e3);
+        }
+    }
+}
+
+fn frame<M: Message>(request: &M, version: i16) -> Vec<u8> {
+    let header = RequestHeader {
+        request_api_key: M::KEY,
+        request_api_version: version,
+        correlation_id: 1,
+        client_id: Some("bench".into()),
+        ..Default::default()
+    };
+    write_request(&header, request).expect("a request").into_bytes().expect("a request").to_vec()
+}
+
+async fn receive<M: Message>(stream: &mut TcpStream, version: i16) -> M {
+    let length = stream.read_u32().await.expect("an answer");
+    let mut bytes = vec![0; length as usize];
+    stream.read_exact(&mut bytes).await.expect("an answer");
+    let mut reader = Reader::new(Bytes::from(bytes));
+    reader.i32().expect("a correlation id");
+    if ApiKey::from_code(M::KEY).expect("a key").response_header_version(version) == 1 {
+        reader.unsigned_varint().expect("no tagged fields");
+    }
+    let rest = reader.raw(reader.remaining()).expect("a body");
+    decode_from(rest, version).expect("an answer")
+}
