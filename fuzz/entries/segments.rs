@@ -124,7 +124,7 @@ fn crc32c(bytes: &[u8]) -> u32 {
 fn open(disk: &SimDisk, is_clean: bool, compact: bool) {
     let open_files = OpenFiles::new(8);
     let Ok(dir) = LogDir::open(Arc::new(disk.clone()), open_files, Path::new(ROOT).to_path_buf(), 1) else { return };
-    let _ = (dir.meta_properties(), dir.clean_shutdown(), dir.read_cleaner_offsets());
+    let _ = (dir.meta_properties(), dir.clean_shutdown(), dir.read_offsets());
     let Ok(found) = dir.partitions() else { return };
     assert_eq!(found.len(), 1);
     let Ok(offsets) = dir.read_offsets() else { return };

@@ -47,8 +47,45 @@ impl Collector for StateCollector {
             let labels = [("topic", partition.topic().to_string()), ("partition", label(id.partition))];
             ConstGauge::new(partition.log_end_offset().0).encode(ends.encode_family(&labels)?)?;
         }
+        cleaner(&mut encoder, &broker)?;
         groups(&mut encoder, &broker)
     }
+}
+
+/// How compaction goes. The names are Kafka's, with units.
+fn cleaner(encoder: &mut DescriptorEncoder<'_>, broker: &Broker) -> Result<(), std::fmt::Error> {
+    let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    let uncleanable = broker.replicas.uncleanable();
+    let help = "Compacted logs that cannot be cleaned";
+    let mut counts = encoder.encode_descriptor("cleaner_uncleanable_partitions", help, None, MetricType::Gauge)?;
+    for dir in &uncleanable {
+        ConstGauge::new(whole(dir.partitions as u64))
+            .encode(counts.encode_family(&[("log_dir", dir.log_dir.as_str())])?)?;
+    }
+    let help = "Dirty bytes of compacted logs that cannot be cleaned";
+    let mut bytes = encoder.encode_descriptor("cleaner_uncleanable_bytes", help, None, MetricType::Gauge)?;
+    for dir in &uncleanable {
+        ConstGauge::new(whole(dir.bytes)).encode(bytes.encode_family(&[("log_dir", dir.log_dir.as_str())])?)?;
+    }
+    let figures = broker.replicas.cleaner.figures();
+    let percent = |ratio: f64| (ratio * 100.0) as i64;
+    let kept = figures.last.bytes_written as f64 / (figures.last.bytes_read as f64).max(1.0);
+    let rows = [
+        ("cleaner_max_dirty_percent", "Dirty bytes of the dirtiest compacted log", percent(figures.dirty_ratio_max)),
+        ("cleaner_max_compaction_delay_seconds", "Over max.compaction.lag.ms, at most", figures.overdue_ms_max / 1000),
+        ("cleaner_last_map_percent", "Keys in the last cleaning's map", percent(figures.last.map_utilization)),
+        ("cleaner_last_recopy_percent", "Bytes that the last cleaning kept", percent(kept)),
+        ("cleaner_last_milliseconds", "How long the last cleaning took", figures.last_took.as_millis() as i64),
+        ("cleaner_cleanings", "Logs compacted", whole(figures.cleanings)),
+        ("cleaner_bytes_read", "Bytes of records read to be compacted", whole(figures.bytes_read)),
+        ("cleaner_bytes_written", "Bytes of records that compaction kept", whole(figures.bytes_written)),
+    ];
+    for (name, help, value) in rows {
+        gauge(encoder, name, help, value)?;
+    }
+    let Some(looked) = figures.looked else { return Ok(()) };
+    let help = "Since the cleaner last looked for a dirty log";
+    gauge(encoder, "cleaner_since_last_run_milliseconds", help, looked.elapsed().as_millis() as i64)
 }
 
 /// What the groups that this broker coordinates have committed, against the partitions' high watermarks: how far they are behind what they may read.

@@ -1,7 +1,7 @@
 //! The background tasks, each named and all stopped by the broker's token.
 
 use super::Broker;
-use crate::replica::Replicas;
+use crate::replica::{Replicas, cleaner};
 use crate::runtime::blocking;
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,6 +45,8 @@ pub(crate) fn spawn(broker: &Arc<Broker>, tasks: &TaskTracker) {
         ("removal", REMOVAL_INTERVAL, Replicas::remove_deleted),
         ("flush", FLUSH_INTERVAL, Replicas::flush_due),
     ];
+    let (settings, stopping) = (broker.clone(), broker.stopping.clone());
+    tasks.spawn(cleaner::keep_clean(broker.replicas.clone(), Arc::new(move || settings.settings()), stopping));
     for (name, interval, work) in every {
         tasks.spawn(repeat(broker.clone(), name, interval, work));
     }

@@ -124,6 +124,7 @@ impl Broker {
         self.groups.set_config(config_rules::group_config(&effective));
         self.settings.store(Arc::new(effective.settings.clone()));
         self.effective.store(Arc::new(effective));
+        self.replicas.cleaner.wake();
     }
 
     /// Begins and ends the coordinators of the partitions of the offsets topic.

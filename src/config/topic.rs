@@ -22,11 +22,11 @@ pub static TOPIC: Table = Table::new(rows! {
     "retention.ms", Long, Is("604800000"), AtLeast(-1), Medium, ClusterWide, Honoured;
     "max.message.bytes", Int, Is("1048588"), AtLeast(0), Medium, ClusterWide, Honoured;
     "index.interval.bytes", Int, Is("4096"), AtLeast(0), Medium, ClusterWide, Honoured;
-    "delete.retention.ms", Long, Is("86400000"), AtLeast(0), Medium, ClusterWide, NotYet;
-    "min.compaction.lag.ms", Long, Is("0"), AtLeast(0), Medium, ClusterWide, NotYet;
-    "max.compaction.lag.ms", Long, Is("9223372036854775807"), AtLeast(1), Medium, ClusterWide, NotYet;
+    "delete.retention.ms", Long, Is("86400000"), AtLeast(0), Medium, ClusterWide, Honoured;
+    "min.compaction.lag.ms", Long, Is("0"), AtLeast(0), Medium, ClusterWide, Honoured;
+    "max.compaction.lag.ms", Long, Is("9223372036854775807"), AtLeast(1), Medium, ClusterWide, Honoured;
     "file.delete.delay.ms", Long, Is("60000"), AtLeast(0), Medium, ClusterWide, Honoured;
-    "min.cleanable.dirty.ratio", Double, Is("0.5"), Between(0, 1), Medium, ClusterWide, NotYet;
+    "min.cleanable.dirty.ratio", Double, Is("0.5"), Between(0, 1), Medium, ClusterWide, Honoured;
     "cleanup.policy", List, Is("delete"), Items(&["compact", "delete"], MayBeEmpty), Medium, ClusterWide, Honoured;
     "unclean.leader.election.enable", Boolean, Is("false"), Any, Medium, ClusterWide, Honoured;
     "min.insync.replicas", Int, Is("1"), AtLeast(1), Medium, ClusterWide, Honoured;

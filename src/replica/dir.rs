@@ -33,6 +33,8 @@ pub struct Dir {
     doomed: Mutex<Vec<(Timestamp, PathBuf)>>,
     /// Held while a checkpoint file is replaced, so that the newest word comes last.
     checkpoints: Mutex<()>,
+    /// What the cleaner's checkpoint file holds.
+    cleaned: Mutex<OffsetCheckpoint>,
 }
 
 impl std::fmt::Debug for Dir {
@@ -45,6 +47,7 @@ impl Dir {
     /// Looks at what is in a log dir; nothing is opened yet. Errors: it cannot be read.
     pub(super) fn read(log_dir: LogDir, id: DirectoryId, committer: Arc<Committer>) -> Result<Self, storage::Error> {
         let left = Left::read(&log_dir)?;
+        let cleaned = left.offsets.cleaned.clone();
         Ok(Self {
             id,
             log_dir,
@@ -54,6 +57,7 @@ impl Dir {
             committer,
             doomed: Mutex::default(),
             checkpoints: Mutex::default(),
+            cleaned: Mutex::new(cleaned),
         })
     }
 
@@ -131,11 +135,12 @@ impl Dir {
         self.log_dir.rename_deleted(name, &folder.path, random::uuid()).map(Some)
     }
 
-    /// Writes the three checkpoint files.
+    /// Writes the four checkpoint files.
     pub(super) fn write_checkpoints(&self, open: OpenLogs<'_>) -> Result<(), storage::Error> {
         self.write_recovery_points(open)?;
         self.write_log_start_offsets(open)?;
-        self.write_high_watermarks(open)
+        self.write_high_watermarks(open)?;
+        self.write_cleaned(open)
     }
 
     pub(super) fn write_recovery_points(&self, open: OpenLogs<'_>) -> Result<(), storage::Error> {
@@ -157,6 +162,18 @@ impl Dir {
         let _alone = self.checkpoints.lock();
         let marks = self.offsets(open, |left| &left.high_watermarks, |log| Some(log.high_watermark()));
         self.log_dir.write_high_watermarks(&marks)
+    }
+
+    /// Writes how far the cleaner has come, where that has changed.
+    pub(super) fn write_cleaned(&self, open: OpenLogs<'_>) -> Result<(), storage::Error> {
+        let _alone = self.checkpoints.lock();
+        let cleaned = self.offsets(open, |left| &left.cleaned, Log::cleaned_up_to);
+        let written = &mut *self.cleaned.lock();
+        if *written != cleaned {
+            self.log_dir.write_cleaner_offsets(&cleaned)?;
+            *written = cleaned;
+        }
+        Ok(())
     }
 
     /// A checkpoint's contents: what the open logs say, and of logs that are not open what the checkpoint said before.

@@ -66,6 +66,7 @@ impl Left {
             recovery_points: of(&self.offsets.recovery_points),
             log_start_offsets: of(&self.offsets.log_start_offsets),
             high_watermarks: of(&self.offsets.high_watermarks),
+            cleaned: of(&self.offsets.cleaned),
         }
     }
 
@@ -89,8 +90,8 @@ impl Left {
         })
     }
 
-    fn checkpoints(&mut self) -> [&mut OffsetCheckpoint; 3] {
-        let Offsets { recovery_points, log_start_offsets, high_watermarks } = &mut self.offsets;
-        [recovery_points, log_start_offsets, high_watermarks]
+    fn checkpoints(&mut self) -> [&mut OffsetCheckpoint; 4] {
+        let Offsets { recovery_points, log_start_offsets, high_watermarks, cleaned } = &mut self.offsets;
+        [recovery_points, log_start_offsets, high_watermarks, cleaned]
     }
 }

@@ -5,6 +5,7 @@
 //! the set of partitions follow an image, for as long as that takes and never over a recovery.
 
 mod apply;
+pub mod cleaner;
 mod commit;
 mod dir;
 mod left;
@@ -72,6 +73,8 @@ struct Hosted {
 
 /// All partitions of this broker.
 pub struct Replicas {
+    /// The cleaning of compacted logs.
+    pub cleaner: cleaner::Cleaner,
     node_id: BrokerId,
     dirs: Vec<Arc<Dir>>,
     settings: TopicSettings,
@@ -103,6 +106,7 @@ impl Replicas {
         let committer = || Committer::new(parts.flushes.clone(), parts.clock);
         let read = |(log_dir, id)| Dir::read(log_dir, id, committer()).map(Arc::new);
         Ok(Self {
+            cleaner: cleaner::Cleaner::default(),
             node_id: parts.node_id,
             dirs: parts.dirs.into_iter().map(read).collect::<Result<_, _>>()?,
             settings: parts.settings,

@@ -33,6 +33,8 @@ pub struct Offsets {
     pub log_start_offsets: OffsetCheckpoint,
     /// High watermarks.
     pub high_watermarks: OffsetCheckpoint,
+    /// What the cleaner has seen, exclusive.
+    pub cleaned: OffsetCheckpoint,
 }
 
 /// A partition's folder.
@@ -170,6 +172,7 @@ impl LogDir {
             recovery_points: read(checkpoint::RECOVERY_POINT)?,
             log_start_offsets: read(checkpoint::LOG_START)?,
             high_watermarks: read(checkpoint::REPLICATION)?,
+            cleaned: read(checkpoint::CLEANER)?,
         })
     }
 
@@ -186,11 +189,6 @@ impl LogDir {
     /// Replaces the high watermarks.
     pub fn write_high_watermarks(&self, offsets: &OffsetCheckpoint) -> Result<()> {
         self.write(checkpoint::REPLICATION, offsets)
-    }
-
-    /// How far the cleaner has come.
-    pub fn read_cleaner_offsets(&self) -> Result<OffsetCheckpoint> {
-        checkpoint::read_offsets(&*self.disk, &self.path.join(checkpoint::CLEANER))
     }
 
     /// Replaces how far the cleaner has come.
@@ -283,6 +281,7 @@ impl LogDir {
         if let Some(high_watermark) = offsets.high_watermarks.get(partition) {
             log.set_high_watermark(*high_watermark);
         }
+        log.set_cleaned_up_to(offsets.cleaned.get(partition).copied());
         Ok((log, recovery))
     }
 

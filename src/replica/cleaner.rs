@@ -1,0 +1,352 @@
+//! Compaction: which log is cleaned next, how many at a time, and how fast.
+//!
+//! One task looks for the log that is dirtiest, as Kafka does, and gives it to the pool, up to `log.cleaner.threads` at a time; when none is due it sleeps
+//! for `log.cleaner.backoff.ms` or until the settings change. The map of keys exists only while a cleaning runs. What each log is clean up to is part of
+//! the log and is written to its dir's checkpoint after every cleaning. A log that cannot be cleaned is said once, shown in the metrics, and left alone
+//! until the next start.
+
+use super::{Dir, Partition, Replicas};
+use crate::config::BrokerSettings;
+use crate::runtime::blocking;
+use crate::runtime::clock::{Clock, Moment};
+use crate::runtime::random;
+use model::TopicIdPartition;
+use parking_lot::Mutex;
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+use storage::{Cleaned, CleanerLimits, Dirt, Log};
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+/// The settings as they are now.
+pub type Settings = Arc<dyn Fn() -> Arc<BrokerSettings> + Send + Sync>;
+
+/// How long the speed is measured before it counts anew, as in Kafka: a pause earns no right to hurry later.
+const THROTTLE_WINDOW: Duration = Duration::from_millis(300);
+/// Shorter waits than this are put together.
+const WAIT_MIN: Duration = Duration::from_millis(10);
+
+/// What is known of the cleaning of this broker's logs.
+#[derive(Debug, Default)]
+pub struct Cleaner {
+    wake: Notify,
+    /// Those that are cleaned now.
+    busy: Mutex<HashSet<TopicIdPartition>>,
+    uncleanable: Mutex<HashSet<TopicIdPartition>>,
+    throttle: Mutex<Throttle>,
+    figures: Mutex<Figures>,
+}
+
+/// What the cleaner did, for the metrics.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Figures {
+    /// Cleanings that came to their end.
+    pub cleanings: u64,
+    /// Bytes of records read, of all cleanings.
+    pub bytes_read: u64,
+    /// Bytes of records that stayed, of all cleanings.
+    pub bytes_written: u64,
+    /// The last one.
+    pub last: Cleaned,
+    /// How long it took.
+    pub last_took: Duration,
+    /// The dirtiest log's part of bytes that are dirty, when the cleaner last looked.
+    pub dirty_ratio_max: f64,
+    /// By how much the log that waits longest was over `max.compaction.lag.ms` then.
+    pub overdue_ms_max: i64,
+    /// When the cleaner last looked.
+    pub looked: Option<Moment>,
+}
+
+/// Logs of one dir that cannot be cleaned.
+#[derive(Clone, Debug)]
+pub struct Uncleanable {
+    /// Where the dir is.
+    pub log_dir: String,
+    /// How many.
+    pub partitions: usize,
+    /// Bytes in them that wait to be cleaned.
+    pub bytes: u64,
+}
+
+/// A log that is due.
+struct Job {
+    partition: Arc<Partition>,
+    log: Arc<Log>,
+    dirt: Dirt,
+}
+
+impl Cleaner {
+    /// The settings have changed.
+    pub fn wake(&self) {
+        self.wake.notify_one();
+    }
+
+    /// What was done.
+    pub fn figures(&self) -> Figures {
+        *self.figures.lock()
+    }
+}
+
+/// Cleans logs until the broker stops.
+pub async fn keep_clean(replicas: Arc<Replicas>, settings: Settings, stopping: CancellationToken) {
+    let mut workers = JoinSet::new();
+    loop {
+        let now = settings();
+        let threads = usize::try_from(now.log_cleaner_threads).unwrap_or(0);
+        while now.log_cleaner_enable && workers.len() < threads {
+            let this = replicas.clone();
+            let Ok(Some(job)) = blocking::run(move || this.next_to_clean()).await else { break };
+            let (this, settings, stopping) = (replicas.clone(), settings.clone(), stopping.clone());
+            workers.spawn(blocking::run(move || this.clean(job, &settings, &stopping)));
+        }
+        let backoff = Duration::from_millis(u64::try_from(now.log_cleaner_backoff_ms).unwrap_or(0).max(1));
+        let is_idle = workers.is_empty();
+        tokio::select! {
+            () = stopping.cancelled() => break,
+            // The next one is looked for at once, unless this one came to nothing.
+            Some(ended) = workers.join_next(), if !is_idle => {
+                if matches!(ended, Ok(Ok(true))) {
+                    continue;
+                }
+            }
+            () = replicas.cleaner.wake.notified() => continue,
+            () = tokio::time::sleep(backoff) => continue,
+        }
+        tokio::select! {
+            () = stopping.cancelled() => break,
+            () = replicas.cleaner.wake.notified() => {}
+            () = tokio::time::sleep(backoff) => {}
+        }
+    }
+    while workers.join_next().await.is_some() {}
+}
+
+impl Replicas {
+    /// Logs that cannot be cleaned, by log dir.
+    pub fn uncleanable(&self) -> Vec<Uncleanable> {
+        let marked = self.cleaner.uncleanable.lock().clone();
+        let now = self.clock.now();
+        let of = |dir: &Arc<Dir>| {
+            let partitions: Vec<_> = self.all_in(dir).into_iter().filter(|it| marked.contains(&it.id())).collect();
+            let bytes = |partition: &Arc<Partition>| partition.log().dirt(now).map_or(0, |dirt| dirt.dirty_bytes);
+            Uncleanable {
+                log_dir: dir.path().display().to_string(),
+                partitions: partitions.len(),
+                bytes: partitions.iter().map(bytes).sum(),
+            }
+        };
+        self.dirs().iter().map(of).collect()
+    }
+
+    /// The dirtiest of the logs that are due, which counts as being cleaned from here on. Old segments of compacted logs go at this pace too, as in Kafka.
+    fn next_to_clean(&self) -> Option<Job> {
+        let now = self.clock.now();
+        let mut figures = Figures {
+            looked: Some(self.clock.instant()),
+            dirty_ratio_max: 0.0,
+            overdue_ms_max: 0,
+            ..self.cleaner.figures()
+        };
+        let mut dirtiest: Option<Job> = None;
+        for partition in self.all() {
+            let log = partition.log().clone();
+            let config = log.config();
+            if !config.cleanup_policy.compact || log.fault().is_some() || self.is_left_alone(&partition) {
+                continue;
+            }
+            if let Err(fault) = log.delete_old_segments(now) {
+                error!(partition = %partition.name(), error = %fault, "retention failed");
+            }
+            let dirt = match log.dirt(now) {
+                Ok(dirt) => dirt,
+                Err(fault) => {
+                    self.cannot_clean(&partition, &log, &fault);
+                    continue;
+                }
+            };
+            if let Some(said) = dirt.disbelieved {
+                self.disbelieve(&partition, &log, said.0, &dirt);
+            }
+            figures.dirty_ratio_max = figures.dirty_ratio_max.max(dirt.ratio());
+            figures.overdue_ms_max = figures.overdue_ms_max.max(dirt.overdue_ms);
+            let is_dirtier = dirtiest.as_ref().is_none_or(|job| dirt.ratio() > job.dirt.ratio());
+            if dirt.is_due(&config) && is_dirtier {
+                dirtiest = Some(Job { partition, log, dirt });
+            }
+        }
+        *self.cleaner.figures.lock() = figures;
+        if let Some(job) = &dirtiest {
+            self.cleaner.busy.lock().insert(job.partition.id());
+        }
+        dirtiest
+    }
+
+    fn is_left_alone(&self, partition: &Partition) -> bool {
+        let id = partition.id();
+        self.cleaner.busy.lock().contains(&id) || self.cleaner.uncleanable.lock().contains(&id)
+    }
+
+    fn disbelieve(&self, partition: &Partition, log: &Log, said: i64, dirt: &Dirt) {
+        if !log.config().cleanup_policy.delete {
+            warn!(partition = %partition.name(), checkpoint = said, from = dirt.from.0, "the cleaner's checkpoint cannot be: the log is cleaned from its start");
+        }
+        log.set_cleaned_up_to(Some(dirt.from));
+        self.write_cleaned(partition);
+    }
+
+    /// Cleans one log. Whether something came of it.
+    fn clean(&self, job: Job, settings: &Settings, stopping: &CancellationToken) -> bool {
+        let Job { partition, log, dirt } = job;
+        let started = self.clock.instant();
+        let wait = |owed| {
+            Handle::current().block_on(async { tokio::time::timeout(owed, stopping.cancelled()).await.is_err() })
+        };
+        let mut pace = |bytes| {
+            let goes_on = || !stopping.is_cancelled() && log.fault().is_none() && log.config().cleanup_policy.compact;
+            let mut owed = self.owed(bytes, settings);
+            while goes_on() && owed >= WAIT_MIN && wait(owed.min(THROTTLE_WINDOW)) {
+                owed = self.owed(0, settings);
+            }
+            goes_on()
+        };
+        let cleaned = log.clean(&dirt, limits(&settings()), self.clock.now(), &mut pace);
+        let came_of_it = match cleaned {
+            Ok(Some(cleaned)) => {
+                self.cleaned(&partition, &dirt, cleaned, started.elapsed());
+                true
+            }
+            Ok(None) => false,
+            Err(fault) => {
+                self.cannot_clean(&partition, &log, &fault);
+                false
+            }
+        };
+        self.cleaner.busy.lock().remove(&partition.id());
+        came_of_it
+    }
+
+    fn cleaned(&self, partition: &Partition, dirt: &Dirt, cleaned: Cleaned, took: Duration) {
+        info!(
+            partition = %partition.name(),
+            from = dirt.from.0,
+            up_to = cleaned.up_to.0,
+            bytes_before = cleaned.bytes_read,
+            bytes_after = cleaned.bytes_written,
+            records_before = cleaned.records_read,
+            records_after = cleaned.records_kept,
+            segments_before = cleaned.segments_read,
+            segments_after = cleaned.segments_written,
+            took_ms = took.as_millis(),
+            "compacted a log"
+        );
+        if cleaned.keyless > 0 {
+            warn!(partition = %partition.name(), records = cleaned.keyless, "dropped records without a key from a compacted log");
+        }
+        {
+            let figures = &mut *self.cleaner.figures.lock();
+            figures.cleanings += 1;
+            figures.bytes_read += cleaned.bytes_read;
+            figures.bytes_written += cleaned.bytes_written;
+            (figures.last, figures.last_took) = (cleaned, took);
+        }
+        self.write_cleaned(partition);
+    }
+
+    fn write_cleaned(&self, partition: &Partition) {
+        let Some(dir) = self.dir_of(partition.id()) else { return };
+        if let Err(fault) = dir.write_cleaned(&|| self.logs_in(&dir)) {
+            error!(log_dir = %dir.path().display(), error = %fault, "the checkpoint of the cleaner could not be written");
+        }
+    }
+
+    /// A full disk is tried again, and a log that went offline was spoken of already. Any other is left alone from here on.
+    fn cannot_clean(&self, partition: &Partition, log: &Log, fault: &storage::Error) {
+        if log.fault().is_some() {
+            return;
+        }
+        if fault.is_refusal() {
+            warn!(partition = %partition.name(), error = %fault, "a log could not be compacted now");
+            return;
+        }
+        let uncleanable = &mut *self.cleaner.uncleanable.lock();
+        uncleanable.retain(|id| self.get(*id).is_some());
+        if uncleanable.insert(partition.id()) {
+            error!(partition = %partition.name(), error = %fault, "a log cannot be compacted and is left as it is until the next start");
+        }
+    }
+
+    /// How long to wait after so many bytes.
+    fn owed(&self, bytes: u64, settings: &Settings) -> Duration {
+        let per_second = settings().log_cleaner_io_max_bytes_per_second;
+        self.cleaner.throttle.lock().owed(bytes, per_second, self.clock)
+    }
+}
+
+/// One cleaning's part of what all may take.
+fn limits(settings: &BrokerSettings) -> CleanerLimits {
+    let threads = u64::try_from(settings.log_cleaner_threads).unwrap_or(1).max(1);
+    let io_buffer = u64::try_from(settings.log_cleaner_io_buffer_size).unwrap_or(0);
+    CleanerLimits {
+        // Kafka's map is one array, which holds no more.
+        dedupe_buffer_bytes: (u64::try_from(settings.log_cleaner_dedupe_buffer_size).unwrap_or(0) / threads)
+            .min(i32::MAX as u64),
+        load_factor: settings.log_cleaner_io_buffer_load_factor,
+        // Half to read into, half to write from.
+        io_buffer_bytes: usize::try_from(io_buffer / threads / 2).unwrap_or(0),
+        seed: [random::number(), random::number()],
+    }
+}
+
+/// Keeps all cleanings together below `log.cleaner.io.max.bytes.per.second`.
+#[derive(Debug, Default)]
+struct Throttle {
+    since: Option<Moment>,
+    bytes: u64,
+}
+
+impl Throttle {
+    fn owed(&mut self, bytes: u64, per_second: f64, clock: Clock) -> Duration {
+        self.bytes = self.bytes.saturating_add(bytes);
+        let elapsed = self.since.get_or_insert_with(|| clock.instant()).elapsed();
+        let owed = owed(self.bytes, per_second, elapsed);
+        if owed < WAIT_MIN && elapsed >= THROTTLE_WINDOW {
+            *self = Self { since: Some(clock.instant()), bytes: 0 };
+        }
+        owed
+    }
+}
+
+/// How much longer so many bytes should have taken.
+fn owed(bytes: u64, per_second: f64, elapsed: Duration) -> Duration {
+    let due = Duration::try_from_secs_f64(bytes as f64 / per_second.max(1.0)).unwrap_or(Duration::MAX);
+    due.saturating_sub(elapsed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_beyond_the_speed_are_waited_for() {
+        let (ms, second) = (Duration::from_millis, Duration::from_secs(1));
+        assert_eq!(owed(1000, 1000.0, ms(0)), second);
+        assert_eq!(owed(1000, 1000.0, ms(400)), ms(600));
+        assert_eq!(owed(1000, 1000.0, ms(1000)), ms(0));
+        assert_eq!(owed(u64::MAX, f64::MAX, ms(0)), ms(0));
+        assert!(owed(u64::MAX, 0.0, second) > second);
+    }
+
+    #[test]
+    fn a_thread_has_its_part_of_the_buffers() {
+        let required = [("process.roles", "broker"), ("node.id", "1"), ("controller.listener.names", "C")];
+        let properties = [required.as_slice(), &[("log.cleaner.threads", "2")]].concat();
+        let properties = properties.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let limits = limits(&BrokerSettings::new(&crate::config::BROKER.parse(&properties).unwrap()));
+        assert_eq!((limits.dedupe_buffer_bytes, limits.io_buffer_bytes), (64 << 20, 128 << 10));
+    }
+}
