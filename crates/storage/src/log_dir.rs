@@ -162,7 +162,7 @@ impl LogDir {
         checkpoint::write_clean_shutdown(&*self.disk, &self.path.join(checkpoint::CLEAN_SHUTDOWN), broker_epoch)
     }
 
-    /// Reads the checkpoints. One that is damaged counts as empty, as in Kafka: then all is recovered from its start.
+    /// Reads the checkpoints. One that is damaged counts as empty: then all is recovered from its start. See [`LogDir::damaged_checkpoints`].
     pub fn read_offsets(&self) -> Result<Offsets> {
         let read = |name: &str| match checkpoint::read_offsets(&*self.disk, &self.path.join(name)) {
             Err(Error::Corrupt { .. }) => Ok(OffsetCheckpoint::new()),
@@ -174,6 +174,13 @@ impl LogDir {
             high_watermarks: read(checkpoint::REPLICATION)?,
             cleaned: read(checkpoint::CLEANER)?,
         })
+    }
+
+    /// What is wrong with which checkpoint, for whoever tells of it: of the log start offsets it is that deleted records are there again.
+    pub fn damaged_checkpoints(&self) -> Vec<Error> {
+        let names = [checkpoint::RECOVERY_POINT, checkpoint::LOG_START, checkpoint::REPLICATION];
+        let read = |name: &str| checkpoint::read_offsets(&*self.disk, &self.path.join(name)).err();
+        names.into_iter().filter_map(read).filter(|error| matches!(error, Error::Corrupt { .. })).collect()
     }
 
     /// Replaces the recovery points.
@@ -377,6 +384,20 @@ mod tests {
         dir.unlock().unwrap();
         assert!(disk.files().is_empty());
         open(&disk).unwrap();
+    }
+
+    #[test]
+    fn a_damaged_checkpoint_counts_as_empty_and_is_told_of() {
+        let disk = SimDisk::new();
+        let dir = open(&disk).unwrap();
+        let offsets: OffsetCheckpoint = [(TopicPartition::new("t", 0), Offset(7))].into();
+        dir.write_recovery_points(&offsets).unwrap();
+        dir.write_log_start_offsets(&offsets).unwrap();
+        assert!(dir.damaged_checkpoints().is_empty(), "one that is missing is not damaged");
+        disk::write_atomically(&disk, Path::new("/data/log-start-offset-checkpoint"), b"0\n2\nt 0 7\n").unwrap();
+        let damaged = dir.damaged_checkpoints();
+        assert!(matches!(&damaged[..], [Error::Corrupt { path, .. }] if path.ends_with("log-start-offset-checkpoint")));
+        assert_eq!(dir.read_offsets().unwrap(), Offsets { recovery_points: offsets, ..Offsets::default() });
     }
 
     #[test]
