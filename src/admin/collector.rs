@@ -32,6 +32,11 @@ impl Collector for StateCollector {
         let partitions = broker.replicas.all();
         let count = i64::try_from(partitions.len()).unwrap_or(i64::MAX);
         gauge(&mut encoder, "partitions", "Partitions on this broker", count)?;
+        let offline = i64::try_from(broker.replicas.offline_dirs().len()).unwrap_or(i64::MAX);
+        gauge(&mut encoder, "offline_log_dirs", "Log dirs that are offline (OfflineLogDirectoryCount)", offline)?;
+        let full = broker.replicas.online_dirs().filter(|dir| dir.is_full()).count();
+        let help = "Log dirs whose disks are so full that producers are refused";
+        gauge(&mut encoder, "full_log_dirs", help, i64::try_from(full).unwrap_or(i64::MAX))?;
         let mut sizes =
             encoder.encode_descriptor("log_bytes", "Bytes of a partition's log", None, MetricType::Gauge)?;
         for partition in &partitions {

@@ -12,6 +12,7 @@ use protocol::messages::describe_log_dirs_response::{
     DescribeLogDirsPartition, DescribeLogDirsResponse, DescribeLogDirsResult, DescribeLogDirsTopic,
 };
 use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
 
 /// Lists the log dirs with the partitions in them: all, or those that were asked for.
 pub(super) async fn handle(context: Context, request: DescribeLogDirsRequest) -> DescribeLogDirsResponse {
@@ -23,13 +24,23 @@ pub(super) async fn handle(context: Context, request: DescribeLogDirsRequest) ->
         partitions.collect()
     });
     let replicas = context.broker.replicas.clone();
-    let Ok(results) =
-        blocking::run(move || replicas.dirs().iter().map(|dir| result(&replicas, dir, wanted.as_ref())).collect())
-            .await
-    else {
+    let all = move || {
+        let online = replicas.online_dirs().map(|dir| result(&replicas, dir, wanted.as_ref()));
+        online.chain(replicas.offline_dirs().into_iter().map(offline)).collect()
+    };
+    let Ok(results) = blocking::run(all).await else {
         return DescribeLogDirsResponse { error_code: ErrorCode::UnknownServerError.code(), ..Default::default() };
     };
     DescribeLogDirsResponse { results, ..Default::default() }
+}
+
+/// Of a log dir that is offline nothing else is known.
+fn offline(path: &Path) -> DescribeLogDirsResult {
+    DescribeLogDirsResult {
+        error_code: ErrorCode::KafkaStorageError.code(),
+        log_dir: path.display().to_string().into(),
+        ..Default::default()
+    }
 }
 
 fn result(replicas: &Replicas, dir: &Dir, wanted: Option<&HashSet<(Str, i32)>>) -> DescribeLogDirsResult {
@@ -46,19 +57,16 @@ fn result(replicas: &Replicas, dir: &Dir, wanted: Option<&HashSet<(Str, i32)>>) 
             ..Default::default()
         });
     }
-    let (error, total, usable) = match dir.space() {
-        Ok(space) => (ErrorCode::None, space.total_bytes, space.usable_bytes),
-        Err(_) => (ErrorCode::KafkaStorageError, 0, 0),
-    };
+    let Ok(space) = dir.space() else { return offline(dir.path()) };
     let bytes = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
     let topics =
         topics.into_iter().map(|(name, partitions)| DescribeLogDirsTopic { name, partitions, ..Default::default() });
     DescribeLogDirsResult {
-        error_code: error.code(),
+        error_code: ErrorCode::None.code(),
         log_dir: dir.path().display().to_string().into(),
         topics: topics.collect(),
-        total_bytes: bytes(total),
-        usable_bytes: bytes(usable),
+        total_bytes: bytes(space.total_bytes),
+        usable_bytes: bytes(space.usable_bytes),
         ..Default::default()
     }
 }

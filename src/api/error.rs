@@ -48,9 +48,11 @@ pub(crate) fn of_append(error: &AppendError) -> ErrorCode {
     }
 }
 
-/// A fault of the disk is logged here, where it becomes an answer; what the client did wrong is not.
+/// A fault of the disk is logged here, where it becomes an answer; what the client did wrong is not. That a disk is full or a log dir offline is said once,
+/// by who looks after the log dirs.
 fn logged(error: &Error, code: ErrorCode) -> ErrorCode {
-    if code == ErrorCode::KafkaStorageError || code == ErrorCode::UnknownServerError {
+    let is_said = error.is_disk_full() || matches!(error, Error::Offline { .. });
+    if !is_said && (code == ErrorCode::KafkaStorageError || code == ErrorCode::UnknownServerError) {
         tracing::error!(%error, "a request met a fault of the store");
     }
     code

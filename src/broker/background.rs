@@ -13,37 +13,33 @@ const REMOVAL_INTERVAL: Duration = Duration::from_secs(10);
 /// How often closed segments, and logs whose `flush.ms` is over, are flushed.
 const FLUSH_INTERVAL: Duration = Duration::from_secs(3);
 
+/// How often log dirs are asked for their room: a disk fills and is freed no faster than an operator looks.
+const ROOM_INTERVAL: Duration = Duration::from_secs(1);
+
 /// A name, how often it is done, and what is done.
-type Task = (&'static str, Duration, fn(&Replicas));
+type Task = (&'static str, Duration, fn(&Arc<Replicas>));
 
 /// Starts them all.
 pub(crate) fn spawn(broker: &Arc<Broker>, tasks: &TaskTracker) {
     let settings = broker.settings();
     let of = |ms: i64| Duration::from_millis(u64::try_from(ms).unwrap_or(0).max(1));
-    let every: [Task; 7] = [
-        (
-            "high watermarks",
-            of(settings.replica_high_watermark_checkpoint_interval_ms),
-            Replicas::write_high_watermarks,
-        ),
-        (
-            "recovery points",
-            of(i64::from(settings.log_flush_offset_checkpoint_interval_ms)),
-            Replicas::write_recovery_points,
-        ),
-        (
-            "log start offsets",
-            of(i64::from(settings.log_flush_start_offset_checkpoint_interval_ms)),
-            Replicas::write_log_start_offsets,
-        ),
-        (
-            "producer expiry",
-            of(i64::from(settings.producer_id_expiration_check_interval_ms)),
-            Replicas::expire_producers,
-        ),
-        ("retention", of(settings.log_retention_check_interval_ms), Replicas::retain),
-        ("removal", REMOVAL_INTERVAL, Replicas::remove_deleted),
-        ("flush", FLUSH_INTERVAL, Replicas::flush_due),
+    let every: [Task; 8] = [
+        ("high watermarks", of(settings.replica_high_watermark_checkpoint_interval_ms), |replicas| {
+            replicas.write_high_watermarks()
+        }),
+        ("recovery points", of(i64::from(settings.log_flush_offset_checkpoint_interval_ms)), |replicas| {
+            replicas.write_recovery_points()
+        }),
+        ("log start offsets", of(i64::from(settings.log_flush_start_offset_checkpoint_interval_ms)), |replicas| {
+            replicas.write_log_start_offsets()
+        }),
+        ("producer expiry", of(i64::from(settings.producer_id_expiration_check_interval_ms)), |replicas| {
+            replicas.expire_producers()
+        }),
+        ("retention", of(settings.log_retention_check_interval_ms), |replicas| replicas.retain()),
+        ("removal", REMOVAL_INTERVAL, |replicas| replicas.remove_deleted()),
+        ("flush", FLUSH_INTERVAL, |replicas| replicas.flush_due()),
+        ("room", ROOM_INTERVAL, |replicas| replicas.check_room()),
     ];
     let (settings, stopping) = (broker.clone(), broker.stopping.clone());
     tasks.spawn(cleaner::keep_clean(broker.replicas.clone(), Arc::new(move || settings.settings()), stopping));
@@ -53,7 +49,7 @@ pub(crate) fn spawn(broker: &Arc<Broker>, tasks: &TaskTracker) {
 }
 
 /// Does a piece of work again and again, on the pool, until the broker stops.
-async fn repeat(broker: Arc<Broker>, name: &'static str, interval: Duration, work: fn(&Replicas)) {
+async fn repeat(broker: Arc<Broker>, name: &'static str, interval: Duration, work: fn(&Arc<Replicas>)) {
     loop {
         tokio::select! {
             () = tokio::time::sleep(interval) => {}

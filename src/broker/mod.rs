@@ -155,6 +155,14 @@ impl Broker {
         }
     }
 
+    /// Partitions are served no more, since their log dir failed: what depends on them ends.
+    pub(crate) fn went_offline(&self, partitions: &[TopicIdPartition]) {
+        let image = self.image();
+        let Some(topic) = image.topics.by_name(OFFSETS_TOPIC) else { return };
+        let of_groups = partitions.iter().filter(|id| id.topic_id == topic.id);
+        of_groups.for_each(|id| self.groups.resign(id.partition.0));
+    }
+
     /// The newest published image.
     pub fn image(&self) -> Arc<Image> {
         self.image.load_full()

@@ -51,7 +51,7 @@ impl Start {
             let code = match failed {
                 None => ExitCode::SUCCESS,
                 Some(fault) => {
-                    error!(error = %fault, "the metadata log failed, and with it this node");
+                    error!("{fault}");
                     ExitCode::FAILURE
                 }
             };

@@ -46,7 +46,9 @@ pub fn document() -> String {
     section(
         &mut page,
         "Gregor's own",
-        "Apache Kafka ignores them. No other name may begin with `gregor.`.",
+        "Apache Kafka ignores them. No other name may begin with `gregor.`. While fewer bytes than `gregor.log.dir.reserve.bytes` are free on \
+         a log dir's disk, producers are answered KAFKA_STORAGE_ERROR; what is left is for what frees room or cannot wait: metadata, group \
+         offsets, checkpoints, compaction. `-1` is a hundredth of the disk, 1 GiB at most.",
         OWN.keys.iter(),
     );
     page

@@ -46,6 +46,8 @@ pub struct NodeConfig {
     pub max_connections_of_listeners: Vec<(String, i32)>,
     /// `gregor.http.listener`: where health and metrics are served.
     pub http_listener: Option<Address>,
+    /// `gregor.log.dir.reserve.bytes`: how many bytes of a log dir's disk are kept from producers; `None` for a hundredth of the disk, 1 GiB at most.
+    pub log_dir_reserve_bytes: Option<u64>,
     /// What is worth a line in the log.
     pub warnings: Vec<String>,
 }
@@ -100,6 +102,7 @@ impl NodeConfig {
             bootstrap_servers: values.read("controller.quorum.bootstrap.servers"),
             max_connections_of_listeners: max_connections_of_listeners(&properties),
             http_listener: startup::http_listener(&properties)?,
+            log_dir_reserve_bytes: startup::log_dir_reserve_bytes(&properties)?,
             warnings,
             properties,
             values,

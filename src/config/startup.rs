@@ -12,10 +12,14 @@ use super::{Address, ConfigError, Properties, rule};
 /// Gregor's own properties; Apache Kafka ignores them.
 pub(super) static OWN: Table = Table::new(rows! {
     "gregor.http.listener", Text, super::key::Default::Null, super::rule::Rule::Address, Medium, ReadOnly, Honoured;
+    "gregor.log.dir.reserve.bytes", Long, super::key::Default::Is("-1"), super::rule::Rule::AtLeast(-1), Medium, ReadOnly, Honoured;
 });
 
 /// Where health and metrics are served.
 const HTTP_LISTENER: &str = "gregor.http.listener";
+
+/// How many bytes of a log dir's disk are kept from producers.
+const LOG_DIR_RESERVE: &str = "gregor.log.dir.reserve.bytes";
 
 /// Values besides the default that a property which is refused or has no effect may have, since Gregor does what they say.
 const EQUIVALENT: &[(&str, &[&str])] = &[
@@ -121,6 +125,12 @@ pub(super) fn http_listener(properties: &Properties) -> Result<Option<Address>, 
     properties.get(HTTP_LISTENER).map(parse).transpose()
 }
 
+/// How many bytes of a log dir's disk are kept from producers; `None` for a share of the disk.
+pub(super) fn log_dir_reserve_bytes(properties: &Properties) -> Result<Option<u64>, ConfigError> {
+    let bytes: i64 = OWN.parse(properties)?.read(LOG_DIR_RESERVE);
+    Ok(u64::try_from(bytes).ok())
+}
+
 /// Checks Gregor's own properties and says what else is worth a line in the log.
 pub(super) fn warnings(properties: &Properties) -> Result<Vec<String>, ConfigError> {
     let mut warnings = Vec::new();
@@ -128,7 +138,7 @@ pub(super) fn warnings(properties: &Properties) -> Result<Vec<String>, ConfigErr
         if name.starts_with("gregor.") {
             let key = OWN.get(name).ok_or_else(|| {
                 let names: Vec<&str> = OWN.keys.iter().map(|key| key.name).collect();
-                ConfigError(format!("{name} is no property of Gregor; there is {}", names.join(", ")))
+                ConfigError(format!("{name} is no property of Gregor; there are {}", names.join(", ")))
             })?;
             key.parse(text).map_err(ConfigError)?;
             continue;

@@ -23,11 +23,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use storage::disk::{Disk, read_all};
 use storage::{LogConfig, LogDir, META_PROPERTIES, MetaProperties, OpenFiles};
+use tracing::error;
 
 /// The folders of this node.
 pub(super) struct Folders {
     /// The log dirs with their ids, in the order of `log.dirs`.
     pub(super) log_dirs: Vec<(LogDir, DirectoryId)>,
+    /// Log dirs whose disks cannot be read or written: the node goes on without them, as in Kafka.
+    pub(super) lost: Vec<PathBuf>,
     /// The id of the dir with the metadata log.
     pub(super) metadata_directory_id: DirectoryId,
     /// Where the metadata log is, if that is none of the log dirs: locked as long as the node runs.
@@ -55,14 +58,24 @@ impl Folders {
         let open_files = OpenFiles::new(segment_files_max(file_descriptors_max()));
         let seed = random::number();
         let mut locked = Vec::new();
+        let mut lost = Vec::new();
         for path in paths {
-            locked.push(LogDir::open(disk.clone(), open_files.clone(), path, seed)?);
+            match LogDir::open(disk.clone(), open_files.clone(), path.clone(), seed) {
+                Err(error) if path != config.metadata_log_dir && is_of_the_disk(&error) => {
+                    lose(&mut lost, path, &error)
+                }
+                opened => locked.push(opened?),
+            }
         }
-        let cluster_id = cluster_id(&locked, config)?;
+        let (cluster_id, identities) = identities(&locked, config, &mut lost)?;
         let mut log_dirs = Vec::new();
-        for dir in locked {
-            let id = directory_id(&dir, &cluster_id, config)?;
-            log_dirs.push((dir, id));
+        for (dir, meta) in locked.into_iter().zip(identities) {
+            let Some(meta) = meta else { continue };
+            match directory_id(&dir, meta, &cluster_id, config) {
+                Ok(id) => log_dirs.push((dir, id)),
+                Err(error) if can_lose(&dir, config) => lose(&mut lost, dir.path().to_path_buf(), &error),
+                Err(error) => return Err(error.into()),
+            }
         }
         let is_metadata = |(dir, _): &(LogDir, DirectoryId)| dir.path() == config.metadata_log_dir;
         let metadata_directory_id = match log_dirs.iter().find(|it| is_metadata(it)) {
@@ -73,10 +86,36 @@ impl Folders {
             true => None,
             false => log_dirs.pop().map(|(dir, _)| dir),
         };
+        if log_dirs.is_empty() {
+            bail!(
+                "none of the log dirs can be used: {}",
+                lost.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
+            );
+        }
+        // Through the dir's own disk, which knows then of whatever goes wrong.
+        let disk = match log_dirs.iter().find(|it| is_metadata(it)).map(|(dir, _)| dir).or(metadata_log_dir.as_ref()) {
+            Some(dir) => dir.disk().clone(),
+            None => disk,
+        };
         let metadata = open_metadata_log(config, disk.clone(), open_files, clock)?;
         let bootstrap = bootstrap_records(&*disk, &config.metadata_log_dir)?;
-        Ok(Self { log_dirs, metadata_directory_id, metadata_log_dir, cluster_id, metadata, bootstrap })
+        Ok(Self { log_dirs, lost, metadata_directory_id, metadata_log_dir, cluster_id, metadata, bootstrap })
     }
+}
+
+/// Whether it is the disk that stands in the way, and not what is on it.
+fn is_of_the_disk(error: &storage::Error) -> bool {
+    matches!(error, storage::Error::Io { .. })
+}
+
+/// Whether the node can go on without a log dir that failed.
+fn can_lose(dir: &LogDir, config: &NodeConfig) -> bool {
+    dir.fault().is_some() && dir.path() != config.metadata_log_dir
+}
+
+fn lose(lost: &mut Vec<PathBuf>, path: PathBuf, error: &storage::Error) {
+    error!(log_dir = %path.display(), %error, "a log dir cannot be used: its partitions are offline until it is mended and the node started again");
+    lost.push(path);
 }
 
 fn open_metadata_log(
@@ -101,11 +140,26 @@ fn open_metadata_log(
     Ok(MetadataLog::open(disk, open_files, &config.metadata_log_dir, log_config, limits, clock)?)
 }
 
-/// The cluster that all folders belong to, which must be formatted for this node or not at all.
-fn cluster_id(dirs: &[LogDir], config: &NodeConfig) -> Result<String, StartError> {
+/// What a log dir says of itself; `None` of one that is lost, and within it where it was never formatted.
+type Identity = Option<Option<MetaProperties>>;
+
+/// The cluster that all folders belong to, which must be formatted for this node or not at all, and what each says of itself.
+fn identities(
+    dirs: &[LogDir],
+    config: &NodeConfig,
+    lost: &mut Vec<PathBuf>,
+) -> Result<(String, Vec<Identity>), StartError> {
     let mut known: Option<(String, PathBuf)> = None;
+    let mut identities: Vec<Identity> = Vec::new();
     for dir in dirs {
-        let Some(meta) = dir.meta_properties()? else { continue };
+        match dir.meta_properties() {
+            Err(error) if can_lose(dir, config) => {
+                lose(lost, dir.path().to_path_buf(), &error);
+                identities.push(None);
+            }
+            read => identities.push(Some(read?)),
+        }
+        let Some(Some(Some(meta))) = identities.last() else { continue };
         let path = dir.path().display();
         let Some(cluster_id) = meta.cluster_id.clone() else {
             bail!("the meta.properties of {path} names no cluster.id; it is not a folder of a KRaft cluster");
@@ -136,9 +190,10 @@ fn cluster_id(dirs: &[LogDir], config: &NodeConfig) -> Result<String, StartError
             );
         }
     }
-    known
+    let cluster_id = known
         .map(|(id, _)| id)
-        .with_context(|| format!("{} has lost its meta.properties", config.metadata_log_dir.display()))
+        .with_context(|| format!("{} has lost its meta.properties", config.metadata_log_dir.display()))?;
+    Ok((cluster_id, identities))
 }
 
 fn metadata_folder(path: &Path) -> PathBuf {
@@ -146,8 +201,13 @@ fn metadata_folder(path: &Path) -> PathBuf {
 }
 
 /// The id of a log dir.
-fn directory_id(dir: &LogDir, cluster_id: &str, config: &NodeConfig) -> Result<DirectoryId, StartError> {
-    let mut meta = match dir.meta_properties()? {
+fn directory_id(
+    dir: &LogDir,
+    meta: Option<MetaProperties>,
+    cluster_id: &str,
+    config: &NodeConfig,
+) -> Result<DirectoryId, storage::Error> {
+    let mut meta = match meta {
         Some(meta) => meta,
         None => MetaProperties {
             version: 1,

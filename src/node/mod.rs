@@ -6,7 +6,10 @@
 //!    partitions are opened and coordinators begin.
 //! 4. Serves connections, registers the broker, starts the background tasks.
 
+mod dirs;
 mod folders;
+
+pub use self::dirs::NodeFault;
 
 use self::folders::Folders;
 use crate::admin;
@@ -21,7 +24,7 @@ use crate::runtime::controller::{self, ControllerHandle, ControllerParts};
 use crate::runtime::group::GroupCoordinators;
 use crate::runtime::limits::{ConnectionLimits, MemoryLimit};
 use crate::runtime::loggers::{FilterHandle, Loggers};
-use crate::runtime::metadata_log::{LogFault, Opened};
+use crate::runtime::metadata_log::Opened;
 use crate::runtime::producer_ids::ProducerIds;
 use crate::runtime::publisher::{self, Publication};
 use crate::runtime::registration::{self, Endpoint, Registration};
@@ -36,13 +39,14 @@ use model::{BrokerEpoch, DirectoryId};
 use raft::snapshot::retention::Limits;
 use raft::{Now, Raft, ReplicaKey, Timeouts, VoterSet};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Sender};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use storage::LogDir;
 use storage::disk::Disk;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc as channel, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
@@ -77,7 +81,7 @@ pub struct Running {
     connections: TaskTracker,
     tasks: TaskTracker,
     threads: Vec<JoinHandle<()>>,
-    fault: oneshot::Receiver<LogFault>,
+    faults: channel::UnboundedReceiver<NodeFault>,
 }
 
 /// Brings a node up. Errors: what is wrong with its folder, its ports or its configuration.
@@ -101,8 +105,13 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
     let (controller, inbox) = ControllerHandle::new();
     let (unfenced_in, unfenced) = watch::channel(false);
     let directory_ids = folders.log_dirs.iter().map(|(_, id)| *id).collect();
-    let broker =
-        broker(&config, folders.log_dirs, &folders.cluster_id, controller.clone(), unfenced, start.filter, clock)?;
+    let dirs = (folders.log_dirs, folders.lost);
+    let broker = broker(&config, dirs, &folders.cluster_id, controller.clone(), unfenced, start.filter, clock)?;
+    // Before anything is written, so that no producer gets what the disk has no room for.
+    broker.replicas.check_room();
+    let (dir_fault_in, dir_faults) = channel::unbounded_channel();
+    let log_dirs = broker.replicas.dirs().iter().map(|dir| &dir.log_dir);
+    log_dirs.chain(&folders.metadata_log_dir).for_each(|dir| dirs::tell_fault(dir, &dir_fault_in));
     let registration =
         Registration { previous_epoch, ..registration(&config, &broker.node, &listening, directory_ids) };
     let (published_in, published) = watch::channel(None);
@@ -121,13 +130,14 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
     }));
     let image = broker.image.clone();
     let mut threads = vec![blocking::thread("publisher", move || publisher::run(received, image, published_in, act))?];
-    let (fault_in, fault) = oneshot::channel();
+    let (fault_in, faults) = channel::unbounded_channel();
+    let ends = fault_in.clone();
     let parts =
         controller_parts(&broker, folders.metadata_directory_id, folders.metadata, folders.bootstrap, publications)?;
     threads.push(blocking::thread("controller", move || {
         if let Err(fault) = controller::run(parts, inbox) {
             // Whoever waits ends the node.
-            let _ = fault_in.send(fault);
+            let _ = fault_in.send(fault.into());
         }
     })?);
     let addresses = listening.iter().map(|one| (one.listener.name.clone(), one.address)).collect();
@@ -141,16 +151,18 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
         address
     });
     let stopping = broker.stopping.clone();
-    tasks.spawn(registration::run(registration, controller, published, unfenced_in, stopping));
+    let (offline_in, offline) = watch::channel(Vec::new());
+    tasks.spawn(registration::run(registration, controller, published, offline, unfenced_in, stopping));
+    tasks.spawn(dirs::watch(broker.clone(), dir_faults, offline_in, ends));
     spawn_background(&broker, &tasks);
     let metadata_log_dir = folders.metadata_log_dir;
-    Ok(Running { broker, addresses, http, metadata_log_dir, connections, tasks, threads, fault })
+    Ok(Running { broker, addresses, http, metadata_log_dir, connections, tasks, threads, faults })
 }
 
 /// The services, before anything runs.
 fn broker(
     config: &Arc<NodeConfig>,
-    log_dirs: Vec<(LogDir, DirectoryId)>,
+    (dirs, lost): (Vec<(LogDir, DirectoryId)>, Vec<PathBuf>),
     cluster_id: &str,
     controller: ControllerHandle,
     unfenced: watch::Receiver<bool>,
@@ -170,7 +182,9 @@ fn broker(
     let metrics = Metrics::default();
     let replicas = Replicas::new(replica::Parts {
         node_id: config.node_id,
-        dirs: log_dirs,
+        dirs,
+        lost,
+        reserve_bytes: config.log_dir_reserve_bytes,
         settings: topic_settings,
         image: image.clone(),
         recovery_threads: usize::try_from(threads).unwrap_or(1),
@@ -206,7 +220,11 @@ fn broker(
 fn previous_epoch(log_dirs: &[(LogDir, DirectoryId)]) -> Result<Option<BrokerEpoch>, StartError> {
     let mut epochs = Vec::new();
     for (dir, _) in log_dirs {
-        epochs.push(dir.clean_shutdown()?.and_then(|marker| marker.broker_epoch));
+        let marker = match dir.clean_shutdown() {
+            Err(_) if dir.fault().is_some() => None,
+            read => read?,
+        };
+        epochs.push(marker.and_then(|marker| marker.broker_epoch));
     }
     let first = epochs.first().copied().flatten();
     Ok(first.filter(|_| epochs.iter().all(|epoch| *epoch == first)))
@@ -298,6 +316,7 @@ fn controller_parts(
             max_bytes: u64::try_from(settings.metadata_max_retention_bytes).ok(),
             max_age_ms: u64::try_from(settings.metadata_max_retention_ms).ok(),
         },
+        stopping: broker.stopping.clone(),
         max_idle: (settings.metadata_max_idle_interval_ms > 0)
             .then(|| Duration::from_millis(millis(settings.metadata_max_idle_interval_ms))),
         clock,
@@ -305,12 +324,12 @@ fn controller_parts(
 }
 
 impl Running {
-    /// Waits until the node can no longer run. Errors: why.
-    pub async fn failed(&mut self) -> LogFault {
-        match (&mut self.fault).await {
-            Ok(fault) => fault,
-            // The thread ended because it was told to.
-            Err(_) => std::future::pending().await,
+    /// Waits until the node can no longer run, and gives why.
+    pub async fn failed(&mut self) -> NodeFault {
+        match self.faults.recv().await {
+            Some(fault) => fault,
+            // All that could tell of a fault has ended because it was told to.
+            None => std::future::pending().await,
         }
     }
 

@@ -7,7 +7,7 @@ use crate::runtime::{blocking, random};
 use metadata::Changes;
 use metadata::image::{self, Image, ResourceType, Topic};
 use model::{PartitionIndex, Timestamp, TopicIdPartition, TopicPartition};
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tracing::{error, info};
@@ -44,15 +44,18 @@ impl Replicas {
     }
 
     fn forget_clean_shutdown(&self) {
-        for dir in &self.dirs {
+        for dir in self.online_dirs() {
             if let Err(fault) = dir.log_dir.forget_clean_shutdown() {
-                error!(error = %fault, "the clean shutdown marker could not be removed");
+                dir.say(&fault, "the clean shutdown marker could not be removed");
             }
         }
     }
 
     /// Queues the partitions whose folders the last run left, and gives the others.
-    fn queue_what_is_there(&self, mine: Vec<(Arc<Topic>, PartitionIndex)>) -> Vec<(Arc<Topic>, PartitionIndex)> {
+    pub(super) fn queue_what_is_there(
+        &self,
+        mine: Vec<(Arc<Topic>, PartitionIndex)>,
+    ) -> Vec<(Arc<Topic>, PartitionIndex)> {
         let found = mine.into_iter().map(|(topic, index)| {
             let id = TopicIdPartition { topic_id: topic.id, partition: index };
             let left = match self.get(id) {
@@ -74,7 +77,7 @@ impl Replicas {
     /// The folder that the last run left of a partition, and the log dir that it is in.
     pub(super) fn left_folder(&self, topic: &Topic, index: PartitionIndex) -> Option<(Arc<Dir>, LeftFolder)> {
         let name = TopicPartition::new(topic.name.as_str(), index.0);
-        self.dirs.iter().find_map(|dir| Some((dir.clone(), dir.folder_of(&name, topic.id)?)))
+        self.online_dirs().find_map(|dir| Some((dir.clone(), dir.folder_of(&name, topic.id)?)))
     }
 
     /// What checkpoints say of an older topic of the same name is forgotten, on disk too, before there is a new log: a kill would have it begin where
@@ -97,15 +100,15 @@ impl Replicas {
 
     pub(super) fn write_checkpoints_or_say(&self, dir: &Dir) {
         if let Err(fault) = dir.write_checkpoints(&|| self.logs_in(dir)) {
-            error!(error = %fault, "the checkpoints could not be written");
+            dir.say(&fault, "the checkpoints could not be written");
         }
     }
 
     /// Brings one partition to where the image wants it, unless its log is yet to be opened.
-    fn settle(&self, image: &Image, topic: &Topic, index: PartitionIndex) {
+    pub(super) fn settle(&self, image: &Image, topic: &Topic, index: PartitionIndex) {
         let Some(state) = topic.partition(index) else { return };
         let id = TopicIdPartition { topic_id: topic.id, partition: index };
-        if self.dirs.iter().any(|dir| dir.is_interrupted() || dir.queue.contains(id)) {
+        if self.is_lost(id) || self.dirs.iter().any(|dir| dir.is_interrupted() || dir.queue.contains(id)) {
             return;
         }
         let hosted = self.partitions.read().get(&id).cloned();
@@ -126,11 +129,6 @@ impl Replicas {
         }
     }
 
-    pub(super) fn cannot_open(&self, topic: &Topic, id: TopicIdPartition, fault: &storage::Error) {
-        error!(topic = %topic.name, partition = %id.partition, error = %fault, "a partition's log could not be opened");
-        self.offline.write().insert(id, TopicPartition::new(topic.name.as_str(), id.partition.0));
-    }
-
     /// Renames what deleted topics leave, and forgets them on disk before a topic of the same name can be created: neither folder nor checkpoint may
     /// pass for the new topic's after a crash.
     fn delete_all(&self, changes: &Changes) {
@@ -140,9 +138,9 @@ impl Replicas {
         for topic in changes.topics_deleted.values() {
             ids(topic).for_each(|id| self.delete(topic, id));
         }
-        for dir in &self.dirs {
+        for dir in self.online_dirs() {
             if let Err(fault) = dir.log_dir.sync() {
-                error!(error = %fault, "the names of deleted partitions' folders could not be synced");
+                dir.say(&fault, "the names of deleted partitions' folders could not be synced");
             }
             self.write_checkpoints_or_say(dir);
         }
@@ -198,8 +196,8 @@ impl Replicas {
 
     /// Everything that the first image named is open, or offline: what is left belongs to nobody. For the one that holds the turn.
     pub(super) fn loaded(&self) {
-        let offline: HashSet<TopicPartition> = self.offline.read().values().cloned().collect();
-        for dir in &self.dirs {
+        let offline = self.offline_names();
+        for dir in self.online_dirs() {
             let stray: Vec<TopicPartition> =
                 dir.left.lock().folders.keys().filter(|name| !offline.contains(name)).cloned().collect();
             for name in stray {

@@ -11,7 +11,7 @@ use model::{DirectoryId, Offset, Timestamp, TopicId, TopicPartition};
 use parking_lot::Mutex;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use storage::{Log, LogDir, OffsetCheckpoint, Offsets};
 use tracing::{error, warn};
 
@@ -21,7 +21,7 @@ pub(super) type OpenLogs<'a> = &'a dyn Fn() -> Vec<Arc<Log>>;
 /// A log dir.
 pub struct Dir {
     id: DirectoryId,
-    pub(super) log_dir: LogDir,
+    pub(crate) log_dir: LogDir,
     pub(super) left: Mutex<Left>,
     /// Logs whose folders are there and that wait to be opened.
     pub(super) queue: Queue,
@@ -31,6 +31,8 @@ pub struct Dir {
     partition_count: AtomicUsize,
     /// Folders that are removed later, with the time from which on.
     doomed: Mutex<Vec<(Timestamp, PathBuf)>>,
+    /// It was said in the log that the disk is full.
+    pub(super) said_full: AtomicBool,
     /// Held while a checkpoint file is replaced, so that the newest word comes last.
     checkpoints: Mutex<()>,
     /// What the cleaner's checkpoint file holds.
@@ -46,7 +48,11 @@ impl std::fmt::Debug for Dir {
 impl Dir {
     /// Looks at what is in a log dir; nothing is opened yet. Errors: it cannot be read.
     pub(super) fn read(log_dir: LogDir, id: DirectoryId, committer: Arc<Committer>) -> Result<Self, storage::Error> {
-        let left = Left::read(&log_dir)?;
+        let left = match Left::read(&log_dir) {
+            // It is offline from its start.
+            Err(_) if log_dir.fault().is_some() => Left::default(),
+            read => read?,
+        };
         let cleaned = left.offsets.cleaned.clone();
         Ok(Self {
             id,
@@ -56,6 +62,7 @@ impl Dir {
             queue: Queue::default(),
             committer,
             doomed: Mutex::default(),
+            said_full: AtomicBool::new(false),
             checkpoints: Mutex::default(),
             cleaned: Mutex::new(cleaned),
         })

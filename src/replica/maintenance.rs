@@ -2,8 +2,9 @@
 //! background task.
 
 use super::dir::OpenLogs;
+use super::faults::say;
 use super::{Dir, Replicas};
-use tracing::{error, info};
+use tracing::info;
 
 impl Replicas {
     /// Writes the recovery points (`log.flush.offset.checkpoint.interval.ms`).
@@ -22,9 +23,9 @@ impl Replicas {
     }
 
     fn write_each(&self, what: &str, write: impl Fn(&Dir, OpenLogs<'_>) -> Result<(), storage::Error>) {
-        for dir in self.dirs() {
+        for dir in self.online_dirs() {
             if let Err(fault) = write(dir, &|| self.logs_in(dir)) {
-                error!(log_dir = %dir.path().display(), error = %fault, "the checkpoint of {what} could not be written");
+                dir.say(&fault, &format!("the checkpoint of {what} could not be written"));
             }
         }
     }
@@ -47,7 +48,7 @@ impl Replicas {
                     info!(partition = %partition.name(), segments = expired.segments, bytes = expired.bytes, "deleted old segments");
                 }
                 Ok(_) => {}
-                Err(fault) => error!(partition = %partition.name(), error = %fault, "retention failed"),
+                Err(fault) => say(&fault, partition.name(), "retention failed"),
             }
         }
     }
@@ -57,10 +58,10 @@ impl Replicas {
         let now = self.clock.now();
         for partition in self.all() {
             if let Err(fault) = partition.log().remove_deleted_files(now) {
-                error!(partition = %partition.name(), error = %fault, "a deleted segment could not be removed");
+                say(&fault, partition.name(), "a deleted segment could not be removed");
             }
         }
-        self.dirs().iter().for_each(|dir| dir.remove_doomed(now));
+        self.online_dirs().for_each(|dir| dir.remove_doomed(now));
     }
 
     /// Flushes what `flush.ms` says is due, and closed segments that are not on disk yet.
@@ -75,7 +76,7 @@ impl Replicas {
             let up_to = if log.is_flush_due(now) { Some(log.log_end_offset()) } else { rolled };
             let Some(up_to) = up_to.filter(|up_to| *up_to > log.recovery_point()) else { continue };
             if let Err(fault) = log.flush(up_to, now) {
-                error!(partition = %partition.name(), error = %fault, "a flush failed");
+                say(&fault, partition.name(), "a flush failed");
             }
         }
     }

@@ -8,6 +8,7 @@ mod apply;
 pub mod cleaner;
 mod commit;
 mod dir;
+mod faults;
 mod left;
 mod maintenance;
 mod open;
@@ -22,14 +23,16 @@ pub use partition::{Append, AppendError, Appended, Found, Partition, ReadError, 
 pub use watch::{Wake, Watch};
 
 use self::commit::Committer;
+use self::faults::Offline;
 use crate::runtime::blocking;
 use crate::runtime::clock::Clock;
 use crate::telemetry::FlushMetrics;
 use arc_swap::ArcSwap;
 use metadata::image::{Image, Topic};
-use model::{BrokerEpoch, BrokerId, DirectoryId, ErrorCode, PartitionIndex, TopicIdPartition, TopicPartition};
+use model::{BrokerEpoch, BrokerId, DirectoryId, ErrorCode, PartitionIndex, TopicIdPartition};
 use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
@@ -52,6 +55,10 @@ pub struct Parts {
     pub node_id: BrokerId,
     /// The log dirs, in the order of `log.dirs`, with their ids.
     pub dirs: Vec<(LogDir, DirectoryId)>,
+    /// Log dirs that could not be used.
+    pub lost: Vec<PathBuf>,
+    /// `gregor.log.dir.reserve.bytes`
+    pub reserve_bytes: Option<u64>,
     /// What a topic's settings are.
     pub settings: TopicSettings,
     /// The newest published image.
@@ -77,13 +84,15 @@ pub struct Replicas {
     pub cleaner: cleaner::Cleaner,
     node_id: BrokerId,
     dirs: Vec<Arc<Dir>>,
+    lost: Vec<PathBuf>,
+    reserve_bytes: Option<u64>,
     settings: TopicSettings,
     image: Arc<ArcSwap<Image>>,
     clock: Clock,
     recovery_threads: usize,
     partitions: RwLock<HashMap<TopicIdPartition, Hosted>>,
-    /// Partitions whose logs could not be opened.
-    offline: RwLock<HashMap<TopicIdPartition, TopicPartition>>,
+    /// Partitions whose logs could not be opened, or whose log dirs failed.
+    offline: RwLock<HashMap<TopicIdPartition, Offline>>,
     turn: Mutex<()>,
     /// Held while a new partition's log dir is chosen.
     placing: Mutex<()>,
@@ -109,6 +118,8 @@ impl Replicas {
             cleaner: cleaner::Cleaner::default(),
             node_id: parts.node_id,
             dirs: parts.dirs.into_iter().map(read).collect::<Result<_, _>>()?,
+            lost: parts.lost,
+            reserve_bytes: parts.reserve_bytes,
             settings: parts.settings,
             image: parts.image,
             clock: parts.clock,
@@ -229,7 +240,7 @@ impl Replicas {
         let threads = std::mem::take(&mut *self.threads.lock());
         threads.into_iter().for_each(|thread| drop(thread.join()));
         let _turn = self.turn.lock();
-        for dir in &self.dirs {
+        for dir in self.online_dirs() {
             self.close_dir(dir, broker_epoch);
         }
     }
@@ -247,7 +258,7 @@ impl Replicas {
             }
         });
         let written = dir.write_checkpoints(&|| self.logs_in(dir)).and_then(|()| {
-            let is_whole = dir.was_clean() || (self.is_loaded() && self.offline.read().is_empty());
+            let is_whole = dir.was_clean() || (self.is_loaded() && !self.has_unopened());
             match is_whole && !failed.load(Ordering::SeqCst) {
                 true => dir.log_dir.write_clean_shutdown(broker_epoch),
                 false => Ok(()),

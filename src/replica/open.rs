@@ -70,6 +70,11 @@ impl Replicas {
         let image = self.image.load_full();
         let log = match opened {
             Err(storage::Error::Interrupted) => return,
+            Ok(_) if dir.fault().is_some() => {
+                let fault = dir.fault().unwrap_or_default().to_owned();
+                let fault = storage::Error::Offline { partition: name.to_string(), reason: fault };
+                return self.cannot_open(&topic, id, &fault);
+            }
             Err(fault) => return self.cannot_open(&topic, id, &fault),
             Ok(log) => log,
         };
@@ -130,9 +135,16 @@ impl Replicas {
     /// Creates a partition's log. A folder of its name is an older topic's.
     pub(super) fn create(&self, image: &Image, topic: &Topic, id: TopicIdPartition) -> Result<Hosted, storage::Error> {
         let name = TopicPartition::new(topic.name.as_str(), id.partition.0);
-        self.dirs.iter().try_for_each(|dir| dir.set_aside(&name))?;
+        if self.may_be_offline(topic, id) {
+            let reason = "a log dir that it may be in is offline".to_owned();
+            return Err(storage::Error::Offline { partition: name.to_string(), reason });
+        }
+        self.online_dirs().try_for_each(|dir| dir.set_aside(&name))?;
         let assigned = topic.partition(id.partition).and_then(|state| state.directory(self.node_id));
-        let dir = self.dir_for_new(assigned);
+        let Some(dir) = self.dir_for_new(assigned) else {
+            let reason = "every log dir is offline".to_owned();
+            return Err(storage::Error::Offline { partition: name.to_string(), reason });
+        };
         let (config, _) = (self.settings)(image, &topic.name);
         match dir.log_dir.create(&name, Some(topic.id), config, self.clock.now()) {
             Ok(log) => Ok(self.host(&dir, image, topic, id, log)),
@@ -144,15 +156,13 @@ impl Replicas {
     }
 
     /// Where a new partition goes: where the controller says, or where there are the fewest, the first of them (as Kafka places them). It counts there.
-    fn dir_for_new(&self, assigned: Option<DirectoryId>) -> Arc<Dir> {
+    fn dir_for_new(&self, assigned: Option<DirectoryId>) -> Option<Arc<Dir>> {
         let _alone = self.placing.lock();
         let is_assigned = |dir: &&Arc<Dir>| Some(dir.id()) == assigned;
-        let fewest = || self.dirs.iter().min_by_key(|dir| dir.partition_count());
-        let Some(dir) = self.dirs.iter().find(is_assigned).or_else(fewest) else {
-            unreachable!("a broker without a log dir does not start")
-        };
+        let fewest = || self.online_dirs().min_by_key(|dir| dir.partition_count());
+        let dir = self.online_dirs().find(is_assigned).or_else(fewest)?;
         dir.count_one_more();
-        dir.clone()
+        Some(dir.clone())
     }
 
     /// Serves a partition whose log is open.

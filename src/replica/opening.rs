@@ -146,6 +146,15 @@ impl Queue {
         }
     }
 
+    /// Empties the queue of what waits, and gives it: the log dir failed.
+    pub(super) fn drain(&self) -> Vec<TopicIdPartition> {
+        let state = &mut *self.state.lock();
+        let waiting: Vec<TopicIdPartition> = std::mem::take(&mut state.waiting).into_keys().map(|(_, id)| id).collect();
+        state.turns.clear();
+        state.opened += waiting.len();
+        waiting
+    }
+
     /// Empties the queue, and has what is being opened given up: the broker stops.
     pub(super) fn give_up_all(&self) {
         let state = &mut *self.state.lock();

@@ -3,6 +3,7 @@
 //! Every write here is fsynced before it counts, whatever `flush.*` says. A fault ends the node.
 
 use super::clock::Clock;
+use super::spare::SpareRoom;
 use bytes::Bytes;
 use metadata::image::{Image, Provenance};
 use metadata::{ApplyError, LoadedBatch, Loader};
@@ -19,10 +20,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use storage::disk::{Disk, OpenMode, read_all, write_atomically};
 use storage::{
-    FollowerAppend, Isolation, Log, LogConfig, OpenFiles, OpenLog, Read, Wait, names, read_partition_metadata,
+    FollowerAppend, Isolation, Log, LogConfig, Meaning, OpenFiles, OpenLog, Read, Wait, names, read_partition_metadata,
     write_partition_metadata,
 };
-use tracing::info;
+use tracing::{info, warn};
 
 /// The metadata log's topic.
 pub const METADATA_TOPIC: &str = "__cluster_metadata";
@@ -74,6 +75,15 @@ pub enum LogFault {
 }
 
 impl LogFault {
+    /// Whether the disk had no room and nothing is wrong with it: what was asked for did not happen, and may be asked for again.
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            LogFault::Storage(error) => error.is_refusal(),
+            LogFault::File { error, .. } => matches!(Meaning::of(error), Meaning::OutOfSpace | Meaning::NotNow),
+            _ => false,
+        }
+    }
+
     /// A fault out of an error that no input can cause.
     pub fn unexpected(error: impl std::fmt::Display) -> Self {
         LogFault::Unexpected(error.to_string())
@@ -121,6 +131,7 @@ pub struct MetadataLog {
     folder: PathBuf,
     log: Log,
     schedule: SnapshotSchedule,
+    spare: SpareRoom,
 }
 
 /// What was found on disk.
@@ -169,7 +180,11 @@ impl MetadataLog {
             Ok(Some(_)) => {}
             // The id is the same everywhere, so that a damaged file says nothing that is not known.
             Ok(None) | Err(storage::Error::Corrupt { .. }) => {
-                write_partition_metadata(&*disk, &identity, METADATA_TOPIC_ID, true)?;
+                match write_partition_metadata(&*disk, &identity, METADATA_TOPIC_ID, true) {
+                    // A later start writes it.
+                    Err(error) if error.is_refusal() => {}
+                    written => written?,
+                }
             }
             Err(error) => return Err(error.into()),
         }
@@ -177,7 +192,8 @@ impl MetadataLog {
             info!(bytes = recovery.bytes_cut, "cut what was not whole off the metadata log");
         }
         let schedule = SnapshotSchedule::new(limits.max_bytes, limits.max_interval_ms, now_ms(clock));
-        let this = Self { disk, folder, log, schedule };
+        let spare = SpareRoom::new(disk.clone(), log_dir);
+        let this = Self { disk, folder, log, schedule, spare };
         let mut control_records = Vec::new();
         let loader = match snapshot {
             Some(id) => this.load_snapshot(id, &mut control_records)?,
@@ -223,6 +239,11 @@ impl MetadataLog {
         }
         let provenance = Provenance { last_offset: since, epoch: id.epoch, last_timestamp: timestamp };
         Ok(Loader::from_snapshot(&Image::default(), provenance, &records)?)
+    }
+
+    /// Room that is given up where a write meets a full disk.
+    pub fn spare_room(&self) -> &SpareRoom {
+        &self.spare
     }
 
     /// Appends a batch as it is.
@@ -288,8 +309,15 @@ impl MetadataLog {
         let Some(reason) = self.schedule.applied(batch.bytes, is_open, now_ms(clock)) else { return Ok(None) };
         let id = SnapshotId { end: batch.last.plus(1), epoch: batch.epoch };
         info!(snapshot = %id, %reason, "writing a snapshot of the metadata");
-        self.write_snapshot(id, loader.image(), batch.timestamp, raft, clock.now())?;
-        Ok(Some(id))
+        match self.write_snapshot(id, loader.image(), batch.timestamp, raft, clock.now()) {
+            // The log has all that is in it, and the next one comes when it is due again.
+            Err(fault) if fault.is_refusal() => {
+                warn!(snapshot = %id, error = %fault, "there is no room for a snapshot of the metadata");
+                let _ = self.disk.remove_file(&self.folder.join(id.partial_file_name()));
+                Ok(None)
+            }
+            written => written.map(|()| Some(id)),
+        }
     }
 
     fn write_snapshot(

@@ -59,6 +59,7 @@ pub async fn run(
     this: Registration,
     handle: ControllerHandle,
     mut published: watch::Receiver<Option<Offset>>,
+    mut offline: watch::Receiver<Vec<DirectoryId>>,
     unfenced: watch::Sender<bool>,
     stopping: CancellationToken,
 ) {
@@ -72,7 +73,8 @@ pub async fn run(
     }
     loop {
         let offset = Offset::to_wire(*published.borrow());
-        match heartbeat(&this, &handle, epoch, offset, false).await {
+        let offline_log_dirs = offline.borrow_and_update().clone();
+        match heartbeat(&this, &handle, epoch, (offset, offline_log_dirs), false).await {
             Ok(fenced) => {
                 if unfenced.send_replace(!fenced) == fenced {
                     info!(fenced, broker_epoch = %epoch, "the controller answered this broker's heartbeat");
@@ -82,13 +84,16 @@ pub async fn run(
         }
         tokio::select! {
             () = tokio::time::sleep(this.heartbeat_interval) => {}
+            // That a log dir failed is told at once.
+            Ok(()) = offline.changed() => {}
             () = stopping.cancelled() => break,
         }
     }
     // A node alone has nobody to hand its partitions to; the controller fences it and it goes.
     let asked = async {
         let offset = Offset::to_wire(*published.borrow());
-        heartbeat(&this, &handle, epoch, offset, true).await
+        let offline_log_dirs = offline.borrow().clone();
+        heartbeat(&this, &handle, epoch, (offset, offline_log_dirs), true).await
     };
     if tokio::time::timeout(SHUTDOWN, asked).await.is_err() {
         warn!("the controlled shutdown was not answered in time");
@@ -194,7 +199,7 @@ async fn heartbeat(
     this: &Registration,
     handle: &ControllerHandle,
     epoch: BrokerEpoch,
-    current_metadata_offset: i64,
+    (current_metadata_offset, offline_log_dirs): (i64, Vec<DirectoryId>),
     want_shut_down: bool,
 ) -> Result<bool, model::ApiError> {
     let request = BrokerHeartbeatRequest {
@@ -202,6 +207,7 @@ async fn heartbeat(
         broker_epoch: epoch.0,
         current_metadata_offset,
         want_fence: false,
+        offline_log_dirs,
         want_shut_down,
         cordoned_log_dirs: Some(Vec::new()),
         ..Default::default()

@@ -8,6 +8,7 @@ mod client;
 mod compaction;
 mod configs;
 mod descriptors;
+mod disks;
 mod durable;
 mod groups;
 mod half_made;

@@ -29,6 +29,11 @@ pub struct Home {
 impl Home {
     /// A new node's folder, formatted as `gregor format --standalone` does.
     pub fn new() -> Self {
+        Self::on(&(Arc::new(RealDisk) as Arc<dyn Disk>))
+    }
+
+    /// The same on another disk than the machine's.
+    pub fn on(disk: &Arc<dyn Disk>) -> Self {
         let this = Self::unformatted();
         let log_dir = this.log_dir();
         let endpoint = raft::Endpoint { listener: "CONTROLLER".into(), host: "127.0.0.1".into(), port: 9093 };
@@ -42,8 +47,7 @@ impl Home {
             features: BTreeMap::new(),
             ignore_formatted: false,
         };
-        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
-        format.run(&disk, Clock).unwrap();
+        format.run(disk, Clock).unwrap();
         this
     }
 
@@ -93,7 +97,11 @@ impl Home {
 
     /// Starts a node on it and waits until it serves every partition, but those that are offline.
     pub async fn ready(&self, overrides: &[&str]) -> Node {
-        let node = self.start(overrides).await.unwrap();
+        self.ready_on(Arc::new(RealDisk), overrides).await
+    }
+
+    pub async fn ready_on(&self, disk: Arc<dyn Disk>, overrides: &[&str]) -> Node {
+        let node = self.start_on(disk, overrides).await.unwrap();
         let mut client = node.client().await;
         until("a broker that serves its partitions", async || {
             // Each round is a request, so that this does not only spin.

@@ -105,13 +105,13 @@ impl LogDir {
         self.condition.is_full()
     }
 
-    /// Asks the disk how much room it has: with fewer than `reserve_bytes`, producers are refused from now on, with more no longer. Called at intervals, and
-    /// after files were removed; appends look at the outcome alone. That the dir is gone takes it offline.
-    pub fn check_space(&self, reserve_bytes: u64) -> Result<Space> {
+    /// Asks the disk how much room it has: with fewer bytes than `reserve` says of it, producers are refused from now on, with more no longer. Called at
+    /// intervals, and after files were removed; appends look at the outcome alone. That the dir is gone takes it offline.
+    pub fn check_space(&self, reserve: impl FnOnce(&Space) -> u64) -> Result<Space> {
         let space = self.disk.space(&self.path).map_err(Error::io("measure the room of", &self.path));
         match space {
             Ok(space) => {
-                self.condition.note_space(space.usable_bytes, reserve_bytes);
+                self.condition.note_space(space.usable_bytes, reserve(&space));
                 Ok(space)
             }
             Err(error) => {

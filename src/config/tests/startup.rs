@@ -154,9 +154,18 @@ fn what_is_not_known_or_has_no_effect_yet_makes_a_warning() {
         ]
     );
     let error = start(&changed("gregor.nonsense=1")).expect_err("a name of Gregor's that it does not have");
-    assert_eq!(error, "gregor.nonsense is no property of Gregor; there is gregor.http.listener");
+    assert_eq!(
+        error,
+        "gregor.nonsense is no property of Gregor; there are gregor.http.listener, gregor.log.dir.reserve.bytes"
+    );
     let node = start(&changed("gregor.http.listener= :8080 ")).expect("it starts");
     assert_eq!(node.http_listener, Some(Address { host: String::new(), port: 8080 }));
+    assert_eq!(node.log_dir_reserve_bytes, None);
+    let node = start(&changed("gregor.log.dir.reserve.bytes=0")).expect("it starts");
+    assert_eq!(node.log_dir_reserve_bytes, Some(0));
+    let error = start(&changed("gregor.log.dir.reserve.bytes=-2")).expect_err("no number of bytes");
+    let words = "Invalid value -2 for configuration gregor.log.dir.reserve.bytes: Value must be at least -1";
+    assert_eq!(error, words);
     let error = start(&changed("gregor.http.listener=8080")).expect_err("a port alone");
     let words = "Invalid value 8080 for configuration gregor.http.listener: it takes HOST:PORT, such as 127.0.0.1:9644 or :9644";
     assert_eq!(error, words);

@@ -2,7 +2,7 @@
 
 use super::{ControllerParts, Deadline, Inbox, QuorumFacts, Waiting};
 use crate::runtime::clock::Moment;
-use crate::runtime::metadata_log::LogFault;
+use crate::runtime::metadata_log::{LogFault, MetadataLog};
 use crate::runtime::publisher::{Publication, Reply};
 use crate::runtime::random;
 use arc_swap::ArcSwap;
@@ -18,7 +18,10 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
-use tracing::info;
+use tracing::{error, info, warn};
+
+/// How long the thread waits before it looks again whether the disk has room.
+const ROOM_INTERVAL: Duration = Duration::from_millis(200);
 
 /// What a decision is made on.
 pub struct View<'a> {
@@ -108,6 +111,7 @@ impl Core {
             return Ok(());
         }
         self.last_retention = self.started.elapsed();
+        self.keep_spare_room();
         let now = self.parts.clock.now();
         self.parts.log.remove_deleted(now)?;
         if let Some(start) = self.parts.log.delete_old(self.parts.retention, now)? {
@@ -115,6 +119,12 @@ impl Core {
             self.act(actions)?;
         }
         Ok(())
+    }
+
+    fn keep_spare_room(&self) {
+        if let Err(error) = self.parts.log.spare_room().keep() {
+            warn!(%error, "no room could be kept for the metadata log");
+        }
     }
 
     /// Brokers that have been silent too long are fenced, one decision each.
@@ -223,8 +233,11 @@ impl Core {
     pub(super) fn act(&mut self, actions: Vec<Action>) -> Result<(), LogFault> {
         for action in actions {
             match action {
-                Action::PersistElection { content, .. } => self.parts.log.write_quorum_state(&content)?,
-                Action::Append(batch) => self.parts.log.append(&batch.bytes, self.parts.clock.now())?,
+                Action::PersistElection { content, .. } => self.with_room(|log| log.write_quorum_state(&content))?,
+                Action::Append(batch) => {
+                    let now = self.parts.clock.now();
+                    self.with_room(|log| log.append(&batch.bytes, now))?;
+                }
                 Action::Flush { end } => self.flush_to = self.flush_to.max(Some(end)),
                 Action::Commit { high_watermark } => self.committed(high_watermark)?,
                 Action::LeaderChanged { leader, epoch } => {
@@ -243,10 +256,36 @@ impl Core {
         Ok(())
     }
 
+    /// Writes to the metadata log; while its disk is full, again and again.
+    fn with_room(&self, write: impl Fn(&MetadataLog) -> Result<(), LogFault>) -> Result<(), LogFault> {
+        let mut is_said = false;
+        loop {
+            match write(&self.parts.log) {
+                Err(fault) if fault.is_refusal() && self.parts.log.spare_room().give_up() => {
+                    warn!(error = %fault, "the disk of the metadata log is full: what is written now is the room that was kept for it");
+                }
+                Err(fault) if fault.is_refusal() && !self.parts.stopping.is_cancelled() => {
+                    if !is_said {
+                        error!(error = %fault, "the disk of the metadata log is full: nothing of the metadata changes until there is room");
+                    }
+                    is_said = true;
+                    std::thread::sleep(ROOM_INTERVAL);
+                }
+                written => {
+                    if is_said && written.is_ok() {
+                        info!("the disk of the metadata log has room again");
+                    }
+                    return written;
+                }
+            }
+        }
+    }
+
     /// Fsyncs once for all that was appended, until nothing is due any more.
     pub(super) fn settle(&mut self) -> Result<(), LogFault> {
         while let Some(end) = self.flush_to.take() {
-            self.parts.log.flush(self.parts.clock.now())?;
+            let now = self.parts.clock.now();
+            self.with_room(|log| log.flush(now))?;
             let actions = self.parts.raft.step(Event::Flushed { end }, self.now())?;
             self.act(actions)?;
         }
@@ -298,6 +337,7 @@ impl Core {
             Soft::activated(self.ahead.uncommitted_image(), self.parts.clock.now(), Some(self.parts.settings.node_id));
         self.active = Some(epoch);
         info!(%epoch, "the controller is active");
+        self.keep_spare_room();
         let in_transaction = self.ahead.open_transaction().is_some();
         let records = decide::activate(self.ahead.image(), &self.parts.settings, &self.parts.bootstrap, in_transaction);
         self.append(&Decision::atomic(records, ())).map_err(LogFault::unexpected)?;

@@ -5,7 +5,8 @@
 //! commits is read back from the log, applied to the committed image, and handed to the publisher with the replies that waited for it: a client
 //! is answered when this node's own services act on what it asked for.
 //!
-//! A failed write or fsync ends the node: the machine has gone on as if it had worked.
+//! A failed write or fsync ends the node: the machine has gone on as if it had worked. On a full disk the thread waits for room, and with it all that
+//! changes metadata: nothing has happened, so that it is tried again until it has.
 
 mod core;
 
@@ -24,6 +25,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
 use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 
 /// Commands that one fsync may serve together.
 const TURN_COMMANDS_MAX: usize = 512;
@@ -154,6 +156,8 @@ pub struct ControllerParts {
     pub publisher: Sender<Publication>,
     /// `metadata.max.idle.interval.ms`, `None` for never.
     pub max_idle: Option<Duration>,
+    /// Cancelled when the node stops: then nothing waits for room any more.
+    pub stopping: CancellationToken,
     /// How much of the log and its snapshots is kept.
     pub retention: raft::snapshot::retention::Limits,
     /// The clock.

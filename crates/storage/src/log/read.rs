@@ -54,6 +54,10 @@ const ATTEMPTS: usize = 3;
 impl Log {
     /// Plans a read. `Error::OffsetOutOfRange` below the log start and above the log end; nothing to read is an empty plan.
     pub fn read(&self, read: Read) -> Result<ReadPlan> {
+        // Of a log that is offline alone, what is there can be read; of a dir that is, nothing.
+        if let Some(reason) = self.dir.fault() {
+            return Err(Error::Offline { partition: self.partition.to_string(), reason: reason.to_owned() });
+        }
         self.undisturbed(read.wait, || self.plan(read))
     }
 

@@ -190,7 +190,7 @@ impl Course {
             self.on(number, "assign", |log| log.assign_epoch(LeaderEpoch(0)));
         }
         for round in 0..4 {
-            self.dir.check_space(0).ok();
+            self.dir.check_space(|_| 0).ok();
             for number in 0..COUNT {
                 if self.partitions[number].log.is_none() {
                     self.create(number);
@@ -212,7 +212,7 @@ impl Course {
             }
             if round == 2 {
                 self.truncate(2);
-                self.dir.check_space(0).ok();
+                self.dir.check_space(|_| 0).ok();
                 self.append(2, round);
             }
             self.read_all("in the course");
@@ -293,7 +293,7 @@ impl Course {
 
     /// Every partition takes records again.
     fn go_on(&mut self, case: &str) {
-        self.dir.check_space(0).unwrap();
+        self.dir.check_space(|_| 0).unwrap();
         let refusals = self.refusals;
         for number in 0..COUNT {
             if self.partitions[number].log.is_none() {
@@ -422,7 +422,7 @@ fn a_start_on_a_disk_without_a_byte_left_serves_all_that_is_there() {
         for _ in 0..2 {
             course.start_full(&format!("clean: {is_clean}"));
             assert!(course.partitions.iter().all(|partition| partition.log.is_some()));
-            assert_eq!(course.dir.check_space(1).unwrap().usable_bytes, 0);
+            assert_eq!(course.dir.check_space(|_| 1).unwrap().usable_bytes, 0);
             course.append(0, 9);
             assert!(course.refusals > 0 && course.dir.fault().is_none());
             // Retention frees room without needing any, and DeleteRecords too.
@@ -446,9 +446,9 @@ fn producers_are_refused_before_the_disk_is_full_and_coordinators_are_not() {
     let mut course = Course::begin(&disk).unwrap();
     course.create(0);
     course.append(0, 0);
-    let space = course.dir.check_space(50_000).unwrap();
+    let space = course.dir.check_space(|_| 50_000).unwrap();
     assert!(!course.dir.is_full() && space.total_bytes == 100_000);
-    course.dir.check_space(99_999).unwrap();
+    course.dir.check_space(|_| 99_999).unwrap();
     assert!(course.dir.is_full());
     let log = course.partitions[0].log.clone().unwrap();
     let calls = disk.calls();
@@ -458,7 +458,7 @@ fn producers_are_refused_before_the_disk_is_full_and_coordinators_are_not() {
     assert_eq!(refused.to_string(), "the disk of /data is full: appends to t-0 are refused until there is room");
     assert_eq!(disk.calls(), calls, "an append does not ask the disk");
     log.append_as_leader(&[plain(9, None)], how(Origin::Coordinator)).unwrap();
-    course.dir.check_space(50_000).unwrap();
+    course.dir.check_space(|_| 50_000).unwrap();
     log.append_as_leader(&[plain(9, None)], how(Origin::Client)).unwrap();
     // A real refusal counts at once.
     disk.set_capacity(Some(0));
@@ -493,7 +493,7 @@ fn a_folder_that_vanishes_takes_the_dir_offline_and_one_that_was_deleted_does_no
     let dir = open_dir(&disk).unwrap();
     disk.remove_file(Path::new("/data/.lock")).unwrap();
     disk.remove_dir(Path::new("/data")).unwrap();
-    assert!(dir.check_space(0).is_err() && dir.fault().is_some());
+    assert!(dir.check_space(|_| 0).is_err() && dir.fault().is_some());
 }
 
 fn course_how() -> LeaderAppend {

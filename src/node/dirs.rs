@@ -1,0 +1,89 @@
+//! What becomes of the node when a log dir fails: the dir's partitions go offline and the controller is told, as in Kafka; without the dir that holds the
+//! metadata log, or without any, the node ends.
+
+use crate::broker::Broker;
+use crate::replica::Dir;
+use crate::runtime::blocking;
+use crate::runtime::metadata_log::LogFault;
+use model::DirectoryId;
+use std::path::PathBuf;
+use std::sync::Arc;
+use storage::LogDir;
+use tokio::sync::{mpsc, watch};
+use tracing::error;
+
+/// Why a node can no longer run.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeFault {
+    /// The metadata log cannot go on.
+    #[error("the metadata log failed, and with it this node: {0}")]
+    MetadataLog(#[from] LogFault),
+    /// The log dir with the metadata log failed.
+    #[error("the log dir {} with the metadata log failed, and with it this node: {reason}", path.display())]
+    MetadataLogDir {
+        /// Which.
+        path: PathBuf,
+        /// What its disk could not do.
+        reason: String,
+    },
+    /// There is none left.
+    #[error("every log dir has failed, and with them this node; the last is {}: {reason}", path.display())]
+    EveryLogDir {
+        /// The last one.
+        path: PathBuf,
+        /// What its disk could not do.
+        reason: String,
+    },
+}
+
+/// A log dir that failed.
+#[derive(Debug)]
+pub(super) struct DirFault {
+    path: PathBuf,
+    reason: String,
+}
+
+/// Has a log dir's fault told.
+pub(super) fn tell_fault(dir: &LogDir, tell: &mpsc::UnboundedSender<DirFault>) {
+    let (tell, path) = (tell.clone(), dir.path().to_path_buf());
+    // Nobody is there to be told once the node has ended.
+    dir.on_fault(Box::new(move |reason| drop(tell.send(DirFault { path, reason: reason.to_owned() }))));
+}
+
+/// Acts on faults of log dirs until the node stops.
+pub(super) async fn watch(
+    broker: Arc<Broker>,
+    mut faults: mpsc::UnboundedReceiver<DirFault>,
+    offline: watch::Sender<Vec<DirectoryId>>,
+    end: mpsc::UnboundedSender<NodeFault>,
+) {
+    loop {
+        let DirFault { path, reason } = tokio::select! {
+            fault = faults.recv() => match fault {
+                Some(fault) => fault,
+                None => return,
+            },
+            () = broker.stopping.cancelled() => return,
+        };
+        if path == broker.config.metadata_log_dir {
+            // Whoever waits for the end has had one already, if this is too late.
+            let _ = end.send(NodeFault::MetadataLogDir { path, reason });
+            continue;
+        }
+        let Some(dir) = broker.replicas.dirs().iter().find(|dir| dir.path() == path).cloned() else { continue };
+        error!(log_dir = %path.display(), %reason, "a log dir failed: its partitions are offline until it is mended and the node started again");
+        take_offline(&broker, dir).await;
+        offline.send_replace(broker.replicas.offline_dir_ids());
+        if broker.replicas.online_dirs().next().is_none() {
+            let _ = end.send(NodeFault::EveryLogDir { path, reason });
+        }
+    }
+}
+
+async fn take_offline(broker: &Arc<Broker>, dir: Arc<Dir>) {
+    let replicas = broker.replicas.clone();
+    match blocking::run(move || replicas.take_offline(&dir)).await {
+        Ok(gone) => broker.went_offline(&gone),
+        Err(error) => error!(%error, "the partitions of a log dir could not be taken offline"),
+    }
+}

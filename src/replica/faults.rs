@@ -1,0 +1,214 @@
+//! What a disk that refuses means for the partitions on it: a log dir that failed takes its own offline, as in Kafka, and the others go on; one that is
+//! full refuses producers until there is room, and what could not be opened for want of room is opened then.
+//!
+//! Invariant: a partition that may be in a log dir that failed is not created anew in another one, where it would begin without its records.
+
+use super::{Dir, Hosted, Replicas};
+use metadata::image::{Image, Topic};
+use model::{DirectoryId, PartitionIndex, TopicIdPartition, TopicPartition};
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use storage::Error;
+use tracing::{error, info, warn};
+
+/// A partition that is not served.
+#[derive(Clone, Debug)]
+pub(super) struct Offline {
+    pub(super) name: TopicPartition,
+    why: Why,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Why {
+    /// Its log dir failed: until the broker is started again.
+    DirFailed,
+    /// There was no room for it: until there is.
+    NoRoom,
+    /// Its log could not be opened: until the next change of the partition.
+    CannotOpen,
+}
+
+/// Bytes of a disk that are kept from producers unless a setting says how many: a hundredth of it, and no more than this. On a small disk that leaves
+/// most of it to records; and what goes on while producers wait (metadata, group offsets, checkpoints, compaction) needs no more on a large one.
+const RESERVE_MOST: u64 = 1 << 30;
+
+impl Dir {
+    /// Why it is offline, if it is.
+    pub fn fault(&self) -> Option<&str> {
+        self.log_dir.fault()
+    }
+
+    /// Whether its disk is so full that producers are refused.
+    pub fn is_full(&self) -> bool {
+        self.log_dir.is_full()
+    }
+
+    /// Logs what went wrong, unless it is said of the whole dir: that it is full, or offline.
+    pub(super) fn say(&self, fault: &Error, what: &str) {
+        if self.fault().is_none() && !fault.is_disk_full() {
+            error!(log_dir = %self.path().display(), error = %fault, "{what}");
+        }
+    }
+
+    /// Asks the disk for its room, and says when that begins or ends to be too little. Whether there is room now.
+    fn check_room(&self, reserve_bytes: Option<u64>) -> bool {
+        let was_refused = self.is_full();
+        let mut reserve = 0;
+        let checked = self.log_dir.check_space(|space| {
+            reserve = reserve_bytes.unwrap_or((space.total_bytes / 100).min(RESERVE_MOST));
+            reserve
+        });
+        let (free, path) = match checked {
+            Ok(space) => (space.usable_bytes, self.path().display()),
+            Err(fault) => {
+                self.say(&fault, "the room of a log dir's disk is not known");
+                return false;
+            }
+        };
+        let is_full = self.is_full();
+        if (is_full || was_refused) && !self.said_full.swap(true, Ordering::SeqCst) {
+            warn!(log_dir = %path, free, reserve, "the disk is full: producers are refused until there is room");
+        } else if !is_full && !was_refused && self.said_full.swap(false, Ordering::SeqCst) {
+            info!(log_dir = %path, free, reserve, "the disk has room again");
+        }
+        !is_full
+    }
+}
+
+/// Logs what went wrong with a partition, unless it is said of its whole log dir.
+pub(super) fn say(fault: &Error, partition: String, what: &str) {
+    if !fault.is_disk_full() && !matches!(fault, Error::Offline { .. }) {
+        error!(%partition, error = %fault, "{what}");
+    }
+}
+
+impl Replicas {
+    /// The log dirs that are not offline.
+    pub fn online_dirs(&self) -> impl Iterator<Item = &Arc<Dir>> {
+        self.dirs.iter().filter(|dir| dir.fault().is_none())
+    }
+
+    /// The ids of log dirs that went offline since the start.
+    pub fn offline_dir_ids(&self) -> Vec<DirectoryId> {
+        self.dirs.iter().filter(|dir| dir.fault().is_some()).map(|dir| dir.id()).collect()
+    }
+
+    /// Log dirs that could not be used at the start.
+    pub fn lost_dirs(&self) -> &[PathBuf] {
+        &self.lost
+    }
+
+    /// Where the log dirs are that are offline.
+    pub fn offline_dirs(&self) -> Vec<&Path> {
+        let failed = self.dirs.iter().filter(|dir| dir.fault().is_some()).map(|dir| dir.path());
+        failed.chain(self.lost.iter().map(PathBuf::as_path)).collect()
+    }
+
+    /// Takes all partitions of a log dir that failed offline. Gives those that were served.
+    pub fn take_offline(&self, dir: &Arc<Dir>) -> Vec<TopicIdPartition> {
+        let _turn = self.turn.lock();
+        let image = self.image.load_full();
+        for id in dir.queue.drain() {
+            if let Some(topic) = image.topics.by_id(id.topic_id) {
+                self.note_offline(topic, id, Why::DirFailed);
+            }
+        }
+        let gone: Vec<Hosted> = {
+            let mut partitions = self.partitions.write();
+            partitions.extract_if(|_, hosted| hosted.is_in(dir)).map(|(_, hosted)| hosted).collect()
+        };
+        let mut offline = self.offline.write();
+        for hosted in &gone {
+            let name = hosted.partition.log().partition().clone();
+            offline.insert(hosted.partition.id(), Offline { name, why: Why::DirFailed });
+        }
+        drop(offline);
+        gone.iter().for_each(|hosted| hosted.partition.resign());
+        gone.iter().map(|hosted| hosted.partition.id()).collect()
+    }
+
+    /// Whether a partition is in a log dir that failed.
+    pub(super) fn is_lost(&self, id: TopicIdPartition) -> bool {
+        self.offline.read().get(&id).is_some_and(|offline| offline.why == Why::DirFailed)
+    }
+
+    /// Whether a partition without a folder in the log dirs that are online may have one in a dir that is not: unless it is assigned to one that is, or new.
+    pub(super) fn may_be_offline(&self, topic: &Topic, id: TopicIdPartition) -> bool {
+        let Some(state) = topic.partition(id.partition) else { return false };
+        let is_online = |assigned| self.online_dirs().any(|dir| dir.id() == assigned);
+        if self.offline_dirs().is_empty() || state.directory(self.node_id).is_some_and(is_online) {
+            return false;
+        }
+        let is_assigned_offline =
+            state.directory(self.node_id).is_some_and(|assigned| self.offline_dir_ids().contains(&assigned));
+        let was_there_before = !self.is_loaded() || state.leader_epoch.0 > 0 || state.partition_epoch.0 > 0;
+        is_assigned_offline || was_there_before
+    }
+
+    pub(super) fn cannot_open(&self, topic: &Topic, id: TopicIdPartition, fault: &Error) {
+        let is_dirs = match fault {
+            Error::Offline { .. } => true,
+            Error::Io { .. } => !self.offline_dir_ids().is_empty(),
+            _ => false,
+        };
+        let why = match fault {
+            fault if fault.is_refusal() => Why::NoRoom,
+            _ if is_dirs => Why::DirFailed,
+            _ => Why::CannotOpen,
+        };
+        if why != Why::DirFailed {
+            error!(topic = %topic.name, partition = %id.partition, error = %fault, "a partition's log could not be opened");
+        }
+        self.note_offline(topic, id, why);
+    }
+
+    fn note_offline(&self, topic: &Topic, id: TopicIdPartition, why: Why) {
+        let name = TopicPartition::new(topic.name.as_str(), id.partition.0);
+        self.offline.write().insert(id, Offline { name, why });
+    }
+
+    /// The names of partitions that are not served.
+    pub(super) fn offline_names(&self) -> HashSet<TopicPartition> {
+        self.offline.read().values().map(|offline| offline.name.clone()).collect()
+    }
+
+    /// Whether a log could not be opened for another reason than its log dir.
+    pub(super) fn has_unopened(&self) -> bool {
+        self.offline.read().values().any(|offline| offline.why != Why::DirFailed)
+    }
+
+    /// Asks all disks for their room; where there is some, partitions are opened that could not be for want of it.
+    pub fn check_room(self: &Arc<Self>) {
+        let rooms: Vec<bool> = self.online_dirs().map(|dir| dir.check_room(self.reserve_bytes)).collect();
+        let has_room = rooms.into_iter().any(|has_room| has_room);
+        if has_room && self.offline.read().values().any(|offline| offline.why == Why::NoRoom) {
+            self.open_refused();
+        }
+    }
+
+    fn open_refused(self: &Arc<Self>) {
+        let turn = self.turn.lock();
+        let image = self.image.load_full();
+        let refused: Vec<TopicIdPartition> = {
+            let offline = self.offline.read();
+            offline.iter().filter(|(_, it)| it.why == Why::NoRoom).map(|(id, _)| *id).collect()
+        };
+        let of = |id: &TopicIdPartition| Some((image.topics.by_id(id.topic_id)?.clone(), id.partition));
+        let new = self.queue_what_is_there(refused.iter().filter_map(of).collect());
+        for (topic, index) in &new {
+            self.settle(&image, topic, *index);
+            self.tell_opened(&image, topic, *index);
+        }
+        drop(turn);
+        self.open_queued();
+    }
+
+    fn tell_opened(&self, image: &Image, topic: &Topic, index: PartitionIndex) {
+        let opened = self.get(TopicIdPartition { topic_id: topic.id, partition: index });
+        if let (Some(partition), Some(told)) = (opened, self.opened.get()) {
+            told(&partition, image);
+        }
+    }
+}
