@@ -43,11 +43,15 @@ pub(super) struct DirFault {
     reason: String,
 }
 
-/// Has a log dir's fault told.
-pub(super) fn tell_fault(dir: &LogDir, tell: &mpsc::UnboundedSender<DirFault>) {
-    let (tell, path) = (tell.clone(), dir.path().to_path_buf());
-    // Nobody is there to be told once the node has ended.
-    dir.on_fault(Box::new(move |reason| drop(tell.send(DirFault { path, reason: reason.to_owned() }))));
+/// Has the faults of all log dirs told, and of the one that only the metadata log is in.
+pub(super) fn faults_of(broker: &Broker, metadata_log_dir: Option<&LogDir>) -> mpsc::UnboundedReceiver<DirFault> {
+    let (tell, told) = mpsc::unbounded_channel();
+    for dir in broker.replicas.dirs().iter().map(|dir| &dir.log_dir).chain(metadata_log_dir) {
+        let (tell, path) = (tell.clone(), dir.path().to_path_buf());
+        // Nobody is there to be told once the node has ended.
+        dir.on_fault(Box::new(move |reason| drop(tell.send(DirFault { path, reason: reason.to_owned() }))));
+    }
+    told
 }
 
 /// Acts on faults of log dirs until the node stops.

@@ -109,9 +109,7 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
     let broker = broker(&config, dirs, &folders.cluster_id, controller.clone(), unfenced, start.filter, clock)?;
     // Before anything is written, so that no producer gets what the disk has no room for.
     broker.replicas.check_room();
-    let (dir_fault_in, dir_faults) = channel::unbounded_channel();
-    let log_dirs = broker.replicas.dirs().iter().map(|dir| &dir.log_dir);
-    log_dirs.chain(&folders.metadata_log_dir).for_each(|dir| dirs::tell_fault(dir, &dir_fault_in));
+    let dir_faults = dirs::faults_of(&broker, folders.metadata_log_dir.as_ref());
     let registration =
         Registration { previous_epoch, ..registration(&config, &broker.node, &listening, directory_ids) };
     let (published_in, published) = watch::channel(None);

@@ -269,7 +269,7 @@ impl Core {
                         error!(error = %fault, "the disk of the metadata log is full: nothing of the metadata changes until there is room");
                     }
                     is_said = true;
-                    std::thread::sleep(ROOM_INTERVAL);
+                    std::thread::park_timeout(ROOM_INTERVAL);
                 }
                 written => {
                     if is_said && written.is_ok() {
