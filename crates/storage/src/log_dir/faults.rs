@@ -348,7 +348,7 @@ fn calls() -> u64 {
 
 #[test]
 fn a_full_disk_at_any_call_refuses_that_one_and_heals_in_place() {
-    for (times, written_bytes, step) in [(1, 0, 1), (1, 30, 3), (40, 0, 3), (u64::MAX, 7, 2)] {
+    for (times, written_bytes, step) in [(1, 0, 1), (1, 30, 5), (40, 0, 7), (u64::MAX, 7, 5)] {
         for at_call in (0..calls()).step_by(step) {
             let case = format!("{times} calls from {at_call} on, {written_bytes} bytes written");
             let disk = SimDisk::new();
@@ -380,8 +380,8 @@ fn a_full_disk_at_any_call_refuses_that_one_and_heals_in_place() {
 #[test]
 fn any_other_refusal_takes_the_dir_offline_and_a_start_finds_what_was_acknowledged() {
     let errors = [ErrorKind::Other, ErrorKind::ReadOnlyFilesystem, ErrorKind::PermissionDenied];
-    for (error, written_bytes) in errors.into_iter().zip([30, 0, 7]) {
-        for at_call in 3..calls() {
+    for (error, (written_bytes, step)) in errors.into_iter().zip([(30, 1), (0, 5), (7, 5)]) {
+        for at_call in (3..calls()).step_by(step) {
             let case = format!("{error} at call {at_call}");
             let disk = SimDisk::new();
             let mut course = Course::begin(&disk).unwrap();
