@@ -27,7 +27,7 @@ pub struct Metrics {
     pub records_in: Counter,
     /// Bytes of batches sent to consumers.
     pub bytes_out: Counter,
-    /// Flushes of logs.
+    /// Flushes that appends wait for.
     pub flushes: FlushMetrics,
     registry: Mutex<Registry>,
 }
@@ -43,7 +43,8 @@ struct ErrorLabels {
     error: &'static str,
 }
 
-/// Flushes of logs: how many there were (the histograms' counts), in what time, and how many batches each served. Kafka's `LogFlushRateAndTimeMs`.
+/// Flushes that appends wait for: how many there were (the histograms' counts), in what time, and how many batches each served. Kafka's
+/// `LogFlushRateAndTimeMs` for these.
 #[derive(Clone, Debug)]
 pub struct FlushMetrics {
     seconds: Histogram,
@@ -106,8 +107,12 @@ impl Default for Metrics {
         registry.register("bytes_in", "Bytes of batches appended", metrics.bytes_in.clone());
         registry.register("records_in", "Records appended", metrics.records_in.clone());
         registry.register("bytes_out", "Bytes of batches sent to consumers", metrics.bytes_out.clone());
-        registry.register("log_flush_seconds", "Time of a flush of a log", metrics.flushes.seconds.clone());
-        registry.register("log_flush_batches", "Batches that waited for a flush", metrics.flushes.batches.clone());
+        registry.register(
+            "log_flush_seconds",
+            "Time of a flush that appends waited for",
+            metrics.flushes.seconds.clone(),
+        );
+        registry.register("log_flush_batches", "Batches that waited for one flush", metrics.flushes.batches.clone());
         *metrics.registry.lock() = registry;
         metrics
     }
