@@ -192,7 +192,7 @@ impl NodeConfig {
         configs.into_iter().map(describe).collect()
     }
 
-    /// A topic's configs, given those that are set on it.
+    /// A topic's configs, given those that are set on it. What an older release has stored and this one does not know is not shown (KAFKA-19851).
     pub fn describe_topic(&self, now: &Effective, configs: &Properties) -> Vec<ConfigEntry> {
         let describe = |name: &str, raw: Option<&str>| {
             let key = TOPIC.get(name);
@@ -210,7 +210,8 @@ impl NodeConfig {
                 behind.map_or_else(Vec::new, |(property, _)| self.chain(now, property, &synonyms(property), false));
             entry(name, key, value, own.into_iter().chain(behind).collect())
         };
-        let others = besides(&TOPIC, configs.iter(), configs.len());
+        let known = configs.keys().filter(|name| TOPIC.get(name).is_some()).count();
+        let others = besides(&TOPIC, configs.iter().filter(|(name, _)| TOPIC.get(name).is_some()), known);
         let others = others.into_iter().map(|(name, value)| describe(name, Some(value)));
         others.chain(in_order(&TOPIC).into_iter().map(|key| describe(key.name, None))).collect()
     }

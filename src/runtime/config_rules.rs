@@ -32,11 +32,17 @@ impl Rules {
     /// Gives the rules to a decision.
     pub fn with<T>(&self, decide: impl FnOnce(&ConfigRules<'_>) -> T) -> T {
         let effective = self.effective.load();
-        let validate = |resource: &ConfigResource, configs: &OrdMap<Str, Str>, _: &OrdMap<Str, Str>| {
-            let kind = kind_of(resource.kind)?;
-            self.config.validate(&effective, kind, &resource.name, &properties(configs))
-        };
         let row = |kind: ResourceType, name: &str| table_of(kind).and_then(|table| table.get(name));
+        let validate = |resource: &ConfigResource, configs: &OrdMap<Str, Str>, stored: &OrdMap<Str, Str>| {
+            let kind = kind_of(resource.kind)?;
+            let mut configs = properties(configs);
+            if resource.kind != ResourceType::Broker {
+                // What an older release has stored and this one does not know is carried and does not count (KAFKA-19851).
+                let is_old = |name: &str| row(resource.kind, name).is_none() && stored.contains_key(name);
+                configs.retain(|name, _| !is_old(name));
+            }
+            self.config.validate(&effective, kind, &resource.name, &configs)
+        };
         let rules = ConfigRules {
             validate: &validate,
             is_list: &|kind, name| row(kind, name).is_some_and(|key| key.kind == Kind::List),

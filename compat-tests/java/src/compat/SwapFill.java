@@ -56,6 +56,7 @@ import org.apache.kafka.common.serialization.ByteArraySerializer;
  * SwapFill BOOTSTRAP fill plain|security|groups...   what is named beside records, transactions, classic groups and configs
  * SwapFill BOOTSTRAP touch N                         a round of records, commits and configs
  * SwapFill BOOTSTRAP tokens                          delegation tokens, through a listener with SASL
+ * SwapFill BOOTSTRAP obsolete                        configs that only older releases accept
  * SwapFill BOOTSTRAP finish                          ends the transactions that are open
  * </pre>
  *
@@ -85,6 +86,7 @@ public final class SwapFill {
                 case "fill" -> new SwapFill(arguments[0], Map.of()).fill(what);
                 case "touch" -> new SwapFill(arguments[0], Map.of()).touch(Integer.parseInt(arguments[2]));
                 case "finish" -> new SwapFill(arguments[0], Map.of()).finish();
+                case "obsolete" -> new SwapFill(arguments[0], Map.of()).obsolete();
                 case "tokens" -> new SwapFill(arguments[0], sasl()).tokens();
                 default -> throw new IllegalArgumentException(arguments[1]);
             }
@@ -408,6 +410,14 @@ public final class SwapFill {
         for (int n = 0; n < 2; n++) {
             admin.createDelegationToken().delegationToken().get();
         }
+    }
+
+    /** On the topic that every round alters. */
+    private void obsolete() throws Exception {
+        var unused = new ConfigResource(ConfigResource.Type.TOPIC, "unused");
+        admin.incrementalAlterConfigs(Map.of(unused, List.of(set("message.format.version", "2.8"), set("message.downconversion.enable", "false")))).all().get();
+        var brokers = new ConfigResource(ConfigResource.Type.BROKER, "");
+        admin.incrementalAlterConfigs(Map.of(brokers, List.of(set("log.message.downconversion.enable", "false")))).all().get();
     }
 
     private void touch(int round) throws Exception {
