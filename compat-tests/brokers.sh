@@ -32,7 +32,7 @@ java_options=(-Xlog:disable -XX:+UseSerialGC -XX:TieredStopAtLevel=1)
 java=(java "${java_options[@]}" -Xmx384m -cp "$cache/classes:$cache/jars/*")
 tool() { timeout 60 "${java[@]}" -Dlog4j2.configurationFile="$compat/java/log4j2.properties" "$@"; } # CLASS ARGUMENTS...
 started() { # LOG
-  within 60 accepts_or_ended || true
+  within 180 accepts_or_ended || true
   accepts && return
   echo "it does not accept connections: $(tail -n 5 "$1")" >&2
   return 1

@@ -9,6 +9,7 @@ use crate::runtime::clock::Clock;
 use crate::runtime::format::BOOTSTRAP;
 use crate::runtime::limits::{file_descriptors_max, segment_files_max};
 use crate::runtime::metadata_log::{METADATA_TOPIC, MetadataLog, Opened, SnapshotLimits};
+use crate::runtime::metadata_look::Look;
 use crate::runtime::random;
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
@@ -68,6 +69,11 @@ impl Folders {
             }
         }
         let (cluster_id, identities) = identities(&locked, config, &mut lost)?;
+        // Up to here nothing was changed, and nothing is if the folder turns out to be another's.
+        let refusal = Look::at(&*disk, &config.metadata_log_dir)?.refusal(config.node_id);
+        if let Some(reason) = refusal {
+            bail!("{} cannot be served: {reason}", config.metadata_log_dir.display());
+        }
         let mut log_dirs = Vec::new();
         for (dir, meta) in locked.into_iter().zip(identities) {
             let Some(meta) = meta else { continue };

@@ -27,7 +27,6 @@ use tracing::{info, warn};
 
 /// The metadata log's topic.
 pub const METADATA_TOPIC: &str = "__cluster_metadata";
-/// Its id, which is the same everywhere.
 /// The id that this topic has everywhere.
 pub const METADATA_TOPIC_ID: TopicId = Uuid::ONE;
 /// Bytes read at a time.
@@ -103,6 +102,16 @@ pub struct ReadBatch {
 }
 
 impl ReadBatch {
+    /// The last offset.
+    pub fn last(&self) -> Offset {
+        self.last
+    }
+
+    /// The records that are raft's own.
+    pub fn control(&self) -> impl Iterator<Item = &ControlRecord> {
+        self.control.iter().map(|(_, record)| record)
+    }
+
     /// As the loader takes it.
     pub fn loaded(&self) -> LoadedBatch<'_> {
         LoadedBatch {
@@ -196,7 +205,7 @@ impl MetadataLog {
         let this = Self { disk, folder, log, schedule, spare };
         let mut control_records = Vec::new();
         let loader = match snapshot {
-            Some(id) => this.load_snapshot(id, &mut control_records)?,
+            Some(id) => load_snapshot(&*this.disk, &this.folder, id, &mut control_records)?,
             None => Loader::new(&Image::default()),
         };
         let applied = snapshot.map_or(Offset(0), |id| id.end).max(this.log.log_start_offset());
@@ -212,33 +221,6 @@ impl MetadataLog {
         };
         let stored = Stored { election, log: facts, control_records };
         Ok(Opened { log: this, stored, loader, applied })
-    }
-
-    fn load_snapshot(
-        &self,
-        id: SnapshotId,
-        control: &mut Vec<(Option<Offset>, ControlRecord)>,
-    ) -> Result<Loader, LogFault> {
-        let path = self.folder.join(id.file_name());
-        let corrupt = |reason: String| LogFault::Corrupt { path: path.clone(), reason };
-        let bytes = read_file(&*self.disk, &path)?;
-        let timestamp = snapshot_timestamp(&bytes).map_err(&corrupt)?;
-        let parts = read_snapshot(bytes).map_err(|error| corrupt(error.to_string()))?;
-        let since = Offset::from_wire(id.end.0 - 1);
-        let mut records = Vec::new();
-        for part in parts {
-            match part {
-                SnapshotPart::Control(found) => control.extend(found.into_iter().map(|record| (since, record))),
-                SnapshotPart::Data(values) => {
-                    for value in values {
-                        let (record, _) = MetadataRecord::decode(value).map_err(|error| corrupt(error.to_string()))?;
-                        records.push(record);
-                    }
-                }
-            }
-        }
-        let provenance = Provenance { last_offset: since, epoch: id.epoch, last_timestamp: timestamp };
-        Ok(Loader::from_snapshot(&Image::default(), provenance, &records)?)
     }
 
     /// Room that is given up where a write meets a full disk.
@@ -398,11 +380,40 @@ impl MetadataLog {
     }
 }
 
+/// The state that a snapshot holds, and its control records.
+pub(super) fn load_snapshot(
+    disk: &dyn Disk,
+    folder: &Path,
+    id: SnapshotId,
+    control: &mut Vec<(Option<Offset>, ControlRecord)>,
+) -> Result<Loader, LogFault> {
+    let path = folder.join(id.file_name());
+    let corrupt = |reason: String| LogFault::Corrupt { path: path.clone(), reason };
+    let bytes = read_file(disk, &path)?;
+    let timestamp = snapshot_timestamp(&bytes).map_err(&corrupt)?;
+    let parts = read_snapshot(bytes).map_err(|error| corrupt(error.to_string()))?;
+    let since = Offset::from_wire(id.end.0 - 1);
+    let mut records = Vec::new();
+    for part in parts {
+        match part {
+            SnapshotPart::Control(found) => control.extend(found.into_iter().map(|record| (since, record))),
+            SnapshotPart::Data(values) => {
+                for value in values {
+                    let (record, _) = MetadataRecord::decode(value).map_err(|error| corrupt(error.to_string()))?;
+                    records.push(record);
+                }
+            }
+        }
+    }
+    let provenance = Provenance { last_offset: since, epoch: id.epoch, last_timestamp: timestamp };
+    Ok(Loader::from_snapshot(&Image::default(), provenance, &records)?)
+}
+
 fn now_ms(clock: Clock) -> u64 {
     u64::try_from(clock.now().0).unwrap_or(0)
 }
 
-fn read_batch(bytes: Bytes) -> Result<ReadBatch, LogFault> {
+pub(super) fn read_batch(bytes: Bytes) -> Result<ReadBatch, LogFault> {
     let size = bytes.len() as u64;
     let batch = parse_batch(bytes).map_err(raft::Fault::Batch)?;
     let mut records = Vec::new();

@@ -9,6 +9,7 @@ pub mod group;
 pub mod limits;
 pub mod loggers;
 pub mod metadata_log;
+pub mod metadata_look;
 pub mod producer_ids;
 pub mod publisher;
 pub mod random;

@@ -86,7 +86,7 @@ pub use leadership::{MAX_BATCH_BYTES, Proposed};
 pub use log_facts::{EndOffset, LogFacts};
 pub use machine::{Config, Raft, Stored};
 pub use message::{BeginQuorumEpochRequest, EndQuorumEpochRequest, QuorumView, Reply, Request, VoteRequest};
-pub use quorum_state::{ElectionState, QUORUM_STATE_FILE, QuorumStateError};
+pub use quorum_state::{ElectionState, QUORUM_STATE_FILE, QuorumStateError, configured_voters};
 pub use snapshot::SnapshotId;
 pub use state::RoleName;
 pub use timing::{Now, Timeouts};

@@ -81,6 +81,14 @@ impl ElectionState {
     }
 }
 
+/// The voters that the file names, which it does under `kraft.version` 0 alone. They count for nothing but to tell whose cluster a folder is of.
+pub fn configured_voters(bytes: &[u8]) -> Result<Vec<BrokerId>, QuorumStateError> {
+    let object: serde_json::Map<String, Value> = serde_json::from_slice(bytes)?;
+    let voters = object.get("currentVoters").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let id = |voter: &Value| voter.get("voterId").and_then(Value::as_i64).and_then(|id| i32::try_from(id).ok());
+    voters.iter().map(|voter| id(voter).map(BrokerId).ok_or(QuorumStateError::Field("currentVoters"))).collect()
+}
+
 fn integer(object: &serde_json::Map<String, Value>, field: &'static str) -> Result<i64, QuorumStateError> {
     object.get(field).and_then(Value::as_i64).ok_or(QuorumStateError::Field(field))
 }

@@ -118,7 +118,7 @@ public final class SwapListing {
         for (var found : admin.describeConfigs(resources).all().get().entrySet()) {
             for (var entry : found.getValue().entries()) {
                 if (entry.source() != ConfigEntry.ConfigSource.DEFAULT_CONFIG && entry.source() != ConfigEntry.ConfigSource.STATIC_BROKER_CONFIG) {
-                    line("config", found.getKey(), entry.name(), entry.value(), entry.source());
+                    line("config", found.getKey(), entry.name(), String.valueOf(entry.value()), entry.source());
                 }
             }
         }
