@@ -154,3 +154,6 @@ fn read_segment(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

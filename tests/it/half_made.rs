@@ -127,3 +127,38 @@ async fn a_topic_does_not_begin_where_the_one_before_it_of_the_same_name_ended()
         node.stop().await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_and_folders_that_are_nobodys_are_left_alone() {
+    let home = Home::new();
+    let node = home.ready(&[]).await;
+    node.client().await.create_topic("t", 1, &[]).await;
+    node.stop().await;
+    let unique = "0123456789abcdef0123456789abcdef";
+    let left = [
+        "notes.txt".to_owned(),
+        "lost+found/inode".to_owned(),
+        "t-0/notes.txt".to_owned(),
+        "t-0/00000000000000000000.notes".to_owned(),
+        format!("t-0.{unique}-stray/00000000000000000000.log"),
+        "__cluster_metadata-0/notes.txt".to_owned(),
+    ];
+    let doomed = format!("gone-0.{unique}-delete/00000000000000000000.log");
+    for name in left.iter().chain([&doomed]) {
+        let path = home.log_dir().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, name).unwrap();
+    }
+    for is_clean in [true, false] {
+        if !is_clean {
+            fs::remove_file(home.log_dir().join(".kafka_cleanshutdown")).unwrap();
+        }
+        let node = home.ready(&[]).await;
+        assert_eq!(node.client().await.produce("t", 0, &["a"]).await.error_code, 0);
+        node.stop().await;
+        for name in &left {
+            assert_eq!(fs::read_to_string(home.log_dir().join(name)).unwrap(), *name);
+        }
+        assert!(!home.log_dir().join(&doomed).exists());
+    }
+}

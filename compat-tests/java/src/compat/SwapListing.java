@@ -140,7 +140,9 @@ public final class SwapListing {
     }
 
     private void offsets() throws Exception {
-        var specs = Map.of("earliest", OffsetSpec.earliest(), "latest", OffsetSpec.latest(), "max", OffsetSpec.maxTimestamp());
+        // The last is inside a compressed message of SwapAncient.
+        var specs = Map.of("earliest", OffsetSpec.earliest(), "latest", OffsetSpec.latest(), "max", OffsetSpec.maxTimestamp(),
+            "at-a-time", OffsetSpec.forTimestamp(1_400_000_000_020L));
         for (var isolation : IsolationLevel.values()) {
             for (var spec : specs.entrySet()) {
                 var asked = new HashMap<TopicPartition, OffsetSpec>();

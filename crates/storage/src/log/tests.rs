@@ -11,6 +11,7 @@ use model::{LeaderEpoch, ProducerEpoch};
 use records::{BatchBuilder, Batches, EndTransactionMarker, Validated};
 use std::path::Path;
 
+mod ancient;
 mod compaction;
 mod course;
 mod crash;
