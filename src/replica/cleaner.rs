@@ -175,7 +175,7 @@ impl Replicas {
             figures.dirty_ratio_max = figures.dirty_ratio_max.max(dirt.ratio());
             figures.overdue_ms_max = figures.overdue_ms_max.max(dirt.overdue_ms);
             let is_dirtier = dirtiest.as_ref().is_none_or(|job| dirt.ratio() > job.dirt.ratio());
-            if dirt.is_due(&config) && is_dirtier {
+            if dirt.is_due(&config) && is_dirtier && self.has_room(&partition, &dirt, config.segment_bytes) {
                 dirtiest = Some(Job { partition, log, dirt });
             }
         }
@@ -189,6 +189,13 @@ impl Replicas {
     fn is_left_alone(&self, partition: &Partition) -> bool {
         let id = partition.id();
         self.cleaner.busy.lock().contains(&id) || self.cleaner.uncleanable.lock().contains(&id)
+    }
+
+    /// Whether the disk can hold the largest segment that may be written. One that cannot would refuse producers too until it is thrown away again.
+    fn has_room(&self, partition: &Partition, dirt: &Dirt, segment_bytes: u32) -> bool {
+        let needed = (dirt.clean_bytes + dirt.dirty_bytes).min(u64::from(segment_bytes));
+        let space = self.dir_of(partition.id()).map(|dir| dir.space());
+        space.is_none_or(|space| space.is_ok_and(|space| space.usable_bytes > needed))
     }
 
     fn disbelieve(&self, partition: &Partition, log: &Log, said: i64, dirt: &Dirt) {

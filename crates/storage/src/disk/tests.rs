@@ -73,6 +73,8 @@ fn both_disks_do_the_same() {
         let file = disk.open(&root.join("a/b/f"), OpenMode::Create).unwrap();
         file.write_at(0, &[IoSlice::new(b"ab"), IoSlice::new(b""), IoSlice::new(b"cd")]).unwrap();
         file.sync().unwrap();
+        file.set_modified(Timestamp(1_700_000_000_123)).unwrap();
+        assert_eq!(disk.metadata(&root.join("a/b/f")).unwrap().modified, Timestamp(1_700_000_000_123));
         let mut buffer = [0; 8];
         assert_eq!(file.read_at(1, &mut buffer).unwrap(), 3);
         match file.try_read_at(1, &mut buffer) {
