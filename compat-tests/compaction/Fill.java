@@ -64,8 +64,8 @@ public class Fill {
             topics.add(new NewTopic("keyless", 1, (short) 1).configs(compacted("cleanup.policy", "delete", "retention.ms", "-1")));
             topics.add(new NewTopic("big", 1, (short) 1).configs(compacted("internal.segment.bytes", "1048576")));
             admin.createTopics(topics).all().get();
-            for (var topic : List.of("codecs", "appended", "both")) for (var codec : CODECS) plain(topic, codec, 12);
-            plain("old", "none", 60);
+            for (var topic : List.of("codecs", "appended", "both")) for (var codec : CODECS) plain(topic, codec, 8);
+            plain("old", "none", 40);
             keyless();
             big(12, "");
             idempotent();
@@ -101,21 +101,22 @@ public class Fill {
         }
     }
 
+    /** Each record is a batch of its own, and none is waited for. */
+    static final Map<String, Object> SINGLE = Map.of("batch.size", 0, "linger.ms", 0);
+
     static void keyless() {
-        try (var producer = producer(false, Map.of())) {
+        try (var producer = producer(false, SINGLE)) {
             for (int number = 0; number < 40; number++) {
                 producer.send(new ProducerRecord<>("keyless", 0, time, null, "without a key " + number));
                 if (number % 4 == 0) producer.send(new ProducerRecord<>("keyless", 0, time, "key " + number % 3, "with one " + "x".repeat(200)));
-                producer.flush();
             }
         }
     }
 
     static void big(int count, String prefix) {
-        try (var producer = producer(false, Map.of())) {
+        try (var producer = producer(false, SINGLE)) {
             for (int number = 0; number < count; number++) {
                 producer.send(new ProducerRecord<>("big", 0, time, prefix + "key " + number % 5, ("" + number % 10).repeat(300000)));
-                producer.flush();
             }
         }
     }
@@ -123,10 +124,10 @@ public class Fill {
     static void idempotent() {
         var producers = new ArrayList<KafkaProducer<String, String>>();
         for (var codec : CODECS) producers.add(producer(true, Map.of("compression.type", codec)));
-        for (int round = 0; round < 12; round++) {
+        for (int round = 0; round < 8; round++) {
             for (int number = 0; number < producers.size(); number++) {
                 // Some fall silent early, so that their last batch is superseded by others' records.
-                if (round < 3 + 3 * number) batch(producers.get(number), "idempotent", 1 + RANDOM.nextInt(4));
+                if (round < 2 + 2 * number) batch(producers.get(number), "idempotent", 1 + RANDOM.nextInt(4));
             }
         }
         producers.forEach(KafkaProducer::close);
@@ -141,10 +142,10 @@ public class Fill {
             producer.beginTransaction();
             producers.add(producer);
         }
-        for (int round = 0; round < 50; round++) {
+        for (int round = 0; round < 36; round++) {
             int number = RANDOM.nextInt(4);
             var producer = producers.get(number);
-            if (leaveOpen && number == 3 && round > 25) continue;
+            if (leaveOpen && number == 3 && round > 18) continue;
             batch(producer, topic, 1 + RANDOM.nextInt(4));
             if (RANDOM.nextInt(3) > 0) continue;
             if (RANDOM.nextBoolean()) producer.commitTransaction();
@@ -159,19 +160,17 @@ public class Fill {
         }
         if (leaveOpen) {
             batch(producers.get(3), topic, 2);
-            plain(topic, "none", 40);
+            plain(topic, "none", 20);
         }
         // The one that is open is left so: closing would abort it.
-        if (leaveOpen) Runtime.getRuntime().addShutdownHook(new Thread(() -> Runtime.getRuntime().halt(0)));
     }
 
     static void more(String round) {
-        try (var producer = producer(false, Map.of())) {
+        try (var producer = producer(false, SINGLE)) {
             for (var topic : List.of("codecs", "idempotent", "transactions", "old", "both", "keyless")) {
                 for (int number = 0; number < 60; number++) {
                     var key = number % 2 == 0 ? "key " + number : "more " + round + " " + number % 10;
                     producer.send(new ProducerRecord<>(topic, 0, time, key, "x".repeat(100) + round + number));
-                    producer.flush();
                 }
             }
         }
