@@ -10,8 +10,10 @@ use storage::disk::{Disk, OpenMode};
 
 /// Its name in the log dir.
 const NAME: &str = ".gregor-spare-room";
-/// How much it holds: some hundred starts.
+/// How much it holds: ten starts, even where others take at once what is left of each.
 const BYTES: u64 = 256 << 10;
+/// How much of it is given up at a time.
+const PART_BYTES: u64 = 16 << 10;
 /// It is made where so much is free.
 const FREE_LEAST: u64 = 64 * BYTES;
 
@@ -45,8 +47,14 @@ impl SpareRoom {
         file.write_at(0, &[IoSlice::new(&bytes)]).and_then(|()| file.sync())
     }
 
-    /// Gives the room up. Whether there was some.
+    /// Gives some of the room up. Whether there was any.
     pub fn give_up(&self) -> bool {
-        self.disk.remove_file(&self.path).is_ok()
+        let cut = || -> io::Result<bool> {
+            let file = self.disk.open(&self.path, OpenMode::Write)?;
+            let length = file.length()?;
+            file.truncate(length.saturating_sub(PART_BYTES))?;
+            Ok(length > 0)
+        };
+        cut().unwrap_or(false)
     }
 }

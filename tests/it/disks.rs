@@ -17,7 +17,7 @@ use std::sync::Arc;
 use storage::disk::{Crash, Disk, Fault, Operation, SimDisk};
 
 /// `ErrorCode::KafkaStorageError`
-const KAFKA_STORAGE_ERROR: i16 = 56;
+pub const KAFKA_STORAGE_ERROR: i16 = 56;
 const RESERVE: &str = "gregor.log.dir.reserve.bytes=10000000";
 
 fn simulated() -> (SimDisk, Arc<dyn Disk>, Home) {
@@ -35,14 +35,14 @@ fn leave_free(sim: &SimDisk, bytes: u64) {
 }
 
 /// Writes until the answer is this code.
-async fn produce_until(client: &mut Client, topic: &str, partition: i32, code: i16) {
+pub async fn produce_until(client: &mut Client, topic: &str, partition: i32, code: i16) {
     until("an answer to a producer", async || {
         (client.produce(topic, partition, &["more"]).await.error_code == code).then_some(())
     })
     .await;
 }
 
-async fn delete_records(client: &mut Client, topic: &str, before: i64) -> i16 {
+pub async fn delete_records(client: &mut Client, topic: &str, before: i64) -> i16 {
     let partitions = vec![DeleteRecordsPartition { partition_index: 0, offset: before, ..Default::default() }];
     let topics = vec![DeleteRecordsTopic { name: topic.into(), partitions, ..Default::default() }];
     let request = DeleteRecordsRequest { topics, timeout_ms: 10_000, ..Default::default() };

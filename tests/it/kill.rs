@@ -18,21 +18,23 @@ const WRITERS: usize = 6;
 const ACKNOWLEDGED: usize = 400;
 const ROUNDS: usize = 3;
 
-struct Process {
-    child: Child,
-    address: SocketAddr,
+/// The binary in a process of its own.
+pub struct Process {
+    pub child: Child,
+    pub address: SocketAddr,
 }
 
 impl Process {
     /// Starts the binary on a folder of its own and waits until it says where it listens.
     fn start(folder: &Path) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_gregor"))
-            .args(["start", "--listen", "127.0.0.1:0", "--data-dir"])
-            .arg(folder)
-            .env_remove("RUST_LOG")
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gregor"));
+        command.args(["start", "--listen", "127.0.0.1:0", "--data-dir"]).arg(folder);
+        Self::spawn(&mut command)
+    }
+
+    /// Has a command start the binary.
+    pub fn spawn(command: &mut Command) -> Self {
+        let mut child = command.env_remove("RUST_LOG").stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let address = loop {
             let line = lines.next().unwrap_or_else(|| panic!("it ended before it listened")).unwrap();

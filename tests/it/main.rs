@@ -22,3 +22,4 @@ mod records;
 mod refused;
 mod restart;
 mod stop;
+mod tmpfs;

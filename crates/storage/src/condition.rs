@@ -10,17 +10,26 @@
 use parking_lot::Mutex;
 use std::fmt::{self, Debug};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 /// Told once why a log dir failed. It is called wherever the fault was met, whatever is locked there: it may pass the word on and nothing else.
 pub type OnFault = Box<dyn FnOnce(&str) + Send>;
 
 /// What is known of a log dir's disk; shared by all that use it.
-#[derive(Default)]
 pub(crate) struct Condition {
     fault: OnceLock<String>,
     is_full: AtomicBool,
+    /// Bytes that may be written until the reserve is used up, as far as is known: a look at the disk sets it, writes count it down.
+    room: AtomicI64,
     on_fault: Mutex<Option<OnFault>>,
+}
+
+impl Default for Condition {
+    /// Of a disk that nobody has looked at, which has room.
+    fn default() -> Self {
+        let room = AtomicI64::new(i64::MAX);
+        Condition { fault: OnceLock::new(), is_full: AtomicBool::new(false), room, on_fault: Mutex::default() }
+    }
 }
 
 impl Debug for Condition {
@@ -67,8 +76,18 @@ impl Condition {
         self.is_full.store(true, Ordering::Relaxed);
     }
 
+    /// Bytes were written: producers do not outrun the looks at the disk.
+    pub(crate) fn took(&self, bytes: usize) {
+        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+        if self.room.fetch_sub(bytes, Ordering::Relaxed) < bytes {
+            self.ran_full();
+        }
+    }
+
     /// What the disk says of its room, and how much of it is kept from producers.
     pub(crate) fn note_space(&self, usable_bytes: u64, reserve_bytes: u64) {
+        let room = i64::try_from(usable_bytes.saturating_sub(reserve_bytes)).unwrap_or(i64::MAX);
+        self.room.store(room, Ordering::Relaxed);
         self.is_full.store(usable_bytes < reserve_bytes, Ordering::Relaxed);
     }
 }

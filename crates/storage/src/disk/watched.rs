@@ -113,7 +113,9 @@ struct WatchedFile {
 
 impl DiskFile for WatchedFile {
     fn write_at(&self, position: u64, slices: &[IoSlice<'_>]) -> io::Result<()> {
-        self.condition.watch("write", &self.path, || self.inner.write_at(position, slices))
+        self.condition.watch("write", &self.path, || self.inner.write_at(position, slices))?;
+        self.condition.took(slices.iter().map(|slice| slice.len()).sum());
+        Ok(())
     }
 
     fn read_at(&self, position: u64, buffer: &mut [u8]) -> io::Result<usize> {

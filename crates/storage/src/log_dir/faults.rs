@@ -460,6 +460,12 @@ fn producers_are_refused_before_the_disk_is_full_and_coordinators_are_not() {
     log.append_as_leader(&[plain(9, None)], how(Origin::Coordinator)).unwrap();
     course.dir.check_space(|_| 50_000).unwrap();
     log.append_as_leader(&[plain(9, None)], how(Origin::Client)).unwrap();
+    // Nor do producers outrun the looks at the disk.
+    let free = course.dir.check_space(|_| 50_000).unwrap().usable_bytes - 50_000;
+    let size = plain(9, None).header().size_bytes() as u64;
+    let fits = (0..2000).take_while(|_| log.append_as_leader(&[plain(9, None)], how(Origin::Client)).is_ok()).count();
+    assert!(fits as u64 * size <= free + size && fits as u64 * size > free / 2, "{fits} of {size} bytes in {free}");
+    course.dir.check_space(|_| 0).unwrap();
     // A real refusal counts at once.
     disk.set_capacity(Some(0));
     assert!(log.append_as_leader(&[plain(9, None)], how(Origin::Client)).is_err());
