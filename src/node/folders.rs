@@ -3,13 +3,12 @@
 //! As in Kafka, a log dir that was never formatted is given this cluster's identity, as long as the one with the metadata log has one, and a directory id
 //! that is missing is added.
 
-use super::StartError;
+use super::{StartError, rules};
 use crate::config::NodeConfig;
 use crate::runtime::clock::Clock;
 use crate::runtime::format::BOOTSTRAP;
 use crate::runtime::limits::{file_descriptors_max, segment_files_max};
-use crate::runtime::metadata_log::{METADATA_TOPIC, MetadataLog, Opened, SnapshotLimits};
-use crate::runtime::metadata_look::Look;
+use crate::runtime::metadata_log::{LogFault, MetadataLog, Opened, SnapshotLimits};
 use crate::runtime::random;
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
@@ -19,11 +18,10 @@ use model::DirectoryId;
 use protocol::MetadataRecord;
 use raft::snapshot::{SnapshotPart, read_snapshot};
 use std::collections::BTreeMap;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use storage::disk::{Disk, read_all};
-use storage::{LogConfig, LogDir, META_PROPERTIES, MetaProperties, OpenFiles};
+use storage::{LogConfig, LogDir, MetaProperties, OpenFiles};
 use tracing::error;
 
 /// The folders of this node.
@@ -42,25 +40,15 @@ pub(super) struct Folders {
 }
 
 impl Folders {
-    /// Looks at all of them, locks them, and opens the metadata log.
+    /// Looks at all of them, which changes nothing, locks them, and opens the metadata log.
     pub(super) fn open(config: &NodeConfig, disk: Arc<dyn Disk>, clock: Clock) -> Result<Self, StartError> {
-        let mut paths = config.log_dirs.clone();
-        if !paths.contains(&config.metadata_log_dir) {
-            paths.push(config.metadata_log_dir.clone());
-        }
-        // A folder that is not formatted is not touched.
-        let at = config.metadata_log_dir.join(META_PROPERTIES);
-        if disk.metadata(&at).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
-            bail!(
-                "No `meta.properties` found in {} (have you run `gregor format` to format the directory?)",
-                config.metadata_log_dir.display()
-            );
-        }
+        rules::refuse_locked(config, &*disk)?;
+        let cluster_id = rules::examine(config, &*disk)?.cluster_id;
         let open_files = OpenFiles::new(segment_files_max(file_descriptors_max()));
         let seed = random::number();
         let mut locked = Vec::new();
         let mut lost = Vec::new();
-        for path in paths {
+        for path in rules::folders_of(config) {
             match LogDir::open(disk.clone(), open_files.clone(), path.clone(), seed) {
                 Err(error) if path != config.metadata_log_dir && is_of_the_disk(&error) => {
                     lose(&mut lost, path, &error)
@@ -68,12 +56,7 @@ impl Folders {
                 opened => locked.push(opened?),
             }
         }
-        let (cluster_id, identities) = identities(&locked, config, &mut lost)?;
-        // Up to here nothing was changed, and nothing is if the folder turns out to be another's.
-        let refusal = Look::at(&*disk, &config.metadata_log_dir)?.refusal(config.node_id);
-        if let Some(reason) = refusal {
-            bail!("{} cannot be served: {reason}", config.metadata_log_dir.display());
-        }
+        let identities = identities(&locked, config, &mut lost)?;
         let mut log_dirs = Vec::new();
         for (dir, meta) in locked.into_iter().zip(identities) {
             let Some(meta) = meta else { continue };
@@ -129,7 +112,7 @@ fn open_metadata_log(
     disk: Arc<dyn Disk>,
     open_files: Arc<OpenFiles>,
     clock: Clock,
-) -> Result<Opened, StartError> {
+) -> Result<Opened, LogFault> {
     let settings = &config.settings;
     let limits = SnapshotLimits {
         max_bytes: u64::try_from(settings.metadata_log_max_record_bytes_between_snapshots).unwrap_or(u64::MAX),
@@ -143,67 +126,25 @@ fn open_metadata_log(
         retention_ms: None,
         ..LogConfig::default()
     };
-    Ok(MetadataLog::open(disk, open_files, &config.metadata_log_dir, log_config, limits, clock)?)
+    MetadataLog::open(disk, open_files, &config.metadata_log_dir, log_config, limits, clock)
 }
 
 /// What a log dir says of itself; `None` of one that is lost, and within it where it was never formatted.
 type Identity = Option<Option<MetaProperties>>;
 
-/// The cluster that all folders belong to, which must be formatted for this node or not at all, and what each says of itself.
-fn identities(
-    dirs: &[LogDir],
-    config: &NodeConfig,
-    lost: &mut Vec<PathBuf>,
-) -> Result<(String, Vec<Identity>), StartError> {
-    let mut known: Option<(String, PathBuf)> = None;
-    let mut identities: Vec<Identity> = Vec::new();
+/// What each folder says of itself.
+fn identities(dirs: &[LogDir], config: &NodeConfig, lost: &mut Vec<PathBuf>) -> Result<Vec<Identity>, StartError> {
+    let mut identities = Vec::new();
     for dir in dirs {
-        match dir.meta_properties() {
+        identities.push(match dir.meta_properties() {
             Err(error) if can_lose(dir, config) => {
                 lose(lost, dir.path().to_path_buf(), &error);
-                identities.push(None);
+                None
             }
-            read => identities.push(Some(read?)),
-        }
-        let Some(Some(Some(meta))) = identities.last() else { continue };
-        let path = dir.path().display();
-        let Some(cluster_id) = meta.cluster_id.clone() else {
-            bail!("the meta.properties of {path} names no cluster.id; it is not a folder of a KRaft cluster");
-        };
-        match meta.node_id {
-            Some(id) if id != config.node_id => {
-                bail!(
-                    "{path} belongs to node {id}, but node.id is {}; set node.id={id} or use this node's own folder",
-                    config.node_id
-                )
-            }
-            Some(_) => {}
-            None => bail!("the meta.properties of {path} names no node.id"),
-        }
-        match &known {
-            Some((other, at)) if *other != cluster_id => bail!(
-                "{path} belongs to cluster {cluster_id}, but {} to cluster {other}; take out of log.dirs what is not this cluster's",
-                at.display()
-            ),
-            Some(_) => {}
-            None => known = Some((cluster_id, dir.path().to_path_buf())),
-        }
-        if dir.path() != config.metadata_log_dir && dir.disk().metadata(&metadata_folder(dir.path())).is_ok() {
-            bail!(
-                "Found unexpected metadata location in data directory `{}` (the configured metadata directory is {}).",
-                metadata_folder(dir.path()).display(),
-                config.metadata_log_dir.display()
-            );
-        }
+            read => Some(read?),
+        });
     }
-    let cluster_id = known
-        .map(|(id, _)| id)
-        .with_context(|| format!("{} has lost its meta.properties", config.metadata_log_dir.display()))?;
-    Ok((cluster_id, identities))
-}
-
-fn metadata_folder(path: &Path) -> PathBuf {
-    path.join(format!("{METADATA_TOPIC}-0"))
+    Ok(identities)
 }
 
 /// The id of a log dir.

@@ -8,6 +8,7 @@
 
 mod dirs;
 mod folders;
+pub mod rules;
 
 pub use self::dirs::NodeFault;
 
@@ -30,14 +31,14 @@ use crate::runtime::publisher::{self, Publication};
 use crate::runtime::registration::{self, Endpoint, Registration};
 use crate::runtime::{blocking, random};
 use crate::telemetry::Metrics;
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use metadata::VersionedRecord;
 use metadata::decide::Settings;
 use metadata::image::Image;
 use model::{BrokerEpoch, DirectoryId};
 use raft::snapshot::retention::Limits;
-use raft::{Now, Raft, ReplicaKey, Timeouts, VoterSet};
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -269,27 +270,8 @@ fn controller_parts(
 ) -> Result<ControllerParts, StartError> {
     let (config, settings, clock) = (&broker.config, broker.settings(), broker.clock);
     let millis = |ms: i32| u64::try_from(ms).unwrap_or(0);
-    let listener = config.listeners.controller_names.first().map_or("CONTROLLER", String::as_str);
-    let voters: Vec<String> = config.voters.iter().map(|it| format!("{}@{}:{}", it.id, it.host, it.port)).collect();
-    let raft_config = raft::Config {
-        local: ReplicaKey { id: config.node_id, directory_id: Some(directory_id) },
-        configured_voters: VoterSet::from_config(&voters.join(","), listener)?,
-        timeouts: Timeouts {
-            election_ms: millis(settings.controller_quorum_election_timeout_ms),
-            election_backoff_max_ms: millis(settings.controller_quorum_election_backoff_max_ms),
-            fetch_ms: millis(settings.controller_quorum_fetch_timeout_ms),
-            request_ms: millis(settings.controller_quorum_request_timeout_ms),
-            retry_backoff_ms: millis(settings.controller_quorum_retry_backoff_ms),
-        },
-    };
-    let (raft, actions) =
-        Raft::start(raft_config, metadata.stored, random::number(), Now { monotonic_ms: 0, wall: clock.now() })?;
-    if !raft.is_leader() {
-        bail!(
-            "this node is not the only voter of its metadata quorum (voters {:?}); folders of clusters with several controllers are not supported",
-            raft.voters().ids().collect::<Vec<_>>()
-        );
-    }
+    let (raft, actions) = rules::start_raft(config, directory_id, metadata.stored, clock)?;
+    rules::refuse_other_voters(&raft)?;
     Ok(ControllerParts {
         log: metadata.log,
         raft,

@@ -168,6 +168,12 @@ impl MetadataLog {
     ) -> Result<Opened, LogFault> {
         let partition = TopicPartition::new(METADATA_TOPIC, 0);
         let folder = log_dir.join(partition.to_string());
+        // A dir that was formatted for voters in the configuration has none yet.
+        let at = |error| LogFault::File { path: folder.clone(), error };
+        if disk.metadata(&folder).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
+            disk.create_dir(&folder).map_err(at)?;
+            disk.sync_dir(log_dir).map_err(at)?;
+        }
         let election = read_election(&*disk, &folder)?;
         let snapshot = newest_snapshot(&*disk, &folder)?;
         let (log, recovery) = Log::open(OpenLog {

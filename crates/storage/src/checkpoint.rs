@@ -163,8 +163,8 @@ impl MetaProperties {
         let number = |key: &str, value: String| {
             value.parse::<i32>().map_err(|_| format!("{key} is {value:?}, which is no number"))
         };
-        let version =
-            take("version").ok_or("no version").map_err(str::to_owned).and_then(|value| number("version", value))?;
+        // A file of ZooKeeper's days need not say so.
+        let version = take("version").map_or(Ok(0), |value| number("version", value))?;
         let node_key = if version == 0 { "broker.id" } else { "node.id" };
         let node_id = take(node_key).map(|value| number(node_key, value)).transpose()?.and_then(BrokerId::from_wire);
         let cluster_id = take("cluster.id");

@@ -62,7 +62,7 @@ pub use log::{
     Appended, Expired, Flush, FollowerAppend, Isolation, LeaderAppend, Log, LogOffsets, OpenLog, Read, ReadPlan,
     Recovery, Synced, TimestampAndOffset,
 };
-pub use log_dir::{Found, LogDir, Offsets};
+pub use log_dir::{Found, LogDir, Offsets, find_partitions};
 pub use producer::{BATCHES_REMEMBERED, Origin, ProducerBatch, ProducerEntry, Producers};
 pub use region::FileRegion;
 pub use segment::Segment;

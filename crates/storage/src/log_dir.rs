@@ -210,22 +210,7 @@ impl LogDir {
     /// Every partition's folder, by name, `__cluster_metadata-0` included. One folder's damage is no other's: whether the topic id in it can be read
     /// decides over it alone.
     pub fn partitions(&self) -> Result<Vec<Found>> {
-        let mut found = Vec::new();
-        let mut entries = self.disk.list(&self.path).map_err(Error::io("list", &self.path))?;
-        entries.sort();
-        for entry in entries.into_iter().filter(|entry| entry.is_dir) {
-            let Some(folder) = Folder::parse(&entry.name) else { continue };
-            let path = self.path.join(entry.name);
-            let topic_id = match folder {
-                // What waits for its removal may lack anything.
-                Folder::Deleted(_) | Folder::Stray(_) => None,
-                _ => checkpoint::read_partition_metadata(&*self.disk, &path.join(names::PARTITION_METADATA))
-                    .ok()
-                    .flatten(),
-            };
-            found.push(Found { folder, path, topic_id });
-        }
-        Ok(found)
+        find_partitions(&*self.disk, &self.path)
     }
 
     /// Creates a partition's folder, with the topic id in it, and its log. An existing folder of that name is opened as it is. Nothing of it is synced: a
@@ -361,6 +346,24 @@ impl LogDir {
         drop(lock);
         removed.map(|_| ())
     }
+}
+
+/// Every partition's folder in a log dir that need not be locked, as [`LogDir::partitions`] gives them.
+pub fn find_partitions(disk: &dyn Disk, log_dir: &Path) -> Result<Vec<Found>> {
+    let mut found = Vec::new();
+    let mut entries = disk.list(log_dir).map_err(Error::io("list", log_dir))?;
+    entries.sort();
+    for entry in entries.into_iter().filter(|entry| entry.is_dir) {
+        let Some(folder) = Folder::parse(&entry.name) else { continue };
+        let path = log_dir.join(entry.name);
+        let topic_id = match folder {
+            // What waits for its removal may lack anything.
+            Folder::Deleted(_) | Folder::Stray(_) => None,
+            _ => checkpoint::read_partition_metadata(disk, &path.join(names::PARTITION_METADATA)).ok().flatten(),
+        };
+        found.push(Found { folder, path, topic_id });
+    }
+    Ok(found)
 }
 
 #[cfg(test)]

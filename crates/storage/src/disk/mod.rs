@@ -6,10 +6,12 @@
 //! Invariants for implementations: a write that returns `Ok` is seen by every later read of any handle; only `sync` and `sync_dir` make
 //! contents and names outlive a power cut.
 
+mod overlay;
 mod real;
 mod sim;
 mod watched;
 
+pub use overlay::Overlay;
 pub use real::RealDisk;
 pub use sim::{Crash, Fault, Operation, SimDisk};
 pub(crate) use watched::Watched;
@@ -53,6 +55,11 @@ pub trait Disk: Debug + Send + Sync {
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
     /// Locks a file as Java's `FileChannel.tryLock` does, creating it when it is missing; `None` while another holds it.
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn DiskLock>>>;
+    /// The process that holds a file locked, without locking or creating it; `None` while none does, and where there are no other processes.
+    fn lock_holder(&self, path: &Path) -> io::Result<Option<u32>> {
+        let _ = path;
+        Ok(None)
+    }
     /// How much room the file system of this path has.
     fn space(&self, path: &Path) -> io::Result<Space>;
 }

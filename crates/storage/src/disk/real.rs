@@ -9,6 +9,7 @@ use model::Timestamp;
 use parking_lot::Mutex;
 use rustix::fs::{FlockOperation, Timespec, Timestamps, UTIME_OMIT};
 use rustix::io::{Errno, ReadWriteFlags};
+use rustix::process::{Flock, FlockType};
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, IoSlice, IoSliceMut};
@@ -100,6 +101,21 @@ impl Disk for RealDisk {
             Err(Errno::AGAIN | Errno::ACCESS) => Ok(None),
             Err(error) => Err(error.into()),
         }
+    }
+
+    fn lock_holder(&self, path: &Path) -> io::Result<Option<u32>> {
+        let locked = LOCKED.lock();
+        let inode = match fs::metadata(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            metadata => self::inode(&metadata?),
+        };
+        // Closing a file that this process has locked would let go of the lock: it is not opened then.
+        if locked.contains(&inode) {
+            return Ok(Some(std::process::id()));
+        }
+        let file = File::open(path)?;
+        let holder = rustix::process::fcntl_getlk(&file, &Flock::from(FlockType::WriteLock))?;
+        Ok(holder.and_then(|lock| lock.pid).map(|pid| pid.as_raw_nonzero().get().unsigned_abs()))
     }
 
     fn space(&self, path: &Path) -> io::Result<Space> {

@@ -1,0 +1,287 @@
+//! What a start refuses before it touches anything: one line each, that says what was found where and what to do.
+//!
+//! `gregor start` and `gregor check` both ask here, so they cannot disagree. Nothing is written.
+
+use super::StartError;
+use crate::config::NodeConfig;
+use crate::runtime::clock::Clock;
+use crate::runtime::metadata_log::{LogFault, METADATA_TOPIC};
+use crate::runtime::metadata_look::Look;
+use crate::runtime::random;
+use anyhow::{Context as _, bail};
+use metadata::image::Image;
+use metadata::version::{FEATURES, Feature, METADATA_VERSION};
+use metadata::{ApplyError, MetadataVersion};
+use model::{BrokerId, DirectoryId, TopicPartition};
+use raft::{Now, Raft, ReplicaKey, Timeouts, VoterSet};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use storage::disk::Disk;
+use storage::names::Folder;
+use storage::{META_PROPERTIES, MetaProperties, find_partitions};
+
+/// The largest number that is set aside among Kafka's ids: no log dir has one of them.
+const RESERVED_IDS: u128 = 100;
+
+/// A node's folders, known to be its own.
+#[derive(Debug)]
+pub struct Known {
+    /// The cluster that they belong to.
+    pub cluster_id: String,
+    /// Each folder with its identity; `None` for one that was never formatted, which a start gives one. One that cannot be read is left out.
+    pub identities: Vec<(PathBuf, Option<MetaProperties>)>,
+    /// The metadata as of the log's end.
+    pub image: Image,
+}
+
+/// The log dirs, and where the metadata log is.
+pub fn folders_of(config: &NodeConfig) -> Vec<PathBuf> {
+    let mut paths = config.log_dirs.clone();
+    if !paths.contains(&config.metadata_log_dir) {
+        paths.push(config.metadata_log_dir.clone());
+    }
+    paths
+}
+
+/// The folders that a running process has locked, with its id.
+pub fn locked(config: &NodeConfig, disk: &dyn Disk) -> Result<Vec<(PathBuf, u32)>, StartError> {
+    let mut locked = Vec::new();
+    for path in folders_of(config) {
+        let file = path.join(".lock");
+        match disk.lock_holder(&file) {
+            Ok(Some(process)) => locked.push((path, process)),
+            Ok(None) => {}
+            // Whoever locks it says why that fails.
+            Err(_) if path != config.metadata_log_dir => {}
+            Err(error) => return Err(anyhow::Error::from(error).context(file.display().to_string())),
+        }
+    }
+    Ok(locked)
+}
+
+/// Refuses folders that a running process has locked.
+pub fn refuse_locked(config: &NodeConfig, disk: &dyn Disk) -> Result<(), StartError> {
+    if let Some((path, process)) = locked(config, disk)?.first() {
+        let path = path.display();
+        bail!(
+            "Failed to acquire lock on file .lock in {path}. A Kafka instance in another process or thread is using this directory. It is process {process}: stop it first, or name another folder."
+        );
+    }
+    Ok(())
+}
+
+/// Looks at all folders. Errors: why a node of this configuration cannot start on them.
+pub fn examine(config: &NodeConfig, disk: &dyn Disk) -> Result<Known, StartError> {
+    let identities = identities(config, disk)?;
+    let cluster_id = refuse_mixed(config, &identities)?;
+    refuse_ids(&identities)?;
+    refuse_doubled(config, disk)?;
+    let image = examine_metadata(config, disk)?;
+    Ok(Known { cluster_id, identities, image })
+}
+
+/// The identity of each folder.
+fn identities(config: &NodeConfig, disk: &dyn Disk) -> Result<Vec<(PathBuf, Option<MetaProperties>)>, StartError> {
+    let mut identities = Vec::new();
+    for path in folders_of(config) {
+        let meta = match MetaProperties::read(disk, &path.join(META_PROPERTIES)) {
+            // A disk that fails is lost, and the node goes on with the others.
+            Err(storage::Error::Io { .. }) if path != config.metadata_log_dir => continue,
+            read => read.with_context(|| {
+                let shown = path.display();
+                format!("{shown} cannot be taken for a log dir; bring back its {META_PROPERTIES}, or take it out of log.dirs")
+            })?,
+        };
+        if meta.as_ref().is_some_and(|meta| meta.version == 0) {
+            let path = path.display();
+            bail!(
+                "{path} is formatted for ZooKeeper (its {META_PROPERTIES} has version=0); migrate its cluster to KRaft with Apache Kafka 3.9 first, or take {path} out of log.dirs"
+            );
+        }
+        identities.push((path, meta));
+    }
+    // A start formats further disks; the one with the metadata log says what cluster this is.
+    let is_formatted = |path: &Path| identities.iter().any(|(at, meta)| at == path && meta.is_some());
+    if !is_formatted(&config.metadata_log_dir) {
+        let missing = config.metadata_log_dir.display();
+        let Some((other, _)) = identities.iter().find(|(_, meta)| meta.is_some()) else {
+            bail!("No `meta.properties` found in {missing} (have you run `gregor format` to format the directory?)");
+        };
+        let other = other.display();
+        bail!(
+            "No `meta.properties` found in {missing}, where the metadata log is expected, while {other} is formatted: this is half of a node; name the folder with {METADATA_TOPIC}-0 as metadata.log.dir, or bring back what {missing} held"
+        );
+    }
+    Ok(identities)
+}
+
+/// Refuses folders of several clusters or nodes, and a metadata log where none is expected. Gives the cluster's id.
+fn refuse_mixed(config: &NodeConfig, identities: &[(PathBuf, Option<MetaProperties>)]) -> Result<String, StartError> {
+    let mut known: Option<(&str, &Path)> = None;
+    let mut nodes: BTreeMap<BrokerId, &Path> = BTreeMap::new();
+    for (path, meta) in identities {
+        let Some(meta) = meta else { continue };
+        let shown = path.display();
+        let Some(cluster_id) = meta.cluster_id.as_deref() else {
+            bail!("the meta.properties of {shown} names no cluster.id; it is not a folder of a KRaft cluster");
+        };
+        let Some(node_id) = meta.node_id else { bail!("the meta.properties of {shown} names no node.id") };
+        nodes.entry(node_id).or_insert(path);
+        match known {
+            Some((other, at)) if other != cluster_id => bail!(
+                "{shown} belongs to cluster {cluster_id}, but {} to cluster {other}; take out of log.dirs what is not this cluster's",
+                at.display()
+            ),
+            Some(_) => {}
+            None => known = Some((cluster_id, path)),
+        }
+    }
+    let own = config.node_id;
+    if nodes.len() > 1 {
+        let all: Vec<String> = nodes.iter().map(|(id, path)| format!("{} to node {id}", path.display())).collect();
+        bail!(
+            "the log dirs belong to several nodes: {}; node.id is {own}: take out of log.dirs what is not this node's",
+            all.join(", ")
+        );
+    }
+    if let Some((id, path)) = nodes.first_key_value().filter(|(id, _)| **id != own) {
+        bail!(
+            "{} belongs to node {id}, but node.id is {own}; set node.id={id} or use this node's own folder",
+            path.display()
+        );
+    }
+    known.map(|(id, _)| id.to_owned()).context("no log dir is formatted")
+}
+
+/// Refuses directory ids that two folders share, or that no folder can have.
+fn refuse_ids(identities: &[(PathBuf, Option<MetaProperties>)]) -> Result<(), StartError> {
+    let mut seen: BTreeMap<DirectoryId, &Path> = BTreeMap::new();
+    for (path, meta) in identities {
+        let Some(id) = meta.as_ref().and_then(|meta| meta.directory_id) else { continue };
+        let shown = path.display();
+        if u128::from_be_bytes(id.0) < RESERVED_IDS {
+            bail!(
+                "Invalid reserved directory ID {id} found in {shown}; take its line out of {META_PROPERTIES}, and a new one is given"
+            );
+        }
+        if let Some(other) = seen.insert(id, path) {
+            bail!(
+                "Duplicate directory ID {id} found. It was the ID of {}, but also of {shown}: one is a copy of the other; take the copy out of log.dirs",
+                other.display()
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a partition that is in two log dirs, and a metadata log beside the one that is configured.
+fn refuse_doubled(config: &NodeConfig, disk: &dyn Disk) -> Result<(), StartError> {
+    let mut seen: BTreeMap<(bool, TopicPartition), PathBuf> = BTreeMap::new();
+    for path in folders_of(config) {
+        let found = match find_partitions(disk, &path) {
+            Err(error) if error.is_not_found() => continue,
+            Err(storage::Error::Io { .. }) if path != config.metadata_log_dir => continue,
+            found => found?,
+        };
+        for found in found {
+            let (is_copy, partition) = match found.folder {
+                Folder::Partition(partition) => (false, partition),
+                Folder::Future(partition) => (true, partition),
+                Folder::Deleted(_) | Folder::Stray(_) => continue,
+            };
+            if &*partition.topic == METADATA_TOPIC && path != config.metadata_log_dir {
+                bail!(
+                    "Found unexpected metadata location in data directory `{}` (the configured metadata directory is {}).",
+                    found.path.display(),
+                    config.metadata_log_dir.display()
+                );
+            }
+            if let Some(other) = seen.insert((is_copy, partition.clone()), found.path.clone()) {
+                bail!(
+                    "Duplicate log directories for {partition} are found in both {} and {}: a move between disks, or a copy by hand, did not end; keep the one with the later records, and move the other out of the log dirs",
+                    other.display(),
+                    found.path.display()
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Looks at the metadata log. Errors: it cannot be read, or is of a later release, or of a cluster of several nodes.
+fn examine_metadata(config: &NodeConfig, disk: &dyn Disk) -> Result<Image, StartError> {
+    let folder = config.metadata_log_dir.join(format!("{METADATA_TOPIC}-0"));
+    let look = Look::at(disk, &config.metadata_log_dir).map_err(|fault| match fault {
+        LogFault::Apply(ApplyError::MetadataVersion(level)) => feature_error(&folder, METADATA_VERSION, level),
+        fault => anyhow::Error::from(fault).context(format!("the metadata log in {} cannot be read", folder.display())),
+    })?;
+    refuse_features(&folder, &look.image)?;
+    if let Some(reason) = look.refusal(config.node_id) {
+        bail!("{} cannot be served: {reason}", config.metadata_log_dir.display());
+    }
+    Ok(look.image)
+}
+
+fn refuse_features(folder: &Path, image: &Image) -> Result<(), StartError> {
+    for (name, level) in image.features.finalized() {
+        if !Feature::named(name).is_some_and(|feature| (feature.min..=feature.max).contains(&level)) {
+            return Err(feature_error(folder, name, level));
+        }
+    }
+    Ok(())
+}
+
+fn feature_error(folder: &Path, name: &str, level: i16) -> StartError {
+    let folder = folder.display();
+    let known = match FEATURES.iter().find(|feature| feature.name == name) {
+        None => "which is not known here".to_owned(),
+        Some(feature) if name == METADATA_VERSION => {
+            format!("where {} to {} ({}) are known", feature.min, feature.max, MetadataVersion::LATEST)
+        }
+        Some(feature) => format!("where {} to {} are known", feature.min, feature.max),
+    };
+    let remedy = match Feature::named(name) {
+        Some(feature) if level < feature.min => "start it with the release that it is from, and upgrade it there first",
+        _ => "start it with the release that it is from, and downgrade the feature there (kafka-features downgrade)",
+    };
+    anyhow::anyhow!("{folder} has {name} at level {level}, {known}; {remedy}")
+}
+
+/// Starts the raft machine on what is on disk.
+pub(super) fn start_raft(
+    config: &NodeConfig,
+    directory_id: DirectoryId,
+    stored: raft::Stored,
+    clock: Clock,
+) -> Result<(Raft, Vec<raft::Action>), StartError> {
+    let settings = &config.settings;
+    let millis = |ms: i32| u64::try_from(ms).unwrap_or(0);
+    let listener = config.listeners.controller_names.first().map_or("CONTROLLER", String::as_str);
+    let voters: Vec<String> = config.voters.iter().map(|it| format!("{}@{}:{}", it.id, it.host, it.port)).collect();
+    let raft_config = raft::Config {
+        local: ReplicaKey { id: config.node_id, directory_id: Some(directory_id) },
+        configured_voters: VoterSet::from_config(&voters.join(","), listener)?,
+        timeouts: Timeouts {
+            election_ms: millis(settings.controller_quorum_election_timeout_ms),
+            election_backoff_max_ms: millis(settings.controller_quorum_election_backoff_max_ms),
+            fetch_ms: millis(settings.controller_quorum_fetch_timeout_ms),
+            request_ms: millis(settings.controller_quorum_request_timeout_ms),
+            retry_backoff_ms: millis(settings.controller_quorum_retry_backoff_ms),
+        },
+    };
+    Ok(Raft::start(raft_config, stored, random::number(), Now { monotonic_ms: 0, wall: clock.now() })?)
+}
+
+/// Refuses a quorum of more than this node.
+pub(super) fn refuse_other_voters(raft: &Raft) -> Result<(), StartError> {
+    if !raft.is_leader() {
+        bail!(
+            "this node is not the only voter of its metadata quorum (voters {:?}); folders of clusters with several controllers are not supported",
+            raft.voters().ids().collect::<Vec<_>>()
+        );
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
