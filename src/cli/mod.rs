@@ -1,8 +1,10 @@
 //! The command line: one file per subcommand.
 
+mod check;
 mod dump_log;
 mod format;
 mod start;
+mod storage_info;
 
 use crate::config::Address;
 use clap::{Parser, Subcommand};
@@ -23,6 +25,11 @@ enum Command {
     Start(Start),
     /// Format the log dirs of a configuration, as `kafka-storage format` does
     Format(Format),
+    /// Say whether a node starts on its folders, and what is lost; nothing is written
+    Check(Check),
+    /// What `kafka-storage` says of log dirs
+    #[command(subcommand)]
+    Storage(Storage),
     /// Print what is in the files of a log, as `kafka-dump-log` does
     DumpLog(DumpLog),
     /// Print a new cluster id
@@ -67,12 +74,42 @@ pub struct Format {
     /// The node joins a quorum that exists
     #[arg(long, short = 'N', conflicts_with = "standalone")]
     no_initial_controllers: bool,
+    /// The first voters: this node alone, as ID@HOST:PORT:DIRECTORY
+    #[arg(long, short = 'I', value_name = "VOTER,...", conflicts_with_all = ["standalone", "no_initial_controllers"])]
+    initial_controllers: Option<String>,
+    /// A SCRAM credential that the cluster begins with, as SCRAM-SHA-256=[name=alice,password=secret]; may be repeated
+    #[arg(long, short = 'S', value_name = "CREDENTIAL")]
+    add_scram: Vec<String>,
     /// The release whose features the cluster begins with, such as 4.3 or 3.9-IV0
     #[arg(long, short, value_name = "RELEASE")]
     release_version: Option<String>,
     /// A feature's level; may be repeated
     #[arg(long, short, value_name = "NAME=LEVEL")]
     feature: Vec<String>,
+}
+
+/// What `gregor check` takes. It ends with 0 when the node starts and all is well, 1 when it starts with warnings, 2 when it does not start.
+#[derive(Debug, clap::Args)]
+pub struct Check {
+    /// A server.properties as Apache Kafka reads it
+    properties: PathBuf,
+    /// A property that counts instead of the file's; may be repeated
+    #[arg(long = "override", value_name = "NAME=VALUE")]
+    overrides: Vec<String>,
+    /// Print JSON in place of a table
+    #[arg(long)]
+    json: bool,
+}
+
+/// What `gregor storage` does.
+#[derive(Debug, Subcommand)]
+pub enum Storage {
+    /// Print what log dirs are formatted for, as `kafka-storage info` does
+    Info {
+        /// The server.properties of the node
+        #[arg(long, short, value_name = "FILE")]
+        config: PathBuf,
+    },
 }
 
 /// What `gregor dump-log` takes.
@@ -132,6 +169,8 @@ impl Arguments {
         match self.command {
             Some(Command::Start(start)) => start.run(),
             Some(Command::Format(format)) => format.run(),
+            Some(Command::Check(check)) => check.run(),
+            Some(Command::Storage(storage)) => storage.run(),
             Some(Command::DumpLog(dump)) => dump.run(),
             Some(Command::RandomUuid) => {
                 println!("{}", crate::runtime::random::uuid());

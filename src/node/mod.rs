@@ -8,6 +8,7 @@
 
 mod dirs;
 mod folders;
+pub mod report;
 pub mod rules;
 
 pub use self::dirs::NodeFault;

@@ -172,7 +172,7 @@ impl MetaProperties {
             .map(|value| value.parse::<DirectoryId>().map_err(|error| error.to_string()))
             .transpose()?;
         if version > 1 {
-            return Err(format!("version {version} is not known"));
+            return Err(format!("Unknown meta.properties version number {version}"));
         }
         Ok(MetaProperties { version, cluster_id, node_id, directory_id, other })
     }

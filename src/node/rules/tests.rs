@@ -238,7 +238,7 @@ fn what_names_nobody_is_refused() {
     for (from, to, word) in [
         ("cluster.id=", "cluster.it=", "names no cluster.id"),
         ("node.id=1", "node.it=1", "names no node.id"),
-        ("version=1", "version=7", "version 7 is not known"),
+        ("version=1", "version=7", "Unknown meta.properties version number 7"),
     ] {
         let node = Node::new();
         node.replace("b/meta.properties", from, to);
