@@ -157,7 +157,7 @@ fn fill(report: &mut Report, config: &NodeConfig, disk: &Arc<dyn Disk>, clock: C
             path.display()
         ));
     }
-    let Known { cluster_id, identities, image } = rules::examine(config, disk, clock)?;
+    let Known { cluster_id, identities, image } = rules::examine(config, &**disk)?;
     report.cluster_id = Some(cluster_id);
     report.features = image.features.finalized().map(|(name, level)| (name.to_owned(), level)).collect();
     let others: Vec<String> =
