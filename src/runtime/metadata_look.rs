@@ -12,7 +12,7 @@ use raft::snapshot::batch_len;
 use raft::{ControlRecord, QUORUM_STATE_FILE, SnapshotId, configured_voters};
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use storage::disk::{Disk, OpenMode, read_all};
 use storage::names;
 
@@ -118,12 +118,12 @@ fn voters(control: &[ControlRecord], configured: &[BrokerId]) -> BTreeSet<Broker
 /// Applies what a segment holds from an offset on.
 fn read_segment(
     disk: &dyn Disk,
-    path: &PathBuf,
+    path: &Path,
     from: Offset,
     loader: &mut Loader,
     control: &mut Vec<ControlRecord>,
 ) -> Result<(), LogFault> {
-    let at = |error| LogFault::File { path: path.clone(), error };
+    let at = |error| LogFault::File { path: path.to_path_buf(), error };
     let file = disk.open(path, OpenMode::Read).map_err(at)?;
     let length = file.length().map_err(at)?;
     let (mut position, mut wanted) = (0, CHUNK_BYTES);
