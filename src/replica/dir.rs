@@ -157,12 +157,12 @@ impl Dir {
     }
 
     pub(super) fn write_log_start_offsets(&self, open: OpenLogs<'_>) -> Result<(), storage::Error> {
-        let above_first_segment = |log: &Log| {
-            let start = log.log_start_offset();
-            log.segments().first().filter(|first| first.base_offset() < start).map(|_| start)
-        };
         let _alone = self.checkpoints.lock();
-        self.log_dir.write_log_start_offsets(&self.offsets(open, |left| &left.log_start_offsets, above_first_segment))
+        self.log_dir.write_log_start_offsets(&self.offsets(
+            open,
+            |left| &left.log_start_offsets,
+            Log::log_start_to_checkpoint,
+        ))
     }
 
     pub(super) fn write_high_watermarks(&self, open: OpenLogs<'_>) -> Result<(), storage::Error> {

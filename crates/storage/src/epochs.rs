@@ -48,15 +48,23 @@ impl LeaderEpochs {
         after.checked_sub(1).map(|index| self.0[index].0)
     }
 
+    /// Whether a record of an epoch at an offset tells nothing new.
+    pub(crate) fn goes_on(&self, epoch: LeaderEpoch, start: Offset) -> bool {
+        self.0.last().is_some_and(|(last, last_start)| *last == epoch && *last_start <= start)
+    }
+
     /// Notes that an epoch began at an offset; entries that contradict it go. Whether anything changed.
     pub fn assign(&mut self, epoch: LeaderEpoch, start: Offset) -> bool {
-        if self.0.last().is_some_and(|(last, last_start)| *last == epoch && *last_start <= start) {
+        if self.goes_on(epoch, start) {
             return false;
         }
-        while self.0.last().is_some_and(|(last, last_start)| *last >= epoch || *last_start >= start) {
+        while self.0.last().is_some_and(|(last, last_start)| *last > epoch || *last_start >= start) {
             self.0.pop();
         }
-        self.0.push((epoch, start));
+        // An epoch that goes on after one that brought no records began where it began.
+        if self.latest() != Some(epoch) {
+            self.0.push((epoch, start));
+        }
         true
     }
 

@@ -39,6 +39,10 @@ mod log;
 mod log_dir;
 mod marker;
 pub mod names;
+#[cfg(feature = "planted-bugs")]
+pub mod planted;
+#[cfg(not(feature = "planted-bugs"))]
+mod planted;
 mod producer;
 mod random;
 mod region;

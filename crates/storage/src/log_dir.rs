@@ -151,10 +151,9 @@ impl LogDir {
     /// Removes the marker of the last clean stop: called once the logs are open and before anything is appended.
     pub fn forget_clean_shutdown(&self) -> Result<()> {
         let path = self.path.join(checkpoint::CLEAN_SHUTDOWN);
-        if disk::remove_if_there(&*self.disk, &path).map_err(Error::io("remove", &path))? {
-            self.sync()?;
-        }
-        Ok(())
+        disk::remove_if_there(&*self.disk, &path).map_err(Error::io("remove", &path))?;
+        // Also where it is gone: a start that was killed may have removed it, and with a power cut it would be back.
+        self.sync()
     }
 
     /// Writes the marker of a clean stop: called when all logs are closed and the checkpoints written.

@@ -11,6 +11,7 @@ use crate::files::{Folder, Slot};
 use crate::frames::{Frame, Scan, ScanError};
 use crate::index::{Index, OffsetEntry, TimeEntry, Wait};
 use crate::names;
+use crate::planted::{Bug, is_planted};
 use crate::txn_index::TxnIndex;
 use model::{Offset, Timestamp};
 use parking_lot::{Mutex, RwLock};
@@ -185,13 +186,29 @@ impl Segment {
         if let Some(newest) = *self.newest.lock() {
             return Ok(newest);
         }
+        let newest = self.newest_indexed()?;
+        Ok(*self.newest.lock().get_or_insert(newest))
+    }
+
+    fn newest_indexed(&self) -> Result<Newest> {
         let none = Newest { timestamp: -1, offset: self.base_offset };
         let last = self.times.last()?;
-        let newest = last.map_or(none, |entry| Newest {
+        Ok(last.map_or(none, |entry| Newest {
             timestamp: entry.timestamp,
             offset: self.base_offset.plus(i64::from(entry.relative_offset)),
-        });
-        Ok(*self.newest.lock().get_or_insert(newest))
+        }))
+    }
+
+    /// The newest timestamp, whether or not the time index has an entry for it.
+    fn newest_of_records(&self) -> Result<Newest> {
+        let mut newest = self.newest_indexed()?;
+        self.frames_from(self.position_hint(newest.offset), |frame, _| {
+            if frame.max_timestamp > newest.timestamp {
+                newest = Newest { timestamp: frame.max_timestamp, offset: frame.last_offset };
+            }
+            Ok(true)
+        })?;
+        Ok(newest)
     }
 
     /// The time that retention goes by: the newest record's, or the file's where records have none.
@@ -221,19 +238,28 @@ impl Segment {
     pub(crate) fn append(&self, batches: &[Appended], slices: &[IoSlice<'_>], index_interval: u32) -> Result<()> {
         let start = self.size();
         let mut newest = self.newest()?;
-        self.file(Wait::Block)?.write_at(u64::from(start), slices).map_err(self.io("write"))?;
+        // What has to be read is read first, so that nothing is left in the indexes of batches that were not written.
+        let mut last_time = self.times.last()?.map_or(-1, |last| last.timestamp);
         let mut position = start;
         let mut since = self.bytes_since_entry.load(Ordering::Relaxed);
+        let mut entries = Vec::new();
         for batch in batches {
             if batch.max_timestamp > newest.timestamp {
                 newest = Newest { timestamp: batch.max_timestamp, offset: batch.last_offset };
             }
             if since > index_interval {
-                self.add_entries(batch.last_offset, position, newest)?;
+                let time = (newest.timestamp > last_time).then(|| self.time_entry(newest));
+                last_time = last_time.max(newest.timestamp);
+                entries.push((batch.last_offset, position, time));
                 since = 0;
             }
             position += batch.size;
             since += batch.size;
+        }
+        self.file(Wait::Block)?.write_at(u64::from(start), slices).map_err(self.io("write"))?;
+        for (last_offset, position, time) in entries {
+            self.add_offset_entry(last_offset, position)?;
+            time.map_or(Ok(()), |time| self.times.append(time))?;
         }
         *self.newest.lock() = Some(newest);
         if start == 0 {
@@ -243,11 +269,6 @@ impl Segment {
         self.remember(batches, start);
         self.size.store(position, Ordering::Release);
         Ok(())
-    }
-
-    fn add_entries(&self, last_offset: Offset, position: u32, newest: Newest) -> Result<()> {
-        self.add_offset_entry(last_offset, position)?;
-        self.add_time_entry(newest)
     }
 
     pub(crate) fn add_offset_entry(&self, last_offset: Offset, position: u32) -> Result<()> {
@@ -299,9 +320,16 @@ impl Segment {
         };
         match self.locate_from(start, offset, size, wait) {
             // The entry led astray: an index is never trusted over the records.
-            Err(Error::Corrupt { .. }) if start > 0 => self.locate_from(0, offset, size, wait),
+            Err(Error::Corrupt { .. }) if start > 0 && !is_planted(Bug::IndexTrusted) => {
+                self.locate_from(0, offset, size, wait)
+            }
             place => place,
         }
+    }
+
+    /// Whether there is a batch at or after an offset, as far as batches can be read.
+    pub(crate) fn holds_from(&self, offset: Offset) -> bool {
+        self.locate(offset, Wait::Block).is_ok_and(|place| place.is_some())
     }
 
     fn locate_from(&self, start: u32, offset: Offset, size: u32, wait: Wait) -> Result<Option<Place>> {
@@ -429,13 +457,19 @@ impl Segment {
         let times = self.times.cut(|entry| i64::from(entry.relative_offset) < relative)?;
         let aborted = self.aborted.cut(end)?;
         let file = self.file(Wait::Block)?;
-        file.truncate(u64::from(size)).map_err(self.io("cut"))?;
+        if !is_planted(Bug::TruncationSkipped) {
+            file.truncate(u64::from(size)).map_err(self.io("cut"))?;
+        }
         // What was cut must not come back with a power cut: other replicas hold something else in its place.
         file.sync().map_err(self.io("sync"))?;
         let created = if size == 0 { now } else { self.created };
         self.close();
         let cut = Segment::with(self.folder.clone(), self.base_offset, created, size);
-        Ok(Segment { offsets, times, aborted, ..cut })
+        let cut = Segment { offsets, times, aborted, ..cut };
+        // The time index has an entry for some batches only, and the one of the last roll is gone.
+        let newest = cut.newest_of_records()?;
+        *cut.newest.lock() = Some(newest);
+        Ok(cut)
     }
 
     /// Marks every region of this segment as stale: its records are going.

@@ -186,7 +186,9 @@ impl TxnIndex {
     }
 
     pub(crate) fn reset(&self) -> Result<()> {
-        self.folder.remove_file(&self.name())?;
+        if self.folder.remove_file(&self.name())? {
+            self.is_unsynced.store(true, Ordering::Release);
+        }
         *self.held.write() = Held::new(Vec::new(), 0);
         Ok(())
     }

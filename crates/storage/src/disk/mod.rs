@@ -16,6 +16,7 @@ pub use real::RealDisk;
 pub use sim::{Crash, Fault, Operation, SimDisk};
 pub(crate) use watched::Watched;
 
+use crate::planted::{Bug, is_planted};
 use model::Timestamp;
 use std::fmt::Debug;
 use std::io::{self, IoSlice};
@@ -137,6 +138,9 @@ pub fn write_atomically(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Resul
     let (temporary, file) = write_beside(disk, path, bytes)?;
     file.sync()?;
     disk.rename(&temporary, path)?;
+    if is_planted(Bug::NoDirectoryFsyncAfterRename) {
+        return Ok(());
+    }
     disk.sync_dir(path.parent().unwrap_or(Path::new(".")))
 }
 

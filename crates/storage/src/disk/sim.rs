@@ -1,12 +1,17 @@
 //! A file system in memory that behaves as badly as a real one may.
 //!
 //! It knows which bytes and names were synced. A power cut keeps those, and of the rest keeps, drops or tears what a seed says, in any order
-//! within a file; a killed process loses nothing. Faults are refused calls, planned by kind of call and name. A crash can be planned at
-//! the n-th call: from then on every call fails until `crash` is called, which is the restart. One seed gives one course of events.
+//! within a file and across files; a killed process loses nothing, but may be in the middle of a write. Faults are refused calls, planned by kind of
+//! call and name. After a sync that failed, nobody knows what of the file is on disk, and the next sync succeeds without having written it, as Linux
+//! does. A crash can be planned at the n-th call: from then on every call fails until `crash` is called, which is the restart. One seed gives one
+//! course of events.
+
+mod names;
 
 use super::{DirEntry, Disk, DiskFile, DiskLock, Metadata, OpenMode, Space};
 use crate::random::next_random;
 use model::Timestamp;
+use names::{NameChange, Names};
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, IoSlice};
@@ -90,7 +95,39 @@ impl Change {
             Change::Truncate(length) => contents.resize(*length as usize, 0),
         }
     }
+
+    /// Brings to the disk what a seed says: all, nothing, the beginning, or some sectors; where one is missing stands what was there before.
+    fn apply_in_part(&self, contents: &mut Vec<u8>, seed: &mut u64) {
+        let Change::Write(position, bytes) = self else {
+            if !next_random(seed).is_multiple_of(4) {
+                self.apply(contents);
+            }
+            return;
+        };
+        match next_random(seed) % 6 {
+            0 => {}
+            1 => {
+                let length = next_random(seed) as usize % (bytes.len() + 1);
+                Change::Write(*position, bytes[..length].to_vec()).apply(contents);
+            }
+            2 => {
+                let (mut at, end) = (*position, position + bytes.len() as u64);
+                while at < end {
+                    let next = (at / SECTOR_BYTES + 1).saturating_mul(SECTOR_BYTES).min(end);
+                    if next_random(seed).is_multiple_of(2) {
+                        let sector = &bytes[(at - position) as usize..(next - position) as usize];
+                        Change::Write(at, sector.to_vec()).apply(contents);
+                    }
+                    at = next;
+                }
+            }
+            _ => self.apply(contents),
+        }
+    }
 }
+
+/// What a disk writes whole or not at all.
+const SECTOR_BYTES: u64 = 512;
 
 #[derive(Clone, Debug, Default)]
 struct Inode {
@@ -100,74 +137,19 @@ struct Inode {
     modified: i64,
 }
 
-#[derive(Clone, Debug)]
-enum NameChange {
-    Add(PathBuf, u64),
-    Remove(PathBuf),
-    Rename(PathBuf, PathBuf),
-    AddDir(PathBuf),
-    RemoveDir(PathBuf),
-}
+impl Inode {
+    fn sync(&mut self) {
+        std::mem::take(&mut self.unsynced).iter().for_each(|change| change.apply(&mut self.synced));
+    }
 
-impl NameChange {
-    /// Whether it is on disk once the folder that now has this name is synced. That another one had the name before goes with it, as in a journal.
-    fn touches(&self, dir: &Path) -> bool {
-        match self {
-            NameChange::Rename(from, _) if from == dir => true,
-            NameChange::Add(path, _) | NameChange::Remove(path) => path.parent() == Some(dir),
-            NameChange::AddDir(path) | NameChange::RemoveDir(path) => path.parent() == Some(dir),
-            NameChange::Rename(from, to) => from.parent() == Some(dir) || to.parent() == Some(dir),
-        }
+    /// A sync that failed, or that power did not last for.
+    fn sync_in_part(&mut self, seed: &mut u64) {
+        std::mem::take(&mut self.unsynced).iter().for_each(|change| change.apply_in_part(&mut self.synced, seed));
     }
 }
 
-#[derive(Clone, Debug, Default)]
-struct Names {
-    files: BTreeMap<PathBuf, u64>,
-    dirs: BTreeSet<PathBuf>,
-}
-
-impl Names {
-    fn apply(&mut self, change: &NameChange) {
-        match change {
-            NameChange::Add(path, inode) => drop(self.files.insert(path.clone(), *inode)),
-            NameChange::Remove(path) => drop(self.files.remove(path)),
-            NameChange::AddDir(path) => drop(self.dirs.insert(path.clone())),
-            NameChange::RemoveDir(path) => drop(self.dirs.remove(path)),
-            NameChange::Rename(from, to) => self.rename(from, to),
-        }
-    }
-
-    /// What is in a folder that is gone is gone with it.
-    fn drop_unreachable(&mut self) {
-        // Ascending, a folder comes after the one that it is in.
-        let mut dirs: BTreeSet<PathBuf> = BTreeSet::new();
-        for dir in std::mem::take(&mut self.dirs) {
-            let above = dir.parent().unwrap_or(Path::new(""));
-            if is_root(above) || dirs.contains(above) {
-                dirs.insert(dir);
-            }
-        }
-        self.files.retain(|file, _| file.parent().is_some_and(|above| is_root(above) || dirs.contains(above)));
-        self.dirs = dirs;
-    }
-
-    fn rename(&mut self, from: &Path, to: &Path) {
-        if let Some(inode) = self.files.remove(from) {
-            self.files.insert(to.to_path_buf(), inode);
-            return;
-        }
-        let moved = |path: &Path| {
-            path.strip_prefix(from)
-                .map(|rest| if rest.as_os_str().is_empty() { to.to_path_buf() } else { to.join(rest) })
-        };
-        self.files = std::mem::take(&mut self.files)
-            .into_iter()
-            .map(|(path, inode)| (moved(&path).unwrap_or(path), inode))
-            .collect();
-        self.dirs = std::mem::take(&mut self.dirs).into_iter().map(|path| moved(&path).unwrap_or(path)).collect();
-    }
-}
+/// Up to this, what a write that a crash cuts off may have written; it may be all.
+const HALF_WRITTEN_BYTES: usize = 400;
 
 #[derive(Debug, Default)]
 struct State {
@@ -180,6 +162,8 @@ struct State {
     counts: BTreeMap<Operation, u64>,
     calls: u64,
     refusal: Option<Refusal>,
+    refusals: u64,
+    has_lost_writes: bool,
     crash_at: Option<u64>,
     generation: u64,
     now: i64,
@@ -226,6 +210,38 @@ impl SimDisk {
     /// Stops and restarts the machine. Handles from before are dead.
     pub fn crash(&self, crash: Crash) {
         self.0.lock().crash(crash);
+    }
+
+    /// Whether a planned stop has come.
+    pub fn has_stopped(&self) -> bool {
+        self.0.lock().has_stopped()
+    }
+
+    /// How many calls were refused, by plan or for want of room.
+    pub fn refusals(&self) -> u64 {
+        self.0.lock().refusals
+    }
+
+    /// Whether a sync failed since the machine was started: then what is read may not be what is on disk, and no later sync brings it there.
+    pub fn has_lost_writes(&self) -> bool {
+        self.0.lock().has_lost_writes
+    }
+
+    /// Bytes of all files.
+    pub fn used_bytes(&self) -> u64 {
+        self.0.lock().used()
+    }
+
+    /// Turns one bit of a file over, as time does: nobody is told. Whether there was such a byte.
+    pub fn rot(&self, path: &Path, position: u64, bit: u8) -> bool {
+        let state = &mut *self.0.lock();
+        let inode = state.names.files.get(path).and_then(|inode| state.inodes.get_mut(inode));
+        let Some(inode) = inode else { return false };
+        for bytes in [&mut inode.contents, &mut inode.synced] {
+            let Some(byte) = bytes.get_mut(position as usize) else { return false };
+            *byte ^= 1 << (bit % 8);
+        }
+        true
     }
 
     /// How many calls there have been, of all kinds.
@@ -280,14 +296,21 @@ impl State {
     fn call_that(&mut self, takes_room: bool, operation: Operation, path: &Path) -> Result<(), (io::Error, usize)> {
         self.calls += 1;
         *self.counts.entry(operation).or_default() += 1;
-        if self.crash_at.is_some_and(|at| self.calls > at) {
-            return Err((io::Error::other("the machine has stopped"), 0));
+        if let Some(at) = self.crash_at.filter(|at| self.calls > *at) {
+            // Who is killed in the middle of a write has written some of it.
+            let written =
+                if self.calls == at + 1 { next_random(&mut at.clone()) as usize % HALF_WRITTEN_BYTES } else { 0 };
+            return Err((io::Error::other("the machine has stopped"), written));
         }
         if let Some(refusal) = &self.refusal
             && (refusal.first + 1..=refusal.last).contains(&self.calls)
             && (refusal.error != io::ErrorKind::StorageFull || takes_room)
         {
+            self.refusals += 1;
             return Err((refusal.error.into(), refusal.written_bytes));
+        }
+        if self.faults.is_empty() {
+            return Ok(());
         }
         let text = path.to_string_lossy();
         for fault in &mut self.faults {
@@ -296,11 +319,16 @@ impl State {
                     fault.after -= 1;
                 } else {
                     fault.times = if fault.times == u64::MAX { u64::MAX } else { fault.times - 1 };
+                    self.refusals += 1;
                     return Err((fault.error.into(), fault.written_bytes));
                 }
             }
         }
         Ok(())
+    }
+
+    fn has_stopped(&self) -> bool {
+        self.crash_at.is_some_and(|at| self.calls > at)
     }
 
     fn change_name(&mut self, change: NameChange) {
@@ -313,6 +341,7 @@ impl State {
         self.generation += 1;
         self.locks.clear();
         let Crash::Power { mut seed } = crash else { return };
+        self.has_lost_writes = false;
         // Names go back to what was synced, and the journal's first few changes: journals keep order.
         let kept = next_random(&mut seed) as usize % (self.unsynced_names.len() + 1);
         let changes = std::mem::take(&mut self.unsynced_names);
@@ -320,19 +349,8 @@ impl State {
         self.durable.drop_unreachable();
         self.names = self.durable.clone();
         for inode in self.inodes.values_mut() {
-            let mut contents = std::mem::take(&mut inode.synced);
-            for change in std::mem::take(&mut inode.unsynced) {
-                match (next_random(&mut seed) % 4, change) {
-                    (0, _) => {}
-                    (1, Change::Write(position, mut bytes)) => {
-                        bytes.truncate(next_random(&mut seed) as usize % (bytes.len() + 1));
-                        Change::Write(position, bytes).apply(&mut contents);
-                    }
-                    (_, change) => change.apply(&mut contents),
-                }
-            }
-            inode.synced.clone_from(&contents);
-            inode.contents = contents;
+            inode.sync_in_part(&mut seed);
+            inode.contents.clone_from(&inode.synced);
         }
         let alive: BTreeSet<u64> = self.names.files.values().copied().collect();
         self.inodes.retain(|inode, _| alive.contains(inode));
@@ -450,9 +468,16 @@ impl Disk for SimDisk {
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         let mut state = self.0.lock();
         state.call(Operation::SyncDir, path).map_err(|(error, _)| error)?;
-        let (synced, rest): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut state.unsynced_names).into_iter().partition(|change| change.touches(path));
-        synced.iter().for_each(|change| state.durable.apply(change));
+        let mut rest: Vec<NameChange> = Vec::new();
+        for change in std::mem::take(&mut state.unsynced_names) {
+            if !change.touches(path) {
+                rest.push(change);
+                continue;
+            }
+            state.durable.apply(&change);
+            // What an earlier change did in a folder stays in that folder, whatever its name is now.
+            rest = rest.into_iter().filter_map(|earlier| earlier.after(&change)).collect();
+        }
         state.unsynced_names = rest;
         Ok(())
     }
@@ -528,11 +553,14 @@ impl DiskFile for SimFile {
             result = Err(error);
         }
         let now = state.now;
-        let free = state.capacity.map_or(u64::MAX, |capacity| capacity.saturating_sub(state.used()));
-        let inode = state.inodes.get_mut(&self.inode).ok_or_else(|| not_found(&self.path))?;
+        let used = state.capacity.map_or(0, |_| state.used());
+        let free = state.capacity.map_or(u64::MAX, |capacity| capacity.saturating_sub(used));
+        let State { inodes, refusals, .. } = &mut *state;
+        let inode = inodes.get_mut(&self.inode).ok_or_else(|| not_found(&self.path))?;
         let room = (inode.contents.len() as u64).saturating_add(free).saturating_sub(position);
         if (bytes.len() as u64) > room {
             bytes.truncate(room as usize);
+            *refusals += 1;
             result = Err(io::ErrorKind::StorageFull.into());
         }
         if !bytes.is_empty() {
@@ -561,10 +589,20 @@ impl DiskFile for SimFile {
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.call(Operation::Sync, |inode| {
-            inode.synced.clone_from(&inode.contents);
-            inode.unsynced.clear();
-        })
+        let mut state = self.disk.0.lock();
+        if state.generation != self.generation {
+            return Err(io::Error::other("a handle from before the crash"));
+        }
+        let called = state.call(Operation::Sync, &self.path).map_err(|(error, _)| error);
+        let (has_stopped, mut seed) = (state.has_stopped(), state.calls);
+        let inode = state.inodes.get_mut(&self.inode).ok_or_else(|| not_found(&self.path))?;
+        match &called {
+            Ok(()) => inode.sync(),
+            Err(_) if has_stopped => {}
+            Err(_) => inode.sync_in_part(&mut seed),
+        }
+        state.has_lost_writes |= called.is_err() && !has_stopped;
+        called
     }
 
     fn truncate(&self, length: u64) -> io::Result<()> {

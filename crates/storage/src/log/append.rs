@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::frames::Frame;
 use crate::marker;
 use crate::names;
+use crate::planted::{Bug, is_planted};
 use crate::producer::{Checked, CompletedTxn, Origin, ProducerAppend, ProducerBatch, write_snapshot};
 use crate::segment::{self, Segment};
 use crate::txn_index::AbortedTxn;
@@ -162,12 +163,16 @@ impl Log {
         }
         self.note_epochs(epochs)?;
         let newest = placed.iter().map(|batch| batch.max_timestamp).max().unwrap_or(-1);
-        let rolled = self.must_roll(size as u32, newest, last.last_offset, now)?;
+        let rolled = self.must_roll(size as u32, newest, (first.base_offset, last.last_offset), now)?;
         let rolled_at = if rolled { Some(self.roll(writer, first.base_offset, now)?) } else { None };
         let active = self.active();
         if writer.leftovers {
             active.cut_leftovers()?;
             writer.leftovers = false;
+        }
+        if producers.completed.iter().any(|txn| txn.aborted) {
+            // Read before the batches are written, so that nothing but a fault of the disk can come between them and the note that they are aborted.
+            active.aborted.entries()?;
         }
         if let Err(error) = active.append(placed, slices, config.index_interval_bytes) {
             // Part of it may be in the file, and takes up room there.
@@ -190,7 +195,7 @@ impl Log {
             is_duplicate: false,
             duplicate_timestamp: None,
             rolled_at,
-            is_flush_due: self.is_flush_due(now),
+            is_flush_due: self.is_flush_due(now) && !is_planted(Bug::AcknowledgedBeforeFsync),
         })
     }
 
@@ -226,10 +231,14 @@ impl Log {
         Error::InvalidBatch { partition: self.partition.to_string(), reason: reason.to_owned() }
     }
 
-    fn must_roll(&self, size: u32, newest: i64, last_offset: Offset, now: Timestamp) -> Result<bool> {
+    fn must_roll(&self, size: u32, newest: i64, offsets: (Offset, Offset), now: Timestamp) -> Result<bool> {
         let (config, active) = (self.config.load(), self.active());
-        if active.size() > config.segment_bytes.saturating_sub(size) || !active.can_hold(last_offset) {
-            return Ok(active.size() > 0 || !active.can_hold(last_offset));
+        // The active one may begin behind the log end, where an append rolled it and then failed.
+        if !active.can_hold(offsets.0) || !active.can_hold(offsets.1) {
+            return Ok(true);
+        }
+        if active.size() > config.segment_bytes.saturating_sub(size) {
+            return Ok(active.size() > 0);
         }
         let jitter_ms = self.jitter_ms(active.base_offset());
         let waited_ms = match active.first_timestamp()? {
@@ -272,6 +281,11 @@ impl Log {
                 writer.leftovers = false;
             }
             active.seal()?;
+            if self.recovery_point() >= self.log_end_offset() {
+                // A start takes a segment as it is that ends where all is flushed, so what was added to it since must be on disk before there is a next.
+                active.sync().map_err(|error| self.go_offline(error))?;
+                self.sync_folder()?;
+            }
         }
         segments.push(self.create_segment(&active, at, now)?);
         if is_empty {
@@ -321,7 +335,11 @@ impl Log {
     /// Writes the producers as of the log end, unless there is such a snapshot.
     pub(super) fn take_snapshot(&self, writer: &mut Writer, sync: bool) -> Result<()> {
         let at = writer.producers.end_offset;
-        if writer.snapshots.last().is_none_or(|last| *last < at) {
+        // One from further on is of a roll that failed, and of records that were never written.
+        for beyond in writer.snapshots.split_off(&at.plus(1)) {
+            self.folder.remove_file(&names::segment_file(beyond, names::SNAPSHOT))?;
+        }
+        if !writer.snapshots.contains(&at) {
             let path = self.folder.file(&names::segment_file(at, names::SNAPSHOT));
             write_snapshot(&*self.folder.disk, &path, &writer.producers, sync)?;
             writer.snapshots.insert(at);

@@ -3,6 +3,7 @@
 use super::{Flushed, Log};
 use crate::error::Result;
 use crate::names;
+use crate::planted::{Bug, is_planted};
 use crate::segment::Segment;
 use model::{Offset, Timestamp};
 use std::sync::Arc;
@@ -66,7 +67,8 @@ impl Log {
         self.check_online()?;
         let mut flushed = self.flushed.lock();
         if flushed.truncations == synced.truncations {
-            flushed.recovery_point = flushed.recovery_point.max(synced.up_to);
+            let reached = if is_planted(Bug::RecoveryPointAheadOfFsync) { self.log_end_offset() } else { synced.up_to };
+            flushed.recovery_point = flushed.recovery_point.max(reached);
             flushed.at = now;
         }
         Ok(flushed.recovery_point)
@@ -91,7 +93,7 @@ impl Log {
         let is_begun_since = |segment: &Arc<Segment>| segment.base_offset() >= from && segment.base_offset() <= up_to;
         if is_new || segments.iter().any(is_begun_since) {
             self.sync_snapshots(from, up_to)?;
-            self.folder.sync()?;
+            self.sync_folder()?;
         }
         Ok(())
     }

@@ -29,7 +29,7 @@ impl Log {
     }
 
     fn first_at_or_after(&self, target: Timestamp) -> Result<Option<TimestampAndOffset>> {
-        let start = self.log_start_offset();
+        let (start, end) = (self.log_start_offset(), self.log_end_offset());
         for segment in self.segments.load_full().iter() {
             if segment.newest()?.timestamp < target.0 {
                 continue;
@@ -42,7 +42,7 @@ impl Log {
                 segment,
                 position,
                 |frame| frame.max_timestamp >= target.0,
-                |offset, timestamp| timestamp >= target && offset >= start,
+                |offset, timestamp| timestamp >= target && (start..end).contains(&offset),
             )?;
             if found.is_some() {
                 return Ok(found);

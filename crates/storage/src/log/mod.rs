@@ -41,7 +41,7 @@ use parking_lot::{Mutex, RwLock};
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 /// The offsets of a log that belong together.
@@ -127,6 +127,9 @@ pub struct Log {
     epochs: RwLock<LeaderEpochs>,
     /// The file of the epochs lacks the last changes, for which there was no room. Changes while the writer is held.
     epochs_unwritten: AtomicBool,
+    /// How often segments were deleted, and how many of these times no power cut takes back.
+    deletions: AtomicU64,
+    deletions_synced: AtomicU64,
     flushed: Mutex<Flushed>,
     /// Held while files are synced.
     syncing: Mutex<()>,
@@ -175,6 +178,22 @@ impl Log {
     /// The first offset that may be read.
     pub fn log_start_offset(&self) -> Offset {
         self.marks.read().log_start
+    }
+
+    /// What a checkpoint has to say of the log's start: nothing where the first segment's name says it, for good.
+    pub fn log_start_to_checkpoint(&self) -> Option<Offset> {
+        let is_unsure = self.deletions_synced.load(Ordering::Acquire) < self.deletions.load(Ordering::Acquire);
+        let start = self.log_start_offset();
+        let is_above = self.segments.load().first().is_some_and(|first| first.base_offset() < start);
+        (is_above || (is_unsure && start > Offset(0))).then_some(start)
+    }
+
+    /// Makes the names of all files outlive a power cut, and that others are gone.
+    fn sync_folder(&self) -> Result<()> {
+        let deletions = self.deletions.load(Ordering::Acquire);
+        self.folder.sync().map_err(|error| self.go_offline(error))?;
+        self.deletions_synced.fetch_max(deletions, Ordering::AcqRel);
+        Ok(())
     }
 
     /// The exclusive end of what is replicated.
@@ -284,7 +303,8 @@ impl Log {
     /// Notes the epochs of records that are about to be written: on disk first, and not at all where there is no room.
     fn note_epochs(&self, starts: &[(LeaderEpoch, Offset)]) -> Result<()> {
         let is_unwritten = self.epochs_unwritten.load(Ordering::Relaxed);
-        if !is_unwritten && starts.iter().all(|(epoch, _)| self.latest_epoch() == Some(*epoch)) {
+        let goes_on = |(epoch, start): &(LeaderEpoch, Offset)| self.epochs.read().goes_on(*epoch, *start);
+        if !is_unwritten && starts.iter().all(goes_on) {
             return Ok(());
         }
         let mut epochs = self.epochs.read().clone();

@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::files::{Folder, OpenFiles};
 use crate::leftovers;
 use crate::names::{self, parse_segment_file};
+use crate::planted::{Bug, is_planted};
 use crate::producer::{Producers, read_snapshot, write_snapshot};
 use crate::segment::Segment;
 use crate::siblings::Siblings;
@@ -20,7 +21,7 @@ use model::{Offset, Timestamp, TopicPartition};
 use parking_lot::{Mutex, RwLock};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, OnceLock};
 
 /// What it takes to open a log. An empty folder becomes a new log.
@@ -156,6 +157,24 @@ impl Opening {
         for base in bases {
             self.segments.push(Arc::new(Segment::open(self.folder.clone(), base, self.options.now)?));
         }
+        self.drop_half_made()
+    }
+
+    /// Removes segments without records whose offsets are in the segment before: a roll began them and failed, and nobody would look for the records where
+    /// they are. One that was removed then may be back after a power cut.
+    fn drop_half_made(&mut self) -> Result<()> {
+        let segments = std::mem::take(&mut self.segments);
+        for segment in segments {
+            let is_before = |before: &Arc<Segment>| before.holds_from(segment.base_offset());
+            if segment.size() == 0 && self.segments.last().is_some_and(is_before) {
+                for name in segment.file_names() {
+                    self.folder.remove_file(&name)?;
+                    self.names.remove(&name);
+                }
+            } else {
+                self.segments.push(segment);
+            }
+        }
         Ok(())
     }
 
@@ -213,8 +232,11 @@ impl Opening {
         let flag = self.options.interrupted.clone();
         let how = Recovering { index_interval: self.options.config.index_interval_bytes, interrupted: &flag };
         for number in 0..unsure_from {
-            if !self.has_indexes(&self.segments[number])? {
-                recover::recover(&self.segments[number], how, None)?;
+            let segment = &self.segments[number];
+            if !self.has_indexes(segment)? {
+                recover::recover(segment, how, None)?;
+                // No flush comes by here any more.
+                segment.sync()?;
                 self.recovery.segments_checked += 1;
             }
         }
@@ -229,6 +251,10 @@ impl Opening {
         };
         let mut producers = self.producers_at(sure_end, unsure_from == self.segments.len())?;
         let mut number = unsure_from;
+        if number < self.segments.len() {
+            // From here on the records say it: those that a power cut left may be older than what the file says of them.
+            self.epochs.truncate_from_end(sure_end);
+        }
         while let Some(segment) = self.segments.get(number).cloned() {
             self.snapshot(&mut producers, segment.base_offset())?;
             let derived = Derived { producers: &mut producers, epochs: &mut self.epochs };
@@ -236,6 +262,11 @@ impl Opening {
             self.recovery.segments_checked += 1;
             self.recovery.bytes_cut += u64::from(cut);
             number += 1;
+            let is_flushed = |next: &Arc<Segment>| next.base_offset() <= self.options.recovery_point;
+            if self.segments.get(number).is_some_and(is_flushed) {
+                segment.sync()?;
+                self.folder.sync()?;
+            }
             if cut > 0 {
                 self.recovery.segments_dropped = self.segments.len() - number;
                 self.drop_segments(number)?;
@@ -248,7 +279,9 @@ impl Opening {
 
     /// The producers as of an offset, from the newest sound snapshot and the records after it.
     fn producers_at(&mut self, end: Offset, is_clean: bool) -> Result<Producers> {
-        self.drop_snapshots(|offset, _| offset > end)?;
+        if !is_planted(Bug::NewerProducerSnapshotAccepted) {
+            self.drop_snapshots(|offset, _| offset > end)?;
+        }
         if is_clean && self.snapshots.is_empty() {
             // Nothing was ever known of producers here; reading the whole log would not tell more than Kafka knows.
             return Ok(Producers::at(end));
@@ -382,6 +415,9 @@ impl Opening {
             marks: RwLock::new(marks),
             epochs: RwLock::new(self.epochs),
             epochs_unwritten: AtomicBool::new(self.epochs_unwritten),
+            // A run that did not end cleanly may have deleted some.
+            deletions: AtomicU64::new(u64::from(!options.is_clean)),
+            deletions_synced: AtomicU64::new(0),
             flushed: Mutex::new(flushed),
             syncing: Mutex::new(()),
             fault: OnceLock::new(),

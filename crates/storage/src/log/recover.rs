@@ -6,6 +6,7 @@ use crate::epochs::LeaderEpochs;
 use crate::error::{Error, Result};
 use crate::frames::Frame;
 use crate::index::{TimeEntry, Wait};
+use crate::planted::{Bug, is_planted};
 use crate::producer::{Origin, ProducerAppend, Producers};
 use crate::segment::{Newest, Segment};
 use crc_fast::{CrcAlgorithm, Digest};
@@ -34,7 +35,10 @@ pub(super) struct Recovering<'a> {
 /// Checks a segment and rebuilds its indexes; with `derived`, its aborted transactions, the producers and the leader epochs too. Gives the bytes
 /// that were cut.
 pub(super) fn recover(segment: &Segment, how: Recovering<'_>, mut derived: Option<Derived<'_>>) -> Result<u32> {
-    segment.offsets.reset()?;
+    let is_indexed = is_planted(Bug::IndexTrusted) && segment.offsets.count().is_ok_and(|count| count > 0);
+    if !is_indexed {
+        segment.offsets.reset()?;
+    }
     segment.times.reset()?;
     if derived.is_some() {
         segment.aborted.reset()?;
@@ -58,7 +62,9 @@ pub(super) fn recover(segment: &Segment, how: Recovering<'_>, mut derived: Optio
             newest = Newest { timestamp: frame.max_timestamp, offset: frame.last_offset };
         }
         if position - last_entry_at > how.index_interval {
-            segment.add_offset_entry(frame.last_offset, position)?;
+            if !is_indexed {
+                segment.add_offset_entry(frame.last_offset, position)?;
+            }
             if newest.timestamp > times.last().map_or(-1, |last| last.timestamp) {
                 times.push(segment.time_entry(newest));
             }

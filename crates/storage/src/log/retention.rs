@@ -7,6 +7,7 @@ use crate::segment::Segment;
 use model::{Offset, Timestamp, Uuid};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// What retention removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,7 +22,12 @@ impl Log {
     /// Removes the segments that lie below the log start offset or, where `cleanup.policy` has `delete`, are too old or too many. Nothing at or above the
     /// high watermark goes. An active segment that is too old is rolled first and goes with the rest.
     pub fn delete_old_segments(&self, now: Timestamp) -> Result<Expired> {
-        self.delete_expired(now).map_err(|error| self.note_fault(error))
+        let expired = self.delete_expired(now).map_err(|error| self.note_fault(error))?;
+        // Without waiting appends: they are deleted for good only now.
+        if expired.segments > 0 {
+            self.sync_folder()?;
+        }
+        Ok(expired)
     }
 
     fn delete_expired(&self, now: Timestamp) -> Result<Expired> {
@@ -80,6 +86,7 @@ impl Log {
         }
         let kept = self.segments.load()[count..].to_vec();
         let start = kept.first().map_or(end, |segment| segment.base_offset());
+        self.deletions.fetch_add(1, Ordering::AcqRel);
         self.raise_log_start(writer, start)?;
         self.segments.store(Arc::new(kept));
         let mut expired = Expired::default();

@@ -3,6 +3,7 @@
 use super::{Flushed, Log, Mark, Writer};
 use crate::error::{Error, Result};
 use crate::names;
+use crate::planted::{Bug, is_planted};
 use crate::producer::{Producers, read_snapshot};
 use crate::segment::Segment;
 use model::{Offset, Timestamp};
@@ -55,14 +56,20 @@ impl Log {
             *flushed = Flushed { recovery_point, truncations: flushed.truncations + 1, ..*flushed };
         }
         self.lower_cleaned_up_to(segments[last].base_offset());
+        // The newest goes first, and for good: whatever stops this leaves the log ending somewhere, and no hole in it.
+        for segment in segments[last + 1..].iter().rev() {
+            self.doom(writer, segment, now)?;
+        }
+        if segments.len() > last + 1 {
+            self.folder.sync()?;
+        }
         let active = Arc::new(segments[last].truncate(end, now)?);
         let mut kept = segments[..last].to_vec();
         kept.push(active.clone());
         self.segments.store(Arc::new(kept));
-        for segment in segments[last + 1..].iter().rev() {
-            self.doom(writer, segment, now)?;
+        if !is_planted(Bug::LeaderEpochsNotCut) {
+            self.change_epochs(|epochs| epochs.truncate_from_end(end))?;
         }
-        self.change_epochs(|epochs| epochs.truncate_from_end(end))?;
         // Batches are cut whole, so the log may now end before the offset asked for.
         let next = active.next_offset()?.max(active.base_offset());
         let log_end = Mark { offset: end.max(next), place: Some((active.base_offset(), active.size())) };
@@ -74,7 +81,10 @@ impl Log {
         if marks.high_watermark.offset >= log_end.offset {
             marks.high_watermark = log_end;
         }
+        let high_watermark = marks.high_watermark.offset;
         drop(marks);
+        // What the high watermark has passed stays decided.
+        writer.producers.high_watermark_moved(high_watermark);
         self.publish_unstable(writer);
         Ok(())
     }
@@ -121,18 +131,21 @@ impl Log {
             for segment in old.iter() {
                 self.doom(writer, segment, now)?;
             }
-            let active = Arc::new(Segment::create(self.folder.clone(), start, now)?);
-            self.segments.store(Arc::new(vec![active]));
+            // Before there is a segment of which they might say something.
             for offset in std::mem::take(&mut writer.snapshots) {
                 self.folder.remove_file(&names::segment_file(offset, names::SNAPSHOT))?;
             }
+            let active = Arc::new(Segment::create(self.folder.clone(), start, now)?);
+            self.segments.store(Arc::new(vec![active]));
             self.change_epochs(|epochs| {
                 epochs.clear();
                 true
             })?;
             // The recovery point is about to be at the new start.
             self.settling.begin();
-            self.finish_settling()?;
+            if !is_planted(Bug::NewBeginningUnsettled) {
+                self.finish_settling()?;
+            }
             self.folder.sync()?;
             writer.producers = Producers::at(start);
             writer.leftovers = false;

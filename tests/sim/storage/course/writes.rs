@@ -1,0 +1,209 @@
+//! The steps of a course that append.
+
+use super::Course;
+use crate::batch::{Batch, Draft, Marker, Replay, Source};
+use crate::check::{Check, ensure};
+use bytes::Bytes;
+use model::LeaderEpoch;
+use records::Validated;
+use storage::{Appended, Error, FollowerAppend, LeaderAppend, Origin, ProducerError};
+
+/// Producers of a partition: the first ones are idempotent, the others transactional.
+const PRODUCERS: [i64; 4] = [1, 2, 11, 12];
+
+impl Course {
+    /// A batch of somebody. `forgotten_below`: where nothing is left of a producer but a marker, it goes on as Kafka's clients do after
+    /// UNKNOWN_PRODUCER_ID, with the next epoch.
+    fn draft(&mut self, replay: &Replay, forgotten_below: i64) -> Draft {
+        self.serial += 1;
+        let random = &mut self.random;
+        let count = random.pick(&[1, 1, 2, 3, 5]);
+        let newest = self.now;
+        let timestamps = (0..count).map(|_| newest - random.pick(&[0, 0, 10, 700])).collect();
+        let value_bytes = random.pick(&[5, 5, 40, 80]);
+        let source = random.chance(65).then(|| {
+            let id = random.pick(&PRODUCERS);
+            let is_transactional = id > 10;
+            let known = replay.producers.get(&id);
+            let (mut epoch, mut base_sequence) = known
+                .map_or((0, 0), |known| (known.epoch, known.batches.last().map_or(0, |(sequence, _, _)| sequence + 1)));
+            let is_free = known.is_some_and(|known| known.txn_first.is_none());
+            let is_forgotten =
+                known.is_some_and(|known| known.batches.last().is_some_and(|(_, last, _)| *last < forgotten_below));
+            if is_free && (is_forgotten || random.chance(8)) {
+                (epoch, base_sequence) = (epoch + 1, 0);
+            }
+            Source { id, epoch, base_sequence, is_transactional, marker: None }
+        });
+        Draft { serial: self.serial, timestamps, value_bytes, source }
+    }
+
+    fn how(&self, index: usize, origin: Origin, transaction_version: i16) -> LeaderAppend {
+        let leader_epoch = LeaderEpoch(self.partitions[index].leader_epoch);
+        LeaderAppend { leader_epoch, origin, now: self.now(), transaction_version }
+    }
+
+    /// A producer's batch, or two.
+    pub(super) fn append(&mut self, index: usize) -> Check {
+        let mut replay = self.partitions[index].replay();
+        let forgotten_below = self.partitions[index].start_high;
+        let mut batches = Vec::new();
+        let mut next = self.partitions[index].end;
+        for _ in 0..self.random.pick(&[1, 1, 1, 2]) {
+            let batch = self.draft(&replay, forgotten_below).at(next, self.partitions[index].leader_epoch);
+            next = batch.next();
+            replay.add(&batch);
+            batches.push(batch);
+        }
+        self.fit(index, &mut batches);
+        let how = self.how(index, Origin::Client, 0);
+        self.append_as_leader(index, batches, how)
+    }
+
+    /// What is larger together than a segment is refused.
+    fn fit(&self, index: usize, batches: &mut Vec<Batch>) {
+        let limit = self.partitions[index].config.segment_bytes as usize;
+        while batches.iter().map(|batch| batch.bytes.len()).sum::<usize>() > limit {
+            batches.pop();
+        }
+    }
+
+    /// A coordinator ends a transaction.
+    pub(super) fn append_marker(&mut self, index: usize) -> Check {
+        let replay = self.partitions[index].replay();
+        let open: Vec<i64> =
+            replay.producers.iter().filter(|(_, known)| known.txn_first.is_some()).map(|(id, _)| *id).collect();
+        let Some(id) = (!open.is_empty()).then(|| self.random.pick(&open)) else { return self.append(index) };
+        let known = &replay.producers[&id];
+        self.serial += 1;
+        let transaction_version = self.random.pick(&[0, 2]);
+        let epoch = if transaction_version == 2 { known.epoch + 1 } else { known.epoch };
+        let coordinator_epoch = known.coordinator_epoch.unwrap_or(0) + self.random.pick(&[0, 0, 1]);
+        let marker = Some(Marker { aborted: self.random.chance(60), coordinator_epoch });
+        let source = Some(Source { id, epoch, base_sequence: -1, is_transactional: true, marker });
+        let draft = Draft { serial: self.serial, timestamps: vec![self.now], value_bytes: 0, source };
+        let batch = draft.at(self.partitions[index].end, self.partitions[index].leader_epoch);
+        let how = self.how(index, Origin::Coordinator, transaction_version);
+        self.append_as_leader(index, vec![batch], how)
+    }
+
+    fn append_as_leader(&mut self, index: usize, batches: Vec<Batch>, how: LeaderAppend) -> Check {
+        let valid: Vec<Validated> =
+            batches.iter().map(|batch| Validated::trusted(&batch.bytes).expect("built here")).collect();
+        let Some(log) = self.log(index) else { return Ok(()) };
+        let appended = log.append_as_leader(&valid, how);
+        self.acknowledge(index, batches, appended.map(Some))
+    }
+
+    /// What a leader sends, perhaps cut off at the end, perhaps with holes where it was compacted.
+    pub(super) fn append_as_follower(&mut self, index: usize) -> Check {
+        let partition = &self.partitions[index];
+        let (mut replay, forgotten_below) = (partition.replay(), partition.start_high);
+        let written = partition.history.last().map_or(0, |batch| batch.epoch);
+        let mut epoch = partition.assigned.unwrap_or(0).max(written);
+        let (mut next, newest) = (partition.end, partition.leader_epoch);
+        let mut batches = Vec::new();
+        for _ in 0..self.random.within(1, 3) {
+            next += if self.random.chance(10) { self.random.within(1, 5) } else { 0 };
+            epoch = self.random.within(i64::from(epoch), i64::from(newest)) as i32;
+            let batch = self.draft(&replay, forgotten_below).at(next, epoch);
+            next = batch.next();
+            replay.add(&batch);
+            batches.push(batch);
+        }
+        self.fit(index, &mut batches);
+        let mut bytes: Vec<u8> = batches.iter().flat_map(|batch| batch.bytes.iter().copied()).collect();
+        if self.random.chance(30) {
+            let next = batches.last().map_or(next, Batch::next);
+            let cut_off = self.draft(&replay, forgotten_below).at(next, epoch).bytes;
+            bytes.extend(&cut_off[..self.random.below(cut_off.len())]);
+        }
+        let how = FollowerAppend { now: self.now() };
+        let Some(log) = self.log(index) else { return Ok(()) };
+        let appended = log.append_as_follower(&Bytes::from(bytes), how);
+        self.acknowledge(index, batches, appended)
+    }
+
+    /// Notes what became of an append. Where a flush is due it comes before the acknowledgement, and fails it.
+    fn acknowledge(&mut self, index: usize, batches: Vec<Batch>, appended: storage::Result<Option<Appended>>) -> Check {
+        let (base, last) = (batches[0].base, batches[batches.len() - 1].last);
+        let appended = self.judge("append", appended)?.flatten();
+        self.note(|_| format!("{index}: append {base}..={last}: {appended:?}"));
+        let Some(appended) = appended else {
+            self.partitions[index].ghosts.extend(batches);
+            return Ok(());
+        };
+        let found = (appended.base_offset.0, appended.last_offset.0, appended.is_duplicate);
+        ensure!(found == (base, last, false), "appended {base}..={last} as {found:?}");
+        let partition = &mut self.partitions[index];
+        batches.into_iter().for_each(|batch| partition.appended(batch));
+        let end = partition.end;
+        if appended.is_flush_due {
+            let Some(log) = self.log(index) else { return Ok(()) };
+            let flushed = self.judge("flush", log.flush(log.log_end_offset(), self.now()))?;
+            if flushed.is_none() {
+                return Ok(());
+            }
+            self.partitions[index].flushed_to(end);
+        }
+        if self.partitions[index].is_durable() {
+            self.partitions[index].flushed_to(end);
+        }
+        if self.random.chance(75) {
+            self.advance(index);
+        }
+        Ok(())
+    }
+
+    /// A producer that had no answer sends its last batch again.
+    pub(super) fn append_again(&mut self, index: usize) -> Check {
+        let partition = &self.partitions[index];
+        let replay = partition.replay();
+        let start = partition.start_high;
+        let is_last = |batch: &&Batch| {
+            let known = batch
+                .source
+                .filter(|source| source.marker.is_none())
+                .and_then(|source| replay.producers.get(&source.id));
+            batch.last >= start
+                && known.is_some_and(|known| known.batches.last().is_some_and(|(_, last, _)| *last == batch.last))
+        };
+        let last: Vec<&Batch> = partition.history.iter().filter(is_last).collect();
+        let Some(batch) = (!last.is_empty()).then(|| self.random.pick(&last)) else { return Ok(()) };
+        let (base, last) = (batch.base, batch.last);
+        let valid = Validated::trusted(&batch.bytes).expect("built here");
+        let how = self.how(index, Origin::Client, 0);
+        let Some(log) = self.log(index) else { return Ok(()) };
+        let appended = log.append_as_leader(&[valid], how);
+        let Some(appended) = self.judge("append again", appended)? else { return Ok(()) };
+        let found = (appended.base_offset.0, appended.last_offset.0, appended.is_duplicate);
+        ensure!(found == (base, last, true), "{base}..={last} was appended again as {found:?}");
+        Ok(())
+    }
+
+    /// A producer leaves a batch out.
+    pub(super) fn append_out_of_order(&mut self, index: usize) -> Check {
+        let replay = self.partitions[index].replay();
+        let forgotten_below = self.partitions[index].start_high;
+        let mut draft = self.draft(&replay, forgotten_below);
+        let partition = &self.partitions[index];
+        let Some(source) = &mut draft.source else { return Ok(()) };
+        let known = replay.producers.get(&source.id);
+        let is_known = known.is_some_and(|known| {
+            known.epoch == source.epoch
+                && known.batches.last().is_some_and(|(_, last, _)| *last >= partition.start_high)
+        });
+        if !is_known {
+            return Ok(());
+        }
+        source.base_sequence += 3;
+        let batch = draft.at(partition.end, partition.leader_epoch);
+        let how = self.how(index, Origin::Client, 0);
+        let Some(log) = self.log(index) else { return Ok(()) };
+        let appended = log.append_as_leader(&[Validated::trusted(&batch.bytes).expect("built here")], how);
+        let is_refused =
+            matches!(appended, Err(Error::Producer(ProducerError::OutOfOrderSequence(_)) | Error::Full { .. }));
+        ensure!(is_refused, "a batch out of order was appended: {appended:?}");
+        Ok(())
+    }
+}

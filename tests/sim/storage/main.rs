@@ -1,0 +1,81 @@
+//! The log store over a simulated disk: courses of events that follow from a seed, against a model of what was acknowledged.
+//!
+//! A course runs a node with a few partitions through appends, flushes, cuts, deletions and checkpoints, stops it at any call to the disk by a kill or a
+//! power cut, starts it again and holds what is there against what has to be. `node.rs` does what a broker does, `course` what happens to it,
+//! `partition.rs` is what is known beside the disk, and `check.rs` says what has to hold. One seed gives one course, whatever the time and the machine.
+//!
+//! `STORAGE_SIM_SEED=7 cargo test -p storage --all-features --test sim -- --nocapture a_seed` lives through one course and tells it;
+//! `STORAGE_SIM_SEEDS=100000` lives through so many, and `STORAGE_SIM_FIRST` says from which on.
+
+mod batch;
+mod check;
+mod course;
+mod node;
+mod partition;
+#[cfg(feature = "planted-bugs")]
+mod planted;
+mod random;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Seeds in a run of the tests.
+const SEEDS: u64 = 10_000;
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok()?.parse().ok()
+}
+
+/// Lives through one course. A panic of the store fails it like anything else.
+fn outcome(seed: u64, is_printed: bool) -> Result<u64, String> {
+    let ran = catch_unwind(AssertUnwindSafe(|| course::run(seed, is_printed)));
+    ran.unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        Err(text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default())
+    })
+}
+
+#[test]
+fn a_seed() {
+    if let Some(seed) = number("STORAGE_SIM_SEED") {
+        outcome(seed, true).unwrap_or_else(|reason| panic!("seed {seed}: {reason}"));
+    }
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_and_nothing_torn_is_served() {
+    let (first, count) = (number("STORAGE_SIM_FIRST").unwrap_or(0), number("STORAGE_SIM_SEEDS").unwrap_or(SEEDS));
+    let next = AtomicU64::new(first);
+    let failed = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(2, usize::from) {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= first + count || failed.lock().unwrap().len() >= 10 {
+                        return;
+                    }
+                    if let Err(reason) = outcome(seed, false) {
+                        failed.lock().unwrap().push((seed, reason));
+                    }
+                }
+            });
+        }
+    });
+    let mut failed = failed.into_inner().unwrap();
+    failed.sort();
+    for (seed, reason) in &failed {
+        eprintln!(
+            "{reason}\n  STORAGE_SIM_SEED={seed} cargo test -p storage --all-features --test sim -- --nocapture a_seed\n"
+        );
+    }
+    assert!(failed.is_empty(), "{} courses failed, the first of seed {}", failed.len(), failed[0].0);
+}
+
+#[test]
+fn one_seed_gives_one_course() {
+    for seed in 0..20 {
+        assert_eq!(outcome(seed, false).unwrap(), outcome(seed, false).unwrap(), "seed {seed}");
+    }
+}

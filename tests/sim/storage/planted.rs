@@ -1,0 +1,72 @@
+//! Every planted bug is caught, within the seeds of one run of the tests.
+
+use crate::{SEEDS, outcome};
+use storage::planted::{Bug, plant};
+
+/// Takes the bug out again, also where the test fails.
+struct Planted;
+
+impl Planted {
+    fn new(bug: Bug) -> Self {
+        plant(Some(bug));
+        Planted
+    }
+}
+
+impl Drop for Planted {
+    fn drop(&mut self) {
+        plant(None);
+    }
+}
+
+fn is_caught(bug: Bug) {
+    let _planted = Planted::new(bug);
+    let caught = (0..SEEDS).find_map(|seed| Some((seed, outcome(seed, false).err()?)));
+    assert!(caught.is_some(), "{bug:?} lives through {SEEDS} seeds");
+    eprintln!("{bug:?} is caught: {caught:?}");
+}
+
+#[test]
+fn a_truncation_that_is_skipped_is_caught() {
+    is_caught(Bug::TruncationSkipped);
+}
+
+#[test]
+fn an_index_that_is_trusted_is_caught() {
+    is_caught(Bug::IndexTrusted);
+}
+
+#[test]
+fn an_acknowledgement_before_the_fsync_is_caught() {
+    is_caught(Bug::AcknowledgedBeforeFsync);
+}
+
+#[test]
+fn a_recovery_point_ahead_of_the_fsync_is_caught() {
+    is_caught(Bug::RecoveryPointAheadOfFsync);
+}
+
+#[test]
+fn a_rename_without_an_fsync_of_the_folder_is_caught() {
+    is_caught(Bug::NoDirectoryFsyncAfterRename);
+}
+
+#[test]
+fn leader_epochs_that_are_not_cut_are_caught() {
+    is_caught(Bug::LeaderEpochsNotCut);
+}
+
+#[test]
+fn a_newer_producer_snapshot_that_is_accepted_is_caught() {
+    is_caught(Bug::NewerProducerSnapshotAccepted);
+}
+
+#[test]
+fn a_failed_fsync_that_is_tried_again_is_caught() {
+    is_caught(Bug::FsyncRetried);
+}
+
+#[test]
+fn a_new_beginning_that_is_not_settled_is_caught() {
+    is_caught(Bug::NewBeginningUnsettled);
+}
