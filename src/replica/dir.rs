@@ -142,6 +142,11 @@ impl Dir {
         self.log_dir.rename_deleted(name, &folder.path, random::uuid()).map(Some)
     }
 
+    /// Notes that less of a log that is being opened is flushed than the checkpoint says.
+    pub(super) fn lower_recovery_point(&self, name: &TopicPartition, to: Offset) {
+        self.left.lock().offsets.recovery_points.insert(name.clone(), to);
+    }
+
     /// Writes the four checkpoint files.
     pub(super) fn write_checkpoints(&self, open: OpenLogs<'_>) -> Result<(), storage::Error> {
         self.write_recovery_points(open)?;

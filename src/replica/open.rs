@@ -120,6 +120,11 @@ impl Replicas {
         if recovery.bytes_cut > 0 || recovery.segments_dropped > 0 {
             warn!(partition = %name, bytes = recovery.bytes_cut, segments = recovery.segments_dropped, "cut what was not whole off a log");
         }
+        if log.recovery_point() < offsets.recovery_points.get(name).copied().unwrap_or_default() {
+            // Damage below it was cut off. A checkpoint that is ahead of the log would count as flushed what is appended from now on.
+            dir.lower_recovery_point(name, log.recovery_point());
+            dir.write_recovery_points(&|| self.logs_in(dir))?;
+        }
         if folder.topic_id.is_none() {
             if log.latest_epoch().is_some_and(|latest| latest > epoch) {
                 log.close(now)?;

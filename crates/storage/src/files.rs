@@ -163,6 +163,12 @@ impl Folder {
         self.disk.rename(&path.join(from), &path.join(to)).map_err(Error::io("rename", path.join(from)))
     }
 
+    /// Gives a file other contents, at once as far as a killed process goes.
+    pub(crate) fn replace_file(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        let path = self.path.read().join(name);
+        crate::disk::replace(&*self.disk, &path, bytes).map_err(Error::io("write", &path))
+    }
+
     pub(crate) fn remove_file(&self, name: &str) -> Result<bool> {
         let path = self.file(name);
         crate::disk::remove_if_there(&*self.disk, &path).map_err(Error::io("remove", &path))

@@ -333,18 +333,23 @@ impl<E: Entry> Index<E> {
         self.loaded(Wait::Block)?.file.sync().map_err(self.io("sync"))
     }
 
-    /// Replaces all entries in one write, so that whoever is killed meanwhile leaves the file empty or whole. Where there is no room they stay in memory.
+    /// Replaces all entries at once, so that whoever is killed meanwhile leaves the file empty or whole: a large write may be cut off by a kill. Where there
+    /// is no room they stay in memory.
     pub(crate) fn replace(&self, entries: Vec<E>) -> Result<()> {
         self.reset()?;
         let count = entries.len() as u32;
-        self.keep(entries);
-        match self.write_tail() {
-            Err(error) if error.is_refusal() => return Ok(()),
-            written => written?,
+        let mut bytes = Vec::with_capacity(entries.len() * E::BYTES);
+        entries.iter().for_each(|entry| entry.encode(&mut bytes));
+        match self.folder.replace_file(&self.name(), &bytes) {
+            Err(error) if error.is_refusal() => {
+                self.keep(entries);
+                return Ok(());
+            }
+            replaced => replaced?,
         }
         // It is read again when it is needed.
         self.on_file.clear();
-        self.tail.write().written = Some(count);
+        *self.tail.write() = Tail { written: Some(count), entries: Vec::new() };
         Ok(())
     }
 

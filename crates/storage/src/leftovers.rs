@@ -24,7 +24,8 @@ pub(crate) fn settle(folder: &Arc<Folder>) -> Result<BTreeSet<String>> {
     let is_void = |name: &String| {
         let is_swap_of_cleaned =
             name.ends_with(names::SWAP) && cleaned_from.is_some_and(|from| offset(name) >= Some(from));
-        let is_half = name.ends_with(".tmp") && (name.starts_with("leader-epoch") || name.starts_with("partition.m"));
+        let is_small = name.starts_with("leader-epoch") || name.starts_with("partition.m");
+        let is_half = name.ends_with(".timeindex.tmp") || (name.ends_with(".tmp") && is_small);
         name.ends_with(names::DELETED) || name.ends_with(names::CLEANED) || is_swap_of_cleaned || is_half
     };
     for name in files.iter().filter(|name| is_void(name)) {
