@@ -14,6 +14,7 @@
 
 use crate::error::Result;
 use crate::log::{Flush, Log, Synced};
+use crate::planted::{Bug, is_planted};
 use model::{Offset, Timestamp};
 use parking_lot::Mutex;
 use std::collections::{HashMap, VecDeque};
@@ -117,6 +118,8 @@ impl<M: AsRef<Log>> GroupCommit<M> {
         let Round { member, batches, end, state } = round;
         let log: &Log = (*member).as_ref();
         let flushed = state.and_then(|synced| log.finish_flush(synced, now));
+        let is_early = is_planted(Bug::LateBatchCommitted);
+        let flushed = if is_early { flushed.map(|_| log.log_end_offset()) } else { flushed };
         // A truncation came between, or a segment that could not be completed: what is left of the round's batches needs another.
         let is_short = flushed.as_ref().is_ok_and(|flushed| *flushed < end.min(log.log_end_offset()));
         let left = if is_short { batches } else { 0 };

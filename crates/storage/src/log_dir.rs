@@ -403,6 +403,24 @@ mod tests {
     }
 
     #[test]
+    fn a_marker_of_a_clean_stop_that_a_killed_start_removed_does_not_come_back() {
+        for seed in 0..20 {
+            let disk = SimDisk::new();
+            disk.create_dir(Path::new("/data")).unwrap();
+            disk.sync_dir(Path::new("/")).unwrap();
+            open(&disk).unwrap().write_clean_shutdown(None).unwrap();
+            disk.crash(disk::Crash::Process);
+            let dir = open(&disk).unwrap();
+            disk.crash_after(1);
+            assert!(dir.forget_clean_shutdown().is_err());
+            disk.crash(disk::Crash::Process);
+            open(&disk).unwrap().forget_clean_shutdown().unwrap();
+            disk.crash(disk::Crash::Power { seed });
+            assert_eq!(open(&disk).unwrap().clean_shutdown().unwrap(), None, "seed {seed}");
+        }
+    }
+
+    #[test]
     fn what_nobody_owns_is_set_aside_with_all_that_is_in_it() {
         let disk = SimDisk::new();
         let dir = open(&disk).unwrap();

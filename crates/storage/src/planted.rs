@@ -1,7 +1,10 @@
 //! Bugs that stores had, planted to show that the simulation in `tests/sim/storage` finds them.
 //!
-//! Only the feature `planted-bugs` has the switch; without it nothing here exists at run time, and no binary of the project asks for it. A planted bug
-//! counts on the thread that planted it, so that tests run side by side.
+//! Only the feature `planted-bugs` has the switch; without it nothing here exists at run time. No binary of the project asks for it, and a release build
+//! that had it would not compile. A planted bug counts on the thread that planted it, so that tests run side by side.
+
+#[cfg(all(feature = "planted-bugs", not(debug_assertions)))]
+compile_error!("`planted-bugs` is for tests: a release build must not have it");
 
 /// What is done wrong while it is planted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +25,10 @@ pub enum Bug {
     NewerProducerSnapshotAccepted,
     /// A failed fsync is tried again, and taken for a success when that succeeds.
     FsyncRetried,
+    /// A cleaned segment gets the name that makes it count before it is synced.
+    SwapRenamedBeforeFsync,
+    /// A round of the group commit acknowledges what was appended after its fsync began.
+    LateBatchCommitted,
     /// A log that begins anew does not sync what finds it.
     NewBeginningUnsettled,
 }

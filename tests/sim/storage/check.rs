@@ -314,7 +314,8 @@ fn no_hole(lost: &BTreeSet<i64>, observed: &[Batch], log: &Log, ending: Ending, 
 
 fn adopt(partition: &mut Partition, log: &Log, observed: Vec<Batch>) {
     let (start, end) = (log.log_start_offset().0, log.log_end_offset().0);
-    let is_anew = partition.pending == Pending::StartAnew && observed.is_empty();
+    let is_cut_off = log.segments().first().is_some_and(|first| first.base_offset().0 >= start);
+    let is_anew = partition.pending == Pending::StartAnew && observed.is_empty() && is_cut_off;
     if let Pending::Truncate(_) = partition.pending {
         // A cut that was never finished may be undone by a power cut.
         let (history, ghosts) = (&partition.history, &mut partition.ghosts);

@@ -67,6 +67,8 @@ pub struct Course {
     checkpoints: [Vec<OffsetCheckpoint>; 3],
     /// Refused calls before the step.
     refusals: u64,
+    /// A round of the group commit has begun.
+    is_committing: bool,
     /// The node can not go on.
     must_restart: bool,
     trace: Trace,
@@ -105,6 +107,7 @@ impl Course {
             unique: 0,
             checkpoints: [nothing(), nothing(), nothing()],
             refusals: 0,
+            is_committing: false,
             must_restart: false,
             trace,
         };
@@ -183,7 +186,7 @@ impl Course {
     fn check_space(&self) -> Check {
         let Some(node) = &self.node else { return Ok(()) };
         self.judge("space", node.dir.check_space(|_| 1))?;
-        for log in node.logs.iter().flatten() {
+        for log in node.open_logs() {
             let is_offline = self.weather == Weather::Full && !self.disk.has_stopped() && log.fault().is_some();
             ensure!(!is_offline, "{} is offline on a full disk: {:?}", log.partition(), log.fault());
         }
@@ -210,8 +213,8 @@ impl Course {
     /// What logs say is on disk has to be.
     fn promises(&mut self) {
         let Some(node) = &self.node else { return };
-        for (partition, log) in self.partitions.iter_mut().zip(&node.logs) {
-            if let Some(log) = log
+        for (index, partition) in self.partitions.iter_mut().enumerate() {
+            if let Some(log) = node.log(index)
                 && partition.pending == Pending::Nothing
             {
                 partition.flushed_to(log.recovery_point().0);
@@ -222,7 +225,7 @@ impl Course {
     /// Checks a partition that is not in the middle of anything. Faults wait meanwhile.
     fn look(&mut self, index: usize) -> Check {
         let partition = &self.partitions[index];
-        let Some(log) = self.node.as_ref().and_then(|node| node.logs[index].as_ref()) else { return Ok(()) };
+        let Some(log) = self.node.as_ref().and_then(|node| node.log(index)) else { return Ok(()) };
         // Nothing is asked any more of a dir whose disk failed.
         let is_failed = self.node.as_ref().is_some_and(|node| node.dir.fault().is_some());
         if partition.pending != Pending::Nothing || self.disk.has_stopped() || is_failed {
@@ -243,12 +246,12 @@ impl Course {
         let is_whole = self
             .node
             .as_ref()
-            .is_some_and(|node| node.logs.iter().all(|log| log.as_ref().is_some_and(|log| log.fault().is_none())));
+            .is_some_and(|node| node.logs.iter().all(|log| log.as_ref().is_some_and(|log| log.0.fault().is_none())));
         if is_whole && self.random.chance(35) && !self.disk.has_stopped() {
             self.close()?;
         }
         self.node = None;
-        self.must_restart = false;
+        (self.must_restart, self.is_committing) = (false, false);
         let is_clean = self.disk.files().iter().any(|path| path.ends_with(".kafka_cleanshutdown"));
         let crash = self.crash();
         self.note(|_| format!("{crash:?}"));
@@ -270,7 +273,7 @@ impl Course {
     /// As a broker that is told to stop.
     fn close(&mut self) -> Check {
         for index in 0..self.partitions.len() {
-            let Some(log) = self.node.as_ref().and_then(|node| node.logs[index].as_ref()) else { return Ok(()) };
+            let Some(log) = self.node.as_ref().and_then(|node| node.log(index)) else { return Ok(()) };
             if self.judge("close", log.close(self.now()))?.is_none() {
                 return Ok(());
             }
@@ -344,7 +347,7 @@ impl Course {
         self.note(|_| format!("started, clean {is_clean}, {offsets:?} {recoveries:?}"));
         ensure!(!is_clean || ending.is_clean, "a stop that was not clean counts as clean");
         let ending = Ending { is_clean, ..ending };
-        for ((partition, log), recovery) in self.partitions.iter_mut().zip(node.logs.iter().flatten()).zip(recoveries) {
+        for ((partition, log), recovery) in self.partitions.iter_mut().zip(node.open_logs()).zip(recoveries) {
             let name = partition.name.clone();
             let case = |reason: String| format!("{name}: {reason}");
             let is_new = partition.pending != Pending::Nothing;
@@ -382,7 +385,7 @@ impl Course {
     fn lead(&mut self, index: usize) -> Check {
         let epoch = self.partitions[index].leader_epoch + 1;
         self.partitions[index].leader_epoch = epoch;
-        let Some(log) = self.node.as_ref().and_then(|node| node.logs[index].as_ref()) else { return Ok(()) };
+        let Some(log) = self.node.as_ref().and_then(|node| node.log(index)) else { return Ok(()) };
         if self.judge("epoch", log.assign_epoch(LeaderEpoch(epoch)))?.is_some() {
             self.partitions[index].assigned = Some(epoch);
         }
@@ -391,7 +394,7 @@ impl Course {
 
     /// All that is written is replicated.
     fn advance(&mut self, index: usize) {
-        let Some(log) = self.node.as_ref().and_then(|node| node.logs[index].as_ref()) else { return };
+        let Some(log) = self.node.as_ref().and_then(|node| node.log(index)) else { return };
         let partition = &mut self.partitions[index];
         log.advance_high_watermark(Offset(partition.end));
         partition.high_watermark = partition.high_watermark.max(partition.end);

@@ -9,6 +9,7 @@
 
 mod batch;
 mod check;
+mod compacted;
 mod course;
 mod node;
 mod partition;
@@ -23,13 +24,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Seeds in a run of the tests.
 const SEEDS: u64 = 10_000;
 
+/// One seed of so many is about compaction.
+const COMPACTED_EVERY: u64 = 8;
+
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
 }
 
 /// Lives through one course. A panic of the store fails it like anything else.
 fn outcome(seed: u64, is_printed: bool) -> Result<u64, String> {
-    let ran = catch_unwind(AssertUnwindSafe(|| course::run(seed, is_printed)));
+    let live = if seed.is_multiple_of(COMPACTED_EVERY) { compacted::run } else { course::run };
+    let ran = catch_unwind(AssertUnwindSafe(|| live(seed, is_printed)));
     ran.unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
         Err(text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default())

@@ -7,17 +7,29 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use storage::disk::SimDisk;
 use storage::names::Folder;
-use storage::{Found, Log, LogDir, OffsetCheckpoint, Offsets, OpenFiles, Recovery, Result};
+use storage::{Found, GroupCommit, Log, LogDir, OffsetCheckpoint, Offsets, OpenFiles, Recovery, Result};
 
 /// Files that stay open: few, so that slots are taken away.
 const OPEN_FILES: usize = 6;
+
+/// A log that takes part in the group commit.
+#[derive(Debug)]
+pub struct Member(pub Log);
+
+impl AsRef<Log> for Member {
+    fn as_ref(&self) -> &Log {
+        &self.0
+    }
+}
 
 /// A running node.
 #[derive(Debug)]
 pub struct Node {
     pub dir: LogDir,
     /// By partition; `None` from the deletion of one topic's to the creation of the next one's.
-    pub logs: Vec<Option<Log>>,
+    pub logs: Vec<Option<Arc<Member>>>,
+    /// Batches that are acknowledged once they are on disk.
+    pub commits: GroupCommit<Member>,
     /// Folders that wait for their removal.
     pub doomed: Vec<PathBuf>,
 }
@@ -66,27 +78,37 @@ impl Node {
                     (log, Recovery::default())
                 }
             };
-            logs.push(Some(log));
+            logs.push(Some(Arc::new(Member(log))));
             recoveries.push(recovery);
         }
-        let node = Node { dir, logs, doomed: Vec::new() };
+        let node = Node { dir, logs, commits: GroupCommit::default(), doomed: Vec::new() };
         Ok(Started { node, is_clean, offsets: read, recoveries })
+    }
+
+    /// The logs that are open.
+    pub fn open_logs(&self) -> impl Iterator<Item = &Log> {
+        self.logs.iter().flatten().map(|member| &member.0)
+    }
+
+    /// The log of a partition.
+    pub fn log(&self, index: usize) -> Option<&Log> {
+        self.logs[index].as_ref().map(|member| &member.0)
     }
 
     /// The recovery points as they would be written.
     pub fn recovery_points(&self) -> OffsetCheckpoint {
-        self.logs.iter().flatten().map(|log| (log.partition().clone(), log.recovery_point())).collect()
+        self.open_logs().map(|log| (log.partition().clone(), log.recovery_point())).collect()
     }
 
     /// The log start offsets as they would be written.
     pub fn log_start_offsets(&self) -> OffsetCheckpoint {
         let of = |log: &Log| Some((log.partition().clone(), log.log_start_to_checkpoint()?));
-        self.logs.iter().flatten().filter_map(of).collect()
+        self.open_logs().filter_map(of).collect()
     }
 
     /// The high watermarks as they would be written.
     pub fn high_watermarks(&self) -> OffsetCheckpoint {
-        self.logs.iter().flatten().map(|log| (log.partition().clone(), log.high_watermark())).collect()
+        self.open_logs().map(|log| (log.partition().clone(), log.high_watermark())).collect()
     }
 }
 

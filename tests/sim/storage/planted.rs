@@ -67,6 +67,16 @@ fn a_failed_fsync_that_is_tried_again_is_caught() {
 }
 
 #[test]
+fn a_swap_before_the_fsync_is_caught() {
+    is_caught(Bug::SwapRenamedBeforeFsync);
+}
+
+#[test]
+fn a_late_batch_in_a_group_commit_is_caught() {
+    is_caught(Bug::LateBatchCommitted);
+}
+
+#[test]
 fn a_new_beginning_that_is_not_settled_is_caught() {
     is_caught(Bug::NewBeginningUnsettled);
 }

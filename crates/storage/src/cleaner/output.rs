@@ -9,6 +9,7 @@ use crate::files::Folder;
 use crate::frames::Frame;
 use crate::index::{Entry, OffsetEntry, TimeEntry};
 use crate::names::{self, CLEANED};
+use crate::planted::{Bug, is_planted};
 use crate::segment::Newest;
 use crate::txn_index::AbortedTxn;
 use model::{Offset, Timestamp};
@@ -125,7 +126,9 @@ impl Output {
         }
         let path = self.path(names::LOG);
         self.file.set_modified(modified).map_err(Error::io("date", &path))?;
-        self.file.sync().map_err(Error::io("sync", &path))?;
+        if !is_planted(Bug::SwapRenamedBeforeFsync) {
+            self.file.sync().map_err(Error::io("sync", &path))?;
+        }
         Ok(CleanedSegment {
             base_offset: self.base_offset,
             size: self.written,

@@ -281,7 +281,12 @@ impl Log {
                 writer.leftovers = false;
             }
             active.seal()?;
-            if self.recovery_point() >= self.log_end_offset() {
+            let is_flushed = {
+                let flushed = &mut *self.flushed.lock();
+                flushed.rolled_at = at;
+                flushed.recovery_point >= self.log_end_offset()
+            };
+            if is_flushed {
                 // A start takes a segment as it is that ends where all is flushed, so what was added to it since must be on disk before there is a next.
                 active.sync().map_err(|error| self.go_offline(error))?;
                 self.sync_folder()?;

@@ -20,12 +20,19 @@ pub struct Flush {
 #[derive(Debug)]
 pub struct Synced {
     up_to: Offset,
+    /// Whether a segment began at or after `up_to` when the flush began, so that the indexes of all below are on disk too.
+    is_passed: bool,
     truncations: u64,
 }
 
 impl Flush {
     fn is_needed(&self) -> bool {
         self.up_to > self.before.recovery_point
+    }
+
+    fn synced(&self) -> Synced {
+        let is_passed = self.segments.last().is_some_and(|last| last.base_offset() >= self.up_to);
+        Synced { up_to: self.up_to, is_passed, truncations: self.before.truncations }
     }
 
     /// Whether the recovery point will be at or after the end of a segment, given by its number: a start then takes its indexes as they are.
@@ -59,17 +66,21 @@ impl Log {
             self.complete_passed(&flush)?;
             self.sync_files(&flush).map_err(|error| self.go_offline(error))?;
         }
-        Ok(Synced { up_to: flush.up_to, truncations: flush.before.truncations })
+        Ok(flush.synced())
     }
 
-    /// The third: the recovery point moves to what was settled at the beginning, unless a truncation has come between. Gives where it is.
+    /// The third: the recovery point moves to what was settled at the beginning, unless a truncation has come between. Gives up to where the records are
+    /// flushed. Where the log was rolled meanwhile, the recovery point stays inside the segment that ended: a start must build its indexes anew.
     pub fn finish_flush(&self, synced: Synced, now: Timestamp) -> Result<Offset> {
         self.check_online()?;
         let mut flushed = self.flushed.lock();
         if flushed.truncations == synced.truncations {
             let reached = if is_planted(Bug::RecoveryPointAheadOfFsync) { self.log_end_offset() } else { synced.up_to };
-            flushed.recovery_point = flushed.recovery_point.max(reached);
+            let is_rolled = !synced.is_passed && flushed.rolled_at >= synced.up_to;
+            let sure = if is_rolled { reached.plus(-1) } else { reached };
+            flushed.recovery_point = flushed.recovery_point.max(sure);
             flushed.at = now;
+            return Ok(flushed.recovery_point.max(reached));
         }
         Ok(flushed.recovery_point)
     }

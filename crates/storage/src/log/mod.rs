@@ -114,6 +114,8 @@ struct Flushed {
     at: Timestamp,
     /// Counts truncations, so that a flush that ran beside one does not claim what is gone.
     truncations: u64,
+    /// Where the last roll was: a flush that began before it did not sync the indexes of the segment that ends there.
+    rolled_at: Offset,
 }
 
 /// A partition's log.

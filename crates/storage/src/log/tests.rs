@@ -16,6 +16,7 @@ mod compaction;
 mod course;
 mod crash;
 mod ends;
+mod found;
 mod golden;
 mod swap;
 

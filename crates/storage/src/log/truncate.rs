@@ -53,7 +53,8 @@ impl Log {
         {
             let flushed = &mut *self.flushed.lock();
             let recovery_point = flushed.recovery_point.min(end);
-            *flushed = Flushed { recovery_point, truncations: flushed.truncations + 1, ..*flushed };
+            let truncations = flushed.truncations + 1;
+            *flushed = Flushed { recovery_point, truncations, rolled_at: Offset(0), ..*flushed };
         }
         self.lower_cleaned_up_to(segments[last].base_offset());
         // The newest goes first, and for good: whatever stops this leaves the log ending somewhere, and no hole in it.
@@ -151,7 +152,8 @@ impl Log {
             writer.leftovers = false;
             self.lower_cleaned_up_to(start);
             let flushed = &mut *self.flushed.lock();
-            *flushed = Flushed { recovery_point: start, at: now, truncations: flushed.truncations + 1 };
+            let truncations = flushed.truncations + 1;
+            *flushed = Flushed { recovery_point: start, at: now, truncations, rolled_at: Offset(0) };
             let mut marks = self.marks.write();
             marks.log_start = start;
             marks.log_end = Mark { offset: start, place: Some((start, 0)) };

@@ -3,8 +3,10 @@
 use super::{Checkpoint, Course};
 use crate::batch::Batch;
 use crate::check::{Check, ensure};
+use crate::node::Member;
 use crate::partition::Pending;
 use model::{LeaderEpoch, Offset, TopicId};
+use std::sync::Arc;
 use storage::Log;
 
 impl Course {
@@ -33,14 +35,15 @@ impl Course {
                 self.advance(index);
                 Ok(())
             }
-            91..95 => self.write_checkpoint(Checkpoint::RecoveryPoints, None).map(drop),
+            91..93 => self.commit(),
+            93..95 => self.write_checkpoint(Checkpoint::RecoveryPoints, None).map(drop),
             95..98 => self.write_checkpoint(Checkpoint::LogStarts, None).map(drop),
             _ => self.write_checkpoint(Checkpoint::HighWatermarks, None).map(drop),
         }
     }
 
     pub(super) fn log(&self, index: usize) -> Option<&Log> {
-        self.node.as_ref().and_then(|node| node.logs[index].as_ref())
+        self.node.as_ref().and_then(|node| node.log(index))
     }
 
     /// Writes a checkpoint file, without the entry of a partition that is deleted. Whether it was written.
@@ -67,8 +70,8 @@ impl Course {
         }
         known.push(offsets);
         if let (true, Checkpoint::LogStarts, Some(node)) = (is_written, which, &self.node) {
-            for (partition, log) in self.partitions.iter_mut().zip(&node.logs) {
-                if let (Some(log), Pending::Nothing) = (log, partition.pending) {
+            for (index, partition) in self.partitions.iter_mut().enumerate() {
+                if let (Some(log), Pending::Nothing) = (node.log(index), partition.pending) {
                     partition.start_durable = log.log_start_offset().0;
                 }
             }
@@ -194,7 +197,7 @@ impl Course {
         self.partitions[index] = next;
         let unique = TopicId::from_random([self.unique(); 16]);
         let Some(log) = self.node.as_mut().and_then(|node| node.logs[index].take()) else { return Ok(()) };
-        let deleted = self.judge("delete", log.delete(unique))?;
+        let deleted = self.judge("delete", log.0.delete(unique))?;
         self.note(|_| format!("{index}: recreate: {deleted:?}"));
         let (Some(path), Some(node)) = (deleted, self.node.as_mut()) else { return Ok(()) };
         node.doomed.push(path);
@@ -213,7 +216,7 @@ impl Course {
         let created = created.and_then(|log| log.assign_epoch(LeaderEpoch(0)).map(|()| log));
         let created = self.judge("create", created)?;
         if let (Some(log), Some(node)) = (created, self.node.as_mut()) {
-            node.logs[index] = Some(log);
+            node.logs[index] = Some(Arc::new(Member(log)));
             self.partitions[index].pending = Pending::Nothing;
             self.partitions[index].assigned = Some(0);
         }

@@ -3,9 +3,11 @@
 use super::Course;
 use crate::batch::{Batch, Draft, Marker, Replay, Source};
 use crate::check::{Check, ensure};
+use crate::partition::Pending;
 use bytes::Bytes;
 use model::LeaderEpoch;
 use records::Validated;
+use std::sync::Arc;
 use storage::{Appended, Error, FollowerAppend, LeaderAppend, Origin, ProducerError};
 
 /// Producers of a partition: the first ones are idempotent, the others transactional.
@@ -138,19 +140,66 @@ impl Course {
         let partition = &mut self.partitions[index];
         batches.into_iter().for_each(|batch| partition.appended(batch));
         let end = partition.end;
-        if appended.is_flush_due {
-            let Some(log) = self.log(index) else { return Ok(()) };
-            let flushed = self.judge("flush", log.flush(log.log_end_offset(), self.now()))?;
-            if flushed.is_none() {
-                return Ok(());
+        let is_durable = self.partitions[index].is_durable();
+        match (appended.is_flush_due, is_durable) {
+            (true, true) => self.wait(index)?,
+            (true, false) => {
+                let Some(log) = self.log(index) else { return Ok(()) };
+                let flushed = self.judge("flush", log.flush(log.log_end_offset(), self.now()))?;
+                if flushed.is_none() {
+                    return Ok(());
+                }
+                self.partitions[index].flushed_to(end);
             }
-            self.partitions[index].flushed_to(end);
-        }
-        if self.partitions[index].is_durable() {
-            self.partitions[index].flushed_to(end);
+            // It is acknowledged, so it has to be on disk.
+            (false, true) => self.partitions[index].flushed_to(end),
+            (false, false) => {}
         }
         if self.random.chance(75) {
             self.advance(index);
+        }
+        Ok(())
+    }
+
+    /// A batch waits for the group commit, which may begin at once.
+    fn wait(&mut self, index: usize) -> Check {
+        if let Some(node) = &self.node
+            && let Some(member) = &node.logs[index]
+        {
+            node.commits.add(member);
+        }
+        if !self.is_committing && self.random.chance(60) { self.commit() } else { Ok(()) }
+    }
+
+    /// One round of the group commit. Appends go on during each of its steps, and wait for another.
+    pub(super) fn commit(&mut self) -> Check {
+        let waiting = self.node.as_ref().filter(|_| !self.is_committing);
+        let Some(round) = waiting.and_then(|node| node.commits.begin()) else { return Ok(()) };
+        self.is_committing = true;
+        for _ in 0..self.random.pick(&[0, 0, 1, 2]) {
+            self.step(0)?;
+        }
+        let round = round.sync();
+        for _ in 0..self.random.pick(&[0, 0, 1, 2]) {
+            self.step(0)?;
+        }
+        self.is_committing = false;
+        let Some(node) = &self.node else { return Ok(()) };
+        let committed = node.commits.finish(round, self.now());
+        let index = committed.member.0.partition().partition.0 as usize;
+        let is_same = node.logs[index].as_ref().is_some_and(|member| Arc::ptr_eq(member, &committed.member));
+        // It may have gone offline while its batches waited.
+        let was_offline = committed.flushed.is_err() && committed.member.0.fault().is_some();
+        if !is_same || was_offline || self.partitions[index].pending != Pending::Nothing {
+            // Those who waited are told that the partition is gone, or find it offline.
+            return Ok(());
+        }
+        let (batches, end) = (committed.batches, committed.end);
+        let flushed = self.judge("commit", committed.flushed)?;
+        self.note(|_| format!("{index}: {batches} batches up to {end} committed: {flushed:?}"));
+        if let Some(flushed) = flushed {
+            // Whose batch is below is told that it is on disk.
+            self.partitions[index].flushed_to(flushed.0);
         }
         Ok(())
     }
