@@ -334,7 +334,7 @@ mod tests {
             .unwrap()
             .unwrap();
         assert_eq!((zookeeper.node_id, zookeeper.other["x y"].as_str()), (Some(BrokerId(3)), "a=b"));
-        for bad in ["", "version=2\n", "version=x\n", "version=1\ndirectory.id=?\n"] {
+        for bad in ["version=2\n", "version=x\n", "version=1\ndirectory.id=?\n"] {
             assert!(MetaProperties::read(&disk_with(bad), Path::new("/f")).is_err(), "{bad:?}");
         }
     }
