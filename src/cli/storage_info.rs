@@ -65,6 +65,9 @@ fn info(disk: &dyn Disk, dirs: &BTreeSet<PathBuf>) -> anyhow::Result<(String, us
             Err(error) => problems.push(format!("Error loading {}: {error}", file.display())),
         }
     }
+    if first.as_ref().is_some_and(|meta| meta.version == 0) {
+        problems.push("The kafka configuration file appears to be for a cluster in KRaft mode, but the directories are formatted for legacy mode.".into());
+    }
     let mut text = String::new();
     list(&mut text, "Found log directory:", "Found log directories:", &there);
     if let Some(meta) = first {
@@ -117,6 +120,9 @@ mod tests {
         write("a", "#\nnode.id=1\ndirectory.id=Je9Dlcd-W0jpi6AEEmntaA\nversion=1\ncluster.id=AAAAAAAAAAAAAAAAAAAAAQ\n");
         let sound = "Found log directory:\n  /a\n\nFound metadata: {cluster.id=AAAAAAAAAAAAAAAAAAAAAQ, directory.id=Je9Dlcd-W0jpi6AEEmntaA, node.id=1, version=1}\n\n";
         assert_eq!(told(&["a"]), (sound.into(), 0));
+        write("old", "");
+        let legacy = "Found log directory:\n  /old\n\nFound metadata: {version=0}\n\nFound problem:\n  The kafka configuration file appears to be for a cluster in KRaft mode, but the directories are formatted for legacy mode.\n\n";
+        assert_eq!(told(&["old"]), (legacy.into(), 1));
         std::fs::create_dir(at("b")).unwrap();
         std::fs::write(at("c"), "").unwrap();
         let (text, problems) = told(&["a", "b", "c"]);

@@ -334,6 +334,8 @@ mod tests {
             .unwrap()
             .unwrap();
         assert_eq!((zookeeper.node_id, zookeeper.other["x y"].as_str()), (Some(BrokerId(3)), "a=b"));
+        let of_nobody = MetaProperties::read(&disk_with(""), Path::new("/f")).unwrap().unwrap();
+        assert_eq!((of_nobody.version, of_nobody.node_id), (0, None));
         for bad in ["version=2\n", "version=x\n", "version=1\ndirectory.id=?\n"] {
             assert!(MetaProperties::read(&disk_with(bad), Path::new("/f")).is_err(), "{bad:?}");
         }
