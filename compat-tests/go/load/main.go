@@ -1,4 +1,4 @@
-// Puts one load on a broker and prints its figures as one line of JSON: `load produce|consume|latency -broker HOST:PORT [flags]`.
+// Puts one load on a broker and prints its figures as one line of JSON: `load produce|consume|latency|steady|many|fill|served -broker HOST:PORT [flags]`.
 package main
 
 import (
@@ -21,14 +21,16 @@ type load struct {
 	broker, topic, codec          string
 	partitions, records, size     int
 	acks, lingerMs, rate, seconds int
+	mb, batch, connections        int
 }
 
 func main() {
 	loads := map[string]func(*load, context.Context) (map[string]float64, error){
-		"produce": (*load).produce, "consume": (*load).consume, "latency": (*load).latency,
+		"produce": (*load).produce, "consume": (*load).consume, "latency": (*load).latency, "steady": (*load).steady,
+		"many": (*load).many, "fill": (*load).fill, "served": (*load).served,
 	}
 	if len(os.Args) < 2 || loads[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: load produce|consume|latency -broker HOST:PORT [flags]")
+		fmt.Fprintln(os.Stderr, "usage: load produce|consume|latency|steady|many|fill|served -broker HOST:PORT [flags]")
 		os.Exit(2)
 	}
 	var l load
@@ -42,7 +44,10 @@ func main() {
 	flags.IntVar(&l.acks, "acks", -1, "-1 or 1")
 	flags.IntVar(&l.lingerMs, "linger-ms", 5, "how long the producer gathers records")
 	flags.IntVar(&l.rate, "rate", 1000, "records a second, for latency")
-	flags.IntVar(&l.seconds, "seconds", 8, "how long, for latency")
+	flags.IntVar(&l.seconds, "seconds", 8, "how long, for latency and steady")
+	flags.IntVar(&l.mb, "mb", 0, "MB a second for steady, where 0 is as fast as it goes; MB a partition for fill")
+	flags.IntVar(&l.batch, "batch", 65536, "bytes of a batch, for steady and fill")
+	flags.IntVar(&l.connections, "connections", 4, "connections, for steady")
 	_ = flags.Parse(os.Args[2:])
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
