@@ -5,13 +5,14 @@
 //! the ones before it are busy, and sleeps when no partition waits. A broker that flushes nothing has none.
 
 use super::Partition;
+use super::write_back::WriteBack;
 use crate::runtime::blocking;
 use crate::runtime::clock::Clock;
 use crate::telemetry::FlushMetrics;
 use parking_lot::{Condvar, Mutex};
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use storage::GroupCommit;
+use storage::{GroupCommit, Log};
 use tracing::{error, warn};
 
 /// How many partitions of a log dir are synced at a time.
@@ -19,7 +20,10 @@ const SYNCS_MAX: usize = 16;
 
 /// Flushes the partitions of one log dir.
 #[derive(Debug)]
-pub struct Committer(Arc<Shared>);
+pub struct Committer {
+    shared: Arc<Shared>,
+    write_back: WriteBack,
+}
 
 #[derive(Debug)]
 struct Shared {
@@ -44,32 +48,38 @@ impl Committer {
     /// One without threads.
     pub fn new(metrics: FlushMetrics, clock: Clock) -> Arc<Self> {
         let (commits, threads, called) = (GroupCommit::default(), Mutex::default(), Condvar::new());
-        Arc::new(Self(Arc::new(Shared { commits, threads, called, metrics, clock })))
+        let shared = Arc::new(Shared { commits, threads, called, metrics, clock });
+        Arc::new(Self { shared, write_back: WriteBack::default() })
     }
 
     /// Has a partition flushed as far as it goes by now. It is told when that is done or has failed.
     pub fn add(&self, partition: &Arc<Partition>) {
-        if self.0.commits.add(partition) && !self.call() {
+        if self.shared.commits.add(partition) && !self.call() {
             // Nobody else will.
-            self.0.rounds();
+            self.shared.rounds();
         }
+    }
+
+    /// Has the system begin to write back what was appended to a log, on a thread.
+    pub fn begin_write_back(&self, log: &Arc<Log>) {
+        self.write_back.begin(log);
     }
 
     /// Has a thread look for partitions that wait. Whether there is one that will.
     fn call(&self) -> bool {
-        let mut threads = self.0.threads.lock();
+        let mut threads = self.shared.threads.lock();
         if threads.is_stopped {
             return false;
         }
         if threads.idle > 0 {
             threads.idle -= 1;
             threads.calls += 1;
-            self.0.called.notify_one();
+            self.shared.called.notify_one();
             return true;
         }
         // All are busy, and each looks again before it sleeps.
         if threads.handles.len() < SYNCS_MAX {
-            let shared = self.0.clone();
+            let shared = self.shared.clone();
             let name = format!("flush-{}", threads.handles.len());
             match blocking::thread(&name, move || shared.work()) {
                 Ok(handle) => threads.handles.push(handle),
@@ -82,25 +92,25 @@ impl Committer {
     /// Flushes what waits, and ends the threads. What is added from now on is flushed at once, by whoever adds it.
     pub fn stop(&self) {
         let handles = {
-            let mut threads = self.0.threads.lock();
+            let mut threads = self.shared.threads.lock();
             threads.is_stopped = true;
             std::mem::take(&mut threads.handles)
         };
-        self.0.called.notify_all();
+        self.shared.called.notify_all();
         for handle in handles {
             if handle.join().is_err() {
                 error!("a thread that flushes ended early");
             }
         }
-        self.0.rounds();
+        self.shared.rounds();
     }
 }
 
 impl Drop for Committer {
     fn drop(&mut self) {
         // Not joined: the last partition may be dropped by one of them.
-        self.0.threads.lock().is_stopped = true;
-        self.0.called.notify_all();
+        self.shared.threads.lock().is_stopped = true;
+        self.shared.called.notify_all();
     }
 }
 

@@ -16,6 +16,7 @@ mod opening;
 mod partition;
 pub mod session;
 mod watch;
+mod write_back;
 
 pub use dir::Dir;
 pub use opening::Progress;

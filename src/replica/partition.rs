@@ -398,6 +398,9 @@ impl Partition {
     /// only after a flush.
     fn moved(self: &Arc<Self>, done: &storage::Appended, now: Timestamp) -> bool {
         let end = Offset(done.last_offset.0.saturating_add(1));
+        if done.is_write_back_due {
+            self.committer.begin_write_back(&self.log);
+        }
         // Read after the append, which then counts its own records and none of a later one that has to wait.
         if self.is_durable.load(Ordering::Acquire) {
             return self.moved_durably(end, now);

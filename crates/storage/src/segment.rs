@@ -23,6 +23,9 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 /// How many batches' places the active segment remembers, for readers near its end.
 const RECENT_BATCHES: usize = 64;
 
+/// Bytes of a page, at least: what is written back is a multiple of it.
+const PAGE_BYTES: u64 = 4096;
+
 /// A batch's place in its segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
@@ -69,6 +72,8 @@ pub struct Segment {
     pub(crate) newest: Mutex<Option<Newest>>,
     first_timestamp: Mutex<Option<i64>>,
     bytes_since_entry: AtomicU32,
+    /// Up to here the system was asked to begin writing the records back.
+    write_back_begun: AtomicU32,
     recent: RwLock<VecDeque<Recent>>,
 }
 
@@ -86,6 +91,7 @@ impl Segment {
             newest: Mutex::new(None),
             first_timestamp: Mutex::new(None),
             bytes_since_entry: AtomicU32::new(0),
+            write_back_begun: AtomicU32::new(size),
             recent: RwLock::new(VecDeque::new()),
             folder,
         }
@@ -269,6 +275,24 @@ impl Segment {
         self.remember(batches, start);
         self.size.store(position, Ordering::Release);
         Ok(())
+    }
+
+    /// How many bytes were appended since the system was last asked to begin writing them back.
+    pub(crate) fn bytes_not_begun(&self) -> u32 {
+        self.size().saturating_sub(self.write_back_begun.load(Ordering::Relaxed))
+    }
+
+    /// Asks the system to begin writing back what was appended since the last time.
+    pub(crate) fn begin_write_back(&self) -> Result<()> {
+        let (begun, size) = (self.write_back_begun.load(Ordering::Relaxed), self.size());
+        if begun >= size {
+            return Ok(());
+        }
+        // The last page is about to be written to again.
+        let end = (u64::from(size) / PAGE_BYTES * PAGE_BYTES) as u32;
+        let Some(length) = end.checked_sub(begun).filter(|length| *length > 0) else { return Ok(()) };
+        self.write_back_begun.store(end, Ordering::Relaxed);
+        self.file(Wait::Block)?.start_writeback(u64::from(begun), u64::from(length)).map_err(self.io("write back"))
     }
 
     pub(crate) fn add_offset_entry(&self, last_offset: Offset, position: u32) -> Result<()> {

@@ -10,6 +10,7 @@ mod overlay;
 mod real;
 mod sim;
 mod watched;
+mod write_back;
 
 pub use overlay::Overlay;
 pub use real::RealDisk;

@@ -4,7 +4,7 @@
 //! is what Java takes and `flock` would not see them; such a lock belongs to the process, so a table of the process's own locks keeps two
 //! brokers in one process apart.
 
-use super::{DirEntry, Disk, DiskFile, DiskLock, Metadata, OpenMode, Space};
+use super::{DirEntry, Disk, DiskFile, DiskLock, Metadata, OpenMode, Space, write_back};
 use model::Timestamp;
 use parking_lot::Mutex;
 use rustix::fs::{FlockOperation, Timespec, Timestamps, UTIME_OMIT};
@@ -211,6 +211,10 @@ impl DiskFile for RealFile {
 
     fn length(&self) -> io::Result<u64> {
         Ok(self.0.metadata()?.len())
+    }
+
+    fn start_writeback(&self, position: u64, length: u64) -> io::Result<()> {
+        write_back::begin(&self.0, position, length)
     }
 
     fn descriptor(&self) -> Option<BorrowedFd<'_>> {

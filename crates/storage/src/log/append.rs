@@ -15,6 +15,14 @@ use records::{BATCH_OVERHEAD, BatchError, BatchHeader, Validated};
 use std::io::IoSlice;
 use std::sync::Arc;
 
+/// So many bytes are appended before the system is asked to begin writing them back.
+const WRITE_BACK_BYTES: u32 = 8 << 20;
+
+/// Whether the last `size` of so many bytes not begun complete another 8 MB.
+fn is_write_back_due(not_begun: u32, size: u32) -> bool {
+    not_begun / WRITE_BACK_BYTES != not_begun.saturating_sub(size) / WRITE_BACK_BYTES
+}
+
 /// How a leader appends.
 #[derive(Clone, Copy, Debug)]
 pub struct LeaderAppend {
@@ -52,6 +60,8 @@ pub struct Appended {
     pub rolled_at: Option<Offset>,
     /// `flush.messages` or `flush.ms` asks for a flush now.
     pub is_flush_due: bool,
+    /// Much was appended since the system was last asked to begin writing it back (`Log::begin_write_back`).
+    pub is_write_back_due: bool,
 }
 
 impl Log {
@@ -196,6 +206,7 @@ impl Log {
             duplicate_timestamp: None,
             rolled_at,
             is_flush_due: self.is_flush_due(now) && !is_planted(Bug::AcknowledgedBeforeFsync),
+            is_write_back_due: is_write_back_due(active.bytes_not_begun(), size as u32),
         })
     }
 
@@ -224,6 +235,7 @@ impl Log {
             duplicate_timestamp: Some(known.timestamp),
             rolled_at: None,
             is_flush_due: false,
+            is_write_back_due: false,
         }
     }
 

@@ -143,6 +143,13 @@ impl Log {
         self.is_current(segment)
     }
 
+    /// Asks the system to begin writing back what was appended to the active segment, so that neither a later flush nor the system's own limit on what
+    /// is not written back makes an append wait for all of it at once. Says nothing of what is on disk.
+    pub fn begin_write_back(&self) -> Result<()> {
+        self.check_online()?;
+        self.active().begin_write_back()
+    }
+
     pub(super) fn is_current(&self, segment: &Arc<Segment>) -> bool {
         self.segments.load().iter().any(|current| Arc::ptr_eq(current, segment))
     }

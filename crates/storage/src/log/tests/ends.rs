@@ -184,3 +184,25 @@ fn flushes_fall_due_by_count_and_time() {
     assert!(!bench.log.is_flush_due(Timestamp(1009)));
     assert!(bench.log.is_flush_due(Timestamp(1010)));
 }
+
+#[test]
+fn a_write_back_is_due_once_for_every_eight_megabytes() {
+    let bench = Bench::new(LogConfig { segment_bytes: 1 << 30, ..config() });
+    let megabyte = || {
+        let mut batch = BatchBuilder::new(Offset(0));
+        batch.append(Timestamp(1), None, Some(&[7; 1 << 20]));
+        Validated::trusted(&batch.finish().unwrap()).unwrap()
+    };
+    // Whoever is told may be late, or forget one.
+    let due: Vec<usize> = (0..24)
+        .filter(|number| {
+            if *number == 18 {
+                bench.log.begin_write_back().unwrap();
+            }
+            bench.append(megabyte()).is_write_back_due
+        })
+        .collect();
+    assert_eq!(due, [7, 15]);
+    bench.append(megabyte());
+    assert!(bench.append(megabyte()).is_write_back_due);
+}
