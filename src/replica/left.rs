@@ -40,7 +40,7 @@ impl Left {
         let mut left =
             Left { offsets: dir.read_offsets()?, is_clean: dir.clean_shutdown()?.is_some(), ..Left::default() };
         for damage in dir.damaged_checkpoints() {
-            warn!(error = %damage, "a checkpoint is damaged and counts as empty: logs that were not closed are read from their start, and records that DeleteRecords took may be there again");
+            warn!(error = %damage, "a checkpoint is damaged and counts as empty: logs that were not closed are read from their start, compacted ones are cleaned from there, and records that DeleteRecords took may be there again");
         }
         for found in dir.partitions()? {
             match found.folder {

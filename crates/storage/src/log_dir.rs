@@ -161,7 +161,7 @@ impl LogDir {
         checkpoint::write_clean_shutdown(&*self.disk, &self.path.join(checkpoint::CLEAN_SHUTDOWN), broker_epoch)
     }
 
-    /// Reads the checkpoints. One that is damaged counts as empty: then all is recovered from its start. See [`LogDir::damaged_checkpoints`].
+    /// Reads the checkpoints. One that is damaged counts as empty: then all is recovered, or cleaned, from its start. See [`LogDir::damaged_checkpoints`].
     pub fn read_offsets(&self) -> Result<Offsets> {
         let read = |name: &str| match checkpoint::read_offsets(&*self.disk, &self.path.join(name)) {
             Err(Error::Corrupt { .. }) => Ok(OffsetCheckpoint::new()),
@@ -177,7 +177,7 @@ impl LogDir {
 
     /// What is wrong with which checkpoint, for whoever tells of it: of the log start offsets it is that deleted records are there again.
     pub fn damaged_checkpoints(&self) -> Vec<Error> {
-        let names = [checkpoint::RECOVERY_POINT, checkpoint::LOG_START, checkpoint::REPLICATION];
+        let names = [checkpoint::RECOVERY_POINT, checkpoint::LOG_START, checkpoint::REPLICATION, checkpoint::CLEANER];
         let read = |name: &str| checkpoint::read_offsets(&*self.disk, &self.path.join(name)).err();
         names.into_iter().filter_map(read).filter(|error| matches!(error, Error::Corrupt { .. })).collect()
     }
@@ -400,6 +400,30 @@ mod tests {
         let damaged = dir.damaged_checkpoints();
         assert!(matches!(&damaged[..], [Error::Corrupt { path, .. }] if path.ends_with("log-start-offset-checkpoint")));
         assert_eq!(dir.read_offsets().unwrap(), Offsets { recovery_points: offsets, ..Offsets::default() });
+    }
+
+    #[test]
+    fn where_the_cleaners_checkpoint_is_damaged_a_log_is_cleaned_from_its_start() {
+        let disk = SimDisk::new();
+        let dir = open(&disk).unwrap();
+        let (partition, now) = (TopicPartition::new("t", 0), Timestamp(0));
+        let cleaned: OffsetCheckpoint = [(partition.clone(), Offset(7))].into();
+        dir.write_cleaner_offsets(&cleaned).unwrap();
+        let config = LogConfig::default();
+        drop(dir.create(&partition, None, config.clone(), now).unwrap());
+        let path = dir.path().join("t-0");
+        let open =
+            |offsets: &Offsets| dir.open_log(&partition, path.clone(), config.clone(), offsets, false, now).unwrap().0;
+        assert_eq!(open(&dir.read_offsets().unwrap()).cleaned_up_to(), Some(Offset(7)));
+        for damaged in ["0\n2\nt 0 7\n", "0\n1\nt 0 x\n", "7\n1\nt 0 7\n"] {
+            disk::write_atomically(&disk, Path::new("/data/cleaner-offset-checkpoint"), damaged.as_bytes()).unwrap();
+            let offsets = dir.read_offsets().unwrap();
+            assert_eq!((&offsets, open(&offsets).cleaned_up_to()), (&Offsets::default(), None), "{damaged:?}");
+            let told = dir.damaged_checkpoints();
+            assert!(matches!(&told[..], [Error::Corrupt { path, .. }] if path.ends_with("cleaner-offset-checkpoint")));
+        }
+        dir.write_cleaner_offsets(&cleaned).unwrap();
+        assert!(dir.damaged_checkpoints().is_empty());
     }
 
     #[test]

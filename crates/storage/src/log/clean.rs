@@ -58,8 +58,8 @@ impl Log {
     ) -> Result<Option<Cleaned>> {
         // Two of them would write the same files.
         let Some(_alone) = self.cleaning.try_lock() else { return Ok(None) };
-        // A record goes for the sake of a newer one of its key, which must not be lost to a power cut after it.
-        self.flush(dirt.end, now)?;
+        // A record goes for the sake of a newer one of its key, and of the marker that decided over that: neither may be lost to a power cut after it.
+        self.flush(self.log_end_offset(), now)?;
         let segments = self.segments.load_full();
         let config = self.config();
         let source = CleanedLog { log: self, truncations: dirt.truncations, now };

@@ -4,29 +4,30 @@ use super::*;
 use crate::disk::{Fault, OpenMode, Operation, read_all};
 use std::io::IoSlice;
 
-/// Appends, flushes now and then, rolls, and truncates, until the machine stops. Gives how far everything was flushed.
-fn live(disk: &SimDisk, config: &LogConfig) -> i64 {
-    let mut flushed = 0;
+/// Appends, flushes now and then, rolls, and truncates, until the machine stops. Gives how far everything was flushed, and how far acknowledged.
+fn live(disk: &SimDisk, config: &LogConfig) -> (i64, i64) {
+    let (mut flushed, mut acknowledged) = (0, 0);
     let mut run = || -> Result<()> {
         let (log, _) = open(disk, config.clone(), false, 0)?;
         for number in 0..24 {
             log.append_as_leader(&[produced(1, 0, number * 2, 2, false)], at(number / 6, 0, Origin::Client))?;
+            acknowledged = number as i64 * 2 + 2;
             log.advance_high_watermark(log.log_end_offset());
             if number % 4 == 3 {
                 log.flush(log.log_end_offset(), Timestamp(0))?;
                 flushed = log.recovery_point().0;
             }
         }
-        flushed = 42;
+        (flushed, acknowledged) = (42, 42);
         log.truncate_to(Offset(42), Timestamp(0))?;
         log.close(Timestamp(0))
     };
     let _ = run();
-    flushed
+    (flushed, acknowledged)
 }
 
 #[test]
-fn a_crash_at_every_call_keeps_what_was_flushed_and_serves_nothing_torn() {
+fn a_crash_at_every_call_keeps_what_was_acknowledged_and_serves_nothing_torn() {
     let config = LogConfig { segment_bytes: 400, ..config() };
     let all = SimDisk::new();
     live(&all, &config);
@@ -39,17 +40,57 @@ fn a_crash_at_every_call_keeps_what_was_flushed_and_serves_nothing_torn() {
             disk.sync_dir(Path::new("/logs")).unwrap();
             disk.sync_dir(Path::new("/")).unwrap();
             disk.crash_after(at_call);
-            let flushed = live(&disk, &config);
-            disk.crash(if seed == 0 { Crash::Process } else { Crash::Power { seed: seed * 1000 + at_call } });
-            check(&disk, &config, flushed, &format!("call {at_call}, seed {seed}"));
+            let (flushed, acknowledged) = live(&disk, &config);
+            let (crash, kept) = match seed {
+                // What is in the page cache outlives a kill.
+                0 => (Crash::Process, acknowledged),
+                _ => (Crash::Power { seed: seed * 1000 + at_call }, flushed),
+            };
+            disk.crash(crash);
+            check(&disk, &config, (flushed, kept), &format!("call {at_call}, seed {seed}"));
         }
     }
 }
 
-fn check(disk: &SimDisk, config: &LogConfig, flushed: i64, case: &str) {
+#[test]
+fn a_crash_after_every_byte_of_the_last_batch_keeps_all_before_it() {
+    let config = LogConfig { segment_bytes: 1000, ..config() };
+    let size = produced(1, 0, 0, 2, false).header().size_bytes();
+    for written_bytes in 0..=size {
+        for seed in 0..4 {
+            let disk = SimDisk::new();
+            disk.create_dir(Path::new("/logs/t-0")).unwrap();
+            disk.sync_dir(Path::new("/logs")).unwrap();
+            disk.sync_dir(Path::new("/")).unwrap();
+            let (log, _) = open(&disk, config.clone(), false, 0).unwrap();
+            let append = |number: i32| {
+                let how = at(number / 6, 0, Origin::Client);
+                log.append_as_leader(&[produced(1, 0, number * 2, 2, false)], how)
+            };
+            (0..20).for_each(|number| _ = append(number).unwrap());
+            log.flush(Offset(if seed % 2 == 0 { 40 } else { 36 }), Timestamp(0)).unwrap();
+            let (path_contains, error) = (".log".to_owned(), std::io::ErrorKind::Other);
+            disk.inject(Fault { operation: Operation::Write, path_contains, after: 0, times: 1, error, written_bytes });
+            append(20).unwrap_err();
+            let flushed = log.recovery_point().0;
+            drop(log);
+            disk.heal();
+            let (crash, kept) = if seed < 2 {
+                (Crash::Process, 40)
+            } else {
+                (Crash::Power { seed: seed + written_bytes as u64 }, flushed)
+            };
+            disk.crash(crash);
+            check(&disk, &config, (flushed, kept), &format!("byte {written_bytes}, seed {seed}"));
+        }
+    }
+}
+
+/// What is there after a crash: everything below `kept`, whole, and the log goes on from its end.
+fn check(disk: &SimDisk, config: &LogConfig, (flushed, kept): (i64, i64), case: &str) {
     let (log, _) = open(disk, config.clone(), false, flushed).unwrap_or_else(|error| panic!("{case}: {error}"));
     let end = log.log_end_offset();
-    assert!(end.0 >= flushed, "{case}: ends at {end}, flushed up to {flushed}");
+    assert!(end.0 >= kept, "{case}: ends at {end}, and all below {kept} was to be kept");
     log.set_high_watermark(end);
     let bench = Bench { disk: disk.clone(), log, config: config.clone() };
     let mut next = 0;
