@@ -1,91 +1,103 @@
 //! Courses of a log that is compacted: what a cleaning leaves, and a stop in the middle of it, may lose no key.
 //!
-//! Of every key the newest flushed record is there, or a later one; after a kill the newest of all. What is read was appended so, at that offset. A key
-//! whose newest record is a tombstone may be gone.
+//! Of every key the newest decided record that has to be there is there, or a later one: after a kill of all that was acknowledged, after a power cut of
+//! what was flushed. What is read was appended so, at that offset. A key whose newest record is a tombstone may be gone, and so may what was aborted;
+//! readers of committed records see none of it.
 
+mod model;
+
+use self::model::{Model, Reading, Record};
 use crate::check::{Check, ensure};
 use crate::random::Random;
-use model::{LeaderEpoch, Offset, Timestamp, TopicId, TopicPartition};
-use records::{BatchBuilder, BatchView, Batches, RecordReader, Validated};
+use ::model::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Timestamp, TopicId, TopicPartition};
+use records::{BatchBuilder, EndTransactionMarker, Validated};
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use storage::disk::{Crash, Disk, SimDisk};
-use storage::{
-    CleanerLimits, CleanupPolicy, Isolation, LeaderAppend, Log, LogConfig, LogDir, OpenFiles, Origin, Read, Wait,
-};
+use storage::disk::{Crash, Disk, Fault, Operation, SimDisk};
+use storage::{CleanerLimits, CleanupPolicy, Isolation, LeaderAppend, Log, LogConfig, LogDir, OpenFiles, Origin};
 
 /// Keys: few, so that there is much to compact.
 const KEYS: usize = 5;
 
-type Record = (u8, Option<u64>);
+/// Transactional producers.
+const PRODUCERS: [i64; 2] = [11, 12];
+
+/// What goes wrong besides stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Weather {
+    Fair,
+    Faults,
+    Full,
+}
 
 /// A log dir with one compacted partition.
 struct Course {
     random: Random,
     disk: SimDisk,
+    weather: Weather,
     name: TopicPartition,
     config: LogConfig,
     now: i64,
     serial: u64,
-    /// What was appended, by offset.
-    appended: BTreeMap<i64, Record>,
-    end: i64,
-    flushed: i64,
+    model: Model,
 }
 
 /// Lives through the course of a seed. Gives a number that tells it from others.
 pub fn run(seed: u64, is_printed: bool) -> Check<u64> {
-    let mut random = Random::new(seed);
-    let config = LogConfig {
-        segment_bytes: random.pick(&[400, 800, 1500]),
-        index_interval_bytes: random.pick(&[1, 200]),
-        retention_ms: None,
-        cleanup_policy: CleanupPolicy { delete: false, compact: true },
-        delete_retention_ms: random.pick(&[0, 2000]),
-        file_delete_delay_ms: random.pick(&[0, 500]),
-        ..LogConfig::default()
-    };
-    let disk = SimDisk::new();
-    disk.create_dir(Path::new("/data")).map_err(|error| error.to_string())?;
-    disk.sync_dir(Path::new("/")).map_err(|error| error.to_string())?;
-    let name = TopicPartition::new("c", 0);
-    let mut course =
-        Course { random, disk, name, config, now: 10_000, serial: 0, appended: BTreeMap::new(), end: 0, flushed: 0 };
+    let mut course = Course::new(seed)?;
     for generation in 0..course.random.within(2, 4) {
         let (dir, log) = course.start()?;
-        if course.random.chance(75) {
-            let limit = 1 << course.random.within(4, 9);
-            let calls = course.random.below(limit) as u64;
-            course.disk.crash_after(calls);
-        }
-        let steps = course.random.within(5, 50);
-        for step in 0..steps {
-            course.now += course.random.within(0, 500);
-            let lived = course.step(&dir, &log)?;
+        course.live(&dir, &log, |text| {
             if is_printed {
-                eprintln!("{generation}.{step} at call {}: {lived:?}, ends at {}", course.disk.calls(), course.end);
+                eprintln!("{generation}: {text}");
             }
-            if lived.is_none() {
-                break;
-            }
+        })?;
+        course.disk.heal();
+        course.disk.set_capacity(None);
+        if course.random.chance(30) {
+            course.close(&dir, &log)?;
         }
         drop((dir, log));
         let seed = course.random.next();
-        let crash = if course.random.chance(60) { Crash::Power { seed } } else { Crash::Process };
+        // After a failed sync a new process cannot go on from what the system holds in memory.
+        let is_power = course.disk.has_lost_writes() || course.random.chance(60);
+        let crash = if is_power { Crash::Power { seed } } else { Crash::Process };
+        let kept_below = if is_power { course.model.flushed } else { course.model.end };
         if is_printed {
-            eprintln!("{crash:?} at call {}, flushed up to {}", course.disk.calls(), course.flushed);
+            eprintln!("{generation}: {crash:?} at call {}, all below {kept_below} is kept", course.disk.calls());
         }
         course.disk.crash(crash);
-        let log = course.start()?.1;
-        let kept_below = if crash == Crash::Process { course.end } else { course.flushed };
-        course.hold(&log, kept_below)?;
+        let (dir, log) = course.start()?;
+        course.model.hold(&log, kept_below, true, &mut course.random)?;
+        drop((dir, log));
         course.disk.crash(Crash::Process);
     }
     Ok(course.disk.calls() ^ (course.serial << 32))
 }
 
 impl Course {
+    fn new(seed: u64) -> Check<Self> {
+        let mut random = Random::new(seed);
+        let config = LogConfig {
+            segment_bytes: random.pick(&[400, 800, 1500]),
+            index_interval_bytes: random.pick(&[1, 200]),
+            retention_ms: None,
+            cleanup_policy: CleanupPolicy { delete: false, compact: true },
+            delete_retention_ms: random.pick(&[0, 2000]),
+            file_delete_delay_ms: random.pick(&[0, 500]),
+            producer_id_expiration_ms: i64::MAX / 2,
+            ..LogConfig::default()
+        };
+        let weather = random.pick(&[Weather::Fair, Weather::Fair, Weather::Faults, Weather::Full]);
+        let disk = SimDisk::new();
+        disk.create_dir(Path::new("/data")).map_err(|error| error.to_string())?;
+        disk.sync_dir(Path::new("/")).map_err(|error| error.to_string())?;
+        let name = TopicPartition::new("c", 0);
+        Ok(Course { random, disk, weather, name, config, now: 10_000, serial: 0, model: Model::default() })
+    }
+
     /// Opens the log, perhaps in several attempts.
     fn start(&mut self) -> Check<(LogDir, Log)> {
         loop {
@@ -106,71 +118,166 @@ impl Course {
         let disk = Arc::new(self.disk.clone());
         let dir = LogDir::open(disk, OpenFiles::new(6), PathBuf::from("/data"), 7)?;
         let (offsets, now) = (dir.read_offsets()?, Timestamp(self.now));
+        let is_clean = dir.clean_shutdown()?.is_some();
+        dir.forget_clean_shutdown()?;
         let path = dir.path().join(self.name.to_string());
         let is_there = dir.partitions()?.iter().any(|found| found.path == path);
         let log = match is_there {
-            true => dir.open_log(&self.name, path, self.config.clone(), &offsets, false, now)?.0,
+            true => dir.open_log(&self.name, path, self.config.clone(), &offsets, is_clean, now)?.0,
             false => dir.create(&self.name, Some(TopicId::from_random([1; 16])), self.config.clone(), now)?,
         };
+        // A checkpoint that is ahead of the log would count as flushed what is appended from now on.
+        if offsets.recovery_points.get(&self.name).is_some_and(|known| *known > log.recovery_point()) {
+            self.checkpoint(&dir, &log)?;
+        }
         log.advance_high_watermark(log.log_end_offset());
         Ok((dir, log))
     }
 
-    /// One thing happens. What it was; `None` where the machine has stopped.
-    fn step(&mut self, dir: &LogDir, log: &Log) -> Check<Option<&'static str>> {
-        let now = Timestamp(self.now);
-        let (what, done) = match self.random.below(100) {
-            0..60 => ("append", self.append(log)),
-            60..70 => ("flush", log.flush(log.log_end_offset(), now)),
-            70..78 => {
-                let points = [(self.name.clone(), log.recovery_point())].into();
-                ("checkpoint", dir.write_recovery_points(&points))
-            }
-            78..94 => ("clean", self.clean(log)),
-            _ => ("remove", log.remove_deleted_files(now).map(drop)),
-        };
-        self.flushed = self.flushed.max(log.recovery_point().0);
-        if self.disk.has_stopped() {
-            return Ok(None);
-        }
-        done.map_err(|error| format!("{what}: {error}"))?;
-        if what == "clean" {
-            let held = self.hold(log, self.end);
-            // What was read from a machine that stopped meanwhile says nothing.
-            if self.disk.has_stopped() {
-                return Ok(None);
-            }
-            held?;
-        }
-        Ok(Some(what))
+    fn checkpoint(&self, dir: &LogDir, log: &Log) -> storage::Result<()> {
+        dir.write_recovery_points(&[(self.name.clone(), log.recovery_point())].into())
     }
 
-    fn append(&mut self, log: &Log) -> storage::Result<()> {
+    fn live(&mut self, dir: &LogDir, log: &Log, mut tell: impl FnMut(String)) -> Check {
+        if self.random.chance(75) {
+            let limit = 1 << self.random.within(4, 9);
+            let calls = self.random.below(limit) as u64;
+            self.disk.crash_after(calls);
+        }
+        for _ in 0..self.random.within(5, 50) {
+            self.now += self.random.within(0, 500);
+            self.disk.set_now(Timestamp(self.now));
+            self.weather_changes();
+            // Whether there is room again; that it cannot be asked is a fault like another.
+            let _ = dir.check_space(|_| 1);
+            let what = self.step(dir, log)?;
+            tell(format!("{what} at call {}, ends at {}", self.disk.calls(), self.model.end));
+            if self.disk.has_stopped() || log.fault().is_some() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn weather_changes(&mut self) {
+        match self.weather {
+            Weather::Faults if self.random.chance(12) => {
+                use Operation::{Open, Read, RemoveFile, Rename, Sync, SyncDir, Write};
+                let random = &mut self.random;
+                self.disk.inject(Fault {
+                    operation: random.pick(&[Write, Write, Sync, Sync, SyncDir, Open, Read, Rename, RemoveFile]),
+                    path_contains: random.pick(&["", ".log", ".cleaned", ".swap", "index", "checkpoint"]).to_owned(),
+                    after: random.below(5) as u64,
+                    times: random.pick(&[1, 1, 2, 5]),
+                    error: random.pick(&[ErrorKind::Other, ErrorKind::StorageFull]),
+                    written_bytes: random.below(300),
+                });
+            }
+            Weather::Faults if self.random.chance(12) => self.disk.heal(),
+            Weather::Full if self.random.chance(10) => {
+                let room = self.random.below(1500) as u64;
+                self.disk.set_capacity(Some(self.disk.used_bytes() + room));
+            }
+            Weather::Full if self.random.chance(25) => self.disk.set_capacity(None),
+            _ => {}
+        }
+    }
+
+    /// One thing happens. What it was.
+    fn step(&mut self, dir: &LogDir, log: &Log) -> Check<&'static str> {
+        let (now, refusals) = (Timestamp(self.now), self.disk.refusals());
+        let (what, done) = match self.random.below(100) {
+            0..48 => ("append", self.append(log, None)),
+            48..58 => ("append of a transaction", self.append_transactional(log)),
+            58..64 => ("marker", self.end_transaction(log)),
+            64..70 => ("flush", log.flush(log.log_end_offset(), now)),
+            70..75 => ("checkpoint", self.checkpoint(dir, log)),
+            75..92 => ("clean", self.clean(dir, log)),
+            _ => ("remove", log.remove_deleted_files(now).map(drop)),
+        };
+        self.model.flushed = self.model.flushed.max(log.recovery_point().0);
+        let is_excused = self.disk.has_stopped() || self.disk.refusals() > refusals || dir.is_full();
+        if let Err(error) = done {
+            ensure!(is_excused, "{what}: {error}");
+        }
+        if what == "clean" && log.fault().is_none() && !self.disk.has_stopped() {
+            self.disk.heal();
+            let end = self.model.end;
+            let held = self.model.hold(log, end, false, &mut self.random);
+            // What was read from a machine that stopped meanwhile says nothing.
+            if !self.disk.has_stopped() {
+                held.map_err(|reason| format!("after a cleaning: {reason}"))?;
+            }
+        }
+        Ok(what)
+    }
+
+    /// A batch of a few records, of a transaction where `producer` says whose.
+    fn append(&mut self, log: &Log, producer: Option<i64>) -> storage::Result<()> {
         let mut batch = BatchBuilder::new(Offset(0));
+        if let Some(id) = producer {
+            let known = log.producers().into_iter().find(|(known, _)| known.0 == id);
+            let next = known.and_then(|(_, entry)| entry.last_sequence()).map_or(0, |last| last + 1);
+            batch = batch.producer(ProducerId(id), ProducerEpoch(0), Some(next)).transactional();
+        }
         let mut records: Vec<Record> = Vec::new();
         for _ in 0..self.random.within(1, 4) {
             self.serial += 1;
-            let record = (self.random.below(KEYS) as u8, (!self.random.chance(15)).then_some(self.serial));
-            let value = record.1.map(|serial| [serial.to_be_bytes().to_vec(), vec![0; 20]].concat());
-            batch.append(Timestamp(self.now), Some(&[record.0]), value.as_deref());
-            records.push(record);
+            let key = self.random.below(KEYS) as u8;
+            let value = (!self.random.chance(15)).then_some(self.serial);
+            let bytes = value.map(|serial| [serial.to_be_bytes().to_vec(), vec![0; 20]].concat());
+            batch.append(Timestamp(self.now), Some(&[key]), bytes.as_deref());
+            records.push(Record { key, value, producer });
         }
+        // It may be there though it was not acknowledged.
+        let base = self.model.end;
+        self.model.appended.extend((base..).zip(records.iter().copied()));
+        self.put(log, batch, Origin::Client)?;
+        let end = base + records.len() as i64;
+        self.model.markers.retain(|offset, _| !(base..end).contains(offset));
+        self.model.end = end;
+        Ok(())
+    }
+
+    fn append_transactional(&mut self, log: &Log) -> storage::Result<()> {
+        let id = self.random.pick(&PRODUCERS);
+        self.append(log, Some(id))
+    }
+
+    /// Ends an open transaction, if there is one.
+    fn end_transaction(&mut self, log: &Log) -> storage::Result<()> {
+        let is_open = |entry: &storage::ProducerEntry| entry.txn_first_offset.is_some();
+        let open: Vec<i64> =
+            log.producers().into_iter().filter(|(_, entry)| is_open(entry)).map(|(id, _)| id.0).collect();
+        let Some(id) = (!open.is_empty()).then(|| self.random.pick(&open)) else { return Ok(()) };
+        let aborted = self.random.chance(50);
+        let mut batch =
+            BatchBuilder::new(Offset(0)).producer(ProducerId(id), ProducerEpoch(0), None).transactional().control();
+        let marker = EndTransactionMarker { committed: !aborted, coordinator_epoch: 0 };
+        batch.append_end_transaction(Timestamp(self.now), marker);
+        let base = self.model.end;
+        self.model.markers.insert(base, (id, aborted));
+        self.put(log, batch, Origin::Coordinator)?;
+        // What was refused there before is overwritten.
+        self.model.appended.remove(&base);
+        self.model.end = base + 1;
+        Ok(())
+    }
+
+    fn put(&mut self, log: &Log, batch: BatchBuilder, origin: Origin) -> storage::Result<()> {
         let bytes = batch.finish().expect("a batch of a few records");
         let valid = Validated::trusted(&bytes).expect("built here");
         let (leader_epoch, now) = (LeaderEpoch(0), Timestamp(self.now));
-        let how = LeaderAppend { leader_epoch, origin: Origin::Client, now, transaction_version: 0 };
-        // It may be there though it was not acknowledged.
-        let base = self.end;
-        self.appended.extend((base..).zip(records.iter().copied()));
+        let how = LeaderAppend { leader_epoch, origin, now, transaction_version: 0 };
         log.append_as_leader(&[valid], how)?;
-        self.end = base + records.len() as i64;
         log.advance_high_watermark(log.log_end_offset());
         Ok(())
     }
 
-    fn clean(&mut self, log: &Log) -> storage::Result<()> {
+    /// One cleaning, as far as it comes, and its note in the checkpoint.
+    fn clean(&mut self, dir: &LogDir, log: &Log) -> storage::Result<()> {
         let limits = CleanerLimits {
-            dedupe_buffer_bytes: 1 << 16,
+            dedupe_buffer_bytes: self.random.pick(&[72, 1 << 16]),
             load_factor: 0.9,
             io_buffer_bytes: self.random.pick(&[200, 4000]),
             seed: [1, 2],
@@ -181,60 +288,31 @@ impl Course {
             paces = paces.saturating_sub(1);
             paces > 0
         };
-        log.clean(&dirt, limits, Timestamp(self.now), &mut pace).map(drop)
+        let cleaned = log.clean(&dirt, limits, Timestamp(self.now), &mut pace)?;
+        match log.cleaned_up_to().filter(|_| cleaned.is_some() && self.random.chance(70)) {
+            Some(up_to) => dir.write_cleaner_offsets(&[(self.name.clone(), up_to)].into()),
+            None => Ok(()),
+        }
     }
 
-    fn read(log: &Log) -> Check<BTreeMap<i64, Record>> {
-        let (mut next, end) = (log.log_start_offset(), log.log_end_offset());
-        let mut found = BTreeMap::new();
-        while next < end {
-            let (isolation, wait) = (Isolation::LogEnd, Wait::Block);
-            let read = Read { offset: next, max_bytes: u32::MAX, at_least_one_batch: true, isolation, wait };
-            let plan = log.read(read).map_err(|error| format!("read {next}: {error}"))?;
-            let Some(region) = plan.region else { break };
-            let bytes = region.read().map_err(|error| error.to_string())?;
-            let before = next;
-            for batch in Batches::new(&bytes) {
-                let batch: BatchView<'_> = batch.map_err(|error| format!("torn: {error}"))?;
-                batch.verify_crc().map_err(|error| format!("torn at {}: {error}", batch.header().base_offset))?;
-                let mut reader = RecordReader::new(&batch).map_err(|error| error.to_string())?;
-                while let Some(record) = reader.next_record() {
-                    let record = record.map_err(|error| error.to_string())?;
-                    let number = |bytes: &[u8]| bytes[..8].iter().fold(0, |value, byte| value << 8 | u64::from(*byte));
-                    let key = record.key.and_then(|key| key.first().copied()).unwrap_or(u8::MAX);
-                    let is_new = found.insert(record.offset.0, (key, record.value.map(number))).is_none();
-                    ensure!(is_new, "{} is there twice", record.offset);
-                }
-                next = batch.header().next_offset();
+    /// As a broker that is told to stop.
+    fn close(&mut self, dir: &LogDir, log: &Log) -> Check {
+        let (now, refusals) = (Timestamp(self.now), self.disk.refusals());
+        let closed = (log.fault().is_none()).then(|| {
+            log.close(now).and_then(|()| self.checkpoint(dir, log)).and_then(|()| dir.write_clean_shutdown(None))
+        });
+        match closed {
+            Some(Ok(())) => self.model.flushed = self.model.end,
+            Some(Err(error)) => {
+                ensure!(self.disk.has_stopped() || self.disk.refusals() > refusals, "close: {error}");
             }
-            ensure!(next > before, "nothing whole at {next}");
+            None => {}
         }
-        Ok(found)
-    }
-
-    /// Of every key the newest record below an offset is there, or a later one. What is there is what is known from then on.
-    fn hold(&mut self, log: &Log, kept_below: i64) -> Check {
-        let found = Self::read(log)?;
-        let stranger = found.iter().find(|(offset, record)| self.appended.get(offset) != Some(record));
-        ensure!(stranger.is_none(), "{stranger:?} was never appended");
-        for key in 0..KEYS as u8 {
-            let of_key = |(offset, record): (&i64, &Record)| (record.0 == key).then_some((*offset, record.1));
-            let newest = self.appended.range(..kept_below).rev().find_map(of_key);
-            let Some((newest, Some(_))) = newest else { continue };
-            let is_there = found.range(newest..).find_map(of_key).is_some();
-            let was_deleted =
-                self.appended.range(newest..).rev().find_map(of_key).is_some_and(|(_, value)| value.is_none());
-            ensure!(
-                is_there || was_deleted,
-                "key {key} is lost, which was at {newest}, below {kept_below}; there is {:?}",
-                found.keys().collect::<Vec<_>>()
-            );
-        }
-        let end = log.log_end_offset().0;
-        ensure!(end >= kept_below, "ends at {end}, below {kept_below}");
-        // What was not flushed and is not there now was lost, and its offsets are given anew.
-        self.appended.retain(|offset, _| *offset < self.flushed || found.contains_key(offset));
-        self.end = end;
         Ok(())
     }
+}
+
+/// Every record from an offset on, by offset.
+fn records_from(log: &Log, from: i64) -> Check<BTreeMap<i64, Record>> {
+    Ok(Reading::of(log, from, Isolation::LogEnd)?.records)
 }

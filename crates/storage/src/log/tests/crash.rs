@@ -11,7 +11,7 @@ fn live(disk: &SimDisk, config: &LogConfig) -> (i64, i64) {
         let (log, _) = open(disk, config.clone(), false, 0)?;
         for number in 0..24 {
             log.append_as_leader(&[produced(1, 0, number * 2, 2, false)], at(number / 6, 0, Origin::Client))?;
-            acknowledged = number as i64 * 2 + 2;
+            acknowledged = i64::from(number) * 2 + 2;
             log.advance_high_watermark(log.log_end_offset());
             if number % 4 == 3 {
                 log.flush(log.log_end_offset(), Timestamp(0))?;

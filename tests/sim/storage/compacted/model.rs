@@ -1,0 +1,176 @@
+//! What is known of a compacted log beside the disk, and what has to hold of it.
+
+use super::{KEYS, records_from};
+use crate::check::{Check, ensure};
+use crate::random::Random;
+use ::model::Offset;
+use records::{BatchView, Batches, RecordReader};
+use std::collections::{BTreeMap, BTreeSet};
+use storage::{Isolation, Log, Read, Wait};
+
+/// A record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Record {
+    pub(super) key: u8,
+    /// What tells it from all others; `None` in a tombstone.
+    pub(super) value: Option<u64>,
+    /// Whose transaction it belongs to.
+    pub(super) producer: Option<i64>,
+}
+
+/// What became of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Committed,
+    Aborted,
+    Open,
+}
+
+/// What was appended, and how much of it has to be there.
+#[derive(Debug, Default)]
+pub(super) struct Model {
+    /// By offset.
+    pub(super) appended: BTreeMap<i64, Record>,
+    /// Whose transaction ended where, and whether it was aborted.
+    pub(super) markers: BTreeMap<i64, (i64, bool)>,
+    pub(super) end: i64,
+    pub(super) flushed: i64,
+}
+
+/// What a reader finds.
+#[derive(Debug, Default)]
+pub(super) struct Reading {
+    pub(super) records: BTreeMap<i64, Record>,
+    markers: BTreeMap<i64, (i64, bool)>,
+}
+
+impl Model {
+    fn fate(&self, offset: i64, record: &Record) -> Fate {
+        let Some(producer) = record.producer else { return Fate::Committed };
+        let marker = self.markers.range(offset..self.end).find(|(_, (id, _))| *id == producer);
+        match marker {
+            Some((_, (_, true))) => Fate::Aborted,
+            Some((_, (_, false))) => Fate::Committed,
+            None => Fate::Open,
+        }
+    }
+
+    /// Of every key the newest decided record below an offset is there, or a later one. After a crash, what is there is what is known from then on.
+    pub(super) fn hold(&mut self, log: &Log, kept_below: i64, was_crash: bool, random: &mut Random) -> Check {
+        let found = Reading::of(log, 0, Isolation::LogEnd)?;
+        let stranger = found.records.iter().find(|(offset, record)| self.appended.get(offset) != Some(record));
+        ensure!(stranger.is_none(), "{stranger:?} was never appended");
+        let stranger = found.markers.iter().find(|(offset, marker)| self.markers.get(offset) != Some(marker));
+        ensure!(stranger.is_none(), "the marker {stranger:?} was never appended");
+        let end = log.log_end_offset().0;
+        ensure!(end >= kept_below, "ends at {end}, below {kept_below}");
+        (0..KEYS as u8).try_for_each(|key| self.hold_key(key, &found.records, kept_below))?;
+        if was_crash {
+            // What was not flushed and is not there now was lost, and its offsets are given anew.
+            let flushed = self.flushed;
+            self.appended.retain(|offset, _| *offset < flushed || found.records.contains_key(offset));
+            self.markers.retain(|offset, _| *offset < flushed || found.markers.contains_key(offset));
+            self.end = end;
+        }
+        self.hold_committed(log, &found.records)?;
+        let from = random.within(0, end);
+        let expected: Vec<_> = found.records.range(from..).collect();
+        let read = records_from(log, from)?;
+        ensure!(expected == read.iter().collect::<Vec<_>>(), "read from {from}: {read:?} and not {expected:?}");
+        Ok(())
+    }
+
+    fn hold_key(&self, key: u8, found: &BTreeMap<i64, Record>, kept_below: i64) -> Check {
+        let decided = |(offset, record): (&i64, &Record)| {
+            let counts = record.key == key && self.fate(*offset, record) == Fate::Committed;
+            counts.then_some((*offset, record.value))
+        };
+        let Some((newest, Some(_))) = self.appended.range(..kept_below).rev().find_map(decided) else { return Ok(()) };
+        let is_there = found.range(newest..).find_map(decided).is_some();
+        let last = self.appended.range(newest..self.end.max(kept_below)).rev().find_map(decided);
+        let was_deleted = last.is_some_and(|(_, value)| value.is_none());
+        ensure!(
+            is_there || was_deleted,
+            "key {key} is lost, which was at {newest}, below {kept_below}; there is {:?}",
+            found.keys().collect::<Vec<_>>()
+        );
+        Ok(())
+    }
+
+    /// Readers of committed records see all of what is there that was committed, and nothing else.
+    fn hold_committed(&self, log: &Log, found: &BTreeMap<i64, Record>) -> Check {
+        let stable = log.last_stable_offset().0;
+        let first_open = found.iter().find(|(offset, record)| self.fate(**offset, record) == Fate::Open);
+        let expected_stable = first_open.map_or(self.end, |(offset, _)| *offset);
+        ensure!(stable <= expected_stable, "the last stable offset is {stable}, and {first_open:?} is open");
+        let is_seen =
+            |(offset, record): &(&i64, &Record)| **offset < stable && self.fate(**offset, record) == Fate::Committed;
+        let expected: Vec<i64> = found.iter().filter(is_seen).map(|(offset, _)| *offset).collect();
+        let seen: Vec<i64> = Reading::of(log, 0, Isolation::Committed)?.records.into_keys().collect();
+        ensure!(seen == expected, "committed is {expected:?}, and readers see {seen:?}; stable up to {stable}");
+        Ok(())
+    }
+}
+
+impl Reading {
+    /// Reads everything from an offset on. Of what is committed as consumers do: by the list of aborted transactions.
+    pub(super) fn of(log: &Log, from: i64, isolation: Isolation) -> Check<Self> {
+        let end = match isolation {
+            Isolation::Committed => log.last_stable_offset(),
+            _ => log.log_end_offset(),
+        };
+        let mut next = log.log_start_offset().max(Offset(from));
+        let mut found = Reading::default();
+        while next < end {
+            let read =
+                Read { offset: next, max_bytes: u32::MAX, at_least_one_batch: true, isolation, wait: Wait::Block };
+            let plan = log.read(read).map_err(|error| format!("read {next}: {error}"))?;
+            let Some(region) = plan.region else { break };
+            let bytes = region.read().map_err(|error| error.to_string())?;
+            let mut aborted: Vec<(i64, i64)> = Vec::new();
+            aborted.extend(plan.aborted.iter().flatten().map(|txn| (txn.first_offset.0, txn.producer_id.0)));
+            aborted.sort_unstable();
+            let mut aborting = BTreeSet::new();
+            let before = next;
+            for batch in Batches::new(&bytes) {
+                let batch: BatchView<'_> = batch.map_err(|error| format!("torn: {error}"))?;
+                batch.verify_crc().map_err(|error| format!("torn at {}: {error}", batch.header().base_offset))?;
+                let last = batch.header().last_offset().0;
+                let begun = aborted.partition_point(|(first, _)| *first <= last);
+                aborting.extend(aborted.drain(..begun).map(|(_, id)| id));
+                found.add(&batch, from, &mut aborting)?;
+                next = batch.header().next_offset();
+            }
+            ensure!(next > before, "nothing whole at {next}");
+        }
+        Ok(found)
+    }
+
+    fn add(&mut self, batch: &BatchView<'_>, from: i64, aborting: &mut BTreeSet<i64>) -> Check {
+        let header = batch.header();
+        let producer = header.producer_id.map(|id| id.0);
+        let is_aborted = producer.is_some_and(|id| aborting.contains(&id));
+        let mut reader = RecordReader::new(batch).map_err(|error| error.to_string())?;
+        while let Some(record) = reader.next_record() {
+            let record = record.map_err(|error| error.to_string())?;
+            let key = record.key.unwrap_or_default();
+            if let (true, Some(id)) = (header.is_control(), producer) {
+                let marker_aborts = key.get(3) == Some(&0);
+                self.markers.insert(record.offset.0, (id, marker_aborts));
+                if marker_aborts {
+                    aborting.remove(&id);
+                }
+                continue;
+            }
+            if record.offset.0 < from || (header.is_transactional() && is_aborted) {
+                continue;
+            }
+            let number = |bytes: &[u8]| bytes[..8].iter().fold(0, |value, byte| value << 8 | u64::from(*byte));
+            let key = key.first().copied().unwrap_or(u8::MAX);
+            let record_read = Record { key, value: record.value.map(number), producer };
+            let is_new = self.records.insert(record.offset.0, record_read).is_none();
+            ensure!(is_new, "{} is there twice", record.offset);
+        }
+        Ok(())
+    }
+}
