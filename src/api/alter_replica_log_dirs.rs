@@ -1,10 +1,11 @@
 //! AlterReplicaLogDirs (key 34), versions 1-2: moves replicas between this broker's log dirs (KIP-113). 2 is flexible.
 //!
-//! There is one log dir: a replica is where it is asked to be, or the log dir is not found. A partition that is named several times goes to the last of
-//! its log dirs, and is answered once.
+//! The answer says whether a move has begun; DescribeLogDirs says how far it has come. A partition that is named several times goes to the last of its log
+//! dirs, and is answered once.
 
 use super::Context;
-use model::ErrorCode;
+use crate::runtime::blocking;
+use model::{ErrorCode, TopicPartition};
 use protocol::Str;
 use protocol::messages::alter_replica_log_dirs_request::AlterReplicaLogDirsRequest;
 use protocol::messages::alter_replica_log_dirs_response::{
@@ -15,22 +16,22 @@ use std::path::Path;
 
 /// Answers each partition.
 pub(super) async fn handle(context: Context, request: AlterReplicaLogDirsRequest) -> AlterReplicaLogDirsResponse {
-    let image = context.broker.image();
-    let dirs = context.broker.replicas.dirs();
-    let results = targets(request).into_iter().map(|(topic_name, partitions)| {
-        let known = image.topics.by_name(&topic_name);
-        let answers = partitions.into_iter().map(|(partition_index, dir)| {
-            let error = match known.map(|known| context.broker.replicas.of(known, partition_index)) {
-                _ if dirs.iter().all(|own| own.path() != Path::new(dir.as_str())) => ErrorCode::LogDirNotFound,
-                None => ErrorCode::UnknownTopicOrPartition,
-                Some(Err(code)) => code,
-                Some(Ok(_)) => ErrorCode::None,
-            };
-            AlterReplicaLogDirPartitionResult { partition_index, error_code: error.code(), ..Default::default() }
-        });
-        AlterReplicaLogDirTopicResult { partitions: answers.collect(), topic_name, ..Default::default() }
+    let (image, replicas) = (context.broker.image(), context.broker.replicas.clone());
+    let targets = targets(request);
+    let altered = blocking::run(move || {
+        let of_topic = |(topic_name, partitions): (Str, BTreeMap<i32, Str>)| {
+            let topic = image.topics.by_name(&topic_name);
+            let answers = partitions.into_iter().map(|(partition_index, dir)| {
+                let name = TopicPartition::new(topic_name.as_str(), partition_index);
+                let altered = replicas.alter_log_dir(topic, &name, Path::new(dir.as_str()));
+                let error_code = altered.err().unwrap_or(ErrorCode::None).code();
+                AlterReplicaLogDirPartitionResult { partition_index, error_code, ..Default::default() }
+            });
+            AlterReplicaLogDirTopicResult { partitions: answers.collect(), topic_name, ..Default::default() }
+        };
+        targets.into_iter().map(of_topic).collect()
     });
-    AlterReplicaLogDirsResponse { results: results.collect(), ..Default::default() }
+    AlterReplicaLogDirsResponse { results: altered.await.unwrap_or_default(), ..Default::default() }
 }
 
 /// Where each partition is to go.

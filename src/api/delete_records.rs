@@ -52,6 +52,6 @@ fn delete(
     if before.0 < 0 {
         return Err(ErrorCode::OffsetOutOfRange);
     }
-    log.delete_records(before).map_err(|fault| error::of_storage(&fault))?;
-    Ok(log.log_start_offset())
+    partition.on_log(|log| log.delete_records(before)).map_err(|fault| error::of_storage(&fault))?;
+    Ok(partition.log_start_offset())
 }

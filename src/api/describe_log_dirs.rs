@@ -24,8 +24,13 @@ pub(super) async fn handle(context: Context, request: DescribeLogDirsRequest) ->
         partitions.collect()
     });
     let replicas = context.broker.replicas.clone();
+    let knows_cordoned = context.broker.image().features.version().has_cordoned_log_dirs();
     let all = move || {
-        let online = replicas.online_dirs().map(|dir| result(&replicas, dir, wanted.as_ref()));
+        let describe = |dir| {
+            let described = result(&replicas, dir, wanted.as_ref());
+            DescribeLogDirsResult { is_cordoned: knows_cordoned && described.is_cordoned, ..described }
+        };
+        let online = replicas.online_dirs().map(|dir| describe(&**dir));
         online.chain(replicas.offline_dirs().into_iter().map(offline)).collect()
     };
     let Ok(results) = blocking::run(all).await else {
@@ -57,6 +62,20 @@ fn result(replicas: &Replicas, dir: &Dir, wanted: Option<&HashSet<(Str, i32)>>) 
             ..Default::default()
         });
     }
+    for (partition, copy) in replicas.copies_in(dir) {
+        let (name, index) = (Str::from(partition.topic()), partition.id().partition.0);
+        if wanted.is_some_and(|wanted| !wanted.contains(&(name.clone(), index))) {
+            continue;
+        }
+        topics.entry(name).or_default().push(DescribeLogDirsPartition {
+            partition_index: index,
+            partition_size: i64::try_from(copy.size_bytes()).unwrap_or(i64::MAX),
+            // Of a copy, how far it is behind the log.
+            offset_lag: partition.log_end_offset().0 - copy.log_end_offset().0,
+            is_future_key: true,
+            ..Default::default()
+        });
+    }
     let Ok(space) = dir.space() else { return offline(dir.path()) };
     let bytes = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
     let topics =
@@ -67,6 +86,7 @@ fn result(replicas: &Replicas, dir: &Dir, wanted: Option<&HashSet<(Str, i32)>>) 
         topics: topics.collect(),
         total_bytes: bytes(space.total_bytes),
         usable_bytes: bytes(space.usable_bytes),
+        is_cordoned: dir.is_cordoned(),
         ..Default::default()
     }
 }

@@ -13,6 +13,7 @@ pub(crate) fn of_storage(error: &Error) -> ErrorCode {
         | Error::Corrupt { .. }
         | Error::Full { .. }
         | Error::Locked { .. }
+        | Error::Moved { .. }
         | Error::Offline { .. } => ErrorCode::KafkaStorageError,
         Error::OffsetOutOfRange { .. } | Error::AboveHighWatermark { .. } => ErrorCode::OffsetOutOfRange,
         Error::UnexpectedOffset { .. } => ErrorCode::UnknownServerError,

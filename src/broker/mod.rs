@@ -121,6 +121,7 @@ impl Broker {
             tracing::warn!("the dynamic config {name} has no effect yet");
         }
         self.limits.set(maxima(&effective.settings));
+        self.replicas.set_cordoned(&effective.settings.cordoned_log_dirs);
         self.groups.set_config(config_rules::group_config(&effective));
         self.settings.store(Arc::new(effective.settings.clone()));
         self.effective.store(Arc::new(effective));

@@ -120,7 +120,7 @@ const KEYS: &[Key] = rows! {
     "broker.id", Int, Is("-1"), Any, High, ReadOnly, Honoured;
     "message.max.bytes", Int, Is("1048588"), AtLeast(0), High, ClusterWide, Honoured;
     "num.io.threads", Int, Is("8"), AtLeast(1), High, ClusterWide, NoEffect;
-    "num.replica.alter.log.dirs.threads", Int, Null, Any, High, ReadOnly, NoEffect;
+    "num.replica.alter.log.dirs.threads", Int, Null, Any, High, ReadOnly, Honoured;
     "background.threads", Int, Is("10"), AtLeast(1), High, ClusterWide, NoEffect;
     "request.timeout.ms", Int, Is("30000"), Any, High, ReadOnly, NoEffect;
     "socket.connection.setup.timeout.ms", Long, Is("10000"), Any, Medium, ReadOnly, NoEffect;
@@ -275,7 +275,7 @@ const KEYS: &[Key] = rows! {
     "num.partitions", Int, Is("1"), AtLeast(1), Medium, ReadOnly, Honoured;
     "log.dir", List, Is("/tmp/kafka-logs"), Items(&[], NotEmpty), High, ReadOnly, Honoured;
     "log.dirs", List, Null, Items(&[], NotEmpty), High, ReadOnly, Honoured;
-    "cordoned.log.dirs", List, Is(""), Items(&[], MayBeEmpty), Medium, PerBroker, Refused;
+    "cordoned.log.dirs", List, Is(""), Items(&[], MayBeEmpty), Medium, PerBroker, Honoured;
     "log.segment.bytes", Int, Is("1073741824"), AtLeast(1048576), High, ClusterWide, Honoured;
     "log.roll.ms", Long, Null, Any, High, ClusterWide, Honoured;
     "log.roll.hours", Int, Is("168"), AtLeast(1), High, ReadOnly, Honoured;

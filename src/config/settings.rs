@@ -52,6 +52,7 @@ settings_struct! {
         controller_quorum_fetch_timeout_ms: i32,
         controller_quorum_request_timeout_ms: i32,
         controller_quorum_retry_backoff_ms: i32,
+        cordoned_log_dirs: Vec<String>,
         default_replication_factor: i32,
         delete_topic_enable: bool,
         fetch_max_bytes: i32,

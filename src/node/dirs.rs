@@ -5,11 +5,10 @@ use crate::broker::Broker;
 use crate::replica::Dir;
 use crate::runtime::blocking;
 use crate::runtime::metadata_log::LogFault;
-use model::DirectoryId;
 use std::path::PathBuf;
 use std::sync::Arc;
 use storage::LogDir;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tracing::error;
 
 /// Why a node can no longer run.
@@ -58,7 +57,6 @@ pub(super) fn faults_of(broker: &Broker, metadata_log_dir: Option<&LogDir>) -> m
 pub(super) async fn watch(
     broker: Arc<Broker>,
     mut faults: mpsc::UnboundedReceiver<DirFault>,
-    offline: watch::Sender<Vec<DirectoryId>>,
     end: mpsc::UnboundedSender<NodeFault>,
 ) {
     loop {
@@ -77,7 +75,7 @@ pub(super) async fn watch(
         let Some(dir) = broker.replicas.dirs().iter().find(|dir| dir.path() == path).cloned() else { continue };
         error!(log_dir = %path.display(), %reason, "a log dir failed: its partitions are offline until it is mended and the node started again");
         take_offline(&broker, dir).await;
-        offline.send_replace(broker.replicas.offline_dir_ids());
+        broker.replicas.tell_dir_states();
         if broker.replicas.online_dirs().next().is_none() {
             let _ = end.send(NodeFault::EveryLogDir { path, reason });
         }

@@ -19,7 +19,7 @@ use crate::broker::{Broker, Node, maxima, spawn_background};
 use crate::config::{Address, Advertised, Effective, NodeConfig, Properties};
 use crate::net::{self, Listening};
 use crate::replica::session::FetchSessions;
-use crate::replica::{self, Replicas, TopicSettings};
+use crate::replica::{self, Replicas, Telling, TopicSettings};
 use crate::runtime::clock::Clock;
 use crate::runtime::config_rules::{self, Rules};
 use crate::runtime::controller::{self, ControllerHandle, ControllerParts};
@@ -151,9 +151,10 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
         address
     });
     let stopping = broker.stopping.clone();
-    let (offline_in, offline) = watch::channel(Vec::new());
-    tasks.spawn(registration::run(registration, controller, published, offline, unfenced_in, stopping));
-    tasks.spawn(dirs::watch(broker.clone(), dir_faults, offline_in, ends));
+    tasks.spawn(broker.replicas.assignments().clone().run(telling(&broker)));
+    let dir_states = broker.replicas.dir_states();
+    tasks.spawn(registration::run(registration, controller, published, unfenced_in, dir_states, stopping));
+    tasks.spawn(dirs::watch(broker.clone(), dir_faults, ends));
     spawn_background(&broker, &tasks);
     let metadata_log_dir = folders.metadata_log_dir;
     Ok(Running { broker, addresses, http, metadata_log_dir, connections, tasks, threads, faults })
@@ -178,6 +179,7 @@ fn broker(
     let topic_settings: TopicSettings =
         Box::new(move |image, topic| config_rules::topic_settings(&shared.load(), image, topic));
     let threads = config.values.read::<i32>("num.recovery.threads.per.data.dir");
+    let moving = config.values.read::<Option<i32>>("num.replica.alter.log.dirs.threads");
     let image = Arc::new(ArcSwap::from_pointee(Image::default()));
     let metrics = Metrics::default();
     let replicas = Replicas::new(replica::Parts {
@@ -187,6 +189,11 @@ fn broker(
         reserve_bytes: config.log_dir_reserve_bytes,
         settings: topic_settings,
         image: image.clone(),
+        // As many as there are log dirs, unless said otherwise.
+        move_threads: moving
+            .and_then(|count| usize::try_from(count).ok())
+            .filter(|count| *count > 0)
+            .unwrap_or(config.log_dirs.len()),
         recovery_threads: usize::try_from(threads).unwrap_or(1),
         flushes: metrics.flushes.clone(),
         clock,
@@ -213,6 +220,7 @@ fn broker(
         creating: Arc::default(),
     };
     broker.limits.set(maxima(&broker.settings()));
+    broker.replicas.set_cordoned(&broker.settings().cordoned_log_dirs);
     Ok(Arc::new(broker))
 }
 
@@ -228,6 +236,17 @@ fn previous_epoch(log_dirs: &[(LogDir, DirectoryId)]) -> Result<Option<BrokerEpo
     }
     let first = epochs.first().copied().flatten();
     Ok(first.filter(|_| epochs.iter().all(|epoch| *epoch == first)))
+}
+
+/// Who tells the controller in which log dirs replicas are.
+fn telling(broker: &Broker) -> Telling {
+    Telling {
+        node_id: broker.node.id,
+        controller: broker.controller.clone(),
+        image: broker.image.clone(),
+        unfenced: broker.unfenced.clone(),
+        stopping: broker.stopping.clone(),
+    }
 }
 
 /// What this node says of itself. A port of 0 is the one that the listener got.

@@ -60,7 +60,10 @@ impl Replicas {
             let id = TopicIdPartition { topic_id: topic.id, partition: index };
             let left = match self.get(id) {
                 Some(_) => None,
-                None => self.left_folder(&topic, index),
+                None => self.left_folder(&topic, index).or_else(|| {
+                    self.adopt_copy(&topic, index, topic.id)?;
+                    self.left_folder(&topic, index)
+                }),
             };
             (topic, index, left)
         });
@@ -121,6 +124,11 @@ impl Replicas {
     /// Leads, or does not, as the partition's state says.
     pub(super) fn follow(&self, hosted: &Hosted, state: &image::Partition) {
         let partition = &hosted.partition;
+        let id = partition.id();
+        let is_wrong = |known| known != hosted.dir.id() && !self.moves.announces(id, known);
+        if state.directory(self.node_id).is_some_and(is_wrong) {
+            self.assignments.add(id, hosted.dir.id(), None);
+        }
         if state.leader != Some(self.node_id) {
             return partition.resign();
         }
@@ -150,8 +158,10 @@ impl Replicas {
         self.offline.write().remove(&id);
         let name = TopicPartition::new(topic.name.as_str(), id.partition.0);
         let Some(Hosted { partition, dir }) = self.partitions.write().remove(&id) else {
+            self.remove_copies(&name, id.topic_id);
             return self.delete_unopened(topic, id, &name);
         };
+        self.take_back(id, &dir);
         partition.resign();
         dir.count_one_less();
         let delay = partition.log().config().file_delete_delay_ms;
@@ -186,6 +196,11 @@ impl Replicas {
         if !all && topics.is_empty() {
             return;
         }
+        for copy in self.moves.copies() {
+            if all || topics.contains(&*copy.partition().topic) {
+                copy.set_config((self.settings)(image, &copy.partition().topic).0);
+            }
+        }
         for partition in self.all() {
             if all || topics.contains(partition.topic()) {
                 let (config, rules) = (self.settings)(image, partition.topic());
@@ -205,6 +220,7 @@ impl Replicas {
                     error!(partition = %name, error = %fault, "a folder that belongs to no partition of this broker could not be renamed");
                 }
             }
+            dir.set_aside_copies(&offline);
             // Also of partitions of which there is no folder: a new topic of that name must not begin where an old one ended.
             if dir.left.lock().forget_all_but(&offline) {
                 self.write_checkpoints_or_say(dir);

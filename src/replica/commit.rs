@@ -137,7 +137,7 @@ impl Shared {
 
     /// Rounds until no partition waits.
     fn rounds(&self) {
-        while let Some(round) = self.commits.begin() {
+        while let Some(round) = self.commits.begin(|partition| partition.log()) {
             let begun = self.clock.instant();
             let synced = round.sync();
             let now = self.clock.now();
@@ -146,6 +146,8 @@ impl Shared {
             let partition = committed.member;
             match committed.flushed {
                 Ok(_) => partition.flushed(now),
+                // With another log in its place, in which all is flushed that was appended to this one. What waits since has another round.
+                Err(fault) if fault.is_moved() => partition.flushed(now),
                 Err(fault) => {
                     error!(partition = %partition.name(), error = %fault, "a flush failed: what waited for it is refused");
                     partition.flush_failed(committed.end);

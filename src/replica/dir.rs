@@ -9,6 +9,7 @@ use super::opening::Queue;
 use crate::runtime::random;
 use model::{DirectoryId, Offset, Timestamp, TopicId, TopicPartition};
 use parking_lot::Mutex;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -29,6 +30,8 @@ pub struct Dir {
     pub(super) committer: Arc<Committer>,
     /// How many partitions' folders are here, or are about to be: new ones go where there are the fewest.
     partition_count: AtomicUsize,
+    /// Takes no new partitions (KIP-1066).
+    is_cordoned: AtomicBool,
     /// Folders that are removed later, with the time from which on.
     doomed: Mutex<Vec<(Timestamp, PathBuf)>>,
     /// It was said in the log that the disk is full.
@@ -57,7 +60,8 @@ impl Dir {
         Ok(Self {
             id,
             log_dir,
-            partition_count: AtomicUsize::new(left.folders.len()),
+            partition_count: AtomicUsize::new(left.folders.len() + left.copies.len()),
+            is_cordoned: AtomicBool::new(false),
             left: Mutex::new(left),
             queue: Queue::default(),
             committer,
@@ -86,6 +90,15 @@ impl Dir {
     /// How many partitions are here.
     pub fn partition_count(&self) -> usize {
         self.partition_count.load(Ordering::SeqCst)
+    }
+
+    /// Whether it takes no new partitions (`cordoned.log.dirs`, KIP-1066).
+    pub fn is_cordoned(&self) -> bool {
+        self.is_cordoned.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn set_cordoned(&self, is_cordoned: bool) {
+        self.is_cordoned.store(is_cordoned, Ordering::SeqCst);
     }
 
     /// One more partition is about to be here.
@@ -145,6 +158,56 @@ impl Dir {
     /// Notes that less of a log that is being opened is flushed than the checkpoint says.
     pub(super) fn lower_recovery_point(&self, name: &TopicPartition, to: Offset) {
         self.left.lock().offsets.recovery_points.insert(name.clone(), to);
+    }
+
+    /// The unfinished copy of a topic's partition that the last run left here.
+    pub(super) fn copy_of(&self, name: &TopicPartition, topic_id: TopicId) -> Option<LeftFolder> {
+        self.left.lock().copies.get(name).filter(|copy| copy.topic_id == Some(topic_id)).cloned()
+    }
+
+    /// Takes it, for someone to go on with or to remove. What the checkpoints say of it is forgotten.
+    pub(super) fn take_copy(&self, name: &TopicPartition, topic_id: TopicId) -> Option<LeftFolder> {
+        let copy = self.copy_of(name, topic_id)?;
+        let left = &mut *self.left.lock();
+        left.copies.remove(name);
+        left.forget(name);
+        Some(copy)
+    }
+
+    /// Gives an unfinished copy, of which there is no original, the partition's own name.
+    pub(super) fn adopt_copy(&self, name: &TopicPartition, topic_id: TopicId) -> Result<(), storage::Error> {
+        let Some(copy) = self.copy_of(name, topic_id) else { return Ok(()) };
+        let path = self.log_dir.adopt_future(name, &copy.path)?;
+        warn!(partition = %name, path = %path.display(), "took over a copy of a partition whose own folder is gone");
+        let left = &mut *self.left.lock();
+        left.copies.remove(name);
+        left.folders.insert(name.clone(), LeftFolder { path, ..copy });
+        Ok(())
+    }
+
+    /// Has the folder of an unfinished copy removed.
+    pub(super) fn remove_copy(&self, name: &TopicPartition, path: &Path, now: Timestamp) {
+        self.count_one_less();
+        match self.log_dir.rename_deleted(name, path, random::uuid()) {
+            Ok(path) => self.doom(now, path),
+            Err(fault) => error!(partition = %name, error = %fault, "the folder of a copy could not be renamed"),
+        }
+    }
+
+    /// Renames the copies that nobody goes on with, but those of some partitions.
+    pub(super) fn set_aside_copies(&self, kept: &HashSet<TopicPartition>) {
+        let copies: Vec<_> = self.left.lock().copies.extract_if(|name, _| !kept.contains(name)).collect();
+        for (name, copy) in copies {
+            self.count_one_less();
+            match self.log_dir.set_aside(&name, &copy.path, random::uuid()) {
+                Ok(path) => {
+                    warn!(partition = %name, path = %path.display(), "set aside a copy that belongs to no partition of this broker")
+                }
+                Err(fault) => {
+                    error!(partition = %name, error = %fault, "a copy that belongs to no partition of this broker could not be renamed")
+                }
+            }
+        }
     }
 
     /// Writes the four checkpoint files.

@@ -115,6 +115,7 @@ impl Replicas {
                 self.note_offline(topic, id, Why::DirFailed);
             }
         }
+        self.end_moves_of(dir);
         let gone: Vec<Hosted> = {
             let mut partitions = self.partitions.write();
             partitions.extract_if(|_, hosted| hosted.is_in(dir)).map(|(_, hosted)| hosted).collect()

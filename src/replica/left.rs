@@ -29,6 +29,8 @@ impl LeftFolder {
 #[derive(Debug, Default)]
 pub(super) struct Left {
     pub(super) folders: HashMap<TopicPartition, LeftFolder>,
+    /// Unfinished copies of partitions in other log dirs.
+    pub(super) copies: HashMap<TopicPartition, LeftFolder>,
     pub(super) offsets: Offsets,
     /// Whether the last run ended cleanly.
     pub(super) is_clean: bool,
@@ -53,8 +55,11 @@ impl Left {
                         warn!(path = %found.path.display(), error = %fault, "a deleted partition could not be removed");
                     }
                 }
+                Folder::Future(partition) => {
+                    left.copies.insert(partition, LeftFolder { path: found.path, topic_id: found.topic_id });
+                }
                 // Not ours to touch.
-                Folder::Future(_) | Folder::Stray(_) => {}
+                Folder::Stray(_) => {}
             }
         }
         Ok(left)

@@ -48,6 +48,7 @@ impl Replicas {
                     info!(partition = %partition.name(), segments = expired.segments, bytes = expired.bytes, "deleted old segments");
                 }
                 Ok(_) => {}
+                Err(fault) if fault.is_moved() => {}
                 Err(fault) => say(&fault, partition.name(), "retention failed"),
             }
         }

@@ -5,12 +5,14 @@
 //! the set of partitions follow an image, for as long as that takes and never over a recovery.
 
 mod apply;
+mod assignments;
 pub mod cleaner;
 mod commit;
 mod dir;
 mod faults;
 mod left;
 mod maintenance;
+mod moves;
 mod open;
 mod opening;
 mod partition;
@@ -18,6 +20,7 @@ pub mod session;
 mod watch;
 mod write_back;
 
+pub use assignments::{Assignments, Telling};
 pub use dir::Dir;
 pub use opening::Progress;
 pub use partition::{Append, AppendError, Appended, Found, Partition, ReadError, ReadRequest, WriteRules};
@@ -25,6 +28,7 @@ pub use watch::{Wake, Watch};
 
 use self::commit::Committer;
 use self::faults::Offline;
+use self::moves::Moves;
 use crate::runtime::blocking;
 use crate::runtime::clock::Clock;
 use crate::telemetry::FlushMetrics;
@@ -33,11 +37,12 @@ use metadata::image::{Image, Topic};
 use model::{BrokerEpoch, BrokerId, DirectoryId, ErrorCode, PartitionIndex, TopicIdPartition};
 use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use storage::{Log, LogConfig, LogDir};
+use tokio::sync::watch::{Receiver, Sender};
 use tracing::error;
 
 /// How many logs are closed at a time at least. Each waits for syncs and for little else, and a file system serves syncs that wait together with one
@@ -68,8 +73,19 @@ pub struct Parts {
     pub recovery_threads: usize,
     /// Counts flushes.
     pub flushes: FlushMetrics,
+    /// `num.replica.alter.log.dirs.threads`
+    pub move_threads: usize,
     /// The clock.
     pub clock: Clock,
+}
+
+/// What the controller is told of the log dirs with every heartbeat.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DirStates {
+    /// Those that went offline since the start.
+    pub offline: Vec<DirectoryId>,
+    /// Those that take no new partitions (KIP-1066), in the order of `log.dirs`.
+    pub cordoned: Vec<DirectoryId>,
 }
 
 /// A partition, and the log dir that it is in.
@@ -87,6 +103,10 @@ pub struct Replicas {
     dirs: Vec<Arc<Dir>>,
     lost: Vec<PathBuf>,
     reserve_bytes: Option<u64>,
+    dir_states: Sender<DirStates>,
+    assignments: Arc<Assignments>,
+    moves: Moves,
+    move_threads: usize,
     settings: TopicSettings,
     image: Arc<ArcSwap<Image>>,
     clock: Clock,
@@ -121,6 +141,10 @@ impl Replicas {
             dirs: parts.dirs.into_iter().map(read).collect::<Result<_, _>>()?,
             lost: parts.lost,
             reserve_bytes: parts.reserve_bytes,
+            dir_states: Sender::default(),
+            assignments: Arc::default(),
+            moves: Moves::default(),
+            move_threads: parts.move_threads.max(1),
             settings: parts.settings,
             image: parts.image,
             clock: parts.clock,
@@ -146,6 +170,34 @@ impl Replicas {
         &self.dirs
     }
 
+    /// What the controller is to know of the log dirs, as it changes.
+    pub fn dir_states(&self) -> Receiver<DirStates> {
+        self.dir_states.subscribe()
+    }
+
+    /// What the controller is to know of where replicas are.
+    pub fn assignments(&self) -> &Arc<Assignments> {
+        &self.assignments
+    }
+
+    /// Has the log dirs with these paths take no new partitions, all of them where one is `*`, and the others take them again.
+    pub fn set_cordoned(&self, paths: &[String]) {
+        let is_cordoned = |dir: &Dir| paths.iter().any(|path| path == "*" || Path::new(path) == dir.path());
+        self.dirs.iter().for_each(|dir| dir.set_cordoned(is_cordoned(dir)));
+        self.tell_dir_states();
+    }
+
+    /// Has the controller told of the log dirs, if there is news.
+    pub fn tell_dir_states(&self) {
+        let cordoned = self.dirs.iter().filter(|dir| dir.is_cordoned()).map(|dir| dir.id()).collect();
+        let now = DirStates { offline: self.offline_dir_ids(), cordoned };
+        self.dir_states.send_if_modified(|states| {
+            let is_new = *states != now;
+            *states = now;
+            is_new
+        });
+    }
+
     /// Every partition, in no order.
     pub fn all(&self) -> Vec<Arc<Partition>> {
         self.partitions.read().values().map(|hosted| hosted.partition.clone()).collect()
@@ -155,6 +207,11 @@ impl Replicas {
     pub fn all_in(&self, dir: &Dir) -> Vec<Arc<Partition>> {
         let partitions = self.partitions.read();
         partitions.values().filter(|hosted| hosted.is_in(dir)).map(|hosted| hosted.partition.clone()).collect()
+    }
+
+    /// Every copy that is being made in a log dir, with the partition that it is of.
+    pub fn copies_in(&self, dir: &Dir) -> Vec<(Arc<Partition>, Arc<Log>)> {
+        self.moves.copies_in(dir)
     }
 
     /// How many partitions there are.
@@ -215,7 +272,8 @@ impl Replicas {
     }
 
     fn logs_in(&self, dir: &Dir) -> Vec<Arc<Log>> {
-        self.all_in(dir).iter().map(|partition| partition.log().clone()).collect()
+        let copies = self.moves.copies_in(dir).into_iter().map(|(_, copy)| copy);
+        self.all_in(dir).iter().map(|partition| partition.log()).chain(copies).collect()
     }
 
     /// Gives up opening logs: the broker stops, and what is not open yet is left as the last run left it.
@@ -250,6 +308,12 @@ impl Replicas {
         dir.committer.stop();
         let now = self.clock.now();
         let failed = AtomicBool::new(false);
+        for (partition, copy) in self.moves.copies_in(dir) {
+            if let Err(fault) = copy.close(now) {
+                error!(partition = %partition.name(), error = %fault, "a copy could not be closed");
+                failed.store(true, Ordering::SeqCst);
+            }
+        }
         let partitions = self.all_in(dir);
         blocking::for_each(self.recovery_threads.max(CLOSING_THREADS), partitions, |partition: &Arc<Partition>| {
             partition.resign();

@@ -40,7 +40,7 @@ impl Replicas {
         }
     }
 
-    fn open_all_of(&self, dir: &Arc<Dir>) {
+    fn open_all_of(self: &Arc<Self>, dir: &Arc<Dir>) {
         while let Some((id, given_up)) = dir.queue.take() {
             self.open(dir, id, &given_up);
             dir.queue.done(id, self.clock);
@@ -58,7 +58,7 @@ impl Replicas {
     }
 
     /// Opens one log that the last run left, and has it follow the image as it is when it is open.
-    fn open(&self, dir: &Arc<Dir>, id: TopicIdPartition, given_up: &Arc<AtomicBool>) {
+    fn open(self: &Arc<Self>, dir: &Arc<Dir>, id: TopicIdPartition, given_up: &Arc<AtomicBool>) {
         let before = self.image.load_full();
         let Some(topic) = before.topics.by_id(id.topic_id).cloned() else { return };
         let Some(state) = topic.partition(id.partition) else { return };
@@ -66,6 +66,8 @@ impl Replicas {
         let Some(folder) = dir.folder_of(&name, topic.id) else { return };
         let (config, _) = (self.settings)(&before, &topic.name);
         let opened = self.open_found(dir, &name, folder, (topic.id, state.leader_epoch), config, given_up);
+        let log = opened.as_ref().ok().and_then(Option::as_ref);
+        let copy = log.and_then(|log| self.open_copy(&name, topic.id, log));
         let _turn = self.turn.lock();
         let image = self.image.load_full();
         let log = match opened {
@@ -89,6 +91,9 @@ impl Replicas {
         let state = image.topics.by_id(id.topic_id).and_then(|topic| topic.partition(id.partition).cloned());
         match (hosted, state) {
             (Ok(hosted), Some(state)) => {
+                if let Some(copy) = copy {
+                    self.resume_move(&hosted, copy);
+                }
                 self.follow(&hosted, &state);
                 if let Some(told) = self.opened.get() {
                     told(&hosted.partition, &image);
@@ -160,12 +165,13 @@ impl Replicas {
         }
     }
 
-    /// Where a new partition goes: where the controller says, or where there are the fewest, the first of them (as Kafka places them). It counts there.
+    /// Where a new partition goes, as Kafka places them: where the controller says, or where there are the fewest among the log dirs that are not
+    /// cordoned, the first of them; to the first of all where each is cordoned. It counts there.
     fn dir_for_new(&self, assigned: Option<DirectoryId>) -> Option<Arc<Dir>> {
         let _alone = self.placing.lock();
         let is_assigned = |dir: &&Arc<Dir>| Some(dir.id()) == assigned;
-        let fewest = || self.online_dirs().min_by_key(|dir| dir.partition_count());
-        let dir = self.online_dirs().find(is_assigned).or_else(fewest)?;
+        let fewest = || self.online_dirs().filter(|dir| !dir.is_cordoned()).min_by_key(|dir| dir.partition_count());
+        let dir = self.online_dirs().find(is_assigned).or_else(fewest).or_else(|| self.online_dirs().next())?;
         dir.count_one_more();
         Some(dir.clone())
     }

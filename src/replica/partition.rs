@@ -12,9 +12,10 @@ use ::replica::{Leader, LeaderStart};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use metadata::image;
-use model::{ApiError, BrokerId, ErrorCode, LeaderEpoch, Offset, Timestamp, TopicIdPartition};
+use model::{ApiError, BrokerId, ErrorCode, LeaderEpoch, Offset, Timestamp, TopicIdPartition, TopicPartition, Uuid};
 use parking_lot::RwLock;
 use records::{BatchHeader, BatchView, RecordReader, TimestampType, Validated, ValidationRules};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use storage::{Error, FileRegion, Isolation, LeaderAppend, Log, LogConfig, Origin, Wait};
@@ -155,15 +156,18 @@ fn may_join(_: BrokerId) -> bool {
 #[derive(Debug)]
 pub struct Partition {
     id: TopicIdPartition,
+    name: TopicPartition,
     is_internal: bool,
-    log: Arc<Log>,
+    /// Another one after the partition has moved to another log dir.
+    log: ArcSwap<Log>,
     rules: ArcSwap<WriteRules>,
     /// The leader's side, as long as this broker leads.
     leader: RwLock<Option<Leader>>,
     watchers: Arc<Watchers>,
     /// Those who wait for a flush and for nothing else.
     flush_watchers: Arc<Watchers>,
-    committer: Arc<Committer>,
+    /// Of the log dir that the log is in.
+    committer: ArcSwap<Committer>,
     /// A batch counts only once it is flushed (`flush.messages=1`).
     is_durable: AtomicBool,
     /// What is below it and not flushed was refused by a full disk. It stays where it is, and a later flush may still cover it.
@@ -173,12 +177,6 @@ pub struct Partition {
 
 fn is_durable(config: &LogConfig) -> bool {
     config.flush_messages.is_some_and(|count| count <= 1)
-}
-
-impl AsRef<Log> for Partition {
-    fn as_ref(&self) -> &Log {
-        &self.log
-    }
 }
 
 impl Partition {
@@ -195,12 +193,13 @@ impl Partition {
             id,
             is_internal,
             is_durable: AtomicBool::new(is_durable(&log.config())),
-            log,
+            name: log.partition().clone(),
+            log: ArcSwap::new(log),
             rules: ArcSwap::from_pointee(rules),
             leader: RwLock::new(None),
             watchers: Arc::default(),
             flush_watchers: Arc::default(),
-            committer,
+            committer: ArcSwap::new(committer),
             refused_end: AtomicI64::new(0),
             node_id,
         }
@@ -213,42 +212,77 @@ impl Partition {
 
     /// The topic's name.
     pub fn topic(&self) -> &str {
-        &self.log.partition().topic
+        &self.name.topic
     }
 
     /// `topic-0`.
     pub fn name(&self) -> String {
-        self.log.partition().to_string()
+        self.name.to_string()
     }
 
-    /// The log.
-    pub fn log(&self) -> &Arc<Log> {
-        &self.log
+    /// The log, as of now: a call that changes it and fails with `Error::Moved` is for another one (`on_log`).
+    pub fn log(&self) -> Arc<Log> {
+        self.log.load_full()
+    }
+
+    /// Changes the log, whichever it is.
+    pub fn on_log<T>(&self, change: impl Fn(&Log) -> Result<T, Error>) -> Result<T, Error> {
+        loop {
+            match change(&self.log.load()) {
+                // Another log had taken its place before this one said so.
+                Err(Error::Moved { .. }) => {}
+                changed => return changed,
+            }
+        }
+    }
+
+    /// Puts a copy in another log dir in the log's place, with all that came since it was made. Gives the folder that the old log leaves.
+    pub(super) fn move_to(
+        &self,
+        copy: &Arc<Log>,
+        committer: Arc<Committer>,
+        unique: Uuid,
+        now: Timestamp,
+    ) -> Result<PathBuf, Error> {
+        let old = self.log();
+        copy.set_config((*old.config()).clone());
+        let left = old.replace_with(copy, unique, now, || {
+            self.log.store(copy.clone());
+            self.committer.store(committer);
+        })?;
+        {
+            // Whoever moved the old log's high watermark meanwhile is done with it, and the next one finds the new log.
+            let _leader = self.leader.write();
+            copy.advance_high_watermark(old.high_watermark());
+        }
+        self.flushed(now);
+        self.watchers.wake();
+        Ok(left)
     }
 
     /// The next offset to be written.
     pub fn log_end_offset(&self) -> Offset {
-        self.log.log_end_offset()
+        self.log.load().log_end_offset()
     }
 
     /// The first offset that may be read.
     pub fn log_start_offset(&self) -> Offset {
-        self.log.log_start_offset()
+        self.log.load().log_start_offset()
     }
 
     /// The exclusive end of what is replicated.
     pub fn high_watermark(&self) -> Offset {
-        self.log.high_watermark()
+        self.log.load().high_watermark()
     }
 
     /// Bytes of the log's records.
     pub fn size_bytes(&self) -> u64 {
-        self.log.size_bytes()
+        self.log.load().size_bytes()
     }
 
     /// The largest batch that the topic's settings allow, in bytes.
     pub fn max_batch_bytes(&self) -> usize {
-        self.log.config().max_message_bytes as usize
+        self.log.load().config().max_message_bytes as usize
     }
 
     /// The epoch in which this broker leads; `None` when it does not.
@@ -264,7 +298,7 @@ impl Partition {
     /// Changes the settings; they count from the next append on.
     pub fn set_config(&self, config: LogConfig, rules: WriteRules) {
         self.is_durable.store(is_durable(&config), Ordering::Release);
-        self.log.set_config(config);
+        self.log.load().set_config(config);
         if let Some(leader) = self.leader.write().as_mut() {
             leader.set_min_insync_replicas(rules.min_insync_replicas);
         }
@@ -275,11 +309,11 @@ impl Partition {
     pub fn lead(self: &Arc<Self>, state: &image::Partition, now: Timestamp) -> Result<(), Error> {
         let is_new = self.leader_epoch().is_none_or(|old| old < state.leader_epoch);
         if is_new {
-            self.log.assign_epoch(state.leader_epoch)?;
+            self.on_log(|log| log.assign_epoch(state.leader_epoch))?;
             let rules = self.rules.load();
-            let log_end_offset = self.log.log_end_offset();
+            let log_end_offset = self.log.load().log_end_offset();
             let own_end_offset = match self.is_durable.load(Ordering::Acquire) {
-                true => self.log.recovery_point(),
+                true => self.log.load().recovery_point(),
                 false => log_end_offset,
             };
             let leader = Leader::new(LeaderStart {
@@ -292,15 +326,15 @@ impl Partition {
                 lag_max_ms: rules.replica_lag_max_ms,
                 log_end_offset,
                 own_end_offset,
-                high_watermark: self.log.high_watermark(),
+                high_watermark: self.log.load().high_watermark(),
                 now,
             });
-            self.log.advance_high_watermark(leader.high_watermark());
+            self.log.load().advance_high_watermark(leader.high_watermark());
             self.refused_end.store(0, Ordering::Release);
             *self.leader.write() = Some(leader);
             if own_end_offset < log_end_offset {
                 // What a killed process left in the page cache.
-                self.committer.add(self);
+                self.committer.load().add(self);
             }
         } else {
             let isr = state.isr.clone();
@@ -319,13 +353,16 @@ impl Partition {
 
     /// What a request is told that needs a leader, where this broker is none.
     fn not_leading(&self) -> ErrorCode {
-        if self.log.fault().is_some() { ErrorCode::KafkaStorageError } else { ErrorCode::NotLeaderOrFollower }
+        if self.log.load().fault().is_some() { ErrorCode::KafkaStorageError } else { ErrorCode::NotLeaderOrFollower }
     }
 
     /// Tells the leader's machine of an event, which may move the high watermark. Whether it moved.
     fn advance(&self, event: impl FnOnce(&mut Leader) -> Option<Offset>) -> bool {
         let mut leader = self.leader.write();
-        leader.as_mut().and_then(event).is_some_and(|high_watermark| self.log.advance_high_watermark(high_watermark))
+        leader
+            .as_mut()
+            .and_then(event)
+            .is_some_and(|high_watermark| self.log.load().advance_high_watermark(high_watermark))
     }
 
     /// The epoch to append in. Errors: NOT_LEADER_OR_FOLLOWER; with `all_replicas`, NOT_ENOUGH_REPLICAS while too few are in sync.
@@ -356,14 +393,14 @@ impl Partition {
         }
         let epoch = self.epoch_to_append_in(append.all_replicas)?;
         let rules = self.rules.load();
-        let valid = records::validate(&append.records, self.log.partition(), &rules.validation, append.now)
+        let valid = records::validate(&append.records, &self.name, &rules.validation, append.now)
             .map_err(AppendError::Invalid)?;
         let header = *valid.header();
         let record_count = u64::try_from(header.record_count).unwrap_or(0);
         let size_bytes = header.size_bytes() as u64;
         let log_append_time = (header.timestamp_type() == TimestampType::LogAppendTime).then_some(header.max_timestamp);
         let how = LeaderAppend { leader_epoch: epoch, origin: Origin::Client, now: append.now, transaction_version: 0 };
-        let done = self.log.append_as_leader(std::slice::from_ref(&valid), how)?;
+        let done = self.on_log(|log| log.append_as_leader(std::slice::from_ref(&valid), how))?;
         Ok(Appended {
             base_offset: done.base_offset,
             last_offset: done.last_offset,
@@ -386,7 +423,7 @@ impl Partition {
         let batch = Validated::trusted(&batch).map_err(|_| ErrorCode::UnknownServerError)?;
         let now = batch.header().max_timestamp;
         let how = LeaderAppend { leader_epoch: epoch, origin: Origin::Coordinator, now, transaction_version: 0 };
-        let done = self.log.append_as_leader(&[batch], how).map_err(|error| {
+        let done = self.on_log(|log| log.append_as_leader(std::slice::from_ref(&batch), how)).map_err(|error| {
             tracing::error!(%error, "a coordinator's records could not be appended");
             ErrorCode::KafkaStorageError
         })?;
@@ -410,27 +447,27 @@ impl Partition {
         if !done.is_flush_due {
             return false;
         }
-        self.committer.add(self);
+        self.committer.load().add(self);
         // Kafka flushes by count before it answers, and by time beside.
-        self.log.config().flush_messages.is_some()
+        self.log.load().config().flush_messages.is_some()
     }
 
     fn moved_durably(self: &Arc<Self>, end: Offset, now: Timestamp) -> bool {
-        let flushed = self.log.recovery_point();
+        let flushed = self.log.load().recovery_point();
         self.advance(|leader| leader.appended(end, flushed, now, &may_join));
         if self.leader.read().as_ref().is_some_and(Leader::has_followers) {
             // They read to the log's end. Nobody else has anything new to see.
             self.watchers.wake();
         }
         if flushed < end {
-            self.committer.add(self);
+            self.committer.load().add(self);
         }
         flushed < end
     }
 
     /// A flush has ended: the high watermark follows it, and whoever waits is woken.
     pub(super) fn flushed(&self, now: Timestamp) {
-        let flushed = self.log.recovery_point();
+        let flushed = self.log.load().recovery_point();
         if self.advance(|leader| leader.appended(flushed, flushed, now, &may_join)) {
             self.watchers.wake();
         }
@@ -440,7 +477,7 @@ impl Partition {
     /// A flush of what is below an offset has failed: whoever waits for it is told so. After a fault the log is offline, and nobody leads here any more.
     pub(super) fn flush_failed(&self, end: Offset) {
         self.refused_end.fetch_max(end.0, Ordering::AcqRel);
-        match self.log.fault() {
+        match self.log.load().fault() {
             Some(_) => self.resign(),
             None => self.flush_watchers.wake(),
         }
@@ -449,8 +486,8 @@ impl Partition {
     /// Has what is not flushed flushed, where batches count only then: a full disk may have refused it before. Whether they do.
     pub(super) fn flush_again(self: &Arc<Self>) -> bool {
         let is_durable = self.is_durable.load(Ordering::Acquire);
-        if is_durable && self.log.fault().is_none() && self.log.recovery_point() < self.log_end_offset() {
-            self.committer.add(self);
+        if is_durable && self.log.load().fault().is_none() && self.log.load().recovery_point() < self.log_end_offset() {
+            self.committer.load().add(self);
         }
         is_durable
     }
@@ -458,7 +495,7 @@ impl Partition {
     /// What is known of the flush that an append waits for, if it waits for one; `None` while nothing is. Errors: KAFKA_STORAGE_ERROR when it failed,
     /// NOT_LEADER_OR_FOLLOWER when its epoch has ended.
     fn flush_result(&self, appended: &Appended) -> Option<Result<(), ErrorCode>> {
-        if !appended.awaits_flush || self.log.recovery_point() > appended.last_offset {
+        if !appended.awaits_flush || self.log.load().recovery_point() > appended.last_offset {
             return Some(Ok(()));
         }
         if appended.last_offset.0 < self.refused_end.load(Ordering::Acquire) {
@@ -511,17 +548,17 @@ impl Partition {
 
     /// The leader epoch in which the record at an offset was appended.
     pub fn epoch_at(&self, offset: Offset) -> Option<LeaderEpoch> {
-        self.log.leader_epochs().epoch_of(offset)
+        self.log.load().leader_epochs().epoch_of(offset)
     }
 
     /// Finds where the records from an offset on are.
     pub fn read(&self, request: &ReadRequest) -> Result<Found, ReadError> {
         self.check_leader(request.current_leader_epoch)?;
         if let Some(diverging) = self.diverging(request)? {
-            let offsets = self.log.offsets();
+            let offsets = self.log.load().offsets();
             return Ok(Found { region: None, offsets, aborted: None, diverging: Some(diverging) });
         }
-        let plan = self.log.read(storage::Read {
+        let plan = self.log.load().read(storage::Read {
             offset: request.offset,
             max_bytes: request.max_bytes,
             at_least_one_batch: request.at_least_one_batch,
@@ -536,7 +573,7 @@ impl Partition {
     /// Where the reader's log and this one part, if they do (KIP-595).
     fn diverging(&self, request: &ReadRequest) -> Result<Option<(LeaderEpoch, Offset)>, ErrorCode> {
         let Some(last_fetched) = request.last_fetched_epoch else { return Ok(None) };
-        let Some((epoch, end)) = self.log.end_of_epoch(last_fetched) else {
+        let Some((epoch, end)) = self.log.load().end_of_epoch(last_fetched) else {
             return Err(ErrorCode::OffsetOutOfRange);
         };
         Ok((epoch < last_fetched || end < request.offset).then_some((epoch, end)))
@@ -558,7 +595,7 @@ impl Partition {
                 isolation: Isolation::LogEnd,
                 wait: Wait::Block,
             };
-            let plan = self.log.read(read).map_err(|error| error.to_string())?;
+            let plan = self.log.load().read(read).map_err(|error| error.to_string())?;
             let Some(region) = plan.region else { break };
             let bytes = region.read().map_err(|error| error.to_string())?;
             let before = offset;

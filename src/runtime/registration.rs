@@ -1,6 +1,7 @@
 //! Registers this node with the active controller, as broker and as controller, and keeps its session alive by heartbeats.
 
 use super::controller::ControllerHandle;
+use crate::replica::DirStates;
 use metadata::decide;
 use metadata::version::FEATURES;
 use model::{BrokerEpoch, DirectoryId, Offset, Uuid};
@@ -59,8 +60,8 @@ pub async fn run(
     this: Registration,
     handle: ControllerHandle,
     mut published: watch::Receiver<Option<Offset>>,
-    mut offline: watch::Receiver<Vec<DirectoryId>>,
     unfenced: watch::Sender<bool>,
+    mut dirs: watch::Receiver<DirStates>,
     stopping: CancellationToken,
 ) {
     register_controller(&this, &handle, &stopping).await;
@@ -73,8 +74,8 @@ pub async fn run(
     }
     loop {
         let offset = Offset::to_wire(*published.borrow());
-        let offline_log_dirs = offline.borrow_and_update().clone();
-        match heartbeat(&this, &handle, epoch, (offset, offline_log_dirs), false).await {
+        let states = dirs.borrow_and_update().clone();
+        match heartbeat(&this, &handle, epoch, offset, &states, false).await {
             Ok(fenced) => {
                 if unfenced.send_replace(!fenced) == fenced {
                     info!(fenced, broker_epoch = %epoch, "the controller answered this broker's heartbeat");
@@ -84,16 +85,16 @@ pub async fn run(
         }
         tokio::select! {
             () = tokio::time::sleep(this.heartbeat_interval) => {}
-            // That a log dir failed is told at once.
-            Ok(()) = offline.changed() => {}
+            // News of the log dirs wait for no interval.
+            Ok(()) = dirs.changed() => {}
             () = stopping.cancelled() => break,
         }
     }
     // A node alone has nobody to hand its partitions to; the controller fences it and it goes.
     let asked = async {
         let offset = Offset::to_wire(*published.borrow());
-        let offline_log_dirs = offline.borrow().clone();
-        heartbeat(&this, &handle, epoch, (offset, offline_log_dirs), true).await
+        let states = dirs.borrow().clone();
+        heartbeat(&this, &handle, epoch, offset, &states, true).await
     };
     if tokio::time::timeout(SHUTDOWN, asked).await.is_err() {
         warn!("the controlled shutdown was not answered in time");
@@ -199,7 +200,8 @@ async fn heartbeat(
     this: &Registration,
     handle: &ControllerHandle,
     epoch: BrokerEpoch,
-    (current_metadata_offset, offline_log_dirs): (i64, Vec<DirectoryId>),
+    current_metadata_offset: i64,
+    dirs: &DirStates,
     want_shut_down: bool,
 ) -> Result<bool, model::ApiError> {
     let request = BrokerHeartbeatRequest {
@@ -207,9 +209,9 @@ async fn heartbeat(
         broker_epoch: epoch.0,
         current_metadata_offset,
         want_fence: false,
-        offline_log_dirs,
+        offline_log_dirs: dirs.offline.clone(),
         want_shut_down,
-        cordoned_log_dirs: Some(Vec::new()),
+        cordoned_log_dirs: Some(dirs.cordoned.clone()),
         ..Default::default()
     };
     let answered = handle.decide(move |view, context| decide::heartbeat(view.image, view.soft, context, &request));

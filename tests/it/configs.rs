@@ -11,10 +11,10 @@ use protocol::messages::incremental_alter_configs_request::{
 use protocol::messages::incremental_alter_configs_response::IncrementalAlterConfigsResponse;
 
 const TOPIC: i8 = 2;
-const BROKER: i8 = 4;
+pub const BROKER: i8 = 4;
 
 /// Sets a config; the error code.
-async fn set(client: &mut Client, kind: i8, resource: &str, config: &str, value: &str) -> i16 {
+pub async fn set(client: &mut Client, kind: i8, resource: &str, config: &str, value: &str) -> i16 {
     let config = AlterableConfig { name: name(config), value: Some(name(value)), ..Default::default() };
     let resource = AlterConfigsResource {
         resource_type: kind,

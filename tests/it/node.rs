@@ -114,7 +114,8 @@ impl Home {
     }
 }
 
-fn copy_files(from: &Path, to: &Path) {
+/// Copies a folder with all that is in it.
+pub fn copy_files(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let (path, to) = (entry.as_ref().unwrap().path(), to.join(entry.unwrap().file_name()));

@@ -45,6 +45,7 @@ enum Stage {
 #[derive(Debug)]
 pub struct Round<M, S> {
     member: Arc<M>,
+    log: Arc<Log>,
     batches: u64,
     end: Offset,
     state: Result<S>,
@@ -76,7 +77,7 @@ fn address<M>(member: &Arc<M>) -> usize {
     Arc::as_ptr(member).addr()
 }
 
-impl<M: AsRef<Log>> GroupCommit<M> {
+impl<M> GroupCommit<M> {
     /// Notes a batch that was appended. Whether its log began to wait with it, so that somebody has to begin a round.
     pub fn add(&self, member: &Arc<M>) -> bool {
         let queue = &mut *self.queue.lock();
@@ -99,7 +100,8 @@ impl<M: AsRef<Log>> GroupCommit<M> {
     }
 
     /// Begins a round of the log that has waited longest: all that it holds by now will be covered. `None` where none waits.
-    pub fn begin(&self) -> Option<Round<M, Flush>> {
+    /// `log_of` gives a member's log as of now, which the round is of.
+    pub fn begin(&self, log_of: impl FnOnce(&Arc<M>) -> Arc<Log>) -> Option<Round<M, Flush>> {
         let (member, batches) = {
             let queue = &mut *self.queue.lock();
             let member = queue.waiting.pop_front()?;
@@ -107,21 +109,23 @@ impl<M: AsRef<Log>> GroupCommit<M> {
             let stage = queue.stages.insert(address(&member), Stage::Syncing(0));
             (member, stage.map_or(0, |(Stage::Waiting(count) | Stage::Syncing(count))| count))
         };
-        let log: &Log = (*member).as_ref();
+        let log = log_of(&member);
         let end = log.log_end_offset();
         let state = log.begin_flush(end);
-        Some(Round { member, batches, end, state })
+        Some(Round { member, log, batches, end, state })
     }
 
     /// Ends a round: the recovery point moves. Those who waited may be told when this has returned.
     pub fn finish(&self, round: Round<M, Synced>, now: Timestamp) -> Committed<M> {
-        let Round { member, batches, end, state } = round;
-        let log: &Log = (*member).as_ref();
+        let Round { member, log, batches, end, state } = round;
         let flushed = state.and_then(|synced| log.finish_flush(synced, now));
         let is_early = is_planted(Bug::LateBatchCommitted);
         let flushed = if is_early { flushed.map(|_| log.log_end_offset()) } else { flushed };
-        // A truncation came between, or a segment that could not be completed: what is left of the round's batches needs another.
-        let is_short = flushed.as_ref().is_ok_and(|flushed| *flushed < end.min(log.log_end_offset()));
+        // A truncation came between, a segment that could not be completed, or another log in its place: what is left of the batches needs another round.
+        let is_short = match &flushed {
+            Ok(flushed) => *flushed < end.min(log.log_end_offset()),
+            Err(error) => error.is_moved(),
+        };
         let left = if is_short { batches } else { 0 };
         let queue = &mut *self.queue.lock();
         let is_waiting = match queue.stages.remove(&address(&member)) {
@@ -136,12 +140,12 @@ impl<M: AsRef<Log>> GroupCommit<M> {
     }
 }
 
-impl<M: AsRef<Log>> Round<M, Flush> {
+impl<M> Round<M, Flush> {
     /// Syncs what the round covers. A failure takes the log offline; it is told by `finish`.
     pub fn sync(self) -> Round<M, Synced> {
-        let Round { member, batches, end, state } = self;
-        let state = state.and_then(|flush| (*member).as_ref().sync(flush));
-        Round { member, batches, end, state }
+        let Round { member, log, batches, end, state } = self;
+        let state = state.and_then(|flush| log.sync(flush));
+        Round { member, log, batches, end, state }
     }
 }
 

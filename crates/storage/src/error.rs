@@ -103,6 +103,12 @@ pub enum Error {
         /// The log dir.
         path: PathBuf,
     },
+    /// Another log took this one's place, and is to be asked instead.
+    #[error("the log of {partition} has moved to another log dir")]
+    Moved {
+        /// The partition, as `topic-0`.
+        partition: String,
+    },
     /// An earlier fault took this log offline; it must be opened again.
     #[error("the log of {partition} is offline after a disk fault: {reason}")]
     Offline {
@@ -128,6 +134,11 @@ impl Error {
     /// Whether a file or folder is missing.
     pub fn is_not_found(&self) -> bool {
         matches!(self, Error::Io { error, .. } if error.kind() == io::ErrorKind::NotFound)
+    }
+
+    /// Whether the log is another one by now.
+    pub fn is_moved(&self) -> bool {
+        matches!(self, Error::Moved { .. })
     }
 
     /// Whether the disk has no room left.

@@ -230,6 +230,47 @@ impl LogDir {
         self.open_log(partition, path, config, &Offsets::default(), false, now).map(|(log, _)| log)
     }
 
+    /// Creates a copy of a partition whose log is in another log dir; `Log::follow` fills it. As with `create`, nothing of it is synced.
+    pub fn create_future(
+        &self,
+        partition: &TopicPartition,
+        topic_id: TopicId,
+        unique: Uuid,
+        config: LogConfig,
+        now: Timestamp,
+    ) -> Result<Log> {
+        let path = self.path.join(names::future_folder(partition, unique));
+        self.disk.create_dir(&path).map_err(Error::io("create", &path))?;
+        let metadata = path.join(names::PARTITION_METADATA);
+        checkpoint::write_partition_metadata(&*self.disk, &metadata, topic_id, false)?;
+        self.open_log(partition, path, config, &Offsets::default(), false, now).map(|(log, _)| log)
+    }
+
+    /// Opens a copy that an earlier run has left unfinished. What of it was not flushed is cut, unless the last stop was clean: a crash may have taken
+    /// records from between others, and nobody would copy them again.
+    pub fn open_future(
+        &self,
+        partition: &TopicPartition,
+        path: PathBuf,
+        config: LogConfig,
+        offsets: &Offsets,
+        is_clean: bool,
+        now: Timestamp,
+    ) -> Result<Log> {
+        let (log, _) = self.open_log(partition, path, config, offsets, is_clean, now)?;
+        log.truncate_to(log.recovery_point(), now)?;
+        Ok(log)
+    }
+
+    /// Gives a copy the partition's own name, where there is no other: a crash has come between the two renames of `Log::replace_with`. Gives its new
+    /// path.
+    pub fn adopt_future(&self, partition: &TopicPartition, path: &Path) -> Result<PathBuf> {
+        let own = self.path.join(partition.to_string());
+        self.disk.rename(path, &own).map_err(Error::io("rename", path))?;
+        self.sync()?;
+        Ok(own)
+    }
+
     /// Opens a partition's log, recovering it unless the last stop was clean. Its high watermark is the checkpoint's, or its start.
     pub fn open_log(
         &self,
@@ -369,6 +410,8 @@ pub fn find_partitions(disk: &dyn Disk, log_dir: &Path) -> Result<Vec<Found>> {
 mod crash;
 #[cfg(test)]
 mod faults;
+#[cfg(test)]
+mod relocation;
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -77,7 +77,6 @@ fn nothing_that_would_open_access_or_change_data_is_ignored() {
         "controller.quorum.voters=1@h:1,2@h:2",
         "group.consumer.assignors=com.example.Assignor",
         "group.consumer.assignors=uniform,com.example.Assignor",
-        "cordoned.log.dirs=*",
     ] {
         let error = start(&changed(change)).expect_err(change);
         assert!(error.contains("not supported"), "{change}: {error}");

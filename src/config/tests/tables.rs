@@ -66,6 +66,7 @@ fn every_honoured_property_is_read() {
         "metadata.log.dir",
         "node.id",
         "num.recovery.threads.per.data.dir",
+        "num.replica.alter.log.dirs.threads",
         "process.roles",
         "security.inter.broker.protocol",
     ];

@@ -87,7 +87,7 @@ impl Broker {
         self.log_dirs.is_empty() || dir == UNASSIGNED || dir == MIGRATING || self.log_dirs.contains(&dir)
     }
 
-    /// The directory for a new replica: the only one that is not cordoned, or [`UNASSIGNED`] where the broker chooses itself.
+    /// The directory for a new replica: the only one, cordoned or not, or [`UNASSIGNED`] where the broker chooses itself.
     pub fn default_dir(&self) -> DirectoryId {
         match self.log_dirs.as_slice() {
             [] => MIGRATING,

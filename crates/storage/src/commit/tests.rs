@@ -40,7 +40,7 @@ fn append(commits: &GroupCommit<Log>, log: &Arc<Log>) -> Result<bool> {
 
 /// A whole round.
 fn round(commits: &GroupCommit<Log>) -> Option<Committed<Log>> {
-    commits.begin().map(|round| commits.finish(round.sync(), NOW))
+    commits.begin(Arc::clone).map(|round| commits.finish(round.sync(), NOW))
 }
 
 fn fail(disk: &SimDisk, operation: Operation, path_contains: &str, times: u64) {
@@ -54,9 +54,9 @@ fn a_batch_that_came_after_a_sync_began_waits_for_the_next() {
     let log = &logs(&disk, 1).unwrap()[0];
     assert!(append(&commits, log).unwrap(), "somebody has to begin a round");
     assert!(!append(&commits, log).unwrap());
-    let begun = commits.begin().unwrap();
+    let begun = commits.begin(Arc::clone).unwrap();
     assert!(!append(&commits, log).unwrap(), "it is in a round");
-    assert!(commits.begin().is_none(), "no log is in two rounds");
+    assert!(commits.begin(Arc::clone).is_none(), "no log is in two rounds");
     let synced = begun.sync();
     assert_eq!(log.recovery_point(), Offset(0));
     append(&commits, log).unwrap();
@@ -80,7 +80,7 @@ fn a_round_is_one_sync_however_many_batches_wait() {
     for _ in 0..2 {
         logs.iter().for_each(|log| assert!(append(&commits, log).is_ok()));
     }
-    let rounds: Vec<_> = (0..3).map(|_| commits.begin().unwrap()).collect();
+    let rounds: Vec<_> = (0..3).map(|_| commits.begin(Arc::clone).unwrap()).collect();
     for (round, log) in rounds.into_iter().zip(&logs) {
         let committed = commits.finish(round.sync(), NOW);
         assert!(Arc::ptr_eq(&committed.member, log), "the one that has waited longest");
@@ -98,7 +98,7 @@ fn a_failed_sync_acknowledges_nothing_and_is_never_tried_again() {
     append(&commits, &logs[0]).unwrap();
     append(&commits, &logs[1]).unwrap();
     fail(&disk, Operation::Sync, "t-0", 1);
-    let begun = commits.begin().unwrap();
+    let begun = commits.begin(Arc::clone).unwrap();
     // It came before the sync failed, and waits for another.
     append(&commits, &logs[0]).unwrap();
     let committed = commits.finish(begun.sync(), NOW);
@@ -133,7 +133,7 @@ fn a_truncation_during_a_round_takes_its_records_out_of_it() {
     let (disk, commits) = (SimDisk::new(), GroupCommit::default());
     let log = &logs(&disk, 1).unwrap()[0];
     (0..4).for_each(|_| assert!(append(&commits, log).is_ok()));
-    let begun = commits.begin().unwrap();
+    let begun = commits.begin(Arc::clone).unwrap();
     log.truncate_to(Offset(1), NOW).unwrap();
     append(&commits, log).unwrap();
     append(&commits, log).unwrap();
@@ -176,7 +176,7 @@ fn live(disk: &SimDisk, mut seed: u64) -> [i64; 3] {
         for _ in 0..90 {
             match crate::random::next_random(&mut seed) % 6 {
                 number @ 0..3 => _ = append(&commits, &logs[number as usize])?,
-                3 => begun.extend(commits.begin()),
+                3 => begun.extend(commits.begin(Arc::clone)),
                 4 => synced.extend(begun.pop_front().map(Round::<Log, Flush>::sync)),
                 _ => {
                     let Some(round) = synced.pop_front() else { continue };

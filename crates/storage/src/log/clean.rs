@@ -72,6 +72,7 @@ impl Log {
             // It may be that what was read is the log's no more.
             Err(Stop::Fault(_)) if !self.still_has(&segments[cleaning.done.segments_read..], dirt) => Ok(None),
             Err(Stop::Fault(fault)) if fault.is_not_found() && self.fault().is_some() => Ok(None),
+            Err(Stop::Fault(fault)) if fault.is_moved() => Ok(None),
             Err(Stop::Fault(fault)) => Err(fault),
         }
     }

@@ -15,6 +15,7 @@ mod lookup;
 mod open;
 mod read;
 mod recover;
+mod relocate;
 mod retention;
 mod settle;
 mod swap;
@@ -137,6 +138,8 @@ pub struct Log {
     syncing: Mutex<()>,
     fault: OnceLock<String>,
     dir: Arc<Condition>,
+    /// Another log took its place (`relocate`).
+    is_moved: AtomicBool,
     jitter_seed: u64,
     settling: settle::Settling,
     swaps: swap::Swaps,
@@ -351,6 +354,9 @@ impl Log {
     }
 
     fn check_online(&self) -> Result<()> {
+        if self.is_moved() {
+            return Err(Error::Moved { partition: self.partition.to_string() });
+        }
         match self.fault() {
             Some(reason) => Err(Error::Offline { partition: self.partition.to_string(), reason: reason.to_owned() }),
             None => Ok(()),
@@ -385,12 +391,6 @@ impl Log {
         let error = self.note_fault(error);
         let _ = self.fault.set(error.to_string());
         error
-    }
-}
-
-impl AsRef<Log> for Log {
-    fn as_ref(&self) -> &Log {
-        self
     }
 }
 

@@ -422,6 +422,7 @@ impl Opening {
             syncing: Mutex::new(()),
             fault: OnceLock::new(),
             dir,
+            is_moved: AtomicBool::new(false),
             jitter_seed: options.jitter_seed,
             settling,
             swaps: Swaps::default(),

@@ -1,0 +1,391 @@
+//! Partitions on their way from one log dir of this broker to another (AlterReplicaLogDirs, KIP-113).
+//!
+//! ```text
+//! copying   a thread copies what the log has to `<topic>-<partition>.<unique>-future` in the other log dir, turn by turn with other moves
+//! telling   all was copied; the controller is told where the replica will be (KIP-858), so that it knows what a failed log dir takes with it
+//! told      what came since is copied, and the copy takes the log's place; the old folder is removed like a deleted one
+//! ```
+//! Producers and consumers go on meanwhile, and notice nothing but the moment of the change, in which the last batches are copied and flushed.
+//!
+//! Invariants: a partition is on one way at a time. Whether a move still counts is asked under the turn, before anything is renamed.
+
+use super::dir::Dir;
+use super::{Hosted, Partition, Replicas};
+use crate::runtime::{blocking, random};
+use metadata::image::{self, Topic};
+use model::{DirectoryId, ErrorCode, PartitionIndex, Timestamp, TopicId, TopicIdPartition, TopicPartition};
+use parking_lot::{Mutex, RwLock};
+use std::collections::{HashMap, VecDeque};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use storage::Log;
+use storage::names;
+use tracing::{error, info, warn};
+
+/// How many bytes of a partition are copied before another one has its turn.
+const TURN_BYTES: u64 = 8 << 20;
+/// The longest name of a copy's folder, as in Kafka: it becomes the partition's and is never cut.
+const FOLDER_NAME_MAX: usize = 255;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Copying,
+    Telling,
+    Told,
+}
+
+/// A partition on its way.
+#[derive(Debug)]
+pub(super) struct Move {
+    partition: Arc<Partition>,
+    to: Arc<Dir>,
+    /// The copy.
+    log: Arc<Log>,
+    stage: Mutex<Stage>,
+    /// It was taken back, or is done.
+    is_over: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    waiting: VecDeque<Arc<Move>>,
+    workers: usize,
+}
+
+/// All moves of a broker.
+#[derive(Debug, Default)]
+pub(super) struct Moves {
+    all: RwLock<HashMap<TopicIdPartition, Arc<Move>>>,
+    queue: Mutex<Queue>,
+}
+
+/// What a turn has come to.
+enum Turn {
+    /// There is more to copy.
+    More,
+    /// Somebody else goes on with it, or nobody.
+    Over,
+}
+
+impl Move {
+    fn id(&self) -> TopicIdPartition {
+        self.partition.id()
+    }
+
+    fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::SeqCst)
+    }
+}
+
+impl Moves {
+    fn get(&self, id: TopicIdPartition) -> Option<Arc<Move>> {
+        self.all.read().get(&id).cloned()
+    }
+
+    fn end(&self, id: TopicIdPartition) -> Option<Arc<Move>> {
+        let ended = self.all.write().remove(&id)?;
+        ended.is_over.store(true, Ordering::SeqCst);
+        Some(ended)
+    }
+
+    /// The copies that are being made in a log dir.
+    pub(super) fn copies_in(&self, dir: &Dir) -> Vec<(Arc<Partition>, Arc<Log>)> {
+        let is_to = |one: &&Arc<Move>| std::ptr::eq(&*one.to, dir);
+        self.all.read().values().filter(is_to).map(|one| (one.partition.clone(), one.log.clone())).collect()
+    }
+
+    /// All copies.
+    pub(super) fn copies(&self) -> Vec<Arc<Log>> {
+        self.all.read().values().map(|one| one.log.clone()).collect()
+    }
+
+    /// Whether a replica is on its way to a log dir of which the controller was told.
+    pub(super) fn announces(&self, id: TopicIdPartition, dir: DirectoryId) -> bool {
+        self.get(id).is_some_and(|one| one.to.id() == dir && *one.stage.lock() != Stage::Copying)
+    }
+
+    /// The move whose turn it is; `None` where none waits: then the thread that asks counts no more.
+    fn take(&self) -> Option<Arc<Move>> {
+        let queue = &mut *self.queue.lock();
+        let next = queue.waiting.pop_front();
+        queue.workers -= usize::from(next.is_none());
+        next
+    }
+}
+
+impl Replicas {
+    /// Has a partition moved to the log dir of a path; to the one that it is in: takes back a move that is under way. Errors: as Kafka answers them.
+    pub fn alter_log_dir(
+        self: &Arc<Self>,
+        topic: Option<&Arc<Topic>>,
+        name: &TopicPartition,
+        path: &Path,
+    ) -> Result<(), ErrorCode> {
+        if names::future_folder(name, random::uuid()).len() > FOLDER_NAME_MAX {
+            return Err(ErrorCode::InvalidTopicException);
+        }
+        let is_lost = self.lost_dirs().iter().any(|lost| lost == path);
+        let not_found = if is_lost { ErrorCode::KafkaStorageError } else { ErrorCode::LogDirNotFound };
+        let to = self.dirs().iter().find(|dir| dir.path() == path).ok_or(not_found)?;
+        if to.fault().is_some() {
+            return Err(ErrorCode::KafkaStorageError);
+        }
+        if to.is_cordoned() {
+            return Err(ErrorCode::InvalidReplicaAssignment);
+        }
+        let topic = topic.ok_or(ErrorCode::UnknownTopicOrPartition)?;
+        let _turn = self.turn.lock();
+        self.of(topic, name.partition.0).map_err(|code| match code {
+            ErrorCode::NotLeaderOrFollower => ErrorCode::ReplicaNotAvailable,
+            other => other,
+        })?;
+        let id = TopicIdPartition { topic_id: topic.id, partition: name.partition };
+        let hosted = self.partitions.read().get(&id).cloned().ok_or(ErrorCode::ReplicaNotAvailable)?;
+        match self.moves.get(id) {
+            Some(one) if Arc::ptr_eq(&one.to, to) => return Ok(()),
+            Some(_) => self.take_back(id, &hosted.dir),
+            None => {}
+        }
+        if hosted.is_in(to) {
+            return Ok(());
+        }
+        let log = hosted.partition.log();
+        let config = (*log.config()).clone();
+        match to.log_dir.create_future(name, topic.id, random::uuid(), config, self.clock.now()) {
+            Ok(copy) => {
+                // What is clean of the log now is clean of the copy, also where the log is cleaned meanwhile.
+                copy.set_cleaned_up_to(log.cleaned_up_to());
+                to.count_one_more();
+                self.begin_move(&hosted, to, copy);
+                Ok(())
+            }
+            Err(fault) => {
+                error!(partition = %name, log_dir = %to.path().display(), error = %fault, "a copy of a partition could not be made");
+                Err(ErrorCode::KafkaStorageError)
+            }
+        }
+    }
+
+    fn begin_move(self: &Arc<Self>, hosted: &Hosted, to: &Arc<Dir>, copy: Log) {
+        let (partition, from) = (hosted.partition.clone(), hosted.dir.path().display());
+        info!(partition = %partition.name(), %from, to = %to.path().display(), copied_up_to = %copy.log_end_offset(), "moving a partition to another log dir");
+        let one = Arc::new(Move {
+            partition,
+            to: to.clone(),
+            log: Arc::new(copy),
+            stage: Mutex::new(Stage::Copying),
+            is_over: AtomicBool::new(false),
+        });
+        self.moves.all.write().insert(one.id(), one.clone());
+        self.queue_move(one);
+    }
+
+    /// Has a thread go on with a move.
+    fn queue_move(self: &Arc<Self>, one: Arc<Move>) {
+        {
+            let queue = &mut *self.moves.queue.lock();
+            queue.waiting.push_back(one);
+            if self.dirs().iter().any(|dir| dir.is_interrupted()) || queue.workers >= self.move_threads {
+                return;
+            }
+            queue.workers += 1;
+        }
+        let this = self.clone();
+        match blocking::thread("alter-log-dirs", move || this.work_on_moves()) {
+            Ok(thread) => {
+                let threads = &mut *self.threads.lock();
+                threads.retain(|thread| !thread.is_finished());
+                threads.push(thread);
+            }
+            Err(fault) => {
+                // The next that is queued tries again, and takes this one with it.
+                self.moves.queue.lock().workers -= 1;
+                warn!(error = %fault, "a thread that moves partitions could not be started");
+            }
+        }
+    }
+
+    fn work_on_moves(self: &Arc<Self>) {
+        while let Some(one) = self.moves.take() {
+            if one.is_over() || self.dirs().iter().any(|dir| dir.is_interrupted()) {
+                continue;
+            }
+            match self.turn_of(&one) {
+                Ok(Turn::More) => self.moves.queue.lock().waiting.push_back(one),
+                Ok(Turn::Over) => {}
+                Err(fault) => self.give_up(&one, &fault),
+            }
+        }
+    }
+
+    fn turn_of(self: &Arc<Self>, one: &Arc<Move>) -> Result<Turn, storage::Error> {
+        let is_all = one.log.follow(&one.partition.log(), TURN_BYTES, self.clock.now())?;
+        // What is full is flushed as it comes: a restart goes on from there, and little is left for the end.
+        let full_up_to = one.log.segments().last().map(|active| active.base_offset());
+        one.log.flush(full_up_to.unwrap_or_default(), self.clock.now())?;
+        if !is_all {
+            return Ok(Turn::More);
+        }
+        let stage = *one.stage.lock();
+        match stage {
+            Stage::Copying => self.announce(one),
+            Stage::Telling => {}
+            Stage::Told => self.finish_move(one)?,
+        }
+        Ok(Turn::Over)
+    }
+
+    /// Tells the controller where the replica will be, and goes on when it knows.
+    fn announce(self: &Arc<Self>, one: &Arc<Move>) {
+        *one.stage.lock() = Stage::Telling;
+        let (this, told) = (Arc::downgrade(self), one.clone());
+        let when_told = move || {
+            if let Some(this) = this.upgrade() {
+                *told.stage.lock() = Stage::Told;
+                this.queue_move(told);
+            }
+        };
+        self.assignments.add(one.id(), one.to.id(), Some(Box::new(when_told)));
+        if one.is_over() {
+            // Taken back meanwhile by one who had nothing to take back of this.
+            if let Some(dir) = self.dir_of(one.id()) {
+                self.assignments.add(one.id(), dir.id(), None);
+            }
+        }
+    }
+
+    /// Puts the copy in the log's place.
+    fn finish_move(&self, one: &Arc<Move>) -> Result<(), storage::Error> {
+        // Most of it, while nobody waits.
+        one.log.flush(one.log.log_end_offset(), self.clock.now())?;
+        let _turn = self.turn.lock();
+        let hosted = self.partitions.read().get(&one.id()).cloned();
+        let Some(hosted) = hosted.filter(|_| !one.is_over()) else { return Ok(()) };
+        // What a start has to know of the copy, should it find it without the log.
+        self.write_checkpoints_or_say(&one.to);
+        let now = self.clock.now();
+        let left = one.partition.move_to(&one.log, one.to.committer.clone(), random::uuid(), now)?;
+        if let Some(hosted) = self.partitions.write().get_mut(&one.id()) {
+            hosted.dir = one.to.clone();
+        }
+        self.moves.end(one.id());
+        hosted.dir.count_one_less();
+        hosted.dir.doom(Timestamp(now.0.saturating_add(one.log.config().file_delete_delay_ms)), left);
+        // In this order: the partition is in a checkpoint at any time.
+        self.write_checkpoints_or_say(&one.to);
+        self.write_checkpoints_or_say(&hosted.dir);
+        let (from, to) = (hosted.dir.path().display(), one.to.path().display());
+        info!(partition = %one.partition.name(), %from, %to, "moved a partition to another log dir");
+        Ok(())
+    }
+
+    /// A move has failed: the partition stays where it is.
+    fn give_up(&self, one: &Arc<Move>, fault: &storage::Error) {
+        let _turn = self.turn.lock();
+        if one.is_over() {
+            return;
+        }
+        error!(partition = %one.partition.name(), to = %one.to.path().display(), error = %fault, "a partition could not be moved to another log dir and stays where it is");
+        if let Some(dir) = self.dir_of(one.id()) {
+            self.take_back(one.id(), &dir);
+        }
+    }
+
+    /// Ends the move of a partition, if there is one, and removes the copy. For the one that holds the turn.
+    pub(super) fn take_back(&self, id: TopicIdPartition, stays_in: &Dir) {
+        let Some(one) = self.moves.end(id) else { return };
+        let was_announced = *one.stage.lock() != Stage::Copying;
+        self.assignments.forget(id);
+        if was_announced {
+            self.assignments.add(id, stays_in.id(), None);
+        }
+        one.to.count_one_less();
+        match one.log.delete(random::uuid()) {
+            Ok(path) => one.to.doom(self.clock.now(), path),
+            Err(fault) => {
+                error!(partition = %one.partition.name(), error = %fault, "the folder of a copy could not be renamed");
+            }
+        }
+    }
+
+    /// Ends the moves from and to a log dir that failed. Copies of what was in it are kept for the next start. For the one that holds the turn.
+    pub(super) fn end_moves_of(&self, failed: &Arc<Dir>) {
+        let moves: Vec<Arc<Move>> = self.moves.all.read().values().cloned().collect();
+        for one in moves {
+            let Some(dir) = self.dir_of(one.id()) else { continue };
+            if !Arc::ptr_eq(&one.to, failed) && !Arc::ptr_eq(&dir, failed) {
+                continue;
+            }
+            self.moves.end(one.id());
+            self.assignments.forget(one.id());
+            // The controller goes by this when it learns which log dir failed.
+            if *one.stage.lock() != Stage::Copying {
+                self.assignments.add(one.id(), dir.id(), None);
+            }
+            warn!(partition = %one.partition.name(), to = %one.to.path().display(), "a partition is not moved: a log dir failed");
+        }
+    }
+
+    /// Opens the copy that an earlier run has left of a partition, whose log is in one log dir, in another one. One that cannot be opened is removed.
+    pub(super) fn open_copy(&self, name: &TopicPartition, topic_id: TopicId, log: &Log) -> Option<(Arc<Dir>, Log)> {
+        let (to, found) = self.dirs().iter().find_map(|dir| Some((dir, dir.copy_of(name, topic_id)?)))?;
+        let (offsets, is_clean) = {
+            let left = to.left.lock();
+            (left.offsets_of(name), left.is_clean)
+        };
+        let (config, now) = ((*log.config()).clone(), self.clock.now());
+        match to.log_dir.open_future(name, found.path, config, &offsets, is_clean, now) {
+            Ok(copy) => Some((to.clone(), copy)),
+            Err(storage::Error::Interrupted) => None,
+            Err(fault) => {
+                warn!(partition = %name, error = %fault, "an unfinished copy of a partition could not be opened and is removed");
+                self.remove_copies(name, topic_id);
+                None
+            }
+        }
+    }
+
+    /// Goes on with a move that an earlier run has begun. For the one that holds the turn.
+    pub(super) fn resume_move(self: &Arc<Self>, hosted: &Hosted, (to, copy): (Arc<Dir>, Log)) {
+        let id = hosted.partition.id();
+        if hosted.is_in(&to) {
+            return self.remove_copies(copy.partition(), id.topic_id);
+        }
+        let name = copy.partition().clone();
+        self.begin_move(hosted, &to, copy);
+        // In this order: a checkpoint that is written meanwhile has the copy from the one or the other. Another copy goes.
+        to.take_copy(&name, id.topic_id);
+        self.remove_copies(&name, id.topic_id);
+    }
+
+    /// Removes the copies that an earlier run has left of a partition.
+    pub(super) fn remove_copies(&self, name: &TopicPartition, topic_id: TopicId) {
+        for dir in self.dirs() {
+            if let Some(copy) = dir.take_copy(name, topic_id) {
+                dir.remove_copy(name, &copy.path, self.clock.now());
+            }
+        }
+    }
+
+    /// Gives a copy that was found without its log the partition's name: a crash has come between the two renames at the end of a move, or the log's folder is
+    /// gone. Where the controller knows of another log dir, which is not here now, the copy stays one.
+    pub(super) fn adopt_copy(&self, topic: &Topic, index: PartitionIndex, topic_id: TopicId) -> Option<Arc<Dir>> {
+        let name = TopicPartition::new(topic.name.as_str(), index.0);
+        let known = topic.partition(index).and_then(|state| state.directory(self.node_id));
+        let is_elsewhere = known.is_some_and(|known| {
+            !image::is_reserved_directory(known) && self.online_dirs().all(|dir| dir.id() != known)
+        });
+        if is_elsewhere {
+            return None;
+        }
+        let dir = self.dirs().iter().find(|dir| dir.copy_of(&name, topic_id).is_some())?;
+        match dir.adopt_copy(&name, topic_id) {
+            Ok(()) => Some(dir.clone()),
+            Err(fault) => {
+                error!(partition = %name, error = %fault, "the folder of a finished copy could not be renamed");
+                None
+            }
+        }
+    }
+}
