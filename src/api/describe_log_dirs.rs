@@ -58,7 +58,7 @@ fn result(replicas: &Replicas, dir: &Dir, wanted: Option<&HashSet<(Str, i32)>>) 
         topics.entry(name).or_default().push(DescribeLogDirsPartition {
             partition_index: index,
             partition_size: i64::try_from(partition.size_bytes()).unwrap_or(i64::MAX),
-            offset_lag: partition.log_end_offset().0 - partition.high_watermark().0.max(partition.log_end_offset().0),
+            offset_lag: (partition.high_watermark().0 - partition.log_end_offset().0).max(0),
             ..Default::default()
         });
     }

@@ -56,16 +56,21 @@ impl Replicas {
         &self,
         mine: Vec<(Arc<Topic>, PartitionIndex)>,
     ) -> Vec<(Arc<Topic>, PartitionIndex)> {
-        let found = mine.into_iter().map(|(topic, index)| {
+        let found = mine.into_iter().filter_map(|(topic, index)| {
             let id = TopicIdPartition { topic_id: topic.id, partition: index };
             let left = match self.get(id) {
-                Some(_) => None,
-                None => self.left_folder(&topic, index).or_else(|| {
-                    self.adopt_copy(&topic, index, topic.id)?;
-                    self.left_folder(&topic, index)
-                }),
+                Some(_) => Ok(None),
+                None => {
+                    self.left_folder(&topic, index).map_or_else(|| self.adopt_copy(&topic, index), |it| Ok(Some(it)))
+                }
             };
-            (topic, index, left)
+            match left {
+                Ok(left) => Some((topic, index, left)),
+                Err(fault) => {
+                    self.cannot_open(&topic, id, &fault);
+                    None
+                }
+            }
         });
         let (there, new): (Vec<_>, Vec<_>) = found.partition(|(.., left)| left.is_some());
         blocking::for_each(self.recovery_threads, there, |(topic, index, left)| {

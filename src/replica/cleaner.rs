@@ -159,11 +159,12 @@ impl Replicas {
             if !config.cleanup_policy.compact || log.fault().is_some() || self.is_left_alone(&partition) {
                 continue;
             }
-            if let Err(fault) = log.delete_old_segments(now) {
+            if let Err(fault) = log.delete_old_segments(now).map(drop).or_else(unless_moved) {
                 error!(partition = %partition.name(), error = %fault, "retention failed");
             }
             let dirt = match log.dirt(now) {
                 Ok(dirt) => dirt,
+                Err(_) if log.is_moved() => continue,
                 Err(fault) => {
                     self.cannot_clean(&partition, &log, &fault);
                     continue;
@@ -188,7 +189,8 @@ impl Replicas {
 
     fn is_left_alone(&self, partition: &Partition) -> bool {
         let id = partition.id();
-        self.cleaner.busy.lock().contains(&id) || self.cleaner.uncleanable.lock().contains(&id)
+        let is_left = self.cleaner.busy.lock().contains(&id) || self.cleaner.uncleanable.lock().contains(&id);
+        is_left || self.is_moving(id, partition.log().partition())
     }
 
     /// Whether the disk can hold the largest segment that may be written. One that cannot would refuse producers too until it is thrown away again.
@@ -214,7 +216,8 @@ impl Replicas {
             Handle::current().block_on(async { tokio::time::timeout(owed, stopping.cancelled()).await.is_err() })
         };
         let mut pace = |bytes| {
-            let goes_on = || !stopping.is_cancelled() && log.fault().is_none() && log.config().cleanup_policy.compact;
+            let is_wanted = || log.config().cleanup_policy.compact && !self.is_moving(partition.id(), log.partition());
+            let goes_on = || !stopping.is_cancelled() && log.fault().is_none() && is_wanted();
             let mut owed = self.owed(bytes, settings);
             while goes_on() && owed >= WAIT_MIN && wait(owed.min(THROTTLE_WINDOW)) {
                 owed = self.owed(0, settings);
@@ -292,6 +295,11 @@ impl Replicas {
         let per_second = settings().log_cleaner_io_max_bytes_per_second;
         self.cleaner.throttle.lock().owed(bytes, per_second, self.clock)
     }
+}
+
+/// A log in another one's place is looked at the next time.
+fn unless_moved(fault: storage::Error) -> Result<(), storage::Error> {
+    if fault.is_moved() { Ok(()) } else { Err(fault) }
 }
 
 /// One cleaning's part of what all may take.

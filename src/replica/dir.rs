@@ -174,10 +174,15 @@ impl Dir {
         Some(copy)
     }
 
-    /// Gives an unfinished copy, of which there is no original, the partition's own name.
-    pub(super) fn adopt_copy(&self, name: &TopicPartition, topic_id: TopicId) -> Result<(), storage::Error> {
+    /// Gives an unfinished copy, of which there is no original in any of all log dirs, the partition's own name.
+    pub(super) fn adopt_copy<'a>(
+        &self,
+        name: &TopicPartition,
+        topic_id: TopicId,
+        all: impl Iterator<Item = &'a Arc<Dir>>,
+    ) -> Result<(), storage::Error> {
         let Some(copy) = self.copy_of(name, topic_id) else { return Ok(()) };
-        let path = self.log_dir.adopt_future(name, &copy.path)?;
+        let path = self.log_dir.adopt_future(name, &copy.path, all.map(|dir| &dir.log_dir))?;
         warn!(partition = %name, path = %path.display(), "took over a copy of a partition whose own folder is gone");
         let left = &mut *self.left.lock();
         left.copies.remove(name);

@@ -77,9 +77,9 @@ impl Dir {
     }
 }
 
-/// Logs what went wrong with a partition, unless it is said of its whole log dir.
+/// Logs what went wrong with a partition, unless it is said of its whole log dir, or is nothing: another log has taken its log's place.
 pub(super) fn say(fault: &Error, partition: String, what: &str) {
-    if !fault.is_disk_full() && !matches!(fault, Error::Offline { .. }) {
+    if !fault.is_disk_full() && !matches!(fault, Error::Offline { .. } | Error::Moved { .. }) {
         error!(%partition, error = %fault, "{what}");
     }
 }

@@ -10,6 +10,7 @@
 //! Invariants: a partition is on one way at a time. Whether a move still counts is asked under the turn, before anything is renamed.
 
 use super::dir::Dir;
+use super::left::LeftFolder;
 use super::{Hosted, Partition, Replicas};
 use crate::runtime::{blocking, random};
 use metadata::image::{self, Topic};
@@ -87,6 +88,10 @@ impl Moves {
         let ended = self.all.write().remove(&id)?;
         ended.is_over.store(true, Ordering::SeqCst);
         Some(ended)
+    }
+
+    fn contains(&self, id: TopicIdPartition) -> bool {
+        self.all.read().contains_key(&id)
     }
 
     /// The copies that are being made in a log dir.
@@ -323,6 +328,12 @@ impl Replicas {
             if *one.stage.lock() != Stage::Copying {
                 self.assignments.add(one.id(), dir.id(), None);
             }
+            // Closed here: a clean stop says of all folders that they are whole.
+            if !Arc::ptr_eq(&one.to, failed)
+                && let Err(fault) = one.log.close(self.clock.now())
+            {
+                one.to.say(&fault, "a copy could not be closed");
+            }
             warn!(partition = %one.partition.name(), to = %one.to.path().display(), "a partition is not moved: a log dir failed");
         }
     }
@@ -344,6 +355,12 @@ impl Replicas {
                 None
             }
         }
+    }
+
+    /// Whether a partition is on its way, or will be when its log is open. It is not cleaned then, as in Kafka: the copy could have a record from before a
+    /// cleaning and lack the tombstone that the next one takes.
+    pub(super) fn is_moving(&self, id: TopicIdPartition, name: &TopicPartition) -> bool {
+        self.moves.contains(id) || self.dirs().iter().any(|dir| dir.copy_of(name, id.topic_id).is_some())
     }
 
     /// Goes on with a move that an earlier run has begun. For the one that holds the turn.
@@ -369,23 +386,23 @@ impl Replicas {
     }
 
     /// Gives a copy that was found without its log the partition's name: a crash has come between the two renames at the end of a move, or the log's folder is
-    /// gone. Where the controller knows of another log dir, which is not here now, the copy stays one.
-    pub(super) fn adopt_copy(&self, topic: &Topic, index: PartitionIndex, topic_id: TopicId) -> Option<Arc<Dir>> {
-        let name = TopicPartition::new(topic.name.as_str(), index.0);
+    /// gone. Where the controller knows of another log dir, which is not here now, the copy stays one. Gives the folder. Errors: it could not be renamed; then
+    /// the partition must not be created anew beside it.
+    pub(super) fn adopt_copy(
+        &self,
+        topic: &Topic,
+        index: PartitionIndex,
+    ) -> Result<Option<(Arc<Dir>, LeftFolder)>, storage::Error> {
+        let (name, topic_id) = (TopicPartition::new(topic.name.as_str(), index.0), topic.id);
         let known = topic.partition(index).and_then(|state| state.directory(self.node_id));
         let is_elsewhere = known.is_some_and(|known| {
             !image::is_reserved_directory(known) && self.online_dirs().all(|dir| dir.id() != known)
         });
         if is_elsewhere {
-            return None;
+            return Ok(None);
         }
-        let dir = self.dirs().iter().find(|dir| dir.copy_of(&name, topic_id).is_some())?;
-        match dir.adopt_copy(&name, topic_id) {
-            Ok(()) => Some(dir.clone()),
-            Err(fault) => {
-                error!(partition = %name, error = %fault, "the folder of a finished copy could not be renamed");
-                None
-            }
-        }
+        let Some(dir) = self.online_dirs().find(|dir| dir.copy_of(&name, topic_id).is_some()) else { return Ok(None) };
+        dir.adopt_copy(&name, topic_id, self.online_dirs())?;
+        Ok(self.left_folder(topic, index))
     }
 }

@@ -170,7 +170,13 @@ impl Client {
 
     /// All records of a partition, with their offsets.
     pub async fn read(&mut self, topic: &str, partition: i32) -> Vec<(Offset, String)> {
-        let mut next = self.offset(topic, partition, -2).await;
+        let first = self.offset(topic, partition, -2).await;
+        self.read_from(topic, partition, first).await
+    }
+
+    /// All records from an offset on.
+    pub async fn read_from(&mut self, topic: &str, partition: i32, first: Offset) -> Vec<(Offset, String)> {
+        let mut next = first;
         let mut all = Vec::new();
         loop {
             let data = until("a leader", async || {

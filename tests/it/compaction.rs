@@ -2,7 +2,10 @@
 
 use crate::client::{Client, name, texts, until};
 use crate::groups::{await_coordinator, commit, committed};
+use crate::held::HeldDisk;
 use crate::http::get;
+use crate::log_dirs::second;
+use crate::moves::{alter, arrived};
 use crate::node::Home;
 use bytes::Bytes;
 use model::{Offset, Timestamp};
@@ -13,6 +16,7 @@ use records::BatchBuilder;
 use std::fs;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Cleans at once, whatever there is.
 const SETTINGS: &[&str] =
@@ -153,5 +157,40 @@ async fn the_offsets_topic_is_cleaned_and_the_offsets_stay() {
         committed(client, group).await.unwrap().iter().map(|(_, _, offset, _)| *offset).collect()
     };
     assert_eq!((of(&mut client, "kept").await, of(&mut client, "gone").await), (vec![last], vec![]));
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_is_not_cleaned_on_its_way_to_another_log_dir_and_takes_along_how_clean_it_is() {
+    let home = Home::new();
+    let (here, (there, two)) = (home.log_dir(), second(&home));
+    let disk = HeldDisk::syncs("-future/0000");
+    let settings = [SETTINGS, &[&two]].concat();
+    let node = home.ready_on(Arc::new(disk.clone()), &settings).await;
+    let mut client = node.client().await;
+    client.create_topic("t", 1, COMPACTED).await;
+    client.create_topic("other", 1, COMPACTED).await;
+    assert!(here.join("t-0").exists() && there.join("other-0").exists());
+    fill(&mut client, "t", "a").await;
+    await_cleaned(&here, "t", 0, 50).await;
+    disk.hold();
+    assert_eq!(alter(&mut client, "t", 0, &there).await, 0);
+    // A cleaning that was under way when the move began may have come to its end.
+    let before = client.read("t", 0).await.len();
+    for round in 1..4 {
+        fill(&mut client, "t", "b").await;
+        fill(&mut client, "other", "b").await;
+        await_cleaned(&there, "other", 0, 60 * round - 10).await;
+    }
+    assert_eq!(client.read("t", 0).await.len(), before + 180);
+    disk.let_go();
+    arrived(&node, "t", 0, &there).await;
+    await_cleaned(&there, "t", 0, 230).await;
+    assert_eq!(cleaned_up_to(&here, "t", 0), None);
+    let newest = fill(&mut client, "t", "c").await;
+    await_cleaned(&there, "t", 0, 290).await;
+    let read = client.read("t", 0).await;
+    let newest: Vec<&str> = newest.iter().map(String::as_str).collect();
+    assert!(read.len() < 15 && texts(&read).ends_with(&newest), "{read:?}");
     node.stop().await;
 }

@@ -3,6 +3,7 @@
 use crate::client::{Client, texts, until};
 use crate::groups::{await_coordinator, commit};
 use crate::http::get;
+use crate::moves::{alter, arrived};
 use crate::node::{Home, Node};
 use model::Offset;
 use protocol::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic};
@@ -180,6 +181,9 @@ async fn is_half(node: &Node, (second, lost): (&Path, i32)) {
     let codes: Vec<i16> = dirs.iter().map(|dir| dir.error_code).collect();
     assert_eq!(codes, [0, KAFKA_STORAGE_ERROR]);
     assert_eq!(&*dirs[1].log_dir, second.to_str().unwrap());
+    // It cannot be moved, and nothing can be moved there.
+    assert_eq!(alter(&mut client, "t", lost, Path::new(&*dirs[0].log_dir)).await, KAFKA_STORAGE_ERROR);
+    assert_eq!(alter(&mut client, "t", 1 - lost, second).await, KAFKA_STORAGE_ERROR);
     assert!(dirs[1].topics.is_empty() && (dirs[1].total_bytes, dirs[1].usable_bytes) == (-1, -1));
     let (_, metrics) = get(node, "/metrics").await;
     assert!(metrics.contains("\ngregor_offline_log_dirs 1\n"), "{metrics}");
@@ -234,6 +238,42 @@ async fn a_start_goes_on_without_a_log_dir_that_cannot_be_read() {
         for partition in 0..2 {
             assert_eq!(texts(&client.read("t", partition).await)[0], "a", "{operation:?}");
         }
+        node.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_move_ends_with_a_log_dir_that_fails_and_the_next_start_goes_on_with_it() {
+    for is_to in [true, false] {
+        let (sim, disk, home, node, (second, there)) = with_two_dirs().await;
+        let (moved, from, to) = match is_to {
+            true => (1 - there, home.log_dir(), second.clone()),
+            false => (there, second.clone(), home.log_dir()),
+        };
+        let mut client = node.client().await;
+        for _ in 0..20 {
+            assert_eq!(client.produce("t", moved, &[&"x".repeat(100_000)]).await.error_code, 0);
+        }
+        let (operation, path) = match is_to {
+            true => (Operation::Write, PathBuf::from("-future/0000")),
+            false => (Operation::Read, second.join(format!("t-{moved}"))),
+        };
+        sim.inject(broken(operation, &path));
+        assert_eq!(alter(&mut client, "t", moved, &to).await, 0);
+        until("a log dir that is offline", async || {
+            (described(&node).await[1].error_code == KAFKA_STORAGE_ERROR).then_some(())
+        })
+        .await;
+        let expected = if is_to { 0 } else { KAFKA_STORAGE_ERROR };
+        produce_until(&mut client, "t", moved, expected).await;
+        let dirs = described(&node).await;
+        assert!(dirs[0].topics.iter().flat_map(|topic| &topic.partitions).all(|it| !it.is_future_key), "{dirs:?}");
+        node.stop().await;
+        sim.heal();
+        let node = home.ready_on(disk, &[&two(&home)]).await;
+        arrived(&node, "t", moved, &to).await;
+        let found = node.client().await.read("t", moved).await;
+        assert_eq!(found.len(), if is_to { 22 } else { 21 }, "from {from:?}");
         node.stop().await;
     }
 }

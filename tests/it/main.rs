@@ -16,6 +16,7 @@ mod held;
 mod http;
 mod kill;
 mod log_dirs;
+mod moves;
 mod node;
 mod opening;
 mod records;

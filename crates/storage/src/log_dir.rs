@@ -263,8 +263,14 @@ impl LogDir {
     }
 
     /// Gives a copy the partition's own name, where there is no other: a crash has come between the two renames of `Log::replace_with`. Gives its new
-    /// path.
-    pub fn adopt_future(&self, partition: &TopicPartition, path: &Path) -> Result<PathBuf> {
+    /// path. The log dirs are synced that the log may have been in: a power cut must not bring it back beside this one.
+    pub fn adopt_future<'a>(
+        &self,
+        partition: &TopicPartition,
+        path: &Path,
+        all: impl IntoIterator<Item = &'a LogDir>,
+    ) -> Result<PathBuf> {
+        all.into_iter().try_for_each(LogDir::sync)?;
         let own = self.path.join(partition.to_string());
         self.disk.rename(path, &own).map_err(Error::io("rename", path))?;
         self.sync()?;

@@ -155,7 +155,8 @@ impl Log {
         self.folder.rename_to(&left)?;
         let renamed = self.sync_parent().map_err(|error| self.go_offline(error));
         if let Err(error) = renamed.and_then(|()| copy.folder.rename_to(&live)) {
-            return match self.folder.rename_to(&own) {
+            // Durably, since the copy does not hold what is appended from here on.
+            return match self.folder.rename_to(&own).and_then(|()| self.sync_parent()) {
                 Ok(()) => Err(error),
                 Err(_) => Err(self.go_offline(error)),
             };

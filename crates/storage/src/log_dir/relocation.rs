@@ -150,8 +150,8 @@ fn live(disk: &SimDisk, known: &mut Known) -> Result<()> {
 fn start(disk: &SimDisk, case: &str) -> Result<Option<(LogDir, Log)>> {
     let dirs = open_dirs(disk)?;
     let (mut own, mut future) = (Vec::new(), Vec::new());
-    for dir in dirs {
-        let dir = Arc::new(dir);
+    let dirs = dirs.map(Arc::new);
+    for dir in &dirs {
         for found in dir.partitions()? {
             match found.folder {
                 Folder::Partition(_) => own.push((dir.clone(), found.path)),
@@ -160,7 +160,8 @@ fn start(disk: &SimDisk, case: &str) -> Result<Option<(LogDir, Log)>> {
             }
         }
     }
-    assert!(own.len() < 2 && future.len() < 2, "{case}: {own:?} {future:?}");
+    let paths = |found: &[(_, PathBuf)]| found.iter().map(|(_, path)| path.clone()).collect::<Vec<_>>();
+    assert!(own.len() < 2 && future.len() < 2, "{case}: {:?} {:?}", paths(&own), paths(&future));
     let open = |dir: &LogDir, path: PathBuf| {
         let (offsets, is_clean) = (dir.read_offsets()?, dir.clean_shutdown()?.is_some());
         dir.open_log(&name(), path, config(), &offsets, is_clean, NOW).map(|(log, _)| log)
@@ -168,7 +169,7 @@ fn start(disk: &SimDisk, case: &str) -> Result<Option<(LogDir, Log)>> {
     let (dir, log) = match (own.pop(), future.pop()) {
         (None, None) => return Ok(None),
         (None, Some((dir, path))) => {
-            let path = dir.adopt_future(&name(), &path)?;
+            let path = dir.adopt_future(&name(), &path, dirs.iter().map(|dir| &**dir))?;
             let log = open(&dir, path)?;
             (dir, log)
         }
@@ -188,6 +189,7 @@ fn start(disk: &SimDisk, case: &str) -> Result<Option<(LogDir, Log)>> {
             (to, copy)
         }
     };
+    drop(dirs);
     Ok(Some((Arc::into_inner(dir).unwrap(), log)))
 }
 
