@@ -13,6 +13,7 @@ use protocol::messages::describe_log_dirs_response::{
 };
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
+use std::sync::Arc;
 
 /// Lists the log dirs with the partitions in them: all, or those that were asked for.
 pub(super) async fn handle(context: Context, request: DescribeLogDirsRequest) -> DescribeLogDirsResponse {
@@ -26,12 +27,15 @@ pub(super) async fn handle(context: Context, request: DescribeLogDirsRequest) ->
     let replicas = context.broker.replicas.clone();
     let knows_cordoned = context.broker.image().features.version().has_cordoned_log_dirs();
     let all = move || {
-        let describe = |dir| {
+        let describe = |dir: &Arc<Dir>| {
+            if dir.fault().is_some() {
+                return offline(dir.path());
+            }
             let described = result(&replicas, dir, wanted.as_ref());
             DescribeLogDirsResult { is_cordoned: knows_cordoned && described.is_cordoned, ..described }
         };
-        let online = replicas.online_dirs().map(|dir| describe(&**dir));
-        online.chain(replicas.offline_dirs().into_iter().map(offline)).collect()
+        let lost = replicas.lost_dirs().iter().map(|path| offline(path));
+        replicas.dirs().iter().map(describe).chain(lost).collect()
     };
     let Ok(results) = blocking::run(all).await else {
         return DescribeLogDirsResponse { error_code: ErrorCode::UnknownServerError.code(), ..Default::default() };

@@ -285,16 +285,15 @@ impl Replicas {
         Ok(())
     }
 
-    /// A move has failed: the partition stays where it is.
+    /// A move has failed: the partition stays where it is. Where that is because a log dir has, the next start goes on with it.
     fn give_up(&self, one: &Arc<Move>, fault: &storage::Error) {
         let _turn = self.turn.lock();
-        if one.is_over() {
-            return;
+        let Some(dir) = self.dir_of(one.id()).filter(|_| !one.is_over()) else { return };
+        if let Some(failed) = [&one.to, &dir].into_iter().find(|dir| dir.fault().is_some()) {
+            return self.end_moves_of(failed);
         }
         error!(partition = %one.partition.name(), to = %one.to.path().display(), error = %fault, "a partition could not be moved to another log dir and stays where it is");
-        if let Some(dir) = self.dir_of(one.id()) {
-            self.take_back(one.id(), &dir);
-        }
+        self.take_back(one.id(), &dir);
     }
 
     /// Ends the move of a partition, if there is one, and removes the copy. For the one that holds the turn.

@@ -266,8 +266,12 @@ async fn a_move_ends_with_a_log_dir_that_fails_and_the_next_start_goes_on_with_i
         .await;
         let expected = if is_to { 0 } else { KAFKA_STORAGE_ERROR };
         produce_until(&mut client, "t", moved, expected).await;
-        let dirs = described(&node).await;
-        assert!(dirs[0].topics.iter().flat_map(|topic| &topic.partitions).all(|it| !it.is_future_key), "{dirs:?}");
+        until("an end of the move", async || {
+            let dirs = described(&node).await;
+            let mut partitions = dirs[0].topics.iter().flat_map(|topic| &topic.partitions);
+            partitions.all(|it| !it.is_future_key).then_some(())
+        })
+        .await;
         node.stop().await;
         sim.heal();
         let node = home.ready_on(disk, &[&two(&home)]).await;
