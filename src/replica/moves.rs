@@ -345,7 +345,8 @@ impl Replicas {
             (left.offsets_of(name), left.is_clean)
         };
         let (config, now) = ((*log.config()).clone(), self.clock.now());
-        match to.log_dir.open_future(name, found.path, config, &offsets, is_clean, now) {
+        let opened = to.log_dir.open_future(name, found.path, config, &offsets, is_clean, now);
+        match opened.and_then(|copy| self.note_damage(to, &copy, &offsets).map(|()| copy)) {
             Ok(copy) => Some((to.clone(), copy)),
             Err(storage::Error::Interrupted) => None,
             Err(fault) => {

@@ -7,7 +7,7 @@ use metadata::image::{Image, Topic};
 use model::{DirectoryId, LeaderEpoch, TopicId, TopicIdPartition, TopicPartition};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use storage::{Log, LogConfig};
+use storage::{Log, LogConfig, Offsets};
 use tracing::{error, info, warn};
 
 impl Replicas {
@@ -125,11 +125,7 @@ impl Replicas {
         if recovery.bytes_cut > 0 || recovery.segments_dropped > 0 {
             warn!(partition = %name, bytes = recovery.bytes_cut, segments = recovery.segments_dropped, "cut what was not whole off a log");
         }
-        if log.recovery_point() < offsets.recovery_points.get(name).copied().unwrap_or_default() {
-            // Damage below it was cut off. A checkpoint that is ahead of the log would count as flushed what is appended from now on.
-            dir.lower_recovery_point(name, log.recovery_point());
-            dir.write_recovery_points(&|| self.logs_in(dir))?;
-        }
+        self.note_damage(dir, &log, &offsets)?;
         if folder.topic_id.is_none() {
             if log.latest_epoch().is_some_and(|latest| latest > epoch) {
                 log.close(now)?;
@@ -140,6 +136,16 @@ impl Replicas {
             warn!(partition = %name, %topic_id, records, "partition.metadata was missing or damaged: wrote it anew as the metadata log has it");
         }
         Ok(Some(log))
+    }
+
+    /// A checkpoint that is ahead of a log, of which damage was cut off, would count as flushed what is appended from now on.
+    pub(super) fn note_damage(&self, dir: &Dir, log: &Log, known: &Offsets) -> Result<(), storage::Error> {
+        let checkpoint = known.recovery_points.get(log.partition()).copied().unwrap_or_default();
+        if log.recovery_point() < checkpoint {
+            dir.lower_recovery_point(log.partition(), log.recovery_point());
+            dir.write_recovery_points(&|| self.logs_in(dir))?;
+        }
+        Ok(())
     }
 
     /// Creates a partition's log. A folder of its name is an older topic's.

@@ -436,7 +436,7 @@ impl Partition {
     fn moved(self: &Arc<Self>, done: &storage::Appended, now: Timestamp) -> bool {
         let end = Offset(done.last_offset.0.saturating_add(1));
         if done.is_write_back_due {
-            self.committer.begin_write_back(&self.log);
+            self.committer.load().begin_write_back(&self.log());
         }
         // Read after the append, which then counts its own records and none of a later one that has to wait.
         if self.is_durable.load(Ordering::Acquire) {

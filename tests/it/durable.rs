@@ -57,8 +57,13 @@ async fn requests_in_flight_and_connections_share_flushes() {
     clients[0].send(&request("t", 0, 60, 0), 9).await.unwrap();
     assert_eq!(clients[0].produce("t", 0, &["last"]).await.base_offset, 61);
     assert_eq!(texts(&clients[1].read("t", 0).await).len(), 62);
-    let (flushes, batches) =
-        (metric(&node, "gregor_log_flush_seconds_count").await, metric(&node, "gregor_log_flush_batches_sum").await);
+    // Counted after those who waited were told.
+    let batches = until("all batches", async || {
+        let batches = metric(&node, "gregor_log_flush_batches_sum").await;
+        (batches >= 122.0).then_some(batches)
+    })
+    .await;
+    let flushes = metric(&node, "gregor_log_flush_seconds_count").await;
     assert_eq!(batches, 122.0);
     assert!(flushes <= batches, "{flushes} flushes");
     node.stop().await;

@@ -246,7 +246,7 @@ impl Course {
         let is_whole = self
             .node
             .as_ref()
-            .is_some_and(|node| node.logs.iter().all(|log| log.as_ref().is_some_and(|log| log.0.fault().is_none())));
+            .is_some_and(|node| node.logs.iter().all(|log| log.as_ref().is_some_and(|log| log.fault().is_none())));
         if is_whole && self.random.chance(35) && !self.disk.has_stopped() {
             self.close()?;
         }

@@ -12,24 +12,14 @@ use storage::{Found, GroupCommit, Log, LogDir, OffsetCheckpoint, Offsets, OpenFi
 /// Files that stay open: few, so that slots are taken away.
 const OPEN_FILES: usize = 6;
 
-/// A log that takes part in the group commit.
-#[derive(Debug)]
-pub struct Member(pub Log);
-
-impl AsRef<Log> for Member {
-    fn as_ref(&self) -> &Log {
-        &self.0
-    }
-}
-
 /// A running node.
 #[derive(Debug)]
 pub struct Node {
     pub dir: LogDir,
     /// By partition; `None` from the deletion of one topic's to the creation of the next one's.
-    pub logs: Vec<Option<Arc<Member>>>,
+    pub logs: Vec<Option<Arc<Log>>>,
     /// Batches that are acknowledged once they are on disk.
-    pub commits: GroupCommit<Member>,
+    pub commits: GroupCommit<Log>,
     /// Folders that wait for their removal.
     pub doomed: Vec<PathBuf>,
 }
@@ -78,7 +68,7 @@ impl Node {
                     (log, Recovery::default())
                 }
             };
-            logs.push(Some(Arc::new(Member(log))));
+            logs.push(Some(Arc::new(log)));
             recoveries.push(recovery);
         }
         let node = Node { dir, logs, commits: GroupCommit::default(), doomed: Vec::new() };
@@ -87,12 +77,12 @@ impl Node {
 
     /// The logs that are open.
     pub fn open_logs(&self) -> impl Iterator<Item = &Log> {
-        self.logs.iter().flatten().map(|member| &member.0)
+        self.logs.iter().flatten().map(|log| &**log)
     }
 
     /// The log of a partition.
     pub fn log(&self, index: usize) -> Option<&Log> {
-        self.logs[index].as_ref().map(|member| &member.0)
+        self.logs[index].as_deref()
     }
 
     /// The recovery points as they would be written.

@@ -3,7 +3,6 @@
 use super::{Checkpoint, Course};
 use crate::batch::Batch;
 use crate::check::{Check, ensure};
-use crate::node::Member;
 use crate::partition::Pending;
 use model::{LeaderEpoch, Offset, TopicId};
 use std::sync::Arc;
@@ -197,7 +196,7 @@ impl Course {
         self.partitions[index] = next;
         let unique = TopicId::from_random([self.unique(); 16]);
         let Some(log) = self.node.as_mut().and_then(|node| node.logs[index].take()) else { return Ok(()) };
-        let deleted = self.judge("delete", log.0.delete(unique))?;
+        let deleted = self.judge("delete", log.delete(unique))?;
         self.note(|_| format!("{index}: recreate: {deleted:?}"));
         let (Some(path), Some(node)) = (deleted, self.node.as_mut()) else { return Ok(()) };
         node.doomed.push(path);
@@ -216,7 +215,7 @@ impl Course {
         let created = created.and_then(|log| log.assign_epoch(LeaderEpoch(0)).map(|()| log));
         let created = self.judge("create", created)?;
         if let (Some(log), Some(node)) = (created, self.node.as_mut()) {
-            node.logs[index] = Some(Arc::new(Member(log)));
+            node.logs[index] = Some(Arc::new(log));
             self.partitions[index].pending = Pending::Nothing;
             self.partitions[index].assigned = Some(0);
         }

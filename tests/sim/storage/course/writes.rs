@@ -174,7 +174,7 @@ impl Course {
     /// One round of the group commit. Appends go on during each of its steps, and wait for another.
     pub(super) fn commit(&mut self) -> Check {
         let waiting = self.node.as_ref().filter(|_| !self.is_committing);
-        let Some(round) = waiting.and_then(|node| node.commits.begin()) else { return Ok(()) };
+        let Some(round) = waiting.and_then(|node| node.commits.begin(Arc::clone)) else { return Ok(()) };
         self.is_committing = true;
         for _ in 0..self.random.pick(&[0, 0, 1, 2]) {
             self.step(0)?;
@@ -186,10 +186,10 @@ impl Course {
         self.is_committing = false;
         let Some(node) = &self.node else { return Ok(()) };
         let committed = node.commits.finish(round, self.now());
-        let index = committed.member.0.partition().partition.0 as usize;
+        let index = committed.member.partition().partition.0 as usize;
         let is_same = node.logs[index].as_ref().is_some_and(|member| Arc::ptr_eq(member, &committed.member));
         // It may have gone offline while its batches waited.
-        let was_offline = committed.flushed.is_err() && committed.member.0.fault().is_some();
+        let was_offline = committed.flushed.is_err() && committed.member.fault().is_some();
         if !is_same || was_offline || self.partitions[index].pending != Pending::Nothing {
             // Those who waited are told that the partition is gone, or find it offline.
             return Ok(());
