@@ -1,4 +1,4 @@
-// Puts one load on a broker and prints its figures as one line of JSON: `load produce|consume|latency|steady|many|fill|served -broker HOST:PORT [flags]`.
+// Puts one load on a broker and prints its figures as one line of JSON: `load produce|consume|latency|steady|many|fill|served|alter -broker HOST:PORT [flags]`.
 package main
 
 import (
@@ -10,6 +10,7 @@ import (
 	"math/rand"
 	"os"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -18,19 +19,20 @@ import (
 )
 
 type load struct {
-	broker, topic, codec          string
+	broker, topic, codec, config  string
 	partitions, records, size     int
 	acks, lingerMs, rate, seconds int
 	mb, batch, connections        int
+	keyed                         bool
 }
 
 func main() {
 	loads := map[string]func(*load, context.Context) (map[string]float64, error){
 		"produce": (*load).produce, "consume": (*load).consume, "latency": (*load).latency, "steady": (*load).steady,
-		"many": (*load).many, "fill": (*load).fill, "served": (*load).served,
+		"many": (*load).many, "fill": (*load).fill, "served": (*load).served, "alter": (*load).alter,
 	}
 	if len(os.Args) < 2 || loads[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: load produce|consume|latency|steady|many|fill|served -broker HOST:PORT [flags]")
+		fmt.Fprintln(os.Stderr, "usage: load produce|consume|latency|steady|many|fill|served|alter -broker HOST:PORT [flags]")
 		os.Exit(2)
 	}
 	var l load
@@ -38,6 +40,8 @@ func main() {
 	flags.StringVar(&l.broker, "broker", "127.0.0.1:9092", "where the broker listens")
 	flags.StringVar(&l.topic, "topic", "load", "the topic, made where it is not there")
 	flags.StringVar(&l.codec, "codec", "none", "none or lz4")
+	flags.StringVar(&l.config, "config", "", "key=value,... of the topic, for fill and alter")
+	flags.BoolVar(&l.keyed, "keyed", false, "every record of a batch has a key, the same ones in every batch, for fill")
 	flags.IntVar(&l.partitions, "partitions", 1, "the topic's partitions")
 	flags.IntVar(&l.records, "records", 1, "how many records")
 	flags.IntVar(&l.size, "size", 1024, "bytes of a record's value")
@@ -82,7 +86,11 @@ func (l *load) on(ctx context.Context, more ...kgo.Opt) (*kgo.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	made, err := kadm.NewClient(client).CreateTopics(ctx, int32(l.partitions), 1, nil, l.topic)
+	configs := map[string]*string{}
+	for _, config := range l.configs() {
+		configs[config.Name] = config.Value
+	}
+	made, err := kadm.NewClient(client).CreateTopics(ctx, int32(l.partitions), 1, configs, l.topic)
 	if err != nil {
 		return nil, err
 	}
@@ -90,6 +98,36 @@ func (l *load) on(ctx context.Context, more ...kgo.Opt) (*kgo.Client, error) {
 		return nil, failed
 	}
 	return client, nil
+}
+
+// What -config says.
+func (l *load) configs() []kadm.AlterConfig {
+	var configs []kadm.AlterConfig
+	for pair := range strings.SplitSeq(l.config, ",") {
+		if key, value, found := strings.Cut(pair, "="); found {
+			configs = append(configs, kadm.AlterConfig{Name: key, Value: &value})
+		}
+	}
+	return configs
+}
+
+// Sets configs of the topic.
+func (l *load) alter(ctx context.Context) (map[string]float64, error) {
+	client, err := l.client()
+	if err != nil {
+		return nil, err
+	}
+	defer client.Close()
+	altered, err := kadm.NewClient(client).AlterTopicConfigs(ctx, l.configs(), l.topic)
+	if err != nil {
+		return nil, err
+	}
+	for _, topic := range altered {
+		if topic.Err != nil {
+			return nil, topic.Err
+		}
+	}
+	return map[string]float64{}, nil
 }
 
 func rate(records, size int, since time.Time) map[string]float64 {

@@ -66,7 +66,7 @@ func (l *load) many(ctx context.Context) (map[string]float64, error) {
 
 // Fills every partition of a topic with `mb` MB.
 func (l *load) fill(ctx context.Context) (map[string]float64, error) {
-	client, err := l.on(ctx)
+	client, err := l.on(ctx, byName())
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +75,7 @@ func (l *load) fill(ctx context.Context) (map[string]float64, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &sender{client, client.Broker(int(brokers[0].NodeID)), l.topic, 1, encoded(l.size, l.batch)}
+	s := &sender{client, client.Broker(int(brokers[0].NodeID)), l.topic, 1, encoded(l.size, l.batch, l.keyed)}
 	if err := l.led(ctx, s); err != nil {
 		return nil, err
 	}
@@ -124,14 +124,13 @@ func allLed(details kadm.TopicDetails) bool {
 
 // A client whose record was acknowledged, tried on a new connection again and again.
 func (l *load) acknowledged(ctx context.Context) (*kgo.Client, error) {
-	batch := encoded(l.size, l.size)
+	batch := encoded(l.size, l.size, false)
 	for ctx.Err() == nil {
-		client, err := kgo.NewClient(kgo.SeedBrokers(l.broker), kgo.RequestRetries(0), kgo.DialTimeout(time.Second))
+		client, err := kgo.NewClient(kgo.SeedBrokers(l.broker), byName(), kgo.RequestRetries(0), kgo.DialTimeout(time.Second))
 		if err != nil {
 			return nil, err
 		}
 		request := kmsg.NewPtrProduceRequest()
-		request.SetVersion(11)
 		request.Acks, request.TimeoutMillis = -1, 30_000
 		request.Topics = []kmsg.ProduceRequestTopic{{Topic: l.topic, Partitions: []kmsg.ProduceRequestTopicPartition{{Partition: 0, Records: batch}}}}
 		answer, err := client.SeedBrokers()[0].Request(ctx, request)

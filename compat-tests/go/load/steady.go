@@ -15,20 +15,25 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/kversion"
 )
 
 // Requests that a connection has under way at most, when it sends as fast as it can.
 const inFlight = 5
 
 // One batch of records of `size` bytes, `bytes` in all, encoded once: the client's work is not what is measured.
-func encoded(size, bytes int) []byte {
+func encoded(size, bytes int, keyed bool) []byte {
 	var records []byte
 	count := max(1, bytes/size)
 	value := make([]byte, size)
 	for i := range count {
 		body := []byte{0, 0} // attributes, timestamp delta
 		body = binary.AppendVarint(body, int64(i))
-		body = binary.AppendVarint(body, -1) // no key
+		if keyed {
+			body = binary.BigEndian.AppendUint64(binary.AppendVarint(body, 8), uint64(i))
+		} else {
+			body = binary.AppendVarint(body, -1)
+		}
 		body = binary.AppendVarint(body, int64(size))
 		body = append(append(body, value...), 0) // no headers
 		records = append(binary.AppendVarint(records, int64(len(body))), body...)
@@ -51,6 +56,13 @@ func encoded(size, bytes int) []byte {
 	return append(batch, checked...)
 }
 
+// Has a client name topics to Produce, which later versions know by their ids alone.
+func byName() kgo.Opt {
+	versions := kversion.Stable()
+	versions.SetMaxKeyVersion(int16(kmsg.Produce), 11)
+	return kgo.MaxVersions(versions)
+}
+
 // What sends batches: a connection of its own, to a partition at a time.
 type sender struct {
 	client *kgo.Client
@@ -62,7 +74,6 @@ type sender struct {
 
 func (s *sender) send(ctx context.Context, partition int32) error {
 	request := kmsg.NewPtrProduceRequest()
-	request.SetVersion(11)
 	request.Acks, request.TimeoutMillis = int16(s.acks), 30_000
 	request.Topics = []kmsg.ProduceRequestTopic{{Topic: s.topic, Partitions: []kmsg.ProduceRequestTopicPartition{{Partition: partition, Records: s.batch}}}}
 	answer, err := s.broker.Request(ctx, request)
@@ -82,10 +93,10 @@ func (l *load) steady(ctx context.Context) (map[string]float64, error) {
 	}
 	defer first.Close()
 	defer kadm.NewClient(first).DeleteTopics(context.Background(), l.topic)
-	batch := encoded(l.size, l.batch)
+	batch := encoded(l.size, l.batch, false)
 	var senders []*sender
 	for range l.connections {
-		client, err := kgo.NewClient(kgo.SeedBrokers(l.broker), kgo.MaxVersions(nil))
+		client, err := kgo.NewClient(kgo.SeedBrokers(l.broker), byName())
 		if err != nil {
 			return nil, err
 		}
@@ -154,7 +165,7 @@ func (l *load) led(ctx context.Context, s *sender) error {
 			if err == nil {
 				break
 			}
-			if !errors.Is(err, kerr.NotLeaderForPartition) && !errors.Is(err, kerr.UnknownTopicOrPartition) && !errors.Is(err, kerr.UnknownTopicID) {
+			if !errors.Is(err, kerr.NotLeaderForPartition) && !errors.Is(err, kerr.UnknownTopicOrPartition) {
 				return err
 			}
 			time.Sleep(20 * time.Millisecond)
