@@ -51,7 +51,8 @@ async fn a_kill_keeps_what_was_acknowledged() {
     let recovered = copy.ready(&[]).await;
     assert_whole(&mut recovered.client().await, &values).await;
     recovered.client().await.produce("t", 0, &["more"]).await;
-    let again = copy.copied().ready(&[]).await;
+    let copy_of_copy = copy.copied();
+    let again = copy_of_copy.ready(&[]).await;
     let mut client = again.client().await;
     assert_eq!(client.read("t", 0).await.len(), values.len() + 1);
     assert_eq!(client.produce("t", 0, &["next"]).await.base_offset, 41);
@@ -111,15 +112,6 @@ async fn a_stop_before_all_logs_are_open_loses_no_checkpoint() {
     // Stopped as soon as it is started, some logs are open and some are not.
     home.start(&[]).await.unwrap().stop().await;
     assert_eq!(read(), before);
-    // A log that cannot be opened is offline, and what is known of it is kept too.
-    let log = files(&home.log_dir().join("t-0"), "log").remove(0);
-    let aside = home.log_dir().join("aside");
-    fs::rename(&log, &aside).unwrap();
-    fs::create_dir(&log).unwrap();
-    home.ready(&[]).await.stop().await;
-    assert_eq!(read(), before);
-    fs::remove_dir(&log).unwrap();
-    fs::rename(&aside, &log).unwrap();
     let node = home.ready(&[]).await;
     assert_eq!(node.client().await.read("t", 0).await.len(), 40);
     node.stop().await;
