@@ -232,7 +232,10 @@ impl Course {
         // It may be there though it was not acknowledged.
         let base = self.model.end;
         self.model.appended.extend((base..).zip(records.iter().copied()));
-        self.put(log, batch, Origin::Client)?;
+        if let Err(error) = self.put(log, batch, Origin::Client) {
+            self.model.ghosts.extend((base..).zip(records));
+            return Err(error);
+        }
         let end = base + records.len() as i64;
         self.model.markers.retain(|offset, _| !(base..end).contains(offset));
         self.model.end = end;

@@ -331,15 +331,21 @@ impl Course {
         for (found, known) in [recovery_points, log_start_offsets, high_watermarks].iter().zip(&self.checkpoints) {
             ensure!(known.contains(found), "a checkpoint holds {found:?} and none of {known:?}");
         }
-        for partition in self.partitions.iter().filter(|partition| partition.is_settled) {
+        for partition in self.partitions.iter().filter(|partition| partition.is_settled && partition.is_named) {
             if partition.pending == Pending::Nothing {
-                let path = log_dir().join(partition.name.to_string()).join("partition.metadata");
-                let found = storage::read_partition_metadata(&self.disk, &path);
-                let is_there = found.as_ref().is_ok_and(|found| *found == Some(partition.topic_id()));
-                ensure!(is_there, "{}: the topic id is lost: {found:?}", partition.name);
+                let (is_there, found) = self.topic_id_of(partition);
+                ensure!(is_there, "{}: the topic id is lost: {found}", partition.name);
             }
         }
         Ok(())
+    }
+
+    /// Whether a partition's topic id is in its folder, and what is.
+    fn topic_id_of(&self, partition: &Partition) -> (bool, String) {
+        let path = log_dir().join(partition.name.to_string()).join("partition.metadata");
+        let found = storage::read_partition_metadata(&self.disk, &path);
+        let is_there = found.as_ref().is_ok_and(|found| *found == Some(partition.topic_id()));
+        (is_there, format!("{found:?}"))
     }
 
     fn started(&mut self, started: Started, ending: Ending) -> Check {
@@ -368,6 +374,9 @@ impl Course {
         // One that a kill left may be one that a power cut takes back.
         for (known, now) in self.checkpoints.iter_mut().zip([recovery_points, log_start_offsets, high_watermarks]) {
             known.push(now);
+        }
+        for index in 0..self.partitions.len() {
+            self.partitions[index].is_named = self.topic_id_of(&self.partitions[index]).0;
         }
         self.node = Some(node);
         self.refusals = self.disk.refusals();

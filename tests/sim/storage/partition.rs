@@ -46,6 +46,8 @@ pub struct Partition {
     pub assigned: Option<i32>,
     /// The folder and its small files outlive a power cut.
     pub is_settled: bool,
+    /// The topic id is in the folder: a start that has no room to write it there leaves that to a later one.
+    pub is_named: bool,
     pub pending: Pending,
 }
 
@@ -67,6 +69,7 @@ impl Partition {
             leader_epoch: 0,
             assigned: None,
             is_settled: false,
+            is_named: true,
             pending: Pending::Nothing,
         }
     }

@@ -76,6 +76,8 @@ struct Opening {
     /// Of a log that was closed cleanly: where its last batch says that it ends.
     sure_end: Option<Offset>,
     recovery: Recovery,
+    /// The first segment was not there.
+    is_made: bool,
 }
 
 impl Log {
@@ -103,6 +105,7 @@ impl Log {
             is_without_epochs: false,
             sure_end: None,
             recovery: Recovery::default(),
+            is_made: false,
         };
         opening.read_epochs()?;
         opening.open_segments()?;
@@ -331,6 +334,7 @@ impl Opening {
     }
 
     fn create_segment(&mut self, base: Offset) -> Result<()> {
+        self.is_made = true;
         self.segments.push(Arc::new(Segment::create(self.folder.clone(), base, self.options.now)?));
         Ok(())
     }
@@ -415,8 +419,8 @@ impl Opening {
             marks: RwLock::new(marks),
             epochs: RwLock::new(self.epochs),
             epochs_unwritten: AtomicBool::new(self.epochs_unwritten),
-            // A run that did not end cleanly may have deleted some.
-            deletions: AtomicU64::new(u64::from(!options.is_clean)),
+            // What a run that was killed has deleted was tidied away, and the folder synced after it. A first segment that was made now may be lost.
+            deletions: AtomicU64::new(u64::from(self.is_made)),
             deletions_synced: AtomicU64::new(0),
             flushed: Mutex::new(flushed),
             syncing: Mutex::new(()),

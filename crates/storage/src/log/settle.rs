@@ -53,7 +53,10 @@ impl Log {
         let _writer = self.writer.lock();
         self.check_online()?;
         let path = self.folder.file(names::PARTITION_METADATA);
-        match checkpoint::write_partition_metadata(&*self.folder.disk, &path, topic_id, self.settling.is_begun()) {
+        // What is there and could not be read may be on disk for good: it is not replaced by what is not.
+        let is_there = self.folder.disk.metadata(&path).is_ok();
+        let is_synced = is_there || self.settling.is_begun();
+        match checkpoint::write_partition_metadata(&*self.folder.disk, &path, topic_id, is_synced) {
             Err(error) if error.is_refusal() => Ok(()),
             written => written,
         }

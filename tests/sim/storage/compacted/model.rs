@@ -33,6 +33,8 @@ pub(super) struct Model {
     pub(super) appended: BTreeMap<i64, Record>,
     /// Whose transaction ended where, and whether it was aborted.
     pub(super) markers: BTreeMap<i64, (i64, bool)>,
+    /// What was refused, and may be in the file all the same: there, and in place of what was written over it, until that is flushed.
+    pub(super) ghosts: Vec<(i64, Record)>,
     pub(super) end: i64,
     pub(super) flushed: i64,
 }
@@ -58,8 +60,15 @@ impl Model {
     /// Of every key the newest decided record below an offset is there, or a later one. After a crash, what is there is what is known from then on.
     pub(super) fn hold(&mut self, log: &Log, kept_below: i64, was_crash: bool, random: &mut Random) -> Check {
         let found = Reading::of(log, 0, Isolation::LogEnd)?;
-        let stranger = found.records.iter().find(|(offset, record)| self.appended.get(offset) != Some(record));
-        ensure!(stranger.is_none(), "{stranger:?} was never appended");
+        for (offset, record) in &found.records {
+            if self.appended.get(offset) != Some(record) {
+                let is_ghost = was_crash && self.ghosts.contains(&(*offset, *record));
+                ensure!(is_ghost, "{record:?} was never appended at {offset}");
+                ensure!(*offset >= self.flushed, "{record:?} stands at {offset}, where something else was flushed");
+                self.appended.insert(*offset, *record);
+                self.markers.remove(offset);
+            }
+        }
         let stranger = found.markers.iter().find(|(offset, marker)| self.markers.get(offset) != Some(marker));
         ensure!(stranger.is_none(), "the marker {stranger:?} was never appended");
         let end = log.log_end_offset().0;

@@ -162,7 +162,7 @@ fn a_deletion_of_segments_is_in_the_checkpoint_or_on_disk() {
     assert_eq!(bench.log.log_start_to_checkpoint(), None);
     bench.disk.crash(Crash::Power { seed: 1 });
     let (log, _) = open(&bench.disk, bench.config.clone(), false, 0).unwrap();
-    assert!(log.log_start_offset() >= start && log.log_start_to_checkpoint() == Some(log.log_start_offset()));
+    assert_eq!((log.log_start_offset() >= start, log.log_start_to_checkpoint()), (true, None));
 }
 
 #[test]
@@ -215,5 +215,32 @@ fn a_record_goes_for_the_sake_of_a_flushed_one_only() {
         let bench = Bench { log, ..bench };
         let keys: Vec<_> = bench.records().into_iter().map(|(_, key, _)| key).collect();
         assert!(keys.iter().any(|key| key == "key"), "call {at_call}: {keys:?}");
+    }
+}
+
+#[test]
+fn a_first_segment_that_a_start_makes_is_in_the_checkpoint_until_it_is_on_disk() {
+    let bench = bench(config());
+    let options = OpenLog { log_start_offset: Some(Offset(4)), ..options(&bench.disk, bench.config.clone(), false, 0) };
+    bench.disk.remove_file(Path::new("/logs/t-0/00000000000000000000.log")).unwrap();
+    let (log, _) = Log::open(options).unwrap();
+    assert_eq!((log.log_start_offset(), log.log_start_to_checkpoint()), (Offset(4), Some(Offset(4))));
+    log.append_as_leader(&[batch(&[1])], at(0, 0, Origin::Client)).unwrap();
+    log.flush(Offset(5), Timestamp(0)).unwrap();
+    assert_eq!(log.log_start_to_checkpoint(), None);
+}
+
+#[test]
+fn a_topic_id_that_could_not_be_read_is_replaced_by_what_is_on_disk() {
+    for seed in 0..20 {
+        let bench = bench(config());
+        let path = Path::new("/logs/t-0/partition.metadata");
+        let topic_id = model::TopicId::from_random([3; 16]);
+        crate::write_partition_metadata(&bench.disk, path, topic_id, true).unwrap();
+        bench.disk.crash(Crash::Process);
+        let (log, _) = open(&bench.disk, bench.config.clone(), false, 0).unwrap();
+        log.restore_topic_id(topic_id).unwrap();
+        bench.disk.crash(Crash::Power { seed });
+        assert_eq!(crate::read_partition_metadata(&bench.disk, path).unwrap(), Some(topic_id), "seed {seed}");
     }
 }
