@@ -48,6 +48,8 @@ pub struct Partition {
     pub is_settled: bool,
     /// The topic id is in the folder: a start that has no room to write it there leaves that to a later one.
     pub is_named: bool,
+    /// A power cut may have taken what lies below the log start: of a part of it that is left, producers may know more or less than of all of it.
+    pub is_vague: bool,
     pub pending: Pending,
 }
 
@@ -70,6 +72,7 @@ impl Partition {
             assigned: None,
             is_settled: false,
             is_named: true,
+            is_vague: false,
             pending: Pending::Nothing,
         }
     }

@@ -284,25 +284,21 @@ impl Log {
         let active = self.active();
         let mut segments = Vec::clone(&self.segments.load());
         let is_empty = active.size() == 0;
-        if is_empty {
+        // The segment that ends here from now on, if one does.
+        let before = if is_empty {
             // Nothing was written to it: it makes room for the new one, which may have its name.
             segments.pop();
+            segments.last().filter(|_| at < active.base_offset()).cloned()
         } else {
             if writer.leftovers {
                 active.cut_leftovers()?;
                 writer.leftovers = false;
             }
             active.seal()?;
-            let is_flushed = {
-                let flushed = &mut *self.flushed.lock();
-                flushed.rolled_at = at;
-                flushed.recovery_point >= self.log_end_offset()
-            };
-            if is_flushed {
-                // A start takes a segment as it is that ends where all is flushed, so what was added to it since must be on disk before there is a next.
-                active.sync().map_err(|error| self.go_offline(error))?;
-                self.sync_folder()?;
-            }
+            Some(active.clone())
+        };
+        if let Some(before) = &before {
+            self.sync_where_flushed(before, at)?;
         }
         segments.push(self.create_segment(&active, at, now)?);
         if is_empty {
@@ -315,7 +311,7 @@ impl Log {
             taken => taken?,
         }
         self.segments.store(Arc::new(segments));
-        if !is_empty && !active.is_complete() {
+        if before.is_some_and(|before| !before.is_complete()) {
             self.keep_unsure(at);
         }
         let mut marks = self.marks.write();
@@ -329,6 +325,20 @@ impl Log {
             self.remove_files(active.file_names().collect())?;
         }
         Ok(at)
+    }
+
+    /// A start takes a segment as it is that ends where all is flushed, so what was added to it since must be on disk before there is a next.
+    fn sync_where_flushed(&self, before: &Segment, at: Offset) -> Result<()> {
+        let is_flushed = {
+            let flushed = &mut *self.flushed.lock();
+            flushed.rolled_at = at;
+            flushed.recovery_point >= self.log_end_offset()
+        };
+        if is_flushed {
+            before.sync().map_err(|error| self.go_offline(error))?;
+            self.sync_folder()?;
+        }
+        Ok(())
     }
 
     /// The segment that comes after the active one. None of its files is left behind where it cannot be had: a start would take it for the last one, and

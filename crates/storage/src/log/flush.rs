@@ -197,6 +197,10 @@ impl Log {
         self.flush(self.log_end_offset(), now)?;
         // The last segment's indexes are read as they are after a clean stop, so they must be as durable as the marker that will say so.
         self.active().sync()?;
+        if self.active().base_offset() > self.log_end_offset() {
+            // An append that rolled and was refused left it behind a gap, which the flush did not pass.
+            self.segments.load().iter().rev().nth(1).map_or(Ok(()), |before| before.sync())?;
+        }
         let mut writer = self.writer.lock();
         writer.closed = true;
         let _ = self.fault.set("it is closed".to_owned());

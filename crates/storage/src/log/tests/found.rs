@@ -244,3 +244,25 @@ fn a_topic_id_that_could_not_be_read_is_replaced_by_what_is_on_disk() {
         assert_eq!(crate::read_partition_metadata(&bench.disk, path).unwrap(), Some(topic_id), "seed {seed}");
     }
 }
+
+#[test]
+fn a_clean_stop_syncs_the_segment_before_a_gap_too() {
+    for seed in 0..20 {
+        let bench = bench(config());
+        let how = FollowerAppend { now: Timestamp(0) };
+        let sent = |base: i64| {
+            let mut builder = BatchBuilder::new(Offset(base));
+            builder.append(Timestamp(base + 5), None, Some(&[7; 600]));
+            builder.finish().unwrap()
+        };
+        bench.log.append_as_follower(&sent(0), how).unwrap();
+        bench.log.flush(Offset(1), Timestamp(0)).unwrap();
+        refuse(&bench.disk, Operation::Write, "00000000000000000009.log");
+        assert!(bench.log.append_as_follower(&sent(9), how).is_err());
+        assert_eq!(bench.log.segments().last().unwrap().base_offset(), Offset(9));
+        bench.log.close(Timestamp(0)).unwrap();
+        bench.disk.crash(Crash::Power { seed });
+        let (log, recovery) = open(&bench.disk, bench.config.clone(), true, 1).unwrap();
+        assert_eq!((log.log_end_offset(), recovery.segments_checked), (Offset(9), 0), "seed {seed}");
+    }
+}
