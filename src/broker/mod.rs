@@ -122,6 +122,7 @@ impl Broker {
         }
         self.limits.set(maxima(&effective.settings));
         self.replicas.set_cordoned(&effective.settings.cordoned_log_dirs);
+        self.replicas.set_move_rate(effective.move_bytes_per_second());
         self.groups.set_config(config_rules::group_config(&effective));
         self.settings.store(Arc::new(effective.settings.clone()));
         self.effective.store(Arc::new(effective));

@@ -21,7 +21,7 @@ pub static DYNAMIC_ONLY: Table = Table::new(rows! {
     "leader.replication.throttled.rate", Long, Is("9223372036854775807"), AtLeast(0), Medium, ClusterWide, NotYet;
     "follower.replication.throttled.rate", Long, Is("9223372036854775807"), AtLeast(0), Medium, ClusterWide, NotYet;
     "replica.alter.log.dirs.io.max.bytes.per.second", Long, Is("9223372036854775807"), AtLeast(0), Medium, ClusterWide,
-        NotYet;
+        Honoured;
 });
 
 /// Properties that stand for one another: where the first is not set, the next counts.

@@ -40,6 +40,13 @@ pub struct Effective {
     pub without_effect: Vec<String>,
 }
 
+impl Effective {
+    /// `replica.alter.log.dirs.io.max.bytes.per.second`, where it is set.
+    pub fn move_bytes_per_second(&self) -> Option<u64> {
+        self.properties.get("replica.alter.log.dirs.io.max.bytes.per.second")?.trim().parse().ok()
+    }
+}
+
 impl NodeConfig {
     /// The settings under these dynamic configs: of all brokers, and of this one. A stored config that is not valid counts as not set; where
     /// they break a rule together, the last settings that hold remain in force: first without this broker's, then without any.

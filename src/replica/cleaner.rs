@@ -5,10 +5,11 @@
 //! the log and is written to its dir's checkpoint after every cleaning. A log that cannot be cleaned is said once, shown in the metrics, and left alone
 //! until the next start.
 
+use super::throttle::{THROTTLE_WINDOW, Throttle, WAIT_MIN};
 use super::{Dir, Partition, Replicas};
 use crate::config::BrokerSettings;
 use crate::runtime::blocking;
-use crate::runtime::clock::{Clock, Moment};
+use crate::runtime::clock::Moment;
 use crate::runtime::random;
 use model::TopicIdPartition;
 use parking_lot::Mutex;
@@ -24,11 +25,6 @@ use tracing::{error, info, warn};
 
 /// The settings as they are now.
 pub type Settings = Arc<dyn Fn() -> Arc<BrokerSettings> + Send + Sync>;
-
-/// How long the speed is measured before it counts anew, as in Kafka: a pause earns no right to hurry later.
-const THROTTLE_WINDOW: Duration = Duration::from_millis(300);
-/// Shorter waits than this are put together.
-const WAIT_MIN: Duration = Duration::from_millis(10);
 
 /// What is known of the cleaning of this broker's logs.
 #[derive(Debug, Default)]
@@ -317,44 +313,9 @@ fn limits(settings: &BrokerSettings) -> CleanerLimits {
     }
 }
 
-/// Keeps all cleanings together below `log.cleaner.io.max.bytes.per.second`.
-#[derive(Debug, Default)]
-struct Throttle {
-    since: Option<Moment>,
-    bytes: u64,
-}
-
-impl Throttle {
-    fn owed(&mut self, bytes: u64, per_second: f64, clock: Clock) -> Duration {
-        self.bytes = self.bytes.saturating_add(bytes);
-        let elapsed = self.since.get_or_insert_with(|| clock.instant()).elapsed();
-        let owed = owed(self.bytes, per_second, elapsed);
-        if owed < WAIT_MIN && elapsed >= THROTTLE_WINDOW {
-            *self = Self { since: Some(clock.instant()), bytes: 0 };
-        }
-        owed
-    }
-}
-
-/// How much longer so many bytes should have taken.
-fn owed(bytes: u64, per_second: f64, elapsed: Duration) -> Duration {
-    let due = Duration::try_from_secs_f64(bytes as f64 / per_second.max(1.0)).unwrap_or(Duration::MAX);
-    due.saturating_sub(elapsed)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn bytes_beyond_the_speed_are_waited_for() {
-        let (ms, second) = (Duration::from_millis, Duration::from_secs(1));
-        assert_eq!(owed(1000, 1000.0, ms(0)), second);
-        assert_eq!(owed(1000, 1000.0, ms(400)), ms(600));
-        assert_eq!(owed(1000, 1000.0, ms(1000)), ms(0));
-        assert_eq!(owed(u64::MAX, f64::MAX, ms(0)), ms(0));
-        assert!(owed(u64::MAX, 0.0, second) > second);
-    }
 
     #[test]
     fn a_thread_has_its_part_of_the_buffers() {

@@ -17,6 +17,7 @@ mod open;
 mod opening;
 mod partition;
 pub mod session;
+mod throttle;
 mod watch;
 mod write_back;
 

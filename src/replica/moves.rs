@@ -11,15 +11,16 @@
 
 use super::dir::Dir;
 use super::left::LeftFolder;
+use super::throttle::{THROTTLE_WINDOW, Throttle, WAIT_MIN};
 use super::{Hosted, Partition, Replicas};
 use crate::runtime::{blocking, random};
 use metadata::image::{self, Topic};
 use model::{DirectoryId, ErrorCode, PartitionIndex, Timestamp, TopicId, TopicIdPartition, TopicPartition};
-use parking_lot::{Mutex, RwLock};
+use parking_lot::{Condvar, Mutex, RwLock};
 use std::collections::{HashMap, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use storage::Log;
 use storage::names;
 use tracing::{error, info, warn};
@@ -59,6 +60,10 @@ struct Queue {
 pub(super) struct Moves {
     all: RwLock<HashMap<TopicIdPartition, Arc<Move>>>,
     queue: Mutex<Queue>,
+    /// Bytes that are copied a second, of all moves together; 0 for as many as can be.
+    bytes_per_second: AtomicU64,
+    throttle: Mutex<Throttle>,
+    rate_changed: Condvar,
 }
 
 /// What a turn has come to.
@@ -216,16 +221,45 @@ impl Replicas {
             if one.is_over() || self.dirs().iter().any(|dir| dir.is_interrupted()) {
                 continue;
             }
+            let size_before = one.log.size_bytes();
             match self.turn_of(&one) {
-                Ok(Turn::More) => self.moves.queue.lock().waiting.push_back(one),
+                Ok(Turn::More) => {
+                    let copied = one.log.size_bytes().saturating_sub(size_before);
+                    self.moves.queue.lock().waiting.push_back(one);
+                    self.wait_after(copied);
+                }
                 Ok(Turn::Over) => {}
                 Err(fault) => self.give_up(&one, &fault),
             }
         }
     }
 
+    /// Sets how many bytes are copied a second, of all moves together (`replica.alter.log.dirs.io.max.bytes.per.second`).
+    pub fn set_move_rate(&self, bytes_per_second: Option<u64>) {
+        let rate = bytes_per_second.map_or(0, |rate| rate.max(1));
+        self.moves.bytes_per_second.store(rate, Ordering::SeqCst);
+        self.moves.rate_changed.notify_all();
+    }
+
+    fn move_rate(&self) -> Option<u64> {
+        Some(self.moves.bytes_per_second.load(Ordering::SeqCst)).filter(|rate| *rate > 0)
+    }
+
+    /// Waits as long as so many bytes should have taken, a moment at a time: the rate may change, and the broker may stop.
+    fn wait_after(&self, mut bytes: u64) {
+        let mut throttle = self.moves.throttle.lock();
+        while let Some(rate) = self.move_rate() {
+            let owed = throttle.owed(std::mem::take(&mut bytes), rate as f64, self.clock);
+            if owed < WAIT_MIN || self.dirs().iter().any(|dir| dir.is_interrupted()) {
+                return;
+            }
+            self.moves.rate_changed.wait_for(&mut throttle, owed.min(THROTTLE_WINDOW));
+        }
+    }
+
     fn turn_of(self: &Arc<Self>, one: &Arc<Move>) -> Result<Turn, storage::Error> {
-        let is_all = one.log.follow(&one.partition.log(), TURN_BYTES, self.clock.now())?;
+        let bytes_max = self.move_rate().map_or(TURN_BYTES, |rate| rate.min(TURN_BYTES));
+        let is_all = one.log.follow(&one.partition.log(), bytes_max, self.clock.now())?;
         // What is full is flushed as it comes: a restart goes on from there, and little is left for the end.
         let full_up_to = one.log.segments().last().map(|active| active.base_offset());
         one.log.flush(full_up_to.unwrap_or_default(), self.clock.now())?;

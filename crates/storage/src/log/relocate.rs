@@ -31,7 +31,8 @@ impl Log {
         let mut copied = 0;
         let is_all = loop {
             let offset = self.log_end_offset();
-            let max_bytes = READ_BYTES_MAX.min(self.config.load().segment_bytes);
+            let left = u32::try_from(bytes_max - copied).unwrap_or(u32::MAX);
+            let max_bytes = READ_BYTES_MAX.min(self.config.load().segment_bytes).min(left);
             let (at_least_one_batch, isolation) = (true, Isolation::LogEnd);
             let read = Read { offset, max_bytes, at_least_one_batch, isolation, wait: Wait::Block };
             let Some(region) = original.read(read)?.region else { break true };

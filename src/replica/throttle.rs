@@ -1,0 +1,50 @@
+//! Keeps what is done in the background below a number of bytes a second: compaction and moves between log dirs.
+
+use crate::runtime::clock::{Clock, Moment};
+use std::time::Duration;
+
+/// How long the speed is measured before it counts anew, as in Kafka: a pause earns no right to hurry later.
+pub(super) const THROTTLE_WINDOW: Duration = Duration::from_millis(300);
+/// Shorter waits than this are put together.
+pub(super) const WAIT_MIN: Duration = Duration::from_millis(10);
+
+/// What was done of late.
+#[derive(Debug, Default)]
+pub(super) struct Throttle {
+    since: Option<Moment>,
+    bytes: u64,
+}
+
+impl Throttle {
+    /// How long to wait after so many bytes more.
+    pub(super) fn owed(&mut self, bytes: u64, per_second: f64, clock: Clock) -> Duration {
+        self.bytes = self.bytes.saturating_add(bytes);
+        let elapsed = self.since.get_or_insert_with(|| clock.instant()).elapsed();
+        let owed = owed(self.bytes, per_second, elapsed);
+        if owed < WAIT_MIN && elapsed >= THROTTLE_WINDOW {
+            *self = Self { since: Some(clock.instant()), bytes: 0 };
+        }
+        owed
+    }
+}
+
+/// How much longer so many bytes should have taken.
+fn owed(bytes: u64, per_second: f64, elapsed: Duration) -> Duration {
+    let due = Duration::try_from_secs_f64(bytes as f64 / per_second.max(1.0)).unwrap_or(Duration::MAX);
+    due.saturating_sub(elapsed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_beyond_the_speed_are_waited_for() {
+        let (ms, second) = (Duration::from_millis, Duration::from_secs(1));
+        assert_eq!(owed(1000, 1000.0, ms(0)), second);
+        assert_eq!(owed(1000, 1000.0, ms(400)), ms(600));
+        assert_eq!(owed(1000, 1000.0, ms(1000)), ms(0));
+        assert_eq!(owed(u64::MAX, f64::MAX, ms(0)), ms(0));
+        assert!(owed(u64::MAX, 0.0, second) > second);
+    }
+}
