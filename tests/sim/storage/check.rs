@@ -294,7 +294,7 @@ pub fn reopened(partition: &mut Partition, log: &Log, ending: Ending) -> Check {
         // Where a refused batch stands in the place of one that was not synced, there is no hole.
         let is_covered = |base: &i64| observed.iter().any(|batch| (batch.base..=batch.last).contains(base));
         let lost = lost.iter().copied().filter(|base| !is_covered(base)).collect();
-        no_hole(&lost, &observed, log, ending, &case)?;
+        no_hole(&lost, &observed, &partition.ghosts, log, ending, &case)?;
     }
     ensure!(!ending.is_clean || lost.is_empty(), "a clean stop lost {lost:?}: {case}");
     let last = observed.last().map_or(start, Batch::next);
@@ -309,14 +309,21 @@ pub fn reopened(partition: &mut Partition, log: &Log, ending: Ending) -> Check {
 }
 
 /// Of one segment, what is left is what was written first. Between segments that were never synced, a power cut may leave a hole, as with Kafka.
-fn no_hole(lost: &BTreeSet<i64>, observed: &[Batch], log: &Log, ending: Ending, case: &str) -> Check {
+fn no_hole(lost: &BTreeSet<i64>, observed: &[Batch], ghosts: &[Batch], log: &Log, ending: Ending, case: &str) -> Check {
     let bases: BTreeSet<i64> = log.segments().iter().map(|segment| segment.base_offset().0).collect();
     let mut previous = i64::MIN;
     for batch in observed {
         let hole = lost.range(previous..batch.base).next();
         let is_between =
             ending.was_power && hole.is_some_and(|hole| bases.range(hole + 1..=batch.base).next().is_some());
-        ensure!(hole.is_none() || is_between, "a hole at {} before {}: {case}", hole.unwrap_or(&0), batch.base);
+        // What was refused, and was written first, may be there again in place of what was written over it.
+        let is_ghost = ending.was_power && ghosts.contains(batch);
+        ensure!(
+            hole.is_none() || is_between || is_ghost,
+            "a hole at {} before {}: {case}",
+            hole.unwrap_or(&0),
+            batch.base
+        );
         previous = batch.base;
     }
     Ok(())

@@ -327,7 +327,8 @@ impl Log {
         Ok(at)
     }
 
-    /// A start takes a segment as it is that ends where all is flushed, so what was added to it since must be on disk before there is a next.
+    /// A start takes a segment as it is that ends where all is flushed, so what was added to it since must be on disk before there is a next. Without room
+    /// for that there is none: a checkpoint may say already that all is flushed.
     fn sync_where_flushed(&self, before: &Segment, at: Offset) -> Result<()> {
         let is_flushed = {
             let flushed = &mut *self.flushed.lock();
@@ -335,6 +336,7 @@ impl Log {
             flushed.recovery_point >= self.log_end_offset()
         };
         if is_flushed {
+            before.complete()?;
             before.sync().map_err(|error| self.go_offline(error))?;
             self.sync_folder()?;
         }

@@ -266,3 +266,26 @@ fn a_clean_stop_syncs_the_segment_before_a_gap_too() {
         assert_eq!((log.log_end_offset(), recovery.segments_checked), (Offset(9), 0), "seed {seed}");
     }
 }
+
+#[test]
+fn a_flushed_segment_whose_indexes_have_no_room_is_not_rolled() {
+    let bench = bench(LogConfig { segment_bytes: 300, index_interval_bytes: 1000, ..config() });
+    bench.append(batch(&[1, 2]));
+    bench.log.flush(Offset(2), Timestamp(0)).unwrap();
+    bench.disk.inject(Fault {
+        operation: Operation::Write,
+        path_contains: ".timeindex".to_owned(),
+        after: 0,
+        times: 9,
+        error: ErrorKind::StorageFull,
+        written_bytes: 0,
+    });
+    let refused = bench.log.append_as_leader(&[batch(&[900; 6])], at(0, 0, Origin::Client));
+    assert!(refused.is_err_and(|error| error.is_refusal()));
+    assert_eq!((bench.log.segments().len(), bench.log.recovery_point()), (1, Offset(2)));
+    bench.disk.heal();
+    bench.append(batch(&[900; 6]));
+    let (bench, _) = bench.reopen(false);
+    let found = bench.log.offset_for_timestamp(Timestamp(2)).unwrap().map(|found| found.offset);
+    assert_eq!(found, Some(Offset(1)));
+}
