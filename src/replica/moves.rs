@@ -258,6 +258,11 @@ impl Replicas {
     }
 
     fn turn_of(self: &Arc<Self>, one: &Arc<Move>) -> Result<Turn, storage::Error> {
+        if one.to.is_full() && *one.stage.lock() == Stage::Copying {
+            // A copy is not worth that producers wait for its room.
+            let (path, partition) = (one.to.path().to_path_buf(), one.partition.name());
+            return Err(storage::Error::Full { path, partition });
+        }
         let bytes_max = self.move_rate().map_or(TURN_BYTES, |rate| rate.min(TURN_BYTES));
         let is_all = one.log.follow(&one.partition.log(), bytes_max, self.clock.now())?;
         // What is full is flushed as it comes: a restart goes on from there, and little is left for the end.

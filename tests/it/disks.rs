@@ -283,6 +283,31 @@ async fn a_move_ends_with_a_log_dir_that_fails_and_the_next_start_goes_on_with_i
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_move_to_a_full_disk_ends_and_the_partition_stays_where_it_is() {
+    let (sim, disk, home) = simulated();
+    let second = home.log_dir().with_file_name("second");
+    let node = home.ready_on(disk, &[&two(&home), RESERVE]).await;
+    let mut client = node.client().await;
+    client.create_topic("t", 1, &[]).await;
+    assert_eq!(client.produce("t", 0, &["a"]).await.error_code, 0);
+    leave_free(&sim, 9_000_000);
+    produce_until(&mut client, "t", 0, KAFKA_STORAGE_ERROR).await;
+    assert_eq!(alter(&mut client, "t", 0, &second).await, 0);
+    until("an end of the move", async || {
+        let dirs = described(&node).await;
+        let codes = dirs.iter().all(|dir| dir.error_code == 0);
+        (codes && dirs[0].topics.len() == 1 && dirs[1].topics.is_empty()).then_some(())
+    })
+    .await;
+    assert_eq!(texts(&client.read("t", 0).await)[0], "a");
+    leave_free(&sim, 1 << 30);
+    produce_until(&mut client, "t", 0, 0).await;
+    assert_eq!(alter(&mut client, "t", 0, &second).await, 0);
+    arrived(&node, "t", 0, &second).await;
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_log_dir_of_the_metadata_log_ends_the_node_and_so_does_the_last_one() {
     for operation in [Operation::Sync, Operation::Write] {
         let (sim, disk, home) = simulated();
