@@ -22,8 +22,7 @@ type load struct {
 	broker, topic, codec, config  string
 	partitions, records, size     int
 	acks, lingerMs, rate, seconds int
-	mb, batch, connections        int
-	keyed                         bool
+	mb, batch, connections, keys  int
 }
 
 func main() {
@@ -41,7 +40,7 @@ func main() {
 	flags.StringVar(&l.topic, "topic", "load", "the topic, made where it is not there")
 	flags.StringVar(&l.codec, "codec", "none", "none or lz4")
 	flags.StringVar(&l.config, "config", "", "key=value,... of the topic, for fill and alter")
-	flags.BoolVar(&l.keyed, "keyed", false, "every record of a batch has a key, the same ones in every batch, for fill")
+	flags.IntVar(&l.keys, "keys", 0, "how many keys the records have in turn, for fill; 0: none")
 	flags.IntVar(&l.partitions, "partitions", 1, "the topic's partitions")
 	flags.IntVar(&l.records, "records", 1, "how many records")
 	flags.IntVar(&l.size, "size", 1024, "bytes of a record's value")

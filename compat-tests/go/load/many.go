@@ -75,12 +75,20 @@ func (l *load) fill(ctx context.Context) (map[string]float64, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &sender{client, client.Broker(int(brokers[0].NodeID)), l.topic, 1, encoded(l.size, l.batch, l.keyed)}
+	batches := [][]byte{encoded(l.size, l.batch, -1)}
+	if each := max(1, l.batch/l.size); l.keys > 0 {
+		batches = nil
+		for key := 0; key < l.keys; key += each {
+			batches = append(batches, encoded(l.size, l.batch, key))
+		}
+	}
+	s := &sender{client, client.Broker(int(brokers[0].NodeID)), l.topic, 1, batches[0]}
 	if err := l.led(ctx, s); err != nil {
 		return nil, err
 	}
 	begun := time.Now()
-	for range l.mb * 1_000_000 / len(s.batch) {
+	for number := range l.mb * 1_000_000 / len(s.batch) {
+		s.batch = batches[number%len(batches)]
 		for partition := range l.partitions {
 			if err := s.send(ctx, int32(partition)); err != nil {
 				return nil, err
@@ -124,7 +132,7 @@ func allLed(details kadm.TopicDetails) bool {
 
 // A client whose record was acknowledged, tried on a new connection again and again.
 func (l *load) acknowledged(ctx context.Context) (*kgo.Client, error) {
-	batch := encoded(l.size, l.size, false)
+	batch := encoded(l.size, l.size, -1)
 	for ctx.Err() == nil {
 		client, err := kgo.NewClient(kgo.SeedBrokers(l.broker), byName(), kgo.RequestRetries(0), kgo.DialTimeout(time.Second))
 		if err != nil {

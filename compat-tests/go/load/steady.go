@@ -21,16 +21,17 @@ import (
 // Requests that a connection has under way at most, when it sends as fast as it can.
 const inFlight = 5
 
-// One batch of records of `size` bytes, `bytes` in all, encoded once: the client's work is not what is measured.
-func encoded(size, bytes int, keyed bool) []byte {
+// One batch of records of `size` bytes, `bytes` in all, encoded once: the client's work is not what is measured. Their keys are numbers from `key` on;
+// they have none where it is negative.
+func encoded(size, bytes, key int) []byte {
 	var records []byte
 	count := max(1, bytes/size)
 	value := make([]byte, size)
 	for i := range count {
 		body := []byte{0, 0} // attributes, timestamp delta
 		body = binary.AppendVarint(body, int64(i))
-		if keyed {
-			body = binary.BigEndian.AppendUint64(binary.AppendVarint(body, 8), uint64(i))
+		if key >= 0 {
+			body = binary.BigEndian.AppendUint64(binary.AppendVarint(body, 8), uint64(key+i))
 		} else {
 			body = binary.AppendVarint(body, -1)
 		}
@@ -93,7 +94,7 @@ func (l *load) steady(ctx context.Context) (map[string]float64, error) {
 	}
 	defer first.Close()
 	defer kadm.NewClient(first).DeleteTopics(context.Background(), l.topic)
-	batch := encoded(l.size, l.batch, false)
+	batch := encoded(l.size, l.batch, -1)
 	var senders []*sender
 	for range l.connections {
 		client, err := kgo.NewClient(kgo.SeedBrokers(l.broker), byName())
