@@ -91,10 +91,11 @@ impl Queue {
         }
     }
 
-    /// Whether one more thread should take from the queue, which then counts.
+    /// Whether one more thread should take from the queue, which then counts: one that opens a log already may be busy with it for long.
     pub(super) fn begin_worker(&self, most: usize) -> bool {
         let state = &mut *self.state.lock();
-        let begins = state.workers < most.min(state.waiting.len());
+        let free = state.workers.saturating_sub(state.running.len());
+        let begins = state.workers < most && free < state.waiting.len();
         state.workers += usize::from(begins);
         begins
     }
@@ -210,6 +211,19 @@ mod tests {
         queue.hurry(id(0));
         queue.hurry(id(9));
         assert_eq!(taken(&queue), [0, 2, 1, 3]);
+    }
+
+    #[test]
+    fn a_thread_that_is_busy_leaves_the_others_work_to_another() {
+        let queue = Queue::default();
+        queue.add(id(0), Turn { class: Turn::DATA, cost_bytes: 0 });
+        queue.add(id(1), Turn { class: Turn::DATA, cost_bytes: 0 });
+        assert!(queue.begin_worker(2));
+        // It is quicker than whoever starts the next.
+        queue.take().unwrap();
+        assert!(queue.begin_worker(2) && !queue.begin_worker(2));
+        queue.take().unwrap();
+        assert!(!queue.begin_worker(3) && queue.take().is_none());
     }
 
     #[test]
