@@ -48,6 +48,21 @@ impl LeaderEpochs {
         after.checked_sub(1).map(|index| self.0[index].0)
     }
 
+    /// The same epochs, each from where another log, which has records that this one lost, says that it began.
+    pub(crate) fn begun_by(&self, other: &LeaderEpochs) -> LeaderEpochs {
+        let mut begun: Vec<(LeaderEpoch, Offset)> = Vec::with_capacity(self.0.len());
+        for (epoch, start) in self.0.iter().rev() {
+            let others = other.0.iter().find(|(known, _)| known == epoch);
+            let start = others.map_or(*start, |(_, others)| (*others).min(*start));
+            // One in which nothing was written may have no place left.
+            if begun.last().is_none_or(|(_, next)| start < *next) {
+                begun.push((*epoch, start));
+            }
+        }
+        begun.reverse();
+        LeaderEpochs(begun)
+    }
+
     /// Whether a record of an epoch at an offset tells nothing new.
     pub(crate) fn goes_on(&self, epoch: LeaderEpoch, start: Offset) -> bool {
         self.0.last().is_some_and(|(last, last_start)| *last == epoch && *last_start <= start)
@@ -112,6 +127,17 @@ mod tests {
 
     fn epochs(entries: &[(i32, i64)]) -> LeaderEpochs {
         LeaderEpochs(entries.iter().map(|(epoch, offset)| (LeaderEpoch(*epoch), Offset(*offset))).collect())
+    }
+
+    #[test]
+    fn the_epochs_of_a_copy_begin_where_its_records_do() {
+        let of = |entries: &[(i32, i64)]| {
+            LeaderEpochs(entries.iter().map(|(epoch, start)| (LeaderEpoch(*epoch), Offset(*start))).collect())
+        };
+        let (known, own) = (of(&[(1, 9), (2, 20), (5, 30)]), of(&[(1, 9), (2, 16)]));
+        assert_eq!(known.begun_by(&own), of(&[(1, 9), (2, 16), (5, 30)]));
+        assert_eq!(known.begun_by(&LeaderEpochs::default()), known);
+        assert_eq!(of(&[(1, 9), (2, 18), (3, 20)]).begun_by(&of(&[(1, 9), (3, 16)])), of(&[(1, 9), (3, 16)]));
     }
 
     #[test]

@@ -120,8 +120,11 @@ impl Log {
             if self.log_end_offset() < end {
                 self.end_at(writer, end, now)?;
             }
-            let known = original.leader_epochs();
+            let (known, start) = (original.leader_epochs(), self.log_start_offset());
             self.change_epochs(|epochs| {
+                // A power cut may have taken records from the midst of the original that the copy still has.
+                let mut known = known.begun_by(epochs);
+                known.truncate_from_start(start);
                 let is_new = *epochs != known;
                 *epochs = known;
                 is_new
