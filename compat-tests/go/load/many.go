@@ -71,10 +71,6 @@ func (l *load) fill(ctx context.Context) (map[string]float64, error) {
 		return nil, err
 	}
 	defer client.Close()
-	brokers, err := kadm.NewClient(client).ListBrokers(ctx)
-	if err != nil {
-		return nil, err
-	}
 	batches := [][]byte{encoded(l.size, l.batch, -1)}
 	if each := max(1, l.batch/l.size); l.keys > 0 {
 		batches = nil
@@ -82,7 +78,10 @@ func (l *load) fill(ctx context.Context) (map[string]float64, error) {
 			batches = append(batches, encoded(l.size, l.batch, key))
 		}
 	}
-	s := &sender{client, client.Broker(int(brokers[0].NodeID)), l.topic, 1, batches[0]}
+	s, err := l.sender(ctx, client, 1, batches[0])
+	if err != nil {
+		return nil, err
+	}
 	if err := l.led(ctx, s); err != nil {
 		return nil, err
 	}

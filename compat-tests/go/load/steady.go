@@ -66,11 +66,18 @@ func byName() kgo.Opt {
 
 // What sends batches: a connection of its own, to a partition at a time.
 type sender struct {
-	client *kgo.Client
 	broker *kgo.Broker
 	topic  string
 	acks   int
 	batch  []byte
+}
+
+func (l *load) sender(ctx context.Context, client *kgo.Client, acks int, batch []byte) (*sender, error) {
+	brokers, err := kadm.NewClient(client).ListBrokers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &sender{client.Broker(int(brokers[0].NodeID)), l.topic, acks, batch}, nil
 }
 
 func (s *sender) send(ctx context.Context, partition int32) error {
@@ -102,11 +109,11 @@ func (l *load) steady(ctx context.Context) (map[string]float64, error) {
 			return nil, err
 		}
 		defer client.Close()
-		brokers, err := kadm.NewClient(client).ListBrokers(ctx)
+		s, err := l.sender(ctx, client, l.acks, batch)
 		if err != nil {
 			return nil, err
 		}
-		senders = append(senders, &sender{client, client.Broker(int(brokers[0].NodeID)), l.topic, l.acks, batch})
+		senders = append(senders, s)
 	}
 	if err := l.led(ctx, senders[0]); err != nil {
 		return nil, err

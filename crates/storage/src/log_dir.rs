@@ -222,12 +222,7 @@ impl LogDir {
         now: Timestamp,
     ) -> Result<Log> {
         let path = self.path.join(partition.to_string());
-        self.disk.create_dir(&path).map_err(Error::io("create", &path))?;
-        if let Some(topic_id) = topic_id {
-            let metadata = path.join(names::PARTITION_METADATA);
-            checkpoint::write_partition_metadata(&*self.disk, &metadata, topic_id, false)?;
-        }
-        self.open_log(partition, path, config, &Offsets::default(), false, now).map(|(log, _)| log)
+        self.create_at(path, partition, topic_id, config, now)
     }
 
     /// Creates a copy of a partition whose log is in another log dir; `Log::follow` fills it. As with `create`, nothing of it is synced.
@@ -240,9 +235,22 @@ impl LogDir {
         now: Timestamp,
     ) -> Result<Log> {
         let path = self.path.join(names::future_folder(partition, unique));
+        self.create_at(path, partition, Some(topic_id), config, now)
+    }
+
+    fn create_at(
+        &self,
+        path: PathBuf,
+        partition: &TopicPartition,
+        topic_id: Option<TopicId>,
+        config: LogConfig,
+        now: Timestamp,
+    ) -> Result<Log> {
         self.disk.create_dir(&path).map_err(Error::io("create", &path))?;
-        let metadata = path.join(names::PARTITION_METADATA);
-        checkpoint::write_partition_metadata(&*self.disk, &metadata, topic_id, false)?;
+        if let Some(topic_id) = topic_id {
+            let metadata = path.join(names::PARTITION_METADATA);
+            checkpoint::write_partition_metadata(&*self.disk, &metadata, topic_id, false)?;
+        }
         self.open_log(partition, path, config, &Offsets::default(), false, now).map(|(log, _)| log)
     }
 
