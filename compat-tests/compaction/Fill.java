@@ -64,7 +64,7 @@ public class Fill {
             topics.add(new NewTopic("keyless", 1, (short) 1).configs(compacted("cleanup.policy", "delete", "retention.ms", "-1")));
             topics.add(new NewTopic("big", 1, (short) 1).configs(compacted("internal.segment.bytes", "1048576")));
             admin.createTopics(topics).all().get();
-            for (var topic : List.of("codecs", "appended", "both")) for (var codec : CODECS) plain(topic, codec, 8);
+            for (var topic : List.of("codecs", "appended", "both")) for (var codec : CODECS) plain(topic, codec, 24);
             plain("old", "none", 40);
             keyless();
             big(12, "");
@@ -142,10 +142,16 @@ public class Fill {
             producer.beginTransaction();
             producers.add(producer);
         }
-        for (int round = 0; round < 36; round++) {
+        for (int round = 0; round < 120; round++) {
             int number = RANDOM.nextInt(4);
             var producer = producers.get(number);
-            if (leaveOpen && number == 3 && round > 18) continue;
+            if (leaveOpen && round == 60) {
+                // What is before it can be cleaned.
+                producers.get(3).commitTransaction();
+                producers.get(3).beginTransaction();
+                batch(producers.get(3), topic, 2);
+            }
+            if (leaveOpen && number == 3 && round >= 60) continue;
             batch(producer, topic, 1 + RANDOM.nextInt(4));
             if (RANDOM.nextInt(3) > 0) continue;
             if (RANDOM.nextBoolean()) producer.commitTransaction();
@@ -165,9 +171,23 @@ public class Fill {
         // The one that is open is left so: closing would abort it.
     }
 
-    static void more(String round) {
+    static final List<String> GROWING = List.of("codecs", "idempotent", "transactions", "old", "both", "keyless");
+
+    /** How dirty a log has to be: 1 for no cleaning, so that each broker does all that is due in one, with the same outcome. */
+    static void dirtyRatio(String ratio) throws Exception {
+        try (var admin = Admin.create(Map.of("bootstrap.servers", bootstrap))) {
+            var set = List.of(new AlterConfigOp(new ConfigEntry("min.cleanable.dirty.ratio", ratio), AlterConfigOp.OpType.SET));
+            var all = new HashMap<ConfigResource, java.util.Collection<AlterConfigOp>>();
+            for (var topic : GROWING) all.put(new ConfigResource(ConfigResource.Type.TOPIC, topic), set);
+            all.put(new ConfigResource(ConfigResource.Type.TOPIC, "big"), set);
+            admin.incrementalAlterConfigs(all).all().get();
+        }
+    }
+
+    static void more(String round) throws Exception {
+        dirtyRatio("1");
         try (var producer = producer(false, SINGLE)) {
-            for (var topic : List.of("codecs", "idempotent", "transactions", "old", "both", "keyless")) {
+            for (var topic : GROWING) {
                 for (int number = 0; number < 60; number++) {
                     var key = number % 2 == 0 ? "key " + number : "more " + round + " " + number % 10;
                     producer.send(new ProducerRecord<>(topic, 0, time, key, "x".repeat(100) + round + number));
@@ -175,6 +195,7 @@ public class Fill {
             }
         }
         big(8, "more ");
+        dirtyRatio("0");
     }
 
     static void old(File segment) throws Exception {
