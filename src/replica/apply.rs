@@ -116,10 +116,12 @@ impl Replicas {
     pub(super) fn settle(&self, image: &Image, topic: &Topic, index: PartitionIndex) {
         let Some(state) = topic.partition(index) else { return };
         let id = TopicIdPartition { topic_id: topic.id, partition: index };
-        if self.is_lost(id) || self.dirs.iter().any(|dir| dir.is_interrupted() || dir.queue.contains(id)) {
+        let hosted = self.partitions.read().get(&id).cloned();
+        // Who has just opened it may not have said yet that it is done, and followed an older image.
+        let is_queued = |dir: &Arc<Dir>| hosted.is_none() && dir.queue.contains(id);
+        if self.is_lost(id) || self.dirs.iter().any(|dir| dir.is_interrupted() || is_queued(dir)) {
             return;
         }
-        let hosted = self.partitions.read().get(&id).cloned();
         match hosted.map_or_else(|| self.create(image, topic, id), Ok) {
             Ok(hosted) => self.follow(&hosted, state),
             Err(fault) => self.cannot_open(topic, id, &fault),
