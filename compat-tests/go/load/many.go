@@ -114,7 +114,7 @@ func (l *load) served(ctx context.Context) (map[string]float64, error) {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		time.Sleep(10 * time.Millisecond)
+		time.Sleep(250 * time.Millisecond)
 	}
 }
 
@@ -133,7 +133,7 @@ func allLed(details kadm.TopicDetails) bool {
 func (l *load) acknowledged(ctx context.Context) (*kgo.Client, error) {
 	batch := encoded(l.size, l.size, -1)
 	for ctx.Err() == nil {
-		client, err := kgo.NewClient(kgo.SeedBrokers(l.broker), byName(), kgo.RequestRetries(0), kgo.DialTimeout(time.Second))
+		client, err := kgo.NewClient(kgo.SeedBrokers(l.broker), byName(), kgo.MetadataMinAge(100*time.Millisecond), kgo.RequestRetries(0), kgo.DialTimeout(time.Second))
 		if err != nil {
 			return nil, err
 		}
