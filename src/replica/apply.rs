@@ -248,3 +248,54 @@ fn cannot_rename(name: &TopicPartition, fault: &storage::Error) {
 fn ids(topic: &Topic) -> impl Iterator<Item = TopicIdPartition> + '_ {
     topic.partitions.keys().map(|index| TopicIdPartition { topic_id: topic.id, partition: *index })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::replica::Parts;
+    use crate::replica::partition::tests::{rules, state};
+    use crate::runtime::clock::Clock;
+    use crate::telemetry::FlushMetrics;
+    use arc_swap::ArcSwap;
+    use model::{BrokerId, LeaderEpoch, Uuid};
+    use storage::disk::SimDisk;
+    use storage::{LogConfig, LogDir, OpenFiles};
+
+    const FIRST: PartitionIndex = PartitionIndex(0);
+
+    fn replicas() -> Replicas {
+        let log_dir = LogDir::open(Arc::new(SimDisk::new()), OpenFiles::new(8), "/logs".into(), 0).unwrap();
+        let parts = Parts {
+            node_id: BrokerId(1),
+            dirs: vec![(log_dir, Uuid([2; 16]))],
+            lost: Vec::new(),
+            reserve_bytes: None,
+            settings: Box::new(|_, _| (LogConfig::default(), rules(1))),
+            image: Arc::new(ArcSwap::from_pointee(Image::default())),
+            recovery_threads: 1,
+            move_threads: 1,
+            flushes: FlushMetrics::default(),
+            clock: Clock,
+        };
+        Replicas::new(parts).unwrap()
+    }
+
+    fn topic(state: image::Partition) -> Topic {
+        let partitions = std::iter::once((FIRST, Arc::new(state))).collect();
+        Topic { id: Uuid::ONE, name: "t".into(), partitions }
+    }
+
+    #[test]
+    fn a_partition_is_led_though_who_opened_it_has_not_said_that_it_is_done() {
+        let replicas = replicas();
+        let image = Image::default();
+        let leaderless = image::Partition { leader: None, ..state(0, 0, &[1]) };
+        replicas.settle(&image, &topic(leaderless), FIRST);
+        let id = TopicIdPartition { topic_id: Uuid::ONE, partition: FIRST };
+        let queue = &replicas.dirs()[0].queue;
+        queue.add(id, Turn { class: Turn::DATA, cost_bytes: 0 });
+        queue.take().unwrap();
+        replicas.settle(&image, &topic(state(1, 1, &[1])), FIRST);
+        assert_eq!(replicas.get(id).unwrap().leader_epoch(), Some(LeaderEpoch(1)));
+    }
+}

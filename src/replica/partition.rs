@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use storage::{Error, FileRegion, Isolation, LeaderAppend, Log, LogConfig, Origin, Wait};
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 /// A producer's records for one partition.
 #[derive(Clone, Debug)]

@@ -41,7 +41,7 @@ fn opened(disk: Arc<dyn Disk>, config: LogConfig, min_insync_replicas: usize) ->
     Arc::new(Partition::new(BrokerId(1), id, false, Arc::new(log), rules(min_insync_replicas), committer))
 }
 
-fn rules(min_insync_replicas: usize) -> WriteRules {
+pub(in crate::replica) fn rules(min_insync_replicas: usize) -> WriteRules {
     let validation = ValidationRules {
         timestamp_type: TimestampType::CreateTime,
         timestamp_before_max_ms: i64::MAX,
@@ -55,7 +55,7 @@ fn rules(min_insync_replicas: usize) -> WriteRules {
 }
 
 /// Broker 1 leads three replicas of which these are in sync.
-fn state(leader_epoch: i32, partition_epoch: i32, isr: &[i32]) -> image::Partition {
+pub(in crate::replica) fn state(leader_epoch: i32, partition_epoch: i32, isr: &[i32]) -> image::Partition {
     image::Partition {
         replicas: [1, 2, 3].map(BrokerId).to_vec(),
         directories: Vec::new(),
