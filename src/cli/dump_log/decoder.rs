@@ -11,6 +11,11 @@ use protocol::{DecodeError, GroupRecord, Message, MetadataRecord, ShareRecord, T
 use serde_json::{Value, json};
 use std::io::Write;
 
+/// More versions than any kind of metadata record has, in one byte of a varint.
+const VERSIONS_MAX: i16 = 100;
+/// The kinds of metadata records that have structures in them: of brokers, of client quotas, of controllers.
+const WITH_STRUCTURES: [i32; 3] = [0, 14, 27];
+
 /// How records are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Decoder {
@@ -60,13 +65,39 @@ fn write_text(out: &mut impl Write, margin: &str, key: Option<&[u8]>, payload: O
 
 fn metadata(offset: i64, value: Option<&[u8]>) -> anyhow::Result<String> {
     let value = value.unwrap_or_default();
-    match MetadataRecord::decode(Bytes::copy_from_slice(value)) {
-        Ok((record, version)) => {
-            let data = record.to_json(version);
+    let decoded = match MetadataRecord::decode(Bytes::copy_from_slice(value)) {
+        Err(DecodeError::Version(name, version)) => {
+            of_later_version(value).unwrap_or(Err(DecodeError::Version(name, version)))
+        }
+        decoded => decoded.map(|(record, version)| (record, version, version)),
+    };
+    match decoded {
+        Ok((record, read_as, version)) => {
+            let data = record.to_json(read_as);
             json::text(&json!({"type": metadata_kind(record.name()), "version": version, "data": data}))
         }
         Err(error) => Ok(format!("Error at {offset}, skipping. {}", metadata_error(value, &error))),
     }
+}
+
+/// A record of a version that is not known, read as the last one that is, as Kafka does, with that version and its own. `None` where Kafka refuses it
+/// too: where it has structures in it.
+fn of_later_version(value: &[u8]) -> Option<Result<(MetadataRecord, i16, i16), DecodeError>> {
+    let mut rest = value;
+    take_unsigned_varint(&mut rest)?;
+    let kind = take_unsigned_varint(&mut rest)?;
+    let head = &value[..value.len() - rest.len()];
+    let version = i16::try_from(take_unsigned_varint(&mut rest)?).ok()?;
+    if WITH_STRUCTURES.contains(&kind) {
+        return None;
+    }
+    (0..version.min(VERSIONS_MAX)).rev().find_map(|known| {
+        let value = [head, &[known as u8], rest].concat();
+        match MetadataRecord::decode(value.into()) {
+            Err(DecodeError::Version(..)) => None,
+            decoded => Some(decoded.map(|(record, _)| (record, known, version))),
+        }
+    })
 }
 
 /// `FooBarRecord` as Kafka's enum has it: `FOO_BAR_RECORD`.
@@ -238,5 +269,33 @@ fn replace<M: Message>(member: &mut Value, field: &str) {
     let Some(version) = leading_number(&bytes) else { return };
     if let Ok(message) = decode_from::<M>(Bytes::from(bytes).slice(2..), version) {
         *shown = message.to_json(version);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::messages::config_record::ConfigRecord;
+
+    /// As `kafka-dump-log` of Kafka 4.3.1 prints a record whose version lost a bit.
+    #[test]
+    fn a_metadata_record_of_a_later_version_is_read_as_the_last_one() {
+        let record =
+            ConfigRecord { resource_type: 2, resource_name: "t".into(), name: "a".into(), ..Default::default() };
+        let mut value = MetadataRecord::from(record).encode(0).unwrap().to_vec();
+        value[2] = 64;
+        let text = metadata(7, Some(&value)).unwrap();
+        assert!(
+            text.starts_with(r#"{"type":"CONFIG_RECORD","version":64,"data":{"resourceType":2,"resourceName":"t""#),
+            "{text}"
+        );
+        value.push(0);
+        assert_eq!(metadata(7, Some(&value)).unwrap(), "Error at 7, skipping. Found 1 byte(s) of garbage after 64");
+        // A controller's registration has structures in it.
+        value[1] = 27;
+        assert_eq!(
+            metadata(7, Some(&value)).unwrap(),
+            "Error at 7, skipping. Failed to deserialize record with type 27"
+        );
     }
 }
