@@ -142,7 +142,13 @@ impl Broker {
             let id = TopicIdPartition { topic_id: topic.id, partition: *index };
             match self.replicas.get(id) {
                 Some(partition) => self.opened(&partition, image),
-                None => self.groups.resign(index.0),
+                None => {
+                    self.groups.resign(index.0);
+                    // Whoever has opened it in between has told so before that, and would not again.
+                    if let Some(partition) = self.replicas.get(id) {
+                        self.opened(&partition, image);
+                    }
+                }
             }
         }
     }
