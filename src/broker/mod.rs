@@ -98,11 +98,12 @@ impl Broker {
         {
             self.producer_ids.registered(registered.epoch);
         }
+        let offsets_partitions = image.topics.by_name(OFFSETS_TOPIC).map_or(0, |topic| topic.partitions.len());
+        self.groups.set_partition_count(i32::try_from(offsets_partitions).unwrap_or(i32::MAX));
         self.replicas.apply(image, changes);
         if self.stopping.is_cancelled() {
             return;
         }
-        self.coordinate(image, changes);
         let deleted: Vec<(TopicId, Str)> =
             changes.topics_deleted.values().map(|topic| (topic.id, topic.name.clone())).collect();
         if !deleted.is_empty() {
@@ -129,37 +130,15 @@ impl Broker {
         self.replicas.cleaner.wake();
     }
 
-    /// Begins and ends the coordinators of the partitions of the offsets topic.
-    fn coordinate(&self, image: &Image, changes: &Changes) {
-        for topic in changes.topics_deleted.values().filter(|topic| topic.name == OFFSETS_TOPIC) {
-            topic.partitions.keys().for_each(|index| self.groups.resign(index.0));
-            self.groups.set_partition_count(0);
+    /// A partition begins or ends to lead: so does what depends on it.
+    pub(crate) fn led(&self, partition: &Arc<Partition>) {
+        if partition.topic() != OFFSETS_TOPIC {
+            return;
         }
-        let Some(topic) = image.topics.by_name(OFFSETS_TOPIC) else { return };
-        let Some(changed) = changes.partitions.get(&topic.id) else { return };
-        self.groups.set_partition_count(i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX));
-        for index in changed {
-            let id = TopicIdPartition { topic_id: topic.id, partition: *index };
-            match self.replicas.get(id) {
-                Some(partition) => self.opened(&partition, image),
-                None => {
-                    self.groups.resign(index.0);
-                    // Whoever has opened it in between has told so before that, and would not again.
-                    if let Some(partition) = self.replicas.get(id) {
-                        self.opened(&partition, image);
-                    }
-                }
-            }
-        }
-    }
-
-    /// A partition's log is open, and led as an image says: what depends on it begins.
-    pub(crate) fn opened(&self, partition: &Arc<Partition>, image: &Image) {
-        let id = partition.id();
-        let Some(topic) = image.topics.by_name(OFFSETS_TOPIC).filter(|topic| topic.id == id.topic_id) else { return };
-        match topic.partition(id.partition).filter(|state| state.leader == Some(self.node.id)) {
-            Some(state) => self.groups.lead(partition.clone(), state.leader_epoch),
-            None => self.groups.resign(id.partition.0),
+        match partition.leader_epoch() {
+            Some(epoch) if !self.stopping.is_cancelled() => self.groups.lead(partition.clone(), epoch),
+            Some(_) => {}
+            None => self.groups.resign(partition.id().partition.0),
         }
     }
 

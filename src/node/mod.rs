@@ -121,11 +121,11 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
         let _entered = runtime.enter();
         acting.published(image, changes);
     });
-    let (opening, runtime) = (Arc::downgrade(&broker), tokio::runtime::Handle::current());
-    broker.replicas.on_opened(Box::new(move |partition, image| {
+    let (leading, runtime) = (Arc::downgrade(&broker), tokio::runtime::Handle::current());
+    broker.replicas.on_led(Box::new(move |partition| {
         let _entered = runtime.enter();
-        if let Some(broker) = opening.upgrade() {
-            broker.opened(partition, image);
+        if let Some(broker) = leading.upgrade() {
+            broker.led(partition);
         }
     }));
     let image = broker.image.clone();

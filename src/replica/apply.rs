@@ -2,7 +2,7 @@
 
 use super::left::LeftFolder;
 use super::opening::Turn;
-use super::{Dir, Hosted, Replicas, is_internal};
+use super::{Dir, Hosted, Partition, Replicas, is_internal};
 use crate::runtime::{blocking, random};
 use metadata::Changes;
 use metadata::image::{self, Image, ResourceType, Topic};
@@ -116,20 +116,29 @@ impl Replicas {
     pub(super) fn settle(&self, image: &Image, topic: &Topic, index: PartitionIndex) {
         let Some(state) = topic.partition(index) else { return };
         let id = TopicIdPartition { topic_id: topic.id, partition: index };
-        let hosted = self.partitions.read().get(&id).cloned();
-        // Who has just opened it may not have said yet that it is done, and followed an older image.
-        let is_queued = |dir: &Arc<Dir>| hosted.is_none() && dir.queue.contains(id);
-        if self.is_lost(id) || self.dirs.iter().any(|dir| dir.is_interrupted() || is_queued(dir)) {
+        if self.is_lost(id) || self.dirs.iter().any(|dir| dir.is_interrupted() || dir.queue.contains(id)) {
             return;
         }
+        let hosted = self.partitions.read().get(&id).cloned();
         match hosted.map_or_else(|| self.create(image, topic, id), Ok) {
             Ok(hosted) => self.follow(&hosted, state),
             Err(fault) => self.cannot_open(topic, id, &fault),
         }
     }
 
-    /// Leads, or does not, as the partition's state says.
+    /// Leads, or does not, as the partition's state says, and tells so.
     pub(super) fn follow(&self, hosted: &Hosted, state: &image::Partition) {
+        self.take_or_give_up(hosted, state);
+        self.tell(&hosted.partition);
+    }
+
+    pub(super) fn tell(&self, partition: &Arc<Partition>) {
+        if let Some(told) = self.led.get() {
+            told(partition);
+        }
+    }
+
+    fn take_or_give_up(&self, hosted: &Hosted, state: &image::Partition) {
         let partition = &hosted.partition;
         let id = partition.id();
         let is_wrong = |known| known != hosted.dir.id() && !self.moves.announces(id, known);
@@ -170,6 +179,7 @@ impl Replicas {
         };
         self.take_back(id, &dir);
         partition.resign();
+        self.tell(&partition);
         dir.count_one_less();
         let delay = partition.log().config().file_delete_delay_ms;
         match partition.log().delete(random::uuid()) {
@@ -250,52 +260,4 @@ fn ids(topic: &Topic) -> impl Iterator<Item = TopicIdPartition> + '_ {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::replica::Parts;
-    use crate::replica::partition::tests::{rules, state};
-    use crate::runtime::clock::Clock;
-    use crate::telemetry::FlushMetrics;
-    use arc_swap::ArcSwap;
-    use model::{BrokerId, LeaderEpoch, Uuid};
-    use storage::disk::SimDisk;
-    use storage::{LogConfig, LogDir, OpenFiles};
-
-    const FIRST: PartitionIndex = PartitionIndex(0);
-
-    fn replicas() -> Replicas {
-        let log_dir = LogDir::open(Arc::new(SimDisk::new()), OpenFiles::new(8), "/logs".into(), 0).unwrap();
-        let parts = Parts {
-            node_id: BrokerId(1),
-            dirs: vec![(log_dir, Uuid([2; 16]))],
-            lost: Vec::new(),
-            reserve_bytes: None,
-            settings: Box::new(|_, _| (LogConfig::default(), rules(1))),
-            image: Arc::new(ArcSwap::from_pointee(Image::default())),
-            recovery_threads: 1,
-            move_threads: 1,
-            flushes: FlushMetrics::default(),
-            clock: Clock,
-        };
-        Replicas::new(parts).unwrap()
-    }
-
-    fn topic(state: image::Partition) -> Topic {
-        let partitions = std::iter::once((FIRST, Arc::new(state))).collect();
-        Topic { id: Uuid::ONE, name: "t".into(), partitions }
-    }
-
-    #[test]
-    fn a_partition_is_led_though_who_opened_it_has_not_said_that_it_is_done() {
-        let replicas = replicas();
-        let image = Image::default();
-        let leaderless = image::Partition { leader: None, ..state(0, 0, &[1]) };
-        replicas.settle(&image, &topic(leaderless), FIRST);
-        let id = TopicIdPartition { topic_id: Uuid::ONE, partition: FIRST };
-        let queue = &replicas.dirs()[0].queue;
-        queue.add(id, Turn { class: Turn::DATA, cost_bytes: 0 });
-        queue.take().unwrap();
-        replicas.settle(&image, &topic(state(1, 1, &[1])), FIRST);
-        assert_eq!(replicas.get(id).unwrap().leader_epoch(), Some(LeaderEpoch(1)));
-    }
-}
+mod tests;

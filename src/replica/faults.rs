@@ -4,8 +4,8 @@
 //! Invariant: a partition that may be in a log dir that failed is not created anew in another one, where it would begin without its records.
 
 use super::{Dir, Hosted, Replicas};
-use metadata::image::{Image, Topic};
-use model::{DirectoryId, PartitionIndex, TopicIdPartition, TopicPartition};
+use metadata::image::Topic;
+use model::{DirectoryId, TopicIdPartition, TopicPartition};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -126,7 +126,10 @@ impl Replicas {
             offline.insert(hosted.partition.id(), Offline { name, why: Why::DirFailed });
         }
         drop(offline);
-        gone.iter().for_each(|hosted| hosted.partition.resign());
+        for Hosted { partition, .. } in &gone {
+            partition.resign();
+            self.tell(partition);
+        }
         gone.iter().map(|hosted| hosted.partition.id()).collect()
     }
 
@@ -200,16 +203,8 @@ impl Replicas {
         let new = self.queue_what_is_there(refused.iter().filter_map(of).collect());
         for (topic, index) in &new {
             self.settle(&image, topic, *index);
-            self.tell_opened(&image, topic, *index);
         }
         drop(turn);
         self.open_queued();
-    }
-
-    fn tell_opened(&self, image: &Image, topic: &Topic, index: PartitionIndex) {
-        let opened = self.get(TopicIdPartition { topic_id: topic.id, partition: index });
-        if let (Some(partition), Some(told)) = (opened, self.opened.get()) {
-            told(&partition, image);
-        }
     }
 }

@@ -53,8 +53,8 @@ const CLOSING_THREADS: usize = 16;
 /// What a topic's settings are, as an image has them.
 pub type TopicSettings = Box<dyn Fn(&Image, &str) -> (LogConfig, WriteRules) + Send + Sync>;
 
-/// Told of a partition whose log was opened after its image was published, with the image that it follows.
-pub type Opened = Box<dyn Fn(&Arc<Partition>, &Image) + Send + Sync>;
+/// Told of a partition that leads in another epoch perhaps, or no more. A partition is told of by one thread at a time, in the order of what happened.
+pub type Led = Box<dyn Fn(&Arc<Partition>) + Send + Sync>;
 
 /// What a broker's partitions are made of.
 pub struct Parts {
@@ -118,7 +118,7 @@ pub struct Replicas {
     turn: Mutex<()>,
     /// Held while a new partition's log dir is chosen.
     placing: Mutex<()>,
-    opened: OnceLock<Opened>,
+    led: OnceLock<Led>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// An image was applied.
     is_begun: AtomicBool,
@@ -154,16 +154,16 @@ impl Replicas {
             offline: RwLock::default(),
             turn: Mutex::default(),
             placing: Mutex::default(),
-            opened: OnceLock::new(),
+            led: OnceLock::new(),
             threads: Mutex::default(),
             is_begun: AtomicBool::new(false),
             is_loaded: AtomicBool::new(false),
         })
     }
 
-    /// Says who is told of partitions that are opened later. It counts once, before the first image.
-    pub fn on_opened(&self, opened: Opened) {
-        let _ = self.opened.set(opened);
+    /// Says who is told when partitions begin and end to lead. It counts once, before the first image.
+    pub fn on_led(&self, led: Led) {
+        let _ = self.led.set(led);
     }
 
     /// The log dirs, in the order of `log.dirs`.

@@ -10,6 +10,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use storage::{Log, LogConfig, Offsets};
 use tracing::{error, info, warn};
 
+/// A log that the last run left, opened while images came.
+pub(super) struct OpenedLog {
+    topic: Arc<Topic>,
+    /// `None` where it cannot be this topic's.
+    log: Result<Option<Log>, storage::Error>,
+    /// An unfinished copy of it in another log dir.
+    copy: Option<(Arc<Dir>, Log)>,
+}
+
 impl Replicas {
     /// Has threads open what is queued. Where nothing is, all is open.
     pub(super) fn open_queued(self: &Arc<Self>) {
@@ -42,8 +51,8 @@ impl Replicas {
 
     fn open_all_of(self: &Arc<Self>, dir: &Arc<Dir>) {
         while let Some((id, given_up)) = dir.queue.take() {
-            self.open(dir, id, &given_up);
-            dir.queue.done(id, self.clock);
+            let opened = self.open(dir, id, &given_up);
+            self.take_over(dir, id, opened, &given_up);
         }
         self.ended();
     }
@@ -57,23 +66,43 @@ impl Replicas {
         }
     }
 
-    /// Opens one log that the last run left, and has it follow the image as it is when it is open.
-    fn open(self: &Arc<Self>, dir: &Arc<Dir>, id: TopicIdPartition, given_up: &Arc<AtomicBool>) {
-        let before = self.image.load_full();
-        let Some(topic) = before.topics.by_id(id.topic_id).cloned() else { return };
-        let Some(state) = topic.partition(id.partition) else { return };
-        let name = TopicPartition::new(topic.name.as_str(), id.partition.0);
-        let Some(folder) = dir.folder_of(&name, topic.id) else { return };
-        let (config, _) = (self.settings)(&before, &topic.name);
-        let opened = self.open_found(dir, &name, folder, (topic.id, state.leader_epoch), config, given_up);
-        let log = opened.as_ref().ok().and_then(Option::as_ref);
-        let copy = log.and_then(|log| self.open_copy(&name, topic.id, log));
-        let _turn = self.turn.lock();
+    /// Opens one log that the last run left. `None` where its topic is gone.
+    pub(super) fn open(&self, dir: &Dir, id: TopicIdPartition, given_up: &Arc<AtomicBool>) -> Option<OpenedLog> {
         let image = self.image.load_full();
-        let log = match opened {
+        let topic = image.topics.by_id(id.topic_id)?.clone();
+        let state = topic.partition(id.partition)?;
+        let name = TopicPartition::new(topic.name.as_str(), id.partition.0);
+        let folder = dir.folder_of(&name, topic.id)?;
+        let (config, _) = (self.settings)(&image, &topic.name);
+        let log = self.open_found(dir, &name, folder, (topic.id, state.leader_epoch), config, given_up);
+        let opened = log.as_ref().ok().and_then(Option::as_ref);
+        let copy = opened.and_then(|log| self.open_copy(&name, topic.id, log));
+        Some(OpenedLog { topic, log, copy })
+    }
+
+    /// Has a log that was opened follow the image as it is now. An image finds the log in the queue or the partition here: both change within one turn.
+    pub(super) fn take_over(
+        self: &Arc<Self>,
+        dir: &Arc<Dir>,
+        id: TopicIdPartition,
+        opened: Option<OpenedLog>,
+        given_up: &AtomicBool,
+    ) {
+        let _turn = self.turn.lock();
+        if let Some(opened) = opened {
+            self.host_opened(dir, id, opened, given_up);
+        }
+        dir.queue.done(id, self.clock);
+    }
+
+    fn host_opened(self: &Arc<Self>, dir: &Arc<Dir>, id: TopicIdPartition, opened: OpenedLog, given_up: &AtomicBool) {
+        let OpenedLog { topic, log, copy } = opened;
+        let image = self.image.load_full();
+        let log = match log {
             Err(storage::Error::Interrupted) => return,
             Ok(_) if dir.fault().is_some() => {
                 let fault = dir.fault().unwrap_or_default().to_owned();
+                let name = TopicPartition::new(topic.name.as_str(), id.partition.0);
                 let fault = storage::Error::Offline { partition: name.to_string(), reason: fault };
                 return self.cannot_open(&topic, id, &fault);
             }
@@ -95,9 +124,6 @@ impl Replicas {
                     self.resume_move(&hosted, copy);
                 }
                 self.follow(&hosted, &state);
-                if let Some(told) = self.opened.get() {
-                    told(&hosted.partition, &image);
-                }
             }
             (Ok(_), None) => {}
             (Err(fault), _) => self.cannot_open(&topic, id, &fault),

@@ -119,6 +119,7 @@ async fn groups_and_their_offsets_outlive_the_broker() {
     let mut client = node.client().await;
     client.create_topic("t", 1, &[]).await;
     await_coordinator(&mut client, "g").await;
+    await_coordinator(&mut client, "simple").await;
     let (member_id, generation) = join_alone(&mut client, "g").await;
     assert_eq!(commit(&mut client, "g", (&member_id, generation), "t", 7).await, 0);
     let stale = commit(&mut client, "g", (&member_id, generation + 1), "t", 9).await;
