@@ -1,16 +1,20 @@
-//! Flushes what appends wait for: the threads that drive a log dir's group commit (`storage::GroupCommit`).
+//! Flushes: what appends wait for, by the threads that drive a log dir's group commit (`storage::GroupCommit`), and what can wait for the background task.
 //!
 //! A partition is added when a batch of it waits for a flush. A thread takes it, syncs its files, and tells it; what was appended meanwhile waits for the
 //! next round. There are several threads, since a file system serves syncs that run side by side with one write of its journal; each is started when
 //! the ones before it are busy, and sleeps when no partition waits. A broker that flushes nothing has none.
+//!
+//! The background task looks at the partitions that were noted for it and at no others: a pass costs nothing for those in which nothing happens.
 
 use super::Partition;
+use super::faults::say;
 use super::write_back::WriteBack;
 use crate::runtime::blocking;
 use crate::runtime::clock::Clock;
 use crate::telemetry::FlushMetrics;
+use model::Timestamp;
 use parking_lot::{Condvar, Mutex};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use storage::{GroupCommit, Log};
 use tracing::{error, warn};
@@ -23,6 +27,8 @@ const SYNCS_MAX: usize = 16;
 pub struct Committer {
     shared: Arc<Shared>,
     write_back: WriteBack,
+    /// Partitions that the background task is to look at, each once.
+    noted: Mutex<Vec<Weak<Partition>>>,
 }
 
 #[derive(Debug)]
@@ -49,7 +55,7 @@ impl Committer {
     pub fn new(metrics: FlushMetrics, clock: Clock) -> Arc<Self> {
         let (commits, threads, called) = (GroupCommit::default(), Mutex::default(), Condvar::new());
         let shared = Arc::new(Shared { commits, threads, called, metrics, clock });
-        Arc::new(Self { shared, write_back: WriteBack::default() })
+        Arc::new(Self { shared, write_back: WriteBack::default(), noted: Mutex::default() })
     }
 
     /// Has a partition flushed as far as it goes by now. It is told when that is done or has failed.
@@ -58,6 +64,26 @@ impl Committer {
             // Nobody else will.
             self.shared.rounds();
         }
+    }
+
+    /// Has the next `flush_noted` look at a partition.
+    pub fn note(&self, partition: &Arc<Partition>) {
+        self.noted.lock().push(Arc::downgrade(partition));
+    }
+
+    /// Flushes what is due of the partitions that were noted.
+    pub fn flush_noted(&self, now: Timestamp) {
+        let noted = std::mem::take(&mut *self.noted.lock());
+        for partition in noted.iter().filter_map(Weak::upgrade) {
+            if let Err(fault) = partition.flush_due(now) {
+                say(&fault, partition.name(), "a flush failed");
+            }
+        }
+    }
+
+    #[cfg(test)]
+    pub fn has_noted_none(&self) -> bool {
+        self.noted.lock().is_empty()
     }
 
     /// Has the system begin to write back what was appended to a log, on a thread.

@@ -45,6 +45,8 @@ impl Replicas {
             let log = partition.log();
             match log.delete_old_segments(now) {
                 Ok(expired) if expired.segments > 0 => {
+                    // The last segment may have been closed.
+                    partition.note_unflushed();
                     info!(partition = %partition.name(), segments = expired.segments, bytes = expired.bytes, "deleted old segments");
                 }
                 Ok(_) => {}
@@ -68,17 +70,6 @@ impl Replicas {
     /// Flushes what `flush.ms` says is due, and closed segments that are not on disk yet.
     pub fn flush_due(&self) {
         let now = self.clock.now();
-        for partition in self.all() {
-            if partition.flush_again() {
-                continue;
-            }
-            let log = partition.log();
-            let rolled = log.segments().last().map(|active| active.base_offset());
-            let up_to = if log.is_flush_due(now) { Some(log.log_end_offset()) } else { rolled };
-            let Some(up_to) = up_to.filter(|up_to| *up_to > log.recovery_point()) else { continue };
-            if let Err(fault) = log.flush(up_to, now) {
-                say(&fault, partition.name(), "a flush failed");
-            }
-        }
+        self.dirs.iter().for_each(|dir| dir.committer.flush_noted(now));
     }
 }

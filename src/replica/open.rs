@@ -216,6 +216,7 @@ impl Replicas {
         let (is_internal, log, committer) = (is_internal(&topic.name), Arc::new(log), dir.committer.clone());
         let partition = Arc::new(Partition::new(self.node_id, id, is_internal, log, rules, committer));
         let hosted = Hosted { partition, dir: dir.clone() };
+        hosted.partition.note_unflushed();
         self.partitions.write().insert(id, hosted.clone());
         // In this order: a checkpoint that is written meanwhile has the partition from the one or the other.
         dir.left.lock().take(&name);

@@ -172,7 +172,16 @@ pub struct Partition {
     is_durable: AtomicBool,
     /// What is below it and not flushed was refused by a full disk. It stays where it is, and a later flush may still cover it.
     refused_end: AtomicI64,
+    /// `flush.ms` is set: what is appended is flushed when it is over.
+    is_flushed_by_time: AtomicBool,
+    /// The committer has noted it, and has not looked at it since.
+    is_noted: AtomicBool,
     node_id: BrokerId,
+}
+
+/// Where the closed segments end.
+fn closed_end(log: &Log) -> Offset {
+    log.segments().last().map_or(Offset(0), |active| active.base_offset())
 }
 
 fn is_durable(config: &LogConfig) -> bool {
@@ -193,6 +202,8 @@ impl Partition {
             id,
             is_internal,
             is_durable: AtomicBool::new(is_durable(&log.config())),
+            is_flushed_by_time: AtomicBool::new(log.config().flush_ms.is_some()),
+            is_noted: AtomicBool::new(false),
             name: log.partition().clone(),
             log: ArcSwap::new(log),
             rules: ArcSwap::from_pointee(rules),
@@ -238,7 +249,7 @@ impl Partition {
 
     /// Puts a copy in another log dir in the log's place, with all that came since it was made. Gives the folder that the old log leaves.
     pub(super) fn move_to(
-        &self,
+        self: &Arc<Self>,
         copy: &Arc<Log>,
         committer: Arc<Committer>,
         unique: Uuid,
@@ -257,6 +268,7 @@ impl Partition {
         }
         self.flushed(now);
         self.watchers.wake();
+        self.note_unflushed();
         Ok(left)
     }
 
@@ -296,9 +308,11 @@ impl Partition {
     }
 
     /// Changes the settings; they count from the next append on.
-    pub fn set_config(&self, config: LogConfig, rules: WriteRules) {
+    pub fn set_config(self: &Arc<Self>, config: LogConfig, rules: WriteRules) {
         self.is_durable.store(is_durable(&config), Ordering::Release);
+        self.is_flushed_by_time.store(config.flush_ms.is_some(), Ordering::Release);
         self.log.load().set_config(config);
+        self.note_unflushed();
         if let Some(leader) = self.leader.write().as_mut() {
             leader.set_min_insync_replicas(rules.min_insync_replicas);
         }
@@ -313,7 +327,7 @@ impl Partition {
             let rules = self.rules.load();
             let log_end_offset = self.log.load().log_end_offset();
             let own_end_offset = match self.is_durable.load(Ordering::Acquire) {
-                true => self.log.load().recovery_point(),
+                true => self.log.load().flushed_end(),
                 false => log_end_offset,
             };
             let leader = Leader::new(LeaderStart {
@@ -400,7 +414,7 @@ impl Partition {
         let size_bytes = header.size_bytes() as u64;
         let log_append_time = (header.timestamp_type() == TimestampType::LogAppendTime).then_some(header.max_timestamp);
         let how = LeaderAppend { leader_epoch: epoch, origin: Origin::Client, now: append.now, transaction_version: 0 };
-        let done = self.on_log(|log| log.append_as_leader(std::slice::from_ref(&valid), how))?;
+        let done = self.append_valid(&valid, how)?;
         Ok(Appended {
             base_offset: done.base_offset,
             last_offset: done.last_offset,
@@ -423,12 +437,23 @@ impl Partition {
         let batch = Validated::trusted(&batch).map_err(|_| ErrorCode::UnknownServerError)?;
         let now = batch.header().max_timestamp;
         let how = LeaderAppend { leader_epoch: epoch, origin: Origin::Coordinator, now, transaction_version: 0 };
-        let done = self.on_log(|log| log.append_as_leader(std::slice::from_ref(&batch), how)).map_err(|error| {
+        let done = self.append_valid(&batch, how).map_err(|error| {
             tracing::error!(%error, "a coordinator's records could not be appended");
             ErrorCode::KafkaStorageError
         })?;
         self.moved(&done, now);
         Ok(done.base_offset)
+    }
+
+    fn append_valid(self: &Arc<Self>, batch: &Validated, how: LeaderAppend) -> Result<storage::Appended, Error> {
+        let done = self.on_log(|log| log.append_as_leader(std::slice::from_ref(batch), how));
+        if done.as_ref().map_or(true, |done| done.rolled_at.is_some())
+            || self.is_flushed_by_time.load(Ordering::Acquire)
+        {
+            // One that failed may have closed a segment before.
+            self.note();
+        }
+        done
     }
 
     /// The log has grown: the high watermark follows, at once or when the records are flushed, and whoever waits is woken. Whether the append is answered
@@ -453,7 +478,7 @@ impl Partition {
     }
 
     fn moved_durably(self: &Arc<Self>, end: Offset, now: Timestamp) -> bool {
-        let flushed = self.log.load().recovery_point();
+        let flushed = self.log.load().flushed_end();
         self.advance(|leader| leader.appended(end, flushed, now, &may_join));
         if self.leader.read().as_ref().is_some_and(Leader::has_followers) {
             // They read to the log's end. Nobody else has anything new to see.
@@ -467,7 +492,7 @@ impl Partition {
 
     /// A flush has ended: the high watermark follows it, and whoever waits is woken.
     pub(super) fn flushed(&self, now: Timestamp) {
-        let flushed = self.log.load().recovery_point();
+        let flushed = self.log.load().flushed_end();
         if self.advance(|leader| leader.appended(flushed, flushed, now, &may_join)) {
             self.watchers.wake();
         }
@@ -475,27 +500,58 @@ impl Partition {
     }
 
     /// A flush of what is below an offset has failed: whoever waits for it is told so. After a fault the log is offline, and nobody leads here any more.
-    pub(super) fn flush_failed(&self, end: Offset) {
+    pub(super) fn flush_failed(self: &Arc<Self>, end: Offset) {
         self.refused_end.fetch_max(end.0, Ordering::AcqRel);
-        match self.log.load().fault() {
-            Some(_) => self.resign(),
-            None => self.flush_watchers.wake(),
+        if self.log.load().fault().is_some() {
+            return self.resign();
+        }
+        self.flush_watchers.wake();
+        // There may be room later.
+        self.note();
+    }
+
+    fn note(self: &Arc<Self>) {
+        if !self.is_noted.swap(true, Ordering::AcqRel) {
+            self.committer.load().note(self);
         }
     }
 
-    /// Has what is not flushed flushed, where batches count only then: a full disk may have refused it before. Whether they do.
-    pub(super) fn flush_again(self: &Arc<Self>) -> bool {
-        let is_durable = self.is_durable.load(Ordering::Acquire);
-        if is_durable && self.log.load().fault().is_none() && self.log.load().recovery_point() < self.log_end_offset() {
-            self.committer.load().add(self);
+    /// Has the background task look at what is not flushed, if there is anything.
+    pub(super) fn note_unflushed(self: &Arc<Self>) {
+        let log = self.log.load();
+        if log.recovery_point() < log.log_end_offset() {
+            self.note();
         }
-        is_durable
+    }
+
+    /// Flushes closed segments, and all where `flush.ms` is over; has the committer flush where batches count only then, which a full disk may have
+    /// refused before. It is noted again as long as there is something to come.
+    pub(super) fn flush_due(self: &Arc<Self>, now: Timestamp) -> Result<(), Error> {
+        self.is_noted.store(false, Ordering::Release);
+        let log = self.log();
+        if log.fault().is_some() {
+            return Ok(());
+        }
+        if self.is_durable.load(Ordering::Acquire) {
+            if log.recovery_point() < log.log_end_offset() {
+                self.committer.load().add(self);
+            }
+            return Ok(());
+        }
+        let up_to = if log.is_flush_due(now) { log.log_end_offset() } else { closed_end(&log) };
+        let flushed = if up_to > log.recovery_point() { log.flush(up_to, now) } else { Ok(()) };
+        let log = self.log.load();
+        let is_to_come = self.is_flushed_by_time.load(Ordering::Acquire) && log.recovery_point() < log.log_end_offset();
+        if flushed.is_err() || is_to_come || log.recovery_point() < closed_end(&log) {
+            self.note();
+        }
+        flushed
     }
 
     /// What is known of the flush that an append waits for, if it waits for one; `None` while nothing is. Errors: KAFKA_STORAGE_ERROR when it failed,
     /// NOT_LEADER_OR_FOLLOWER when its epoch has ended.
     fn flush_result(&self, appended: &Appended) -> Option<Result<(), ErrorCode>> {
-        if !appended.awaits_flush || self.log.load().recovery_point() > appended.last_offset {
+        if !appended.awaits_flush || self.log.load().flushed_end() > appended.last_offset {
             return Some(Ok(()));
         }
         if appended.last_offset.0 < self.refused_end.load(Ordering::Acquire) {

@@ -145,12 +145,13 @@ impl TxnIndex {
         let file = self.folder.open(&self.name(), OpenMode::Create)?;
         let end = (held.written * ENTRY_BYTES) as u64;
         let at = |operation| Error::io(operation, self.folder.file(&self.name()));
-        if let Err(error) = file.write_at(end, &[IoSlice::new(&bytes)]) {
+        let written = file.write_at(end, &[IoSlice::new(&bytes)]);
+        // After the write: a sync that takes the flag back has the entries. And of one that failed a power cut may keep a part, though it is cut.
+        self.is_unsynced.store(true, Ordering::Release);
+        if let Err(error) = written {
             file.truncate(end).map_err(at("cut"))?;
             return Err(at("write")(error));
         }
-        // After the write: a sync that takes the flag back has the entries.
-        self.is_unsynced.store(true, Ordering::Release);
         self.held.write().written += bytes.len() / ENTRY_BYTES;
         Ok(())
     }
@@ -205,9 +206,35 @@ impl TxnIndex {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::disk::{Disk, SimDisk};
+    use crate::disk::{Crash, Disk, SimDisk};
     use crate::files::OpenFiles;
     use std::path::{Path, PathBuf};
+
+    fn txn(first: i64, last: i64, stable: i64) -> AbortedTxn {
+        AbortedTxn {
+            producer_id: ProducerId(6),
+            first_offset: Offset(first),
+            last_offset: Offset(last),
+            last_stable_offset: Offset(stable),
+        }
+    }
+
+    #[test]
+    fn a_power_cut_after_a_sync_leaves_nothing_of_an_entry_that_found_no_room() {
+        for seed in 0..20 {
+            let disk = SimDisk::new();
+            let folder = Folder::new(Arc::new(disk.clone()), OpenFiles::new(3), PathBuf::from("/"));
+            let index = TxnIndex::new(folder.clone(), Offset(40));
+            index.append(txn(41, 42, 43)).unwrap();
+            index.sync().unwrap();
+            disk.refuse(0, 4, io::ErrorKind::StorageFull, 10);
+            index.append(txn(51, 52, 53)).unwrap();
+            assert!(!index.is_written());
+            index.sync().unwrap();
+            disk.crash(Crash::Power { seed });
+            assert_eq!(*TxnIndex::new(folder, Offset(40)).entries().unwrap(), [txn(41, 42, 43)]);
+        }
+    }
 
     #[test]
     fn entries_are_kafkas_bytes() {
@@ -215,12 +242,6 @@ mod tests {
         let folder = Folder::new(Arc::new(disk.clone()), OpenFiles::new(3), PathBuf::from("/"));
         let index = TxnIndex::new(folder.clone(), Offset(40));
         index.reset().unwrap();
-        let txn = |first: i64, last: i64, stable: i64| AbortedTxn {
-            producer_id: ProducerId(6),
-            first_offset: Offset(first),
-            last_offset: Offset(last),
-            last_stable_offset: Offset(stable),
-        };
         index.append(txn(0x29, 0x51, 0x52)).unwrap();
         index.append(txn(0xa4, 0xcc, 0xcd)).unwrap();
         let path = Path::new("/00000000000000000040.txnindex");

@@ -13,6 +13,7 @@ use storage::{OpenFiles, OpenLog};
 const NOW: Timestamp = Timestamp(1_000);
 
 mod durable;
+mod noted;
 
 fn partition(min_insync_replicas: usize) -> Arc<Partition> {
     let disk = SimDisk::new();

@@ -195,7 +195,7 @@ impl Course {
             75..92 => ("clean", self.clean(dir, log)),
             _ => ("remove", log.remove_deleted_files(now).map(drop)),
         };
-        self.model.flushed = self.model.flushed.max(log.recovery_point().0);
+        self.model.flushed = self.model.flushed.max(log.flushed_end().0);
         let is_excused = self.disk.has_stopped() || self.disk.refusals() > refusals || dir.is_full();
         if let Err(error) = done {
             ensure!(is_excused, "{what}: {error}");

@@ -217,7 +217,7 @@ impl Course {
             if let Some(log) = node.log(index)
                 && partition.pending == Pending::Nothing
             {
-                partition.flushed_to(log.recovery_point().0);
+                partition.flushed_to(log.flushed_end().0);
             }
         }
     }

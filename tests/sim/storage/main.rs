@@ -48,6 +48,14 @@ fn a_seed() {
     }
 }
 
+/// Seeds beyond those of every run that have shown a bug.
+#[test]
+fn seeds_that_failed_once() {
+    for seed in [200_489, 223_471] {
+        outcome(seed, false).unwrap_or_else(|reason| panic!("seed {seed}: {reason}"));
+    }
+}
+
 #[test]
 fn nothing_acknowledged_is_lost_and_nothing_torn_is_served() {
     let (first, count) = (number("STORAGE_SIM_FIRST").unwrap_or(0), number("STORAGE_SIM_SEEDS").unwrap_or(SEEDS));

@@ -280,7 +280,16 @@ impl Log {
 
     /// Begins a new segment at an offset, or at the log end if that is above.
     pub(super) fn roll(&self, writer: &mut Writer, at: Offset, now: Timestamp) -> Result<Offset> {
-        let at = at.max(self.log_end_offset());
+        let (at, rolled_before) = (at.max(self.log_end_offset()), self.flushed.lock().rolled_at);
+        let rolled = self.begin_segment(writer, at, now);
+        if rolled.is_err() && self.active().base_offset() != at {
+            // No segment ends there.
+            self.flushed.lock().rolled_at = rolled_before;
+        }
+        rolled
+    }
+
+    fn begin_segment(&self, writer: &mut Writer, at: Offset, now: Timestamp) -> Result<Offset> {
         let active = self.active();
         let mut segments = Vec::clone(&self.segments.load());
         let is_empty = active.size() == 0;

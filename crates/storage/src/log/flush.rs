@@ -79,10 +79,10 @@ impl Log {
             let is_rolled = !synced.is_passed && flushed.rolled_at >= synced.up_to;
             let sure = if is_rolled { reached.plus(-1) } else { reached };
             flushed.recovery_point = flushed.recovery_point.max(sure);
+            flushed.end = flushed.end.max(reached);
             flushed.at = now;
-            return Ok(flushed.recovery_point.max(reached));
         }
-        Ok(flushed.recovery_point)
+        Ok(flushed.end)
     }
 
     fn sync_files(&self, flush: &Flush) -> Result<()> {

@@ -112,6 +112,8 @@ struct Writer {
 #[derive(Clone, Copy, Debug)]
 struct Flushed {
     recovery_point: Offset,
+    /// Where the flushed records end: above the recovery point where the segment that ends there was closed during their flush, without its indexes.
+    end: Offset,
     at: Timestamp,
     /// Counts truncations, so that a flush that ran beside one does not claim what is gone.
     truncations: u64,
@@ -214,6 +216,11 @@ impl Log {
     /// All below it is flushed.
     pub fn recovery_point(&self) -> Offset {
         self.flushed.lock().recovery_point
+    }
+
+    /// All records below it outlive a power cut. A start may have to read some of them all the same: the recovery point is never above it, and may be below.
+    pub fn flushed_end(&self) -> Offset {
+        self.flushed.lock().end
     }
 
     /// Bytes of all segments' records.

@@ -408,7 +408,8 @@ impl Opening {
             awaits_high_watermark: producers.awaits_high_watermark(),
         };
         let settling = Settling::new(siblings, recovery_point > Offset(0));
-        let flushed = Flushed { recovery_point, at: options.now, truncations: 0, rolled_at: Offset(0) };
+        let flushed =
+            Flushed { recovery_point, end: recovery_point, at: options.now, truncations: 0, rolled_at: Offset(0) };
         let writer =
             Writer { producers, snapshots: self.snapshots, doomed: Vec::new(), leftovers: true, closed: false };
         let log = Log {

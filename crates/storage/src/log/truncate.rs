@@ -52,9 +52,9 @@ impl Log {
         });
         {
             let flushed = &mut *self.flushed.lock();
-            let recovery_point = flushed.recovery_point.min(end);
+            let (recovery_point, flushed_end) = (flushed.recovery_point.min(end), flushed.end.min(end));
             let truncations = flushed.truncations + 1;
-            *flushed = Flushed { recovery_point, truncations, rolled_at: Offset(0), ..*flushed };
+            *flushed = Flushed { recovery_point, end: flushed_end, truncations, rolled_at: Offset(0), ..*flushed };
         }
         self.lower_cleaned_up_to(segments[last].base_offset());
         // The newest goes first, and for good: whatever stops this leaves the log ending somewhere, and no hole in it.
@@ -129,12 +129,12 @@ impl Log {
         let old = self.segments.load_full();
         let result = (|| {
             old.iter().for_each(|segment| segment.invalidate());
-            for segment in old.iter() {
-                self.doom(writer, segment, now)?;
-            }
-            // Before there is a segment of which they might say something.
+            // First, so that they never say more than the segments do.
             for offset in std::mem::take(&mut writer.snapshots) {
                 self.folder.remove_file(&names::segment_file(offset, names::SNAPSHOT))?;
+            }
+            for segment in old.iter() {
+                self.doom(writer, segment, now)?;
             }
             let active = Arc::new(Segment::create(self.folder.clone(), start, now)?);
             self.segments.store(Arc::new(vec![active]));
@@ -153,7 +153,7 @@ impl Log {
             self.lower_cleaned_up_to(start);
             let flushed = &mut *self.flushed.lock();
             let truncations = flushed.truncations + 1;
-            *flushed = Flushed { recovery_point: start, at: now, truncations, rolled_at: Offset(0) };
+            *flushed = Flushed { recovery_point: start, end: start, at: now, truncations, rolled_at: Offset(0) };
             let mut marks = self.marks.write();
             marks.log_start = start;
             marks.log_end = Mark { offset: start, place: Some((start, 0)) };

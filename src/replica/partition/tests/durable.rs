@@ -307,3 +307,33 @@ async fn what_was_answered_outlives_a_power_cut() {
         assert!(partition.log_end_offset() >= Offset(9), "seed {seed}: ends at {}", partition.log_end_offset());
     }
 }
+
+/// A record that waits for its sync, while the next append closes its segment and is refused by a disk that is full for some of what it does.
+async fn answered_beside_a_refused_roll(operation: Operation, path_contains: &str) {
+    let disk = HeldDisk::new();
+    let config = LogConfig { segment_bytes: 160, ..config(1) };
+    let partition = opened(Arc::new(disk.clone()), config, 1);
+    partition.lead(&state(5, 0, &[1]), NOW).unwrap();
+    let first = append(&partition, false).unwrap();
+    assert_eq!(partition.until_flushed(&first).await, Ok(()));
+    disk.gate.close();
+    let last = append(&partition, false).unwrap();
+    disk.gate.until_come(1);
+    let error = io::ErrorKind::StorageFull;
+    let (after, times, written_bytes) = (0, 1, 0);
+    disk.inner.inject(Fault { operation, path_contains: path_contains.to_owned(), after, times, error, written_bytes });
+    assert!(matches!(append(&partition, false), Err(AppendError::Storage(_))));
+    assert_eq!(disk.inner.refusals(), 1);
+    disk.gate.let_one_go();
+    assert_eq!((partition.until_flushed(&last).await, visible(&partition)), (Ok(()), 2));
+}
+
+#[tokio::test]
+async fn what_is_flushed_is_answered_though_the_next_append_could_not_begin_a_segment() {
+    answered_beside_a_refused_roll(Operation::Open, "00000000000000000002.log").await;
+}
+
+#[tokio::test]
+async fn what_is_flushed_is_answered_though_the_next_append_began_a_segment_and_was_refused() {
+    answered_beside_a_refused_roll(Operation::Write, "00000000000000000002.log").await;
+}
