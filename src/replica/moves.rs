@@ -152,6 +152,10 @@ impl Replicas {
         })?;
         let id = TopicIdPartition { topic_id: topic.id, partition: name.partition };
         let hosted = self.partitions.read().get(&id).cloned().ok_or(ErrorCode::ReplicaNotAvailable)?;
+        if hosted.dir.fault().is_some() || hosted.partition.log().fault().is_some() {
+            // It is about to be taken offline.
+            return Err(ErrorCode::KafkaStorageError);
+        }
         match self.moves.get(id) {
             Some(one) if Arc::ptr_eq(&one.to, to) => return Ok(()),
             Some(_) => self.take_back(id, &hosted.dir),

@@ -333,6 +333,44 @@ impl<E: Entry> Index<E> {
         self.loaded(Wait::Block)?.file.sync().map_err(self.io("sync"))
     }
 
+    /// The most entries that `settle` takes: a kill cannot cut off the write of a page.
+    pub(crate) const SETTLED_ENTRIES_MAX: usize = OnFile::<E>::BLOCK_ENTRIES;
+
+    /// Has the index hold these few entries and no others. A file that holds them already is not touched, since thousands of starts at once would make a file
+    /// system of thousands of small changes; and with `may_wait` one that is empty neither, until the entries are written as those of an append are.
+    pub(crate) fn settle(&self, entries: Vec<E>, may_wait: bool) -> Result<()> {
+        let mut bytes = Vec::with_capacity(entries.len() * E::BYTES);
+        entries.iter().for_each(|entry| entry.encode(&mut bytes));
+        let file = self.folder.open(&self.name(), OpenMode::Create)?;
+        let length = file.length().map_err(self.io("measure"))?;
+        let mut found = vec![0; bytes.len()];
+        if length == bytes.len() as u64
+            && file.read_at(0, &mut found).map_err(self.io("read"))? == found.len()
+            && found == bytes
+        {
+            let (first, last) = (entries.first(), entries.last().copied());
+            let blocks = first.map(|first| (0, *first)).into_iter().collect();
+            let count = entries.len() as u32;
+            self.on_file.put(&self.folder.open_files, Arc::new(OnFile { file, blocks, count, last }));
+            *self.tail.write() = Tail { written: Some(count), entries: Vec::new() };
+            return Ok(());
+        }
+        if length > 0 {
+            self.reset()?;
+        } else {
+            self.on_file
+                .put(&self.folder.open_files, Arc::new(OnFile { file, blocks: Vec::new(), count: 0, last: None }));
+        }
+        self.keep(entries);
+        if may_wait {
+            return Ok(());
+        }
+        match self.write_tail() {
+            Err(error) if error.is_refusal() => Ok(()),
+            written => written,
+        }
+    }
+
     /// Replaces all entries at once, so that whoever is killed meanwhile leaves the file empty or whole: a large write may be cut off by a kill. Where there
     /// is no room they stay in memory.
     pub(crate) fn replace(&self, entries: Vec<E>) -> Result<()> {

@@ -413,7 +413,11 @@ pub fn find_partitions(disk: &dyn Disk, log_dir: &Path) -> Result<Vec<Found>> {
         let topic_id = match folder {
             // What waits for its removal may lack anything.
             Folder::Deleted(_) | Folder::Stray(_) => None,
-            _ => checkpoint::read_partition_metadata(disk, &path.join(names::PARTITION_METADATA)).ok().flatten(),
+            _ => match checkpoint::read_partition_metadata(disk, &path.join(names::PARTITION_METADATA)) {
+                // Damaged. One that cannot be read is a fault: it may be of a topic that was deleted.
+                Err(Error::Corrupt { .. }) => None,
+                read => read?,
+            },
         };
         found.push(Found { folder, path, topic_id });
     }

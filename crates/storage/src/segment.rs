@@ -296,8 +296,12 @@ impl Segment {
     }
 
     pub(crate) fn add_offset_entry(&self, last_offset: Offset, position: u32) -> Result<()> {
-        let relative_offset = (last_offset.0 - self.base_offset.0) as u32;
-        self.offsets.append(OffsetEntry { relative_offset, position })
+        self.offsets.append(self.offset_entry(last_offset, position))
+    }
+
+    /// An entry of the offset index.
+    pub(crate) fn offset_entry(&self, last_offset: Offset, position: u32) -> OffsetEntry {
+        OffsetEntry { relative_offset: (last_offset.0 - self.base_offset.0) as u32, position }
     }
 
     /// An entry of the time index.
@@ -501,9 +505,8 @@ impl Segment {
         self.intact_below.store(0, Ordering::Release);
     }
 
-    /// Cuts the file to a size that recovery found, and completes the indexes. The time index comes last and at once: while it is empty, nobody takes the
-    /// offset index for complete either.
-    pub(crate) fn set_recovered(&self, size: u32, newest: Newest, mut times: Vec<TimeEntry>) -> Result<()> {
+    /// Cuts the file to a size that recovery found, and adds the last entry of the time index.
+    pub(crate) fn set_recovered(&self, size: u32, newest: Newest, times: &mut Vec<TimeEntry>) -> Result<()> {
         if self.size() > size {
             let file = self.file(Wait::Block)?;
             file.truncate(u64::from(size)).map_err(self.io("cut"))?;
@@ -514,6 +517,12 @@ impl Segment {
         if newest.timestamp > times.last().map_or(-1, |last| last.timestamp) {
             times.push(self.time_entry(newest));
         }
+        Ok(())
+    }
+
+    /// Completes indexes that were built anew from empty ones. The time index comes last and at once: while it is empty, nobody takes the offset index for
+    /// complete either.
+    pub(crate) fn complete_recovered(&self, times: Vec<TimeEntry>) -> Result<()> {
         match self.offsets.trim() {
             Err(error) if error.is_refusal() => {
                 self.times.keep(times);

@@ -300,6 +300,8 @@ pub fn reopened(partition: &mut Partition, log: &Log, ending: Ending) -> Check {
     let last = observed.last().map_or(start, Batch::next);
     let active = log.segments().last().map_or(0, |active| active.base_offset().0);
     let is_half_done = partition.ghosts.iter().any(|ghost| ghost.base == end);
+    // A truncation that was stopped may have come to a segment whose records an earlier power cut took.
+    let is_half_done = is_half_done || matches!(partition.pending, Pending::Truncate(_));
     let may_lie_ahead = ending.was_power || end == partition.end || is_half_done;
     let is_end = end == last.max(start) || (may_lie_ahead && end == active && active > last);
     ensure!(is_end, "ends at {end} behind {last}: {case}");

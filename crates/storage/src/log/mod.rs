@@ -189,7 +189,9 @@ impl Log {
 
     /// What a checkpoint has to say of the log's start: nothing where the first segment's name says it, for good.
     pub fn log_start_to_checkpoint(&self) -> Option<Offset> {
-        let is_unsure = self.deletions_synced.load(Ordering::Acquire) < self.deletions.load(Ordering::Acquire);
+        // A fault may have come in the middle of a cut.
+        let is_unsure = self.deletions_synced.load(Ordering::Acquire) < self.deletions.load(Ordering::Acquire)
+            || self.fault().is_some();
         let start = self.log_start_offset();
         let is_above = self.segments.load().first().is_some_and(|first| first.base_offset() < start);
         (is_above || (is_unsure && start > Offset(0))).then_some(start)
@@ -304,12 +306,16 @@ impl Log {
         self.publish_unstable(writer);
     }
 
-    /// Notes that this replica leads from its log end on in an epoch.
+    /// Notes that this replica leads from its log end on in an epoch: in memory, and in the file before the first record is appended. An epoch without
+    /// records is none to a start.
     pub fn assign_epoch(&self, epoch: LeaderEpoch) -> Result<()> {
         let _writer = self.writer.lock();
         self.check_online()?;
         let start = self.log_end_offset();
-        self.change_epochs(|epochs| epochs.assign(epoch, start))
+        if self.epochs.write().assign(epoch, start) {
+            self.epochs_unwritten.store(true, Ordering::Relaxed);
+        }
+        Ok(())
     }
 
     /// Notes the epochs of records that are about to be written: on disk first, and not at all where there is no room.
@@ -328,8 +334,8 @@ impl Log {
         Ok(())
     }
 
-    /// Changes the epochs in the file first and then in memory; in memory alone where there is no room, until records are appended. An epoch without
-    /// records and one that a cut took away are none to a start either, whatever the file says. For the one that holds the writer.
+    /// Changes the epochs in the file first and then in memory; in memory alone where there is no room, until records are appended. An epoch that a cut took
+    /// away is none to a start either, whatever the file says. For the one that holds the writer.
     fn change_epochs(&self, change: impl FnOnce(&mut LeaderEpochs) -> bool) -> Result<()> {
         let mut epochs = self.epochs.read().clone();
         if change(&mut epochs) {

@@ -69,6 +69,8 @@ struct Opening {
     names: BTreeSet<String>,
     segments: Vec<Arc<Segment>>,
     snapshots: BTreeSet<Offset>,
+    /// A snapshot of where the log ended, which it may no longer do: not to be used before the records say the same.
+    doubtful: Option<Offset>,
     epochs: LeaderEpochs,
     epochs_unwritten: bool,
     /// The epochs on disk may be none of this log's: they are read from the records.
@@ -100,6 +102,7 @@ impl Log {
             names,
             segments: Vec::new(),
             snapshots: BTreeSet::new(),
+            doubtful: None,
             epochs: LeaderEpochs::default(),
             epochs_unwritten: false,
             is_without_epochs: false,
@@ -121,7 +124,8 @@ impl Log {
             end = log_start;
         }
         opening.settle_epochs(log_start, end)?;
-        opening.drop_snapshots(|offset, bases| offset > end || (!bases.contains(&offset) && offset < end))?;
+        opening.drop_snapshots_above(end)?;
+        opening.drop_needless_snapshots(end)?;
         Ok(opening.into_log(producers, log_start, end, siblings, dir))
     }
 }
@@ -233,7 +237,8 @@ impl Opening {
     /// Reads what has to be read. Gives the producers as of the log end, and the log end.
     fn recover(&mut self, unsure_from: usize) -> Result<(Producers, Offset)> {
         let flag = self.options.interrupted.clone();
-        let how = Recovering { index_interval: self.options.config.index_interval_bytes, interrupted: &flag };
+        let index_interval = self.options.config.index_interval_bytes;
+        let how = Recovering { index_interval, interrupted: &flag, is_active: false };
         for number in 0..unsure_from {
             let segment = &self.segments[number];
             if !self.has_indexes(segment)? {
@@ -259,7 +264,10 @@ impl Opening {
             self.epochs.truncate_from_end(sure_end);
         }
         while let Some(segment) = self.segments.get(number).cloned() {
-            self.snapshot(&mut producers, segment.base_offset())?;
+            if number > 0 {
+                self.snapshot(&mut producers, segment.base_offset())?;
+            }
+            let how = Recovering { is_active: number + 1 == self.segments.len(), ..how };
             let derived = Derived { producers: &mut producers, epochs: &mut self.epochs };
             let cut = recover::recover(&segment, how, Some(derived))?;
             self.recovery.segments_checked += 1;
@@ -275,15 +283,24 @@ impl Opening {
                 self.drop_segments(number)?;
             }
         }
-        let end = if unsure_from == number { sure_end } else { self.segments[number - 1].next_offset()? };
-        self.snapshot(&mut producers, end)?;
-        Ok((producers, end))
+        if number > unsure_from {
+            // A snapshot at the end would save nobody any reading: the last segment is read again after a kill, and what ends it writes one.
+            let end = self.segments[number - 1].next_offset()?;
+            producers.end_offset = end;
+            self.settle_doubtful(&producers)?;
+            return Ok((producers, end));
+        }
+        self.snapshot(&mut producers, sure_end)?;
+        Ok((producers, sure_end))
     }
 
     /// The producers as of an offset, from the newest sound snapshot and the records after it.
     fn producers_at(&mut self, end: Offset, is_clean: bool) -> Result<Producers> {
         if !is_planted(Bug::NewerProducerSnapshotAccepted) {
-            self.drop_snapshots(|offset, _| offset > end)?;
+            if self.snapshots.range(end.plus(1)..).count() == 1 {
+                self.doubtful = self.snapshots.pop_last();
+            }
+            self.drop_snapshots_above(end)?;
         }
         if is_clean && self.snapshots.is_empty() {
             // Nothing was ever known of producers here; reading the whole log would not tell more than Kafka knows.
@@ -320,6 +337,9 @@ impl Opening {
 
     fn snapshot(&mut self, producers: &mut Producers, at: Offset) -> Result<()> {
         producers.end_offset = at;
+        if self.doubtful == Some(at) {
+            self.settle_doubtful(producers)?;
+        }
         if self.snapshots.contains(&at) {
             return Ok(());
         }
@@ -331,6 +351,21 @@ impl Opening {
             Err(error) => return Err(error),
         }
         Ok(())
+    }
+
+    /// Keeps the doubtful snapshot if it says what the records did, as after the kill of a broker that had written nothing to the log; else removes it.
+    fn settle_doubtful(&mut self, producers: &Producers) -> Result<()> {
+        let Some(offset) = self.doubtful.take() else { return Ok(()) };
+        self.snapshots.insert(offset);
+        let path = self.folder.file(&names::segment_file(offset, names::SNAPSHOT));
+        match read_snapshot(&*self.folder.disk, &path, offset) {
+            Ok(read) if read.agrees_with(producers) => return Ok(()),
+            // It may have gone with a segment that began there.
+            Err(error) if !is_damage(&error) && !error.is_not_found() => return Err(error),
+            _ => {}
+        }
+        self.remove_snapshots(|it| it == offset)?;
+        self.folder.sync()
     }
 
     fn create_segment(&mut self, base: Offset) -> Result<()> {
@@ -355,17 +390,27 @@ impl Opening {
         self.folder.sync()
     }
 
-    fn drop_snapshots(&mut self, goes: impl Fn(Offset, &BTreeSet<Offset>) -> bool) -> Result<()> {
-        let bases = self.segments.iter().map(|segment| segment.base_offset()).collect();
-        let going: Vec<Offset> = self.snapshots.iter().copied().filter(|offset| goes(*offset, &bases)).collect();
-        if going.is_empty() {
-            return Ok(());
+    /// Removes the snapshots above an offset, so that a power cut does not bring them back when there are other records below them.
+    fn drop_snapshots_above(&mut self, end: Offset) -> Result<()> {
+        match self.remove_snapshots(|offset| offset > end)? {
+            0 => Ok(()),
+            _ => self.folder.sync(),
         }
-        for offset in going {
-            self.folder.remove_file(&names::segment_file(offset, names::SNAPSHOT))?;
-            self.snapshots.remove(&offset);
+    }
+
+    /// Removes the snapshots that no segment begins with. They say what is so, and may come back.
+    fn drop_needless_snapshots(&mut self, end: Offset) -> Result<()> {
+        let bases: BTreeSet<Offset> = self.segments.iter().map(|segment| segment.base_offset()).collect();
+        self.remove_snapshots(|offset| offset < end && !bases.contains(&offset)).map(drop)
+    }
+
+    fn remove_snapshots(&mut self, goes: impl Fn(Offset) -> bool) -> Result<usize> {
+        let going: Vec<Offset> = self.snapshots.iter().copied().filter(|offset| goes(*offset)).collect();
+        for offset in &going {
+            self.folder.remove_file(&names::segment_file(*offset, names::SNAPSHOT))?;
+            self.snapshots.remove(offset);
         }
-        self.folder.sync()
+        Ok(going.len())
     }
 
     fn settle_epochs(&mut self, log_start: Offset, end: Offset) -> Result<()> {
@@ -421,7 +466,8 @@ impl Opening {
             epochs: RwLock::new(self.epochs),
             epochs_unwritten: AtomicBool::new(self.epochs_unwritten),
             // What a run that was killed has deleted was tidied away, and the folder synced after it. A first segment that was made now may be lost.
-            deletions: AtomicU64::new(u64::from(self.is_made)),
+            // Whether the names that a killed broker left are on disk nobody knows.
+            deletions: AtomicU64::new(u64::from(self.is_made || !options.is_clean)),
             deletions_synced: AtomicU64::new(0),
             flushed: Mutex::new(flushed),
             syncing: Mutex::new(()),

@@ -5,7 +5,7 @@ use crate::disk::DiskFile;
 use crate::epochs::LeaderEpochs;
 use crate::error::{Error, Result};
 use crate::frames::Frame;
-use crate::index::{TimeEntry, Wait};
+use crate::index::{Index, OffsetEntry, TimeEntry, Wait};
 use crate::planted::{Bug, is_planted};
 use crate::producer::{Origin, ProducerAppend, Producers};
 use crate::segment::{Newest, Segment};
@@ -30,16 +30,33 @@ pub(super) struct Recovering<'a> {
     pub(super) index_interval: u32,
     /// Set when the broker stops: then what is begun is given up.
     pub(super) interrupted: &'a AtomicBool,
+    /// It is the last segment: its indexes may stay in memory.
+    pub(super) is_active: bool,
+}
+
+/// Entries for the index by offset: in memory where all of them will be few, else in the index as they come.
+enum Offsets {
+    Few(Vec<OffsetEntry>),
+    Many,
 }
 
 /// Checks a segment and rebuilds its indexes; with `derived`, its aborted transactions, the producers and the leader epochs too. Gives the bytes
 /// that were cut.
 pub(super) fn recover(segment: &Segment, how: Recovering<'_>, mut derived: Option<Derived<'_>>) -> Result<u32> {
     let is_indexed = is_planted(Bug::IndexTrusted) && segment.offsets.count().is_ok_and(|count| count > 0);
-    if !is_indexed {
-        segment.offsets.reset()?;
+    // Nobody takes the indexes of a segment that is not sure for complete, whatever is found in them; of others, while the one by time is empty.
+    let entries_most = segment.size() / how.index_interval.max(BATCH_OVERHEAD as u32) + 1;
+    let are_few = entries_most as usize <= Index::<TimeEntry>::SETTLED_ENTRIES_MAX;
+    let mut offsets = match derived.is_some() && are_few {
+        true => Offsets::Few(Vec::new()),
+        false => Offsets::Many,
+    };
+    if matches!(offsets, Offsets::Many) {
+        if !is_indexed {
+            segment.offsets.reset()?;
+        }
+        segment.times.reset()?;
     }
-    segment.times.reset()?;
     if derived.is_some() {
         segment.aborted.reset()?;
     }
@@ -62,8 +79,10 @@ pub(super) fn recover(segment: &Segment, how: Recovering<'_>, mut derived: Optio
             newest = Newest { timestamp: frame.max_timestamp, offset: frame.last_offset };
         }
         if position - last_entry_at > how.index_interval {
-            if !is_indexed {
-                segment.add_offset_entry(frame.last_offset, position)?;
+            match &mut offsets {
+                _ if is_indexed => {}
+                Offsets::Few(entries) => entries.push(segment.offset_entry(frame.last_offset, position)),
+                Offsets::Many => segment.add_offset_entry(frame.last_offset, position)?,
             }
             if newest.timestamp > times.last().map_or(-1, |last| last.timestamp) {
                 times.push(segment.time_entry(newest));
@@ -76,7 +95,16 @@ pub(super) fn recover(segment: &Segment, how: Recovering<'_>, mut derived: Optio
         next = frame.last_offset.plus(1);
         position += frame.size;
     }
-    segment.set_recovered(position, newest, times)?;
+    segment.set_recovered(position, newest, &mut times)?;
+    match offsets {
+        Offsets::Few(entries) => {
+            if !is_indexed {
+                segment.offsets.settle(entries, how.is_active)?;
+            }
+            segment.times.settle(times, how.is_active)?;
+        }
+        Offsets::Many => segment.complete_recovered(times)?,
+    }
     Ok(size - position)
 }
 

@@ -15,7 +15,8 @@ use crate::checkpoint;
 use crate::error::{Error, Result};
 use crate::names;
 use crate::siblings::{Siblings, Ticket};
-use model::TopicId;
+use model::{Offset, TopicId};
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -54,8 +55,10 @@ impl Log {
         self.check_online()?;
         let path = self.folder.file(names::PARTITION_METADATA);
         // What is there and could not be read may be on disk for good: it is not replaced by what is not.
-        let is_there = self.folder.disk.metadata(&path).is_ok();
-        let is_synced = is_there || self.settling.is_begun();
+        let may_be_there =
+            !matches!(self.folder.disk.metadata(&path), Err(error) if error.kind() == ErrorKind::NotFound);
+        // One that does not begin at 0 was settled once, in an earlier run perhaps.
+        let is_synced = may_be_there || self.settling.is_begun() || self.log_start_offset() > Offset(0);
         match checkpoint::write_partition_metadata(&*self.folder.disk, &path, topic_id, is_synced) {
             Err(error) if error.is_refusal() => Ok(()),
             written => written,

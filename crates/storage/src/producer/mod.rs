@@ -112,6 +112,11 @@ impl Producers {
         Producers { end_offset: offset, ..Producers::default() }
     }
 
+    /// Whether both know the same as of the same offset.
+    pub(crate) fn agrees_with(&self, other: &Producers) -> bool {
+        self.end_offset == other.end_offset && self.entries == other.entries && self.ongoing == other.ongoing
+    }
+
     /// What is known of a producer.
     pub fn get(&self, id: ProducerId) -> Option<&ProducerEntry> {
         self.entries.get(&id)

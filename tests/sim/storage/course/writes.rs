@@ -4,6 +4,7 @@ use super::Course;
 use crate::batch::{Batch, Draft, Marker, Replay, Source};
 use crate::check::{Check, ensure};
 use crate::partition::Pending;
+use crate::random::Random;
 use bytes::Bytes;
 use model::LeaderEpoch;
 use records::Validated;
@@ -23,7 +24,7 @@ impl Course {
         let newest = self.now;
         let timestamps = (0..count).map(|_| newest - random.pick(&[0, 0, 10, 700])).collect();
         let value_bytes = random.pick(&[5, 5, 40, 80]);
-        let source = random.chance(65).then(|| {
+        let from_a_producer = |random: &mut Random| {
             let id = random.pick(&PRODUCERS);
             let is_transactional = id > 10;
             let known = replay.producers.get(&id);
@@ -32,11 +33,16 @@ impl Course {
             let is_free = known.is_some_and(|known| known.txn_first.is_none());
             let is_forgotten =
                 known.is_some_and(|known| known.batches.last().is_some_and(|(_, last, _)| *last < forgotten_below));
+            if is_forgotten && !is_free {
+                // What it wrote last is below the log's start: whether it is still there nobody sees, so what it would go on with is not known.
+                return None;
+            }
             if is_free && (is_forgotten || random.chance(8)) {
                 (epoch, base_sequence) = (epoch + 1, 0);
             }
-            Source { id, epoch, base_sequence, is_transactional, marker: None }
-        });
+            Some(Source { id, epoch, base_sequence, is_transactional, marker: None })
+        };
+        let source = if random.chance(65) { from_a_producer(random) } else { None };
         Draft { serial: self.serial, timestamps, value_bytes, source }
     }
 

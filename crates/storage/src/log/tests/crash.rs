@@ -330,3 +330,26 @@ fn a_partition_that_failed_to_open_can_be_opened_again() {
     let (bench, _) = bench.reopen(false);
     assert_eq!(bench.append(batch(&[2])).base_offset, Offset(1));
 }
+
+#[test]
+fn a_start_after_a_kill_changes_no_file_where_all_is_there() {
+    use Operation::{Rename, Sync, SyncDir, Truncate, Write};
+    let after_a_kill = |bench: Bench, told: &str| {
+        let count = |disk: &SimDisk| [Write, Truncate, Rename, Sync, SyncDir].map(|operation| disk.count(operation));
+        bench.disk.crash(Crash::Process);
+        let (before, files) = (count(&bench.disk), bench.disk.files());
+        let bench = bench.reopen(false).0;
+        assert_eq!((count(&bench.disk), bench.disk.files()), (before, files), "{told}");
+        bench.log.assign_epoch(LeaderEpoch(9)).unwrap();
+        assert_eq!(count(&bench.disk), before, "led, {told}");
+        let found = bench.log.offset_for_timestamp(Timestamp(7)).unwrap();
+        assert_eq!(found.map(|found| found.offset), Some(Offset(14)), "{told}");
+        bench
+    };
+    let bench = Bench::new(LogConfig { segment_bytes: 1 << 20, ..config() });
+    (0..10).for_each(|number| _ = bench.append(batch(&[number, number])));
+    let bench = after_a_kill(bench, "with the indexes in memory");
+    let bench = after_a_kill(bench, "again");
+    let bench = bench.reopen(true).0;
+    after_a_kill(bench, "with the indexes in their files");
+}
