@@ -37,11 +37,13 @@ struct Load {
     in_flight: usize,
 }
 
-const LOADS: [Load; 7] = [
+const LOADS: [Load; 9] = [
     Load { batch_bytes: 1 << 10, connections: 1, partitions: 1, in_flight: 1 },
     Load { batch_bytes: 1 << 10, connections: 1, partitions: 1, in_flight: IN_FLIGHT },
     Load { batch_bytes: 1 << 10, connections: 64, partitions: 1, in_flight: IN_FLIGHT },
     Load { batch_bytes: 1 << 10, connections: 64, partitions: 64, in_flight: IN_FLIGHT },
+    Load { batch_bytes: 1 << 10, connections: 64, partitions: 1, in_flight: 4 * IN_FLIGHT },
+    Load { batch_bytes: 1 << 10, connections: 64, partitions: 64, in_flight: 4 * IN_FLIGHT },
     Load { batch_bytes: 16 << 10, connections: 64, partitions: 64, in_flight: IN_FLIGHT },
     Load { batch_bytes: 16 << 10, connections: 16, partitions: 8, in_flight: IN_FLIGHT },
     Load { batch_bytes: 64 << 10, connections: 8, partitions: 8, in_flight: IN_FLIGHT },

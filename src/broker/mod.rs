@@ -88,7 +88,7 @@ impl Broker {
         self.settings.load_full()
     }
 
-    /// Acts on a new image: settings first, then partitions, then coordinators.
+    /// Acts on a new image: settings first, then partitions, and with each the coordinator that depends on it.
     pub(crate) fn published(&self, image: &Arc<Image>, changes: &Changes) {
         if changes.configs.iter().any(|resource| resource.kind == ResourceType::Broker) {
             self.change_settings(image);
@@ -140,14 +140,6 @@ impl Broker {
             Some(_) => {}
             None => self.groups.resign(partition.id().partition.0),
         }
-    }
-
-    /// Partitions are served no more, since their log dir failed: what depends on them ends.
-    pub(crate) fn went_offline(&self, partitions: &[TopicIdPartition]) {
-        let image = self.image();
-        let Some(topic) = image.topics.by_name(OFFSETS_TOPIC) else { return };
-        let of_groups = partitions.iter().filter(|id| id.topic_id == topic.id);
-        of_groups.for_each(|id| self.groups.resign(id.partition.0));
     }
 
     /// The newest published image.

@@ -84,8 +84,7 @@ pub(super) async fn watch(
 
 async fn take_offline(broker: &Arc<Broker>, dir: Arc<Dir>) {
     let replicas = broker.replicas.clone();
-    match blocking::run(move || replicas.take_offline(&dir)).await {
-        Ok(gone) => broker.went_offline(&gone),
-        Err(error) => error!(%error, "the partitions of a log dir could not be taken offline"),
+    if let Err(error) = blocking::run(move || replicas.take_offline(&dir)).await {
+        error!(%error, "the partitions of a log dir could not be taken offline");
     }
 }

@@ -14,6 +14,7 @@ use crate::runtime::clock::Clock;
 use crate::telemetry::FlushMetrics;
 use model::Timestamp;
 use parking_lot::{Condvar, Mutex};
+use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use storage::{GroupCommit, Log};
@@ -28,7 +29,7 @@ pub struct Committer {
     shared: Arc<Shared>,
     write_back: WriteBack,
     /// Partitions that the background task is to look at, each once.
-    noted: Mutex<Vec<Weak<Partition>>>,
+    noted: Mutex<VecDeque<Weak<Partition>>>,
 }
 
 #[derive(Debug)]
@@ -68,14 +69,18 @@ impl Committer {
 
     /// Has the next `flush_noted` look at a partition.
     pub fn note(&self, partition: &Arc<Partition>) {
-        self.noted.lock().push(Arc::downgrade(partition));
+        self.noted.lock().push_back(Arc::downgrade(partition));
     }
 
     /// Flushes what is due of the partitions that were noted.
     pub fn flush_noted(&self, now: Timestamp) {
-        let noted = std::mem::take(&mut *self.noted.lock());
-        for partition in noted.iter().filter_map(Weak::upgrade) {
-            if let Err(fault) = partition.flush_due(now) {
+        // One by one, those that are there now: whatever becomes of one, the others stay noted.
+        let count = self.noted.lock().len();
+        for _ in 0..count {
+            let Some(noted) = self.noted.lock().pop_front() else { return };
+            if let Some(partition) = noted.upgrade()
+                && let Err(fault) = partition.flush_due(now)
+            {
                 say(&fault, partition.name(), "a flush failed");
             }
         }

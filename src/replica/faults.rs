@@ -106,8 +106,8 @@ impl Replicas {
         failed.chain(self.lost.iter().map(PathBuf::as_path)).collect()
     }
 
-    /// Takes all partitions of a log dir that failed offline. Gives those that were served.
-    pub fn take_offline(&self, dir: &Arc<Dir>) -> Vec<TopicIdPartition> {
+    /// Takes all partitions of a log dir that failed offline.
+    pub fn take_offline(&self, dir: &Arc<Dir>) {
         let _turn = self.turn.lock();
         let image = self.image.load_full();
         for id in dir.queue.drain() {
@@ -130,7 +130,6 @@ impl Replicas {
             partition.resign();
             self.tell(partition);
         }
-        gone.iter().map(|hosted| hosted.partition.id()).collect()
     }
 
     /// Whether a partition is in a log dir that failed.

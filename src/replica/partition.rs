@@ -319,7 +319,7 @@ impl Partition {
         self.rules.store(Arc::new(rules));
     }
 
-    /// This broker leads, and this is the partition's state at the controller. Errors: the epoch cannot be written down.
+    /// This broker leads, and this is the partition's state at the controller. Errors: the log is offline.
     pub fn lead(self: &Arc<Self>, state: &image::Partition, now: Timestamp) -> Result<(), Error> {
         let is_new = self.leader_epoch().is_none_or(|old| old < state.leader_epoch);
         if is_new {
@@ -527,7 +527,8 @@ impl Partition {
     /// Flushes closed segments, and all where `flush.ms` is over; has the committer flush where batches count only then, which a full disk may have
     /// refused before. It is noted again as long as there is something to come.
     pub(super) fn flush_due(self: &Arc<Self>, now: Timestamp) -> Result<(), Error> {
-        self.is_noted.store(false, Ordering::Release);
+        // Before it is looked at: what happens from here on notes it again.
+        self.is_noted.swap(false, Ordering::AcqRel);
         let log = self.log();
         if log.fault().is_some() {
             return Ok(());

@@ -333,41 +333,41 @@ impl<E: Entry> Index<E> {
         self.loaded(Wait::Block)?.file.sync().map_err(self.io("sync"))
     }
 
-    /// The most entries that `settle` takes: a kill cannot cut off the write of a page.
-    pub(crate) const SETTLED_ENTRIES_MAX: usize = OnFile::<E>::BLOCK_ENTRIES;
+    /// How many entries are few: a kill cannot cut off the write of a page.
+    pub(crate) const FEW_ENTRIES: usize = OnFile::<E>::BLOCK_ENTRIES;
 
     /// Has the index hold these few entries and no others. A file that holds them already is not touched, since thousands of starts at once would make a file
     /// system of thousands of small changes; and with `may_wait` one that is empty neither, until the entries are written as those of an append are.
-    pub(crate) fn settle(&self, entries: Vec<E>, may_wait: bool) -> Result<()> {
+    /// Whether they are in the file, or may wait: not where there is no room.
+    pub(crate) fn hold(&self, entries: Vec<E>, may_wait: bool) -> Result<bool> {
         let mut bytes = Vec::with_capacity(entries.len() * E::BYTES);
         entries.iter().for_each(|entry| entry.encode(&mut bytes));
         let file = self.folder.open(&self.name(), OpenMode::Create)?;
         let length = file.length().map_err(self.io("measure"))?;
         let mut found = vec![0; bytes.len()];
-        if length == bytes.len() as u64
+        let is_same = length == bytes.len() as u64
             && file.read_at(0, &mut found).map_err(self.io("read"))? == found.len()
-            && found == bytes
-        {
-            let (first, last) = (entries.first(), entries.last().copied());
-            let blocks = first.map(|first| (0, *first)).into_iter().collect();
-            let count = entries.len() as u32;
+            && found == bytes;
+        if is_same {
+            let blocks = entries.first().map(|first| (0, *first)).into_iter().collect();
+            let (count, last) = (entries.len() as u32, entries.last().copied());
             self.on_file.put(&self.folder.open_files, Arc::new(OnFile { file, blocks, count, last }));
             *self.tail.write() = Tail { written: Some(count), entries: Vec::new() };
-            return Ok(());
+            return Ok(true);
         }
         if length > 0 {
             self.reset()?;
         } else {
-            self.on_file
-                .put(&self.folder.open_files, Arc::new(OnFile { file, blocks: Vec::new(), count: 0, last: None }));
+            let empty = OnFile { file, blocks: Vec::new(), count: 0, last: None };
+            self.on_file.put(&self.folder.open_files, Arc::new(empty));
         }
         self.keep(entries);
         if may_wait {
-            return Ok(());
+            return Ok(true);
         }
         match self.write_tail() {
-            Err(error) if error.is_refusal() => Ok(()),
-            written => written,
+            Err(error) if error.is_refusal() => Ok(false),
+            written => written.map(|()| true),
         }
     }
 
@@ -391,7 +391,7 @@ impl<E: Entry> Index<E> {
         Ok(())
     }
 
-    /// Puts entries into an index that was reset, in memory alone.
+    /// Puts entries into an index whose file is empty, in memory alone.
     pub(crate) fn keep(&self, entries: Vec<E>) {
         *self.tail.write() = Tail { written: Some(0), entries };
     }

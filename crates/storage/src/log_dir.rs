@@ -206,8 +206,8 @@ impl LogDir {
         checkpoint::write_offsets(&*self.disk, &self.path.join(name), offsets)
     }
 
-    /// Every partition's folder, by name, `__cluster_metadata-0` included. One folder's damage is no other's: whether the topic id in it can be read
-    /// decides over it alone.
+    /// Every partition's folder, by name, `__cluster_metadata-0` included. One folder's damage is no other's: a topic id that is missing or makes no sense is
+    /// that folder's alone. Errors: the dir or a topic id cannot be read, which is a fault of the disk.
     pub fn partitions(&self) -> Result<Vec<Found>> {
         find_partitions(&*self.disk, &self.path)
     }

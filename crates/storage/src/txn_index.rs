@@ -68,11 +68,13 @@ struct Held {
     entries: Option<Arc<Vec<AbortedTxn>>>,
     /// How many of them are in the file.
     written: usize,
+    /// The file holds something else, for whose replacement there was no room.
+    is_other: bool,
 }
 
 impl Held {
     fn new(entries: Vec<AbortedTxn>, written: usize) -> Held {
-        Held { entries: Some(Arc::new(entries)), written }
+        Held { entries: Some(Arc::new(entries)), written, is_other: false }
     }
 
     fn unwritten(&self) -> &[AbortedTxn] {
@@ -122,7 +124,7 @@ impl TxnIndex {
         entries.push(txn);
         {
             let mut held = self.held.write();
-            *held = Held::new(entries, held.written);
+            *held = Held { entries: Some(Arc::new(entries)), ..*held };
         }
         match self.write_rest() {
             Err(error) if error.is_refusal() => Ok(()),
@@ -138,6 +140,12 @@ impl TxnIndex {
     /// Writes what is in memory alone.
     pub(crate) fn write_rest(&self) -> Result<()> {
         let held = self.held.read().clone();
+        if held.is_other {
+            let entries = held.entries.unwrap_or_default();
+            self.write_whole(&entries)?;
+            *self.held.write() = Held::new(Vec::clone(&entries), entries.len());
+            return Ok(());
+        }
         let bytes: Vec<u8> = held.unwritten().iter().flat_map(AbortedTxn::encode).collect();
         if bytes.is_empty() {
             return Ok(());
@@ -156,22 +164,63 @@ impl TxnIndex {
         Ok(())
     }
 
+    /// Has the index hold these entries, which were read from the records, and no others. A file that holds them is left alone; another is replaced at once
+    /// and for good, since one that is short looks whole. Where there is no room they are in memory alone.
+    pub(crate) fn replace(&self, entries: Vec<AbortedTxn>) -> Result<()> {
+        *self.held.write() = Held::default();
+        match self.entries() {
+            Ok(found) if *found == entries => {
+                // Whoever wrote or removed it may have been killed before the sync.
+                self.is_unsynced.store(true, Ordering::Release);
+                return Ok(());
+            }
+            Err(error) if !matches!(error, Error::Corrupt { .. }) => return Err(error),
+            _ => {}
+        }
+        if entries.is_empty() {
+            return self.reset();
+        }
+        match self.write_whole(&entries) {
+            Err(error) if error.is_refusal() => {
+                let entries = Some(Arc::new(entries));
+                *self.held.write() = Held { entries, written: 0, is_other: true };
+            }
+            written => {
+                written?;
+                let count = entries.len();
+                *self.held.write() = Held::new(entries, count);
+            }
+        }
+        Ok(())
+    }
+
+    fn write_whole(&self, entries: &[AbortedTxn]) -> Result<()> {
+        let bytes: Vec<u8> = entries.iter().flat_map(AbortedTxn::encode).collect();
+        let path = self.folder.file(&self.name());
+        disk::write_atomically(&*self.folder.disk, &path, &bytes).map_err(Error::io("write", &path))
+    }
+
     /// Forgets transactions whose marker is at or above an offset. The result stands for this index from now on, with what it keeps in memory.
     pub(crate) fn cut(&self, end: Offset) -> Result<TxnIndex> {
         let mut entries = Vec::clone(&*self.entries()?);
         entries.retain(|txn| txn.last_offset < end);
-        let before = self.held.read().written;
+        let (before, is_other) = {
+            let held = self.held.read();
+            (held.written, held.is_other)
+        };
         let written = before.min(entries.len());
-        if written < before {
+        if is_other && entries.is_empty() {
+            self.folder.remove_file(&self.name())?;
+        } else if written < before {
             let file = self.folder.open(&self.name(), OpenMode::Write)?;
             let length = (written * ENTRY_BYTES) as u64;
             file.truncate(length).map_err(Error::io("cut", self.folder.file(&self.name())))?;
         }
         let cut = TxnIndex::new(self.folder.clone(), self.base_offset);
-        let is_unsynced = written < before || self.is_unsynced.load(Ordering::Acquire);
+        let is_unsynced = is_other || written < before || self.is_unsynced.load(Ordering::Acquire);
         cut.is_unsynced.store(is_unsynced, Ordering::Release);
         if written < entries.len() {
-            *cut.held.write() = Held::new(entries, written);
+            *cut.held.write() = Held { is_other, ..Held::new(entries, written) };
         }
         Ok(cut)
     }

@@ -204,7 +204,7 @@ fn aborted(partition: &Partition, log: &Log, replay: &Replay) -> Check {
                     && txn.marker == it.last_offset.0
                     && txn.first <= it.first_offset.0
             };
-            ensure!(replay.ended.iter().find(is_it).is_some(), "{it:?} was not aborted");
+            ensure!(replay.ended.iter().find(is_it).is_some(), "{it:?} was not aborted: {:?}", replay.ended);
         }
     }
     Ok(())

@@ -51,7 +51,9 @@ fn a_seed() {
 /// Seeds beyond those of every run that have shown a bug.
 #[test]
 fn seeds_that_failed_once() {
-    for seed in [8_659, 200_489, 223_471, 321_331, 332_655, 358_441, 378_701, 419_221] {
+    for seed in
+        [8_659, 200_489, 223_471, 321_331, 332_655, 358_441, 378_701, 419_221, 525_972, 529_136, 546_278, 552_238]
+    {
         outcome(seed, false).unwrap_or_else(|reason| panic!("seed {seed}: {reason}"));
     }
 }

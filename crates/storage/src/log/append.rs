@@ -171,7 +171,7 @@ impl Log {
             let partition = self.partition.to_string();
             return Err(Error::LargerThanSegment { size, partition, segment_bytes: config.segment_bytes });
         }
-        self.note_epochs(epochs)?;
+        self.note_epochs(epochs);
         let newest = placed.iter().map(|batch| batch.max_timestamp).max().unwrap_or(-1);
         let rolled = self.must_roll(size as u32, newest, (first.base_offset, last.last_offset), now)?;
         let rolled_at = if rolled { Some(self.roll(writer, first.base_offset, now)?) } else { None };
@@ -216,7 +216,9 @@ impl Log {
         writer.producers.apply(append);
         for txn in &completed {
             // Records without the note that they are aborted would be served as committed ones.
-            note_completed(&mut writer.producers, active, txn).map_err(|error| self.go_offline(error))?;
+            if let Some(aborted) = note_completed(&mut writer.producers, txn) {
+                active.aborted.append(aborted).map_err(|error| self.go_offline(error))?;
+            }
         }
         writer.producers.end_offset = end;
         Ok(())
@@ -422,21 +424,14 @@ pub(super) fn checked(
     }))
 }
 
-/// Ends a transaction, and remembers an aborted one in its segment's index.
-pub(super) fn note_completed(
-    producers: &mut crate::producer::Producers,
-    segment: &Segment,
-    txn: &CompletedTxn,
-) -> Result<()> {
+/// Ends a transaction. Gives what its segment's index has to hold of an aborted one.
+pub(super) fn note_completed(producers: &mut crate::producer::Producers, txn: &CompletedTxn) -> Option<AbortedTxn> {
     let last_stable_offset = producers.stable_offset_after(txn);
     producers.complete(txn);
-    if txn.aborted {
-        segment.aborted.append(AbortedTxn {
-            producer_id: txn.producer_id,
-            first_offset: txn.first_offset,
-            last_offset: txn.last_offset,
-            last_stable_offset,
-        })?;
-    }
-    Ok(())
+    txn.aborted.then_some(AbortedTxn {
+        producer_id: txn.producer_id,
+        first_offset: txn.first_offset,
+        last_offset: txn.last_offset,
+        last_stable_offset,
+    })
 }

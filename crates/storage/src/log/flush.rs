@@ -64,6 +64,7 @@ impl Log {
             let _alone = self.syncing.lock();
             self.check_online()?;
             self.complete_passed(&flush)?;
+            self.write_noted_epochs()?;
             self.sync_files(&flush).map_err(|error| self.go_offline(error))?;
         }
         Ok(flush.synced())

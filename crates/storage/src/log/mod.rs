@@ -130,8 +130,10 @@ pub struct Log {
     segments: ArcSwap<Vec<Arc<Segment>>>,
     marks: RwLock<Marks>,
     epochs: RwLock<LeaderEpochs>,
-    /// The file of the epochs lacks the last changes, for which there was no room. Changes while the writer is held.
+    /// The file of the epochs lacks the last changes: those of records that are not flushed, or for which there was no room.
     epochs_unwritten: AtomicBool,
+    /// Held while that file is written. Taken after the writer.
+    epochs_file: Mutex<()>,
     /// How often segments were deleted, and how many of these times no power cut takes back.
     deletions: AtomicU64,
     deletions_synced: AtomicU64,
@@ -189,9 +191,7 @@ impl Log {
 
     /// What a checkpoint has to say of the log's start: nothing where the first segment's name says it, for good.
     pub fn log_start_to_checkpoint(&self) -> Option<Offset> {
-        // A fault may have come in the middle of a cut.
-        let is_unsure = self.deletions_synced.load(Ordering::Acquire) < self.deletions.load(Ordering::Acquire)
-            || self.fault().is_some();
+        let is_unsure = self.deletions_synced.load(Ordering::Acquire) < self.deletions.load(Ordering::Acquire);
         let start = self.log_start_offset();
         let is_above = self.segments.load().first().is_some_and(|first| first.base_offset() < start);
         (is_above || (is_unsure && start > Offset(0))).then_some(start)
@@ -306,53 +306,59 @@ impl Log {
         self.publish_unstable(writer);
     }
 
-    /// Notes that this replica leads from its log end on in an epoch: in memory, and in the file before the first record is appended. An epoch without
-    /// records is none to a start.
+    /// Notes that this replica leads from its log end on in an epoch: in memory, as `note_epochs` does.
     pub fn assign_epoch(&self, epoch: LeaderEpoch) -> Result<()> {
         let _writer = self.writer.lock();
         self.check_online()?;
-        let start = self.log_end_offset();
-        if self.epochs.write().assign(epoch, start) {
-            self.epochs_unwritten.store(true, Ordering::Relaxed);
-        }
+        self.note_epochs(&[(epoch, self.log_end_offset())]);
         Ok(())
     }
 
-    /// Notes the epochs of records that are about to be written: on disk first, and not at all where there is no room.
-    fn note_epochs(&self, starts: &[(LeaderEpoch, Offset)]) -> Result<()> {
-        let is_unwritten = self.epochs_unwritten.load(Ordering::Relaxed);
+    /// Notes the epochs of records that are about to be written. The file follows with the flush of the records: a start reads the epochs of others from
+    /// the records themselves. For the one that holds the writer.
+    fn note_epochs(&self, starts: &[(LeaderEpoch, Offset)]) {
         let goes_on = |(epoch, start): &(LeaderEpoch, Offset)| self.epochs.read().goes_on(*epoch, *start);
-        if !is_unwritten && starts.iter().all(goes_on) {
-            return Ok(());
+        if starts.iter().all(goes_on) {
+            return;
         }
-        let mut epochs = self.epochs.read().clone();
+        let mut epochs = self.epochs.write();
         for (epoch, start) in starts {
             epochs.assign(*epoch, *start);
         }
-        self.write_epochs(&epochs)?;
-        *self.epochs.write() = epochs;
-        Ok(())
+        self.epochs_unwritten.store(true, Ordering::Release);
     }
 
-    /// Changes the epochs in the file first and then in memory; in memory alone where there is no room, until records are appended. An epoch that a cut took
-    /// away is none to a start either, whatever the file says. For the one that holds the writer.
+    /// Changes the epochs in the file first and then in memory; in memory alone where there is no room, until a flush. An epoch that a cut took away is none
+    /// to a start either, whatever the file says. For the one that holds the writer.
     fn change_epochs(&self, change: impl FnOnce(&mut LeaderEpochs) -> bool) -> Result<()> {
+        let _file = self.epochs_file.lock();
         let mut epochs = self.epochs.read().clone();
         if change(&mut epochs) {
             match self.write_epochs(&epochs) {
-                Err(error) if error.is_refusal() => self.epochs_unwritten.store(true, Ordering::Relaxed),
-                written => written?,
+                Ok(()) => self.epochs_unwritten.store(false, Ordering::Release),
+                Err(error) if error.is_refusal() => self.epochs_unwritten.store(true, Ordering::Release),
+                Err(error) => return Err(error),
             }
             *self.epochs.write() = epochs;
         }
         Ok(())
     }
 
+    /// Brings epochs to the file that are in memory alone: before the recovery point passes their records.
+    fn write_noted_epochs(&self) -> Result<()> {
+        let _file = self.epochs_file.lock();
+        // In this order: what is noted from here on is of records that no flush covers yet that has begun.
+        if !self.epochs_unwritten.swap(false, Ordering::AcqRel) {
+            return Ok(());
+        }
+        let epochs = self.epochs.read().clone();
+        self.write_epochs(&epochs).inspect_err(|_| self.epochs_unwritten.store(true, Ordering::Release))
+    }
+
+    /// For the one that holds the file.
     fn write_epochs(&self, epochs: &LeaderEpochs) -> Result<()> {
         let path = self.folder.file(names::LEADER_EPOCH_CHECKPOINT);
-        epochs.write(&*self.folder.disk, &path, self.settling.is_begun()).map_err(|error| self.note_fault(error))?;
-        self.epochs_unwritten.store(false, Ordering::Relaxed);
-        Ok(())
+        epochs.write(&*self.folder.disk, &path, self.settling.is_begun()).map_err(|error| self.note_fault(error))
     }
 
     fn publish_unstable(&self, writer: &Writer) {

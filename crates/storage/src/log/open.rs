@@ -238,7 +238,7 @@ impl Opening {
     fn recover(&mut self, unsure_from: usize) -> Result<(Producers, Offset)> {
         let flag = self.options.interrupted.clone();
         let index_interval = self.options.config.index_interval_bytes;
-        let how = Recovering { index_interval, interrupted: &flag, is_active: false };
+        let how = Recovering { index_interval, interrupted: &flag, is_active: false, before_cut: &|| Ok(()) };
         for number in 0..unsure_from {
             let segment = &self.segments[number];
             if !self.has_indexes(segment)? {
@@ -267,7 +267,10 @@ impl Opening {
             if number > 0 {
                 self.snapshot(&mut producers, segment.base_offset())?;
             }
-            let how = Recovering { is_active: number + 1 == self.segments.len(), ..how };
+            let (folder, later) = (self.folder.clone(), self.segments[number + 1..].to_vec());
+            // First, and for good: a start that is killed after the cut finds nothing to cut, and a power cut must not bring them back then.
+            let before_cut = || remove_segments(&folder, &later);
+            let how = Recovering { is_active: later.is_empty(), before_cut: &before_cut, ..how };
             let derived = Derived { producers: &mut producers, epochs: &mut self.epochs };
             let cut = recover::recover(&segment, how, Some(derived))?;
             self.recovery.segments_checked += 1;
@@ -280,6 +283,12 @@ impl Opening {
             }
             if cut > 0 {
                 self.recovery.segments_dropped = self.segments.len() - number;
+                // A roll began it and failed, and nothing that was written to it was whole: as with one without a byte (`drop_half_made`).
+                let is_inside = |before: &Arc<Segment>| before.holds_from(segment.base_offset());
+                let before = number.checked_sub(2).and_then(|before| self.segments.get(before));
+                if segment.size() == 0 && before.is_some_and(is_inside) {
+                    number -= 1;
+                }
                 self.drop_segments(number)?;
             }
         }
@@ -287,9 +296,10 @@ impl Opening {
             // A snapshot at the end would save nobody any reading: the last segment is read again after a kill, and what ends it writes one.
             let end = self.segments[number - 1].next_offset()?;
             producers.end_offset = end;
-            self.settle_doubtful(&producers)?;
+            self.judge_doubtful(&producers)?;
             return Ok((producers, end));
         }
+        self.judge_doubtful(&producers)?;
         self.snapshot(&mut producers, sure_end)?;
         Ok((producers, sure_end))
     }
@@ -338,7 +348,7 @@ impl Opening {
     fn snapshot(&mut self, producers: &mut Producers, at: Offset) -> Result<()> {
         producers.end_offset = at;
         if self.doubtful == Some(at) {
-            self.settle_doubtful(producers)?;
+            self.judge_doubtful(producers)?;
         }
         if self.snapshots.contains(&at) {
             return Ok(());
@@ -354,12 +364,12 @@ impl Opening {
     }
 
     /// Keeps the doubtful snapshot if it says what the records did, as after the kill of a broker that had written nothing to the log; else removes it.
-    fn settle_doubtful(&mut self, producers: &Producers) -> Result<()> {
+    fn judge_doubtful(&mut self, producers: &Producers) -> Result<()> {
         let Some(offset) = self.doubtful.take() else { return Ok(()) };
         self.snapshots.insert(offset);
         let path = self.folder.file(&names::segment_file(offset, names::SNAPSHOT));
         match read_snapshot(&*self.folder.disk, &path, offset) {
-            Ok(read) if read.agrees_with(producers) => return Ok(()),
+            Ok(read) if read.is_snapshot_of(producers) => return Ok(()),
             // It may have gone with a segment that began there.
             Err(error) if !is_damage(&error) && !error.is_not_found() => return Err(error),
             _ => {}
@@ -379,15 +389,11 @@ impl Opening {
         if from == self.segments.len() {
             return Ok(());
         }
-        for segment in self.segments.split_off(from) {
-            segment.close();
-            for name in segment.file_names() {
-                self.folder.remove_file(&name)?;
-            }
-            self.folder.remove_file(&segment.name(names::SNAPSHOT))?;
+        let going = self.segments.split_off(from);
+        for segment in &going {
             self.snapshots.remove(&segment.base_offset());
         }
-        self.folder.sync()
+        remove_segments(&self.folder, &going)
     }
 
     /// Removes the snapshots above an offset, so that a power cut does not bring them back when there are other records below them.
@@ -418,9 +424,13 @@ impl Opening {
         self.epochs.truncate_from_end(end);
         self.epochs.truncate_from_start(log_start);
         match LeaderEpochs::read(&*self.folder.disk, &path) {
-            Ok(before) if before == self.epochs => return Ok(()),
+            Ok(before) => {
+                // The next flush writes what it lacks; until then a start reads the same from the records.
+                self.epochs_unwritten = before != self.epochs;
+                return Ok(());
+            }
             Err(error) if !is_damage(&error) => return Err(error),
-            _ => {}
+            Err(_) => {}
         }
         match self.epochs.write(&*self.folder.disk, &path, self.recovery_point(end) > Offset(0)) {
             Err(error) if error.is_refusal() => self.epochs_unwritten = true,
@@ -465,8 +475,8 @@ impl Opening {
             marks: RwLock::new(marks),
             epochs: RwLock::new(self.epochs),
             epochs_unwritten: AtomicBool::new(self.epochs_unwritten),
-            // What a run that was killed has deleted was tidied away, and the folder synced after it. A first segment that was made now may be lost.
-            // Whether the names that a killed broker left are on disk nobody knows.
+            epochs_file: Mutex::default(),
+            // A first segment that was made now may be lost, and whether the names that a killed broker left are on disk nobody knows.
             deletions: AtomicU64::new(u64::from(self.is_made || !options.is_clean)),
             deletions_synced: AtomicU64::new(0),
             flushed: Mutex::new(flushed),
@@ -483,4 +493,18 @@ impl Opening {
         };
         (log, self.recovery)
     }
+}
+
+/// Removes the files of segments for good.
+fn remove_segments(folder: &Folder, segments: &[Arc<Segment>]) -> Result<()> {
+    if segments.is_empty() {
+        return Ok(());
+    }
+    for segment in segments {
+        segment.close();
+        for name in segment.file_names().chain([segment.name(names::SNAPSHOT)]) {
+            folder.remove_file(&name)?;
+        }
+    }
+    folder.sync()
 }

@@ -9,10 +9,14 @@ use crate::index::{Index, OffsetEntry, TimeEntry, Wait};
 use crate::planted::{Bug, is_planted};
 use crate::producer::{Origin, ProducerAppend, Producers};
 use crate::segment::{Newest, Segment};
+use crate::txn_index::AbortedTxn;
 use crc_fast::{CrcAlgorithm, Digest};
 use model::Offset;
 use records::BATCH_OVERHEAD;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+/// The smallest batch: a message of the first format, without key and value.
+const BATCH_BYTES_MIN: u32 = 26;
 
 /// Bytes read at a time.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -32,6 +36,8 @@ pub(super) struct Recovering<'a> {
     pub(super) interrupted: &'a AtomicBool,
     /// It is the last segment: its indexes may stay in memory.
     pub(super) is_active: bool,
+    /// Called before anything is cut off.
+    pub(super) before_cut: &'a dyn Fn() -> Result<()>,
 }
 
 /// Entries for the index by offset: in memory where all of them will be few, else in the index as they come.
@@ -45,8 +51,8 @@ enum Offsets {
 pub(super) fn recover(segment: &Segment, how: Recovering<'_>, mut derived: Option<Derived<'_>>) -> Result<u32> {
     let is_indexed = is_planted(Bug::IndexTrusted) && segment.offsets.count().is_ok_and(|count| count > 0);
     // Nobody takes the indexes of a segment that is not sure for complete, whatever is found in them; of others, while the one by time is empty.
-    let entries_most = segment.size() / how.index_interval.max(BATCH_OVERHEAD as u32) + 1;
-    let are_few = entries_most as usize <= Index::<TimeEntry>::SETTLED_ENTRIES_MAX;
+    let entries_most = segment.size() / how.index_interval.max(BATCH_BYTES_MIN) + 1;
+    let are_few = entries_most as usize <= Index::<TimeEntry>::FEW_ENTRIES;
     let mut offsets = match derived.is_some() && are_few {
         true => Offsets::Few(Vec::new()),
         false => Offsets::Many,
@@ -57,9 +63,6 @@ pub(super) fn recover(segment: &Segment, how: Recovering<'_>, mut derived: Optio
         }
         segment.times.reset()?;
     }
-    if derived.is_some() {
-        segment.aborted.reset()?;
-    }
     let size = segment.size();
     let file = segment.file(Wait::Block)?;
     let mut reader = Reader { file: &*file, end: size, chunk: Vec::new(), start: 0 };
@@ -68,6 +71,7 @@ pub(super) fn recover(segment: &Segment, how: Recovering<'_>, mut derived: Optio
     let mut next = segment.base_offset();
     let mut last_entry_at = 0;
     let mut times: Vec<TimeEntry> = Vec::new();
+    let mut aborted = Vec::new();
     while let Some(frame) = reader.frame(position).map_err(segment.io("read"))? {
         if how.interrupted.load(Ordering::Relaxed) {
             return Err(Error::Interrupted);
@@ -90,18 +94,27 @@ pub(super) fn recover(segment: &Segment, how: Recovering<'_>, mut derived: Optio
             last_entry_at = position;
         }
         if let Some(derived) = &mut derived {
-            derived.note(segment, &frame, reader.prefix(&frame).map_err(segment.io("read"))?)?;
+            derived.note(&mut aborted, &frame, reader.prefix(&frame).map_err(segment.io("read"))?)?;
         }
         next = frame.last_offset.plus(1);
         position += frame.size;
     }
+    if position < size {
+        (how.before_cut)()?;
+    }
     segment.set_recovered(position, newest, &mut times)?;
+    if derived.is_some() {
+        segment.aborted.replace(aborted)?;
+    }
     match offsets {
         Offsets::Few(entries) => {
-            if !is_indexed {
-                segment.offsets.settle(entries, how.is_active)?;
+            let may_wait = how.is_active;
+            if is_indexed || segment.offsets.hold(entries, may_wait)? {
+                segment.times.hold(times, may_wait)?;
+            } else {
+                segment.times.reset()?;
+                segment.times.keep(times);
             }
-            segment.times.settle(times, how.is_active)?;
         }
         Offsets::Many => segment.complete_recovered(times)?,
     }
@@ -109,19 +122,24 @@ pub(super) fn recover(segment: &Segment, how: Recovering<'_>, mut derived: Optio
 }
 
 impl Derived<'_> {
-    fn note(&mut self, segment: &Segment, frame: &Frame, bytes: &[u8]) -> Result<()> {
+    fn note(&mut self, aborted: &mut Vec<AbortedTxn>, frame: &Frame, bytes: &[u8]) -> Result<()> {
         let Some(header) = &frame.header else { return Ok(()) };
         if let Some(epoch) = header.partition_leader_epoch
             && self.epochs.latest().is_none_or(|latest| epoch > latest)
         {
             self.epochs.assign(epoch, header.base_offset);
         }
-        replay(self.producers, frame, bytes, Some(segment))
+        replay(self.producers, frame, bytes, Some(aborted))
     }
 }
 
-/// Lets the producers see one batch. With a segment, an aborted transaction enters its index.
-pub(super) fn replay(producers: &mut Producers, frame: &Frame, bytes: &[u8], index: Option<&Segment>) -> Result<()> {
+/// Lets the producers see one batch. An aborted transaction that ends in it is added to the list, where there is one.
+fn replay(
+    producers: &mut Producers,
+    frame: &Frame,
+    bytes: &[u8],
+    mut aborted: Option<&mut Vec<AbortedTxn>>,
+) -> Result<()> {
     producers.end_offset = frame.last_offset.plus(1);
     let Some(header) = &frame.header else { return Ok(()) };
     // A batch whose checksum holds was accepted once; a marker that cannot be read ends nothing.
@@ -131,9 +149,9 @@ pub(super) fn replay(producers: &mut Producers, frame: &Frame, bytes: &[u8], ind
     let completed = append.completed.clone();
     producers.apply(append);
     for txn in &completed {
-        match index {
-            Some(segment) => note_completed(producers, segment, txn)?,
-            None => producers.complete(txn),
+        let ended = note_completed(producers, txn);
+        if let Some(aborted) = &mut aborted {
+            aborted.extend(ended);
         }
     }
     Ok(())

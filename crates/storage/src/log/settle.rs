@@ -6,7 +6,9 @@
 //! | state | `leader-epoch-checkpoint` is | after a power cut it is |
 //! | --- | --- | --- |
 //! | unsettled: nothing was ever flushed | replaced without a sync | read from the records, all of which are read anyway |
-//! | settled | replaced with syncs | true |
+//! | settled | replaced with syncs | true up to the recovery point, and read from the records above it |
+//!
+//! Epochs that begin reach the file with the flush of their first record; a cut of the log is in it at once.
 //!
 //! Invariant: the recovery point is above 0 only in a settled log.
 

@@ -8,6 +8,7 @@ use crate::producer::{Producers, read_snapshot};
 use crate::segment::Segment;
 use model::{Offset, Timestamp};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 impl Log {
     /// Removes the records at and above an offset. Gives whether there were any.
@@ -129,6 +130,8 @@ impl Log {
         let old = self.segments.load_full();
         let result = (|| {
             old.iter().for_each(|segment| segment.invalidate());
+            // Until the folder is synced a power cut may bring back the old segments, whose names do not say where the log started.
+            self.deletions.fetch_add(1, Ordering::AcqRel);
             // First, so that they never say more than the segments do.
             for offset in std::mem::take(&mut writer.snapshots) {
                 self.folder.remove_file(&names::segment_file(offset, names::SNAPSHOT))?;
@@ -147,7 +150,7 @@ impl Log {
             if !is_planted(Bug::NewBeginningUnsettled) {
                 self.finish_settling()?;
             }
-            self.folder.sync()?;
+            self.sync_folder()?;
             writer.producers = Producers::at(start);
             writer.leftovers = false;
             self.lower_cleaned_up_to(start);

@@ -112,9 +112,19 @@ impl Producers {
         Producers { end_offset: offset, ..Producers::default() }
     }
 
-    /// Whether both know the same as of the same offset.
-    pub(crate) fn agrees_with(&self, other: &Producers) -> bool {
-        self.end_offset == other.end_offset && self.entries == other.entries && self.ongoing == other.ongoing
+    /// Whether this, which was read from a snapshot, is what is written of the other: of each producer's batches the last.
+    pub(crate) fn is_snapshot_of(&self, other: &Producers) -> bool {
+        let is_of = |(id, entry): (&ProducerId, &ProducerEntry)| {
+            let written = |entry: &ProducerEntry| {
+                let last =
+                    entry.batches().last().map(|batch| (batch.last_sequence, batch.last_offset, batch.offset_delta));
+                (entry.epoch, last, entry.coordinator_epoch, entry.last_timestamp, entry.txn_first_offset)
+            };
+            other.get(*id).is_some_and(|known| written(known) == written(entry))
+        };
+        self.end_offset == other.end_offset
+            && self.entries.len() == other.entries.len()
+            && self.entries.iter().all(is_of)
     }
 
     /// What is known of a producer.

@@ -394,6 +394,7 @@ fn what_is_rotten_is_left_as_it_is() {
     let path = segment.folder.file(&segment.name(names::LOG));
     let file = bench.disk.open(&path, crate::disk::OpenMode::Write).unwrap();
     file.write_at(u64::from(segment.size()) - 2, &[std::io::IoSlice::new(b"!")]).unwrap();
+    bench.log.flush(bench.log.log_end_offset(), Timestamp(0)).unwrap();
     let before = bench.disk.files();
     let cleaned = bench.log.clean(&bench.dirt(0), LIMITS, Timestamp(0), &mut |_| true);
     assert!(matches!(cleaned, Err(Error::Corrupt { .. })), "{cleaned:?}");

@@ -347,7 +347,8 @@ fn a_start_after_a_kill_changes_no_file_where_all_is_there() {
         bench
     };
     let bench = Bench::new(LogConfig { segment_bytes: 1 << 20, ..config() });
-    (0..10).for_each(|number| _ = bench.append(batch(&[number, number])));
+    (0..9).for_each(|number| _ = bench.append(batch(&[number, number])));
+    (0..2).for_each(|number| _ = bench.append(produced(1, 0, number, 1, false)));
     let bench = after_a_kill(bench, "with the indexes in memory");
     let bench = after_a_kill(bench, "again");
     let bench = bench.reopen(true).0;
