@@ -268,7 +268,11 @@ impl Replicas {
             return Err(storage::Error::Full { path, partition });
         }
         let bytes_max = self.move_rate().map_or(TURN_BYTES, |rate| rate.min(TURN_BYTES));
+        let cuts = one.log.cuts();
         let is_all = one.log.follow(&one.partition.log(), bytes_max, self.clock.now())?;
+        if one.log.cuts() != cuts {
+            one.to.write_recovery_points(&|| self.logs_in(&one.to))?;
+        }
         // What is full is flushed as it comes: a restart goes on from there, and little is left for the end.
         let full_up_to = one.log.segments().last().map(|active| active.base_offset());
         one.log.flush(full_up_to.unwrap_or_default(), self.clock.now())?;

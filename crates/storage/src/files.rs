@@ -163,6 +163,12 @@ impl Folder {
         self.disk.rename(&path.join(from), &path.join(to)).map_err(Error::io("rename", path.join(from)))
     }
 
+    /// Does something with a file's path, while the folder keeps its name.
+    pub(crate) fn with_file<T>(&self, name: &str, act: impl FnOnce(&Path) -> T) -> T {
+        let path = self.path.read();
+        act(&path.join(name))
+    }
+
     /// Gives a file other contents, at once as far as a killed process goes.
     pub(crate) fn replace_file(&self, name: &str, bytes: &[u8]) -> Result<()> {
         let path = self.path.read().join(name);

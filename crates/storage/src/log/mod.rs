@@ -41,7 +41,7 @@ use model::{LeaderEpoch, Offset, ProducerId, Timestamp, TopicPartition};
 use parking_lot::{Mutex, RwLock};
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -357,8 +357,8 @@ impl Log {
 
     /// For the one that holds the file.
     fn write_epochs(&self, epochs: &LeaderEpochs) -> Result<()> {
-        let path = self.folder.file(names::LEADER_EPOCH_CHECKPOINT);
-        epochs.write(&*self.folder.disk, &path, self.settling.is_begun()).map_err(|error| self.note_fault(error))
+        let write = |path: &Path| epochs.write(&*self.folder.disk, path, self.settling.is_begun());
+        self.folder.with_file(names::LEADER_EPOCH_CHECKPOINT, write).map_err(|error| self.note_fault(error))
     }
 
     fn publish_unstable(&self, writer: &Writer) {

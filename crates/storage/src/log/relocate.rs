@@ -23,11 +23,14 @@ const READ_BYTES_MAX: u32 = 1 << 20;
 
 impl Log {
     /// Copies batches from the log that this one is a copy of, up to about so many bytes. Whether all was copied that there was a moment ago. What was cut
-    /// from the other log is cut from this one first, at either end.
+    /// from the other log is cut from this one first, at either end; then nothing is copied by this call (`cuts`).
     pub fn follow(&self, original: &Log, bytes_max: u64, now: Timestamp) -> Result<bool> {
         // Noted first: what is read below is of the log as it was aligned to, or not used.
-        let truncations = original.truncations();
+        let (truncations, cuts) = (original.cuts(), self.cuts());
         self.align(original, now)?;
+        if self.cuts() != cuts {
+            return Ok(false);
+        }
         let mut copied = 0;
         let is_all = loop {
             let offset = self.log_end_offset();
@@ -37,7 +40,7 @@ impl Log {
             let read = Read { offset, max_bytes, at_least_one_batch, isolation, wait: Wait::Block };
             let Some(region) = original.read(read)?.region else { break true };
             let bytes = Bytes::from(region.read()?);
-            if !region.is_intact() || original.truncations() != truncations {
+            if !region.is_intact() || original.cuts() != truncations {
                 break false;
             }
             copied += bytes.len() as u64;
@@ -85,7 +88,9 @@ impl Log {
         Ok(())
     }
 
-    fn truncations(&self) -> u64 {
+    /// Counts the times that the recovery point went back. Whoever keeps a checkpoint of it has to write it then, before more is appended: one that is ahead
+    /// of the log would count as flushed what comes next, and its epochs as written.
+    pub fn cuts(&self) -> u64 {
         self.flushed.lock().truncations
     }
 

@@ -11,7 +11,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 impl Log {
-    /// Removes the records at and above an offset. Gives whether there were any.
+    /// Removes the records at and above an offset. Gives whether there were any. The checkpoint of the recovery point follows before more is appended
+    /// (`cuts`).
     pub fn truncate_to(&self, end: Offset, now: Timestamp) -> Result<bool> {
         let writer = &mut *self.writer.lock();
         self.check_online()?;

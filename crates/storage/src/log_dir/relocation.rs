@@ -275,6 +275,21 @@ fn what_is_cut_from_a_log_is_cut_from_its_copy() {
 }
 
 #[test]
+fn nothing_is_copied_behind_a_cut_before_its_checkpoint_can_be_written() {
+    let (log, copy) = with_copy(&SimDisk::new(), 10);
+    assert!(copy.follow(&log, u64::MAX, NOW).unwrap());
+    copy.flush(copy.log_end_offset(), NOW).unwrap();
+    log.truncate_to(Offset(12), NOW).unwrap();
+    (0..6).for_each(|_| append(&log, 1).unwrap());
+    let cuts = copy.cuts();
+    assert!(!copy.follow(&log, u64::MAX, NOW).unwrap());
+    assert_eq!((copy.cuts() > cuts, copy.log_end_offset(), copy.recovery_point()), (true, Offset(12), Offset(12)));
+    let cuts = copy.cuts();
+    assert!(copy.follow(&log, u64::MAX, NOW).unwrap());
+    assert_eq!((copy.cuts(), bases(&copy)), (cuts, bases(&log)));
+}
+
+#[test]
 fn a_log_takes_its_place_with_all_that_is_known_of_it_and_regions_of_the_old_one_stay_valid() {
     let disk = SimDisk::new();
     let (log, copy) = with_copy(&disk, 10);
