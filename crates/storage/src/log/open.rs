@@ -259,7 +259,8 @@ impl Opening {
         };
         let mut producers = self.producers_at(sure_end, unsure_from == self.segments.len())?;
         let mut number = unsure_from;
-        if number < self.segments.len() {
+        let is_unsure = number < self.segments.len();
+        if is_unsure {
             // From here on the records say it: those that a power cut left may be older than what the file says of them.
             self.epochs.truncate_from_end(sure_end);
         }
@@ -292,9 +293,13 @@ impl Opening {
                 self.drop_segments(number)?;
             }
         }
-        if number > unsure_from {
+        if let Some(last) = self.segments.last().filter(|_| is_unsure) {
             // A snapshot at the end would save nobody any reading: the last segment is read again after a kill, and what ends it writes one.
-            let end = self.segments[number - 1].next_offset()?;
+            let end = last.next_offset()?;
+            if producers.end_offset < end {
+                // The one that was dropped began before this one's end.
+                replay_segment(&mut producers, last, end)?;
+            }
             producers.end_offset = end;
             self.judge_doubtful(&producers)?;
             return Ok((producers, end));
