@@ -13,7 +13,7 @@ use metadata::image::Image;
 use metadata::version::{FEATURES, Feature, METADATA_VERSION};
 use metadata::{ApplyError, MetadataVersion};
 use model::{BrokerId, DirectoryId, TopicPartition};
-use raft::{Now, Raft, ReplicaKey, Timeouts, VoterSet};
+use raft::{Raft, ReplicaKey, Timeouts, VoterSet};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use storage::disk::Disk;
@@ -269,7 +269,7 @@ pub(super) fn start_raft(
             retry_backoff_ms: millis(settings.controller_quorum_retry_backoff_ms),
         },
     };
-    Ok(Raft::start(raft_config, stored, random::number(), Now { monotonic_ms: 0, wall: clock.now() })?)
+    Ok(Raft::start(raft_config, stored, random::number(), clock.both())?)
 }
 
 /// Refuses a quorum of more than this node.

@@ -1,6 +1,7 @@
 //! The one place that reads a clock. Machines get time as an argument; their drivers get it here.
 
-use model::Timestamp;
+use model::{Monotonic, Now, Timestamp};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant, SystemTime};
 
 /// The system's clocks.
@@ -11,7 +12,20 @@ pub struct Clock;
 #[derive(Clone, Copy, Debug)]
 pub struct Moment(Instant);
 
+/// Where the monotonic clock of this process begins.
+static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
+
 impl Clock {
+    /// The moment on both clocks.
+    pub fn both(self) -> Now {
+        Now { monotonic: self.monotonic(), wall: self.now() }
+    }
+
+    /// The clock by which durations are measured: milliseconds since the process first asked.
+    pub fn monotonic(self) -> Monotonic {
+        Monotonic(u64::try_from(ORIGIN.elapsed().as_millis()).unwrap_or(u64::MAX))
+    }
+
     /// The wall clock, in milliseconds since 1970.
     pub fn now(self) -> Timestamp {
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();

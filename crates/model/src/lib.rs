@@ -6,6 +6,7 @@
 mod error;
 mod ids;
 pub mod java;
+mod time;
 mod uuid;
 
 pub use error::{ApiError, ErrorCode};
@@ -13,4 +14,5 @@ pub use ids::{
     BrokerEpoch, BrokerId, DirectoryId, LeaderEpoch, Offset, PartitionEpoch, PartitionIndex, ProducerEpoch, ProducerId,
     Timestamp, TopicId, TopicIdPartition, TopicPartition,
 };
+pub use time::{Monotonic, Now};
 pub use uuid::{ParseUuidError, Uuid};

@@ -116,7 +116,7 @@ impl Raft {
     /// Takes the answer to a request that was sent, if it is still of interest.
     pub(crate) fn take_response(&mut self, id: u64, result: Result<Reply, ErrorCode>, now: Now) {
         let Some(sent) = self.in_flight.remove(&id) else { return };
-        let retry_at = now.monotonic_ms.saturating_add(self.config.timeouts.retry_backoff_ms);
+        let retry_at = now.monotonic.0.saturating_add(self.config.timeouts.retry_backoff_ms);
         let Ok(reply) = result else {
             self.retry_at.insert(sent.to, retry_at);
             return;
@@ -168,7 +168,7 @@ impl Raft {
     pub(crate) fn send_due(&mut self, now: Now) {
         for to in self.receivers() {
             let waits = self.in_flight.values().any(|sent| sent.to == to)
-                || self.retry_at.get(&to).is_some_and(|at| *at > now.monotonic_ms);
+                || self.retry_at.get(&to).is_some_and(|at| *at > now.monotonic.0);
             let Some(voter) = self.voters().get(to).filter(|_| !waits).cloned() else { continue };
             let Some((kind, request)) = self.request_to(&voter) else { continue };
             self.retry_at.remove(&to);

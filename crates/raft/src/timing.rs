@@ -1,15 +1,6 @@
 //! Time and randomness as they enter the machine.
 
-use model::Timestamp;
-
-/// The moment of an event, on both clocks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Now {
-    /// Milliseconds that never go back; deadlines are in these.
-    pub monotonic_ms: u64,
-    /// The wall clock, for the timestamps of batches and for DescribeQuorum.
-    pub wall: Timestamp,
-}
+pub use model::Now;
 
 /// The `controller.quorum.*` times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

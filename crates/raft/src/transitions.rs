@@ -45,7 +45,7 @@ impl Raft {
     pub(crate) fn move_on(&mut self, now: Now) -> Result<bool, Fault> {
         let is_voter = self.is_voter();
         let alone = self.voters().is_only(&self.config.local) && !self.stopping;
-        let due = self.role.deadline() <= now.monotonic_ms;
+        let due = self.role.deadline() <= now.monotonic.0;
         match &self.role {
             Role::Unattached(state) if is_voter && (due || alone) => {
                 let (leader, voted) = (state.leader, state.voted);
@@ -94,7 +94,7 @@ impl Raft {
             Role::Unattached(Unattached { deadline, .. })
             | Role::Prospective(Prospective { deadline, .. })
             | Role::Candidate(Candidate { deadline, .. })
-                if (now.monotonic_ms + 1..NEVER).contains(deadline) =>
+                if (now.monotonic.0 + 1..NEVER).contains(deadline) =>
             {
                 Some(*deadline)
             }
@@ -115,7 +115,7 @@ impl Raft {
     }
 
     pub(crate) fn enter_follower(&mut self, leader: BrokerId, voted: Option<ReplicaKey>, now: Now) {
-        let deadline = now.monotonic_ms.saturating_add(self.config.timeouts.fetch_ms);
+        let deadline = now.monotonic.0.saturating_add(self.config.timeouts.fetch_ms);
         self.enter(Role::Follower(Follower { leader, voted, deadline, has_fetched: false }));
     }
 
@@ -136,7 +136,7 @@ impl Raft {
         let Timeouts { retry_backoff_ms, election_backoff_max_ms, .. } = self.config.timeouts;
         let doubled = u32::try_from(rank).ok().and_then(|rank| 1u64.checked_shl(rank)).unwrap_or(u64::MAX);
         let wait = retry_backoff_ms.saturating_mul(doubled).min(election_backoff_max_ms);
-        let at = now.monotonic_ms.saturating_add(if rank == 0 { 0 } else { wait });
+        let at = now.monotonic.0.saturating_add(if rank == 0 { 0 } else { wait });
         match &mut self.role {
             Role::Follower(state) => state.deadline = at,
             Role::Unattached(state) if state.deadline != NEVER => state.deadline = at,
@@ -156,7 +156,7 @@ impl Raft {
         let granting: Vec<BrokerId> = candidate.tally.granting().collect();
         let (numerator, denominator) = CHECK_QUORUM_FACTOR;
         let check_quorum_ms = self.config.timeouts.fetch_ms * numerator / denominator;
-        let check_quorum_at = now.monotonic_ms.saturating_add(check_quorum_ms);
+        let check_quorum_at = now.monotonic.0.saturating_add(check_quorum_ms);
         let leader = Leader::new(self.log.end, self.quorum.voters(), self.config.local, check_quorum_at);
         // The high watermark of earlier epochs is not kept: this leader's own begins above its first record.
         self.enter(Role::Leader(leader));
@@ -189,7 +189,7 @@ impl Raft {
         if self.is_leader() {
             self.resign(self.epoch, now);
             // Kafka gives the others the request timeout to hear of it.
-            let limit = now.monotonic_ms.saturating_add(self.config.timeouts.request_ms);
+            let limit = now.monotonic.0.saturating_add(self.config.timeouts.request_ms);
             if let Role::Resigned(state) = &mut self.role {
                 state.deadline = limit;
             }
@@ -254,6 +254,6 @@ impl Raft {
 
     fn election_deadline(&mut self, now: Now) -> u64 {
         let wait = self.random.jittered(self.config.timeouts.election_ms);
-        now.monotonic_ms.saturating_add(wait)
+        now.monotonic.0.saturating_add(wait)
     }
 }

@@ -70,14 +70,13 @@ impl Core {
     }
 
     pub(super) fn now(&self) -> Now {
-        let monotonic_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        Now { monotonic_ms, wall: self.parts.clock.now() }
+        self.parts.clock.both()
     }
 
     /// How long the thread may sleep.
     pub(super) fn until_deadline(&self) -> Duration {
         let now = self.now();
-        let raft = self.parts.raft.next_deadline().map(|at| Duration::from_millis(at.saturating_sub(now.monotonic_ms)));
+        let raft = self.parts.raft.next_deadline().map(|at| Duration::from_millis(at.saturating_sub(now.monotonic.0)));
         let idle = self.parts.max_idle.filter(|_| self.active.is_some());
         let idle = idle.map(|most| (self.last_append + most).saturating_sub(self.started.elapsed()));
         let session =

@@ -6,12 +6,12 @@ mod quorum;
 mod single;
 
 use crate::*;
-use model::{BrokerId, LeaderEpoch, Offset, Timestamp, Uuid};
+use model::{BrokerId, LeaderEpoch, Monotonic, Offset, Timestamp, Uuid};
 
 pub(crate) const DIRECTORY: &str = "mzH_hQWsRh-_CdVhJcqhYw";
 
 pub(crate) fn at(ms: u64) -> Now {
-    Now { monotonic_ms: ms, wall: Timestamp(1_795_249_232_732 + i64::try_from(ms).unwrap()) }
+    Now { monotonic: Monotonic(ms), wall: Timestamp(1_795_249_232_732 + i64::try_from(ms).unwrap()) }
 }
 
 pub(crate) fn key(id: i32) -> ReplicaKey {
