@@ -160,7 +160,9 @@ async fn node(folder: &Path) -> Running {
     format.run(&disk, Clock).expect("a formatted folder");
     let overrides = ["listeners=PLAINTEXT://127.0.0.1:0,CONTROLLER://127.0.0.1:0".to_owned()];
     let config = NodeConfig::read(&properties, &overrides).expect("a configuration");
-    let node = start(Start { config: Arc::new(config), filter: None, http: None, disk }).await.expect("a node");
+    let (connection_threads, load) = (2, Arc::default());
+    let start_of = Start { config: Arc::new(config), filter: None, http: None, disk, connection_threads, load };
+    let node = start(start_of).await.expect("a node");
     while node.broker.not_ready_because().is_some() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }

@@ -2,7 +2,7 @@
 
 use super::Start;
 use crate::config::{ADVERTISED_OF_EVERY_INTERFACE, Address, NewNode, NodeConfig, moved_listener, new_node_properties};
-use crate::net::free_loopback_port;
+use crate::net::{ThreadLoad, free_loopback_port, measured};
 use crate::node::{self, Running};
 use crate::runtime::clock::Clock;
 use crate::runtime::format::{FirstVoters, Format};
@@ -25,8 +25,6 @@ use tracing::{error, info, warn};
 const PROPERTIES: &str = "server.properties";
 /// Where a new node's clients connect unless told otherwise.
 const PORT: u16 = 9092;
-/// Threads of the runtime, at most: more than cores gain nothing.
-const WORKERS_MAX: usize = 16;
 
 impl Start {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
@@ -35,13 +33,18 @@ impl Start {
         say_open_files(files);
         let (config, is_new) = self.config()?;
         let http = self.http(&config);
-        let workers = std::thread::available_parallelism().map_or(2, usize::from).min(WORKERS_MAX);
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build()?;
+        let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        let load = Arc::new(ThreadLoad::default());
+        // Connections get threads of their own when this one is busy.
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        measured(&mut builder, &load, Clock);
+        let runtime = builder.enable_all().build()?;
         runtime.block_on(async move {
             let mut terminate = signal(SignalKind::terminate())?;
             let mut interrupt = signal(SignalKind::interrupt())?;
             let disk = Arc::new(RealDisk);
-            let mut running = node::start(node::Start { config: Arc::new(config), filter, http, disk }).await?;
+            let start = node::Start { config: Arc::new(config), filter, http, disk, connection_threads: cores, load };
+            let mut running = node::start(start).await?;
             say_started(&running, files, is_new);
             let failed = tokio::select! {
                 _ = terminate.recv() => None,

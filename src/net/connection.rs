@@ -74,31 +74,63 @@ pub struct Terms<'a> {
     pub stopping: &'a CancellationToken,
 }
 
+/// How the serving of a connection came to its end.
+#[derive(Debug)]
+pub enum Finished<T> {
+    /// The connection is at its end.
+    Ended,
+    /// The connection goes on elsewhere: all that was begun is answered, and nothing is lost.
+    Left {
+        /// What `leaves` gave.
+        to: T,
+        /// The socket.
+        stream: TcpStream,
+        /// What was read from the socket and not begun.
+        reader: FrameReader,
+    },
+}
+
 /// Serves requests until the peer leaves, breaks the protocol, is idle too long, or the broker stops. `begin` begins what a frame asks for.
-pub async fn serve(terms: Terms<'_>, stream: TcpStream, begin: impl Fn(Bytes) -> Served) -> Result<(), Ended> {
+/// `leaves` is asked after each answer whether the connection is to go on elsewhere.
+pub async fn serve<T>(
+    terms: Terms<'_>,
+    (stream, reader): (TcpStream, FrameReader),
+    begin: impl Fn(Bytes) -> Served,
+    mut leaves: impl FnMut() -> Option<T>,
+) -> Result<Finished<T>, Ended> {
     let (reading, mut writing) = stream.into_split();
-    let mut incoming = Incoming { terms, reader: FrameReader::default(), memory: None };
+    let mut incoming = Incoming { terms, reader, memory: None };
     let mut waiting: FuturesOrdered<BoxFuture<'static, Reply>> = FuturesOrdered::new();
     let mut serving: Option<Serving<'_>> = None;
     // Why nothing more is begun.
     let mut ending: Option<Result<(), Ended>> = None;
+    let mut has_answered = false;
     loop {
-        if serving.is_none()
-            && waiting.is_empty()
-            && let Some(end) = ending
-        {
-            return end;
+        if serving.is_none() && waiting.is_empty() {
+            if let Some(end) = ending {
+                return end.map(|()| Finished::Ended);
+            }
+            // A frame that has its memory already is read to its end here.
+            if std::mem::take(&mut has_answered)
+                && incoming.memory.is_none()
+                && let Some(to) = leaves()
+            {
+                let stream = reading.reunite(writing).map_err(|error| Ended::Send(io::Error::other(error)))?;
+                return Ok(Finished::Left { to, stream, reader: incoming.reader });
+            }
         }
         tokio::select! {
             biased;
             Some(reply) = waiting.next(), if !waiting.is_empty() => {
                 send(&mut writing, reply, &terms).await?;
+                has_answered = true;
             }
             outcome = outcome(&mut serving), if serving.is_some() => {
                 serving = None;
                 match outcome {
                     Ok(Outcome::Reply(reply)) if waiting.is_empty() => {
                         send(&mut writing, reply, &terms).await?;
+                        has_answered = true;
                     }
                     // Replies that wait come first: the order is that of the requests.
                     Ok(Outcome::Reply(reply)) => waiting.push_back(Box::pin(std::future::ready(reply))),

@@ -1,9 +1,12 @@
 //! Binds the listeners and accepts connections.
 
-use super::connection::{self, Terms};
+use super::connection::{self, Finished, Terms};
+use super::frame::FrameReader;
+use super::threads::{ConnectionThreads, Moving, Seat, ThreadLoad};
 use crate::api::{self, Connection};
 use crate::broker::Broker;
 use crate::config::Listener;
+use crate::runtime::clock::Clock;
 use crate::runtime::limits::{Place, Side};
 use std::io;
 use std::net::SocketAddr;
@@ -12,6 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 use tracing::{info, warn};
 
 /// How long accepting rests after the process ran out of files: nothing else frees one.
@@ -69,9 +73,9 @@ fn bind_address(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
 }
 
 impl Listening {
-    /// Accepts until the broker stops; each connection is a task of `tasks`. Clients are accepted from when the controller has first let this broker in:
+    /// Accepts until the broker stops. `connections` counts the connections. Clients are accepted from when the controller has first let this broker in:
     /// before that, Metadata would name no broker, and a client would wait long before it asks again. The system keeps whoever connects meanwhile.
-    pub async fn accept(self, broker: Arc<Broker>, tasks: TaskTracker) {
+    pub async fn accept(self, broker: Arc<Broker>, threads: Arc<ConnectionThreads<Open>>, connections: TaskTracker) {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1);
         let side = if self.listener.is_controller { Side::Controller } else { Side::Broker };
         if side == Side::Broker {
@@ -106,29 +110,72 @@ impl Listening {
                 continue;
             };
             let connection = Connection::new(NEXT_ID.fetch_add(1, Ordering::Relaxed), self.listener.clone(), peer);
-            tasks.spawn(serve(broker.clone(), connection, stream, place));
+            let open = Open {
+                connection: Arc::new(connection),
+                metered: Metered::new(broker.clone()),
+                _place: place,
+                _counted: connections.token(),
+            };
+            match prepare(&broker, &stream).and_then(|()| stream.into_std()) {
+                Ok(stream) => threads.add(Moving { connection: open, stream, reader: FrameReader::default() }),
+                Err(error) => warn!(peer = %peer, %error, "preparing a connection failed"),
+            }
         }
     }
 }
 
-/// Serves one connection to its end and says once why it ended, where that is the peer's fault.
-async fn serve(broker: Arc<Broker>, connection: Connection, stream: TcpStream, place: Place) {
-    if let Err(error) = prepare(&broker, &stream) {
-        warn!(peer = %connection.peer, %error, "preparing a connection failed");
-        return;
+/// An open connection, on whichever thread it is served.
+pub struct Open {
+    connection: Arc<Connection>,
+    metered: Metered,
+    _place: Place,
+    _counted: TaskTrackerToken,
+}
+
+/// A connection in the metrics, for as long as it lives.
+struct Metered(Arc<Broker>);
+
+impl Metered {
+    fn new(broker: Arc<Broker>) -> Self {
+        broker.metrics.connections_total.inc();
+        broker.metrics.connections.inc();
+        Self(broker)
     }
-    let connection = Arc::new(connection);
-    broker.metrics.connections_total.inc();
-    broker.metrics.connections.inc();
-    let terms = terms(&broker);
+}
+
+impl Drop for Metered {
+    fn drop(&mut self) {
+        self.0.metrics.connections.dec();
+    }
+}
+
+/// The threads that serve the connections of a broker. `main` is the load of the thread that will run the first of them.
+pub fn connection_threads(count: usize, main: Arc<ThreadLoad>, clock: Clock) -> Arc<ConnectionThreads<Open>> {
+    let serve = |seat, moving: Moving<Open>| drop(tokio::spawn(serve(seat, moving)));
+    ConnectionThreads::new(count, main, clock, Box::new(serve))
+}
+
+/// Serves a connection until it ends or moves to another thread. Says once why it ended, where that is the peer's fault.
+async fn serve(mut seat: Seat<Open>, moving: Moving<Open>) {
+    let Moving { connection: open, stream, reader } = moving;
+    let broker = open.metered.0.clone();
+    let (connection, peer) = (open.connection.clone(), open.connection.peer);
+    let stream = match TcpStream::from_std(stream) {
+        Ok(stream) => stream,
+        Err(error) => return warn!(%peer, %error, "a connection could not be served"),
+    };
     let begin = |frame| api::serve(broker.clone(), connection.clone(), frame);
-    if let Err(error) = connection::serve(terms, stream, begin).await
-        && error.is_the_peers_fault()
-    {
-        warn!(peer = %connection.peer, listener = %connection.listener.name, %error, "closed a connection");
+    match connection::serve(terms(&broker), (stream, reader), begin, || seat.served()).await {
+        Ok(Finished::Ended) => {}
+        Ok(Finished::Left { to, stream, reader }) => match stream.into_std() {
+            Ok(stream) => seat.move_to(to, Moving { connection: open, stream, reader }),
+            Err(error) => warn!(%peer, %error, "a connection could not be moved to another thread"),
+        },
+        Err(error) if error.is_the_peers_fault() => {
+            warn!(%peer, listener = %connection.listener.name, %error, "closed a connection");
+        }
+        Err(_) => {}
     }
-    broker.metrics.connections.dec();
-    drop(place);
 }
 
 /// The settings of a connection do not change while it lives: Kafka changes neither of these without a restart.

@@ -7,5 +7,7 @@ mod connection;
 mod frame;
 mod listener;
 mod send;
+mod threads;
 
-pub use listener::{Listening, bind, free_loopback_port};
+pub use listener::{Listening, Open, bind, connection_threads, free_loopback_port};
+pub use threads::{ConnectionThreads, ThreadLoad, measured};

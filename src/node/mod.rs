@@ -17,7 +17,7 @@ use self::folders::Folders;
 use crate::admin;
 use crate::broker::{Broker, Node, maxima, spawn_background};
 use crate::config::{Address, Advertised, Effective, NodeConfig, Properties};
-use crate::net::{self, Listening};
+use crate::net::{self, ConnectionThreads, Listening, Open, ThreadLoad};
 use crate::replica::session::FetchSessions;
 use crate::replica::{self, Replicas, Telling, TopicSettings};
 use crate::runtime::clock::Clock;
@@ -69,6 +69,10 @@ pub struct Start {
     pub http: Option<Address>,
     /// What the node's files are on.
     pub disk: Arc<dyn Disk>,
+    /// How many threads may serve connections.
+    pub connection_threads: usize,
+    /// How busy the thread is that starts the node: it serves connections too.
+    pub load: Arc<ThreadLoad>,
 }
 
 /// A node that runs.
@@ -81,6 +85,7 @@ pub struct Running {
     pub http: Option<SocketAddr>,
     metadata_log_dir: Option<LogDir>,
     connections: TaskTracker,
+    connection_threads: Arc<ConnectionThreads<Open>>,
     tasks: TaskTracker,
     threads: Vec<JoinHandle<()>>,
     faults: channel::UnboundedReceiver<NodeFault>,
@@ -91,14 +96,7 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
     let clock = Clock;
     let config = start.config;
     let folders = Folders::open(&config, start.disk, clock)?;
-    let mut listening = Vec::new();
-    for listener in &config.listeners.all {
-        let backlog = u32::try_from(config.settings.socket_listen_backlog_size).unwrap_or(u32::MAX);
-        let bound = net::bind(listener.clone(), backlog).await;
-        listening.push(bound.with_context(|| {
-            format!("listener {}://{}:{} cannot be bound", listener.name, listener.host, listener.port)
-        })?);
-    }
+    let listening = bind_listeners(&config).await?;
     let mut http = None;
     if let Some(address) = &start.http {
         http = Some(admin::bind(address).await.with_context(|| format!("the HTTP listener cannot use {address}"))?);
@@ -142,8 +140,10 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
     })?);
     let addresses = listening.iter().map(|one| (one.listener.name.clone(), one.address)).collect();
     let (connections, tasks) = (TaskTracker::new(), TaskTracker::new());
+    let connection_threads = net::connection_threads(start.connection_threads, start.load, clock);
+    tasks.spawn(connection_threads.clone().serve_first());
     for one in listening {
-        tasks.spawn(one.accept(broker.clone(), connections.clone()));
+        tasks.spawn(one.accept(broker.clone(), connection_threads.clone(), connections.clone()));
     }
     let http = http.map(|(socket, address)| {
         info!(%address, "serving /livez, /readyz and /metrics");
@@ -157,7 +157,19 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
     tasks.spawn(dirs::watch(broker.clone(), dir_faults, ends));
     spawn_background(&broker, &tasks);
     let metadata_log_dir = folders.metadata_log_dir;
-    Ok(Running { broker, addresses, http, metadata_log_dir, connections, tasks, threads, faults })
+    Ok(Running { broker, addresses, http, metadata_log_dir, connections, connection_threads, tasks, threads, faults })
+}
+
+async fn bind_listeners(config: &NodeConfig) -> Result<Vec<Listening>, StartError> {
+    let backlog = u32::try_from(config.settings.socket_listen_backlog_size).unwrap_or(u32::MAX);
+    let mut listening = Vec::new();
+    for listener in &config.listeners.all {
+        let bound = net::bind(listener.clone(), backlog).await;
+        listening.push(bound.with_context(|| {
+            format!("listener {}://{}:{} cannot be bound", listener.name, listener.host, listener.port)
+        })?);
+    }
+    Ok(listening)
 }
 
 /// The services, before anything runs.
@@ -335,7 +347,7 @@ impl Running {
 
     /// Takes the node down: waiting requests are answered, logs closed, the marker of a clean stop written.
     pub async fn stop(self) {
-        let Running { broker, metadata_log_dir, connections, tasks, threads, .. } = self;
+        let Running { broker, metadata_log_dir, connections, connection_threads, tasks, threads, .. } = self;
         broker.stopping.cancel();
         broker.replicas.interrupt();
         // Members that wait for their group, and the controller's replies that wait for logs to be opened, hold up nothing.
@@ -344,6 +356,7 @@ impl Running {
         if tokio::time::timeout(CONNECTIONS_END, connections.wait()).await.is_err() {
             warn!("connections that did not end in time are closed");
         }
+        connection_threads.end();
         tasks.close();
         tasks.wait().await;
         let epoch = broker.image().cluster.brokers.get(&broker.node.id).map(|it| it.epoch);
@@ -352,7 +365,11 @@ impl Running {
             error!(%error, "the logs could not be closed");
         }
         broker.controller.stop();
-        let joined = blocking::run(move || threads.into_iter().for_each(|thread| drop(thread.join()))).await;
+        let joined = blocking::run(move || {
+            connection_threads.join();
+            threads.into_iter().for_each(|thread| drop(thread.join()));
+        })
+        .await;
         if let Err(error) = joined {
             error!(%error, "a thread did not end");
         }

@@ -23,7 +23,12 @@ impl Clock {
 
     /// The clock by which durations are measured: milliseconds since the process first asked.
     pub fn monotonic(self) -> Monotonic {
-        Monotonic(u64::try_from(ORIGIN.elapsed().as_millis()).unwrap_or(u64::MAX))
+        Monotonic(u64::try_from(self.uptime().as_millis()).unwrap_or(u64::MAX))
+    }
+
+    /// The same clock at its full resolution.
+    pub fn uptime(self) -> Duration {
+        ORIGIN.elapsed()
     }
 
     /// The wall clock, in milliseconds since 1970.

@@ -15,3 +15,4 @@ pub mod publisher;
 pub mod random;
 pub mod registration;
 pub mod spare;
+pub mod usage;

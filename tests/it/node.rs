@@ -91,7 +91,9 @@ impl Home {
         let overrides: Vec<String> = [ports].iter().chain(overrides).map(|text| (*text).to_owned()).collect();
         let config = NodeConfig::read(&self.properties(), &overrides).map_err(|error| error.to_string())?;
         let http = Some("localhost:0".parse().unwrap());
-        let running = start(Start { config: Arc::new(config), filter: None, http, disk }).await;
+        let config = Arc::new(config);
+        let (connection_threads, load) = (2, Arc::default());
+        let running = start(Start { config, filter: None, http, disk, connection_threads, load }).await;
         Ok(Node { running: running.map_err(|error| format!("{error:#}"))? })
     }
 

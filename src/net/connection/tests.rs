@@ -107,7 +107,7 @@ impl Side {
                 request_memory: &memory,
                 stopping: &stopping,
             };
-            serve(terms, ours, |frame| requests.begin(&frame)).await
+            serve(terms, (ours, FrameReader::default()), |frame| requests.begin(&frame), || None::<()>).await.map(drop)
         });
         Peer { stream, requests: self.requests.clone(), ended }
     }
@@ -444,4 +444,32 @@ async fn a_reply_that_cannot_be_whole_ends_the_connection() {
     let mut peer = Peer::new().await;
     peer.send("gap first").await;
     assert!(matches!(peer.end().await, Err(Ended::Send(_))));
+}
+
+#[tokio::test]
+async fn a_connection_leaves_between_two_requests_with_what_was_read() {
+    let (mut peer, ours) = pair().await;
+    let requests: Arc<Requests> = Arc::default();
+    let (memory, stopping) = (MemoryLimit::new(-1), CancellationToken::new());
+    let terms =
+        Terms { idle: IDLE, request_bytes_max: REQUEST_BYTES_MAX, request_memory: &memory, stopping: &stopping };
+    peer.write_all(&[framed(b"later a"), framed(b"now b"), framed(b"now c")].concat()).await.unwrap();
+    // Asked while `a` waits, it would leave `a` without an answer: it is asked when both are answered.
+    let (begin, gate) = (|frame: Bytes| requests.begin(&frame), requests.gate("a"));
+    let asked = Mutex::new(0);
+    let leaves = || {
+        *asked.lock() += 1;
+        Some("there")
+    };
+    gate.add_permits(1);
+    let finished = serve(terms, (ours, FrameReader::default()), begin, leaves).await.unwrap();
+    let Finished::Left { to, stream, reader } = finished else { panic!("it has not left") };
+    assert_eq!((to, *asked.lock()), ("there", 1));
+    // Elsewhere it goes on where it was.
+    drop(peer.write_all(&framed(b"last d")).await);
+    let left = serve(terms, (stream, reader), begin, || None::<()>);
+    let mut answers = vec![0; 4 * 5];
+    let (_, read) = tokio::join!(left, peer.read_exact(&mut answers));
+    read.unwrap();
+    assert_eq!(answers, [framed(b"a"), framed(b"b"), framed(b"c"), framed(b"d")].concat());
 }

@@ -14,7 +14,7 @@ struct Ban {
 const BANS: &[Ban] = &[
     Ban {
         words: &["std::fs", "tokio::fs"],
-        home: &["crates/storage/src/disk/", "src/config/file.rs", "src/cli/"],
+        home: &["crates/storage/src/disk/", "src/config/file.rs", "src/cli/", "src/runtime/usage.rs"],
         instead: "storage::Disk for data, config::file for configuration",
     },
     Ban {
