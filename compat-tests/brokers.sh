@@ -1,11 +1,13 @@
-# What the suites share that start brokers of their own: Apache Kafka 4.3.1 and Gregor, by turns, on one folder.
+# Shared by the suites that start their own brokers: Apache Kafka 4.3.1 and Gregor, alternately, on
+# one folder.
 #
-# Sourced after lib.sh. One broker runs at a time, as a child of the suite's shell; `$bootstrap` is where it listens.
+# Sourced after lib.sh. One broker runs at a time, as a child of the suite's shell. `$bootstrap` is
+# the address on which it listens.
 dir=$(mktemp -d)
 broker=
 signalled() { # SIGNAL
   [ -z "$broker" ] || kill -s "$1" "$broker" 2>/dev/null || true
-  # The shell's own word of a child that was killed is not for the reader.
+  # Hides the shell's own message about a killed child.
   [ -z "$broker" ] || wait "$broker" 2>/dev/null || true
   broker=
 }
@@ -37,7 +39,7 @@ started() { # LOG
   echo "it does not accept connections: $(tail -n 5 "$1")" >&2
   return 1
 }
-# Apache Kafka with its warnings and errors alone in the log.
+# Runs Apache Kafka with only warnings and errors in the log.
 run_kafka() { # PROPERTIES LOG
   cat >"$dir/log4j2.properties" <<P
 status = error
@@ -60,7 +62,8 @@ run_gregor() { # LOG ARGUMENTS...
   broker=$!
   started "$log"
 }
-# Neither broker warns of anything. Apache Kafka says two things at the start and the end of every run, also in a folder of its own.
+# Checks that the broker logs no warning. Apache Kafka logs two warnings at the start and the end of
+# every run, also in its own folder.
 silent() { # LOG [ALLOWED]
   ! grep -E '^(WARN|ERROR|FATAL) | (WARN|ERROR) ' "$1" \
     | grep -vE "Performing controller activation|Attempting to close NetworkClient that has already been closed${2:+|$2}" >&2

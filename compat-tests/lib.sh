@@ -1,10 +1,12 @@
-# What every suite's scripts share: the lines that `run` counts, the cache, and waiting for a condition.
+# Shared by the scripts of all suites: the lines that `run` counts, the cache, and waiting for a
+# condition.
 #
-# A suite prints one line per scenario on standard output, and whatever else it has to say on standard error:
+# A suite prints one line for each scenario on standard output, and everything else on standard
+# error:
 #   PASS <client> <scenario>
 #   FAIL <client> <scenario>: <why>
 #   SKIP <client> <scenario>: <why>
-# It exits with 0 exactly when no line begins with FAIL.
+# It exits with 0 exactly if no line begins with FAIL.
 set -euo pipefail
 
 compat=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -30,7 +32,8 @@ need() { # CLIENT TOOL...
   done
 }
 
-# Runs a set-up command unless it succeeded before with the same files; two suites may share one. Ends the suite when it fails.
+# Runs a set-up command unless it succeeded before with the same files. Two suites may share one
+# command. Ends the suite if the command fails.
 once() { # NAME FILES... -- COMMAND...
   local name=$1 files=() want
   shift
@@ -40,18 +43,18 @@ once() { # NAME FILES... -- COMMAND...
   (
     flock 9
     [ "$(cat "$cache/$name.done" 2>/dev/null)" = "$want" ] && exit 0
-    # Not as a condition: bash would ignore errexit in all of it.
+    # This is not a condition of `if`, because bash would ignore errexit inside a condition.
     (set -e && "$@") >"$cache/$name.log" 2>&1 9>&-
     echo "$want" >"$cache/$name.done"
   ) 9>"$cache/$name.lock" &
-  # Waited for as a job of its own, so that errexit holds in it and its end can still be looked at.
+  # Runs as a separate job, so that errexit holds inside it and its exit status can be checked.
   wait $! && return
   cat "$cache/$name.log" >&2
   fail "$name" set-up "$(tail -n 3 "$cache/$name.log")"
   exit 1
 }
 
-# Polls until the command succeeds, or fails after so many seconds.
+# Polls until the command succeeds. Fails after SECONDS.
 within() { # SECONDS COMMAND...
   local deadline=$((SECONDS + $1))
   shift
@@ -61,12 +64,13 @@ within() { # SECONDS COMMAND...
   done
 }
 
-# Runs one scenario: a shell function, in which every command must succeed, and which says on standard error why it failed.
+# Runs one scenario: a shell function in which every command must succeed. The function prints on
+# standard error why it failed.
 scenario() { # CLIENT SCENARIO FUNCTION...
   local client=$1 name=$2 why status
   shift 2
   why=$(mktemp)
-  # Not as a condition: bash would ignore errexit in all of it.
+  # This is not a condition of `if`, because bash would ignore errexit inside a condition.
   set +e
   (
     set -eE

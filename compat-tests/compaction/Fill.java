@@ -25,11 +25,11 @@ import org.apache.kafka.common.record.internal.Record;
 import org.apache.kafka.common.serialization.StringSerializer;
 
 /**
- * What both brokers compact.
+ * Writes the records that both brokers compact.
  *
- *   fill BOOTSTRAP TIME          topics with everything that compaction treats in a way of its own
- *   more BOOTSTRAP TIME ROUND    the same few records behind them on any broker, so that there is something to clean again
- *   old SEGMENT                  a segment's records in the formats before 0.11, in its place
+ *   fill BOOTSTRAP TIME          topics with everything that compaction handles differently
+ *   more BOOTSTRAP TIME ROUND    a few more records at the end, the same on any broker, so that there is something to clean again
+ *   old SEGMENT                  replaces a segment by one with its records in the formats before 0.11
  */
 public class Fill {
     static final List<String> CODECS = List.of("none", "gzip", "snappy", "lz4", "zstd");
@@ -126,7 +126,7 @@ public class Fill {
         for (var codec : CODECS) producers.add(producer(true, Map.of("compression.type", codec)));
         for (int round = 0; round < 8; round++) {
             for (int number = 0; number < producers.size(); number++) {
-                // Some fall silent early, so that their last batch is superseded by others' records.
+                // Some producers stop early, so that records of others supersede their last batch.
                 if (round < 2 + 2 * number) batch(producers.get(number), "idempotent", 1 + RANDOM.nextInt(4));
             }
         }
@@ -146,7 +146,7 @@ public class Fill {
             int number = RANDOM.nextInt(4);
             var producer = producers.get(number);
             if (leaveOpen && round == 60) {
-                // What is before it can be cleaned.
+                // The records before it can be cleaned.
                 producers.get(3).commitTransaction();
                 producers.get(3).beginTransaction();
                 batch(producers.get(3), topic, 2);
@@ -168,7 +168,7 @@ public class Fill {
             batch(producers.get(3), topic, 2);
             plain(topic, "none", 20);
         }
-        // The one that is open is left so: closing would abort it.
+        // The open transaction stays open: closing the producer would abort it.
     }
 
     static final List<String> GROWING = List.of("codecs", "idempotent", "transactions", "old", "both", "keyless");

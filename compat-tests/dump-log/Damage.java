@@ -4,9 +4,10 @@ import java.util.Random;
 import java.util.stream.Collectors;
 
 /**
- * Copies files of logs and damages the copies: `Damage FROM TO SEED`. Each gets a folder of its own beneath TO, named after its partition, with the
- * undamaged files of its segment beside it: cut within its first and its last bytes, a bit flipped at places that a seed chooses, zeros behind it, and an index of another
- * segment in place of its own.
+ * Copies log files and damages the copies: `Damage FROM TO SEED`. Each copy gets its own folder
+ * below TO, named after its partition, with the undamaged files of its segment. The kinds of damage
+ * are: a file cut within its first or last bytes, a bit flipped at a place that the seed chooses,
+ * zeros appended, and the index of another segment.
  */
 public class Damage {
     static int made;
@@ -17,7 +18,8 @@ public class Damage {
         var stem = file.getFileName().toString().split("\\.")[0];
         for (var suffix : new String[] {".log", ".index", ".timeindex"}) {
             var beside = file.resolveSibling(stem + suffix);
-            // An index of a log that is not there cannot be shown; a large one costs time and shows nothing new.
+            // The tool cannot show an index without its log. A large index costs time and shows
+            // nothing new.
             if (Files.exists(beside) && Files.size(beside) < 2_000_000) Files.copy(beside, folder.resolve(stem + suffix));
         }
         Files.write(folder.resolve(file.getFileName()), bytes);
@@ -43,11 +45,12 @@ public class Damage {
                 if (length > 0 && length < bytes.length) put(file, cut(bytes, length));
             }
             put(file, cut(bytes, bytes.length + 40));
-            // What Kafka makes of a message of format v0 or v1 whose fields contradict its length is not followed.
+            // Gregor does not copy what Kafka does with a message of format v0 or v1 whose fields
+            // contradict its length.
             int flips = file.startsWith(from.resolve("old")) ? 0 : isLog ? 24 : 6;
             for (int n = 0; n < flips; n++) {
                 var flipped = bytes.clone();
-                // Headers more often than what is in records.
+                // Flips bits in headers more often than in records.
                 int at = isLog && n % 2 == 0 ? random.nextInt(Math.min(bytes.length, 70)) : random.nextInt(bytes.length);
                 flipped[at] ^= (byte) (1 << random.nextInt(8));
                 put(file, flipped);

@@ -6,8 +6,9 @@ import org.apache.kafka.common.utils.Exit;
 import org.apache.kafka.tools.DumpLogSegments;
 
 /**
- * Runs Kafka's tool once for each line of a file, all in one process: `Dump CASES FOLDER`. A line holds arguments between tabs. The n-th run leaves
- * n.out, n.err and n.code in the folder; a stack trace, with which the tool ends where it can go no further, counts as code 1.
+ * Runs Kafka's tool once for each line of a file, all in one process: `Dump CASES FOLDER`. A line
+ * holds arguments separated by tabs. Run n writes n.out, n.err and n.code into the folder. If the
+ * tool ends with a stack trace, this counts as code 1.
  */
 public class Dump {
     static final class Ended extends RuntimeException {

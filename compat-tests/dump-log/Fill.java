@@ -112,7 +112,7 @@ public class Fill {
                 }
             }
         }
-        // One that is left open, by a producer that is never closed.
+        // An open transaction: its producer is never closed.
         var open = new KafkaProducer<byte[], byte[]>(producer(Map.of("transactional.id", "open")));
         open.initTransactions();
         open.beginTransaction();

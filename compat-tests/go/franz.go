@@ -27,7 +27,7 @@ func connectFranz(bootstrap string) (client, error) {
 	return &franz{bootstrap, kadm.NewClient(c)}, c.Ping(deadline())
 }
 
-// A context that ends at the limit of one call. Its timer goes with the process.
+// Returns a context that ends at the limit of one call. Its timer ends with the process.
 func deadline() context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	_ = cancel
@@ -99,7 +99,7 @@ func fromFranz(k *kgo.Record) record {
 	return record{k.Partition, k.Offset, string(k.Key), string(k.Value), strings.Join(headers, ","), k.Timestamp.UnixMilli(), codec}
 }
 
-// Polls up to count records; an error of any partition ends it.
+// Polls up to count records. An error of any partition ends the poll.
 func poll(c *kgo.Client, count int) ([]record, []*kgo.Record, error) {
 	var found []record
 	var raw []*kgo.Record

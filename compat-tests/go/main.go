@@ -1,6 +1,7 @@
 // Command go-clients runs the same scenarios through franz-go and through sarama against one broker.
 //
-// The scenarios and what they check stand in scenarios.go; a client only lends its calls, behind the interface here.
+// The scenarios and their checks are in scenarios.go. A client only provides its calls, through the
+// interface here.
 package main
 
 import (
@@ -10,32 +11,32 @@ import (
 	"time"
 )
 
-// A record as both clients send and give it back.
+// A record as both clients send and return it.
 type record struct {
 	partition  int32
 	offset     int64
 	key, value string
-	headers    string // name=value pairs with a comma between them, in order
+	headers    string // name=value pairs separated by commas, in order
 	timeMs     int64
-	codec      string // of the batch it came in, where the client tells
+	codec      string // of its batch, if the client reports it
 }
 
-// A group member that consumes until it is told to leave.
+// A group member that consumes until it must leave.
 type member interface {
 	owned() []int32
 	seen() []record
 	leave() error
 }
 
-// What a client can do, in the scenarios' words. Every call has its own deadline.
+// The calls of a client, in the words of the scenarios. Every call has its own deadline.
 type client interface {
 	createTopic(topic string, partitions int32, configs map[string]string) error
 	growTopic(topic string, partitions int32) error
-	describeTopic(topic string) (partitions int, err error) // an error when there is no such topic
+	describeTopic(topic string) (partitions int, err error) // an error if there is no such topic
 	deleteTopic(topic string) error
 	produce(topic, codec string, records []record) error
 	consume(topic string, starts map[int32]int64, count int) ([]record, error)
-	offsets(topic string, at int64) (map[int32]int64, error) // earliest (-2), latest (-1) or the first at or after a time
+	offsets(topic string, at int64) (map[int32]int64, error) // earliest (-2), latest (-1), or the first offset at or after a time
 	deleteRecords(topic string, before map[int32]int64) error
 	join(group, topic string) (member, error)
 	consumeAndCommit(group, topic string, count int) ([]record, error)
@@ -44,7 +45,7 @@ type client interface {
 	brokerConfig(name string) (value string, err error)
 	setConfig(topic, name, value string) error     // incremental
 	unsetConfig(topic, name string) error          // incremental
-	replaceConfig(topic, name, value string) error // all others go back to their defaults
+	replaceConfig(topic, name, value string) error // all other configs go back to their defaults
 	groupState(group string) (state string, members int, err error)
 	groups() ([]string, error)
 	deleteGroup(group string) error
@@ -63,7 +64,7 @@ func report(client, scenario string, err error) {
 	fmt.Printf("PASS %s %s\n", client, scenario)
 }
 
-// Polls until the condition holds or says why not at the deadline.
+// Polls until the condition holds. At the deadline, returns why it does not hold.
 func within(limit time.Duration, condition func() error) error {
 	deadline := time.Now().Add(limit)
 	for {

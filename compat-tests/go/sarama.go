@@ -75,7 +75,7 @@ func (s *saramaClient) deleteTopic(topic string) error { return s.admin.DeleteTo
 func (s *saramaClient) produce(topic, codec string, records []record) error {
 	config := newSaramaConfig()
 	config.Producer.Compression = sarama.CompressionCodec(slices.Index(codecs, codec))
-	// An idempotent producer, in all codecs but one, to have both kinds.
+	// An idempotent producer for all codecs but one, so that both kinds are tested.
 	if config.Producer.Idempotent = codec != "none"; config.Producer.Idempotent {
 		config.Net.MaxOpenRequests = 1
 	}
@@ -171,7 +171,7 @@ type saramaMember struct {
 	stopped chan struct{}
 	once    sync.Once
 	topic   string
-	limit   int // commits by hand and ends after so many records; 0 is without end
+	limit   int // commits by hand and ends after this many records; 0 means no end
 	lock    sync.Mutex
 	mine    []int32
 	found   []record

@@ -16,7 +16,7 @@ const (
 
 var codecs = []string{"none", "gzip", "snappy", "lz4", "zstd"}
 
-// The records of one codec: their times are a second apart, an hour ago and more.
+// The records of one codec. Their timestamps are one second apart and at least an hour old.
 func recordsOf(codec string, base int64) []record {
 	made := make([]record, perCodec)
 	for i := range made {
@@ -33,7 +33,8 @@ func recordsOf(codec string, base int64) []record {
 	return made
 }
 
-// Every wanted record is there once, in its partition's order, with all its parts; offsets have no gap.
+// Checks that every wanted record is there once, in the order of its partition, with all its parts,
+// and that offsets have no gap.
 func compare(found, wanted []record, starts map[int32]int64) error {
 	next := maps.Clone(starts)
 	split := map[int32][]record{}
@@ -88,7 +89,7 @@ func all(steps ...func() error) error {
 	return nil
 }
 
-// A run of all scenarios through one client.
+// A run of all scenarios with one client.
 type suite struct {
 	c            client
 	topic, group string
@@ -161,7 +162,8 @@ func (s *suite) consume() error {
 
 func (s *suite) seekByTime() error {
 	each := int64(len(s.wanted) / partitions)
-	// Record n is n seconds after the base, in partition n % 3: a time between two of them names the later one.
+	// Record n is n seconds after the base, in partition n % 3. A time between two records finds the
+	// later one.
 	asked := []struct {
 		at     int64
 		wanted map[int32]int64
@@ -226,7 +228,7 @@ func (s *suite) commitAndResume() error {
 	return expectMap("committed at the end", committed, s.starts(int64(len(s.wanted)/partitions)))
 }
 
-// All partitions are owned, by so many members, none by two.
+// Checks that all partitions have exactly one owner each, and that there are this many members.
 func owners(members []member) error {
 	var owned []int32
 	for _, m := range members {

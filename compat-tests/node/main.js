@@ -1,4 +1,4 @@
-// KafkaJS through the scenarios: node main.js BOOTSTRAP
+// Runs the scenarios with KafkaJS: node main.js BOOTSTRAP
 'use strict';
 
 const assert = require('node:assert/strict');
@@ -13,7 +13,8 @@ const PARTITIONS = 3;
 const PER_CODEC = 300;
 const LIMIT_MS = 30_000;
 
-// KafkaJS leaves three codecs to its user. Snappy goes out as one plain block, which brokers take as well as the framed form.
+// KafkaJS leaves three codecs to its user. Snappy is sent as one plain block, which brokers accept
+// as well as the framed form.
 const XERIAL = Buffer.from([130, 83, 78, 65, 80, 80, 89, 0]);
 
 async function unsnappy(buffer) {
@@ -56,7 +57,7 @@ async function scenario(name, steps) {
   }
 }
 
-// Polls until the condition does not throw, or throws what it threw last at the deadline.
+// Polls until the condition does not throw. At the deadline, throws the last error.
 async function within(condition) {
   const deadline = Date.now() + LIMIT_MS;
   for (;;) {
@@ -105,7 +106,7 @@ function compare(found, wanted) {
 }
 
 async function produce(records, codec) {
-  // Idempotent in all codecs but one.
+  // Idempotent for all codecs but one.
   const producer = kafka.producer({ idempotent: codec !== 'none', maxInFlightRequests: 1 });
   await producer.connect();
   try {
@@ -115,7 +116,7 @@ async function produce(records, codec) {
   }
 }
 
-// A consumer that gathers what comes; `taking` lets it stop counting after so many.
+// A consumer that collects records. With `taking`, it stops counting after that many.
 class Member {
   constructor(groupId, taking = Infinity) {
     this.seen = [];
@@ -202,7 +203,7 @@ async function committed(groupId) {
   return Object.fromEntries(answer.partitions.map((p) => [p.partition, p.offset]).filter(([, offset]) => offset !== '-1'));
 }
 
-// Takes so many records, commits what it took, and leaves.
+// Takes this many records, commits them, and leaves.
 async function takeAndCommit(groupId, count) {
   const member = await new Member(groupId, count).start(false);
   const reached = {};
@@ -287,7 +288,7 @@ async function configs() {
     });
   await is('retention.ms', '604800001', false);
   await is('max.message.bytes', '1048588', true);
-  // KafkaJS has the older call alone: what it does not name goes back to its default.
+  // KafkaJS has only the older call: a config that it does not name goes back to its default.
   const alter = (name, value) =>
     admin.alterConfigs({ validateOnly: false, resources: [{ type: ConfigResourceTypes.TOPIC, name: topic, configEntries: [{ name, value }] }] });
   await alter('max.message.bytes', '20000');

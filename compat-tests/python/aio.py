@@ -1,4 +1,4 @@
-"""aiokafka: kafka-python's asyncio sibling. Its event loop runs in a thread of its own."""
+"""aiokafka, the asyncio version of kafka-python. Its event loop runs in a separate thread."""
 
 import asyncio
 import threading
@@ -21,7 +21,7 @@ def succeeded(code, message=None):
 
 
 class Member(ConsumerRebalanceListener):
-    """A consumer of a group as a task."""
+    """A group consumer that runs as a task."""
 
     def __init__(self, client, group, topic):
         self.client, self.seen, self.partitions, self.gone = client, [], set(), False

@@ -1,4 +1,4 @@
-"""confluent-kafka: librdkafka as its Python package ships it."""
+"""confluent-kafka: the Python package of librdkafka."""
 
 import threading
 import time
@@ -21,7 +21,7 @@ from scenarios import LIMIT_S, Record
 
 
 def only(futures):
-    """The answer of the one future in a dict of them, or its error."""
+    """Returns the result of the only future in a dict, or raises its error."""
     (future,) = futures.values()
     return future.result(LIMIT_S)
 
@@ -32,7 +32,7 @@ def from_message(m):
 
 
 class Member:
-    """A consumer of a group in a thread of its own."""
+    """A group consumer that runs in a separate thread."""
 
     def __init__(self, client, group, topic):
         self.seen, self.partitions, self.stop = [], set(), threading.Event()
@@ -156,7 +156,7 @@ class Client:
         asked = [TopicPartition(topic, p.partition, at) for p in self.partitions(topic)]
         found = consumer.offsets_for_times(asked, LIMIT_S)
         consumer.close()
-        # librdkafka gives -1 (the end) where there is no such record.
+        # librdkafka returns -1 (the end) if there is no such record.
         return {p.partition: None if p.offset < 0 else p.offset for p in found}
 
     def delete_records(self, topic, before):

@@ -1,4 +1,4 @@
-"""kafka-python: a client written in Python alone."""
+"""kafka-python: a client in pure Python."""
 
 import threading
 import time
@@ -20,13 +20,14 @@ def succeeded(answer):
 
 
 class Member(ConsumerRebalanceListener):
-    """A consumer of a group in a thread of its own."""
+    """A group consumer that runs in a separate thread."""
 
     def __init__(self, client, group, topic):
         self.seen, self.partitions, self.stop = [], set(), threading.Event()
         self.consumer = client.consumer(group_id=group, heartbeat_interval_ms=200, auto_commit_interval_ms=200)
-        # The topic is known before the group is joined: a leader that learns of partitions afterwards joins again, and kafka-python 3.0.12
-        # forgets what that assigns to it when a poll ends meanwhile. It polls without pause from then on, and owns nothing.
+        # The consumer knows the topic before it joins the group. A leader that learns of partitions
+        # later joins again. If a poll ends meanwhile, kafka-python 3.0.12 forgets the new
+        # assignment. From then on it polls without pause and owns nothing.
         self.consumer.partitions_for_topic(topic)
         self.consumer.subscribe([topic], listener=self)
         self.thread = threading.Thread(target=self.loop)
@@ -40,8 +41,9 @@ class Member(ConsumerRebalanceListener):
 
     def loop(self):
         while not self.stop.is_set():
-            # Long enough for a group to be joined within one poll: when a poll of its leader ends between the assignment's way out and back,
-            # kafka-python 3.0.12 takes itself for joined, never learns what it owns, and polls without pause from then on.
+            # The timeout is long enough to join a group within one poll. If a poll of the leader
+            # ends between sending the assignment and its answer, kafka-python 3.0.12 believes that
+            # it has joined. It never learns what it owns, and polls without pause from then on.
             for records in self.consumer.poll(timeout_ms=1000).values():
                 self.seen += [from_record(r) for r in records]
         self.consumer.close()
@@ -176,7 +178,7 @@ class Client:
         succeeded(self.admin.alter_configs([resource], incremental=True)["topic"][topic])
 
     def unset_config(self, topic, key):
-        # By the older request, for which the client itself gathers what else is set.
+        # Uses the older request, for which the client itself collects the other configs.
         resource = ConfigResource(ConfigResourceType.TOPIC, topic, [key])
         succeeded(self.admin.reset_configs([resource], incremental=False)["topic"][topic])
 

@@ -1,7 +1,7 @@
-"""The scenarios that every Python client goes through, and what they check.
+"""The scenarios that every Python client runs, and their checks.
 
-A client lends its calls (see confluent.py, kafka_python.py, aio.py); one that lacks a call raises Lacks, and only the step
-that needs it is left out.
+A client provides its calls (see confluent.py, kafka_python.py, aio.py). A client without a call
+raises Lacks, and only the step that needs the call is skipped.
 """
 
 import time
@@ -16,7 +16,7 @@ LIMIT_S = 30
 
 @dataclass(frozen=True)
 class Record:
-    """A record as every client sends and gives it back; headers are (name, bytes) pairs."""
+    """A record as every client sends and returns it. Headers are (name, bytes) pairs."""
 
     partition: int
     offset: int
@@ -31,7 +31,7 @@ class Lacks(Exception):
 
 
 def records_of(codec, base, prefix=""):
-    """The records of one codec, a second apart; record n is in partition n % 3."""
+    """Returns the records of one codec, one second apart. Record n is in partition n % 3."""
     first = CODECS.index(codec) * PER_CODEC
     return [
         Record(
@@ -47,7 +47,7 @@ def records_of(codec, base, prefix=""):
 
 
 def within(condition, limit_s=LIMIT_S):
-    """Polls until the condition returns without an AssertionError, or lets it out at the deadline."""
+    """Polls until the condition raises no AssertionError. At the deadline, raises it."""
     deadline = time.monotonic() + limit_s
     while True:
         try:
@@ -63,7 +63,7 @@ def equal(what, found, wanted):
 
 
 def compare(found, wanted, starts):
-    """Every wanted record is there once, in its partition's order, with all its parts; offsets have no gap."""
+    """Checks that every wanted record is there once, complete, in order, and without offset gaps."""
     for partition, start in starts.items():
         mine = [r for r in found if r.partition == partition]
         expected = [r for r in wanted if r.partition == partition]
@@ -73,7 +73,7 @@ def compare(found, wanted, starts):
 
 
 def optional(call, *args):
-    """Calls, unless the client has no such call; says whether it had."""
+    """Makes the call if the client has it. Returns whether it has."""
     try:
         call(*args)
         return True
@@ -82,7 +82,7 @@ def optional(call, *args):
 
 
 class Suite:
-    """All scenarios through one client."""
+    """All scenarios with one client."""
 
     def __init__(self, name, client):
         self.name, self.client = name, client
@@ -129,7 +129,7 @@ class Suite:
         within(lambda: equal("partitions", self.client.describe_topic(self.topic), PARTITIONS))
 
     def refused(self, what, call, *args):
-        """The call fails with an error whose name or text has `what` in it, however its words are joined."""
+        """Checks that the call fails with an error whose name or text contains `what`."""
         try:
             call(*args)
         except Exception as e:
@@ -145,7 +145,7 @@ class Suite:
     def seek_by_time(self):
         each = len(self.wanted) // PARTITIONS
         equal("ends", self.client.ends(self.topic), {p: (0, each) for p in range(PARTITIONS)})
-        # A time between two records names the later one; one after the last names none.
+        # A time between two records finds the later one. A time after the last record finds none.
         for at, wanted in [
             (self.base, self.starts(0)),
             (self.base + 600_000, self.starts(200)),
@@ -189,7 +189,7 @@ class Suite:
 
     @staticmethod
     def owners(members):
-        """Every member owns something, and together they own each partition once."""
+        """Checks that every member owns something, and together they own each partition once."""
         owned = [m.owned() for m in members]
         assert all(owned), f"a member owns nothing: {owned}"
         equal("owned", sorted(p for some in owned for p in some), [0, 1, 2])
@@ -220,7 +220,7 @@ class Suite:
             self.client.unset_config(self.topic, "retention.ms")
             is_("retention.ms", "604800000", True)
             self.refused("invalid", self.client.set_config, self.topic, "retention.ms", "soon")
-        # The older call: what is not named goes back to its default.
+        # Uses the older call: a config that is not named goes back to its default.
         if optional(self.client.replace_config, self.topic, "min.insync.replicas", "1"):
             is_("max.message.bytes", "1048588", True)
             is_("retention.ms", "604800000", True)

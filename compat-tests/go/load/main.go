@@ -1,4 +1,5 @@
-// Puts one load on a broker and prints its figures as one line of JSON: `load produce|consume|latency|steady|many|fill|served|alter -broker HOST:PORT [flags]`.
+// Puts one load on a broker and prints its figures as one line of JSON: `load
+// produce|consume|latency|steady|many|fill|served|alter -broker HOST:PORT [flags]`.
 package main
 
 import (
@@ -79,7 +80,7 @@ func (l *load) client(more ...kgo.Opt) (*kgo.Client, error) {
 	return kgo.NewClient(append(options, more...)...)
 }
 
-// A client of a topic that is there.
+// Returns a client of an existing topic.
 func (l *load) on(ctx context.Context, more ...kgo.Opt) (*kgo.Client, error) {
 	client, err := l.client(append(more, kgo.DefaultProduceTopic(l.topic))...)
 	if err != nil {
@@ -99,7 +100,7 @@ func (l *load) on(ctx context.Context, more ...kgo.Opt) (*kgo.Client, error) {
 	return client, nil
 }
 
-// What -config says.
+// The configs that -config gives.
 func (l *load) configs() []kadm.AlterConfig {
 	var configs []kadm.AlterConfig
 	for pair := range strings.SplitSeq(l.config, ",") {
@@ -140,7 +141,7 @@ func (l *load) produce(ctx context.Context) (map[string]float64, error) {
 		return nil, err
 	}
 	defer client.Close()
-	// Half of it can be compressed.
+	// Half of it is compressible.
 	value := make([]byte, l.size)
 	rand.New(rand.NewSource(7)).Read(value[:l.size/2])
 	var lost atomic.Int64
@@ -175,7 +176,8 @@ func (l *load) consume(ctx context.Context) (map[string]float64, error) {
 	return rate(l.records, l.size, begun), nil
 }
 
-// Records at a fixed rate, each with the time at which it was given to the producer; the first two seconds do not count.
+// Sends records at a fixed rate, each with the time at which the producer got it. The first two
+// seconds do not count.
 func (l *load) latency(ctx context.Context) (map[string]float64, error) {
 	l.topic = fmt.Sprintf("%s-%d", l.topic, time.Now().UnixNano())
 	client, err := l.on(ctx, kgo.ConsumeTopics(l.topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))

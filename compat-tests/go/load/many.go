@@ -12,12 +12,12 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// A request creates no more partitions than this; Kafka refuses more than 10,000.
+// The limit of partitions in one request. Kafka refuses more than 10,000.
 const partitionsPerTopic = 2000
 
 func seconds(since time.Time) float64 { return time.Since(since).Seconds() }
 
-// The topics that together have so many partitions.
+// The topics that together have the given number of partitions.
 func (l *load) topics() map[string]int {
 	topics := map[string]int{}
 	for i, left := 0, l.partitions; left > 0; i, left = i+1, left-partitionsPerTopic {
@@ -97,7 +97,8 @@ func (l *load) fill(ctx context.Context) (map[string]float64, error) {
 	return map[string]float64{"filled s": seconds(begun)}, nil
 }
 
-// Waits for a broker that is starting: until it acknowledges a record of some topic's first partition, and until every partition has a leader.
+// Waits for a starting broker until it acknowledges a record for the first partition of a topic,
+// and until every partition has a leader.
 func (l *load) served(ctx context.Context) (map[string]float64, error) {
 	begun := time.Now()
 	acknowledged, err := l.acknowledged(ctx)
@@ -129,7 +130,7 @@ func allLed(details kadm.TopicDetails) bool {
 	return len(details) > 0
 }
 
-// A client whose record was acknowledged, tried on a new connection again and again.
+// Retries on new connections until a record is acknowledged, and returns that client.
 func (l *load) acknowledged(ctx context.Context) (*kgo.Client, error) {
 	batch := encoded(l.size, l.size, -1)
 	for ctx.Err() == nil {

@@ -18,11 +18,12 @@ import (
 	"github.com/twmb/franz-go/pkg/kversion"
 )
 
-// Requests that a connection has under way at most, when it sends as fast as it can.
+// The limit of requests in flight on a connection that sends at full speed.
 const inFlight = 5
 
-// One batch of records of `size` bytes, `bytes` in all, encoded once: the client's work is not what is measured. Their keys are numbers from `key` on;
-// they have none where it is negative.
+// Returns one batch of records of `size` bytes, `bytes` in total. It is encoded once, so that the
+// client's work is not measured. The keys are numbers from `key` on. If `key` is negative, the
+// records have no keys.
 func encoded(size, bytes, key int) []byte {
 	var records []byte
 	count := max(1, bytes/size)
@@ -57,14 +58,14 @@ func encoded(size, bytes, key int) []byte {
 	return append(batch, checked...)
 }
 
-// Has a client name topics to Produce, which later versions know by their ids alone.
+// Makes a client use topic names in Produce; later versions use only topic ids.
 func byName() kgo.Opt {
 	versions := kversion.Stable()
 	versions.SetMaxKeyVersion(int16(kmsg.Produce), 11)
 	return kgo.MaxVersions(versions)
 }
 
-// What sends batches: a connection of its own, to a partition at a time.
+// A sender of batches, with its own connection, to one partition at a time.
 type sender struct {
 	broker *kgo.Broker
 	topic  string
@@ -91,8 +92,9 @@ func (s *sender) send(ctx context.Context, partition int32) error {
 	return kerr.ErrorForCode(answer.(*kmsg.ProduceResponse).Topics[0].Partitions[0].ErrorCode)
 }
 
-// Batches as fast as they are taken, or with -mb at a fixed rate: then a time counts from when a batch was due, so that a stall is counted for
-// everything that it held up. The topic is deleted at the end.
+// Sends batches at full speed, or at a fixed rate with -mb. With a fixed rate, a time counts from
+// the moment at which a batch was due, so a stall counts for every batch that it delayed. The topic
+// is deleted at the end.
 func (l *load) steady(ctx context.Context) (map[string]float64, error) {
 	l.topic = fmt.Sprintf("%s-%d", l.topic, time.Now().UnixNano())
 	first, err := l.on(ctx)
@@ -165,7 +167,7 @@ func (l *load) steady(ctx context.Context) (map[string]float64, error) {
 	return map[string]float64{"MB/s": float64(taken.Load()) / 1e6 / seconds, "p50 ms": at(0.5), "p99 ms": at(0.99), "p99.9 ms": at(0.999), "max ms": at(1)}, nil
 }
 
-// Waits until every partition takes a batch.
+// Waits until every partition accepts a batch.
 func (l *load) led(ctx context.Context, s *sender) error {
 	for partition := range l.partitions {
 		for {

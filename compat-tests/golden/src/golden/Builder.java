@@ -29,7 +29,7 @@ final class Builder {
             member.setter().invoke(message, value(member));
         }
         if (shape.flexible && filling.unknownTags(random)) {
-            // Above every known tag; one whose number takes two bytes; one without a byte.
+            // Tags above every known tag: one of two bytes, one without content.
             message.unknownTaggedFields().add(new RawTaggedField(77, new byte[] {1, 2, 3}));
             message.unknownTaggedFields().add(new RawTaggedField(10_000, new byte[0]));
         }

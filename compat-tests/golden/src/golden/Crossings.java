@@ -13,8 +13,9 @@ import org.apache.kafka.common.protocol.Message;
 import org.apache.kafka.common.protocol.types.Schema;
 
 /**
- * Fields that one version has and another lacks. Each is set alone, in the newest version that has it, and then written in every version that
- * lacks it: what Kafka ignores gives bytes, and what it does not, an error. The same for nulls, and for unknown tagged fields.
+ * Tests fields that one version has and another lacks. Each field is set alone, in the newest
+ * version that has it, and then written in every version that lacks it. The result is bytes if
+ * Kafka ignores the field, else an error. The same is done for nulls and for unknown tagged fields.
  */
 final class Crossings {
     private final Kind kind;
@@ -75,7 +76,10 @@ final class Crossings {
         lines(path + (isNull ? " = null" : ""), message, from, has);
     }
 
-    /** A structure in which the one field at the end of a path is set, everything beside the path at its default. */
+    /**
+     * Returns a structure with the one field at the end of a path set, and all other fields at
+     * their defaults.
+     */
     private static Object set(Class<?> type, Schema schema, List<String> path, boolean isNull) throws ReflectiveOperationException {
         Object message = type.getConstructor().newInstance();
         for (Shape.Member member : new Shape(type, schema).members) {
@@ -107,7 +111,7 @@ final class Crossings {
         return message;
     }
 
-    /** A structure whose first field is not its default. */
+    /** Returns a structure whose first field is not its default. */
     private static Object changed(Class<?> type, Schema schema) throws ReflectiveOperationException {
         List<String> first = new ArrayList<>();
         first.add(new Shape(type, schema).members.get(0).name());
@@ -123,7 +127,7 @@ final class Crossings {
             Main.skipped++;
             return;
         }
-        // Read back, so that what the bytes do not carry cannot matter.
+        // The message is read back, so that a value that is not in the bytes has no effect.
         Message read = kind.read(bytes, from);
         for (short to = kind.lowest; to <= kind.highest; to++) {
             if (has.contains(to)) {

@@ -9,21 +9,24 @@ import org.apache.kafka.common.record.internal.MemoryRecords;
 
 /** Which values the fields of an instance take. */
 enum Filling {
-    /** What the class starts with. */
+    /** The initial values of the class. */
     DEFAULTS,
-    /** Null wherever it may stand, and nothing in the lists. */
+    /** Null wherever it is allowed, and empty lists. */
     NULLS,
-    /** Nothing in texts, bytes and lists; tagged fields at other values than their defaults. */
+    /** Empty texts, bytes and lists; tagged fields that are not at their defaults. */
     EMPTY,
     /** The smallest numbers; one element in each list. */
     LOWEST,
-    /** The largest numbers, texts longer than a one-byte length, two elements; unknown tagged fields. */
+    /**
+     * The largest numbers, texts longer than a one-byte length, two elements; unknown tagged
+     * fields.
+     */
     HIGHEST,
-    /** As it falls. */
+    /** Random values. */
     RANDOM,
-    /** As it falls, with unknown tagged fields in every structure. */
+    /** Random values, with unknown tagged fields in every structure. */
     RANDOM_TAGGED,
-    /** The longest text that has a length, once. */
+    /** One text of the maximum length. */
     LONGEST;
 
     private static final String[] WORDS = {
@@ -75,7 +78,7 @@ enum Filling {
         return bytes;
     }
 
-    /** A whole number between two ends, which random ones hit often. */
+    /** Returns a whole number between two limits. Random fillings often return a limit. */
     private long number(Random random, long lowest, long highest) {
         return switch (this) {
             case DEFAULTS, NULLS, EMPTY -> 0;
@@ -96,12 +99,12 @@ enum Filling {
             case DEFAULTS, NULLS, EMPTY -> 0.0;
             case LOWEST -> -1024.5;
             case HIGHEST, LONGEST -> 1e300;
-            // Few digits, so that every reader of JSON finds the same bits.
+            // Few digits, so that every JSON reader finds the same bits.
             case RANDOM, RANDOM_TAGGED -> (random.nextInt(2000) - 1000) / 8.0;
         };
     }
 
-    /** The value of a field that is neither a structure nor a list. */
+    /** Returns the value of a field that is neither a structure nor a list. */
     Object plain(Class<?> type, Type schema, Random random) {
         if (type == boolean.class) {
             return isRandom() ? random.nextBoolean() : ordinal() >= HIGHEST.ordinal();
@@ -124,14 +127,14 @@ enum Filling {
         } else if (type == ByteBuffer.class) {
             return ByteBuffer.wrap(bytes(random));
         } else if (type.getSimpleName().equals("BaseRecords")) {
-            // Large enough, now and then, to be sent as a part of its own.
+            // Sometimes large enough to be sent as a separate part.
             byte[] records = isRandom() && random.nextInt(3) == 0 ? "0123456789abcdef".repeat(50).getBytes(StandardCharsets.UTF_8) : bytes(random);
             return MemoryRecords.readableRecords(ByteBuffer.wrap(records));
         }
         throw new IllegalStateException("no value for " + type);
     }
 
-    /** A value that is no field's default. */
+    /** Returns a value that is the default of no field. */
     static Object unlikely(Class<?> type) {
         if (type == boolean.class) {
             return true;

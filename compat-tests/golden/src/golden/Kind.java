@@ -17,7 +17,7 @@ import org.apache.kafka.common.protocol.Message;
 import org.apache.kafka.common.protocol.MessageUtil;
 import org.apache.kafka.common.protocol.types.Schema;
 
-/** One message of Kafka's: its generated class, its schemas by version and its converter to JSON. */
+/** One Kafka message: its generated class, its schemas by version and its converter to JSON. */
 final class Kind {
     final String name;
     final Class<?> type;
@@ -35,7 +35,7 @@ final class Kind {
         this.toJson = converter.getMethod("write", type, short.class, boolean.class);
     }
 
-    /** Every kind on the class path that has a converter to JSON, by name. */
+    /** Returns every kind on the class path that has a converter to JSON, by name. */
     static List<Kind> all() throws IOException, ReflectiveOperationException {
         Map<String, Kind> kinds = new TreeMap<>();
         for (String path : System.getProperty("java.class.path").split(File.pathSeparator)) {
@@ -51,7 +51,7 @@ final class Kind {
                     String converter = entry.replace('/', '.').replaceFirst("\\.class$", "");
                     String type = converter.replaceFirst("JsonConverter$", "");
                     Kind kind = new Kind(Class.forName(type), Class.forName(converter));
-                    // A message without a version is a key that Kafka took out of service.
+                    // A message without a version is a key that Kafka removed.
                     if (kind.lowest <= kind.highest && kinds.put(kind.name, kind) != null) {
                         throw new IllegalStateException("two messages named " + kind.name);
                     }
@@ -65,7 +65,7 @@ final class Kind {
         return schemas[version];
     }
 
-    /** The message's bytes, or what Kafka throws at it. */
+    /** Returns the bytes of the message. Throws what Kafka throws. */
     static byte[] bytes(Message message, short version) {
         ByteBuffer buffer = MessageUtil.toByteBufferAccessor(message, version).buffer();
         byte[] bytes = new byte[buffer.remaining()];
@@ -73,14 +73,17 @@ final class Kind {
         return bytes;
     }
 
-    /** Reads bytes as Kafka does; how many were left over. */
+    /** Reads bytes as Kafka does. */
     Message read(byte[] bytes, short version) throws ReflectiveOperationException {
         Message message = (Message) type.getConstructor().newInstance();
         message.read(new org.apache.kafka.common.protocol.ByteBufferAccessor(ByteBuffer.wrap(bytes)), version);
         return message;
     }
 
-    /** The message as JSON; for records their size, since the converters leave their bytes out. */
+    /**
+     * Returns the message as JSON. For records, returns their size, because the converters leave
+     * out their bytes.
+     */
     JsonNode json(Message message, short version) throws ReflectiveOperationException {
         try {
             return (JsonNode) toJson.invoke(null, message, version, false);

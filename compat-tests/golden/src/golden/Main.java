@@ -19,11 +19,12 @@ import java.util.zip.GZIPOutputStream;
 import org.apache.kafka.common.protocol.Message;
 
 /**
- * Writes instances of every message in every version, as Apache Kafka's own generated classes encode them and as their converters show them.
+ * Writes instances of every message in every version, as Apache Kafka's own generated classes
+ * encode them and as their converters show them.
  *
- * <p>Lines of tab-separated words, binary in base64:
- * {@code golden NAME FILLING VERSION BYTES JSON} is an instance;
- * {@code cross NAME FIELD FROM BYTES TO RESULT} is one that is read in a version and written in another, RESULT its bytes there,
+ * <p>Each line has words separated by tabs, with binary data in base64. {@code golden NAME FILLING
+ * VERSION BYTES JSON} is an instance. {@code cross NAME FIELD FROM BYTES TO RESULT} is an instance
+ * that is read in one version and written in another. RESULT is the bytes in the other version,
  * {@code !version} for a field that may not be ignored, or {@code !null}.
  */
 public final class Main {
@@ -77,7 +78,7 @@ public final class Main {
         for (short version = kind.lowest; version <= kind.highest; version++) {
             Set<String> seen = new HashSet<>();
             for (Filling filling : Filling.values()) {
-                // One is enough of what takes 32 KB.
+                // One instance of 32 KB is enough.
                 if (filling == Filling.LONGEST && version != kind.highest) {
                     continue;
                 }
@@ -97,7 +98,7 @@ public final class Main {
         try {
             bytes = Kind.bytes(message, version);
         } catch (NullPointerException e) {
-            // A default that is null in a version that allows none.
+            // The default is null in a version that does not allow null.
             skipped++;
             return;
         }
@@ -105,7 +106,8 @@ public final class Main {
         if (!seen.add(base64)) {
             return;
         }
-        // The JSON is of what was read back: a field that the version lacks is not in it.
+        // The JSON shows the message that was read back: it lacks the fields that the version
+        // lacks.
         Message read = kind.read(bytes, version);
         if (!read.equals(message)) {
             System.err.println("differs when read: " + kind.name + " v" + version + " " + filling);

@@ -12,9 +12,12 @@ import org.apache.kafka.common.protocol.types.Field;
 import org.apache.kafka.common.protocol.types.Schema;
 import org.apache.kafka.common.protocol.types.TaggedFields;
 
-/** What a generated class has in one version: its fields with their setters, and whether it takes tagged fields. */
+/**
+ * The fields of a generated class in one version, with their setters, and whether it takes tagged
+ * fields.
+ */
 final class Shape {
-    /** One field: its name in the schema, what its setter takes, and what the schema says of it. */
+    /** One field: its name in the schema, the type of its setter, and its schema. */
     record Member(String name, Method setter, Method getter, Type javaType, org.apache.kafka.common.protocol.types.Type schema, boolean tagged) {
         Class<?> javaClass() {
             return setter.getParameterTypes()[0];
@@ -24,7 +27,7 @@ final class Shape {
             return schema.isNullable();
         }
 
-        /** The class of the elements of a list. */
+        /** Returns the class of the elements of a list. */
         Class<?> elementClass() {
             Type list = javaType instanceof ParameterizedType ? javaType : javaClass().getGenericSuperclass();
             return (Class<?>) ((ParameterizedType) list).getActualTypeArguments()[0];

@@ -19,7 +19,10 @@ import org.apache.kafka.common.record.internal.MemoryRecords;
 import org.apache.kafka.common.record.internal.MemoryRecordsBuilder;
 import org.apache.kafka.common.utils.Utils;
 
-/** Batches of every magic and codec. Lines: {@code batch NAME BYTES RECORDS}, as {@link Show} shows them. */
+/**
+ * Batches of every magic and codec. Lines: {@code batch NAME BYTES RECORDS}, in the form of {@link
+ * Show}.
+ */
 final class Batches {
     private final PrintStream out;
 
@@ -96,7 +99,10 @@ final class Batches {
             new KRaftVersionRecord().setVersion((short) 0).setKRaftVersion((short) 1))));
     }
 
-    /** The lz4 frame of magic 0 has a checksum over too much; a right one must be read as well, and in magic 1 only a right one. */
+    /**
+     * The checksum of the lz4 frame of magic 0 covers too many bytes. A correct checksum must be read
+     * too; in magic 1, only a correct one.
+     */
     private void lz4HeaderChecksum() {
         byte[] wrong = build((byte) 0, Compression.lz4().build(), TimestampType.CREATE_TIME, 0, 3);
         emit("v0-lz4-checksum-of-old", wrong);

@@ -31,13 +31,15 @@ import org.apache.kafka.storage.internals.log.UnifiedLog;
 import org.apache.kafka.storage.log.metrics.BrokerTopicStats;
 
 /**
- * Appends a producer's bytes to a new log of Kafka's own and writes down what became of them.
+ * Appends a producer's bytes to a new log of Kafka and writes the result.
  *
- * <p>The log of {@code topic-0} holds {@link #FILLER} records already, its leader epoch is {@link #EPOCH} and its clock stands at {@link #NOW}.
- * Lines: {@code verdict NAME CONFIG INPUT REQUEST OUTCOME...}. CONFIG is {@code name=value,...} or empty; REQUEST is what the check of the
- * request says before the log sees it ({@code ok} or an error); OUTCOME is
- * {@code ok FIRST_OFFSET LAST_OFFSET MAX_TIMESTAMP LOG_APPEND_TIME BYTES RECORDS}, where BYTES is what is in the log, or
- * {@code error CODE CLASS MESSAGE INDEX:MESSAGE|...}, CLASS being {@code validation} where the message goes to the client, or
+ * <p>The log of {@code topic-0} already holds {@link #FILLER} records. Its leader epoch is {@link
+ * #EPOCH} and its clock is fixed at {@link #NOW}. Lines: {@code verdict NAME CONFIG INPUT REQUEST
+ * OUTCOME...}. CONFIG is {@code name=value,...} or empty. REQUEST is the result of checking the
+ * request before the log sees it ({@code ok} or an error). OUTCOME is {@code ok FIRST_OFFSET
+ * LAST_OFFSET MAX_TIMESTAMP LOG_APPEND_TIME BYTES RECORDS}, where BYTES is the content of the log,
+ * or {@code error CODE CLASS MESSAGE INDEX:MESSAGE|...}. CLASS is {@code validation} if the message
+ * goes to the client, or {@code fault} if Kafka itself breaks.
  * {@code fault} where Kafka itself breaks.
  */
 final class Log {
@@ -87,14 +89,14 @@ final class Log {
         } catch (Exception e) {
             return error(e.getClass().getSimpleName(), e, List.of());
         } catch (OutOfMemoryError e) {
-            // It believes a length of 2 GB. What another broker answers here is its own affair.
+            // Kafka believes a length of 2 GB. Another broker may answer differently here.
             return "fault";
         } finally {
             log.close();
         }
     }
 
-    /** What follows the filler; a batch may have rolled the log. */
+    /** Returns the bytes after the filler. A batch may have rolled the log. */
     private static byte[] written(File dir, int start) throws IOException {
         String[] segments = dir.list((parent, name) -> name.endsWith(".log"));
         Arrays.sort(segments);
@@ -112,7 +114,7 @@ final class Log {
             new ProducerStateManagerConfig(86_400_000, false), 600_000, new LogDirFailureChannel(1), true, Optional.empty());
     }
 
-    /** A clock that stands still. */
+    /** A clock with a fixed time. */
     private static final class Stopped implements Time {
         @Override
         public long milliseconds() {

@@ -7,7 +7,10 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.zip.GZIPOutputStream;
 
-/** Writes {@code batches.tsv.gz} and {@code verdicts.tsv.gz} into a folder; {@link Batches} and {@link Verdicts} say what is in them. */
+/**
+ * Writes {@code batches.tsv.gz} and {@code verdicts.tsv.gz} into a folder. {@link Batches} and
+ * {@link Verdicts} describe them.
+ */
 public final class Main {
     private Main() {}
 
@@ -20,7 +23,7 @@ public final class Main {
         try (PrintStream out = open(target.resolve("verdicts.tsv.gz"))) {
             Verdicts.write(new Log(scratch, out));
         }
-        // The log's scheduler has threads of its own.
+        // The scheduler of the log has its own threads.
         System.exit(0);
     }
 

@@ -14,7 +14,7 @@ import org.apache.kafka.common.utils.ByteUtils;
 import org.apache.kafka.common.utils.Crc32C;
 import org.apache.kafka.common.utils.Utils;
 
-/** A version 2 batch put together field by field, so that every field can be wrong. */
+/** A version 2 batch that is built field by field, so that every field can be wrong. */
 final class Raw {
     long baseOffset;
     int leaderEpoch = -1;
@@ -29,7 +29,7 @@ final class Raw {
     int lengthOffBy;
     int crcXor;
     CompressionType codec = CompressionType.NONE;
-    /** Instead of what the codec makes of the records. */
+    /** Replaces the output of the codec. */
     byte[] body;
     private final ByteArrayOutputStream records = new ByteArrayOutputStream();
     private int appended;
@@ -64,12 +64,12 @@ final class Raw {
         });
     }
 
-    /** A record's content, behind its right size. */
+    /** Adds the content of a record, after its correct size. */
     Raw addRaw(byte[] content) {
         return addSized(content.length, content);
     }
 
-    /** A record's content, behind any size. */
+    /** Adds the content of a record, after any size. */
     Raw addSized(int size, byte[] content) {
         byte[] bytes = bytes(out -> {
             ByteUtils.writeVarint(size, out);
@@ -84,7 +84,7 @@ final class Raw {
         return this;
     }
 
-    /** Bytes behind the last record. */
+    /** Adds bytes behind the last record. */
     Raw trail(byte[] bytes) {
         records.writeBytes(bytes);
         return this;

@@ -10,9 +10,10 @@ import org.apache.kafka.common.record.internal.Record;
 import org.apache.kafka.common.utils.Utils;
 
 /**
- * Bytes and records as words: base64, {@code -} for null.
+ * Shows bytes and records as words: base64, {@code -} for null.
  *
- * <p>Records are separated by {@code ;}, their parts by {@code ,}: offset, timestamp, key, value, then {@code key:value} for each header.
+ * <p>Records are separated by {@code ;} and their parts by {@code ,}: offset, timestamp, key,
+ * value, then {@code key:value} for each header.
  */
 final class Show {
     private Show() {}

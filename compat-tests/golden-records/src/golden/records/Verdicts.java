@@ -13,7 +13,10 @@ import org.apache.kafka.common.record.internal.MemoryRecordsBuilder;
 import org.apache.kafka.common.record.internal.SimpleRecord;
 import org.apache.kafka.common.utils.Utils;
 
-/** The batches that producers may send: good ones under every topic configuration, and everything that can be wrong with one. */
+/**
+ * The batches that producers may send: good ones under every topic configuration, and every
+ * possible fault of a batch.
+ */
 final class Verdicts {
     private static final Map<String, String> DEFAULT = Map.of();
     private static final Map<String, String> APPEND_TIME = Map.of("message.timestamp.type", "LogAppendTime");
@@ -190,7 +193,9 @@ final class Verdicts {
         log.verdict("compact-and-delete", Map.of("cleanup.policy", "compact,delete"), new Raw().add(0, 0, 0, null, null).build());
     }
 
-    /** What can be wrong inside one record: plain, compressed, and rebuilt with another codec. */
+    /**
+     * Every possible fault inside one record: plain, compressed, and rebuilt with another codec.
+     */
     private void records() throws Exception {
         byte[] key = {1, 2};
         byte[] value = {3, 4, 5};
@@ -238,7 +243,7 @@ final class Verdicts {
         }
     }
 
-    /** Compressed bodies that are broken, or that others write. */
+    /** Compressed bodies that are broken, or that other clients write. */
     private void bodies() throws Exception {
         byte[] content = Raw.of(3).uncompressed();
         for (CompressionType codec : CODECS) {
@@ -296,7 +301,7 @@ final class Verdicts {
         log.verdict("body-" + codec.name + "-" + name + "-rebuilt", Map.of("compression.type", "uncompressed"), raw.build());
     }
 
-    /** What is around the batch. */
+    /** Faults around the batch. */
     private void frames() throws Exception {
         byte[] batch = Raw.of(2).build();
         log.verdict("empty", DEFAULT, new byte[0]);
