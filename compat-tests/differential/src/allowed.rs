@@ -1,9 +1,9 @@
-//! The only differences that are allowed, each with its reason, and the lists whose order means nothing.
+//! The only allowed differences, each with its reason, and the lists whose order has no meaning.
 
 /// How a field may differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Allowed {
-    /// Another value, but none where the other side has none.
+    /// Another value, but only if both sides have a value.
     Another,
     /// Another value, or none.
     Anything,
@@ -11,7 +11,7 @@ pub enum Allowed {
 
 use Allowed::{Another, Anything};
 
-/// API (`*` for all), field, how, and why.
+/// API (`*` for all), field, how it may differ, and why.
 const FIELDS: &[(&str, &str, Allowed, &str)] = &[
     ("*", "clusterId", Another, "each cluster has its own id"),
     ("*", "brokers[].port", Another, "two brokers on one machine have two ports"),
@@ -65,7 +65,7 @@ const FIELDS: &[(&str, &str, Allowed, &str)] = &[
     ("DescribeConfigs", "results[].configs[].documentation", Anything, "Gregor describes settings in its own words"),
 ];
 
-/// API, list, and the fields that put it in an order: where Kafka answers out of a hash table.
+/// API, list, and the fields that sort it. Kafka answers these lists from a hash table.
 const UNORDERED: &[(&str, &str, &[&str])] = &[
     ("ApiVersions", "apiKeys[]", &["apiKey"]),
     ("ApiVersions", "supportedFeatures[]", &["name"]),
@@ -100,25 +100,25 @@ const UNORDERED: &[(&str, &str, &[&str])] = &[
     ("ListConfigResources", "configResources[]", &["resourceType", "resourceName"]),
     ("DescribeProducers", "topics[].partitions[].activeProducers[]", &["producerId"]),
     ("UpdateFeatures", "results[]", &["feature"]),
-    // Where all were meant: by the topics' random ids.
+    // If all partitions were meant, the order follows the topics' random ids.
     ("ElectLeaders", "replicaElectionResults[]", &["topic"]),
-    // Their table's size depends on what was in it before.
+    // The size of Kafka's table depends on earlier content.
     ("DescribeClientQuotas", "entries[]", &["entity"]),
-    // By the address of an enum's value.
+    // The order follows the address of an enum's value.
     ("DescribeUserScramCredentials", "results[].credentialInfos[]", &["mechanism"]),
 ];
 
-/// How a field may differ; `None` if it may not.
+/// Returns how a field may differ, or `None` if it may not.
 pub fn rule(api: &str, path: &str) -> Option<Allowed> {
     FIELDS.iter().find(|(of, field, ..)| (*of == "*" || *of == api) && *field == path).map(|row| row.2)
 }
 
-/// The fields that order a list; `None` where its own order counts.
+/// Returns the fields that sort a list, or `None` if its order counts.
 pub fn order(api: &str, path: &str) -> Option<&'static [&'static str]> {
     UNORDERED.iter().find(|(of, list, _)| *of == api && *list == path).map(|row| row.2)
 }
 
-/// The table for the reader.
+/// Prints the table for the reader.
 pub fn print() {
     println!("allowed differences:");
     for (api, field, how, why) in FIELDS {

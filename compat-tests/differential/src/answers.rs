@@ -1,4 +1,5 @@
-//! A frame as JSON: the response to a request of a key and version, with the records in it taken apart.
+//! Converts frames to JSON: the response to a request of a key and version, with its records
+//! decoded.
 
 use crate::contents;
 use base64::Engine as _;
@@ -35,7 +36,8 @@ fn response(key: i16) -> Option<Response> {
     all.into_iter().find(|response| response.key == key && response.name.ends_with("Response"))
 }
 
-/// A response frame as JSON. What cannot be decoded is shown as bytes, so that both sides' can still be compared.
+/// Returns a response frame as JSON. A frame that cannot be decoded is shown as bytes, so that both
+/// sides can still be compared.
 pub fn decode(key: i16, version: i16, correlation_id: i32, frame: Bytes) -> Value {
     let mut r = Reader::new(frame);
     let Ok(correlation) = r.i32() else { return json!({"undecodable": "no correlation id"}) };
@@ -55,7 +57,7 @@ fn body(key: i16, version: i16, r: &mut Reader) -> Result<Value, String> {
     let start = r.clone();
     let mut value = match (response.show)(r, version) {
         Ok(value) => value,
-        // KIP-511: an ApiVersions of an unknown version is answered in version 0.
+        // KIP-511: an ApiVersions request of an unknown version gets an answer in version 0.
         Err(_) if api == ApiKey::ApiVersions => {
             *r = start;
             let mut value = (response.show)(r, 0)?;

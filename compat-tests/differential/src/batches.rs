@@ -1,15 +1,16 @@
-//! Record batches for the rows, right and wrong: written here from the format alone, with a knob for each thing that can be wrong.
+//! Record batches for the rows, valid and invalid. They are built from the format alone, with a
+//! field for each possible fault.
 
 use bytes::Bytes;
 use std::io::Write as _;
 
-/// The codecs by their number in a batch's attributes.
+/// The codecs and their numbers in a batch's attributes.
 pub const CODECS: [(i16, &str); 5] = [(0, "uncompressed"), (1, "gzip"), (2, "snappy"), (3, "lz4"), (4, "zstd")];
 
 /// One record.
 #[derive(Clone, Debug)]
 pub struct Rec {
-    /// Relative to the batch's base offset; `None` for its place.
+    /// Relative to the batch's base offset. `None` means the position of the record.
     pub offset_delta: Option<i64>,
     /// Relative to the batch's base timestamp.
     pub timestamp_delta: i64,
@@ -31,7 +32,7 @@ pub fn keyless(value: &str) -> Rec {
     Rec { offset_delta: None, timestamp_delta: 0, key: None, value: Some(value.into()), headers: Vec::new() }
 }
 
-/// A batch of format 2, with what may be wrong about it.
+/// A batch of format 2, with its possible faults.
 #[derive(Clone, Debug)]
 pub struct Batch {
     /// Codec, timestamp type, transactional, control, delete horizon.
@@ -44,7 +45,7 @@ pub struct Batch {
     pub magic: i8,
     /// Milliseconds.
     pub base_timestamp: i64,
-    /// In place of the true one.
+    /// Replaces the correct value.
     pub max_timestamp: Option<i64>,
     /// Idempotence.
     pub producer_id: i64,
@@ -54,22 +55,22 @@ pub struct Batch {
     pub base_sequence: i32,
     /// The records.
     pub records: Vec<Rec>,
-    /// In place of the true count.
+    /// Replaces the correct count.
     pub count: Option<i32>,
-    /// In place of the true last offset delta.
+    /// Replaces the correct last offset delta.
     pub last_offset_delta: Option<i32>,
-    /// Added to the true length.
+    /// Added to the correct length.
     pub length_off: i32,
     /// Changed bits of the checksum.
     pub crc_off: u32,
-    /// In place of the (compressed) records.
+    /// Replaces the (compressed) records.
     pub body: Option<Vec<u8>>,
-    /// Changes the finished records before they are compressed.
+    /// Changes the encoded records before they are compressed.
     pub garble: Option<fn(&mut Vec<u8>)>,
 }
 
 impl Batch {
-    /// A right batch.
+    /// Returns a valid batch.
     pub fn new(timestamp: i64, records: Vec<Rec>) -> Self {
         Self {
             attributes: 0,
@@ -91,12 +92,12 @@ impl Batch {
         }
     }
 
-    /// A right batch of an idempotent producer.
+    /// Returns a valid batch of an idempotent producer.
     pub fn idempotent(timestamp: i64, id: i64, epoch: i16, sequence: i32, records: Vec<Rec>) -> Self {
         Self { producer_id: id, producer_epoch: epoch, base_sequence: sequence, ..Self::new(timestamp, records) }
     }
 
-    /// Its bytes.
+    /// Returns the bytes of the batch.
     pub fn bytes(&self) -> Bytes {
         let mut records = Vec::new();
         for (index, record) in self.records.iter().enumerate() {
@@ -163,7 +164,7 @@ fn varint(out: &mut Vec<u8>, value: i64) {
     out.push(rest as u8);
 }
 
-/// Bytes in a codec of Kafka's; an unknown one leaves them.
+/// Compresses bytes with one of Kafka's codecs. With an unknown codec, returns them unchanged.
 pub fn compress(codec: i16, bytes: &[u8]) -> Vec<u8> {
     let packed: std::io::Result<Vec<u8>> = match codec {
         1 => {
@@ -187,7 +188,7 @@ pub fn compress(codec: i16, bytes: &[u8]) -> Vec<u8> {
     packed.unwrap_or_default()
 }
 
-/// A message set of the formats 0 and 1, one message, for what old producers send.
+/// Returns a message set of format 0 or 1 with one message, as old producers send it.
 pub fn old_message(magic: i8, timestamp: i64, key: Option<&[u8]>, value: Option<&[u8]>) -> Bytes {
     let mut summed = vec![magic.cast_unsigned(), 0];
     if magic == 1 {

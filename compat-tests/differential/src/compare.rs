@@ -1,10 +1,10 @@
-//! Two answers, field by field.
+//! Compares two answers field by field.
 
 use crate::allowed::{self, Allowed};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-/// Where two answers of an API differ without being allowed to.
+/// Returns where two answers of an API differ without being allowed to.
 pub fn differences(api: &str, kafka: &Value, other: &Value) -> Vec<String> {
     let (mut a, mut b) = (kafka.clone(), other.clone());
     sort(api, "", &mut a);
@@ -14,7 +14,7 @@ pub fn differences(api: &str, kafka: &Value, other: &Value) -> Vec<String> {
     found
 }
 
-/// Puts lists that have no order into one.
+/// Sorts the lists whose order has no meaning.
 fn sort(api: &str, path: &str, value: &mut Value) {
     match value {
         Value::Object(fields) => {
@@ -38,7 +38,7 @@ fn shown(value: &Value) -> String {
     value.as_i64().map_or_else(|| value.to_string(), |number| format!("{:020}", number.wrapping_add(1 << 40)))
 }
 
-/// `path` says which field of the schema, `at` which one of its places.
+/// `path` is the field of the schema, `at` the position in this answer.
 fn walk(api: &str, path: &str, at: &str, a: &Value, b: &Value, found: &mut Vec<String>) {
     let rule = allowed::rule(api, path);
     if rule == Some(Allowed::Anything) {
@@ -69,7 +69,7 @@ fn walk(api: &str, path: &str, at: &str, a: &Value, b: &Value, found: &mut Vec<S
     }
 }
 
-/// Whether a value stands for nothing.
+/// Returns whether a value stands for an absent one.
 fn is_none(value: &Value) -> bool {
     match value {
         Value::Null => true,

@@ -1,14 +1,15 @@
-//! Records as JSON: every field of each batch's head, and its records decompressed, so that two brokers may compress differently and still agree.
+//! Shows records as JSON: every field of each batch's header, and its records decompressed. So two
+//! brokers may compress differently and still agree.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use std::io::Read as _;
 
-/// Bytes of a batch's head in format 2.
+/// The size of a batch header in format 2.
 const HEAD_BYTES: usize = 61;
 
-/// The batches of one partition.
+/// Shows the batches of one partition.
 pub fn show(mut bytes: &[u8]) -> Value {
     let mut batches = Vec::new();
     while bytes.len() >= 17 {
@@ -79,7 +80,7 @@ fn unpack(codec: i64, bytes: &[u8]) -> Option<Vec<u8>> {
     Some(plain)
 }
 
-/// Snappy in the frames of xerial's library.
+/// Decompresses snappy in the frames of xerial's library.
 fn snappy(bytes: &[u8]) -> Option<Vec<u8>> {
     let mut rest = bytes.get(16..)?;
     let mut plain = Vec::new();

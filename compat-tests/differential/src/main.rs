@@ -1,8 +1,11 @@
-//! The differential test: one table of requests, sent as the same bytes to Apache Kafka and to Gregor, and their answers compared field by field.
+//! The differential test: one table of requests is sent as the same bytes to Apache Kafka and to
+//! Gregor, and their answers are compared field by field.
 //!
-//! `differential --kafka HOST:PORT,HOST:PORT --gregor HOST:PORT,HOST:PORT [--only GROUP] [--show]`, where the second of the ports is the controller's. Both brokers are fresh and have the same settings; `run` beside this
-//! crate starts them. What may differ stands in `allowed`, with its reason; the rows stand in `rows`, one file per group of APIs. A row fails when
-//! anything else differs: `DIFFERS row: field: Kafka's / Gregor's`.
+//! `differential --kafka HOST:PORT,HOST:PORT --gregor HOST:PORT,HOST:PORT [--only GROUP] [--show]`.
+//! The second port is the controller's. Both brokers are new and have the same settings; the script
+//! `run` beside this crate starts them. `allowed` lists what may differ, with reasons. `rows` holds
+//! the rows, one file for each group of APIs. A row fails if anything else differs: `DIFFERS row:
+//! field: Kafka's / Gregor's`.
 
 mod allowed;
 mod answers;
@@ -51,7 +54,7 @@ fn main() -> Result<ExitCode> {
     Ok(if run.finish() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// The broker's address and the controller's.
+/// Parses the address of the broker and that of the controller.
 fn listeners(text: &str) -> Result<Listeners> {
     let (broker, controller) = text.split_once(',').with_context(|| format!("no controller's address in {text}"))?;
     Ok(Listeners { broker: address(broker)?, controller: address(controller)? })

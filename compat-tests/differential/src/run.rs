@@ -1,4 +1,4 @@
-//! The rows' table at work: each row goes to both brokers, and its answers are compared.
+//! Runs the table of rows: sends each row to both brokers and compares the answers.
 
 use crate::side::{Answer, Side};
 use crate::{answers, compare};
@@ -9,13 +9,13 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-/// How long a setting-up may take to show.
+/// The limit of time until a setup step shows its effect.
 const SETTLE: Duration = Duration::from_secs(20);
 
-/// What takes longer is named, since a run has hundreds of rows.
+/// A row that takes longer is named, because a run has hundreds of rows.
 const SLOW: Duration = Duration::from_secs(2);
 
-/// A request on its way: what its answer is read as.
+/// A request in flight: how its answer is decoded.
 #[derive(Clone)]
 struct Pending {
     case: String,
@@ -24,7 +24,7 @@ struct Pending {
     correlation_id: i32,
 }
 
-/// Both brokers, and what came of the rows so far.
+/// Both brokers, and the results so far.
 pub struct Run {
     /// Apache Kafka first.
     pub sides: [Side; 2],
@@ -38,7 +38,7 @@ pub struct Run {
 }
 
 impl Run {
-    /// A run between two brokers; with `show`, each row's answers are printed.
+    /// Creates a run between two brokers. With `show`, it prints the answers of each row.
     pub fn new(sides: [Side; 2], show: bool) -> Self {
         Self {
             sides,
@@ -52,17 +52,18 @@ impl Run {
         }
     }
 
-    /// Rows so far.
+    /// Returns the number of rows so far.
     pub fn rows(&self) -> usize {
         self.rows
     }
 
-    /// When the run began, in milliseconds.
+    /// Returns the start of the run, in milliseconds.
     pub fn now(&self) -> i64 {
         self.sides[0].now
     }
 
-    /// A row per version: a request on the first connection, and its answers compared.
+    /// Runs a row for each version: sends a request on the first connection and compares the
+    /// answers.
     pub fn row<M: Message>(
         &mut self,
         case: &str,
@@ -97,7 +98,7 @@ impl Run {
         self.pending.insert(connection, Pending { case, key: M::KEY, version, correlation_id });
     }
 
-    /// Reads and compares the answer of what was posted on a connection.
+    /// Reads and compares the answer to the request posted on a connection.
     pub fn answer(&mut self, connection: u32) {
         let Some(pending) = self.pending.remove(&connection) else { return };
         self.rows += 1;
@@ -129,14 +130,15 @@ impl Run {
         }
     }
 
-    /// A row of bytes as they stand, the frame's length not included, read as an answer to a key and version.
+    /// Runs a row of given bytes, without the frame length. Its answer is decoded as that of a key
+    /// and version.
     pub fn raw(&mut self, case: &str, key: i16, version: i16, correlation_id: i32, frame: &[u8]) {
         let mut whole = i32::try_from(frame.len()).unwrap_or(i32::MAX).to_be_bytes().to_vec();
         whole.extend(frame);
         self.unframed(case, key, version, correlation_id, &whole);
     }
 
-    /// A row of bytes on a connection of its own, length and all.
+    /// Runs a row of given bytes, with the frame length, on its own connection.
     pub fn unframed(&mut self, case: &str, key: i16, version: i16, correlation_id: i32, bytes: &[u8]) {
         const OWN: u32 = 99;
         self.rows += 1;
@@ -152,7 +154,8 @@ impl Run {
         self.judge(&pending);
     }
 
-    /// A row whose request has no answer (acks 0): the next thing on the connection is the answer to a second request, or its end.
+    /// Runs a row whose request has no answer (acks 0). Next, the connection brings the answer to a
+    /// second request, or its end.
     pub fn unanswered<M: Message>(&mut self, case: &str, version: i16, build: impl Fn(&Side) -> M) {
         self.post(0, case, version, build);
         let first = self.pending.remove(&0);
@@ -163,7 +166,7 @@ impl Run {
         self.answer(0);
     }
 
-    /// Sends what comes to the controllers' listeners, or again to the brokers'.
+    /// Sends the next requests to the controllers' listeners, or to the brokers' again.
     pub fn turn(&mut self, to_controller: bool) {
         self.sides.iter_mut().for_each(|side| side.turn(to_controller));
     }
@@ -175,7 +178,8 @@ impl Run {
         }
     }
 
-    /// Repeats a request, which is no row, until each side's answer is as it should be; a side that never gets there fails.
+    /// Repeats a request until each side gives the expected answer. This is not a row. Fails if one
+    /// side never gives it.
     pub fn until<M: Message>(
         &mut self,
         what: &str,
@@ -207,7 +211,7 @@ impl Run {
         }
     }
 
-    /// Closes a connection without waiting for what is on it.
+    /// Closes a connection without waiting for its answers.
     pub fn hang_up(&mut self, connection: u32) {
         self.pending.remove(&connection);
         self.sides.iter_mut().for_each(|side| side.close(connection));
@@ -218,7 +222,7 @@ impl Run {
         self.correlation_id
     }
 
-    /// Prints what came of it; whether all rows passed.
+    /// Prints the results. Returns whether all rows passed.
     pub fn finish(self) -> bool {
         println!("\n{} rows; error codes seen in Kafka's answers:", self.rows);
         for (code, apis) in &self.codes {

@@ -1,4 +1,4 @@
-//! One of the two brokers: its connections, and the values that rows keep of its answers.
+//! One of the two brokers: its connections, and the values that rows keep from its answers.
 
 use bytes::Bytes;
 use model::Uuid;
@@ -8,34 +8,34 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// Longer than any answer takes that a row waits for.
+/// Longer than any answer for which a row waits.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(6);
 
-/// What came back.
+/// The result of waiting for an answer.
 #[derive(Debug)]
 pub enum Answer {
     /// A frame, without its length.
     Frame(Bytes),
     /// The connection was closed.
     Closed,
-    /// Nothing in the time that an answer may take.
+    /// No answer within the timeout.
     Silence,
 }
 
-/// Where a broker listens.
+/// The addresses of a broker.
 #[derive(Clone, Copy, Debug)]
 pub struct Listeners {
-    /// To clients.
+    /// For clients.
     pub broker: SocketAddr,
-    /// To brokers, controllers and administrators.
+    /// For brokers, controllers and administrators.
     pub controller: SocketAddr,
 }
 
 /// One broker.
 pub struct Side {
-    /// As it is called in differences.
+    /// The name in printed differences.
     pub name: &'static str,
-    /// When the run began, the same for both sides, in milliseconds.
+    /// The start of the run, the same for both sides, in milliseconds.
     pub now: i64,
     listeners: Listeners,
     on_controller: bool,
@@ -44,18 +44,19 @@ pub struct Side {
 }
 
 impl Side {
-    /// A side without connections.
+    /// Creates a side without connections.
     pub fn new(name: &'static str, listeners: Listeners, now: i64) -> Self {
         Self { name, now, listeners, on_controller: false, connections: BTreeMap::new(), values: BTreeMap::new() }
     }
 
-    /// Closes all connections and opens the next ones to the controller's listener, or again to the broker's.
+    /// Closes all connections. Opens the next ones to the controller's listener, or to the broker's
+    /// again.
     pub fn turn(&mut self, to_controller: bool) {
         self.connections.clear();
         self.on_controller = to_controller;
     }
 
-    /// Sends bytes on a connection, which is opened where it is not.
+    /// Sends bytes on a connection. Opens the connection if necessary.
     pub fn send(&mut self, connection: u32, bytes: &[u8]) -> std::io::Result<()> {
         if !self.connections.contains_key(&connection) {
             let Listeners { broker, controller } = self.listeners;
@@ -66,13 +67,13 @@ impl Side {
         }
         let Some(stream) = self.connections.get_mut(&connection) else { return Ok(()) };
         match stream.write_all(bytes) {
-            // A broker that has closed is seen when the answer is read.
+            // If the broker closed the connection, `receive` will see it.
             Err(error) if matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) => Ok(()),
             other => other,
         }
     }
 
-    /// The next answer on a connection.
+    /// Returns the next answer on a connection.
     pub fn receive(&mut self, connection: u32) -> Answer {
         let Some(stream) = self.connections.get_mut(&connection) else { return Answer::Closed };
         let mut length = [0; 4];
@@ -101,27 +102,27 @@ impl Side {
         self.values.insert(name.into(), value);
     }
 
-    /// A kept text; empty where there is none.
+    /// Returns a kept text, or an empty one if there is none.
     pub fn text(&self, name: &str) -> &str {
         self.values.get(name).and_then(Value::as_str).unwrap_or_default()
     }
 
-    /// A kept number; -1 where there is none.
+    /// Returns a kept number, or -1 if there is none.
     pub fn int(&self, name: &str) -> i64 {
         self.values.get(name).and_then(Value::as_i64).unwrap_or(-1)
     }
 
-    /// A kept id; zero where there is none.
+    /// Returns a kept id, or zero if there is none.
     pub fn uuid(&self, name: &str) -> Uuid {
         self.text(name).parse().unwrap_or(Uuid::ZERO)
     }
 
-    /// The id of a topic that `Run::topic` made.
+    /// Returns the id of a topic that `Run::topic` created.
     pub fn id(&self, topic: &str) -> Uuid {
         self.uuid(&format!("id of {topic}"))
     }
 
-    /// Puts the name of a kept id in place of the id, so that what must be the same thing on both sides reads the same.
+    /// Replaces a kept id by its name, so that the same thing looks the same on both sides.
     pub fn named(&self, value: &mut Value) {
         match value {
             Value::String(text) => {
@@ -144,7 +145,8 @@ impl Side {
     }
 }
 
-/// A message with `<time>` in place of each number that is one: of thirteen digits, for milliseconds of this age.
+/// Replaces each timestamp in a message by `<time>`: each number of thirteen digits, which is
+/// milliseconds of this era.
 fn without_times(text: &str) -> String {
     let mut out = String::new();
     let mut digits = String::new();

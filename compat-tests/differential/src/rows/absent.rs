@@ -1,5 +1,7 @@
-//! Requests about what is off here and in a Kafka with `group.coordinator.rebalance.protocols=classic`, or about nothing: groups of the newer kinds,
-//! transactions that nobody has begun, telemetry that nobody receives, and coordinators of kinds that do not exist.
+//! Requests about features that are off in Gregor and in a Kafka with
+//! `group.coordinator.rebalance.protocols=classic`, or that name nothing that exists: groups of the
+//! newer kinds, transactions that were never begun, telemetry without a receiver, and unknown kinds
+//! of coordinators.
 
 use super::{NO_TOPIC, coordinator, topic};
 use crate::run::Run;
@@ -33,7 +35,8 @@ pub fn rows(run: &mut Run) {
     telemetry(run);
 }
 
-/// FindCoordinator, apart from keys of transactions and shares, whose coordinators Kafka would make topics for.
+/// FindCoordinator, without keys of transactions and shares, because Kafka would create topics for
+/// their coordinators.
 fn coordinators(run: &mut Run) {
     let one = |key: &str, kind: i8| FindCoordinatorRequest { key: key.into(), key_type: kind, ..Default::default() };
     let several = |keys: &[&str], kind: i8| FindCoordinatorRequest {
@@ -97,7 +100,7 @@ fn streams(run: &mut Run) {
     });
 }
 
-/// Requests of share groups that Kafka refuses however they are set up.
+/// Requests of share groups that Kafka refuses in every configuration.
 fn shares(run: &mut Run) {
     let of = |group: &str, member: &str, epoch: i32, topics: Option<&[&str]>| ShareGroupHeartbeatRequest {
         group_id: group.into(),

@@ -1,4 +1,5 @@
-//! What administrators move: reassignments, elections, voters, brokers, log dirs; and requests whose time is over when they come.
+//! Requests of administrators: reassignments, elections, voters, brokers, log dirs; and requests
+//! whose timeout has passed on arrival.
 
 use super::{NO_TOPIC, topic};
 use crate::run::Run;
@@ -39,7 +40,7 @@ pub fn rows(run: &mut Run) {
         });
     }
     for ids in [&[][..], &["nothing"], &["a", "a"], &[""]] {
-        // Before the coordinator of transactions has its topic.
+        // This runs before the transaction coordinator has its topic.
         run.row(&format!("{ids:?}"), [0], |_, _| DescribeTransactionsRequest {
             transactional_ids: ids.iter().map(|id| Str::from(*id)).collect(),
             ..Default::default()
@@ -47,7 +48,7 @@ pub fn rows(run: &mut Run) {
     }
 }
 
-/// Partitions and their brokers to be; `None` cancels.
+/// Partitions and their target brokers; `None` cancels the reassignment.
 type Targets<'a> = &'a [(&'a str, i32, Option<&'a [i32]>)];
 
 fn reassignment(targets: Targets) -> AlterPartitionReassignmentsRequest {
@@ -146,7 +147,7 @@ fn listener(name: &str) -> add_raft_voter_request::Listener {
 
 fn voters(run: &mut Run) {
     let ours = "AAAAAAAAAAAAAAAAAAAAAQ";
-    // Messages name the voter with the id of its directory.
+    // Error messages contain the voter's directory id.
     run.row("the voters", [2], |_, _| DescribeQuorumRequest {
         topics: vec![TopicData {
             topic_name: "__cluster_metadata".into(),
@@ -218,7 +219,7 @@ fn known_voters(run: &mut Run) {
         voter_directory_id: side.uuid("directory"),
         ..Default::default()
     });
-    // Once: for a while after that Kafka does not connect to it again.
+    // Only once: afterwards, Kafka does not connect to this voter again for some time.
     run.row("a new voter that cannot be reached", [1], |_, _| AddRaftVoterRequest {
         cluster_id: None,
         voter_id: 9,
@@ -272,7 +273,7 @@ fn log_dirs(run: &mut Run) {
     }
 }
 
-/// Requests to the controller that may take no time.
+/// Requests to the controller with a timeout of zero.
 fn late(run: &mut Run) {
     for timeout_ms in [0, -1] {
         late_topics(run, timeout_ms);

@@ -140,7 +140,7 @@ fn coordinators(run: &mut Run) {
         coordinator_keys: if version < 4 { Vec::new() } else { keys.iter().map(|key| Str::from(*key)).collect() },
         ..Default::default()
     };
-    // The first request makes the topic of the offsets; what it is answered depends on how fast that is.
+    // The first request creates the offsets topic. Its answer depends on how fast this is.
     super::warm(run);
     run.row("a group", 0..=6, |_, version| of(version, 0, &["g"]));
     run.row("an empty group", 0..=6, |_, version| of(version, 0, &[""]));

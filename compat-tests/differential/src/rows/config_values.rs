@@ -1,10 +1,11 @@
-//! Every topic config with values that are right, wrong, and at its ends: what each is answered, and what is set after it.
+//! Every topic config with valid, invalid and limit values: the answer to each, and the value
+//! afterwards.
 
 use super::configs::{Change, SET, TOPIC, described, incremental};
 use super::{published, topic};
 use crate::run::Run;
 
-/// Values that every number is tried with.
+/// Values that are tried with every number.
 const NUMBERS: &[&str] = &[
     "0",
     "1",
@@ -22,10 +23,10 @@ const NUMBERS: &[&str] = &[
     "1_000",
     "0x10",
 ];
-/// Values that every switch is tried with.
+/// Values that are tried with every boolean.
 const SWITCHES: &[&str] = &["true", "false", "TRUE", "yes", "1", "", " true "];
 
-/// A config and the values of its own.
+/// A config and its own values.
 const CONFIGS: &[(&str, &[&str])] = &[
     (
         "cleanup.policy",
@@ -96,7 +97,7 @@ pub fn rows(run: &mut Run) {
     pairs(run);
 }
 
-/// Values that do not go together.
+/// Values that conflict with each other.
 fn pairs(run: &mut Run) {
     let cases: &[&[Change]] = &[
         &[("min.compaction.lag.ms", SET, Some("1000")), ("max.compaction.lag.ms", SET, Some("10"))],

@@ -1,6 +1,8 @@
-//! DescribeConfigs, AlterConfigs and IncrementalAlterConfigs, by resource and operation. The values of each topic config stand in `config_values`.
+//! DescribeConfigs, AlterConfigs and IncrementalAlterConfigs, by resource and operation. The values
+//! of each topic config are in `config_values`.
 //!
-//! Left out, since Kafka itself fails: AlterConfigs of one resource twice is never answered, and an unknown operation makes the controller resign.
+//! Two cases are left out because Kafka itself fails: it never answers AlterConfigs that names one
+//! resource twice, and an unknown operation makes its controller resign.
 
 use super::{published, topic};
 use crate::run::Run;
@@ -24,7 +26,7 @@ const SUBTRACT: i8 = 3;
 /// A config, the operation on it, and a value.
 pub type Change<'a> = (&'a str, i8, Option<&'a str>);
 
-/// What describes configs of one resource.
+/// Returns a request that describes the configs of one resource.
 pub fn described(kind: i8, name: &str, keys: Option<&[&str]>) -> DescribeConfigsRequest {
     DescribeConfigsRequest {
         resources: vec![DescribeConfigsResource {
@@ -37,7 +39,7 @@ pub fn described(kind: i8, name: &str, keys: Option<&[&str]>) -> DescribeConfigs
     }
 }
 
-/// One change or several of one resource.
+/// Returns a request with one or more changes of one resource.
 pub fn incremental(
     kind: i8,
     name: &str,
@@ -145,7 +147,8 @@ fn describe(run: &mut Run) {
     run.row("none", 1..=4, |_, _| DescribeConfigsRequest::default());
 }
 
-/// Settings that are the same on both sides and do not hold a path, a port or the machine's size.
+/// Settings that are the same on both sides and do not hold a path, a port or a size of the
+/// machine.
 const BROKER_KEYS: &[&str] = &[
     "log.retention.ms",
     "log.retention.hours",
@@ -319,7 +322,7 @@ fn resources(run: &mut Run) {
     }
 }
 
-/// Changes of other resources than topics that are right, and what is described after them.
+/// Valid changes of resources other than topics, and their description afterwards.
 fn effects(run: &mut Run) {
     let cases: &[(i8, &str, &str, &str)] = &[
         (BROKER, "1", "log.cleaner.threads", "2"),

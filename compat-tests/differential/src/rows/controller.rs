@@ -1,5 +1,6 @@
-//! The listener of the controllers, which brokers, other controllers and administrators (`--bootstrap-controller`) speak to: its own table of keys, and
-//! what is not in it closes the connection.
+//! The listener of the controllers, for brokers, other controllers and administrators
+//! (`--bootstrap-controller`). It has its own table of keys. A key outside the table closes the
+//! connection.
 
 use super::{configs, topic, wire};
 use crate::run::Run;
@@ -9,7 +10,8 @@ use protocol::messages::delete_topics_request::{DeleteTopicState, DeleteTopicsRe
 use protocol::messages::describe_cluster_request::DescribeClusterRequest;
 use protocol::messages::describe_configs_request::DescribeConfigsRequest;
 
-/// Keys whose empty requests are not sent: ApiVersions has its own rows, and Kafka does not survive an empty FetchSnapshot.
+/// Keys whose empty requests are not sent: ApiVersions has its own rows, and an empty FetchSnapshot
+/// stops Kafka.
 const LEFT_OUT: &[i16] = &[18, 59];
 
 pub fn rows(run: &mut Run) {

@@ -1,4 +1,5 @@
-//! Fetch: limits, isolation, sessions (KIP-227), epochs, and every way to ask for what is not there.
+//! Fetch: limits, isolation, sessions (KIP-227), epochs, and every way to ask for something that
+//! does not exist.
 
 use super::{NO_TOPIC, append, some, topic};
 use crate::batches::Batch;
@@ -8,7 +9,8 @@ use protocol::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic
 use std::ops::RangeInclusive;
 
 const VERSIONS: RangeInclusive<i16> = 4..=18;
-/// A version of each form: names and no sessions, sessions, leader epochs, the last by name, the first by id, the last.
+/// One version of each form: names and no sessions, sessions, leader epochs, the last with names,
+/// the first with ids, the last.
 const SOME: [i16; 6] = [4, 7, 9, 12, 13, 18];
 
 fn partition(index: i32, offset: i64) -> FetchPartition {
@@ -121,7 +123,7 @@ fn wrong(run: &mut Run) {
     run.row("an unknown one between two", SOME, |side, _| {
         let mut request = of(side, "f", vec![partition(0, 15), partition(7, 0), partition(1, 0)]);
         request.topics.extend(of(side, "nothing", vec![partition(0, 0)]).topics);
-        // Over the id zero, Kafka fails unless it is the last.
+        // Kafka fails at the zero id unless it is the last one.
         request.topics[1].topic_id = NO_TOPIC;
         request.topics.extend(of(side, "f-b", vec![partition(0, 0)]).topics);
         request
@@ -240,7 +242,7 @@ fn session_faults(run: &mut Run) {
             ..Default::default()
         });
     }
-    // An id that becomes unknown is told apart from one by name.
+    // Kafka handles an id that becomes unknown differently from an unknown name.
     run.row("opens a session on an unknown topic", [12], |side, _| FetchRequest {
         session_epoch: 0,
         ..of(side, "nothing", vec![partition(0, 0)])

@@ -43,7 +43,8 @@ pub fn commit(
     }
 }
 
-/// What asks for committed offsets, in the form of the version: of one group, or of a list of one.
+/// Returns a request for committed offsets in the form of the version: of one group, or of a list
+/// with one group.
 pub fn fetch(side: &Side, version: i16, group: &str, topics: Option<&[(&str, &[i32])]>) -> OffsetFetchRequest {
     if version < 8 {
         let one = |(name, partitions): &(&str, &[i32])| OffsetFetchRequestTopic {
@@ -162,7 +163,7 @@ fn commits_wrong(run: &mut Run) {
     run.row("an empty name", 2..=9, |side, _| commit(side, "simple", "", vec![at(0, 1)]));
 }
 
-/// Commits of a member, and of others in its group.
+/// Commits of a member, and of outsiders in its group.
 fn in_group(run: &mut Run) {
     coordinator(run, "working");
     one_member(run, "working", "worker");

@@ -1,4 +1,5 @@
-//! What members may do in each state of their group, ids that were given out in advance, and offsets of topics that are gone or come twice.
+//! What members may do in each state of their group, member ids that were assigned before joining,
+//! and offsets of topics that are deleted or named twice.
 
 use super::group_offsets::{at, commit, fetch};
 use super::groups::{heartbeat, join, leave, one_member, protocol, sync};
@@ -20,7 +21,7 @@ use protocol::messages::offset_delete_request::{
 pub fn rows(run: &mut Run) {
     topic(run, "gs", 3, &[]);
     topic(run, "gs-b", 1, &[]);
-    // What the members here subscribe to.
+    // The topic to which the members subscribe.
     topic(run, "p", 2, &[]);
     pending(run);
     states(run);
@@ -42,7 +43,7 @@ fn listed() -> ListGroupsRequest {
     ListGroupsRequest::default()
 }
 
-/// An id that was given out and has not joined.
+/// A member id that was assigned and has not joined.
 fn pending(run: &mut Run) {
     let me = "the pending one";
     for version in [4, 9] {
@@ -50,7 +51,8 @@ fn pending(run: &mut Run) {
         coordinator(run, &group);
         run.row("asks for an id", [version], |_, _| join(&group, ""));
         run.keep(me, "/memberId");
-        // Kafka answers before the group's first record is committed, and describes what is committed.
+        // Kafka answers before the group's first record is committed, but describes only committed
+        // state.
         run.until(
             "a group",
             5,
@@ -77,7 +79,7 @@ fn pending(run: &mut Run) {
     }
 }
 
-/// Commits, heartbeats and deletions while a group waits for its members or for its leader.
+/// Commits, heartbeats and deletions while a group waits for its members or its leader.
 fn states(run: &mut Run) {
     let group = "in-states";
     coordinator(run, group);
@@ -120,7 +122,7 @@ fn states(run: &mut Run) {
     run.row("everything fetched after all have left", 2..=10, |side, v| fetch(side, v, group, None));
 }
 
-/// Which protocol a group of two gets, and members that change theirs.
+/// The protocol that a group of two gets, and members that change their protocols.
 fn protocols(run: &mut Run) {
     let group = "voting";
     let with = |member: &str, names: &[&str]| JoinGroupRequest {
@@ -210,7 +212,7 @@ fn deleted(group: &str, topics: &[(&str, &[i32])]) -> OffsetDeleteRequest {
     OffsetDeleteRequest { group_id: group.into(), topics: topics.iter().map(one).collect(), ..Default::default() }
 }
 
-/// Requests that name a topic twice, or known and unknown ones in turn.
+/// Requests that name a topic twice, or known and unknown topics alternately.
 fn topics_twice(run: &mut Run) {
     let group = "twice";
     coordinator(run, group);
@@ -236,7 +238,7 @@ fn topics_twice(run: &mut Run) {
     run.row("everything fetched after it", 2..=10, |side, v| fetch(side, v, group, None));
 }
 
-/// Offsets of a topic that is deleted, and made anew.
+/// Offsets of a topic that is deleted and created again.
 fn topics_gone(run: &mut Run) {
     let group = "goner";
     coordinator(run, group);

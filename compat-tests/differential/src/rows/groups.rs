@@ -1,4 +1,5 @@
-//! Groups of one member: JoinGroup, SyncGroup, Heartbeat and LeaveGroup in every version, and every way to be refused.
+//! Groups of one member: JoinGroup, SyncGroup, Heartbeat and LeaveGroup in every version, and every
+//! refusal.
 
 use super::coordinator;
 use crate::run::Run;
@@ -14,7 +15,7 @@ use protocol::messages::sync_group_request::{SyncGroupRequest, SyncGroupRequestA
 /// A subscription of version 0 to the topic `p`.
 const SUBSCRIPTION: &[u8] = &[0, 0, 0, 0, 0, 1, 0, 1, b'p', 0xff, 0xff, 0xff, 0xff];
 
-/// A member that joins with one protocol.
+/// Returns a request to join with one protocol.
 pub fn join(group: &str, member: &str) -> JoinGroupRequest {
     JoinGroupRequest {
         group_id: group.into(),
@@ -31,7 +32,7 @@ pub fn protocol(name: &str, metadata: &'static [u8]) -> JoinGroupRequestProtocol
     JoinGroupRequestProtocol { name: name.into(), metadata: Bytes::from_static(metadata), ..Default::default() }
 }
 
-/// A member that syncs, with assignments by member.
+/// Returns a request to sync, with assignments by member.
 pub fn sync(version: i16, group: &str, member: &str, generation: i32, assigned: &[(&str, &str)]) -> SyncGroupRequest {
     let one = |(member, bytes): &(&str, &str)| SyncGroupRequestAssignment {
         member_id: (*member).into(),
@@ -68,7 +69,7 @@ pub fn leave(version: i16, group: &str, member: &str) -> LeaveGroupRequest {
     }
 }
 
-/// A group of one member, through its first generation; what is kept under `kept` is the member's id.
+/// Creates a group of one member in its first generation. The member's id is kept under `kept`.
 pub fn one_member(run: &mut Run, group: &str, kept: &str) {
     run.row("joins", [3], |_, _| join(group, ""));
     run.keep(kept, "/memberId");
@@ -84,7 +85,7 @@ pub fn rows(run: &mut Run) {
     generations(run);
 }
 
-/// A whole life in each version of each request.
+/// A whole group life in each version of each request.
 fn lives(run: &mut Run) {
     for version in 0..=9 {
         let group = format!("life-{version}");
@@ -158,7 +159,7 @@ fn refused(run: &mut Run) {
     run.row("leaves", [3], |side, version| leave(version, "typed", side.text("member of typed")));
 }
 
-/// A group that may have three members, with three that wait for the first one to rejoin.
+/// A group with a limit of three members, of which three wait for the first one to rejoin.
 fn full(run: &mut Run) {
     coordinator(run, "full");
     run.row("the first joins", [3], |_, _| join("full", ""));
@@ -174,13 +175,13 @@ fn full(run: &mut Run) {
         run.post(4, "one too many joins", version, |_| join("full", ""));
         run.answer(4);
     }
-    // Who leads then depends on random ids.
+    // The next leader depends on random ids.
     for connection in 1..=3 {
         run.hang_up(connection);
     }
 }
 
-/// Requests of members and groups that are not known.
+/// Requests of unknown members and groups.
 fn strangers(run: &mut Run) {
     coordinator(run, "empty-group");
     for group in ["", "no-such-group", "empty-group"] {
@@ -205,7 +206,7 @@ fn strangers(run: &mut Run) {
     run.row("nobody leaves", 3..=5, |_, _| LeaveGroupRequest { group_id: "empty-group".into(), ..Default::default() });
 }
 
-/// Wrong generations, protocols and members of a group that lives.
+/// Wrong generations, protocols and members of a live group.
 fn generations(run: &mut Run) {
     let me = "member of alive";
     coordinator(run, "alive");

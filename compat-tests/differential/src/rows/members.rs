@@ -1,4 +1,5 @@
-//! Groups of several members, static members, and what describes, lists and deletes groups.
+//! Groups of several members, static members, and the requests that describe, list and delete
+//! groups.
 
 use super::coordinator;
 use super::groups::{heartbeat, join, leave, one_member, protocol, sync};
@@ -21,7 +22,7 @@ pub fn rows(run: &mut Run) {
     delete(run);
 }
 
-/// Three members join one after another, a rebalance each; then one leaves.
+/// Three members join one after another, each with a rebalance. Then one leaves.
 fn three(run: &mut Run) {
     coordinator(run, "three");
     one_member(run, "three", "a");

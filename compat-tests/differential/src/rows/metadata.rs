@@ -8,7 +8,7 @@ use protocol::Str;
 use protocol::messages::describe_topic_partitions_request::{Cursor, DescribeTopicPartitionsRequest, TopicRequest};
 use protocol::messages::metadata_request::{MetadataRequest, MetadataRequestTopic};
 
-/// What a version can say: auto-creation came with version 4, and authorized operations with 8.
+/// What a version can express: auto-creation came with version 4, authorized operations with 8.
 fn named(version: i16, names: &[&str]) -> MetadataRequest {
     MetadataRequest { allow_auto_topic_creation: version < 4, ..metadata_of(names) }
 }
@@ -75,7 +75,7 @@ fn by_id(run: &mut Run) {
     run.row("an id, too old for it", 10..=11, |side, _| of(side.id("meta"), None));
 }
 
-/// A topic that is made because its metadata is asked for.
+/// A topic that a metadata request creates.
 fn created(run: &mut Run) {
     let of = |version: i16| MetadataRequest {
         topics: Some(vec![MetadataRequestTopic { name: Some(format!("auto-{version}").into()), ..Default::default() }]),

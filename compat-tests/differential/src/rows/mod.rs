@@ -1,4 +1,5 @@
-//! The rows, one file per group of APIs, and what they share: topics and records that both sides are given before.
+//! The rows, one file for each group of APIs, and what they share: topics and records that both
+//! sides get before the rows.
 
 mod absent;
 mod admin;
@@ -36,14 +37,15 @@ use protocol::messages::offset_fetch_request::{OffsetFetchRequest, OffsetFetchRe
 use protocol::messages::produce_request::{PartitionProduceData, ProduceRequest, TopicProduceData};
 use serde_json::Value;
 
-/// Runs the rows of a group.
+/// The function that runs the rows of a group.
 type Rows = fn(&mut Run);
 
-/// The groups in the order they run in.
+/// The groups in the order in which they run.
 pub const GROUPS: &[(&str, Rows)] = &[
     ("wire", wire::rows),
     ("cluster", cluster::rows),
-    // Before a topic is made under the name of the transactions' own, which Kafka's coordinator never finishes loading.
+    // Runs before a topic with the name of the transaction topic exists, because Kafka's
+    // coordinator never finishes loading that topic.
     ("absent", absent::rows),
     ("topics", topics::rows),
     ("metadata", metadata::rows),
@@ -70,7 +72,7 @@ fn code(value: &Value, pointer: &str) -> i64 {
     value.pointer(pointer).and_then(Value::as_i64).unwrap_or(-2)
 }
 
-/// Makes a topic on both sides and waits until its partitions are led.
+/// Creates a topic on both sides and waits until its partitions have leaders.
 fn topic(run: &mut Run, name: &str, partitions: i32, configs: &[(&str, &str)]) {
     let build = |_: &Side| CreateTopicsRequest {
         topics: vec![CreatableTopic {
@@ -93,7 +95,7 @@ fn topic(run: &mut Run, name: &str, partitions: i32, configs: &[(&str, &str)]) {
     settled(run, name, partitions);
 }
 
-/// Waits until a topic's partitions are led, and keeps its id.
+/// Waits until the partitions of a topic have leaders, and keeps its id.
 fn settled(run: &mut Run, name: &str, partitions: i32) {
     run.until(
         name,
@@ -130,7 +132,7 @@ fn metadata_of(names: &[&str]) -> MetadataRequest {
     MetadataRequest { topics: Some(topics), allow_auto_topic_creation: false, ..Default::default() }
 }
 
-/// A produce of one partition's bytes, by name and by id.
+/// Returns a Produce request for the bytes of one partition, with the topic's name and id.
 fn produce(side: &Side, topic: &str, partition: i32, acks: i16, records: Option<Bytes>) -> ProduceRequest {
     ProduceRequest {
         acks,
@@ -149,14 +151,14 @@ fn produce(side: &Side, topic: &str, partition: i32, acks: i16, records: Option<
     }
 }
 
-/// So many records, ten milliseconds apart, in one batch.
+/// Returns a batch with this number of records, ten milliseconds apart.
 fn some(side: &Side, count: usize) -> Batch {
     let records =
         (0..count).map(|i| Rec { timestamp_delta: 10 * i as i64, ..rec(&format!("k{i}"), &format!("value {i}")) });
     Batch::new(side.now - 1_000_000, records.collect())
 }
 
-/// Appends a batch on both sides, which is no row.
+/// Appends a batch on both sides. This is not a row.
 fn append(run: &mut Run, topic: &str, partition: i32, batch: impl Fn(&Side) -> Batch) {
     run.until(
         topic,
@@ -166,7 +168,7 @@ fn append(run: &mut Run, topic: &str, partition: i32, batch: impl Fn(&Side) -> B
     );
 }
 
-/// Waits until all changes of metadata so far are published: a last one is made, and waited for.
+/// Waits until all metadata changes so far are published: makes one more change and waits for it.
 fn published(run: &mut Run) {
     let value = (1_000_000 + run.rows()).to_string();
     topic(run, "published", 1, &[]);
@@ -179,16 +181,16 @@ fn published(run: &mut Run) {
     });
 }
 
-/// Waits until the coordinator of every group serves, and producer ids are there.
+/// Waits until the coordinator of every group serves, and until producer ids are available.
 fn warm(run: &mut Run) {
     coordinator(run, "first");
     run.until("all coordinators", 4, |_| ListGroupsRequest::default(), |answer| code(answer, "/errorCode") == 0);
-    // The first id waits for a block of ids, which is how long the controller takes.
+    // The first id waits until the controller allocates a block of ids.
     let id = |_: &Side| InitProducerIdRequest { transactional_id: None, ..Default::default() };
     run.until("producer ids", 4, id, |answer| code(answer, "/errorCode") == 0);
 }
 
-/// Waits until a group's coordinator serves.
+/// Waits until the coordinator of a group serves.
 fn coordinator(run: &mut Run, group: &str) {
     let find = |_: &Side| FindCoordinatorRequest { coordinator_keys: vec![group.into()], ..Default::default() };
     run.until(group, 4, find, |answer| code(answer, "/coordinators/0/errorCode") == 0);

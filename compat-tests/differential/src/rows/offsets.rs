@@ -10,7 +10,7 @@ use protocol::messages::offset_for_leader_epoch_request::{
     OffsetForLeaderEpochRequest, OffsetForLeaderPartition, OffsetForLeaderTopic,
 };
 
-/// The records begin this long before the run, in milliseconds.
+/// The age of the first records at the start of the run, in milliseconds.
 const AGE_MS: i64 = 500_000;
 
 pub fn rows(run: &mut Run) {
@@ -21,7 +21,7 @@ pub fn rows(run: &mut Run) {
             Batch { attributes: (step % 5) as i16, ..Batch::new(side.now - AGE_MS + 10_000 * step, records) }
         });
     }
-    // One in the middle is the newest.
+    // The newest record is in the middle.
     append(run, "times", 0, |side| {
         let newest = Rec { timestamp_delta: 90_000, ..rec("k", "newest") };
         Batch::new(side.now - AGE_MS, vec![rec("k", "a"), newest, rec("k", "b")])

@@ -1,4 +1,5 @@
-//! Produce as it should be: every version, codec, acknowledgement and timestamp type, and what is read back.
+//! Valid Produce requests: every version, codec, acks value and timestamp type, and the records
+//! read back.
 
 use super::{append, produce, some, topic};
 use crate::batches::{Batch, CODECS, Rec, keyless, old_message, rec};
@@ -8,10 +9,10 @@ use protocol::Records;
 use protocol::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
 use protocol::messages::produce_request::{PartitionProduceData, ProduceRequest};
 
-/// All versions but those that are advertised and not served.
+/// All versions, without those that are advertised but not served.
 pub const VERSIONS: std::ops::RangeInclusive<i16> = 3..=13;
 
-/// A fetch of one partition from an offset on, as of version 12.
+/// Returns a fetch of one partition from an offset on, in the form of version 12.
 pub fn read_back(side: &Side, topic: &str, offset: i64) -> FetchRequest {
     FetchRequest {
         max_wait_ms: 0,
@@ -100,7 +101,7 @@ fn shapes(run: &mut Run) {
     });
 }
 
-/// Topics whose codec is not the producer's.
+/// Topics whose codec differs from the producer's.
 fn recompressed(run: &mut Run) {
     for (target, name) in CODECS {
         let topic_name = format!("to-{name}");
@@ -143,13 +144,14 @@ fn stamped(run: &mut Run) {
     });
 }
 
-/// The clock when the row is sent: a run may take longer than the limits above.
+/// Returns the time at which the row is sent, because a run may take longer than the limits above.
 fn now_or(_: &Side, shift: i64) -> i64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(now.as_millis()).unwrap_or(0) + shift
 }
 
-/// Versions 0 to 2, which are advertised for old librdkafka and not served (KAFKA-18659), and the formats that they sent.
+/// Versions 0 to 2, which are advertised for old librdkafka but not served (KAFKA-18659), and the
+/// record formats of these versions.
 fn unserved(run: &mut Run) {
     append(run, "p", 1, |side| some(side, 1));
     for version in 0..=2i16 {

@@ -1,7 +1,9 @@
-//! Produce as it should not be: damaged, mislabelled, too large, to the wrong place.
+//! Invalid Produce requests: damaged, mislabelled, too large, sent to the wrong place.
 //!
-//! Left out, since Kafka itself fails: a null in place of the records is never answered, and a record in a compressed batch whose length is not that of
-//! its content is taken wherever the batch is not rebuilt, and then stops every consumer; Gregor refuses it always, as Kafka does where it rebuilds.
+//! Two cases are left out because Kafka itself fails. It never answers a Produce with null instead
+//! of records. It accepts a record in a compressed batch whose length differs from its content,
+//! unless it rebuilds the batch; such a record then stops every consumer. Gregor always refuses
+//! this record, as Kafka does when it rebuilds.
 
 use super::produce::{VERSIONS, read_back};
 use super::{NO_TOPIC, append, produce, some, topic};
@@ -12,7 +14,7 @@ use bytes::Bytes;
 use protocol::messages::produce_request::ProduceRequest;
 
 pub fn rows(run: &mut Run) {
-    // The topic of the groups' offsets is there from here on.
+    // The offsets topic exists from here on.
     super::warm(run);
     topic(run, "bad", 1, &[]);
     topic(run, "small", 1, &[("max.message.bytes", "200")]);
@@ -202,7 +204,7 @@ fn addressed(run: &mut Run) {
     });
 }
 
-/// What fails a request as a whole, and what does not.
+/// Faults that fail a whole request, and faults that do not.
 fn whole(run: &mut Run) {
     let two = |side: &Side, first: Bytes, second: Bytes| {
         let mut request = produce(side, "bad", 0, -1, Some(first));

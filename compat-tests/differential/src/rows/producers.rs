@@ -8,7 +8,7 @@ use protocol::Str;
 use protocol::messages::describe_producers_request::{DescribeProducersRequest, TopicRequest};
 use protocol::messages::init_producer_id_request::InitProducerIdRequest;
 
-/// Versions that show each form of the answer.
+/// One version for each form of the answer.
 const VERSIONS: [i16; 4] = [3, 7, 8, 13];
 
 pub fn rows(run: &mut Run) {
@@ -55,7 +55,7 @@ fn sequences(run: &mut Run) {
         ("no epoch", 1, -1, 1),
         ("after all that", 1, 1, 1),
     ] {
-        // The first version is the one that may be appended; for the others it is a repetition.
+        // The first version may append the batch. For the others it is a duplicate.
         run.row(name, VERSIONS, |side, _| {
             let records = (0..count).map(|i| rec("k", &format!("{i}"))).collect();
             produce(side, "seq", 0, -1, Some(Batch::idempotent(side.now, 4000, epoch, sequence, records).bytes()))

@@ -1,5 +1,5 @@
-//! What is kept per user: quotas and SCRAM credentials; and ACLs and delegation tokens, which neither broker has without an authorizer and without
-//! authentication.
+//! Data of users: quotas and SCRAM credentials. Also ACLs and delegation tokens, which neither
+//! broker supports without an authorizer and without authentication.
 
 use super::topic;
 use crate::run::Run;
@@ -34,7 +34,7 @@ pub fn rows(run: &mut Run) {
     tokens(run);
 }
 
-/// A kind of entity and its name; `None` is the default one.
+/// The type and name of an entity; `None` is the default entity.
 type Entity<'a> = &'a [(&'a str, Option<&'a str>)];
 
 /// A quota and its value; `None` removes it.
@@ -115,7 +115,8 @@ fn quotas_altered(run: &mut Run) {
     run.row("none", 0..=1, |_, _| of(Vec::new()));
 }
 
-/// Takes back what limits this machine's clients, which Kafka enforces: how many connections they open, and what they produce and fetch.
+/// Removes the quotas that limit this machine's clients and that Kafka enforces: on connection
+/// rates, on produce and on fetch.
 fn quotas_taken_back(run: &mut Run) {
     let removed =
         |entity: Entity, keys: &[&str]| entry(entity, &keys.iter().map(|key| (*key, None)).collect::<Vec<Quota>>());

@@ -34,7 +34,7 @@ fn config(name: &str, value: Option<&str>) -> CreatableTopicConfig {
     CreatableTopicConfig { name: name.into(), value: value.map(Str::from), ..Default::default() }
 }
 
-/// Partitions and the brokers of each.
+/// Partitions and the brokers of each one.
 type Replicas<'a> = &'a [(i32, &'a [i32])];
 
 fn assigned(name: &str, replicas: Replicas) -> CreatableTopic {

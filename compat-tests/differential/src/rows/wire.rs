@@ -1,4 +1,5 @@
-//! What every connection meets: ApiVersions, keys and versions that are not served, frames that are wrong, bytes after a request.
+//! Tests that concern every connection: ApiVersions, unserved keys and versions, invalid frames,
+//! bytes after a request.
 
 use crate::run::Run;
 use protocol::messages::api_versions_request::ApiVersionsRequest;
@@ -14,7 +15,7 @@ fn software(name: &str, version: &str) -> ApiVersionsRequest {
     }
 }
 
-/// A header of version 1: key, version, correlation id 7, client id.
+/// Returns a header of version 1: key, version, correlation id 7, client id.
 fn head(key: i16, version: i16) -> Vec<u8> {
     let mut frame = Vec::new();
     frame.extend(key.to_be_bytes());
@@ -24,7 +25,7 @@ fn head(key: i16, version: i16) -> Vec<u8> {
     frame
 }
 
-/// A whole frame without its length.
+/// Returns a whole frame without its length.
 pub fn whole<M: Message>(version: i16, message: &M) -> Vec<u8> {
     let Some(key) = ApiKey::from_code(M::KEY) else { return Vec::new() };
     let header = RequestHeader {
@@ -77,7 +78,8 @@ macro_rules! ranges {
     };
 }
 
-/// Below and above what is served, for every key; the bytes are not read, since no version says what they mean.
+/// Versions below and above the served ones, for every key. The bytes are not read, because no
+/// version defines their meaning.
 fn unknown_versions(run: &mut Run) {
     for (name, key, lowest, highest) in protocol::every_message!(ranges) {
         // Unstable versions are not served.
@@ -174,11 +176,11 @@ macro_rules! empty_requests {
     };
 }
 
-/// Every key and version with nothing filled in, and with the last byte missing.
+/// Every key and version with all fields at their defaults, and with the last byte missing.
 fn empties(run: &mut Run) {
     super::warm(run);
     for request in protocol::every_message!(empty_requests) {
-        // ApiVersions has rows of its own.
+        // ApiVersions has its own rows.
         if !request.name.ends_with("Request") || request.key == 18 {
             continue;
         }
@@ -191,7 +193,7 @@ fn empties(run: &mut Run) {
         };
         for version in request.versions.clone().filter(|version| is_answered(*version)) {
             let mut frame = (request.frame)(version);
-            // With acks 0, which is the default, there is no answer to wait for.
+            // The default is acks 0, for which there is no answer.
             if request.key != 0 {
                 run.raw("nothing filled in", request.key, version, 7, &frame);
             }
@@ -201,7 +203,7 @@ fn empties(run: &mut Run) {
     }
 }
 
-/// Every version of these keys with nothing filled in.
+/// Every version of these keys, with all fields at their defaults.
 pub fn empties_of(run: &mut Run, keys: impl Fn(i16) -> bool) {
     for request in protocol::every_message!(empty_requests) {
         if request.name.ends_with("Request") && keys(request.key) {
