@@ -1,4 +1,5 @@
-//! A client of one connection: requests out, responses in, and the few requests that most tests need.
+//! A client with one connection: it sends requests, receives responses, and has the requests that
+//! most tests need.
 
 use bytes::Bytes;
 use model::{ErrorCode, Offset, Timestamp};
@@ -23,10 +24,10 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-/// How long anything may take that a test waits for.
+/// The limit of time for anything that a test waits for.
 pub const DEADLINE: Duration = Duration::from_secs(30);
 
-/// Asks again until there is an answer, or fails the test.
+/// Asks again until there is an answer, or fails the test at the deadline.
 pub async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
     let began = Instant::now();
     loop {
@@ -64,7 +65,7 @@ impl Client {
         self.stream.write_all(&frame).await
     }
 
-    /// Errors: the broker closed the connection.
+    /// Fails if the broker closed the connection.
     pub async fn receive<M: Message>(&mut self, version: i16) -> io::Result<M> {
         let mut frame = vec![0; self.stream.read_u32().await? as usize];
         self.stream.read_exact(&mut frame).await?;
@@ -88,7 +89,7 @@ impl Client {
         answered.unwrap_or_else(|_| panic!("{} was not answered", A::NAME)).unwrap()
     }
 
-    /// Whether the broker has closed the connection, without another byte.
+    /// Returns whether the broker closed the connection without sending another byte.
     pub async fn is_closed(&mut self) -> bool {
         self.stream.read_u8().await.is_err()
     }
@@ -137,7 +138,7 @@ impl Client {
         ProduceRequest { acks: -1, timeout_ms: 10_000, topic_data: vec![topic], ..Default::default() }
     }
 
-    /// Writes records as one batch and gives the answer, which may be an error.
+    /// Writes records as one batch. Returns the answer, which may be an error.
     pub async fn produce(&mut self, topic: &str, partition: i32, values: &[&str]) -> PartitionProduceResponse {
         let request = Self::produce_request(topic, partition, batch(values));
         until("a leader", async || {
@@ -168,13 +169,13 @@ impl Client {
         response.responses.remove(0).partitions.remove(0)
     }
 
-    /// All records of a partition, with their offsets.
+    /// Returns all records of a partition, with their offsets.
     pub async fn read(&mut self, topic: &str, partition: i32) -> Vec<(Offset, String)> {
         let first = self.offset(topic, partition, -2).await;
         self.read_from(topic, partition, first).await
     }
 
-    /// All records from an offset on.
+    /// Returns all records from an offset on.
     pub async fn read_from(&mut self, topic: &str, partition: i32, first: Offset) -> Vec<(Offset, String)> {
         let mut next = first;
         let mut all = Vec::new();
@@ -195,7 +196,7 @@ impl Client {
         }
     }
 
-    /// Deletes a topic; the answer's error code.
+    /// Deletes a topic. Returns the error code.
     pub async fn delete_topic(&mut self, name: &str) -> i16 {
         let topics = vec![DeleteTopicState { name: Some(name.into()), ..Default::default() }];
         let request = DeleteTopicsRequest { topics, timeout_ms: 10_000, ..Default::default() };
@@ -214,14 +215,14 @@ impl Client {
         ListOffsetsRequest { replica_id: -1, topics: vec![topic], ..Default::default() }
     }
 
-    /// With what a search for a timestamp is refused.
+    /// Returns the error code of a ListOffsets request for a timestamp.
     pub async fn offset_error(&mut self, topic: &str, partition: i32, timestamp: i64) -> i16 {
         let request = Self::list_offsets_request(topic, partition, timestamp);
         let response: ListOffsetsResponse = self.call(&request, 7).await;
         response.topics[0].partitions[0].error_code
     }
 
-    /// The offset for a timestamp; -2 for the first and -1 for the next.
+    /// Returns the offset for a timestamp: -2 for the first offset, -1 for the next one.
     pub async fn offset(&mut self, topic: &str, partition: i32, timestamp: i64) -> Offset {
         let request = Self::list_offsets_request(topic, partition, timestamp);
         until("a leader", async || {
@@ -234,12 +235,13 @@ impl Client {
     }
 }
 
-/// Whether an answer is what it should be, or says that a leader is being elected: then clients ask again.
+/// Returns whether an answer is a success or means that a leader is being elected. Clients retry
+/// after the latter.
 pub fn is_fine(error_code: i16) -> bool {
     error_code == 0 || error_code == ErrorCode::NotLeaderOrFollower.code()
 }
 
-/// A batch of records without keys.
+/// Returns a batch of records without keys.
 pub fn batch(values: &[&str]) -> Bytes {
     let mut builder = BatchBuilder::new(Offset(0));
     for value in values {
@@ -248,7 +250,7 @@ pub fn batch(values: &[&str]) -> Bytes {
     builder.finish().unwrap()
 }
 
-/// The records of whole batches, each batch checked.
+/// Returns the records of whole batches, and checks each batch.
 fn values(bytes: Option<&Bytes>) -> Vec<(Offset, String)> {
     let mut values = Vec::new();
     for batch in Batches::new(bytes.unwrap_or(&Bytes::new())) {
@@ -263,12 +265,12 @@ fn values(bytes: Option<&Bytes>) -> Vec<(Offset, String)> {
     values
 }
 
-/// The values alone.
+/// Returns only the values.
 pub fn texts(records: &[(Offset, String)]) -> Vec<&str> {
     records.iter().map(|(_, value)| value.as_str()).collect()
 }
 
-/// A name as the messages take it.
+/// Returns a name in the type that messages use.
 pub fn name(text: &str) -> Str {
     text.into()
 }

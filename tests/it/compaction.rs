@@ -1,4 +1,4 @@
-//! Compacted topics of a running node: what is cleaned, how far, and what a start finds.
+//! Compacted topics of a running node: what is cleaned, up to which offset, and what a start finds.
 
 use crate::client::{Client, name, texts, until};
 use crate::groups::{await_coordinator, commit, committed};
@@ -18,12 +18,12 @@ use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Cleans at once, whatever there is.
+/// Makes the cleaner clean everything at once.
 const SETTINGS: &[&str] =
     &["log.cleaner.backoff.ms=20", "log.cleaner.min.cleanable.ratio=0", "log.retention.check.interval.ms=20"];
 const COMPACTED: &[(&str, &str)] = &[("cleanup.policy", "compact"), ("internal.segment.bytes", "1000")];
 
-/// What the cleaner's checkpoint says of a partition.
+/// Returns the entry of a partition in the cleaner's checkpoint.
 fn cleaned_up_to(log_dir: &Path, topic: &str, index: i32) -> Option<i64> {
     let text = fs::read_to_string(log_dir.join("cleaner-offset-checkpoint")).ok()?;
     text.lines().find_map(|line| line.strip_prefix(&format!("{topic} {index} "))?.parse().ok())
@@ -39,7 +39,7 @@ fn keyed(key: &str, value: Option<&str>) -> Bytes {
     batch.finish().unwrap()
 }
 
-/// Writes values of some length under a few keys, one batch each, and gives the last value of each key.
+/// Writes long values under a few keys, one batch each. Returns the last value of each key.
 async fn fill(client: &mut Client, topic: &str, round: &str) -> Vec<String> {
     let value = |number: usize| format!("{round} {number} {}", "x".repeat(100));
     for number in 0..60 {
@@ -51,7 +51,7 @@ async fn fill(client: &mut Client, topic: &str, round: &str) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_compacted_topic_is_cleaned_and_found_so_by_the_next_start() {
+async fn a_compacted_topic_is_cleaned_and_stays_clean_after_a_start() {
     let home = Home::new();
     let log_dir = home.log_dir();
     let node = home.ready(SETTINGS).await;
@@ -73,7 +73,7 @@ async fn a_compacted_topic_is_cleaned_and_found_so_by_the_next_start() {
     let before = cleaned_up_to(&log_dir, "t", 0);
     let node = home.ready(&[SETTINGS, &["log.cleaner.enable=false"]].concat()).await;
     let mut client = node.client().await;
-    // The cleaner may have gone on until the stop.
+    // The cleaner may have cleaned more until the stop.
     let again = client.read("t", 0).await;
     assert!(texts(&again).ends_with(&newest) && again.iter().all(|record| read.contains(record)), "{again:?}");
     assert_eq!(cleaned_up_to(&log_dir, "t", 0), before);
@@ -83,7 +83,7 @@ async fn a_compacted_topic_is_cleaned_and_found_so_by_the_next_start() {
     fill(&mut client, "t", "b").await;
     await_cleaned(&log_dir, "t", 0, 110).await;
     assert!(client.read("t", 0).await.len() < 15);
-    // What a topic leaves is no beginning for another one of its name.
+    // A new topic of the same name must not use the cleaner position of the deleted one.
     client.delete_topic("t").await;
     until("the checkpoint", async || cleaned_up_to(&log_dir, "t", 0).is_none().then_some(())).await;
     node.stop().await;
@@ -113,7 +113,7 @@ async fn a_log_that_cannot_be_cleaned_is_shown_and_left_alone() {
     })
     .await;
     assert_eq!((cleaned_up_to(&log_dir, "rotten", 0), fs::read(&segment).unwrap()), (None, before));
-    // Writing goes on.
+    // Writes still work.
     let mut client = node.client().await;
     fill(&mut client, "rotten", "b").await;
     node.stop().await;
@@ -138,14 +138,14 @@ async fn the_offsets_topic_is_cleaned_and_the_offsets_stay() {
     let request = DeleteGroupsRequest { groups_names: vec![name("gone")], ..Default::default() };
     let deleted: DeleteGroupsResponse = client.call(&request, 2).await;
     assert_eq!(deleted.results[0].error_code, 0);
-    // Until enough of them are not in the newest segment.
+    // Commits until enough records are outside the newest segment.
     let last = until("the cleaner", async || {
         let offset = 100 + committed(&mut client, "kept").await.unwrap()[0].2;
         assert_eq!(commit(&mut client, "kept", ("", -1), "t", offset).await, 0);
         cleaned_up_to(&log_dir, "__consumer_offsets", 0).filter(|up_to| *up_to >= 202).map(|_| offset)
     })
     .await;
-    // All that is cleaned is in the first segment, and two hundred commits are not.
+    // The first segment holds all that was cleaned, and two hundred commits are no longer in it.
     let first = log_dir.join("__consumer_offsets-0").join(format!("{:020}.log", 0));
     let bytes = until("the first segment", async || fs::metadata(&first).ok()).await.len();
     assert!(bytes < 5_000, "{bytes} bytes are left");
@@ -161,7 +161,7 @@ async fn the_offsets_topic_is_cleaned_and_the_offsets_stay() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_log_is_not_cleaned_on_its_way_to_another_log_dir_and_takes_along_how_clean_it_is() {
+async fn a_moving_log_is_not_cleaned_and_keeps_its_cleaner_position() {
     let home = Home::new();
     let (here, (there, two)) = (home.log_dir(), second(&home));
     let disk = HeldDisk::syncs("-future/0000");
@@ -175,7 +175,7 @@ async fn a_log_is_not_cleaned_on_its_way_to_another_log_dir_and_takes_along_how_
     await_cleaned(&here, "t", 0, 50).await;
     disk.hold();
     assert_eq!(alter(&mut client, "t", 0, &there).await, 0);
-    // A cleaning that was under way when the move began may have come to its end.
+    // A cleaning that was running when the move began may have finished.
     let before = client.read("t", 0).await.len();
     for round in 1..4 {
         fill(&mut client, "t", "b").await;

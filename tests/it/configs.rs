@@ -1,4 +1,4 @@
-//! Dynamic configs: they take effect at once, and outlive the broker.
+//! Dynamic configs: they take effect at once, and they survive a restart.
 
 use crate::client::{Client, name};
 use crate::node::Home;
@@ -13,7 +13,7 @@ use protocol::messages::incremental_alter_configs_response::IncrementalAlterConf
 const TOPIC: i8 = 2;
 pub const BROKER: i8 = 4;
 
-/// Sets a config; the error code.
+/// Sets a config. Returns the error code.
 pub async fn set(client: &mut Client, kind: i8, resource: &str, config: &str, value: &str) -> i16 {
     let config = AlterableConfig { name: name(config), value: Some(name(value)), ..Default::default() };
     let resource = AlterConfigsResource {
@@ -53,7 +53,7 @@ async fn configs_take_effect_at_once_and_stay() {
     assert_eq!(client.produce("t", 0, &[&large]).await.error_code, too_large);
     assert_eq!(client.produce("u", 0, &[&large]).await.error_code, 0);
     assert_eq!(set(&mut client, TOPIC, "t", "max.message.bytes", "-5").await, ErrorCode::InvalidConfig.code());
-    // For all brokers, then for this one, which counts more.
+    // First for all brokers, then for this one, which has precedence.
     assert_eq!(set(&mut client, BROKER, "", "message.max.bytes", "300").await, 0);
     assert_eq!(client.produce("u", 0, &[&large]).await.error_code, too_large);
     assert_eq!(set(&mut client, BROKER, "1", "message.max.bytes", "1000").await, 0);

@@ -1,4 +1,5 @@
-//! The binary, started with few file descriptors to spare: it takes what it may have, and says so where that is little.
+//! The binary under a low limit of open files: it raises the soft limit as far as allowed, and
+//! warns if that is low.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -7,7 +8,8 @@ use std::process::{Child, Command, Stdio};
 struct Process(Child);
 
 impl Process {
-    /// Starts the binary under limits of open files that a shell sets, and gives what it says until it has started.
+    /// Starts the binary under limits of open files that a shell sets. Returns the lines that it
+    /// prints until it has started.
     fn start(folder: &Path, limits: &str) -> (Self, Vec<String>) {
         let script = format!("{limits}; exec \"$0\" start --listen 127.0.0.1:0 --data-dir \"$1\"");
         let child = Command::new("sh")
@@ -28,7 +30,7 @@ impl Process {
         panic!("it ended before it started: {said:?}");
     }
 
-    /// The soft and the hard limit of open files, as the system has them.
+    /// Returns the soft and the hard limit of open files of the process.
     fn limits(&self) -> (u64, u64) {
         let limits = std::fs::read_to_string(format!("/proc/{}/limits", self.0.id())).unwrap();
         let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
@@ -39,7 +41,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // SIGKILL; it may have ended already.
+        // This is SIGKILL. The process may have ended already.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }

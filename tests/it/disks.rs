@@ -1,4 +1,4 @@
-//! Brokers on disks that are full, or that fail: simulated ones, which refuse what a test says.
+//! Brokers on full or failed disks. The disks are simulated and fail as a test says.
 
 use crate::client::{Client, texts, until};
 use crate::groups::{await_coordinator, commit};
@@ -29,13 +29,13 @@ fn simulated() -> (SimDisk, Arc<dyn Disk>, Home) {
     (sim, disk, home)
 }
 
-/// Leaves so many bytes of the disk free.
+/// Leaves this number of bytes of the disk free.
 fn leave_free(sim: &SimDisk, bytes: u64) {
     let space = sim.space(Path::new("/")).unwrap();
     sim.set_capacity(Some(space.total_bytes - space.usable_bytes + bytes));
 }
 
-/// Writes until the answer is this code.
+/// Writes until the answer has this error code.
 pub async fn produce_until(client: &mut Client, topic: &str, partition: i32, code: i16) {
     until("an answer to a producer", async || {
         (client.produce(topic, partition, &["more"]).await.error_code == code).then_some(())
@@ -52,7 +52,7 @@ pub async fn delete_records(client: &mut Client, topic: &str, before: i64) -> i1
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_full_disk_refuses_producers_alone_and_heals_without_a_restart() {
+async fn a_full_disk_refuses_only_producers_and_recovers_without_a_restart() {
     let (sim, disk, home) = simulated();
     let node = home.ready_on(disk, &[RESERVE, "offsets.topic.num.partitions=1"]).await;
     let mut client = node.client().await;
@@ -70,7 +70,7 @@ async fn a_full_disk_refuses_producers_alone_and_heals_without_a_restart() {
     assert_eq!(delete_records(&mut client, "t", 2).await, 0);
     assert_eq!(client.read("t", 0).await[0], (Offset(2), "c".into()));
     assert_eq!(client.produce("u", 0, &["x"]).await.error_code, KAFKA_STORAGE_ERROR);
-    // To the last byte.
+    // Now without a free byte.
     leave_free(&sim, 0);
     assert_eq!(client.read("t", 0).await[0], (Offset(2), "c".into()));
     assert_eq!(delete_records(&mut client, "t", 3).await, 0);
@@ -82,7 +82,7 @@ async fn a_full_disk_refuses_producers_alone_and_heals_without_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_start_on_a_full_disk_serves_what_is_there() {
+async fn a_start_on_a_full_disk_serves_existing_records() {
     for is_killed in [false, true] {
         let (sim, disk, home) = simulated();
         let node = home.ready_on(disk.clone(), &[RESERVE]).await;
@@ -99,7 +99,7 @@ async fn a_start_on_a_full_disk_serves_what_is_there() {
             false => node.stop().await,
         }
         leave_free(&sim, 0);
-        // And once more: nothing of the first start stands in the way of the second.
+        // Starts twice: the first start leaves nothing that blocks the second.
         for _ in 0..2 {
             let node = home.ready_on(disk.clone(), &[RESERVE]).await;
             let mut client = node.client().await;
@@ -117,7 +117,7 @@ async fn a_start_on_a_full_disk_serves_what_is_there() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_start_without_a_byte_for_the_metadata_log_waits_for_one() {
+async fn a_start_without_room_for_the_metadata_log_waits_for_room() {
     let (sim, disk, home) = simulated();
     leave_free(&sim, 0);
     let node = home.start_on(disk, &[]).await.unwrap();
@@ -131,7 +131,8 @@ async fn a_start_without_a_byte_for_the_metadata_log_waits_for_one() {
     node.stop().await;
 }
 
-/// A node with two log dirs, and a partition with a record in each: the second dir, and the partition that is in it.
+/// Starts a node with two log dirs and a record in a partition of each. Returns also the second dir
+/// and its partition.
 async fn with_two_dirs() -> (SimDisk, Arc<dyn Disk>, Home, Node, (PathBuf, i32)) {
     let (sim, disk, home) = simulated();
     let second = home.log_dir().with_file_name("second");
@@ -165,12 +166,12 @@ fn broken(operation: Operation, path: &Path) -> Fault {
     Fault { operation, path_contains, after: 0, times: u64::MAX, error: ErrorKind::Other, written_bytes: 0 }
 }
 
-/// The one dir's partition is offline, the other's is served.
+/// Checks that the partition of the failed dir is offline and that the other one is served.
 async fn is_half(node: &Node, (second, lost): (&Path, i32)) {
     let mut client = node.client().await;
     produce_until(&mut client, "t", lost, KAFKA_STORAGE_ERROR).await;
     until("an offline partition", async || {
-        // A fetch that was under way when the disk failed may have its connection closed.
+        // If a fetch was running when the disk failed, its connection may be closed.
         let response: FetchResponse = node.client().await.try_call(&fetch_of(lost), 12).await.ok()?;
         (response.responses[0].partitions[0].error_code == KAFKA_STORAGE_ERROR).then_some(())
     })
@@ -181,7 +182,7 @@ async fn is_half(node: &Node, (second, lost): (&Path, i32)) {
     let codes: Vec<i16> = dirs.iter().map(|dir| dir.error_code).collect();
     assert_eq!(codes, [0, KAFKA_STORAGE_ERROR]);
     assert_eq!(&*dirs[1].log_dir, second.to_str().unwrap());
-    // It cannot be moved, and nothing can be moved there.
+    // The partition cannot move, and no partition can move to the failed dir.
     assert_eq!(alter(&mut client, "t", lost, Path::new(&*dirs[0].log_dir)).await, KAFKA_STORAGE_ERROR);
     assert_eq!(alter(&mut client, "t", 1 - lost, second).await, KAFKA_STORAGE_ERROR);
     assert!(dirs[1].topics.is_empty() && (dirs[1].total_bytes, dirs[1].usable_bytes) == (-1, -1));
@@ -194,16 +195,17 @@ async fn a_log_dir_that_fails_takes_its_partitions_offline_and_a_start_finds_the
     for operation in [Operation::Write, Operation::Read, Operation::List] {
         let (sim, disk, home, node, (second, lost)) = with_two_dirs().await;
         if operation == Operation::List {
-            // The folder itself is gone.
+            // The folder itself disappears.
             sim.rename(&second, &second.with_file_name("elsewhere")).unwrap();
             sim.create_dir(&second.with_file_name("other")).unwrap();
         } else {
             sim.inject(broken(operation, &second.join(format!("t-{lost}"))));
-            // Bytes that were promised and cannot be read close the connection.
+            // If the broker cannot read bytes that it announced, it closes the connection.
             let _ = node.client().await.try_call::<_, FetchResponse>(&fetch_of(lost), 12).await;
         }
         is_half(&node, (&second, lost)).await;
-        // A change of its metadata does not bring it back without its records, and a new topic is served.
+        // A metadata change does not bring the partition back without its records. A new topic is
+        // served.
         let mut client = node.client().await;
         client.create_topic("u", 2, &[]).await;
         for partition in 0..2 {
@@ -243,7 +245,7 @@ async fn a_start_goes_on_without_a_log_dir_that_cannot_be_read() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_move_ends_with_a_log_dir_that_fails_and_the_next_start_goes_on_with_it() {
+async fn a_failed_log_dir_ends_a_move_and_the_next_start_continues_it() {
     for is_to in [true, false] {
         let (sim, disk, home, node, (second, there)) = with_two_dirs().await;
         let (moved, from, to) = match is_to {
@@ -308,7 +310,7 @@ async fn a_move_to_a_full_disk_ends_and_the_partition_stays_where_it_is() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_log_dir_of_the_metadata_log_ends_the_node_and_so_does_the_last_one() {
+async fn a_failed_metadata_log_dir_ends_the_node_and_so_does_the_last_log_dir() {
     for operation in [Operation::Sync, Operation::Write] {
         let (sim, disk, home) = simulated();
         let mut node = home.ready_on(disk.clone(), &[]).await;

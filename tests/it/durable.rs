@@ -1,5 +1,5 @@
-//! Batches that count once they are flushed: what is answered and seen, when, and what it costs in flushes. Single steps of it are tested where the disk is
-//! simulated (`gregor::replica::partition`).
+//! Batches that count only once they are flushed: when they are answered and seen, and how many
+//! flushes they cost. `gregor::replica::partition` tests the single steps on a simulated disk.
 
 use crate::client::{Client, batch, texts, until};
 use crate::groups::{await_coordinator, commit, committed, join_alone};
@@ -12,7 +12,7 @@ use protocol::messages::produce_request::ProduceRequest;
 use protocol::messages::produce_response::{PartitionProduceResponse, ProduceResponse};
 use std::sync::Arc;
 
-/// A metric's value.
+/// Returns the value of a metric.
 async fn metric(node: &Node, name: &str) -> f64 {
     let (_, text) = get(node, "/metrics").await;
     let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
@@ -34,7 +34,7 @@ async fn requests_in_flight_and_connections_share_flushes() {
     assert_eq!(metric(&node, "gregor_log_flush_seconds_count").await, 0.0);
     for number in 0..60 {
         for client in &mut clients {
-            // Of whoever waits for one replica, and for all.
+            // Alternates between acks=1 and acks=all.
             let acks = if number % 2 == 0 { 1 } else { -1 };
             client.send(&request("t", (number % 4 / 2) as i32, number, acks), 9).await.unwrap();
         }
@@ -53,11 +53,11 @@ async fn requests_in_flight_and_connections_share_flushes() {
         assert_eq!(offsets, (0..60).collect::<Vec<_>>());
         assert_eq!(clients[0].offset("t", partition as i32, -1).await, Offset(60));
     }
-    // No answer to wait for; the next one comes after it.
+    // This request has no answer; the next one comes after it.
     clients[0].send(&request("t", 0, 60, 0), 9).await.unwrap();
     assert_eq!(clients[0].produce("t", 0, &["last"]).await.base_offset, 61);
     assert_eq!(texts(&clients[1].read("t", 0).await).len(), 62);
-    // Counted after those who waited were told.
+    // The metric counts them after the waiters are answered.
     let batches = until("all batches", async || {
         let batches = metric(&node, "gregor_log_flush_batches_sum").await;
         (batches >= 122.0).then_some(batches)
@@ -82,7 +82,7 @@ async fn coordinators_reply_once_their_records_are_flushed() {
         assert_eq!(commit(&mut client, "g", (&member_id, generation), "t", offset).await, 0);
     }
     assert_eq!(committed(&mut client, "g").await.unwrap(), [("t".into(), 0, 19, "note".into())]);
-    // Each reply waited for a flush of its own: nobody else was there.
+    // Each reply waited for its own flush, because there were no other requests.
     assert!(metric(&node, "gregor_log_flush_seconds_count").await >= 20.0);
     node.stop().await;
     let node = home.ready(&durable).await;
@@ -92,8 +92,9 @@ async fn coordinators_reply_once_their_records_are_flushed() {
     node.stop().await;
 }
 
-/// A node on a disk whose syncs of a topic's records are held, with a flushed record in it; two clients, of which the first has sent two more records, for
-/// one replica and for all, that are in the log and not flushed.
+/// Starts a node that holds the syncs of a topic's records, with one flushed record in the topic.
+/// Returns two clients. The first client has sent two more records, one with acks=1 and one with
+/// acks=all. Both are in the log and not flushed.
 async fn held(home: &Home) -> (Node, HeldDisk, Client, Client) {
     let disk = HeldDisk::syncs("/t-0/");
     let node = home.start_on(Arc::new(disk.clone()), &[]).await.unwrap();
@@ -135,7 +136,7 @@ async fn nothing_is_answered_or_read_before_it_is_flushed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_flush_that_fails_is_a_storage_error_to_all_that_wait_for_it() {
+async fn a_failed_flush_is_a_storage_error_for_all_waiting_requests() {
     let home = Home::new();
     let (node, disk, mut writer, _reader) = held(&home).await;
     disk.fail();
@@ -143,7 +144,7 @@ async fn a_flush_that_fails_is_a_storage_error_to_all_that_wait_for_it() {
         let answer = answer(&mut writer).await;
         assert_eq!((answer.error_code, answer.base_offset), (ErrorCode::KafkaStorageError.code(), -1));
     }
-    // As everywhere, the first record counts, and what was refused was seen by nobody.
+    // The first record is committed, and no reader saw the refused ones.
     let partition = node.running.broker.replicas.all().into_iter().find(|it| it.topic() == "t").unwrap();
     assert_eq!(partition.high_watermark(), Offset(1));
     node.stop().await;

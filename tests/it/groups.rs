@@ -1,4 +1,4 @@
-//! Classic groups: membership, and offsets that outlive the broker.
+//! Classic groups: membership, and offsets that survive a restart.
 
 use crate::client::{Client, name, until};
 use crate::node::Home;
@@ -18,7 +18,7 @@ use protocol::messages::offset_fetch_response::OffsetFetchResponse;
 use protocol::messages::sync_group_request::{SyncGroupRequest, SyncGroupRequestAssignment};
 use protocol::messages::sync_group_response::SyncGroupResponse;
 
-/// Waits for the group's coordinator, whose topic is created on the way.
+/// Waits for the coordinator of a group. The first request creates its topic.
 pub async fn await_coordinator(client: &mut Client, group: &str) {
     until("the coordinator", async || {
         let request = FindCoordinatorRequest { coordinator_keys: vec![name(group)], ..Default::default() };
@@ -41,14 +41,14 @@ pub fn join_request(group: &str, member_id: &str) -> JoinGroupRequest {
     }
 }
 
-/// A new member, which is given its id first (KIP-394).
+/// Returns the id of a new member. The member must get its id before it joins (KIP-394).
 pub async fn new_member(client: &mut Client, group: &str) -> String {
     let response: JoinGroupResponse = client.call(&join_request(group, ""), 7).await;
     assert_eq!(response.error_code, ErrorCode::MemberIdRequired.code());
     response.member_id.to_string()
 }
 
-/// Joins as the only member and gives itself an assignment; its id and the generation.
+/// Joins as the only member, with an assignment. Returns the member's id and the generation.
 pub async fn join_alone(client: &mut Client, group: &str) -> (String, i32) {
     let member_id = new_member(client, group).await;
     let joined: JoinGroupResponse = client.call(&join_request(group, &member_id), 7).await;
@@ -72,7 +72,7 @@ pub async fn join_alone(client: &mut Client, group: &str) -> (String, i32) {
     (member_id, joined.generation_id)
 }
 
-/// Commits an offset for partition 0 of a topic; the error code.
+/// Commits an offset for partition 0 of a topic. Returns the error code.
 pub async fn commit(client: &mut Client, group: &str, member: (&str, i32), topic: &str, offset: i64) -> i16 {
     let partition = OffsetCommitRequestPartition {
         partition_index: 0,
@@ -92,7 +92,8 @@ pub async fn commit(client: &mut Client, group: &str, member: (&str, i32), topic
     response.topics[0].partitions[0].error_code
 }
 
-/// The committed offsets of a group: topic, partition, offset, metadata. Errors: the code of the group.
+/// Returns the committed offsets of a group: topic, partition, offset, metadata. Fails with the
+/// error code of the group.
 pub async fn committed(client: &mut Client, group: &str) -> Result<Vec<(String, i32, i64, String)>, i16> {
     let group = OffsetFetchRequestGroup { group_id: name(group), topics: None, ..Default::default() };
     let request = OffsetFetchRequest { groups: vec![group], ..Default::default() };
@@ -112,7 +113,7 @@ pub async fn committed(client: &mut Client, group: &str) -> Result<Vec<(String, 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn groups_and_their_offsets_outlive_the_broker() {
+async fn groups_and_their_offsets_survive_a_restart() {
     let home = Home::new();
     let few = ["offsets.topic.num.partitions=4"];
     let node = home.ready(&few).await;
@@ -134,7 +135,7 @@ async fn groups_and_their_offsets_outlive_the_broker() {
         await_coordinator(&mut client, "simple").await;
         assert_eq!(committed(&mut client, "g").await.unwrap(), [("t".into(), 0, 7, "note".into())]);
         assert_eq!(committed(&mut client, "simple").await.unwrap(), [("t".into(), 0, 3, "note".into())]);
-        // The member is known as well: it goes on where it was.
+        // The new broker knows the member too, which continues in its generation.
         let request = HeartbeatRequest {
             group_id: name("g"),
             generation_id: generation,

@@ -1,4 +1,5 @@
-//! What a crash or a hand leaves of partitions' folders, and what checkpoints say of partitions that are gone: a start repairs it and loses no record.
+//! Partition folders after a crash or a manual change, and checkpoints that name deleted
+//! partitions. A start repairs them and loses no record.
 
 use crate::client::{Client, texts};
 use crate::node::Home;
@@ -9,7 +10,7 @@ use protocol::messages::delete_topics_response::DeleteTopicsResponse;
 use std::fs;
 use std::path::PathBuf;
 
-/// The folders of no partition.
+/// Returns the folders that were set aside.
 fn strays(home: &Home) -> Vec<PathBuf> {
     let entries = fs::read_dir(home.log_dir()).unwrap().map(|entry| entry.unwrap().path());
     entries.filter(|path| path.to_string_lossy().ends_with("-stray")).collect()
@@ -45,7 +46,7 @@ async fn a_partition_whose_topic_id_is_lost_keeps_its_records_and_stops_no_other
         }
     }
     assert!(strays(&home).is_empty());
-    // Records of a later leader epoch than the topic has had are another topic's.
+    // Records with a later leader epoch than the topic ever had belong to another topic.
     fs::remove_file(&identity).unwrap();
     fs::write(folder.join("leader-epoch-checkpoint"), "0\n1\n1000 0\n").unwrap();
     let node = home.ready(&[]).await;
@@ -55,7 +56,7 @@ async fn a_partition_whose_topic_id_is_lost_keeps_its_records_and_stops_no_other
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn folders_that_are_lost_or_half_made_are_made_anew() {
+async fn missing_and_unfinished_folders_are_created_again() {
     let home = Home::new();
     let node = home.ready(&[]).await;
     node.client().await.create_topic("t", 3, &[]).await;
@@ -85,7 +86,7 @@ async fn folders_that_are_lost_or_half_made_are_made_anew() {
     assert!(strays(&copy).is_empty());
 }
 
-/// A topic whose checkpoints say that it begins at 30 and ends at 40.
+/// Creates a topic whose checkpoints say that it begins at 30 and ends at 40.
 async fn begun_late(client: &mut Client) {
     client.create_topic("t", 1, &[]).await;
     for number in 0..40 {
@@ -99,14 +100,14 @@ async fn begun_late(client: &mut Client) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_topic_does_not_begin_where_the_one_before_it_of_the_same_name_ended() {
+async fn a_new_topic_does_not_begin_where_a_deleted_one_of_its_name_ended() {
     let home = Home::new();
     let node = home.ready(&[]).await;
     begun_late(&mut node.client().await).await;
     node.stop().await;
     let checkpoint = |home: &Home| fs::read_to_string(home.log_dir().join("log-start-offset-checkpoint")).unwrap();
     assert!(checkpoint(&home).contains("t 0 30"));
-    // By a deletion while the node runs, and by a folder that is gone when it starts.
+    // The folder disappears in two ways: by a deletion while the node runs, and before a start.
     let without = home.copied();
     fs::remove_dir_all(without.log_dir().join("t-0")).unwrap();
     let node = home.ready(&[]).await;
@@ -129,7 +130,7 @@ async fn a_topic_does_not_begin_where_the_one_before_it_of_the_same_name_ended()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn files_and_folders_that_are_nobodys_are_left_alone() {
+async fn unknown_files_and_folders_are_left_alone() {
     let home = Home::new();
     let node = home.ready(&[]).await;
     node.client().await.create_topic("t", 1, &[]).await;

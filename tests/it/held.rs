@@ -1,4 +1,4 @@
-//! The real disk, on which the opening or the syncs of some files wait until the test lets go.
+//! The real disk, but the opening or the syncs of some files wait until the test releases them.
 
 use model::Timestamp;
 use parking_lot::{Condvar, Mutex};
@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use storage::disk::{DirEntry, Disk, DiskFile, DiskLock, Metadata, OpenMode, RealDisk, Space};
 
-/// The disk; clones hold and let go together.
+/// The disk. All clones hold and release together.
 #[derive(Clone, Debug)]
 pub struct HeldDisk(Arc<Held>);
 
@@ -33,7 +33,7 @@ impl HeldDisk {
         Self::with(path_contains, false, true)
     }
 
-    /// Holds, once it is told to, every sync of a file whose path contains this text.
+    /// Holds every sync of a file whose path contains this text, after a call of `hold`.
     pub fn syncs(path_contains: &str) -> Self {
         Self::with(path_contains, true, false)
     }
@@ -48,18 +48,18 @@ impl HeldDisk {
         }))
     }
 
-    /// Holds what comes from now on.
+    /// Holds the calls from now on.
     pub fn hold(&self) {
         self.0.state.lock().is_held = true;
     }
 
-    /// Lets go of what waits, and holds nothing any more.
+    /// Releases the waiting calls, and holds no more.
     pub fn let_go(&self) {
         self.0.state.lock().is_held = false;
         self.0.changed.notify_all();
     }
 
-    /// Lets go of what waits, with an error.
+    /// Releases the waiting calls with an error.
     pub fn fail(&self) {
         self.0.state.lock().fails = true;
         self.let_go();

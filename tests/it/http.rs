@@ -1,4 +1,4 @@
-//! What operators ask over HTTP.
+//! The HTTP endpoints for operators.
 
 use crate::client::{Client, until};
 use crate::groups::{await_coordinator, commit, new_member};
@@ -8,7 +8,7 @@ use protocol::messages::delete_topics_response::DeleteTopicsResponse;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-/// Status and body of a GET.
+/// Returns the status and the body of a GET.
 pub async fn get(node: &Node, path: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(node.running.http.unwrap()).await.unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nHost: it\r\nConnection: close\r\n\r\n");
@@ -46,13 +46,14 @@ async fn health_and_metrics() {
         assert!(text.lines().any(|it| it == line), "{line} is not in\n{text}");
     }
     lag_follows_the_log(&node, &mut client).await;
-    // Half a request does not hold up the stop.
+    // An incomplete request does not delay the stop.
     let mut half = TcpStream::connect(node.running.http.unwrap()).await.unwrap();
     half.write_all(b"GET /metr").await.unwrap();
     node.stop().await;
 }
 
-/// What groups are behind is read from their coordinators and the logs when it is asked for, and never more of it than is wanted.
+/// The lag of groups is read from their coordinators and the logs on each request, and never more
+/// than a given limit of offsets.
 async fn lag_follows_the_log(node: &Node, client: &mut Client) {
     let lags = async || -> Vec<String> {
         let (_, text) = get(node, "/metrics").await;
@@ -63,7 +64,7 @@ async fn lag_follows_the_log(node: &Node, client: &mut Client) {
     client.produce("t", 0, &["d"]).await;
     let mut now = lags().await;
     now.sort();
-    // Further than the log goes is not behind.
+    // A committed offset behind the log end is no lag.
     let gone = r#"gregor_group_lag_records{group="g",topic="gone",partition="0"} 0"#;
     let behind = r#"gregor_group_lag_records{group="g",topic="t",partition="0"} 3"#;
     assert_eq!(now, [gone, behind]);
@@ -72,7 +73,7 @@ async fn lag_follows_the_log(node: &Node, client: &mut Client) {
     let deletion = DeleteTopicsRequest { topic_names: vec!["gone".into()], timeout_ms: 5_000, ..Default::default() };
     let _: DeleteTopicsResponse = client.call(&deletion, 5).await;
     until("the offsets of a topic that is gone are gone", async || (lags().await == [behind]).then_some(())).await;
-    // A group counts from its first member on, with nothing in the log yet.
+    // A group counts from its first member on, even if the log has no record of it yet.
     new_member(client, "forming").await;
     assert_eq!(node.running.broker.groups.survey(0).group_count, 2);
 }

@@ -1,4 +1,4 @@
-//! The binary, killed while it is written to: what it acknowledged is there when it is started again.
+//! The binary is killed while clients write. After a restart, all acknowledged records are there.
 
 use crate::client::{Client, batch, is_fine, until};
 use model::Offset;
@@ -12,27 +12,27 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::Notify;
 
 const PARTITIONS: i32 = 3;
-/// Connections that write at the same time, several to a partition.
+/// Connections that write at the same time, several to each partition.
 const WRITERS: usize = 6;
-/// The process is killed when so many records of a round are acknowledged.
+/// The process is killed after this many acknowledged records in a round.
 const ACKNOWLEDGED: usize = 400;
 const ROUNDS: usize = 3;
 
-/// The binary in a process of its own.
+/// The binary in a separate process.
 pub struct Process {
     pub child: Child,
     pub address: SocketAddr,
 }
 
 impl Process {
-    /// Starts the binary on a folder of its own and waits until it says where it listens.
+    /// Starts the binary on its own folder and waits until it prints its address.
     fn start(folder: &Path) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_gregor"));
         command.args(["start", "--listen", "127.0.0.1:0", "--data-dir"]).arg(folder);
         Self::spawn(&mut command)
     }
 
-    /// Has a command start the binary.
+    /// Starts the binary with a command.
     pub fn spawn(command: &mut Command) -> Self {
         let mut child = command.env_remove("RUST_LOG").stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
@@ -42,7 +42,7 @@ impl Process {
                 break rest.split([',', '"']).next().unwrap().parse().unwrap();
             }
         };
-        // Its log is read to the end, so that it never waits for a reader.
+        // Reads the log of the process to the end, so that the process never waits for a reader.
         std::thread::spawn(move || lines.for_each(drop));
         Self { child, address }
     }
@@ -50,13 +50,13 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // SIGKILL; it may have ended already.
+        // This is SIGKILL. The process may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Writes until the connection breaks; what was acknowledged, with its offset.
+/// Writes until the connection breaks. Returns the acknowledged records with their offsets.
 async fn write(
     address: SocketAddr,
     round: usize,
@@ -85,7 +85,7 @@ async fn write(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_acknowledged_outlives_a_kill() {
+async fn acknowledged_records_survive_a_kill() {
     let home = tempfile::tempdir().unwrap();
     let folder = home.path().join("data");
     let mut written: Vec<Vec<(Offset, String)>> = vec![Vec::new(); PARTITIONS as usize];

@@ -1,4 +1,4 @@
-//! Several log dirs, and a metadata log of its own.
+//! Several log dirs, and a separate dir for the metadata log.
 
 use crate::client::{Client, until};
 use crate::node::{Home, Node};
@@ -15,7 +15,7 @@ pub async fn described(node: &Node) -> Vec<DescribeLogDirsResult> {
     response.results
 }
 
-/// How many partitions each log dir has.
+/// Returns the number of partitions in each log dir.
 pub fn counts(results: &[DescribeLogDirsResult]) -> Vec<usize> {
     results.iter().map(|dir| dir.topics.iter().map(|topic| topic.partitions.len()).sum()).collect()
 }
@@ -32,7 +32,7 @@ pub fn second(home: &Home) -> (PathBuf, String) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn partitions_go_where_there_are_the_fewest_and_are_found_again() {
+async fn new_partitions_go_to_the_log_dir_with_the_fewest_and_are_found_again() {
     let home = Home::new();
     let (second, two) = second(&home);
     let node = home.ready(&[&two]).await;
@@ -63,7 +63,7 @@ async fn partitions_go_where_there_are_the_fewest_and_are_found_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_metadata_log_may_be_in_a_folder_of_its_own() {
+async fn the_metadata_log_may_have_its_own_folder() {
     let home = Home::new();
     let data = home.log_dir().with_file_name("data");
     let settings = [format!("log.dirs={}", data.display()), format!("metadata.log.dir={}", home.log_dir().display())];
@@ -81,10 +81,10 @@ async fn the_metadata_log_may_be_in_a_folder_of_its_own() {
     assert!(!home.log_dir().join(".lock").exists());
 }
 
-/// Waits until the controller has every partition of a topic where it is.
+/// Waits until the controller knows the log dir of every partition of a topic.
 pub async fn assigned(node: &Node, topic: &str) {
     until("directories that the controller knows", async || {
-        // Each round is a request, so that this does not only spin.
+        // Each round sends a request, so this is not a busy loop.
         let results = described(node).await;
         let image = node.running.broker.image();
         let topic = image.topics.by_name(topic)?;
@@ -101,7 +101,7 @@ pub async fn assigned(node: &Node, topic: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_controller_is_told_where_replicas_are_also_when_a_hand_has_moved_one() {
+async fn the_controller_learns_where_replicas_are_even_after_a_manual_move() {
     let home = Home::new();
     let (second, two) = second(&home);
     let node = home.ready(&[&two]).await;
@@ -111,7 +111,7 @@ async fn the_controller_is_told_where_replicas_are_also_when_a_hand_has_moved_on
     assert_eq!(client.produce("t", 0, &["a"]).await.error_code, 0);
     let image = node.running.broker.image();
     let partition = image.topics.by_name("t").unwrap().partition(PartitionIndex(0)).unwrap();
-    // Neither a leader nor an epoch has changed with it.
+    // The assignment changed neither the leader nor an epoch.
     assert_eq!((partition.leader_epoch.0, partition.partition_epoch.0), (0, 1));
     node.stop().await;
     let (from, to) = match home.log_dir().join("t-0").exists() {
@@ -151,7 +151,7 @@ async fn cordoned_log_dirs_take_no_new_partitions() {
     let refused = until("a controller that knows", async || {
         let mut response: CreateTopicsResponse = client.call(&request, 7).await;
         let answer = response.topics.remove(0);
-        // Created, where the heartbeat had not come yet.
+        // The topic was created because the heartbeat had not arrived yet.
         if answer.error_code == 0 {
             client.delete_topic("u").await;
         }

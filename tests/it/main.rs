@@ -1,6 +1,7 @@
-//! Brokers in this process, and the binary in one of its own, asked through the protocol as clients ask them.
+//! Tests of brokers in this process, and of the binary in a separate process, through the protocol.
 //!
-//! One binary, a module per feature. No test sleeps: what takes time is asked for again until it is there, within a deadline.
+//! All tests are one binary, with a module for each feature. No test sleeps: a test asks again
+//! until the result is there, with a deadline.
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "tests")]
 

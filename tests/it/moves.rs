@@ -16,7 +16,7 @@ use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Asks for a partition to be moved; the answer's error code.
+/// Requests the move of a partition. Returns the error code.
 pub async fn alter(client: &mut Client, topic: &str, partition: i32, dir: &Path) -> i16 {
     let topics =
         vec![AlterReplicaLogDirTopic { name: topic.into(), partitions: vec![partition], ..Default::default() }];
@@ -27,7 +27,7 @@ pub async fn alter(client: &mut Client, topic: &str, partition: i32, dir: &Path)
     response.results[0].partitions[0].error_code
 }
 
-/// Waits until a partition is in a log dir and on no way elsewhere.
+/// Waits until a partition is in a log dir and has no copy in another one.
 pub async fn arrived(node: &Node, topic: &str, partition: i32, dir: &Path) {
     until("a partition that has arrived", async || {
         let results = described(node).await;
@@ -41,7 +41,7 @@ pub async fn arrived(node: &Node, topic: &str, partition: i32, dir: &Path) {
     .await;
 }
 
-/// Where the one partition of a topic is, and where it is not.
+/// Returns the log dir that holds a topic's only partition, then the other one.
 fn here_and_there(home: &Home, second: &Path, folder: &str) -> (PathBuf, PathBuf) {
     match home.log_dir().join(folder).exists() {
         true => (home.log_dir(), second.to_path_buf()),
@@ -49,7 +49,8 @@ fn here_and_there(home: &Home, second: &Path, folder: &str) -> (PathBuf, PathBuf
     }
 }
 
-/// A partition that is written and read goes to the other log dir three times. Gives how many records it has.
+/// Moves a partition to the other log dir three times while clients write and read it. Returns the
+/// number of records.
 async fn move_live(node: &Node, home: &Home, is_durable: bool) -> usize {
     let second = home.log_dir().with_file_name("second");
     let value = |number: usize| format!("{number:0>4000}");
@@ -141,7 +142,7 @@ async fn a_partition_that_has_moved_waits_for_the_flushes_of_its_new_log_dir() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_move_that_cannot_be_is_refused_as_in_kafka() {
+async fn an_impossible_move_is_refused_as_in_kafka() {
     let home = Home::new();
     let (second, two) = second(&home);
     let node = home.ready(&[&two]).await;
@@ -181,7 +182,7 @@ async fn a_topic_is_deleted_while_its_partitions_move_and_leaves_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_copy_that_a_crash_has_left_goes_on_and_one_without_its_log_is_the_log() {
+async fn after_a_crash_a_copy_goes_on_and_a_copy_without_its_log_becomes_the_log() {
     let home = Home::new();
     let (second, two) = second(&home);
     let node = home.ready(&[&two]).await;

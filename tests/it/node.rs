@@ -1,4 +1,4 @@
-//! A node in this process, on a folder of its own and a port that is free.
+//! A node in this process, with its own folder and a free port.
 
 use crate::client::{Client, until};
 use gregor::config::{NewNode, NodeConfig, new_node_properties};
@@ -27,12 +27,12 @@ pub struct Home {
 }
 
 impl Home {
-    /// A new node's folder, formatted as `gregor format --standalone` does.
+    /// Creates the folder of a new node, formatted as `gregor format --standalone` does.
     pub fn new() -> Self {
         Self::on(&(Arc::new(RealDisk) as Arc<dyn Disk>))
     }
 
-    /// The same on another disk than the machine's.
+    /// Creates such a folder on the given disk.
     pub fn on(disk: &Arc<dyn Disk>) -> Self {
         let this = Self::unformatted();
         let log_dir = this.log_dir();
@@ -65,7 +65,7 @@ impl Home {
         Self { dir }
     }
 
-    /// What a killed process would leave: everything as the system has it now, in another place.
+    /// Copies the folder as the system sees it now. This is what a killed process would leave.
     pub fn copied(&self) -> Self {
         let copy = Self::unformatted();
         copy_files(&self.log_dir(), &copy.log_dir());
@@ -80,12 +80,12 @@ impl Home {
         self.dir.path().join("server.properties")
     }
 
-    /// Starts a node on it. Errors: the line that a user would see.
+    /// Starts a node on the folder. Fails with the line that a user would see.
     pub async fn start(&self, overrides: &[&str]) -> Result<Node, String> {
         self.start_on(Arc::new(RealDisk), overrides).await
     }
 
-    /// Starts a node on it, with its files on a disk that the test has its hand in.
+    /// Starts a node on the folder, with its files on the disk of the test.
     pub async fn start_on(&self, disk: Arc<dyn Disk>, overrides: &[&str]) -> Result<Node, String> {
         let ports = "listeners=PLAINTEXT://127.0.0.1:0,CONTROLLER://127.0.0.1:0";
         let overrides: Vec<String> = [ports].iter().chain(overrides).map(|text| (*text).to_owned()).collect();
@@ -97,7 +97,7 @@ impl Home {
         Ok(Node { running: running.map_err(|error| format!("{error:#}"))? })
     }
 
-    /// Starts a node on it and waits until it serves every partition, but those that are offline.
+    /// Starts a node on the folder and waits until it serves every partition that is not offline.
     pub async fn ready(&self, overrides: &[&str]) -> Node {
         self.ready_on(Arc::new(RealDisk), overrides).await
     }
@@ -106,7 +106,7 @@ impl Home {
         let node = self.start_on(disk, overrides).await.unwrap();
         let mut client = node.client().await;
         until("a broker that serves its partitions", async || {
-            // Each round is a request, so that this does not only spin.
+            // Each round sends a request, so this is not a busy loop.
             let request = MetadataRequest { topics: Some(Vec::new()), ..Default::default() };
             let _: MetadataResponse = client.call(&request, 12).await;
             node.running.broker.not_ready_because().is_none().then_some(())
@@ -116,7 +116,7 @@ impl Home {
     }
 }
 
-/// Copies a folder with all that is in it.
+/// Copies a folder with all its content.
 pub fn copy_files(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
@@ -124,7 +124,7 @@ pub fn copy_files(from: &Path, to: &Path) {
         match path.is_dir() {
             true => copy_files(&path, &to),
             false => match fs::copy(&path, &to) {
-                // A checkpoint that is just being replaced.
+                // A checkpoint that is being replaced.
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
                 copied => drop(copied.unwrap()),
             },
@@ -132,13 +132,13 @@ pub fn copy_files(from: &Path, to: &Path) {
     }
 }
 
-/// A node that runs.
+/// A running node.
 pub struct Node {
     pub running: Running,
 }
 
 impl Node {
-    /// Where clients connect.
+    /// The address for clients.
     pub fn address(&self) -> SocketAddr {
         self.running.addresses[0].1
     }

@@ -1,4 +1,5 @@
-//! A start after which a log takes long to open: the port is open, and everything else is served.
+//! A start during which one log takes long to open: the port is open, and everything else is
+//! served.
 
 use crate::client::{Client, batch, until};
 use crate::held::HeldDisk;
@@ -7,7 +8,8 @@ use model::{ErrorCode, Offset};
 use protocol::messages::produce_response::ProduceResponse;
 use std::sync::Arc;
 
-/// Two topics, and a node started again on them that cannot open the log of the one. Gives what holds it.
+/// Creates two topics, and starts the node again so that it cannot open the log of one. Returns the
+/// disk that holds the log.
 async fn opening(home: &Home) -> (Node, HeldDisk) {
     let node = home.ready(&[]).await;
     let mut client = node.client().await;
@@ -45,7 +47,7 @@ async fn restart_after_a_kill_opens_the_port_early_and_serves_each_partition_whe
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_topic_whose_log_is_not_open_yet_is_deleted_and_made_again() {
+async fn a_topic_whose_log_is_not_open_yet_is_deleted_and_created_again() {
     let home = Home::new();
     let (node, disk) = opening(&home).await;
     let mut client = node.client().await;
@@ -69,7 +71,7 @@ async fn a_topic_whose_log_is_not_open_yet_is_deleted_and_made_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stop_while_logs_are_opened_waits_for_the_one_at_hand_alone() {
+async fn a_stop_while_logs_are_opened_waits_only_for_the_current_log() {
     let home = Home::new();
     let (node, disk) = opening(&home).await;
     let mut client = node.client().await;

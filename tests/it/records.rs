@@ -1,4 +1,4 @@
-//! Records in and out: round trips, creation on demand, deleted records.
+//! Writing and reading records: round trips, topic creation on demand, deleted records.
 
 use crate::client::{Client, batch, texts, until};
 use crate::node::Home;
@@ -9,7 +9,7 @@ use protocol::messages::fetch_response::FetchResponse;
 use protocol::messages::produce_response::ProduceResponse;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_written_is_read() {
+async fn written_records_are_read() {
     let home = Home::new();
     let node = home.ready(&[]).await;
     let mut client = node.client().await;
@@ -58,7 +58,7 @@ async fn a_waiting_fetch_is_answered_by_the_next_record() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_topic_is_created_when_it_is_asked_for() {
+async fn a_metadata_request_creates_a_topic() {
     let home = Home::new();
     let node = home.ready(&["num.partitions=3"]).await;
     let mut client = node.client().await;
@@ -78,7 +78,7 @@ async fn a_topic_is_created_when_it_is_asked_for() {
     node.stop().await;
 }
 
-/// DeleteRecords up to an offset; the new log start offset.
+/// Sends DeleteRecords up to an offset. Returns the new log start offset.
 async fn delete_records(client: &mut Client, topic: &str, offset: i64) -> i64 {
     let partition = DeleteRecordsPartition { partition_index: 0, offset, ..Default::default() };
     let topic = DeleteRecordsTopic { name: topic.into(), partitions: vec![partition], ..Default::default() };

@@ -1,4 +1,4 @@
-//! Starts that are refused, each with one line that says what was found.
+//! Starts that fail, each with one line that names the reason.
 
 use crate::node::Home;
 use std::fs;
@@ -24,12 +24,12 @@ async fn a_folder_has_one_node_at_a_time_and_always_the_same() {
     assert!(refusal(&home, &[]).await.starts_with("Failed to acquire lock on file .lock in"));
     node.stop().await;
     assert!(refusal(&home, &["node.id=2"]).await.contains("belongs to node 1, but node.id is 2"));
-    // A refused start lets go of the folder.
+    // A failed start releases the folder.
     home.ready(&[]).await.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_not_served_yet_is_named() {
+async fn a_failed_start_names_the_setting_that_is_not_served() {
     let home = Home::new();
     let cases = [
         ("metadata.log.dir=/elsewhere", "No `meta.properties` found in /elsewhere"),
@@ -46,7 +46,7 @@ async fn what_is_not_served_yet_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_metadata_log_that_is_not_one_stops_the_start() {
+async fn a_damaged_quorum_state_stops_the_start() {
     let home = Home::new();
     home.ready(&[]).await.stop().await;
     let quorum_state = home.log_dir().join("__cluster_metadata-0").join("quorum-state");

@@ -1,4 +1,4 @@
-//! What a node has is there after a clean stop, after a kill, and after its indexes are lost.
+//! A node keeps its data after a clean stop, after a kill, and after the loss of its indexes.
 
 use crate::client::{Client, texts};
 use crate::node::{Home, Node};
@@ -6,7 +6,7 @@ use model::Offset;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A topic of several segments and a node that runs on it.
+/// Returns a running node with a topic of several segments.
 async fn filled(home: &Home) -> (Node, Vec<String>) {
     let node = home.ready(&[]).await;
     let mut client = node.client().await;
@@ -21,7 +21,7 @@ async fn filled(home: &Home) -> (Node, Vec<String>) {
 async fn assert_whole(client: &mut Client, values: &[String]) {
     let read = client.read("t", 0).await;
     assert!(texts(&read) == values, "{} of {} records", read.len(), values.len());
-    // Found by time, which the time index answers.
+    // A lookup by time, which uses the time index.
     assert_eq!(client.offset("t", 0, 1_700_000_000_000).await, Offset(0));
 }
 
@@ -43,11 +43,11 @@ async fn a_clean_stop_keeps_everything() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_kill_keeps_what_was_acknowledged() {
+async fn a_kill_keeps_acknowledged_records() {
     let home = Home::new();
     let (node, values) = filled(&home).await;
     let copy = home.copied();
-    // And once more, from what the recovered node leaves when it is killed in its turn.
+    // Starts once more, on the folder that the recovered node would leave after a kill.
     let recovered = copy.ready(&[]).await;
     assert_whole(&mut recovered.client().await, &values).await;
     recovered.client().await.produce("t", 0, &["more"]).await;
@@ -82,7 +82,7 @@ async fn a_torn_write_is_cut_off() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn lost_indexes_are_made_again() {
+async fn lost_indexes_are_rebuilt() {
     let home = Home::new();
     let (node, values) = filled(&home).await;
     node.stop().await;
@@ -109,7 +109,7 @@ async fn a_stop_before_all_logs_are_open_loses_no_checkpoint() {
     let names = ["recovery-point-offset-checkpoint", "replication-offset-checkpoint"];
     let read = || names.map(|name| fs::read_to_string(home.log_dir().join(name)).unwrap());
     let before = read();
-    // Stopped as soon as it is started, some logs are open and some are not.
+    // The node stops directly after its start: some logs are open and some are not.
     home.start(&[]).await.unwrap().stop().await;
     assert_eq!(read(), before);
     let node = home.ready(&[]).await;
@@ -125,7 +125,7 @@ async fn a_folder_of_no_partition_is_set_aside() {
     let (folder, stray) = (home.log_dir().join("t-0"), home.log_dir().join("stray-0"));
     fs::create_dir(&stray).unwrap();
     fs::copy(folder.join("partition.metadata"), stray.join("partition.metadata")).unwrap();
-    // The folder of an older topic of the same name.
+    // The folder of an older topic with the same name.
     fs::write(folder.join("partition.metadata"), "version: 0\ntopic_id: q83vEjRWeJCrze8SNFZ4kA").unwrap();
     let node = home.ready(&[]).await;
     assert!(node.client().await.read("t", 0).await.is_empty());
@@ -138,7 +138,7 @@ async fn a_folder_of_no_partition_is_set_aside() {
     assert!(!stray.exists() && folder.exists());
 }
 
-/// Files of a folder with an extension, in the order of their names.
+/// Returns the files of a folder with an extension, sorted by name.
 fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.retain(|path| path.extension().is_some_and(|it| it == extension));
@@ -147,11 +147,11 @@ fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whoever_connects_during_the_start_is_told_of_this_broker() {
+async fn a_client_that_connects_during_the_start_gets_this_broker() {
     let home = Home::new();
     for _ in 0..3 {
         let node = home.start(&[]).await.unwrap();
-        // A client that is told of no broker asks again only after a second.
+        // A client that gets no broker in the answer asks again only after a second.
         let metadata = node.client().await.metadata("nothing", false).await;
         assert_eq!(metadata.brokers.len(), 1);
         node.stop().await;

@@ -1,4 +1,4 @@
-//! A stop answers whoever waits.
+//! A stop answers the waiting requests.
 
 use crate::client::{Client, DEADLINE};
 use crate::groups::{await_coordinator, join_alone, join_request, new_member};
@@ -9,7 +9,7 @@ use protocol::messages::join_group_response::JoinGroupResponse;
 use std::time::Instant;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fetches_and_members_that_wait_are_answered() {
+async fn waiting_fetches_and_members_are_answered() {
     let home = Home::new();
     let node = home.ready(&["offsets.topic.num.partitions=1"]).await;
     let (mut reader, mut member, mut idle) = (node.client().await, node.client().await, node.client().await);
@@ -17,7 +17,7 @@ async fn fetches_and_members_that_wait_are_answered() {
     await_coordinator(&mut member, "g").await;
     join_alone(&mut member, "g").await;
     let second = new_member(&mut member, "g").await;
-    // It waits for the first member to join again, which has five minutes for it.
+    // The answer waits until the first member joins again, for which it has five minutes.
     member.send(&join_request("g", &second), 7).await.unwrap();
     let mut request = Client::fetch_request("t", 0, Offset(0), 600_000);
     request.min_bytes = 1 << 20;
@@ -26,7 +26,8 @@ async fn fetches_and_members_that_wait_are_answered() {
     let began = Instant::now();
     node.stop().await;
     assert!(began.elapsed() < DEADLINE);
-    // A fetch that was read before the stop is answered; one that was still on its way ends with the connection.
+    // A fetch that was read before the stop gets an answer. One that was not yet read ends with the
+    // connection.
     if let Ok(fetched) = reader.receive::<FetchResponse>(12).await {
         assert_eq!(fetched.error_code, 0);
     }

@@ -1,5 +1,6 @@
-//! The binary on a real file system that runs full to its last byte: a small one in memory, in a mount namespace of its own. Where the system lets nobody
-//! mount one, the test says so and looks at nothing.
+//! The binary on a real file system that fills up to its last byte: a small tmpfs in a separate
+//! mount namespace. If the system does not allow the mount, the test prints this and checks
+//! nothing.
 
 use crate::client::{Client, batch, until};
 use crate::disks::{KAFKA_STORAGE_ERROR, delete_records, produce_until};
@@ -11,7 +12,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-/// A file system that lives as long as this, at a path that processes of its namespace see.
+/// A file system that is unmounted on drop, at a path that only processes of its namespace see.
 struct Tmpfs {
     holder: Child,
     at: PathBuf,
@@ -47,13 +48,13 @@ impl Tmpfs {
         Process::spawn(&mut command)
     }
 
-    /// The path from outside of the namespace.
+    /// Returns the path as seen from outside the namespace.
     fn outside(&self, name: &str) -> PathBuf {
         let inside = self.at.join(name);
         PathBuf::from(format!("/proc/{}/root", self.holder.id())).join(inside.strip_prefix("/").unwrap())
     }
 
-    /// Takes every byte that is left.
+    /// Fills the remaining bytes.
     fn fill(&self) {
         let mut filler = File::create(self.outside("filler")).unwrap();
         let mut size = 1 << 20;
@@ -73,7 +74,8 @@ impl Drop for Tmpfs {
     }
 }
 
-/// Writes batches of 100 KB until one is refused for want of room; how many were acknowledged.
+/// Writes batches of 100 KB until one is refused for lack of room. Returns the number of
+/// acknowledged batches.
 async fn fill_up(client: &mut Client, topic: &str) -> i64 {
     let value = "x".repeat(100_000);
     let request = Client::produce_request(topic, 0, batch(&[&value]));
@@ -95,7 +97,7 @@ async fn connected(process: &Process) -> Client {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_file_system_that_is_full_to_the_last_byte() {
+async fn a_file_system_without_a_free_byte() {
     let home = tempfile::tempdir().unwrap();
     let Some(tmpfs) = Tmpfs::mount(home.path(), 48) else {
         eprintln!("no file system can be mounted here: nothing was looked at");
@@ -110,7 +112,8 @@ async fn a_file_system_that_is_full_to_the_last_byte() {
     tmpfs.fill();
     assert_eq!(client.produce("t", 0, &["x"]).await.error_code, KAFKA_STORAGE_ERROR);
     drop(process);
-    // Killed on a disk without a byte left, and started there: twice, so that the first start has not used up what the second needs.
+    // Killed and started on a full disk, twice: the first start must not use up the room that the
+    // second needs.
     for _ in 0..2 {
         let process = tmpfs.start();
         let mut client = connected(&process).await;
@@ -124,7 +127,7 @@ async fn a_file_system_that_is_full_to_the_last_byte() {
     client.await_leaders("t").await;
     fs::remove_file(tmpfs.outside("filler")).unwrap();
     assert_eq!(client.produce("t", 0, &["x"]).await.error_code, KAFKA_STORAGE_ERROR, "the reserve is still used up");
-    // Old records go, and that heals it.
+    // Deleting old records makes room, and the node recovers.
     assert_eq!(delete_records(&mut client, "t", count - 20).await, 0);
     produce_until(&mut client, "t", 0, 0).await;
     assert_eq!(client.read("t", 0).await[0].0, Offset(count - 20));
