@@ -1,5 +1,6 @@
-//! Batches as the course writes them, and what follows from a list of them: the producers' state and the transactions, computed here once more and in the
-//! plainest way, so that the store's own has something to be compared with.
+//! Batches as a course writes them, and the state that a list of batches gives: the producers and
+//! the transactions. This state is computed here again, in the simplest way, to compare the store's
+//! own state with it.
 
 use bytes::Bytes;
 use model::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Timestamp};
@@ -13,7 +14,7 @@ pub struct Marker {
     pub coordinator_epoch: i32,
 }
 
-/// Whose batch it is.
+/// The producer of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Source {
     pub id: i64,
@@ -23,7 +24,7 @@ pub struct Source {
     pub marker: Option<Marker>,
 }
 
-/// A batch without a place.
+/// A batch without an offset.
 #[derive(Clone, Debug)]
 pub struct Draft {
     pub serial: u64,
@@ -44,7 +45,7 @@ pub struct Batch {
 }
 
 impl Draft {
-    /// The batch at an offset.
+    /// Returns the batch at an offset.
     pub fn at(&self, base: i64, epoch: i32) -> Batch {
         let mut builder = BatchBuilder::new(Offset(base)).leader_epoch(LeaderEpoch(epoch));
         if let Some(source) = self.source {
@@ -63,7 +64,7 @@ impl Draft {
                 builder.append_end_transaction(Timestamp(self.timestamps[0]), marker);
             }
             None => {
-                // The serial number makes every batch of a course unlike every other.
+                // The serial number makes every batch of a course unique.
                 let value = vec![self.serial as u8; self.value_bytes];
                 for timestamp in &self.timestamps {
                     builder.append(Timestamp(*timestamp), Some(&self.serial.to_be_bytes()), Some(&value));
@@ -82,18 +83,18 @@ impl Draft {
 }
 
 impl Batch {
-    /// The largest timestamp of its records.
+    /// Returns the largest timestamp of its records.
     pub fn max_timestamp(&self) -> i64 {
         self.timestamps.iter().copied().max().unwrap_or(-1)
     }
 
-    /// The offset after it.
+    /// Returns the offset after it.
     pub fn next(&self) -> i64 {
         self.last + 1
     }
 }
 
-/// What is known of a producer.
+/// The known state of a producer.
 #[derive(Clone, Debug, Default)]
 pub struct Known {
     pub epoch: i16,
@@ -103,11 +104,11 @@ pub struct Known {
     pub coordinator_at: i64,
     pub last_timestamp: i64,
     pub txn_first: Option<i64>,
-    /// Its last record or marker.
+    /// The offset of its last record or marker.
     pub last_offset: i64,
 }
 
-/// A transaction that is over.
+/// A transaction that has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ended {
     pub id: i64,
@@ -116,7 +117,7 @@ pub struct Ended {
     pub aborted: bool,
 }
 
-/// What follows from a list of batches.
+/// The state that a list of batches gives.
 #[derive(Clone, Debug, Default)]
 pub struct Replay {
     pub producers: BTreeMap<i64, Known>,
@@ -131,7 +132,7 @@ impl Replay {
         replay
     }
 
-    /// Reads one more.
+    /// Reads one more batch.
     pub fn add(&mut self, batch: &Batch) {
         let Some(source) = batch.source else { return };
         let known =
@@ -160,7 +161,8 @@ impl Replay {
         }
     }
 
-    /// The first offset that a reader of committed records may not see, while what is above a high watermark is not decided.
+    /// Returns the first offset that read_committed consumers may not see, if a transaction counts
+    /// as decided only when its marker is below the high watermark.
     pub fn first_unstable(&self, high_watermark: i64) -> Option<i64> {
         let open = self.producers.values().filter_map(|known| known.txn_first);
         let undecided = self.ended.iter().filter(|txn| txn.marker >= high_watermark).map(|txn| txn.first);

@@ -1,4 +1,4 @@
-//! What has to hold: of a log that runs, and of one that a start has opened.
+//! The checks of a running log, and of a log that a start has opened.
 
 use crate::batch::{Batch, Replay};
 use crate::partition::{Partition, Pending};
@@ -8,7 +8,7 @@ use records::Batches;
 use std::collections::BTreeSet;
 use storage::{Isolation, Log, ProducerEntry, Read, ReadPlan, Wait};
 
-/// Why a course failed.
+/// The result of a check. The error says why a course failed.
 pub type Check<T = ()> = Result<T, String>;
 
 macro_rules! ensure {
@@ -39,13 +39,14 @@ fn parsed(plan: &ReadPlan) -> Check<Vec<(i64, i64, Vec<u8>)>> {
     Ok(batches)
 }
 
-/// Everything from the log start to the log end: base offset, last offset, bytes.
+/// Reads everything from the log start to the log end: base offset, last offset, bytes.
 pub fn read_all(log: &Log) -> Check<Vec<(i64, i64, Vec<u8>)>> {
     let (mut next, end) = (log.log_start_offset().0, log.log_end_offset().0);
     let mut all: Vec<(i64, i64, Vec<u8>)> = Vec::new();
     while next < end {
         let found = parsed(&plan(log, next, u32::MAX, Isolation::LogEnd)?)?;
-        // A power cut may take records that were not flushed and leave the empty segment after them.
+        // A power cut may remove records that were not flushed, and leave the empty segment after
+        // them.
         let is_before_active = log.segments().last().is_some_and(|it| it.size() == 0 && it.base_offset().0 == end);
         let Some((_, last, _)) = found.last() else {
             ensure!(is_before_active, "nothing at {next} of {end}");
@@ -64,7 +65,7 @@ fn offsets_of<'a>(batches: impl IntoIterator<Item = &'a Batch>) -> Vec<(i64, i64
     batches.into_iter().map(|batch| (batch.base, batch.last)).collect()
 }
 
-/// A log that runs holds exactly what was acknowledged.
+/// Checks that a running log holds exactly the acknowledged batches.
 pub fn running(partition: &Partition, log: &Log, random: &mut Random) -> Check {
     let offsets = log.offsets();
     let now = (offsets.log_start_offset.0, offsets.log_end_offset.0, offsets.high_watermark.0);
@@ -76,7 +77,7 @@ pub fn running(partition: &Partition, log: &Log, random: &mut Random) -> Check {
     let offsets = || found.iter().map(|(base, last, _)| (*base, *last)).collect::<Vec<_>>();
     ensure!(is_same, "holds {:?} and not {:?}", offsets(), offsets_of(expected));
     let replay = partition.replay();
-    // Of a log that is offline what is there can be read, and what is derived may be ahead of it.
+    // An offline log can be read, but its derived state may be ahead of its records.
     if log.fault().is_none() {
         epochs(partition, log)?;
         producers(partition, log, &replay)?;
@@ -94,7 +95,7 @@ fn epochs(partition: &Partition, log: &Log) -> Check {
     ensure!(rises, "leader epochs do not rise: {entries:?}");
     for batch in partition.from(partition.start) {
         let known = epochs.epoch_of(Offset(batch.base)).map(|epoch| epoch.0);
-        // What is below a log start that a crash took back, epochs may have forgotten.
+        // A crash may undo a log start. The epochs may lack entries below that log start.
         let is_forgotten = known.is_none() && batch.base < partition.start_high;
         ensure!(
             known == Some(batch.epoch) || is_forgotten,
@@ -104,10 +105,10 @@ fn epochs(partition: &Partition, log: &Log) -> Check {
         );
     }
     for (epoch, start) in entries {
-        // The epoch of a log start at the log end begins there, whichever it was.
+        // If the log start equals the log end, its epoch begins there, whichever epoch it is.
         let is_last = partition.assigned == Some(epoch.0) || partition.start == partition.end;
         let is_assigned = start.0 == partition.end && is_last;
-        // An append notes its epoch first; where it then fails, that is left.
+        // An append adds its epoch first. If the append then fails, the epoch stays.
         let is_assigned =
             is_assigned || partition.ghosts.iter().any(|ghost| (ghost.base, ghost.epoch) == (start.0, epoch.0));
         ensure!(start.0 < partition.end || is_assigned, "epoch {epoch} begins at {start}, beyond {}", partition.end);
@@ -123,7 +124,7 @@ fn producers(partition: &Partition, log: &Log, replay: &Replay) -> Check {
     found.sort_by_key(|(id, _)| *id);
     for (id, known) in &replay.producers {
         let entry = found.iter().find(|(found, _)| found.0 == *id).map(|(_, entry)| entry);
-        // What lies below the log start may be known or not.
+        // State from below the log start may be known or not.
         let forgotten_below = partition.start_high;
         if known.last_offset < forgotten_below {
             continue;
@@ -162,11 +163,12 @@ fn producers(partition: &Partition, log: &Log, replay: &Replay) -> Check {
 fn stable_offset(partition: &Partition, log: &Log, replay: &Replay) -> Check {
     let found = log.last_stable_offset().0;
     ensure!(found <= partition.high_watermark, "last stable offset {found} is above the high watermark");
-    // That a marker waits for the high watermark is in no snapshot of the producers, Kafka's neither: a start may have forgotten it.
+    // No producer snapshot, also not in Kafka, says that a marker waits for the high watermark. So
+    // a start may forget it.
     let [low, high] = [partition.high_watermark, i64::MAX].map(|decided_below| replay.first_unstable(decided_below));
     if [low, high].iter().flatten().all(|first| *first >= partition.start_high) {
         let [mut low, high] = [low, high].map(|first| first.unwrap_or(i64::MAX).min(partition.high_watermark));
-        // Where the marker is gone and not what it ended, as in Kafka.
+        // The marker is lost and its transaction is not, as in Kafka.
         let is_open_again = |ended: &crate::batch::Ended| ended.first < partition.start_high;
         if partition.is_vague && replay.ended.iter().any(is_open_again) {
             low = low.min(partition.start);
@@ -249,16 +251,16 @@ fn by_timestamp(partition: &Partition, log: &Log, random: &mut Random) -> Check 
     Ok(())
 }
 
-/// How the last run ended.
+/// How the last run of the node ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ending {
-    /// Something that was not synced may be gone.
+    /// Data that was not synced may be lost.
     pub was_power: bool,
     pub is_clean: bool,
 }
 
-/// A log that a start has opened holds what had to outlive the end of the last run, and nothing that nobody wrote. What it holds is what is known from
-/// then on.
+/// Checks that a log that a start has opened holds what had to survive the end of the last run, and
+/// nothing that was never written. Its content becomes the known state from then on.
 pub fn reopened(partition: &mut Partition, log: &Log, ending: Ending) -> Check {
     let (start, end) = (log.log_start_offset().0, log.log_end_offset().0);
     let found = read_all(log)?;
@@ -269,7 +271,8 @@ pub fn reopened(partition: &mut Partition, log: &Log, ending: Ending) -> Check {
     let expected: Vec<Batch> = partition.from(start).to_vec();
     let case = format!("holds {start}..{end} {listed:?}, had {:?}, {:?}", offsets_of(&expected), partition.pending);
     let is_emptied = found.is_empty() && partition.pending == Pending::StartAnew;
-    // Where the old segments are gone and the new one is not there yet, a log begins at what the checkpoint says, which may be nothing, as with Kafka.
+    // If the old segments are removed and the new one does not exist yet, a log begins at the
+    // offset in the checkpoint. The checkpoint may have no entry, as in Kafka.
     ensure!(is_emptied || start >= partition.start_durable, "starts below {}: {case}", partition.start_durable);
     let may_start_later = matches!(partition.pending, Pending::LaterStart | Pending::StartAnew);
     ensure!(start <= partition.start || may_start_later, "starts beyond {}: {case}", partition.start);
@@ -291,7 +294,7 @@ pub fn reopened(partition: &mut Partition, log: &Log, ending: Ending) -> Check {
     let first_lost = lost.first().copied().unwrap_or(i64::MAX);
     ensure!(is_emptied || first_lost >= kept_below, "lost {first_lost}, kept is all below {kept_below}: {case}");
     if !is_emptied {
-        // Where a refused batch stands in the place of one that was not synced, there is no hole.
+        // A refused batch in place of one that was not synced is not a hole.
         let is_covered = |base: &i64| observed.iter().any(|batch| (batch.base..=batch.last).contains(base));
         let lost = lost.iter().copied().filter(|base| !is_covered(base)).collect();
         no_hole(&lost, &observed, &partition.ghosts, log, ending, &case)?;
@@ -300,7 +303,7 @@ pub fn reopened(partition: &mut Partition, log: &Log, ending: Ending) -> Check {
     let last = observed.last().map_or(start, Batch::next);
     let active = log.segments().last().map_or(0, |active| active.base_offset().0);
     let is_half_done = partition.ghosts.iter().any(|ghost| ghost.base == end);
-    // A truncation that was stopped may have come to a segment whose records an earlier power cut took.
+    // A stopped truncation may have reached a segment whose records an earlier power cut removed.
     let is_half_done = is_half_done || matches!(partition.pending, Pending::Truncate(_));
     let may_lie_ahead = ending.was_power || end == partition.end || is_half_done;
     let is_end = end == last.max(start) || (may_lie_ahead && end == active && active > last);
@@ -310,7 +313,8 @@ pub fn reopened(partition: &mut Partition, log: &Log, ending: Ending) -> Check {
     Ok(())
 }
 
-/// Of one segment, what is left is what was written first. Between segments that were never synced, a power cut may leave a hole, as with Kafka.
+/// Checks that each segment keeps a prefix of what was written. Between segments that were never
+/// synced, a power cut may leave a hole, as in Kafka.
 fn no_hole(lost: &BTreeSet<i64>, observed: &[Batch], ghosts: &[Batch], log: &Log, ending: Ending, case: &str) -> Check {
     let bases: BTreeSet<i64> = log.segments().iter().map(|segment| segment.base_offset().0).collect();
     let mut previous = i64::MIN;
@@ -318,7 +322,8 @@ fn no_hole(lost: &BTreeSet<i64>, observed: &[Batch], ghosts: &[Batch], log: &Log
         let hole = lost.range(previous..batch.base).next();
         let is_between =
             ending.was_power && hole.is_some_and(|hole| bases.range(hole + 1..=batch.base).next().is_some());
-        // What was refused, and was written first, may be there again in place of what was written over it.
+        // A refused batch that was written first may appear again in place of the batch that
+        // overwrote it.
         let is_ghost = ending.was_power && ghosts.contains(batch);
         ensure!(
             hole.is_none() || is_between || is_ghost,
@@ -336,7 +341,7 @@ fn adopt(partition: &mut Partition, log: &Log, observed: Vec<Batch>) {
     let is_cut_off = log.segments().first().is_some_and(|first| first.base_offset().0 >= start);
     let is_anew = partition.pending == Pending::StartAnew && observed.is_empty() && is_cut_off;
     if let Pending::Truncate(_) = partition.pending {
-        // A cut that was never finished may be undone by a power cut.
+        // A power cut may undo a truncation that did not finish.
         let (history, ghosts) = (&partition.history, &mut partition.ghosts);
         ghosts.extend(history.iter().filter(|batch| batch.last >= start && !observed.contains(batch)).cloned());
     }
@@ -347,7 +352,7 @@ fn adopt(partition: &mut Partition, log: &Log, observed: Vec<Batch>) {
     partition.start_durable = partition.start_durable.min(start);
     partition.end = end;
     partition.high_watermark = log.high_watermark().0;
-    // What was flushed in an earlier run still is.
+    // Records that were flushed in an earlier run are still flushed.
     partition.flushed = partition.flushed.min(end).max(log.recovery_point().0);
     partition.is_settled |= log.recovery_point().0 > 0;
     let flushed = partition.flushed;

@@ -1,8 +1,10 @@
-//! Courses of a log that is compacted: what a cleaning leaves, and a stop in the middle of it, may lose no key.
+//! Courses of a compacted log: neither a cleaning nor a stop during one may lose a key.
 //!
-//! Of every key the newest decided record that has to be there is there, or a later one: after a kill of all that was acknowledged, after a power cut of
-//! what was flushed. What is read was appended so, at that offset. A key whose newest record is a tombstone may be gone, and so may what was aborted;
-//! readers of committed records see none of it.
+//! For every key, the newest decided record that must be there, or a later one, is there. After a
+//! kill, all acknowledged records count for this; after a power cut, the flushed ones. Each record
+//! that is read was appended at that offset with that content. A key whose newest record is a
+//! tombstone may be missing. Aborted records may also be missing, and read_committed consumers see
+//! none of them.
 
 mod model;
 
@@ -18,13 +20,13 @@ use std::sync::Arc;
 use storage::disk::{Crash, Disk, Fault, Operation, SimDisk};
 use storage::{CleanerLimits, CleanupPolicy, Isolation, LeaderAppend, Log, LogConfig, LogDir, OpenFiles, Origin};
 
-/// Keys: few, so that there is much to compact.
+/// The number of keys: small, so that compaction has much to do.
 const KEYS: usize = 5;
 
 /// Transactional producers.
 const PRODUCERS: [i64; 2] = [11, 12];
 
-/// What goes wrong besides stops.
+/// The faults besides stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Weather {
     Fair,
@@ -44,7 +46,7 @@ struct Course {
     model: Model,
 }
 
-/// Lives through the course of a seed. Gives a number that tells it from others.
+/// Runs the course of a seed. Returns a number that differs between courses.
 pub fn run(seed: u64, is_printed: bool) -> Check<u64> {
     let mut course = Course::new(seed)?;
     for generation in 0..course.random.within(2, 4) {
@@ -61,7 +63,7 @@ pub fn run(seed: u64, is_printed: bool) -> Check<u64> {
         }
         drop((dir, log));
         let seed = course.random.next();
-        // After a failed sync a new process cannot go on from what the system holds in memory.
+        // After a failed sync, a new process cannot trust what the page cache holds.
         let is_power = course.disk.has_lost_writes() || course.random.chance(60);
         let crash = if is_power { Crash::Power { seed } } else { Crash::Process };
         let kept_below = if is_power { course.model.flushed } else { course.model.end };
@@ -98,7 +100,7 @@ impl Course {
         Ok(Course { random, disk, weather, name, config, now: 10_000, serial: 0, model: Model::default() })
     }
 
-    /// Opens the log, perhaps in several attempts.
+    /// Opens the log, sometimes in several attempts.
     fn start(&mut self) -> Check<(LogDir, Log)> {
         loop {
             if self.random.chance(20) {
@@ -109,7 +111,7 @@ impl Course {
                 self.disk.crash_after(u64::MAX / 2);
                 return started.map_err(|error| format!("start: {error}"));
             }
-            // What a kill leaves, no power cut comes on top of: which of them it is was said before.
+            // A power cut does not follow a kill here: the kind of the crash was decided before.
             self.disk.crash(Crash::Process);
         }
     }
@@ -126,7 +128,7 @@ impl Course {
             true => dir.open_log(&self.name, path, self.config.clone(), &offsets, is_clean, now)?.0,
             false => dir.create(&self.name, Some(TopicId::from_random([1; 16])), self.config.clone(), now)?,
         };
-        // A checkpoint that is ahead of the log would count as flushed what is appended from now on.
+        // If a checkpoint is ahead of the log, records appended from now on would count as flushed.
         if offsets.recovery_points.get(&self.name).is_some_and(|known| *known > log.recovery_point()) {
             self.checkpoint(&dir, &log)?;
         }
@@ -148,7 +150,8 @@ impl Course {
             self.now += self.random.within(0, 500);
             self.disk.set_now(Timestamp(self.now));
             self.weather_changes();
-            // Whether there is room again; that it cannot be asked is a fault like another.
+            // Checks whether there is room again. If the check fails, this is a fault like any
+            // other.
             let _ = dir.check_space(|_| 1);
             let what = self.step(dir, log)?;
             tell(format!("{what} at call {}, ends at {}", self.disk.calls(), self.model.end));
@@ -183,7 +186,7 @@ impl Course {
         }
     }
 
-    /// One thing happens. What it was.
+    /// Runs one step. Returns its name.
     fn step(&mut self, dir: &LogDir, log: &Log) -> Check<&'static str> {
         let (now, refusals) = (Timestamp(self.now), self.disk.refusals());
         let (what, done) = match self.random.below(100) {
@@ -204,7 +207,7 @@ impl Course {
             self.disk.heal();
             let end = self.model.end;
             let held = self.model.hold(log, end, false, &mut self.random);
-            // What was read from a machine that stopped meanwhile says nothing.
+            // If the machine stopped meanwhile, the data read has no meaning.
             if !self.disk.has_stopped() {
                 held.map_err(|reason| format!("after a cleaning: {reason}"))?;
             }
@@ -212,7 +215,7 @@ impl Course {
         Ok(what)
     }
 
-    /// A batch of a few records, of a transaction where `producer` says whose.
+    /// Appends a batch of a few records, in a transaction if there is a `producer`.
     fn append(&mut self, log: &Log, producer: Option<i64>) -> storage::Result<()> {
         let mut batch = BatchBuilder::new(Offset(0));
         if let Some(id) = producer {
@@ -229,7 +232,7 @@ impl Course {
             batch.append(Timestamp(self.now), Some(&[key]), bytes.as_deref());
             records.push(Record { key, value, producer });
         }
-        // It may be there though it was not acknowledged.
+        // The batch may be in the log although it was not acknowledged.
         let base = self.model.end;
         self.model.appended.extend((base..).zip(records.iter().copied()));
         if let Err(error) = self.put(log, batch, Origin::Client) {
@@ -261,7 +264,7 @@ impl Course {
         let base = self.model.end;
         self.model.markers.insert(base, (id, aborted));
         self.put(log, batch, Origin::Coordinator)?;
-        // What was refused there before is overwritten.
+        // The marker overwrites a batch that was refused at this offset.
         self.model.appended.remove(&base);
         self.model.end = base + 1;
         Ok(())
@@ -277,7 +280,7 @@ impl Course {
         Ok(())
     }
 
-    /// One cleaning, as far as it comes, and its note in the checkpoint.
+    /// Runs one cleaning until it ends or fails, and writes its position to the checkpoint.
     fn clean(&mut self, dir: &LogDir, log: &Log) -> storage::Result<()> {
         let limits = CleanerLimits {
             dedupe_buffer_bytes: self.random.pick(&[72, 1 << 16]),
@@ -298,7 +301,7 @@ impl Course {
         }
     }
 
-    /// As a broker that is told to stop.
+    /// Stops cleanly, as a broker does.
     fn close(&mut self, dir: &LogDir, log: &Log) -> Check {
         let (now, refusals) = (Timestamp(self.now), self.disk.refusals());
         let closed = (log.fault().is_none()).then(|| {
@@ -315,7 +318,7 @@ impl Course {
     }
 }
 
-/// Every record from an offset on, by offset.
+/// Reads every record from an offset on, by offset.
 fn records_from(log: &Log, from: i64) -> Check<BTreeMap<i64, Record>> {
     Ok(Reading::of(log, from, Isolation::LogEnd)?.records)
 }

@@ -1,4 +1,5 @@
-//! A course of events: what a seed lets happen to a node, and what has to be so after each.
+//! A course: a sequence of random events of a node, decided by a seed, and the checks after each
+//! event.
 
 mod steps;
 mod writes;
@@ -12,7 +13,7 @@ use std::sync::Arc;
 use storage::disk::{Crash, Disk, Fault, Operation, SimDisk};
 use storage::{CleanupPolicy, Error, LogConfig, LogDir, OffsetCheckpoint, Offsets, OpenFiles};
 
-/// What was done, as text; and its hash, by which two courses are compared.
+/// The events as text, and their hash, which identifies a course.
 #[derive(Debug)]
 pub struct Trace {
     is_printed: bool,
@@ -20,7 +21,7 @@ pub struct Trace {
 }
 
 impl Trace {
-    /// One that is hashed alone, or printed as well.
+    /// Creates a story that is hashed, and printed if asked for.
     pub fn new(is_printed: bool) -> Self {
         Trace { is_printed, hash: 0xcbf2_9ce4_8422_2325 }
     }
@@ -35,17 +36,17 @@ impl Trace {
     }
 }
 
-/// What goes wrong in a course, besides stops.
+/// The faults of a course besides stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Weather {
     Fair,
-    /// Calls are refused: EIO, short writes.
+    /// Calls fail: EIO, short writes.
     Faults,
-    /// The disk fills up now and then.
+    /// The disk is full at times.
     Full,
 }
 
-/// A checkpoint file, by what it is about.
+/// The kind of a checkpoint file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Checkpoint {
     RecoveryPoints,
@@ -63,18 +64,19 @@ pub struct Course {
     now: i64,
     serial: u64,
     unique: u8,
-    /// What each checkpoint file may hold: what was written last, and what was written since and not seen to succeed.
+    /// The possible contents of each checkpoint file: the last successful write, and later writes
+    /// whose success is not known.
     checkpoints: [Vec<OffsetCheckpoint>; 3],
-    /// Refused calls before the step.
+    /// The number of refused calls before the step.
     refusals: u64,
-    /// A round of the group commit has begun.
+    /// A round of the group commit is running.
     is_committing: bool,
-    /// The node can not go on.
+    /// The node cannot go on.
     must_restart: bool,
     trace: Trace,
 }
 
-/// Lives through the course of a seed. Gives its hash.
+/// Runs the course of a seed. Returns its hash.
 pub fn run(seed: u64, is_printed: bool) -> Check<u64> {
     let mut course = Course::new(seed, Trace::new(is_printed));
     course.restart(Ending { was_power: false, is_clean: false })?;
@@ -129,7 +131,8 @@ impl Course {
         self.unique
     }
 
-    /// What a call to the store gave; `None` where the machine has stopped or the disk refused.
+    /// Returns the result of a call to the store, or `None` if the machine stopped or the disk
+    /// refused.
     fn judge<T>(&self, what: &str, result: storage::Result<T>) -> Check<Option<T>> {
         match result {
             Ok(done) => Ok(Some(done)),
@@ -139,7 +142,7 @@ impl Course {
         }
     }
 
-    /// Steps until the machine stops, or enough was done.
+    /// Runs steps until the machine stops or the course is long enough.
     fn live(&mut self) -> Check {
         if self.random.chance(70) {
             let limit = 1 << self.random.within(2, 9);
@@ -182,7 +185,8 @@ impl Course {
         }
     }
 
-    /// Freed room heals without a restart, and want of room alone takes nothing offline.
+    /// Checks that the node recovers without a restart after room is freed, and that lack of room
+    /// alone takes nothing offline.
     fn check_space(&self) -> Check {
         let Some(node) = &self.node else { return Ok(()) };
         self.judge("space", node.dir.check_space(|_| 1))?;
@@ -210,7 +214,7 @@ impl Course {
         self.disk.inject(fault);
     }
 
-    /// What logs say is on disk has to be.
+    /// Notes what the logs report as being on disk.
     fn promises(&mut self) {
         let Some(node) = &self.node else { return };
         for (index, partition) in self.partitions.iter_mut().enumerate() {
@@ -222,11 +226,11 @@ impl Course {
         }
     }
 
-    /// Checks a partition that is not in the middle of anything. Faults wait meanwhile.
+    /// Checks a partition that has no pending operation. No faults happen meanwhile.
     fn look(&mut self, index: usize) -> Check {
         let partition = &self.partitions[index];
         let Some(log) = self.node.as_ref().and_then(|node| node.log(index)) else { return Ok(()) };
-        // Nothing is asked any more of a dir whose disk failed.
+        // Nothing uses a dir after its disk failed.
         let is_failed = self.node.as_ref().is_some_and(|node| node.dir.fault().is_some());
         if partition.pending != Pending::Nothing || self.disk.has_stopped() || is_failed {
             return Ok(());
@@ -236,11 +240,11 @@ impl Course {
         let segments: Vec<_> = log.segments().iter().map(|it| (it.base_offset().0, it.size())).collect();
         let checked =
             checked.map_err(|reason| format!("{}: {reason}; segments and bytes {segments:?}", partition.name));
-        // What was read from a machine that stopped meanwhile says nothing.
+        // If the machine stopped meanwhile, the data read has no meaning.
         if self.disk.has_stopped() { Ok(()) } else { checked }
     }
 
-    /// Ends the run: cleanly, by a kill or by a power cut.
+    /// Ends the run of the node: cleanly, by a kill or by a power cut.
     fn end(&mut self) -> Check<Ending> {
         self.refusals = self.disk.refusals();
         let is_whole = self
@@ -260,8 +264,9 @@ impl Course {
         Ok(Ending { was_power: crash != Crash::Process, is_clean })
     }
 
-    /// A kill or a power cut. After a failed sync it is the latter: what the system holds in memory is not what is on disk, so that no new process,
-    /// Kafka's neither, can go on from it. The machine has to be started anew.
+    /// Crashes by a kill or a power cut. After a failed sync it is a power cut, because the page
+    /// cache differs from the disk. No new process can go on from that, Kafka's neither: the
+    /// machine must be restarted.
     fn crash(&mut self) -> Crash {
         let seed = self.random.next();
         match self.disk.has_lost_writes() || self.random.chance(60) {
@@ -270,7 +275,7 @@ impl Course {
         }
     }
 
-    /// As a broker that is told to stop.
+    /// Stops cleanly, as a broker does.
     fn close(&mut self) -> Check {
         for index in 0..self.partitions.len() {
             let Some(log) = self.node.as_ref().and_then(|node| node.log(index)) else { return Ok(()) };
@@ -292,7 +297,7 @@ impl Course {
         Ok(())
     }
 
-    /// Starts the node, perhaps in several attempts, and holds what it finds against what is known.
+    /// Starts the node, sometimes in several attempts, and compares what it finds with the model.
     fn restart(&mut self, mut ending: Ending) -> Check {
         self.disk.heal();
         self.disk.set_capacity(None);
@@ -323,7 +328,7 @@ impl Course {
         self.started(started, ending)
     }
 
-    /// What has to be on disk before anything is repaired.
+    /// Checks what must be on disk before a start repairs anything.
     fn look_at_disk(&mut self) -> Check {
         let dir = LogDir::open(Arc::new(self.disk.clone()), OpenFiles::new(1), log_dir(), 0);
         let offsets = dir.and_then(|dir| dir.read_offsets()).map_err(|error| format!("checkpoints: {error}"))?;
@@ -340,7 +345,7 @@ impl Course {
         Ok(())
     }
 
-    /// Whether a partition's topic id is in its folder, and what is.
+    /// Returns whether the topic id of a partition is in its folder, and the content of the file.
     fn topic_id_of(&self, partition: &Partition) -> (bool, String) {
         let path = log_dir().join(partition.name.to_string()).join("partition.metadata");
         let found = storage::read_partition_metadata(&self.disk, &path);
@@ -357,7 +362,7 @@ impl Course {
             let name = partition.name.clone();
             let case = |reason: String| format!("{name}: {reason}");
             let is_new = partition.pending != Pending::Nothing;
-            // Of a log that never held anything nothing is synced.
+            // Nothing is synced for a log that never held records.
             let was_written = partition.end > 0;
             ensure!(
                 !is_clean || is_new || !was_written || recovery.segments_checked == 0,
@@ -371,7 +376,7 @@ impl Course {
         }
         let now_written = node.dir.read_offsets().map_err(|error| format!("checkpoints: {error}"))?;
         let Offsets { recovery_points, log_start_offsets, high_watermarks, .. } = now_written;
-        // One that a kill left may be one that a power cut takes back.
+        // A power cut may undo a checkpoint that survived a kill.
         for (known, now) in self.checkpoints.iter_mut().zip([recovery_points, log_start_offsets, high_watermarks]) {
             known.push(now);
         }
@@ -390,7 +395,7 @@ impl Course {
         Ok(())
     }
 
-    /// Takes the leadership of a partition.
+    /// Makes the node the leader of a partition.
     fn lead(&mut self, index: usize) -> Check {
         let epoch = self.partitions[index].leader_epoch + 1;
         self.partitions[index].leader_epoch = epoch;
@@ -401,7 +406,7 @@ impl Course {
         Ok(())
     }
 
-    /// All that is written is replicated.
+    /// Replicates everything that is written.
     fn advance(&mut self, index: usize) {
         let Some(log) = self.node.as_ref().and_then(|node| node.log(index)) else { return };
         let partition = &mut self.partitions[index];
@@ -410,7 +415,8 @@ impl Course {
     }
 }
 
-/// Small segments, so that there are many; the first partition acknowledges what is on disk alone.
+/// Segments are small, so that there are many. The first partition acknowledges only what is on
+/// disk.
 fn config(random: &mut Random, index: usize) -> LogConfig {
     LogConfig {
         segment_bytes: random.pick(&[600, 800, 1200, 4000]),

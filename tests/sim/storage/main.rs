@@ -1,11 +1,15 @@
-//! The log store over a simulated disk: courses of events that follow from a seed, against a model of what was acknowledged.
+//! The log store on a simulated disk: courses, which are sequences of random events from a seed,
+//! checked against a model of what was acknowledged.
 //!
-//! A course runs a node with a few partitions through appends, flushes, cuts, deletions and checkpoints, stops it at any call to the disk by a kill or a
-//! power cut, starts it again and holds what is there against what has to be. `node.rs` does what a broker does, `course` what happens to it,
-//! `partition.rs` is what is known beside the disk, and `check.rs` says what has to hold. One seed gives one course, whatever the time and the machine.
+//! A course runs a node with a few partitions through appends, flushes, truncations, deletions and
+//! checkpoints. It stops the node at any call to the disk, by a kill or a power cut, starts it
+//! again and compares what is there with the model. `node.rs` does what a broker does, `course` has
+//! the events, `partition.rs` is the model, and `check.rs` has the checks. One seed gives one
+//! course, independent of time and machine.
 //!
-//! `STORAGE_SIM_SEED=7 cargo test -p storage --all-features --test sim -- --nocapture a_seed` lives through one course and tells it;
-//! `STORAGE_SIM_SEEDS=100000` lives through so many, and `STORAGE_SIM_FIRST` says from which on.
+//! `STORAGE_SIM_SEED=7 cargo test -p storage --all-features --test sim -- --nocapture a_seed` runs
+//! one course and prints it. `STORAGE_SIM_SEEDS=100000` sets the number of seeds, and
+//! `STORAGE_SIM_FIRST` the first one.
 
 mod batch;
 mod check;
@@ -21,17 +25,17 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Seeds in a run of the tests.
+/// The number of seeds in a run of the tests.
 const SEEDS: u64 = 10_000;
 
-/// One seed of so many is about compaction.
+/// One of this number of seeds runs a compacted log.
 const COMPACTED_EVERY: u64 = 8;
 
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
 }
 
-/// Lives through one course. A panic of the store fails it like anything else.
+/// Runs one course. A panic of the store fails it like any other fault.
 fn outcome(seed: u64, is_printed: bool) -> Result<u64, String> {
     let live = if seed.is_multiple_of(COMPACTED_EVERY) { compacted::run } else { course::run };
     let ran = catch_unwind(AssertUnwindSafe(|| live(seed, is_printed)));
@@ -48,7 +52,7 @@ fn a_seed() {
     }
 }
 
-/// Seeds beyond those of every run that have shown a bug.
+/// Seeds that showed a bug and are not among those of every run.
 #[test]
 fn seeds_that_failed_once() {
     for seed in

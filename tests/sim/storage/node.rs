@@ -1,4 +1,5 @@
-//! What a broker does with its log dir, in its order: opens what is there, writes checkpoints, deletes topics, ends cleanly.
+//! What a broker does with its log dir, in the broker's order: opens the logs, writes checkpoints,
+//! deletes topics, stops cleanly.
 
 use crate::partition::{Partition, Pending};
 use model::{Offset, Timestamp, TopicId};
@@ -9,22 +10,22 @@ use storage::disk::SimDisk;
 use storage::names::Folder;
 use storage::{Found, GroupCommit, Log, LogDir, OffsetCheckpoint, Offsets, OpenFiles, Recovery, Result};
 
-/// Files that stay open: few, so that slots are taken away.
+/// The limit of open files: low, so that logs lose their slots.
 const OPEN_FILES: usize = 6;
 
 /// A running node.
 #[derive(Debug)]
 pub struct Node {
     pub dir: LogDir,
-    /// By partition; `None` from the deletion of one topic's to the creation of the next one's.
+    /// By partition; `None` between the deletion of a topic and the creation of the next one.
     pub logs: Vec<Option<Arc<Log>>>,
-    /// Batches that are acknowledged once they are on disk.
+    /// Batches that wait for a flush before they are acknowledged.
     pub commits: GroupCommit<Log>,
-    /// Folders that wait for their removal.
+    /// Folders that wait for removal.
     pub doomed: Vec<PathBuf>,
 }
 
-/// What a start found.
+/// What a start found in a folder.
 #[derive(Debug)]
 pub struct Started {
     pub node: Node,
@@ -33,13 +34,13 @@ pub struct Started {
     pub recoveries: Vec<Recovery>,
 }
 
-/// Where the log dir is.
+/// Returns the path of the log dir.
 pub fn log_dir() -> PathBuf {
     PathBuf::from("/data")
 }
 
 impl Node {
-    /// Opens a log dir with all its partitions. `unique` names folders that are renamed.
+    /// Opens a log dir with all its partitions. `unique` names renamed folders.
     pub fn start(disk: &SimDisk, partitions: &[Partition], now: Timestamp, unique: u8) -> Result<Started> {
         let dir = LogDir::open(Arc::new(disk.clone()), OpenFiles::new(OPEN_FILES), log_dir(), 7)?;
         let mut offsets = dir.read_offsets()?;
@@ -75,44 +76,46 @@ impl Node {
         Ok(Started { node, is_clean, offsets: read, recoveries })
     }
 
-    /// The logs that are open.
+    /// Returns the open logs.
     pub fn open_logs(&self) -> impl Iterator<Item = &Log> {
         self.logs.iter().flatten().map(|log| &**log)
     }
 
-    /// The log of a partition.
+    /// Returns the log of a partition.
     pub fn log(&self, index: usize) -> Option<&Log> {
         self.logs[index].as_deref()
     }
 
-    /// The recovery points as they would be written.
+    /// Returns the recovery points to write.
     pub fn recovery_points(&self) -> OffsetCheckpoint {
         self.open_logs().map(|log| (log.partition().clone(), log.recovery_point())).collect()
     }
 
-    /// The log start offsets as they would be written.
+    /// Returns the log start offsets to write.
     pub fn log_start_offsets(&self) -> OffsetCheckpoint {
         let of = |log: &Log| Some((log.partition().clone(), log.log_start_to_checkpoint()?));
         self.open_logs().filter_map(of).collect()
     }
 
-    /// The high watermarks as they would be written.
+    /// Returns the high watermarks to write.
     pub fn high_watermarks(&self) -> OffsetCheckpoint {
         self.open_logs().map(|log| (log.partition().clone(), log.high_watermark())).collect()
     }
 }
 
-/// Whether a folder may be of the topic that the metadata log has.
+/// Returns whether a folder may belong to the topic of the metadata log.
 fn is_of(found: &Found, partition: &Partition) -> bool {
     match found.topic_id {
         Some(topic_id) => topic_id == partition.topic_id(),
-        // Of a folder that lost its topic id only its name is known: that it is an older topic's, which was never flushed, nobody can tell. The course
-        // does not count that against the store.
+        // A folder without a topic id has only a name. If it belongs to an older topic that was
+        // never flushed, a start cannot detect this. The course does not count this as a fault of
+        // the store.
         None => partition.pending != Pending::Recreate { was_settled: false },
     }
 }
 
-/// What checkpoints say of an older topic is forgotten, on disk too, before the log is created that would be taken for its.
+/// Removes checkpoint entries of an older topic, on disk too, before a log of the same name is
+/// created.
 fn forget_stale(
     dir: &LogDir,
     partitions: &[Partition],
@@ -147,7 +150,7 @@ fn open(
 ) -> Result<(Log, Recovery)> {
     let (log, recovery) =
         dir.open_log(&partition.name, found.path.clone(), partition.config.clone(), offsets, is_clean, now)?;
-    // A checkpoint that is ahead of the log would count as flushed what is appended from now on.
+    // If a checkpoint is ahead of the log, records appended from now on would count as flushed.
     let known = offsets.recovery_points.get(&partition.name).copied().unwrap_or(Offset(0));
     if log.recovery_point() < known {
         offsets.recovery_points.insert(partition.name.clone(), log.recovery_point());

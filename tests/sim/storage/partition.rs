@@ -1,20 +1,22 @@
-//! What is known of a partition beside the disk: what was acknowledged, and what the store has promised of it.
+//! The model of a partition: what was acknowledged, and what the store has promised.
 
 use crate::batch::{Batch, Replay};
 use model::{Offset, TopicId, TopicPartition};
 use storage::LogConfig;
 
-/// What was begun and not seen to end, so that a restart may find it done, half done or not done.
+/// An operation that began and may not have ended: a restart may find it done, half done or not
+/// done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pending {
     Nothing,
     /// A truncation to an end.
     Truncate(i64),
-    /// A new beginning.
+    /// A new start of the log at another offset.
     StartAnew,
-    /// A later log start: by retention or DeleteRecords.
+    /// A move of the log start, by retention or DeleteRecords.
     LaterStart,
-    /// The topic was deleted and created again; whether the old one's folder was sure to keep its topic id.
+    /// The topic was deleted and created again. The field says whether the old folder certainly
+    /// kept its topic id.
     Recreate {
         was_settled: bool,
     },
@@ -24,37 +26,38 @@ pub enum Pending {
 #[derive(Clone, Debug)]
 pub struct Partition {
     pub name: TopicPartition,
-    /// Which of the topics of that name it belongs to, as the metadata log has it.
+    /// The number of the topic among those of its name, as in the metadata log.
     pub topic: u8,
     pub config: LogConfig,
-    /// Everything of this topic that the log holds, and before it what was deleted.
+    /// All batches of this topic: those in the log, and before them the deleted ones.
     pub history: Vec<Batch>,
-    /// Batches that were refused, and may be in the file all the same.
+    /// Refused batches that may still be in the file.
     pub ghosts: Vec<Batch>,
     pub start: i64,
-    /// The highest that the log start ever was: what lies below it, producers' state may have forgotten.
+    /// The highest log start so far. Producer state may have forgotten records below it.
     pub start_high: i64,
-    /// A start finds no lower log start than this.
+    /// No start finds a log start below this.
     pub start_durable: i64,
     pub end: i64,
-    /// All below it outlives a power cut.
+    /// All records below it survive a power cut.
     pub flushed: i64,
     pub high_watermark: i64,
-    /// In the metadata log.
+    /// The leader epoch in the metadata log.
     pub leader_epoch: i32,
     /// The epoch that began at the log end and has no record yet.
     pub assigned: Option<i32>,
-    /// The folder and its small files outlive a power cut.
+    /// The folder and its small files survive a power cut.
     pub is_settled: bool,
-    /// The topic id is in the folder: a start that has no room to write it there leaves that to a later one.
+    /// The topic id is in the folder. A start without room leaves writing it to a later start.
     pub is_named: bool,
-    /// A power cut may have taken what lies below the log start: of a part of it that is left, producers may know more or less than of all of it.
+    /// A power cut may have removed a part of the records below the log start. Then producers may
+    /// know more or less than from all records.
     pub is_vague: bool,
     pub pending: Pending,
 }
 
 impl Partition {
-    /// A partition of the first topic of its name.
+    /// Returns a partition of the first topic of its name.
     pub fn new(index: usize, config: LogConfig) -> Self {
         Partition {
             name: TopicPartition::new("t", index as i32),
@@ -77,34 +80,34 @@ impl Partition {
         }
     }
 
-    /// The partition of the next topic of its name: empty.
+    /// Returns the empty partition of the next topic of its name.
     pub fn recreated(&self) -> Self {
         let index = self.name.partition.0 as usize;
         let pending = Pending::Recreate { was_settled: self.is_settled };
         Partition { topic: self.topic + 1, pending, ..Partition::new(index, self.config.clone()) }
     }
 
-    /// Its topic's id.
+    /// Returns the id of its topic.
     pub fn topic_id(&self) -> TopicId {
         TopicId::from_random([self.topic; 16])
     }
 
-    /// Whether a batch is acknowledged only once it is on disk.
+    /// Returns whether a batch is acknowledged only once it is on disk.
     pub fn is_durable(&self) -> bool {
         self.config.flush_messages == Some(1)
     }
 
-    /// The batches from an offset on, the one that holds it included.
+    /// Returns the batches from an offset on, including the one that holds it.
     pub fn from(&self, offset: i64) -> &[Batch] {
         &self.history[self.history.partition_point(|batch| batch.last < offset)..]
     }
 
-    /// Producers and transactions as of the log end.
+    /// Returns the producers and transactions at the log end.
     pub fn replay(&self) -> Replay {
         Replay::of(&self.history)
     }
 
-    /// A batch was appended.
+    /// Notes an appended batch.
     pub fn appended(&mut self, batch: Batch) {
         self.end = batch.next();
         if self.assigned.is_some_and(|epoch| epoch <= batch.epoch) {
@@ -113,7 +116,7 @@ impl Partition {
         self.history.push(batch);
     }
 
-    /// The log was cut.
+    /// Notes a truncation.
     pub fn truncated(&mut self, end: i64) {
         self.history.retain(|batch| batch.last < end);
         self.ghosts.retain(|batch| batch.base < end);
@@ -123,7 +126,7 @@ impl Partition {
         self.assigned = None;
     }
 
-    /// The log begins anew.
+    /// Notes that the log started again at an offset.
     pub fn started_anew(&mut self, start: i64) {
         self.truncated(0);
         (self.start, self.end, self.flushed, self.high_watermark) = (start, start, start, start);
@@ -132,13 +135,13 @@ impl Partition {
         self.is_settled = true;
     }
 
-    /// The log starts later.
+    /// Notes a higher log start.
     pub fn start_moved(&mut self, start: Offset) {
         self.start = start.0;
         self.start_high = self.start_high.max(start.0);
     }
 
-    /// All below an offset was synced.
+    /// Notes that all records below an offset were synced.
     pub fn flushed_to(&mut self, offset: i64) {
         self.flushed = self.flushed.max(offset);
         self.is_settled |= offset > 0;

@@ -1,9 +1,9 @@
-//! Every planted bug is caught, within the seeds of one run of the tests.
+//! Every planted bug is caught within the seeds of one run of the tests.
 
 use crate::{SEEDS, outcome};
 use storage::planted::{Bug, plant};
 
-/// Takes the bug out again, also where the test fails.
+/// Removes the bug on drop, also if the test fails.
 struct Planted;
 
 impl Planted {

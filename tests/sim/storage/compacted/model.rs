@@ -1,4 +1,4 @@
-//! What is known of a compacted log beside the disk, and what has to hold of it.
+//! The model of a compacted log, and the checks against it.
 
 use super::{KEYS, records_from};
 use crate::check::{Check, ensure};
@@ -12,13 +12,13 @@ use storage::{Isolation, Log, Read, Wait};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Record {
     pub(super) key: u8,
-    /// What tells it from all others; `None` in a tombstone.
+    /// The value that makes the record unique; `None` in a tombstone.
     pub(super) value: Option<u64>,
-    /// Whose transaction it belongs to.
+    /// The producer of its transaction.
     pub(super) producer: Option<i64>,
 }
 
-/// What became of a record.
+/// The result of a record's transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
     Committed,
@@ -26,20 +26,21 @@ enum Fate {
     Open,
 }
 
-/// What was appended, and how much of it has to be there.
+/// The appended records, and which of them must be there.
 #[derive(Debug, Default)]
 pub(super) struct Model {
     /// By offset.
     pub(super) appended: BTreeMap<i64, Record>,
-    /// Whose transaction ended where, and whether it was aborted.
+    /// Markers by offset: the producer, and whether its transaction was aborted.
     pub(super) markers: BTreeMap<i64, (i64, bool)>,
-    /// What was refused, and may be in the file all the same: there, and in place of what was written over it, until that is flushed.
+    /// Refused records that may be in the file, at their offset and in place of what overwrote
+    /// them, until that offset is flushed.
     pub(super) ghosts: Vec<(i64, Record)>,
     pub(super) end: i64,
     pub(super) flushed: i64,
 }
 
-/// What a reader finds.
+/// The records that a reader gets.
 #[derive(Debug, Default)]
 pub(super) struct Reading {
     pub(super) records: BTreeMap<i64, Record>,
@@ -57,7 +58,8 @@ impl Model {
         }
     }
 
-    /// Of every key the newest decided record below an offset is there, or a later one. After a crash, what is there is what is known from then on.
+    /// Checks that for every key, the newest decided record below an offset or a later one is
+    /// there. After a crash, the content of the log becomes the known state.
     pub(super) fn hold(&mut self, log: &Log, kept_below: i64, was_crash: bool, random: &mut Random) -> Check {
         let found = Reading::of(log, 0, Isolation::LogEnd)?;
         for (offset, record) in &found.records {
@@ -75,7 +77,8 @@ impl Model {
         ensure!(end >= kept_below, "ends at {end}, below {kept_below}");
         (0..KEYS as u8).try_for_each(|key| self.hold_key(key, &found.records, kept_below))?;
         if was_crash {
-            // What was not flushed and is not there now was lost, and its offsets are given anew.
+            // Records that were not flushed and are missing now are lost. Their offsets are used
+            // again.
             let flushed = self.flushed;
             self.appended.retain(|offset, _| *offset < flushed || found.records.contains_key(offset));
             self.markers.retain(|offset, _| *offset < flushed || found.markers.contains_key(offset));
@@ -106,7 +109,7 @@ impl Model {
         Ok(())
     }
 
-    /// Readers of committed records see all of what is there that was committed, and nothing else.
+    /// Checks that read_committed consumers see all committed records of the log, and nothing else.
     fn hold_committed(&self, log: &Log, found: &BTreeMap<i64, Record>) -> Check {
         let stable = log.last_stable_offset().0;
         let first_open = found.iter().find(|(offset, record)| self.fate(**offset, record) == Fate::Open);
@@ -122,7 +125,8 @@ impl Model {
 }
 
 impl Reading {
-    /// Reads everything from an offset on. Of what is committed as consumers do: by the list of aborted transactions.
+    /// Reads everything from an offset on. With read_committed, uses the list of aborted
+    /// transactions, as consumers do.
     pub(super) fn of(log: &Log, from: i64, isolation: Isolation) -> Check<Self> {
         let end = match isolation {
             Isolation::Committed => log.last_stable_offset(),

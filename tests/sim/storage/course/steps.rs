@@ -9,11 +9,11 @@ use std::sync::Arc;
 use storage::Log;
 
 impl Course {
-    /// One thing happens to a partition.
+    /// Runs one random step on a partition.
     pub(super) fn step(&mut self, index: usize) -> Check {
         let is_up = self.log(index).is_some_and(|log| log.fault().is_none());
         if !is_up || self.partitions[index].pending != Pending::Nothing {
-            // It waits for the next start; the others go on.
+            // The partition waits for the next start; the others go on.
             return Ok(());
         }
         match self.random.below(100) {
@@ -45,7 +45,8 @@ impl Course {
         self.node.as_ref().and_then(|node| node.log(index))
     }
 
-    /// Writes a checkpoint file, without the entry of a partition that is deleted. Whether it was written.
+    /// Writes a checkpoint file, without the entry of a deleted partition. Returns whether it was
+    /// written.
     pub(super) fn write_checkpoint(&mut self, which: Checkpoint, without: Option<usize>) -> Check<bool> {
         let Some(node) = &self.node else { return Ok(false) };
         let mut offsets = match which {
@@ -96,7 +97,7 @@ impl Course {
         Ok(())
     }
 
-    /// As a follower whose leader has something else.
+    /// Truncates as a follower whose leader has different records.
     fn truncate(&mut self, index: usize) -> Check {
         let partition = &self.partitions[index];
         let ends: Vec<i64> =
@@ -115,14 +116,14 @@ impl Course {
         let partition = &mut self.partitions[index];
         partition.truncated(to);
         partition.pending = Pending::Nothing;
-        // A recovery point that is ahead of the log would count as flushed what comes next.
+        // If a recovery point is ahead of the log, the next records would count as flushed.
         if !self.write_checkpoint(Checkpoint::RecoveryPoints, None)? {
             self.must_restart = true;
         }
         Ok(())
     }
 
-    /// As a follower of a leader that has nothing of what is here any more.
+    /// Starts again as a follower whose leader has none of its records any more.
     fn start_anew(&mut self, index: usize) -> Check {
         let start = self.partitions[index].end + self.random.within(0, 30);
         self.partitions[index].leader_epoch += 1;
@@ -155,7 +156,7 @@ impl Course {
         self.moved_start(index, expired.is_some())
     }
 
-    /// From here on what lies below may be forgotten.
+    /// From here on, state from below may be forgotten.
     fn begin_later_start(&mut self, index: usize, to: i64) {
         let partition = &mut self.partitions[index];
         partition.pending = Pending::LaterStart;
@@ -189,7 +190,7 @@ impl Course {
         Ok(())
     }
 
-    /// The topic is deleted and another of its name created: first in the metadata log, then here.
+    /// Deletes the topic and creates another one of its name, first in the metadata log, then here.
     fn recreate(&mut self, index: usize) -> Check {
         let next = self.partitions[index].recreated();
         let (topic_id, config) = (next.topic_id(), next.config.clone());

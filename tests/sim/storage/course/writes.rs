@@ -11,12 +11,12 @@ use records::Validated;
 use std::sync::Arc;
 use storage::{Appended, Error, FollowerAppend, LeaderAppend, Origin, ProducerError};
 
-/// Producers of a partition: the first ones are idempotent, the others transactional.
+/// The producers of a partition: the first two are idempotent, the others transactional.
 const PRODUCERS: [i64; 4] = [1, 2, 11, 12];
 
 impl Course {
-    /// A batch of somebody. `forgotten_below`: where nothing is left of a producer but a marker, it goes on as Kafka's clients do after
-    /// UNKNOWN_PRODUCER_ID, with the next epoch.
+    /// Returns a random batch. `forgotten_below`: if only a marker is left of a producer, the
+    /// producer continues with the next epoch, as Kafka's clients do after UNKNOWN_PRODUCER_ID.
     fn draft(&mut self, replay: &Replay, forgotten_below: i64) -> Draft {
         self.serial += 1;
         let random = &mut self.random;
@@ -34,7 +34,8 @@ impl Course {
             let is_forgotten =
                 known.is_some_and(|known| known.batches.last().is_some_and(|(_, last, _)| *last < forgotten_below));
             if is_forgotten && !is_free {
-                // What it wrote last is below the log's start: whether it is still there nobody sees, so what it would go on with is not known.
+                // Its last batch is below the log start. It is not visible whether the store still
+                // knows that batch, so the next sequence is not known.
                 return None;
             }
             if is_free && (is_forgotten || random.chance(8)) {
@@ -51,7 +52,7 @@ impl Course {
         LeaderAppend { leader_epoch, origin, now: self.now(), transaction_version }
     }
 
-    /// A producer's batch, or two.
+    /// Appends one or two batches of producers.
     pub(super) fn append(&mut self, index: usize) -> Check {
         let mut replay = self.partitions[index].replay();
         let forgotten_below = self.partitions[index].start_high;
@@ -68,7 +69,7 @@ impl Course {
         self.append_as_leader(index, batches, how)
     }
 
-    /// What is larger together than a segment is refused.
+    /// Removes batches that are together larger than a segment, because they would be refused.
     fn fit(&self, index: usize, batches: &mut Vec<Batch>) {
         let limit = self.partitions[index].config.segment_bytes as usize;
         while batches.iter().map(|batch| batch.bytes.len()).sum::<usize>() > limit {
@@ -76,7 +77,7 @@ impl Course {
         }
     }
 
-    /// A coordinator ends a transaction.
+    /// Appends the marker of a coordinator that ends a transaction.
     pub(super) fn append_marker(&mut self, index: usize) -> Check {
         let replay = self.partitions[index].replay();
         let open: Vec<i64> =
@@ -103,7 +104,8 @@ impl Course {
         self.acknowledge(index, batches, appended.map(Some))
     }
 
-    /// What a leader sends, perhaps cut off at the end, perhaps with holes where it was compacted.
+    /// Appends what a leader sends, sometimes cut off at the end, sometimes with holes from
+    /// compaction.
     pub(super) fn append_as_follower(&mut self, index: usize) -> Check {
         let partition = &self.partitions[index];
         let (mut replay, forgotten_below) = (partition.replay(), partition.start_high);
@@ -132,7 +134,8 @@ impl Course {
         self.acknowledge(index, batches, appended)
     }
 
-    /// Notes what became of an append. Where a flush is due it comes before the acknowledgement, and fails it.
+    /// Notes the result of an append. If a flush is due, it comes before the acknowledgement. If
+    /// the flush fails, there is no acknowledgement.
     fn acknowledge(&mut self, index: usize, batches: Vec<Batch>, appended: storage::Result<Option<Appended>>) -> Check {
         let (base, last) = (batches[0].base, batches[batches.len() - 1].last);
         let appended = self.judge("append", appended)?.flatten();
@@ -157,7 +160,7 @@ impl Course {
                 }
                 self.partitions[index].flushed_to(end);
             }
-            // It is acknowledged, so it has to be on disk.
+            // The batch is acknowledged, so it must be on disk.
             (false, true) => self.partitions[index].flushed_to(end),
             (false, false) => {}
         }
@@ -167,7 +170,7 @@ impl Course {
         Ok(())
     }
 
-    /// A batch waits for the group commit, which may begin at once.
+    /// Adds a batch to the group commit, which may begin at once.
     fn wait(&mut self, index: usize) -> Check {
         if let Some(node) = &self.node
             && let Some(member) = &node.logs[index]
@@ -177,7 +180,8 @@ impl Course {
         if !self.is_committing && self.random.chance(60) { self.commit() } else { Ok(()) }
     }
 
-    /// One round of the group commit. Appends go on during each of its steps, and wait for another.
+    /// Runs one round of the group commit. Appends go on during each of its steps and wait for
+    /// another round.
     pub(super) fn commit(&mut self) -> Check {
         let waiting = self.node.as_ref().filter(|_| !self.is_committing);
         let Some(round) = waiting.and_then(|node| node.commits.begin(Arc::clone)) else { return Ok(()) };
@@ -194,23 +198,23 @@ impl Course {
         let committed = node.commits.finish(round, self.now());
         let index = committed.member.partition().partition.0 as usize;
         let is_same = node.logs[index].as_ref().is_some_and(|member| Arc::ptr_eq(member, &committed.member));
-        // It may have gone offline while its batches waited.
+        // The log may have gone offline while its batches waited.
         let was_offline = committed.flushed.is_err() && committed.member.fault().is_some();
         if !is_same || was_offline || self.partitions[index].pending != Pending::Nothing {
-            // Those who waited are told that the partition is gone, or find it offline.
+            // The waiters learn that the partition was deleted or is offline.
             return Ok(());
         }
         let (batches, end) = (committed.batches, committed.end);
         let flushed = self.judge("commit", committed.flushed)?;
         self.note(|_| format!("{index}: {batches} batches up to {end} committed: {flushed:?}"));
         if let Some(flushed) = flushed {
-            // Whose batch is below is told that it is on disk.
+            // The waiters whose batches are below learn that they are on disk.
             self.partitions[index].flushed_to(flushed.0);
         }
         Ok(())
     }
 
-    /// A producer that had no answer sends its last batch again.
+    /// Sends the last batch of a producer again, as if it had no answer.
     pub(super) fn append_again(&mut self, index: usize) -> Check {
         let partition = &self.partitions[index];
         let replay = partition.replay();
@@ -236,7 +240,7 @@ impl Course {
         Ok(())
     }
 
-    /// A producer leaves a batch out.
+    /// Skips a batch of a producer.
     pub(super) fn append_out_of_order(&mut self, index: usize) -> Check {
         let replay = self.partitions[index].replay();
         let forgotten_below = self.partitions[index].start_high;
