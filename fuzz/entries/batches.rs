@@ -1,6 +1,7 @@
-//! Batches as a follower, a recovery or a produce meets them: parsed, walked, validated and assigned.
+//! Parses, walks, validates and assigns batches, as a follower, a recovery or a produce does.
 //!
-//! Shared by the fuzz target, which cargo-fuzz alone builds, and by the tests of `records`, which give it damaged golden batches.
+//! Used by the fuzz target, which only cargo-fuzz builds, and by the tests of `records`, which pass
+//! damaged golden batches.
 
 use bytes::Bytes;
 use model::{LeaderEpoch, Offset, Timestamp, TopicPartition};
@@ -9,7 +10,8 @@ use records::{
     validate,
 };
 
-/// The first byte chooses the topic's rules, and whether the checksum is put right so that the checks behind it are reached.
+/// The first byte chooses the topic's rules. It also chooses whether to correct the checksum, so
+/// that the later checks are reached.
 pub fn run(input: &[u8]) {
     let Some((choice, input)) = input.split_first() else { return };
     let mut input = input.to_vec();

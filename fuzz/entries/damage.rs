@@ -1,16 +1,17 @@
-//! Damage as the wire and the hostile do it, the same in each run: what stands in for a fuzzer where there is only a stable toolchain.
+//! Damage as on the wire or from an attacker, the same in each run. It replaces a fuzzer on a
+//! stable toolchain.
 
-/// Damaged copies of each golden input: so many, or `FUZZ_ROUNDS`.
+/// The number of damaged copies of each golden input: this number, or `FUZZ_ROUNDS`.
 #[allow(dead_code, reason = "not all that damage have a number to choose")]
 pub fn rounds(default: u64) -> u64 {
     std::env::var("FUZZ_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
-/// A small generator of numbers (splitmix64), so that a run is the same each time.
+/// A small random number generator (splitmix64) with the same numbers in each run.
 pub struct Numbers(pub u64);
 
 impl Numbers {
-    /// The next one.
+    /// Returns the next number.
     pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
@@ -19,13 +20,13 @@ impl Numbers {
         z ^ (z >> 31)
     }
 
-    /// One below `end`; 0 where there is none.
+    /// Returns a number below `end`, or 0 if `end` is 0.
     pub fn below(&mut self, end: usize) -> usize {
         (self.next() % end.max(1) as u64) as usize
     }
 }
 
-/// Bytes changed, lengths blown up, cut off, doubled, swapped.
+/// Damages bytes: changes bytes, increases lengths, cuts, repeats or swaps parts.
 pub fn damage(bytes: &mut Vec<u8>, numbers: &mut Numbers) {
     const EDGES: [&[u8]; 8] = [
         &[0xff, 0xff, 0xff, 0xff],

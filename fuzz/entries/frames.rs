@@ -1,14 +1,15 @@
-//! What opens a request, and records as logs keep them: a request's prefix and header, and the records of the metadata log and of coordinators, whose
-//! kinds and versions come out of the bytes.
+//! The prefix and header of a request, and records as logs keep them: the records of the metadata
+//! log and of coordinators, whose kinds and versions come from the bytes.
 //!
-//! Shared by the fuzz target, which cargo-fuzz alone builds, and by the tests of `protocol`, which give it damaged records.
+//! Used by the fuzz target, which only cargo-fuzz builds, and by the tests of `protocol`, which
+//! pass damaged records.
 
 use bytes::Bytes;
 use protocol::{
     ApiKey, GroupRecord, MetadataRecord, Reader, RequestPrefix, ShareRecord, TransactionRecord, read_request_header,
 };
 
-/// A whole frame as a connection hands it over.
+/// Decodes a whole frame as a connection passes it on.
 pub fn request(frame: &Bytes) {
     let Ok(prefix) = RequestPrefix::peek(frame) else { return };
     let Some(key) = ApiKey::from_code(prefix.api_key) else { return };
@@ -20,23 +21,26 @@ pub fn request(frame: &Bytes) {
     }
 }
 
-/// A record of the metadata log: what decodes has bytes, and these stay the same.
+/// Decodes a record of the metadata log. If it decodes, it can be encoded, and the bytes are
+/// stable.
 pub fn metadata_record(value: Bytes) {
     let Ok((record, version)) = MetadataRecord::decode(value) else { return };
-    // A text that grew when what was not UTF-8 in it was replaced may be too long to encode.
+    // Replacing invalid UTF-8 may make a text too long to encode.
     let Ok(first) = record.encode(version) else { return };
     let again = MetadataRecord::decode(first.clone()).ok().and_then(|(record, version)| record.encode(version).ok());
     assert_eq!(again, Some(first));
 }
 
-/// A record of a coordinator's log, as each of them would read it; without a value it is a tombstone.
+/// Decodes a record of a coordinator's log, as each coordinator would read it. A record without a
+/// value is a tombstone.
 pub fn coordinator_record(key: &Bytes, value: Option<&Bytes>) {
     let _ = GroupRecord::decode(key.clone(), value.cloned()).map(|record| record.kind());
     let _ = TransactionRecord::decode(key.clone(), value.cloned());
     let _ = ShareRecord::decode(key.clone(), value.cloned());
 }
 
-/// The first byte says what the input is; of a coordinator's record the next one is the key's length.
+/// The first byte chooses the kind of the input. For a coordinator's record, the next byte is the
+/// length of the key.
 pub fn run(input: &[u8]) {
     let Some((choice, input)) = input.split_first() else { return };
     let bytes = Bytes::copy_from_slice(input);

@@ -1,15 +1,17 @@
-//! Every message of the protocol in every version: what decodes has bytes, and these stay the same when they are decoded and encoded once more.
+//! Every message of the protocol in every version. If a message decodes, it can be encoded, and the
+//! bytes stay the same when they are decoded and encoded again.
 //!
-//! Shared by the fuzz target, which cargo-fuzz alone builds, and by the tests of `protocol`, which give it damaged golden messages.
+//! Used by the fuzz target, which only cargo-fuzz builds, and by the tests of `protocol`, which
+//! pass damaged golden messages.
 
 use bytes::Bytes;
 use protocol::{EncodeError, Message, decode_from, encode_to_bytes};
 
 /// A message of any version.
 pub struct Kind {
-    /// Its name in the schemas.
+    /// The name in the schemas.
     pub name: &'static str,
-    /// Its oldest and its latest version.
+    /// The oldest and the latest version.
     pub versions: (i16, i16),
     decode: fn(Bytes, i16) -> Result<(), String>,
 }
@@ -18,11 +20,12 @@ fn decode<M: Message>(bytes: Bytes, version: i16) -> Result<(), String> {
     decode_from::<M>(bytes, version).map_or(Ok(()), |message| stable(&message, version))
 }
 
-/// What was decoded has bytes, and they are stable. Errors: what they became.
+/// Checks that a decoded message can be encoded and that the bytes are stable. Fails with what
+/// changed.
 pub fn stable<M: Message>(message: &M, version: i16) -> Result<(), String> {
     let first = match encode_to_bytes(message, version) {
         Ok(bytes) => bytes,
-        // A text that grew when what was not UTF-8 in it was replaced.
+        // Replacing invalid UTF-8 may make a text too long.
         Err(EncodeError::TooLong(_)) => return Ok(()),
         Err(error) => return Err(format!("decoded, but: {error}")),
     };
@@ -45,7 +48,7 @@ macro_rules! kinds {
 /// Every message.
 pub const KINDS: &[Kind] = protocol::every_message!(kinds);
 
-/// An input that has `run` decode this message.
+/// Returns an input with which `run` decodes this message.
 #[allow(dead_code, reason = "the fuzzer chooses its inputs itself")]
 pub fn input(kind: usize, version: i16, message: &[u8]) -> Vec<u8> {
     let [high, low] = u16::try_from(kind).expect("there are not so many").to_be_bytes();
@@ -53,7 +56,7 @@ pub fn input(kind: usize, version: i16, message: &[u8]) -> Vec<u8> {
     [&[high, low, version], message].concat()
 }
 
-/// Two bytes choose the message, one its version; the rest is the message.
+/// Two bytes choose the message and one its version. The rest is the message.
 pub fn run(input: &[u8]) {
     let Some(([high, low, version], input)) = input.split_first_chunk() else { return };
     let kind = &KINDS[usize::from(u16::from_be_bytes([*high, *low])) % KINDS.len()];

@@ -1,10 +1,12 @@
-//! A log dir whose files hold whatever the bytes say: segments, their indexes, producer snapshots, leader epochs, checkpoints, identity. It is opened as
-//! after a clean stop or as after any other, read, written to, closed, opened again, compacted and cut.
+//! A log dir whose files hold the fuzzer's bytes: segments, their indexes, producer snapshots,
+//! leader epochs, checkpoints, topic ids. It is opened as after a clean or an unclean stop, read,
+//! written to, closed, opened again, compacted and truncated.
 //!
-//! Nothing may panic. What a start recovered is served with sound checksums and all of it; what is appended to it is read back; and a
-//! clean stop and a start change nothing of it.
+//! Nothing may panic. After a recovery, the log serves everything that it recovered, with sound
+//! checksums. Appended batches can be read back. A clean stop and a start change nothing.
 //!
-//! Shared by the fuzz target, which cargo-fuzz alone builds, and by the tests of `storage`, which give it damaged files of a real Kafka.
+//! Used by the fuzz target, which only cargo-fuzz builds, and by the tests of `storage`, which pass
+//! damaged files of a real Kafka.
 
 use model::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Timestamp, TopicPartition};
 use records::{BatchBuilder, Batches, Validated};
@@ -20,13 +22,14 @@ use storage::{
 const ROOT: &str = "/data";
 const FOLDER: &str = "/data/t-0";
 const NOW: Timestamp = Timestamp(1_700_000_500_000);
-/// Reads of one log at most: a hostile log may have an offset for every number.
+/// The limit of reads for one log, because a hostile log may have an offset for every number.
 const READS_MAX: usize = 300;
 
-/// The base offsets that a file's second byte chooses from; those of Kafka's golden files are among them.
+/// The base offsets from which a file's second byte chooses. They include those of Kafka's golden
+/// files.
 pub const OFFSETS: [i64; 12] = [0, 40, 370, 410, 493, 1068, 1500, 1, 0x7fff_ffff, 1 << 40, i64::MAX - 1, i64::MAX];
 
-/// The files that a file's first byte chooses from: a suffix, or a name where there is no offset in it.
+/// The files from which a file's first byte chooses: a suffix, or a whole name without an offset.
 pub const FILES: [(&str, bool); 20] = [
     (names::LOG, true),
     (names::INDEX, true),
@@ -50,14 +53,14 @@ pub const FILES: [(&str, bool); 20] = [
     ("../.kafka_cleanshutdown", false),
 ];
 
-/// Opened as after a clean stop, whatever markers there are.
+/// Opens the log as after a clean stop, whatever markers exist.
 pub const CLEAN: u8 = 1;
-/// The checksums of batches in `.log` files are put right, so that what is behind the check is reached.
+/// Corrects the checksums of batches in `.log` files, so that the code behind the check is reached.
 pub const SOUND: u8 = 2;
 
-/// The log is compacted once it is open.
+/// Compacts the log once it is open.
 pub const COMPACT: u8 = 4;
-/// A cleaner that has to come more than once.
+/// A cleaner that needs several passes.
 const CLEANER: CleanerLimits =
     CleanerLimits { dedupe_buffer_bytes: 24 * 40, load_factor: 0.9, io_buffer_bytes: 1000, seed: [1, 2] };
 
@@ -69,7 +72,8 @@ pub fn file(input: &mut Vec<u8>, kind: u8, offset: u8, bytes: &[u8]) {
     input.extend(bytes);
 }
 
-/// The first byte says how the log is opened. Then comes file after file: which, at which offset, its length in four bytes, and its bytes.
+/// The first byte says how the log is opened. Then the files follow, each with its kind, its
+/// offset, its length in four bytes, and its bytes.
 pub fn run(input: &[u8]) {
     let Some((choice, mut rest)) = input.split_first() else { return };
     let disk = SimDisk::new();
@@ -100,7 +104,8 @@ fn put(disk: &SimDisk, name: &str, bytes: &[u8]) {
     file.write_at(0, &[IoSlice::new(bytes)]).expect("the simulated disk has room");
 }
 
-/// Of batches of format v2, one after the other as far as their lengths lead.
+/// Corrects the checksums of batches of format v2, one after the other, as far as their lengths
+/// lead.
 fn put_checksums_right(bytes: &mut [u8]) {
     let mut position = 0;
     while let Some(rest) = bytes.get_mut(position..).filter(|rest| rest.len() > 61) {
@@ -135,7 +140,7 @@ fn open(disk: &SimDisk, is_clean: bool, compact: bool) {
         LogConfig { segment_bytes: 100_000, index_interval_bytes: 300, cleanup_policy, ..LogConfig::default() };
     let path = Path::new(FOLDER).to_path_buf();
     let reopen = |is_clean| dir.open_log(&partition, path.clone(), config.clone(), &offsets, is_clean, NOW);
-    // Refused with a fault of a file: one partition is offline, and nothing else happened.
+    // If the open fails with a fault of a file, one partition is offline and nothing else happened.
     let Ok((log, _)) = reopen(is_clean) else { return };
     look(&log, !trusted);
     let end = log.log_end_offset();
@@ -156,7 +161,7 @@ fn open(disk: &SimDisk, is_clean: bool, compact: bool) {
     let _ = (log.delete_old_segments(NOW), log.remove_deleted_files(Timestamp(i64::MAX)), log.close(NOW));
 }
 
-/// Reads all there is, as far as it goes. Of a log that was recovered, every batch is sound.
+/// Reads everything that can be read. In a recovered log, every batch must be sound.
 fn look(log: &Log, is_recovered: bool) {
     let _ = (log.producers(), log.leader_epochs(), log.size_bytes());
     log.set_high_watermark(log.log_end_offset());
@@ -180,7 +185,7 @@ fn look(log: &Log, is_recovered: bool) {
             }
         };
         let Some(bytes) = plan.region.and_then(|region| region.read().ok()) else {
-            // The rest is a hole, where segments are lost.
+            // The rest is a hole from lost segments.
             let is_seen_from_the_start = log.segments().first().is_some_and(|first| first.base_offset() == start);
             let is_all = bytes_seen == log.size_bytes();
             assert!(!is_recovered || !is_seen_from_the_start || is_all, "records from {next:?} on are not served");
@@ -193,7 +198,7 @@ fn look(log: &Log, is_recovered: bool) {
             next = next.max(Offset(batch.header().last_offset().0.saturating_add(1)));
         }
         if next == before {
-            // Messages of before format v2, or a log that is not recovered.
+            // Messages older than format v2, or a log that was not recovered.
             break;
         }
     }
@@ -201,7 +206,7 @@ fn look(log: &Log, is_recovered: bool) {
     let _ = log.offset_of_max_timestamp();
 }
 
-/// A batch behind whatever there is: it is refused, or it is there.
+/// Appends a batch at the end. It is refused, or it can be read.
 fn append(log: &Log) {
     let mut builder = BatchBuilder::new(Offset(0)).producer(ProducerId(1 << 50), ProducerEpoch(0), Some(0));
     builder.append(NOW, Some(b"key"), Some(b"value"));
@@ -225,7 +230,7 @@ fn append(log: &Log) {
     assert!(batch.verify_crc().is_ok() && batch.header().base_offset == appended.base_offset);
 }
 
-/// Compacts as long as there is something to compact: nothing that is readable becomes unreadable.
+/// Compacts until nothing is left to compact. Readable records must stay readable.
 fn clean(log: &Log) {
     log.set_high_watermark(log.log_end_offset());
     for _ in 0..20 {
@@ -237,7 +242,7 @@ fn clean(log: &Log) {
     }
 }
 
-/// A clean stop, and the start after it.
+/// Stops cleanly and starts again.
 fn again(log: Log, reopen: &dyn Fn(bool) -> Result<(Log, Recovery), Error>) -> Option<Log> {
     let before = (log.log_start_offset(), log.log_end_offset());
     log.close(NOW).ok()?;

@@ -1,4 +1,4 @@
-//! `entries/batches.rs` under libFuzzer.
+//! Runs `entries/batches.rs` under libFuzzer.
 #![no_main]
 
 #[path = "../entries/batches.rs"]

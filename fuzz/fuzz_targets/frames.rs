@@ -1,4 +1,4 @@
-//! `entries/frames.rs` under libFuzzer.
+//! Runs `entries/frames.rs` under libFuzzer.
 #![no_main]
 
 #[path = "../entries/frames.rs"]

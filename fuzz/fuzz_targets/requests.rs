@@ -1,4 +1,4 @@
-//! `entries/requests.rs` under libFuzzer.
+//! Runs `entries/requests.rs` under libFuzzer.
 #![no_main]
 
 #[path = "../entries/requests.rs"]

@@ -1,4 +1,4 @@
-//! `entries/segments.rs` under libFuzzer.
+//! Runs `entries/segments.rs` under libFuzzer.
 #![no_main]
 
 #[path = "../entries/segments.rs"]
