@@ -1,5 +1,7 @@
-//! Where an append costs the least: in place on the connection's task, or on a thread of the log dir that answers it. Prints, for a batch's size, the
-//! time of an append, the longest, how many took over a millisecond, and the process's CPU time for each. The page cache takes all that is written.
+//! Compares the cost of an append in place, on the connection's task, with an append on a thread of
+//! the log dir that answers it. For each batch size, prints the time of an append, the longest
+//! time, how many took over a millisecond, and the CPU time of the process for each append. The
+//! page cache holds all bytes that are written.
 
 use bytes::Bytes;
 use model::{LeaderEpoch, Offset, Timestamp, TopicPartition};
@@ -10,9 +12,9 @@ use std::time::Instant;
 use storage::{LeaderAppend, Log, LogConfig, LogDir, OpenFiles, Origin};
 use tokio::sync::oneshot;
 
-/// How much is written for each line.
+/// The number of bytes for each line.
 const BYTES: usize = 512 << 20;
-/// Of small batches, no more than these.
+/// The limit of appends for small batches.
 const APPENDS_MAX: usize = 50_000;
 
 fn batch(bytes: usize) -> Validated {
@@ -71,7 +73,8 @@ fn main() {
     }
 }
 
-/// Microseconds of each append, and CPU microseconds of the process for all.
+/// Returns the microseconds of each append, and the CPU microseconds of the process for each
+/// append.
 async fn measured(count: usize, mut append: impl AsyncFnMut()) -> (Vec<f64>, f64) {
     let before = cpu_microseconds();
     let mut times = Vec::with_capacity(count);

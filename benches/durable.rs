@@ -1,5 +1,7 @@
-//! What it costs that no batch is acknowledged before it is flushed: the same load on a topic with `flush.messages=1` and on one without, by turns, on a
-//! node in this process. Clients and node share the machine. Beside each line stands how often the disk was asked; the disk's own limit comes first.
+//! Measures the cost of flushing every batch before its acknowledgement. Puts the same load on a
+//! topic with `flush.messages=1` and on one without, alternately, on a node in this process.
+//! Clients and node share the machine. Each line also shows the number of flushes. The limit of the
+//! disk comes first.
 
 use bytes::Bytes;
 use gregor::config::{NewNode, NodeConfig, new_node_properties};
@@ -49,7 +51,7 @@ const LOADS: [Load; 9] = [
     Load { batch_bytes: 64 << 10, connections: 8, partitions: 8, in_flight: IN_FLIGHT },
 ];
 
-/// What a span of a load came to.
+/// The results of one span of a load.
 #[derive(Clone, Copy, Default)]
 struct Figures {
     batches_per_second: f64,
@@ -127,7 +129,7 @@ fn median(mut figures: Vec<Figures>) -> Figures {
     figures[figures.len() / 2]
 }
 
-/// How often the node has flushed a log for those who waited.
+/// Returns how often the node flushed a log for waiting appends.
 fn flushes(node: &Running) -> f64 {
     let text = node.broker.metrics.text().expect("metrics");
     let value = text.lines().find_map(|line| line.strip_prefix("gregor_log_flush_seconds_count "));
@@ -222,7 +224,8 @@ async fn run(address: SocketAddr, topic: &str, load: &Load) -> Figures {
     }
 }
 
-/// Keeps so many requests in flight for a while. Gives the time to each answer in milliseconds.
+/// Keeps `in_flight` requests in flight for a span. Returns the time to each answer in
+/// milliseconds.
 async fn pipelined(address: SocketAddr, frame: Vec<u8>, in_flight: usize, begun: Instant) -> Vec<f64> {
     let mut stream = TcpStream::connect(address).await.expect("a connection");
     stream.set_nodelay(true).expect("a connection");
@@ -235,7 +238,7 @@ async fn pipelined(address: SocketAddr, frame: Vec<u8>, in_flight: usize, begun:
         let Some(at) = sent.pop_front() else { return times };
         let response: ProduceResponse = receive(&mut stream, 9).await;
         let code = response.responses[0].partition_responses[0].error_code;
-        // A topic is led a moment after it was created.
+        // A topic gets its leader shortly after its creation.
         if code != ErrorCode::NotLeaderOrFollower.code() {
             assert_eq!(code, 0);
             times.push(at.elapsed().as_secs_f64() * 1e3);

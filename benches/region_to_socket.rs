@@ -1,5 +1,7 @@
-//! Which way file regions reach a plaintext socket for the least CPU: sendfile, or pread and write through one buffer. Prints CPU seconds of the sending
-//! thread a gigabyte, for several buffer sizes. The file is in the page cache; a reader on the other end of loopback throws the bytes away.
+//! Compares the CPU cost of two ways to send file regions to a plaintext socket: sendfile, or pread
+//! and write through one buffer. Prints CPU seconds of the sending thread for each gigabyte, for
+//! several buffer sizes. The file is in the page cache. A reader at the other end of loopback
+//! discards the bytes.
 
 use rustix::time::{ClockId, clock_gettime};
 use std::fs::File;
@@ -8,7 +10,7 @@ use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::FileExt;
 
 const GIGABYTE: u64 = 1 << 30;
-/// What a fetch of a consumer brings at most from one partition, by default.
+/// The default limit of a consumer's fetch from one partition.
 const REGION: u64 = 1 << 20;
 
 /// Sends all regions of a file.
@@ -37,7 +39,7 @@ fn main() {
     }
 }
 
-/// A socket whose other end is read to its end by a thread.
+/// Returns a socket. A thread reads the other end to its end.
 fn connected() -> TcpStream {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let socket = TcpStream::connect(listener.local_addr().expect("an address")).expect("a connection");
