@@ -1,4 +1,5 @@
-//! What a frame costs: reading a Produce request and writing a Fetch response, each with 1 MB of records, which must not be copied.
+//! The cost of a frame: reading a Produce request and writing a Fetch response, each with 1 MB of
+//! records, which must not be copied.
 
 use bytes::Bytes;
 use criterion::{Criterion, criterion_group, criterion_main};

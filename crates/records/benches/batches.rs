@@ -1,4 +1,4 @@
-//! The hot paths of record batches: a produce request's validation above all.
+//! The hot paths of record batches, above all the validation of a produce request.
 #![allow(missing_docs, reason = "criterion's macros make public items")]
 
 use bytes::Bytes;
@@ -9,7 +9,7 @@ use std::hint::black_box;
 
 const NOW: Timestamp = Timestamp(1_700_000_000_000);
 
-/// 1 MB of values of 1 KB, whose content compresses to about a half.
+/// Returns 1 MB of values of 1 KB that compress to about half their size.
 fn values() -> Vec<Vec<u8>> {
     let mut state = 1u32;
     let mut value = || {

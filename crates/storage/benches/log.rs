@@ -1,4 +1,4 @@
-//! What an append and the plan of a read cost, on the real file system.
+//! The cost of an append and of planning a read, on the real file system.
 
 use bytes::Bytes;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
@@ -34,7 +34,7 @@ fn append(log: &Log, batch: &Validated) {
     let appended = log.append_as_leader(std::slice::from_ref(batch), how).expect("an append");
     log.advance_high_watermark(appended.last_offset.plus(1));
     if appended.rolled_at.is_some() {
-        // Old segments go at once, so that the benchmark does not fill the disk.
+        // Deletes old segments at once, so that the benchmark does not fill the disk.
         log.delete_old_segments(Timestamp(1)).expect("retention");
         log.remove_deleted_files(Timestamp(1)).expect("retention");
     }

@@ -1,12 +1,16 @@
-//! The cheapest way to make the newest bytes of several files outlive a power cut, on the file system of the temporary folder. Each round appends to every
-//! file and then waits for the disk in one of these ways, by turns:
+//! Compares ways to make the newest bytes of several files survive a power cut, on the file system
+//! of the temporary folder. Each round appends to every file and then waits for the disk. The
+//! rounds use these ways alternately:
 //!
 //! - one `fdatasync` after another,
-//! - `fdatasync` side by side on some threads, which a journal may serve with one commit,
-//! - `syncfs`, one call for all files, and for all that anybody has written to that file system,
-//! - `fdatasync` of files that were extended and synced ahead, so that their size does not change, one after another and side by side.
+//! - `fdatasync` in parallel on some threads, which a journal may serve with one commit,
+//! - `syncfs`: one call for all files, and for everything else that was written to that file
+//!   system,
+//! - `fdatasync` of files that were extended and synced ahead, so that their size does not change,
+//!   in turn and in parallel.
 //!
-//! Prints milliseconds (median and 95th percentile) and CPU of each round, first on a disk that is left alone and then while 50 MB/s are written beside.
+//! Prints milliseconds (median and 95th percentile) and CPU time of each round, first on an idle
+//! disk and then while 50 MB/s are written at the same time.
 
 use rustix::time::{ClockId, clock_gettime};
 use std::fs::{File, OpenOptions};
@@ -45,7 +49,8 @@ fn files(folder: &Path, way: usize, count: usize) -> Vec<File> {
         let path = folder.join(format!("{way}-{number}"));
         let file = OpenOptions::new().write(true).create(true).truncate(true).open(path).expect("a file");
         if extended {
-            // Written and not only reserved: a reserved block costs a change of the journal when it is first written.
+            // The blocks are written, not only reserved: the first write to a reserved block
+            // changes the journal.
             file.write_all_at(&vec![0; BYTES * ROUNDS], 0).expect("room");
         }
         file.sync_all().expect("a sync");
@@ -54,7 +59,7 @@ fn files(folder: &Path, way: usize, count: usize) -> Vec<File> {
     (0..count).map(open).collect()
 }
 
-/// Threads that sync files side by side.
+/// A pool of threads that sync files in parallel.
 struct Pool {
     work: Arc<Mutex<Vec<Arc<File>>>>,
     begin: Arc<Barrier>,

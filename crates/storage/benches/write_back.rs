@@ -1,13 +1,15 @@
-//! How long an append waits for the disk while a steady stream is written, on the file system of the temporary folder. 64 KB at a time are due at fixed
-//! moments, in turn to eight files that are replaced when they reach 256 MB, and nobody syncs them; a time counts from when the write was due. The ways,
-//! by turns:
+//! Measures how long an append waits for the disk during a steady stream, on the file system of the
+//! temporary folder. Writes of 64 KB are due at fixed times. They go in turn to eight files, which
+//! are replaced when they reach 256 MB and are never synced. A time counts from the moment at which
+//! the write was due. The ways run one after another:
 //!
-//! - into the page cache, written back when the system wants to,
-//! - the same, with the system asked every 8 MB of a file to begin (`sync_file_range`, on a thread),
-//! - into files whose blocks were reserved before (`fallocate`), without and with that,
-//! - past the page cache (`O_DIRECT`).
+//! - into the page cache, written back when the kernel decides,
+//! - the same, with the write-back started every 8 MB of a file (`sync_file_range`, on a thread),
+//! - into files whose blocks were reserved before (`fallocate`), without and with early write-back,
+//! - bypassing the page cache (`O_DIRECT`).
 //!
-//! `WRITE_BACK_MB` a second (150), for `WRITE_BACK_SECONDS` each (30). It needs that many MB of room.
+//! `WRITE_BACK_MB` is the rate in MB/s (150), and `WRITE_BACK_SECONDS` the duration of each way
+//! (30). The benchmark needs room for rate times duration.
 
 use rustix::fs::{FallocateFlags, OFlags};
 use std::fs::{File, OpenOptions};
@@ -63,7 +65,7 @@ impl Stream {
     }
 }
 
-/// Bytes at an address that `O_DIRECT` takes.
+/// Returns bytes at an address that `O_DIRECT` accepts.
 fn aligned(buffer: &[u8]) -> &[u8] {
     let offset = buffer.as_ptr().align_offset(4096);
     &buffer[offset..offset + WRITE]
@@ -76,7 +78,7 @@ fn begin(stream: &mut Stream, beginner: &Sender<(PathBuf, u64, u64)>) {
     }
 }
 
-/// The times of all writes, in milliseconds.
+/// Returns the times of all writes, in milliseconds.
 fn run(way: Way, rate: f64, seconds: u64) -> Vec<f64> {
     let folder = tempfile::tempdir().expect("a folder");
     let mut streams: Vec<Stream> = (0..FILES).map(|number| Stream::new(folder.path(), number, 0, way)).collect();
@@ -121,7 +123,7 @@ fn number(name: &str, otherwise: u64) -> u64 {
 }
 
 fn main() {
-    // `cargo test --benches` asks whether it runs.
+    // `cargo test --benches` only checks that it runs.
     let seconds = if std::env::args().any(|word| word == "--bench") { number("WRITE_BACK_SECONDS", 30) } else { 0 };
     let rate = number("WRITE_BACK_MB", 150) as f64;
     println!("{:18} {:>9} {:>9} {:>9} {:>9}", "milliseconds", "p50", "p99", "p99.9", "longest");
@@ -130,7 +132,7 @@ fn main() {
         times.sort_by(f64::total_cmp);
         let at = |part: f64| times[(part * (times.len() - 1) as f64) as usize];
         println!("{:18} {:9.3} {:9.3} {:9.3} {:9.3}", way.name, at(0.5), at(0.99), at(0.999), at(1.0));
-        // What is dirty of one way is not the next one's to wait for.
+        // Writes back the dirty pages of one way, so that the next way does not wait for them.
         rustix::fs::sync();
     }
 }
