@@ -1,11 +1,12 @@
-//! `cargo xtask ci`: everything that continuous integration runs, in the order in which a mistake is found soonest.
+//! `cargo xtask ci` runs everything that continuous integration runs. The checks that find a
+//! mistake soonest run first.
 
 use crate::{codegen, tidy};
 use anyhow::{Context, Result, bail};
 use std::path::Path;
 use std::process::Command;
 
-/// Runs every check. Errors: the first that fails.
+/// Runs every check. Fails with the first one that fails.
 pub fn run(root: &Path) -> Result<()> {
     let cargo = |words: &[&str]| command(root, env!("CARGO"), words);
     step("format", || cargo(&["fmt", "--all", "--check"]))?;
@@ -19,8 +20,8 @@ pub fn run(root: &Path) -> Result<()> {
     step("differential", || command(root, "compat-tests/differential/run", &[]))
 }
 
-/// What `deny.toml` says of licenses, advisories, banned crates and sources. Where cargo-deny is not installed, nothing else needs it, and nothing
-/// is checked.
+/// Checks licenses, advisories, banned crates and sources as `deny.toml` says. If cargo-deny is not
+/// installed, it checks nothing, because nothing else needs cargo-deny.
 fn dependencies(root: &Path) -> Result<()> {
     let version = Command::new("cargo-deny").arg("--version").output();
     if !version.is_ok_and(|output| output.status.success()) {

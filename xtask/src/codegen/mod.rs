@@ -1,4 +1,4 @@
-//! `cargo xtask codegen`: the protocol crate's code from its schemas.
+//! `cargo xtask codegen` generates the code of the protocol crate from its schemas.
 
 mod emit;
 mod names;
@@ -12,7 +12,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// Writes the generated files, or with `check` fails when they are not what the schemas give.
+/// Writes the generated files. With `check`, fails if they differ from what the schemas give.
 pub fn run(root: &Path, check: bool) -> Result<()> {
     let files = generate(&root.join("crates/protocol/schemas"))?;
     let target = root.join("crates/protocol/src/generated");

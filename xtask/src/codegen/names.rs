@@ -1,6 +1,6 @@
-//! From the schemas' names to Rust's.
+//! Converts the names of the schemas to Rust names.
 
-/// `LogAppendTimeMs` to `log_append_time_ms`.
+/// Converts `LogAppendTimeMs` to `log_append_time_ms`.
 pub fn snake(name: &str) -> String {
     let name = name.replace("KRaft", "Kraft").replace("IDs", "Ids");
     let letters: Vec<char> = name.chars().collect();
@@ -18,7 +18,7 @@ pub fn snake(name: &str) -> String {
     out
 }
 
-/// A field's identifier; Rust's keywords are escaped.
+/// Returns the identifier of a field. Rust's keywords are escaped.
 pub fn field(name: &str) -> String {
     let name = snake(name);
     match name.as_str() {
@@ -27,7 +27,7 @@ pub fn field(name: &str) -> String {
     }
 }
 
-/// The JSON name: the first letter small.
+/// Returns the JSON name: the first letter is lower case.
 pub fn json(name: &str) -> String {
     let mut letters = name.chars();
     letters.next().map(|first| first.to_lowercase().chain(letters).collect()).unwrap_or_default()

@@ -1,12 +1,12 @@
-//! The schema notation: what a message file says, as data.
+//! The schema notation: parses a message file into data.
 //!
-//! A message opens with `kind | Name | key N | versions A-B | flexible F+`, its fields follow by indentation as
-//! `Name: type, versions, nullable V, tag N V, default D, ignorable, key, flexible none`, and `struct Name, versions` opens a structure
-//! that several fields share.
+//! A message begins with `kind | Name | key N | versions A-B | flexible F+`. Its fields follow,
+//! nested by indentation, as `Name: type, versions, nullable V, tag N V, default D, ignorable, key,
+//! flexible none`. `struct Name, versions` begins a structure that several fields share.
 
 use anyhow::{Context, Result, bail, ensure};
 
-/// A range of versions, both ends inclusive; `lo > hi` is none.
+/// A range of versions, both ends inclusive. If `lo > hi`, the range is empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Versions {
     pub lo: i16,
@@ -36,7 +36,7 @@ impl Versions {
         self.lo > self.hi
     }
 
-    /// The Rust condition under which `version`, known to lie in `outer`, lies in this range.
+    /// Returns the Rust condition under which `version`, known to be in `outer`, is in this range.
     pub fn condition(self, outer: Versions) -> Condition {
         let inner = self.intersect(outer);
         if inner.is_none() {
@@ -51,7 +51,7 @@ impl Versions {
     }
 }
 
-/// Whether a version matters, and how to ask.
+/// Whether the version matters, and the condition on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Condition {
     Always,
@@ -60,7 +60,7 @@ pub enum Condition {
 }
 
 impl Condition {
-    /// As a Rust expression of type `bool`.
+    /// Returns a Rust expression of type `bool`.
     pub fn expression(&self) -> String {
         match self {
             Condition::Always => "true".into(),
@@ -119,7 +119,7 @@ pub struct Field {
 }
 
 impl Field {
-    /// Whether any version may hold a null, which makes the Rust type an `Option`.
+    /// Returns whether a version may hold a null, which makes the Rust type an `Option`.
     pub fn is_optional(&self) -> bool {
         !self.nullable.is_none()
     }
@@ -143,7 +143,7 @@ pub struct Message {
     pub versions: Versions,
     pub flexible: Versions,
     pub listeners: Vec<String>,
-    /// The message's own structure first, then the nested and shared ones.
+    /// The message's own structure is the first, then the nested and shared ones.
     pub structs: Vec<Struct>,
 }
 
@@ -156,7 +156,8 @@ impl Message {
 /// Reads every message of one schema file.
 pub fn parse(text: &str) -> Result<Vec<Message>> {
     let mut messages: Vec<Message> = Vec::new();
-    // The structures that the next line may belong to: (indentation of its fields, index in `structs`).
+    // The structures to which the next line may belong: (indentation of its fields, index in
+    // `structs`).
     let mut open: Vec<(usize, usize)> = Vec::new();
     for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let at = || format!("line {}: {line}", number + 1);
@@ -189,7 +190,8 @@ pub fn parse(text: &str) -> Result<Vec<Message>> {
             element = inner;
         }
         if let Type::Struct(name) = element {
-            // Its fields follow, deeper; where none do, it names a shared structure that is defined elsewhere in the message.
+            // The fields follow with more indentation. If there are none, the line names a shared
+            // structure that the message defines elsewhere.
             message.structs.push(Struct { name: name.clone(), versions: field.versions, fields: Vec::new() });
             open.push((indentation + 2, message.structs.len() - 1));
         }
@@ -256,7 +258,7 @@ fn parse_field(line: &str) -> Result<Field> {
         match words[..] {
             ["nullable", versions] => field.nullable = Versions::parse(versions)?,
             ["tag", tag, versions] => {
-                // A field that is tagged does not exist in the versions before its tag.
+                // A tagged field does not exist in the versions before its tag.
                 field.versions = field.versions.intersect(Versions::parse(versions)?);
                 field.tag = Some(tag.parse()?);
             }

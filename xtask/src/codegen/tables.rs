@@ -1,4 +1,5 @@
-//! Writes what spans messages: the module list, the API keys, and the enums over the kinds of stored records.
+//! Writes the code that spans messages: the module list, the API keys, and the enums over the kinds
+//! of stored records.
 
 use super::emit::HEAD;
 use super::names::snake;
@@ -9,7 +10,7 @@ macro_rules! line {
     ($out:expr, $($arg:tt)*) => { let _ = writeln!($out, $($arg)*); };
 }
 
-/// `mod.rs`: one module per message, and a macro that lists them.
+/// Returns `mod.rs`: one module for each message, and a macro that lists them.
 pub fn modules(messages: &[Message]) -> String {
     let mut names: Vec<(String, &str)> =
         messages.iter().map(|message| (snake(message.name()), message.name())).collect();
@@ -30,7 +31,7 @@ pub fn modules(messages: &[Message]) -> String {
     out
 }
 
-/// The API keys: number, name, and from which version a header is flexible.
+/// Returns the API keys: number, name, and the first version with a flexible header.
 pub fn api_keys(messages: &[Message]) -> String {
     let mut requests: Vec<&Message> = messages.iter().filter(|message| message.kind == "request").collect();
     requests.sort_by_key(|message| message.key);
@@ -80,7 +81,7 @@ pub fn api_keys(messages: &[Message]) -> String {
     out
 }
 
-/// An enum over records that are framed by kind and version, as the metadata log's are.
+/// Returns an enum over records with a frame of kind and version, as in the metadata log.
 pub fn framed(name: &str, what: &str, messages: &[Message]) -> String {
     let messages: Vec<&Message> = messages.iter().filter(|message| message.kind == "metadata").collect();
     let mut out =
@@ -161,7 +162,8 @@ fn conversions(out: &mut String, name: &str, messages: &[&Message]) {
     }
 }
 
-/// An enum over a state topic's records: a key of each kind, and its value or a tombstone.
+/// Returns an enum over the records of a state topic: a key of each kind, and its value or a
+/// tombstone.
 pub fn keyed(name: &str, what: &str, messages: &[Message]) -> String {
     let pairs: Vec<(&Message, &Message)> = messages
         .iter()
