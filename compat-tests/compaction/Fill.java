@@ -28,8 +28,8 @@ import org.apache.kafka.common.serialization.StringSerializer;
  * Writes the records that both brokers compact.
  *
  *   fill BOOTSTRAP TIME          topics with everything that compaction handles differently
- *   more BOOTSTRAP TIME ROUND    a few more records at the end, the same on any broker, so that there is something to clean again
- *   old SEGMENT                  replaces a segment by one with its records in the formats before 0.11
+ *   more BOOTSTRAP TIME ROUND    a few more records at the end, the same on any broker, to clean again
+ *   old SEGMENT                  replaces a segment by one with its records in formats before 0.11
  */
 public class Fill {
     static final List<String> CODECS = List.of("none", "gzip", "snappy", "lz4", "zstd");
@@ -84,7 +84,7 @@ public class Fill {
         return new KafkaProducer<>(settings, new StringSerializer(), new StringSerializer());
     }
 
-    /** One batch; of ten records one deletes its key, and some have a header. */
+    /** Sends one batch. One of ten records deletes its key, and some records have a header. */
     static void batch(KafkaProducer<String, String> producer, String topic, int count) {
         for (int number = 0; number < count; number++) {
             var value = RANDOM.nextInt(10) == 0 ? null : "value " + RANDOM.nextInt(1000000) + " " + "x".repeat(RANDOM.nextInt(60));
@@ -101,7 +101,7 @@ public class Fill {
         }
     }
 
-    /** Each record is a batch of its own, and none is waited for. */
+    /** Sends each record as a separate batch, without waiting for it. */
     static final Map<String, Object> SINGLE = Map.of("batch.size", 0, "linger.ms", 0);
 
     static void keyless() {
@@ -133,7 +133,10 @@ public class Fill {
         producers.forEach(KafkaProducer::close);
     }
 
-    /** Interleaved transactions over several segments, committed and aborted; an empty one; and perhaps one that stays open. */
+    /**
+     * Writes interleaved transactions over several segments, committed and aborted, an empty one,
+     * and on request one that stays open.
+     */
     static void transactions(String topic, boolean leaveOpen) throws Exception {
         var producers = new ArrayList<KafkaProducer<String, String>>();
         for (int number = 0; number < 4; number++) {
@@ -173,7 +176,10 @@ public class Fill {
 
     static final List<String> GROWING = List.of("codecs", "idempotent", "transactions", "old", "both", "keyless");
 
-    /** How dirty a log has to be: 1 for no cleaning, so that each broker does all that is due in one, with the same outcome. */
+    /**
+     * Sets how dirty a log must be. With 1 nothing is cleaned, so that each broker later cleans all
+     * that is due at once, with the same result.
+     */
     static void dirtyRatio(String ratio) throws Exception {
         try (var admin = Admin.create(Map.of("bootstrap.servers", bootstrap))) {
             var set = List.of(new AlterConfigOp(new ConfigEntry("min.cleanable.dirty.ratio", ratio), AlterConfigOp.OpType.SET));

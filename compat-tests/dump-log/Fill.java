@@ -39,7 +39,10 @@ import org.apache.kafka.common.resource.ResourceType;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
 
-/** Fills a broker with records of every kind, and a folder with segments in the formats before 0.11: `Fill BOOTSTRAP FOLDER`. */
+/**
+ * Fills a broker with records of every kind, and a folder with segments in the formats before 0.11:
+ * `Fill BOOTSTRAP FOLDER`.
+ */
 public class Fill {
     static final List<String> CODECS = List.of("none", "gzip", "snappy", "lz4", "zstd");
     static String bootstrap;
@@ -74,7 +77,7 @@ public class Fill {
         return text.getBytes(java.nio.charset.StandardCharsets.UTF_8);
     }
 
-    /** Keys and values of every shape: none, empty, bytes that are no UTF-8, large ones, headers. */
+    /** Writes keys and values of every shape: null, empty, invalid UTF-8, large; and headers. */
     static void plain(String topic, String codec) throws Exception {
         var random = new Random(topic.hashCode());
         try (var producer = new KafkaProducer<byte[], byte[]>(producer(Map.of("compression.type", codec)))) {
@@ -158,7 +161,7 @@ public class Fill {
         admin.deleteTopics(Set.of("dotted.topic-name")).all().get();
     }
 
-    /** Segments of formats v0 and v1, which no broker writes any more. */
+    /** Writes segments of formats v0 and v1, which brokers no longer write. */
     static void old(Path folder) throws Exception {
         for (byte magic = 0; magic < 2; magic++) {
             for (var type : List.of(CompressionType.NONE, CompressionType.GZIP, CompressionType.SNAPPY, CompressionType.LZ4)) {

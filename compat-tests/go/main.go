@@ -1,4 +1,4 @@
-// Command go-clients runs the same scenarios through franz-go and through sarama against one broker.
+// Command go-clients runs the same scenarios with franz-go and with sarama against one broker.
 //
 // The scenarios and their checks are in scenarios.go. A client only provides its calls, through the
 // interface here.

@@ -1,4 +1,5 @@
-//! DescribeCluster, DescribeQuorum, UpdateFeatures, DescribeLogDirs, ListConfigResources, FindCoordinator.
+//! DescribeCluster, DescribeQuorum, UpdateFeatures, DescribeLogDirs, ListConfigResources,
+//! FindCoordinator.
 
 use super::topic;
 use crate::run::Run;
