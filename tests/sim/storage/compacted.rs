@@ -26,7 +26,7 @@ const KEYS: usize = 5;
 /// Transactional producers.
 const PRODUCERS: [i64; 2] = [11, 12];
 
-/// The faults besides stops.
+/// The faults other than stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Weather {
     Fair,
@@ -280,7 +280,7 @@ impl Course {
         Ok(())
     }
 
-    /// Runs one cleaning until it ends or fails, and writes its position to the checkpoint.
+    /// Runs one cleaning until it ends or fails. Sometimes writes its position to the checkpoint.
     fn clean(&mut self, dir: &LogDir, log: &Log) -> storage::Result<()> {
         let limits = CleanerLimits {
             dedupe_buffer_bytes: self.random.pick(&[72, 1 << 16]),

@@ -21,7 +21,7 @@ pub struct Trace {
 }
 
 impl Trace {
-    /// Creates a story that is hashed, and printed if asked for.
+    /// Creates a trace that is hashed, and also printed if `is_printed`.
     pub fn new(is_printed: bool) -> Self {
         Trace { is_printed, hash: 0xcbf2_9ce4_8422_2325 }
     }
@@ -36,7 +36,7 @@ impl Trace {
     }
 }
 
-/// The faults of a course besides stops.
+/// The faults of a course other than stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Weather {
     Fair,
@@ -345,7 +345,7 @@ impl Course {
         Ok(())
     }
 
-    /// Returns whether the topic id of a partition is in its folder, and the content of the file.
+    /// Returns whether the topic id of a partition is in its folder, and the result of the read.
     fn topic_id_of(&self, partition: &Partition) -> (bool, String) {
         let path = log_dir().join(partition.name.to_string()).join("partition.metadata");
         let found = storage::read_partition_metadata(&self.disk, &path);

@@ -69,7 +69,7 @@ impl Course {
         self.append_as_leader(index, batches, how)
     }
 
-    /// Removes batches that are together larger than a segment, because they would be refused.
+    /// Removes batches until they fit into one segment. A larger append would be refused.
     fn fit(&self, index: usize, batches: &mut Vec<Batch>) {
         let limit = self.partitions[index].config.segment_bytes as usize;
         while batches.iter().map(|batch| batch.bytes.len()).sum::<usize>() > limit {
@@ -214,7 +214,7 @@ impl Course {
         Ok(())
     }
 
-    /// Sends the last batch of a producer again, as if it had no answer.
+    /// Sends the last batch of a producer again, and checks that it counts as a duplicate.
     pub(super) fn append_again(&mut self, index: usize) -> Check {
         let partition = &self.partitions[index];
         let replay = partition.replay();
@@ -240,7 +240,7 @@ impl Course {
         Ok(())
     }
 
-    /// Skips a batch of a producer.
+    /// Checks that a batch with a gap in its sequence is refused.
     pub(super) fn append_out_of_order(&mut self, index: usize) -> Check {
         let replay = self.partitions[index].replay();
         let forgotten_below = self.partitions[index].start_high;
