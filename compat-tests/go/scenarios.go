@@ -228,7 +228,7 @@ func (s *suite) commitAndResume() error {
 	return expectMap("committed at the end", committed, s.starts(int64(len(s.wanted)/partitions)))
 }
 
-// Checks that all partitions have exactly one owner each, and that there are this many members.
+// Checks that every member owns a partition, and that each partition has exactly one owner.
 func owners(members []member) error {
 	var owned []int32
 	for _, m := range members {

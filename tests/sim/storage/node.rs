@@ -25,7 +25,7 @@ pub struct Node {
     pub doomed: Vec<PathBuf>,
 }
 
-/// What a start found in a folder.
+/// The result of a start.
 #[derive(Debug)]
 pub struct Started {
     pub node: Node,

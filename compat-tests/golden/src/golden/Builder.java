@@ -29,7 +29,7 @@ final class Builder {
             member.setter().invoke(message, value(member));
         }
         if (shape.flexible && filling.unknownTags(random)) {
-            // Tags above every known tag: one of two bytes, one without content.
+            // Tags above every known tag. The second one takes two bytes and has no content.
             message.unknownTaggedFields().add(new RawTaggedField(77, new byte[] {1, 2, 3}));
             message.unknownTaggedFields().add(new RawTaggedField(10_000, new byte[0]));
         }
