@@ -1,7 +1,12 @@
-//! AddPartitionsToTxn (key 24), versions 0-5.
+//! AddPartitionsToTxn (key 24), versions 0-5: adds partitions to transactions (KIP-98).
 //!
-//! Transactions are not served, and the answer is one that no client retries: Kafka's code for a transactional id that may not be used.
-//! Version 4 carries several transactions (KIP-890).
+//! - 2: may answer PRODUCER_FENCED (KIP-588).
+//! - 3: is flexible.
+//! - 4: carries several transactions, and may only verify them (KIP-890).
+//! - 5: may answer TRANSACTION_ABORTABLE (KIP-890).
+//!
+//! Transactions are not served. The answer is TRANSACTIONAL_ID_AUTHORIZATION_FAILED, which no
+//! client retries.
 
 use super::Context;
 use model::ErrorCode;

@@ -1,7 +1,10 @@
-//! AddRaftVoter (key 80), versions 0-1: adds a voter to the metadata quorum (KIP-853). 1 may be answered before the change is committed (KIP-1186).
+//! AddRaftVoter (key 80), versions 0-1: adds a voter to the metadata quorum (KIP-853).
 //!
-//! A quorum of one does not grow yet, since nobody can follow it: what Kafka refuses is refused as it does it, and a voter that could be added is told that
-//! it lags behind, as Kafka tells one that does not fetch from the leader.
+//! - 1: may be answered before the change is committed (KIP-1186).
+//!
+//! A quorum of one voter cannot grow yet, because no other node can follow it. Requests that Kafka
+//! refuses get Kafka's error. A voter that could be added gets the error that Kafka gives to a
+//! voter that does not fetch from the leader: it is lagging behind.
 
 use super::Context;
 use crate::peer;
@@ -12,7 +15,7 @@ use protocol::messages::add_raft_voter_response::AddRaftVoterResponse;
 use raft::ReplicaKey;
 use std::time::Duration;
 
-/// Refuses, for the reason that there is.
+/// Refuses the voter and says why.
 pub(super) async fn handle(context: Context, request: AddRaftVoterRequest) -> AddRaftVoterResponse {
     let refusal = refusal(&context, &request).await.unwrap_or_else(|error| error);
     AddRaftVoterResponse {
@@ -22,7 +25,7 @@ pub(super) async fn handle(context: Context, request: AddRaftVoterRequest) -> Ad
     }
 }
 
-/// Why the voter is not added: what is wrong with it (`Err`), or what it lacks.
+/// Returns why the voter is not added: an error of the request (`Err`), or what the voter lacks.
 async fn refusal(context: &Context, request: &AddRaftVoterRequest) -> Result<ApiError, ApiError> {
     check_cluster(context, request.cluster_id.as_deref())?;
     let quorum = context.broker.controller.describe().await.ok_or(ErrorCode::NotLeaderOrFollower)?;
@@ -48,7 +51,8 @@ async fn refusal(context: &Context, request: &AddRaftVoterRequest) -> Result<Api
     Ok(ApiError::new(ErrorCode::RequestTimedOut, message))
 }
 
-/// INCONSISTENT_CLUSTER_ID for another cluster's id; a request without one is for whoever gets it.
+/// Checks the cluster id: another cluster's id is INCONSISTENT_CLUSTER_ID. A request without an id
+/// passes.
 pub(super) fn check_cluster(context: &Context, given: Option<&str>) -> Result<(), ApiError> {
     let own = &context.broker.node.cluster_id;
     match given {
@@ -60,12 +64,13 @@ pub(super) fn check_cluster(context: &Context, given: Option<&str>) -> Result<()
     }
 }
 
-/// A voter with an id and a directory, which it must have to be changed.
+/// Returns the voter if it has the id and the directory id that every change of a voter needs.
 pub(super) fn voter(id: i32, directory_id: model::Uuid) -> Option<ReplicaKey> {
     Some(ReplicaKey::new(id, directory_id)).filter(|voter| id >= 0 && voter.directory_id.is_some())
 }
 
-/// Where a voter listens, by the listeners' names in capitals, in the order of Java's maps. Of one name the last place counts.
+/// The endpoints of a voter by listener name in capitals, in the order of Java's maps. If a name
+/// appears twice, the last endpoint counts.
 struct Endpoints(Vec<(Str, Listener)>);
 
 impl Endpoints {
@@ -87,7 +92,7 @@ impl Endpoints {
         self.0.iter().find(|(known, _)| known == name).map(|(_, at)| at)
     }
 
-    /// As Kafka's messages show them.
+    /// Returns the endpoints as Kafka's messages show them.
     fn shown(&self) -> String {
         let one = |(name, at): &(Str, Listener)| format!("ListenerName({name})={}/<unresolved>:{}", at.host, at.port);
         format!("Endpoints(endpoints={{{}}})", self.0.iter().map(one).collect::<Vec<_>>().join(", "))

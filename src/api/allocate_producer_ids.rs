@@ -1,13 +1,11 @@
-//! AllocateProducerIds (key 67), versions 0.
-//!
-//! Gives a broker a block of producer ids (KIP-730).
+//! AllocateProducerIds (key 67), version 0: gives a broker a block of producer ids (KIP-730).
 
 use super::Context;
 use metadata::decide;
 use protocol::messages::allocate_producer_ids_request::AllocateProducerIdsRequest;
 use protocol::messages::allocate_producer_ids_response::AllocateProducerIdsResponse;
 
-/// The controller decides.
+/// Passes the request to the controller, which decides.
 pub(super) async fn handle(context: Context, request: AllocateProducerIdsRequest) -> AllocateProducerIdsResponse {
     let decided = context.broker.controller.decide(move |view, _| decide::allocate_producer_ids(view.image, &request));
     decided

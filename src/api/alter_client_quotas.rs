@@ -1,13 +1,13 @@
-//! AlterClientQuotas (key 49), versions 0-1.
+//! AlterClientQuotas (key 49), versions 0-1: sets or removes client quotas (KIP-546).
 //!
-//! 1 is flexible.
+//! - 1: is flexible.
 
 use super::Context;
 use metadata::decide;
 use protocol::messages::alter_client_quotas_request::AlterClientQuotasRequest;
 use protocol::messages::alter_client_quotas_response::{AlterClientQuotasResponse, EntityData, EntryData};
 
-/// Sets or removes quotas, each entity alone; the controller decides.
+/// Sets or removes quotas, each entity separately. The controller decides.
 pub(super) async fn handle(context: Context, request: AlterClientQuotasRequest) -> AlterClientQuotasResponse {
     let asked = request.entries.clone();
     let decided = context.broker.controller.decide(move |view, _| decide::alter_client_quotas(view.image, &request));

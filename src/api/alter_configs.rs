@@ -1,14 +1,16 @@
-//! AlterConfigs (key 33), versions 0-2.
+//! AlterConfigs (key 33), versions 0-2: replaces all configs of a resource (KIP-133).
 //!
-//! 2 is flexible. All configs of a resource are replaced; what is not named gets its default.
-//! Loggers are changed by IncrementalAlterConfigs only.
+//! - 2: is flexible.
+//!
+//! A config that the request does not name gets its default. Only IncrementalAlterConfigs changes
+//! loggers.
 
 use super::Context;
 use metadata::decide::{self, Origin};
 use protocol::messages::alter_configs_request::AlterConfigsRequest;
 use protocol::messages::alter_configs_response::{AlterConfigsResourceResponse, AlterConfigsResponse};
 
-/// Changes configs, each resource alone.
+/// Changes configs, each resource separately.
 pub(super) async fn handle(context: Context, request: AlterConfigsRequest) -> AlterConfigsResponse {
     let asked = request.resources.clone();
     let origin = if context.connection.listener.is_controller { Origin::Controller } else { Origin::Broker };

@@ -1,13 +1,15 @@
-//! AlterPartition (key 56), versions 2-3.
+//! AlterPartition (key 56), versions 2-3: changes the ISR of partitions (KIP-497).
 //!
-//! 2 names topics by id; 3 broker epochs of the ISR (KIP-903).
+//! - 2: names topics by id (KIP-841).
+//! - 3: adds the broker epochs of the ISR (KIP-903).
 
 use super::Context;
 use metadata::decide;
 use protocol::messages::alter_partition_request::AlterPartitionRequest;
 use protocol::messages::alter_partition_response::AlterPartitionResponse;
 
-/// The controller decides; as in Kafka, a request about nothing is not looked at.
+/// Passes the request to the controller, which decides. As in Kafka, an empty request gets no
+/// checks.
 pub(super) async fn handle(context: Context, request: AlterPartitionRequest) -> AlterPartitionResponse {
     if request.topics.is_empty() {
         return AlterPartitionResponse::default();

@@ -1,6 +1,7 @@
-//! AlterPartitionReassignments (key 45), versions 0-1.
+//! AlterPartitionReassignments (key 45), versions 0-1: starts, changes or cancels reassignments of
+//! partitions (KIP-455).
 //!
-//! 1 may forbid a change of the replication factor (KIP-860).
+//! - 1: may forbid a change of the replication factor (KIP-860).
 
 use super::Context;
 use metadata::decide;
@@ -12,7 +13,7 @@ use protocol::messages::alter_partition_reassignments_response::{
     AlterPartitionReassignmentsResponse, ReassignablePartitionResponse, ReassignableTopicResponse,
 };
 
-/// Begins, changes or cancels reassignments; the controller decides.
+/// Starts, changes or cancels reassignments. The controller decides.
 pub(super) async fn handle(
     context: Context,
     request: AlterPartitionReassignmentsRequest,
@@ -31,7 +32,7 @@ pub(super) async fn handle(
     })
 }
 
-/// A topic's partitions, none of which was looked at.
+/// Returns the answer for a topic whose partitions were not looked at.
 fn failed(asked: ReassignableTopic, error: &ApiError) -> ReassignableTopicResponse {
     let partitions = asked.partitions.into_iter().map(|partition| ReassignablePartitionResponse {
         partition_index: partition.partition_index,

@@ -1,7 +1,10 @@
-//! AlterReplicaLogDirs (key 34), versions 1-2: moves replicas between this broker's log dirs (KIP-113). 2 is flexible.
+//! AlterReplicaLogDirs (key 34), versions 1-2: moves replicas between the log dirs of this broker
+//! (KIP-113).
 //!
-//! The answer says whether a move has begun; DescribeLogDirs says how far it has come. A partition that is named several times goes to the last of its log
-//! dirs, and is answered once.
+//! - 2: is flexible.
+//!
+//! The answer says whether a move has started. DescribeLogDirs shows the progress. If the request
+//! names a partition several times, the last log dir counts, and the partition is answered once.
 
 use super::Context;
 use crate::runtime::blocking;
@@ -14,7 +17,7 @@ use protocol::messages::alter_replica_log_dirs_response::{
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Answers each partition.
+/// Starts the moves and answers each partition.
 pub(super) async fn handle(context: Context, request: AlterReplicaLogDirsRequest) -> AlterReplicaLogDirsResponse {
     let (image, replicas) = (context.broker.image(), context.broker.replicas.clone());
     let targets = targets(request);
@@ -34,7 +37,7 @@ pub(super) async fn handle(context: Context, request: AlterReplicaLogDirsRequest
     AlterReplicaLogDirsResponse { results: altered.await.unwrap_or_default(), ..Default::default() }
 }
 
-/// Where each partition is to go.
+/// Returns the log dir that each partition moves to.
 fn targets(request: AlterReplicaLogDirsRequest) -> BTreeMap<Str, BTreeMap<i32, Str>> {
     let mut targets: BTreeMap<Str, BTreeMap<i32, Str>> = BTreeMap::new();
     for dir in request.dirs {

@@ -1,6 +1,7 @@
-//! AlterShareGroupOffsets (key 91), versions 0.
+//! AlterShareGroupOffsets (key 91), version 0: sets the start offsets of a share group (KIP-932).
 //!
-//! Share groups are not served; the answer is that of a Kafka without them, unless the request names no group.
+//! Share groups are not served. The answer is that of a Kafka broker without share groups, unless
+//! the request names no group.
 
 use super::Context;
 use model::ErrorCode;

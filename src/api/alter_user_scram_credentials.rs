@@ -1,6 +1,4 @@
-//! AlterUserScramCredentials (key 51), versions 0.
-//!
-//! Sets or removes SCRAM credentials (KIP-554).
+//! AlterUserScramCredentials (key 51), version 0: sets or removes SCRAM credentials (KIP-554).
 
 use super::Context;
 use crate::security::keys;
@@ -10,7 +8,7 @@ use protocol::messages::alter_user_scram_credentials_response::{
     AlterUserScramCredentialsResponse, AlterUserScramCredentialsResult,
 };
 
-/// Each user alone; the controller decides.
+/// Sets or removes credentials, each user separately. The controller decides.
 pub(super) async fn handle(
     context: Context,
     request: AlterUserScramCredentialsRequest,

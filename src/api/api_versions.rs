@@ -1,7 +1,12 @@
-//! ApiVersions (key 18), versions 0-4.
+//! ApiVersions (key 18), versions 0-4: lists the requests and versions that this listener serves.
 //!
-//! 3 is flexible and names the client's software and the features (KIP-511, KIP-584); 4 may tell features whose lowest level is 0 (KAFKA-17011). The
-//! response's header is always version 0, and an unknown version is answered in version 0 with the versions there are.
+//! - 1: adds the throttle time.
+//! - 3: is flexible; adds the name and version of the client's software (KIP-511) and the features
+//!   (KIP-584).
+//! - 4: includes features whose lowest level is 0 (KAFKA-17011).
+//!
+//! The response's header is always version 0. A request in an unknown version gets an answer in
+//! version 0 that lists the served versions.
 
 use super::{Context, ON_CONTROLLER, TABLE};
 use metadata::version::{FEATURES, KRAFT_VERSION};
@@ -12,10 +17,10 @@ use protocol::messages::api_versions_response::{
 };
 use protocol::{ApiKey, Str};
 
-/// Stands for a version that is not served: the answer's format is version 0.
+/// The version that stands for every version that is not served: the answer has format version 0.
 pub(super) const UNSUPPORTED: i16 = 0;
 
-/// Answers what this listener serves, and the cluster's features.
+/// Answers the requests that this listener serves, and the cluster's features.
 pub(super) async fn handle(context: Context, request: ApiVersionsRequest) -> ApiVersionsResponse {
     if context.version_is_unknown {
         let (min_version, max_version) = served(ApiKey::ApiVersions);
@@ -64,7 +69,8 @@ fn served(key: ApiKey) -> (i16, i16) {
     TABLE.iter().find(|row| row.key == key).map_or((0, 0), |row| row.versions)
 }
 
-/// What a listener advertises. Client telemetry is served but not advertised while there is no receiver of it, as in Kafka.
+/// Returns the requests that a listener advertises. As in Kafka, client telemetry is served but not
+/// advertised without a receiver.
 fn advertised(is_controller: bool) -> Vec<ApiVersion> {
     let wanted = if is_controller { ON_CONTROLLER } else { super::ON_BROKER };
     let rows = TABLE.iter().filter(|row| row.on & wanted != 0);
@@ -78,7 +84,7 @@ fn advertised(is_controller: bool) -> Vec<ApiVersion> {
     .collect()
 }
 
-/// Letters, digits, and between them dots and dashes.
+/// Whether the name has only letters and digits, with dots and dashes between them.
 fn is_software_name(name: &str) -> bool {
     let is_end = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
     is_end(name.chars().next())

@@ -1,13 +1,12 @@
-//! AssignReplicasToDirs (key 73), versions 0.
-//!
-//! A broker tells in which log dir its replicas are (KIP-858).
+//! AssignReplicasToDirs (key 73), version 0: tells the controller in which log dirs a broker's
+//! replicas are (KIP-858).
 
 use super::Context;
 use metadata::decide;
 use protocol::messages::assign_replicas_to_dirs_request::AssignReplicasToDirsRequest;
 use protocol::messages::assign_replicas_to_dirs_response::AssignReplicasToDirsResponse;
 
-/// The controller decides.
+/// Passes the request to the controller, which decides.
 pub(super) async fn handle(context: Context, request: AssignReplicasToDirsRequest) -> AssignReplicasToDirsResponse {
     let decided =
         context.broker.controller.decide(move |view, cx| decide::assign_replicas_to_dirs(view.image, cx, &request));

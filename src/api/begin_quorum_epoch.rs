@@ -1,13 +1,17 @@
-//! BeginQuorumEpoch (key 53), versions 0-1: a message between the voters of the quorum (KIP-595).
+//! BeginQuorumEpoch (key 53), versions 0-1: tells the other voters of the quorum that a leader
+//! starts its epoch (KIP-595).
 //!
-//! A quorum of one has no other replica: whoever asks is told by Kafka's codes that it does not belong.
+//! - 1: is flexible; adds the voter's id and directory, and endpoints (KIP-853).
+//!
+//! The quorum has one voter and no other replica. The answer has the code that Kafka gives to a
+//! node that is not a voter.
 
 use super::Context;
 use super::context::{METADATA_TOPIC, is_metadata_log};
 use protocol::messages::begin_quorum_epoch_request::BeginQuorumEpochRequest;
 use protocol::messages::begin_quorum_epoch_response::BeginQuorumEpochResponse;
 
-/// Refuses whoever is no voter.
+/// Refuses the sender, which is not a voter.
 pub(super) async fn handle(context: Context, request: BeginQuorumEpochRequest) -> BeginQuorumEpochResponse {
     let is_metadata = is_metadata_log(
         &request.topics,

@@ -1,13 +1,16 @@
-//! BrokerRegistration (key 62), versions 0-4.
+//! BrokerRegistration (key 62), versions 0-4: registers a broker with the controller (KIP-631).
 //!
-//! 1 tells of a migration from ZooKeeper; 2 names log dirs (KIP-858); 3 the last broker epoch (KIP-966); 4 cordoned log dirs (KIP-1066).
+//! - 1: says whether the broker migrates from ZooKeeper (KIP-866).
+//! - 2: adds the log dirs (KIP-858).
+//! - 3: adds the previous broker epoch (KIP-966).
+//! - 4: includes features whose lowest level is 0 (KAFKA-17492).
 
 use super::Context;
 use metadata::decide;
 use protocol::messages::broker_registration_request::BrokerRegistrationRequest;
 use protocol::messages::broker_registration_response::BrokerRegistrationResponse;
 
-/// The controller decides.
+/// Passes the request to the controller, which decides.
 pub(super) async fn handle(context: Context, request: BrokerRegistrationRequest) -> BrokerRegistrationResponse {
     let decided = context
         .broker

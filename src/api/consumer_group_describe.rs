@@ -1,6 +1,10 @@
-//! ConsumerGroupDescribe (key 69), versions 0-1.
+//! ConsumerGroupDescribe (key 69), versions 0-1: describes groups of the consumer protocol
+//! (KIP-848).
 //!
-//! Groups of this kind are not served; the answer is that of a Kafka with `group.coordinator.rebalance.protocols=classic`.
+//! - 1: adds the type of each member (KIP-1099).
+//!
+//! Groups of this type are not served. The answer is that of a Kafka broker with
+//! `group.coordinator.rebalance.protocols=classic`.
 
 use super::Context;
 use model::ErrorCode;

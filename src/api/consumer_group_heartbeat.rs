@@ -1,6 +1,11 @@
-//! ConsumerGroupHeartbeat (key 68), versions 0-1.
+//! ConsumerGroupHeartbeat (key 68), versions 0-1: joins, keeps alive or leaves a group of the
+//! consumer protocol (KIP-848).
 //!
-//! Groups of this kind are not served; the answer is that of a Kafka with `group.coordinator.rebalance.protocols=classic`.
+//! - 1: may subscribe to topics by a regular expression (KIP-848), and the client chooses the
+//!   member id (KIP-1082).
+//!
+//! Groups of this type are not served. The answer is that of a Kafka broker with
+//! `group.coordinator.rebalance.protocols=classic`.
 
 use super::Context;
 use model::ErrorCode;

@@ -1,4 +1,5 @@
-//! What a handler knows besides its request: the broker's services, the connection, and the request's header.
+//! What a handler knows besides its request: the broker's services, the connection, and the
+//! request's header.
 
 use crate::broker::Broker;
 use crate::config::Listener;
@@ -10,12 +11,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use storage::FileRegion;
 
-/// A client's connection, as far as requests care.
+/// A client's connection, as the handlers see it.
 #[derive(Debug)]
 pub struct Connection {
     /// Unique in this process.
     pub id: u64,
-    /// Where it came in.
+    /// The listener that accepted the connection.
     pub listener: Arc<Listener>,
     /// The client's address.
     pub peer: SocketAddr,
@@ -24,72 +25,76 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// A connection that has sent nothing yet.
+    /// Creates a connection that has sent nothing yet.
     pub fn new(id: u64, listener: Arc<Listener>, peer: SocketAddr) -> Self {
         Self { id, listener, peer, software: Mutex::new(None) }
     }
 
-    /// The client's address as Kafka shows it in descriptions of groups: `/127.0.0.1`.
+    /// Returns the client's address as Kafka shows it in descriptions of groups: `/127.0.0.1`.
     pub fn client_host(&self) -> Str {
         Str::from(format!("/{}", self.peer.ip().to_canonical()))
     }
 }
 
-/// One request's surroundings.
+/// The context of one request.
 #[derive(Clone)]
 pub struct Context {
     /// The services.
     pub broker: Arc<Broker>,
-    /// Where the request came from.
+    /// The connection that sent the request.
     pub connection: Arc<Connection>,
-    /// The request's kind.
+    /// The request's API key.
     pub key: ApiKey,
-    /// The request's version. It is compared in `api` alone.
+    /// The request's version. Only `api` compares it.
     pub version: i16,
-    /// What the response must carry.
+    /// The number that the response must carry.
     pub correlation_id: i32,
-    /// Whether the client asked in a version that is not served, which ApiVersions alone answers.
+    /// Whether the client asked in a version that is not served. Only ApiVersions answers such a
+    /// request.
     pub version_is_unknown: bool,
-    /// The client's name for itself.
+    /// The name that the client gives itself.
     pub client_id: Option<Str>,
 }
 
-/// What may be done to a topic, as bits: nobody is refused anything without an authorizer.
+/// The operations that are allowed on a topic, as bits. Without an authorizer, all are allowed.
 pub const TOPIC_OPERATIONS: i32 = 3576;
-/// What may be done to a group.
+/// The operations that are allowed on a group.
 pub const GROUP_OPERATIONS: i32 = 3400;
-/// What may be done to the cluster.
+/// The operations that are allowed on the cluster.
 pub const CLUSTER_OPERATIONS: i32 = 8096;
 
 pub use crate::replica::is_internal;
 pub use crate::runtime::metadata_log::{METADATA_TOPIC, METADATA_TOPIC_ID};
 
-/// Whether a request to the quorum is about the metadata log, the only one there is: one topic, of this name or id, and its one partition.
+/// Whether a request to the quorum names the metadata log and nothing else: one topic with this
+/// name or id, and its one partition.
 pub fn is_metadata_log<T>(topics: &[T], is_its: impl Fn(&T) -> bool, has_partition_0: impl Fn(&T) -> bool) -> bool {
     matches!(topics, [topic] if is_its(topic) && has_partition_0(topic))
 }
 
-/// A leader epoch that a client names; -1 stands for none, and what is below for an epoch before all others (Fetch alone takes that for none).
+/// Returns the leader epoch that a client names: `None` for -1. A number below -1 is an epoch
+/// before all others, except in Fetch, which treats it as none.
 pub fn believed_epoch(epoch: i32) -> Option<LeaderEpoch> {
     (epoch != -1).then_some(LeaderEpoch(epoch))
 }
 
-/// A broker as this request's listener knows it.
+/// A broker with its address on this request's listener.
 #[derive(Clone, Debug)]
 pub struct Node {
     /// Its id.
     pub id: i32,
     /// The host that it advertises on this listener.
     pub host: Str,
-    /// The port likewise.
+    /// The port that it advertises on this listener.
     pub port: i32,
     /// Its rack.
     pub rack: Option<Str>,
 }
 
 impl Context {
-    /// What whoever asks as a voter is told by a quorum of one, which has no other: INCONSISTENT_CLUSTER_ID, INVALID_REQUEST where it is not about the
-    /// metadata log, and else INCONSISTENT_VOTER_SET.
+    /// Returns the error for a node that sends a voter's request to a quorum of one voter, which
+    /// has no other voter: INCONSISTENT_CLUSTER_ID for another cluster's id, INVALID_REQUEST if the
+    /// request is not about the metadata log, else INCONSISTENT_VOTER_SET.
     pub fn no_voter(&self, cluster_id: Option<&str>, is_metadata: bool) -> ErrorCode {
         match (cluster_id.is_none_or(|id| id == self.broker.node.cluster_id), is_metadata) {
             (false, _) => ErrorCode::InconsistentClusterId,
@@ -98,7 +103,7 @@ impl Context {
         }
     }
 
-    /// A broker that is not fenced, as clients of this listener reach it.
+    /// Returns a broker that is not fenced, with its address on this listener.
     pub fn node(&self, id: i32) -> Option<Node> {
         let image = self.broker.image();
         let broker = image.cluster.brokers.get(&BrokerId(id)).filter(|broker| !broker.fenced)?;
@@ -106,13 +111,15 @@ impl Context {
         Some(Node { id, host: at.host.clone(), port: i32::from(at.port), rack: broker.rack.clone() })
     }
 
-    /// Some broker that is not fenced, which older clients take for the controller; -1 where there is none.
+    /// Returns the id of any broker that is not fenced. Older clients take it for the controller.
+    /// -1 if there is none.
     pub fn any_broker(&self) -> i32 {
         let image = self.broker.image();
         image.cluster.brokers.values().find(|broker| !broker.fenced).map_or(-1, |broker| broker.id.0)
     }
 
-    /// Leader and epoch of a partition, and the leader's address, where an answer says that this node is not it (KIP-951).
+    /// Returns leader and epoch of a partition, and the leader's address, if the error code says
+    /// that this node is not the leader (KIP-951).
     pub fn leader_elsewhere(
         &self,
         code: ErrorCode,
@@ -130,26 +137,27 @@ impl Context {
         Some(((leader, partition.leader_epoch.0), self.node(leader)))
     }
 
-    /// Where a partition's log on this broker starts.
+    /// Returns the log start offset of a partition on this broker.
     pub fn log_start_offset(&self, id: TopicId, name: &str, index: i32) -> Option<Offset> {
         let image = self.broker.image();
         let topic = if id.is_zero() { image.topics.by_name(name) } else { image.topics.by_id(id) }?;
         Some(self.broker.replicas.of(topic, index).ok()?.log_start_offset())
     }
 
-    /// Who sent the request, as groups know their members.
+    /// Returns the sender of the request, as groups know their members.
     pub fn client(&self) -> coordinator::Client {
         coordinator::Client { id: self.client_id.clone().unwrap_or_default(), host: self.connection.client_host() }
     }
 
-    /// What the reply's frame opens with, kept while the context is given away.
+    /// Returns what is needed to write the response's frame. A handler keeps it when it gives the
+    /// context away.
     pub fn reply_head(&self) -> ReplyHead {
         let Context { broker, key, version, correlation_id, .. } = self;
         ReplyHead { broker: broker.clone(), key: *key, version: *version, correlation_id: *correlation_id }
     }
 }
 
-/// What a reply's frame is written with.
+/// What is needed to write the response's frame.
 pub struct ReplyHead {
     broker: Arc<Broker>,
     key: ApiKey,
@@ -158,7 +166,8 @@ pub struct ReplyHead {
 }
 
 impl ReplyHead {
-    /// Writes a response frame and counts its errors. Errors: a response that its version cannot carry.
+    /// Writes a response frame and counts its errors. Errors: the request's version cannot carry
+    /// the response.
     pub fn write<P: Message>(&self, response: &P) -> Result<Reply, Refused> {
         response.errors(&mut |code| self.broker.metrics.requests.answered(self.key, code));
         let parts = protocol::write_response(self.correlation_id, self.version, response)?.finish();
@@ -166,13 +175,13 @@ impl ReplyHead {
     }
 }
 
-/// What becomes of a request.
+/// The outcome of a request.
 pub enum Outcome {
-    /// Its reply.
+    /// The response is ready.
     Reply(Reply),
-    /// A reply that waits for replicas, while requests behind it on the same connection may begin.
+    /// The response waits for replicas. Later requests of the same connection may start.
     Later(BoxFuture<'static, Reply>),
-    /// No reply at all: a produce with acks=0.
+    /// No response: a produce with acks=0.
     Silence,
 }
 
@@ -181,14 +190,15 @@ pub enum Outcome {
 pub struct Reply {
     /// Length, header and body.
     pub parts: Vec<FramePart>,
-    /// The file regions that stand where the parts say `Elsewhere`, in order.
+    /// The file regions for the parts that are `Elsewhere`, in order.
     pub regions: Vec<FileRegion>,
-    /// Whether the connection is closed after it: the end of a reply that was promised and cannot be written.
+    /// Whether to close the connection after this frame: a response was promised but cannot be
+    /// written.
     pub close: bool,
 }
 
 impl Reply {
-    /// Bytes of the whole frame.
+    /// Returns the bytes of the whole frame.
     pub fn len(&self) -> usize {
         self.parts
             .iter()
@@ -205,27 +215,27 @@ impl Reply {
     }
 }
 
-/// A request that gets no reply: its connection is closed, as Kafka closes it.
+/// A request that gets no response. Its connection is closed, as in Kafka.
 #[derive(Debug, thiserror::Error)]
 pub enum Refused {
-    /// The bytes are no request.
+    /// The bytes are not a request.
     #[error("a request that cannot be read: {0}")]
     Malformed(#[from] protocol::DecodeError),
-    /// A kind that does not exist or is not served on this listener.
+    /// The API key does not exist or is not served on this listener.
     #[error("request kind {0} is not served on this listener")]
     Key(i16),
-    /// A version that is not served.
+    /// The version is not served.
     #[error("version {version} of {} is not served", key.name())]
     Version {
-        /// The kind.
+        /// The API key.
         key: ApiKey,
         /// The version.
         version: i16,
     },
-    /// A request that is well formed and means nothing.
+    /// The request is well formed but has no meaning.
     #[error("a request that means nothing: {0}")]
     Meaningless(&'static str),
-    /// The reply cannot be written in the request's version, or a produce without acknowledgement failed.
+    /// The request's version cannot carry the response, or a produce with acks=0 failed.
     #[error("{0}")]
     Reply(String),
 }

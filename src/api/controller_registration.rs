@@ -1,13 +1,12 @@
-//! ControllerRegistration (key 70), versions 0.
-//!
-//! A controller tells where it listens (KIP-919).
+//! ControllerRegistration (key 70), version 0: registers the listeners and features of a controller
+//! (KIP-919).
 
 use super::Context;
 use metadata::decide;
 use protocol::messages::controller_registration_request::ControllerRegistrationRequest;
 use protocol::messages::controller_registration_response::ControllerRegistrationResponse;
 
-/// The controller decides.
+/// Passes the request to the controller, which decides.
 pub(super) async fn handle(context: Context, request: ControllerRegistrationRequest) -> ControllerRegistrationResponse {
     let decided = context.broker.controller.decide(move |view, _| decide::register_controller(view.image, &request));
     decided.await.unwrap_or_else(|error| ControllerRegistrationResponse {

@@ -1,6 +1,10 @@
-//! CreateDelegationToken (key 38), versions 1-3.
+//! CreateDelegationToken (key 38), versions 1-3: creates a delegation token (KIP-48).
 //!
-//! Tokens are given only over connections that are authenticated, and none is. 3 asks for a token of another owner (KIP-373), and tells who asked.
+//! - 2: is flexible.
+//! - 3: may name another owner, and the answer names the requester (KIP-373).
+//!
+//! Kafka serves delegation tokens only on authenticated connections. No connection is authenticated
+//! here.
 
 use super::Context;
 use model::ErrorCode;
@@ -8,10 +12,10 @@ use protocol::Str;
 use protocol::messages::create_delegation_token_request::CreateDelegationTokenRequest;
 use protocol::messages::create_delegation_token_response::CreateDelegationTokenResponse;
 
-/// Who asks over a connection that is not authenticated.
+/// The principal of a connection that is not authenticated.
 const ANONYMOUS: (Str, Str) = (Str::const_new("User"), Str::const_new("ANONYMOUS"));
 
-/// Refuses: the connection is not authenticated.
+/// Refuses the request, since the connection is not authenticated.
 pub(super) async fn handle(context: Context, request: CreateDelegationTokenRequest) -> CreateDelegationTokenResponse {
     let tells_requester = context.version >= 3;
     let requester = ANONYMOUS;
@@ -19,7 +23,7 @@ pub(super) async fn handle(context: Context, request: CreateDelegationTokenReque
         (_, None) => Ok(requester.clone()),
         (_, Some(name)) if name.is_empty() => Ok(requester.clone()),
         (Some(kind), Some(name)) => Ok((kind, name)),
-        // A principal without a kind is none: Kafka stumbles over it before it looks further.
+        // A principal without a type is invalid. Kafka fails on it before it checks anything else.
         (None, Some(_)) => Err(ErrorCode::UnknownServerError),
     };
     let refusal = owner.as_ref().err().copied().unwrap_or(ErrorCode::DelegationTokenRequestNotAllowed);

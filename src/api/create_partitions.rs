@@ -1,13 +1,14 @@
-//! CreatePartitions (key 37), versions 0-3.
+//! CreatePartitions (key 37), versions 0-3: adds partitions to topics (KIP-195).
 //!
-//! 2 is flexible; 3 may be throttled.
+//! - 2: is flexible.
+//! - 3: may be throttled (KIP-599).
 
 use super::Context;
 use metadata::decide;
 use protocol::messages::create_partitions_request::CreatePartitionsRequest;
 use protocol::messages::create_partitions_response::{CreatePartitionsResponse, CreatePartitionsTopicResult};
 
-/// Adds partitions to topics, each alone; the controller decides.
+/// Adds partitions to topics, each topic separately. The controller decides.
 pub(super) async fn handle(context: Context, request: CreatePartitionsRequest) -> CreatePartitionsResponse {
     let names: Vec<_> = request.topics.iter().map(|topic| topic.name.clone()).collect();
     let timeout_ms = request.timeout_ms;

@@ -1,13 +1,16 @@
-//! CreateTopics (key 19), versions 2-7.
+//! CreateTopics (key 19), versions 2-7: creates topics (KIP-4).
 //!
-//! 5 is flexible and answers the topic's configs (KIP-525); 7 its id.
+//! - 4: may leave partition count and replication factor to the broker's defaults (KIP-464).
+//! - 5: is flexible; answers the topic's configs (KIP-525).
+//! - 6: may be throttled (KIP-599).
+//! - 7: answers the topic's id (KIP-516).
 
 use super::Context;
 use metadata::decide;
 use protocol::messages::create_topics_request::CreateTopicsRequest;
 use protocol::messages::create_topics_response::{CreatableTopicResult, CreateTopicsResponse};
 
-/// Creates topics, each alone; the controller decides.
+/// Creates topics, each separately. The controller decides.
 pub(super) async fn handle(context: Context, request: CreateTopicsRequest) -> CreateTopicsResponse {
     let names: Vec<_> = request.topics.iter().map(|topic| topic.name.clone()).collect();
     let timeout_ms = request.timeout_ms;

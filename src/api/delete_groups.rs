@@ -1,4 +1,6 @@
-//! DeleteGroups (key 42), versions 0-2: 2 is flexible.
+//! DeleteGroups (key 42), versions 0-2: deletes consumer groups (KIP-229).
+//!
+//! - 2: is flexible.
 
 use super::Context;
 use coordinator::{Reply, Request};
@@ -6,7 +8,7 @@ use futures_util::future::join_all;
 use protocol::messages::delete_groups_request::DeleteGroupsRequest;
 use protocol::messages::delete_groups_response::DeleteGroupsResponse;
 
-/// Deletes groups that have no members, each at its coordinator.
+/// Deletes groups without members, each at its coordinator.
 pub(super) async fn handle(context: Context, request: DeleteGroupsRequest) -> DeleteGroupsResponse {
     let mut names = request.groups_names;
     names.sort();

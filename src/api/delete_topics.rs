@@ -1,6 +1,8 @@
-//! DeleteTopics (key 20), versions 1-6.
+//! DeleteTopics (key 20), versions 1-6: deletes topics (KIP-4).
 //!
-//! 4 is flexible; 5 answers messages; 6 names topics by id too (KIP-516).
+//! - 4: is flexible.
+//! - 5: answers error messages, and may be throttled (KIP-599).
+//! - 6: may also name topics by id (KIP-516).
 
 use super::Context;
 use metadata::decide;
@@ -8,7 +10,7 @@ use model::ErrorCode;
 use protocol::messages::delete_topics_request::{DeleteTopicState, DeleteTopicsRequest};
 use protocol::messages::delete_topics_response::{DeletableTopicResult, DeleteTopicsResponse};
 
-/// Deletes topics, each alone; the controller decides.
+/// Deletes topics, each separately. The controller decides.
 pub(super) async fn handle(context: Context, mut request: DeleteTopicsRequest) -> DeleteTopicsResponse {
     let names_are_a_list = context.version < 6;
     let knows_disabled = context.version >= 3;
@@ -32,7 +34,7 @@ pub(super) async fn handle(context: Context, mut request: DeleteTopicsRequest) -
             name: topic.name,
             topic_id: topic.topic_id,
             error_code: code.code(),
-            // Kafka says nothing more where the whole request fails.
+            // Kafka sends no message if the whole request fails.
             error_message: None,
             ..Default::default()
         });

@@ -1,4 +1,6 @@
-//! DescribeClientQuotas (key 48), versions 0-1: 1 is flexible.
+//! DescribeClientQuotas (key 48), versions 0-1: lists client quotas (KIP-546).
+//!
+//! - 1: is flexible.
 
 use super::Context;
 use metadata::decide;

@@ -1,6 +1,7 @@
-//! DescribeCluster (key 60), versions 0-2.
+//! DescribeCluster (key 60), versions 0-2: lists the nodes of the cluster (KIP-700).
 //!
-//! 1 asks for brokers or controllers (KIP-919); 2 may include fenced brokers (KIP-1073).
+//! - 1: chooses between brokers and controllers (KIP-919).
+//! - 2: may include fenced brokers (KIP-1073).
 
 use super::Context;
 use crate::api::context::CLUSTER_OPERATIONS;
@@ -14,7 +15,7 @@ use std::sync::Arc;
 const BROKERS: i8 = 1;
 const CONTROLLERS: i8 = 2;
 
-/// Answers the nodes of the kind that this listener belongs to.
+/// Answers the brokers or the controllers, whichever this listener belongs to.
 pub(super) async fn handle(context: Context, request: DescribeClusterRequest) -> DescribeClusterResponse {
     let own = if context.connection.listener.is_controller { CONTROLLERS } else { BROKERS };
     if request.endpoint_type != own {
@@ -67,7 +68,8 @@ fn entry(
     }
 }
 
-/// A version that does not tell endpoints apart has no code for it.
+/// Returns the error for a request that asks for the other kind of nodes. A version without
+/// endpoint types has no error code for it.
 fn mismatch(own: i8, asked: i8, knows_endpoints: bool) -> DescribeClusterResponse {
     let name = |kind: i8| if kind == BROKERS { "BROKER" } else { "CONTROLLER" };
     let (code, message) = if asked == BROKERS || asked == CONTROLLERS {

@@ -1,6 +1,8 @@
-//! DescribeConfigs (key 32), versions 1-4.
+//! DescribeConfigs (key 32), versions 1-4: describes the configs of resources (KIP-133).
 //!
-//! 1 names sources and synonyms (KIP-226); 3 kinds and documentation (KIP-569); 4 is flexible.
+//! - 1: answers sources and synonyms (KIP-226).
+//! - 3: answers types and documentation (KIP-569).
+//! - 4: is flexible.
 
 use super::Context;
 use crate::config::{ConfigEntry, ConfigSource, Kind, describe_client_metrics};
@@ -82,7 +84,8 @@ fn describe(context: &Context, resource: &DescribeConfigsResource) -> Result<Vec
     }
 }
 
-/// Other brokers' own configs are theirs to tell; `or` names what else would do.
+/// Checks that the request names this broker. Only the other broker can describe its own configs.
+/// `or` names what the request may name instead.
 fn check_this_broker(context: &Context, name: &str, or: &str) -> Result<(), ApiError> {
     let Ok(id) = name.parse::<i32>() else {
         let message = format!("Broker id must be an integer, but it is: {name}");

@@ -1,13 +1,17 @@
-//! DescribeDelegationToken (key 41), versions 1-3.
+//! DescribeDelegationToken (key 41), versions 1-3: lists delegation tokens (KIP-48).
 //!
-//! Tokens are given only over connections that are authenticated, and none is. Kafka's controllers advertise this request and do not serve it.
+//! - 2: is flexible.
+//! - 3: answers the requester of each token (KIP-373).
+//!
+//! Kafka serves delegation tokens only on authenticated connections. No connection is authenticated
+//! here. Kafka's controllers advertise this request but do not serve it.
 
 use super::Context;
 use model::ErrorCode;
 use protocol::messages::describe_delegation_token_request::DescribeDelegationTokenRequest;
 use protocol::messages::describe_delegation_token_response::DescribeDelegationTokenResponse;
 
-/// Refuses: the connection is not authenticated.
+/// Refuses the request, since the connection is not authenticated.
 pub(super) async fn handle(context: Context, _: DescribeDelegationTokenRequest) -> DescribeDelegationTokenResponse {
     let error = match context.connection.listener.is_controller {
         true => ErrorCode::UnknownServerError,

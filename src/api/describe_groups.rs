@@ -1,7 +1,10 @@
-//! DescribeGroups (key 15), versions 0-6.
+//! DescribeGroups (key 15), versions 0-6: describes classic groups.
 //!
-//! 3 may answer authorized operations; 4 knows static members; 5 is flexible; 6 answers GROUP_ID_NOT_FOUND where earlier ones answer a dead group
-//! (KIP-1043).
+//! - 1: adds the throttle time.
+//! - 3: may answer the authorized operations (KIP-430).
+//! - 4: knows static members (KIP-345).
+//! - 5: is flexible.
+//! - 6: answers GROUP_ID_NOT_FOUND where older versions answer a dead group (KIP-1043).
 
 use super::Context;
 use super::context::GROUP_OPERATIONS;
@@ -11,7 +14,7 @@ use model::ErrorCode;
 use protocol::messages::describe_groups_request::DescribeGroupsRequest;
 use protocol::messages::describe_groups_response::DescribeGroupsResponse;
 
-/// Describes classic groups, each as its coordinator knows it.
+/// Describes classic groups. Each group's coordinator answers for it.
 pub(super) async fn handle(context: Context, request: DescribeGroupsRequest) -> DescribeGroupsResponse {
     let report_missing = context.version >= 6;
     let asked = request.groups.into_iter().map(|group| {

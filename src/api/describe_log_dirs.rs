@@ -1,6 +1,10 @@
-//! DescribeLogDirs (key 35), versions 1-5.
+//! DescribeLogDirs (key 35), versions 1-5: lists the log dirs of this broker and their partitions
+//! (KIP-113).
 //!
-//! 2 is flexible; 3 has an error of the whole request; 4 answers the sizes of the disks (KIP-827); 5 whether a log dir takes no new replicas (KIP-1066).
+//! - 2: is flexible.
+//! - 3: has an error of the whole request (KIP-784).
+//! - 4: answers the total and the free size of each disk (KIP-827).
+//! - 5: says whether a log dir is cordoned, so that it gets no new replicas (KIP-1066).
 
 use super::Context;
 use crate::replica::{Dir, Replicas};
@@ -15,7 +19,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Lists the log dirs with the partitions in them: all, or those that were asked for.
+/// Lists the log dirs with their partitions: all partitions, or those that the request names.
 pub(super) async fn handle(context: Context, request: DescribeLogDirsRequest) -> DescribeLogDirsResponse {
     let wanted: Option<HashSet<(Str, i32)>> = request.topics.map(|topics| {
         let partitions = topics.into_iter().flat_map(|topic| {
@@ -43,7 +47,7 @@ pub(super) async fn handle(context: Context, request: DescribeLogDirsRequest) ->
     DescribeLogDirsResponse { results, ..Default::default() }
 }
 
-/// Of a log dir that is offline nothing else is known.
+/// Returns the answer for a log dir that is offline. Nothing else is known of it.
 fn offline(path: &Path) -> DescribeLogDirsResult {
     DescribeLogDirsResult {
         error_code: ErrorCode::KafkaStorageError.code(),
@@ -74,7 +78,7 @@ fn result(replicas: &Replicas, dir: &Dir, wanted: Option<&HashSet<(Str, i32)>>) 
         topics.entry(name).or_default().push(DescribeLogDirsPartition {
             partition_index: index,
             partition_size: i64::try_from(copy.size_bytes()).unwrap_or(i64::MAX),
-            // Of a copy, how far it is behind the log.
+            // The number of offsets that the copy is behind the log.
             offset_lag: partition.log_end_offset().0 - copy.log_end_offset().0,
             is_future_key: true,
             ..Default::default()

@@ -1,4 +1,5 @@
-//! DescribeProducers (key 61), version 0: what a partition's leader knows of its idempotent producers (KIP-664).
+//! DescribeProducers (key 61), version 0: lists the idempotent producers that a partition's leader
+//! knows (KIP-664).
 
 use super::Context;
 use metadata::image::Topic;
@@ -28,7 +29,8 @@ pub(super) async fn handle(context: Context, request: DescribeProducersRequest) 
     DescribeProducersResponse { topics: topics.collect(), ..Default::default() }
 }
 
-/// Kafka says in words what is wrong with a topic, and by its code alone what is wrong with a partition.
+/// Returns the producers of a partition. As in Kafka, an error of a topic has a message, and an
+/// error of a partition has only its code.
 fn partition(context: &Context, topic: &Topic, index: i32) -> PartitionResponse {
     let partition = context.broker.replicas.of(topic, index);
     match partition.and_then(|partition| partition.check_leader(None).map(|_| partition)) {

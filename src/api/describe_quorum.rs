@@ -1,6 +1,8 @@
-//! DescribeQuorum (key 55), versions 0-2.
+//! DescribeQuorum (key 55), versions 0-2: describes the metadata quorum (KIP-595).
 //!
-//! 1 answers when replicas fetched last (KIP-836); 2 their directories, and where the voters listen (KIP-853).
+//! - 1: says when each replica last fetched and last caught up (KIP-836).
+//! - 2: adds error messages, the directory ids of the replicas, and the listeners of the voters
+//!   (KIP-853).
 
 use super::Context;
 use super::context::{METADATA_TOPIC, is_metadata_log};
@@ -11,7 +13,7 @@ use protocol::messages::describe_quorum_response::{
 };
 use raft::{QuorumDescription, ReplicaDescription};
 
-/// Describes the quorum of the metadata log, the only one there is.
+/// Describes the quorum of the metadata log. There is no other quorum.
 pub(super) async fn handle(context: Context, request: DescribeQuorumRequest) -> DescribeQuorumResponse {
     let has_directories = context.version >= 2;
     let Some(quorum) = context.broker.controller.describe().await else {

@@ -1,6 +1,8 @@
-//! DescribeShareGroupOffsets (key 90), versions 0-1.
+//! DescribeShareGroupOffsets (key 90), versions 0-1: lists the offsets of share groups (KIP-932).
 //!
-//! Share groups are not served; the answer is that of a Kafka without them.
+//! - 1: adds the lag (KIP-1226).
+//!
+//! Share groups are not served. The answer is that of a Kafka broker without share groups.
 
 use super::Context;
 use model::ErrorCode;

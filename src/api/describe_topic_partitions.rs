@@ -1,4 +1,5 @@
-//! DescribeTopicPartitions (key 75), version 0: a page of topics with all that is known of their partitions (KIP-966).
+//! DescribeTopicPartitions (key 75), version 0: answers one page of topics with all facts about
+//! their partitions, the ELR included (KIP-966).
 
 use super::Context;
 use crate::api::context::{TOPIC_OPERATIONS, is_internal};
@@ -63,7 +64,9 @@ pub(super) async fn handle(
     response
 }
 
-/// What Kafka refuses as a whole: a cursor at no partition, or outside the topics that are named. Over a topic without a name it fails.
+/// Checks for the errors with which Kafka refuses the whole request: a cursor at an invalid
+/// partition, or outside the named topics. On a topic without a name, Kafka fails with
+/// UNKNOWN_SERVER_ERROR.
 fn check(request: &DescribeTopicPartitionsRequest) -> Result<(), ErrorCode> {
     let begins_before_names = request.cursor.as_ref().is_none_or(|cursor| cursor.topic_name.is_empty());
     if begins_before_names && request.topics.iter().any(|topic| topic.name.is_empty()) {

@@ -1,13 +1,13 @@
-//! DescribeTransactions (key 65), versions 0.
+//! DescribeTransactions (key 65), version 0: describes transactions (KIP-664).
 //!
-//! This broker coordinates no transactional id, since transactions are not served.
+//! Transactions are not served. So this broker coordinates no transactional id.
 
 use super::Context;
 use model::ErrorCode;
 use protocol::messages::describe_transactions_request::DescribeTransactionsRequest;
 use protocol::messages::describe_transactions_response::{DescribeTransactionsResponse, TransactionState};
 
-/// Answers NOT_COORDINATOR for each, and INVALID_REQUEST for one that is empty.
+/// Answers NOT_COORDINATOR for each id, and INVALID_REQUEST for an empty one.
 pub(super) async fn handle(_: Context, request: DescribeTransactionsRequest) -> DescribeTransactionsResponse {
     let states = request.transactional_ids.into_iter().map(|transactional_id| TransactionState {
         error_code: match transactional_id.as_str() {

@@ -1,4 +1,7 @@
-//! DescribeUserScramCredentials (key 50), version 0 (KIP-554). Salts and keys are never told.
+//! DescribeUserScramCredentials (key 50), version 0: lists users' SCRAM mechanisms and iterations
+//! (KIP-554).
+//!
+//! The answer never contains salts or keys.
 
 use super::Context;
 use metadata::decide;
@@ -6,13 +9,13 @@ use model::ErrorCode;
 use protocol::messages::describe_user_scram_credentials_request::DescribeUserScramCredentialsRequest;
 use protocol::messages::describe_user_scram_credentials_response::DescribeUserScramCredentialsResponse;
 
-/// Answers which mechanisms and iterations users have.
+/// Answers the mechanisms and iterations of users.
 pub(super) async fn handle(
     context: Context,
     request: DescribeUserScramCredentialsRequest,
 ) -> DescribeUserScramCredentialsResponse {
     if context.connection.listener.is_controller {
-        // Kafka's controllers advertise it and do not serve it.
+        // Kafka's controllers advertise this request but do not serve it.
         return DescribeUserScramCredentialsResponse {
             error_code: ErrorCode::UnknownServerError.code(),
             error_message: None,

@@ -1,6 +1,7 @@
-//! ElectLeaders (key 43), versions 0-2.
+//! ElectLeaders (key 43), versions 0-2: elects the leaders of partitions (KIP-183).
 //!
-//! 1 asks for unclean elections too (KIP-460); 2 is flexible. Version 0 has no error of the whole request.
+//! - 1: may elect unclean leaders, and has an error of the whole request (KIP-460).
+//! - 2: is flexible.
 
 use super::Context;
 use metadata::decide;
@@ -8,7 +9,7 @@ use model::ApiError;
 use protocol::messages::elect_leaders_request::{ElectLeadersRequest, TopicPartitions};
 use protocol::messages::elect_leaders_response::{ElectLeadersResponse, PartitionResult, ReplicaElectionResult};
 
-/// Elects leaders; the controller decides.
+/// Elects leaders. The controller decides.
 pub(super) async fn handle(context: Context, request: ElectLeadersRequest) -> ElectLeadersResponse {
     let has_error = context.version >= 1;
     let timeout_ms = request.timeout_ms;
@@ -24,7 +25,7 @@ pub(super) async fn handle(context: Context, request: ElectLeadersRequest) -> El
     })
 }
 
-/// A topic's partitions, none of which was looked at.
+/// Returns the answer for a topic whose partitions were not looked at.
 fn failed(asked: TopicPartitions, error: &ApiError) -> ReplicaElectionResult {
     let partition = |partition_id| PartitionResult {
         partition_id,

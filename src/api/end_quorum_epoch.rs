@@ -1,13 +1,17 @@
-//! EndQuorumEpoch (key 54), versions 0-1: a message between the voters of the quorum (KIP-595).
+//! EndQuorumEpoch (key 54), versions 0-1: tells the other voters of the quorum that a leader
+//! resigns (KIP-595).
 //!
-//! A quorum of one has no other replica: whoever asks is told by Kafka's codes that it does not belong.
+//! - 1: is flexible; adds the directory ids of the candidates, and endpoints (KIP-853).
+//!
+//! The quorum has one voter and no other replica. The answer has the code that Kafka gives to a
+//! node that is not a voter.
 
 use super::Context;
 use super::context::{METADATA_TOPIC, is_metadata_log};
 use protocol::messages::end_quorum_epoch_request::EndQuorumEpochRequest;
 use protocol::messages::end_quorum_epoch_response::EndQuorumEpochResponse;
 
-/// Refuses whoever is no voter.
+/// Refuses the sender, which is not a voter.
 pub(super) async fn handle(context: Context, request: EndQuorumEpochRequest) -> EndQuorumEpochResponse {
     let is_metadata = is_metadata_log(
         &request.topics,

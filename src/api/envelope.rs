@@ -1,4 +1,5 @@
-//! Envelope (key 58), version 0: a request that a broker forwards to the controller (KIP-590).
+//! Envelope (key 58), version 0: carries a request that a broker forwards to the controller
+//! (KIP-590).
 //!
 //! Other brokers are not served yet.
 
@@ -9,7 +10,7 @@ use protocol::messages::default_principal_data::DefaultPrincipalData;
 use protocol::messages::envelope_request::EnvelopeRequest;
 use protocol::messages::envelope_response::EnvelopeResponse;
 
-/// Refuses, as Kafka does what names no principal.
+/// Refuses the request. As in Kafka, a request without a valid principal gets its own error.
 pub(super) async fn handle(_: Context, request: EnvelopeRequest) -> EnvelopeResponse {
     let principal = request.request_principal.unwrap_or_default();
     let is_principal = matches!(&*principal, [high, low, ..]

@@ -1,10 +1,11 @@
-//! What a fault means to a client: the one place that maps faults to Kafka's codes. No arm is a wildcard, so that a new fault is decided about.
+//! How faults become Kafka's error codes. This is the only such mapping. No arm is a wildcard, so
+//! each new fault needs a decision here.
 
 use crate::replica::{AppendError, ReadError};
 use model::ErrorCode;
 use storage::{Error, ProducerError};
 
-/// A fault of the store.
+/// Returns the code for a fault of the store.
 pub(crate) fn of_storage(error: &Error) -> ErrorCode {
     match error {
         Error::Io { .. }
@@ -32,7 +33,7 @@ fn of_producer(error: &ProducerError) -> ErrorCode {
     }
 }
 
-/// Why a read failed.
+/// Returns the code for a failed read.
 pub(crate) fn of_read(error: &ReadError) -> ErrorCode {
     match error {
         ReadError::Refused(code) => *code,
@@ -40,7 +41,7 @@ pub(crate) fn of_read(error: &ReadError) -> ErrorCode {
     }
 }
 
-/// Why an append failed.
+/// Returns the code for a failed append.
 pub(crate) fn of_append(error: &AppendError) -> ErrorCode {
     match error {
         AppendError::Refused(error) => error.code,
@@ -49,8 +50,8 @@ pub(crate) fn of_append(error: &AppendError) -> ErrorCode {
     }
 }
 
-/// A fault of the disk is logged here, where it becomes an answer; what the client did wrong is not. That a disk is full or a log dir offline is said once,
-/// by who looks after the log dirs.
+/// Logs a fault of the disk and returns the code. Errors of the client are not logged. The service
+/// that watches the log dirs logs once that a disk is full or a log dir is offline.
 fn logged(error: &Error, code: ErrorCode) -> ErrorCode {
     let is_said = error.is_disk_full() || matches!(error, Error::Offline { .. });
     if !is_said && (code == ErrorCode::KafkaStorageError || code == ErrorCode::UnknownServerError) {

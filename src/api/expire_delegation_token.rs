@@ -1,13 +1,16 @@
-//! ExpireDelegationToken (key 40), versions 1-2.
+//! ExpireDelegationToken (key 40), versions 1-2: changes when a delegation token expires (KIP-48).
 //!
-//! Tokens are given only over connections that are authenticated, and none is.
+//! - 2: is flexible.
+//!
+//! Kafka serves delegation tokens only on authenticated connections. No connection is authenticated
+//! here.
 
 use super::Context;
 use model::ErrorCode;
 use protocol::messages::expire_delegation_token_request::ExpireDelegationTokenRequest;
 use protocol::messages::expire_delegation_token_response::ExpireDelegationTokenResponse;
 
-/// Refuses: the connection is not authenticated.
+/// Refuses the request, since the connection is not authenticated.
 pub(super) async fn handle(_: Context, _: ExpireDelegationTokenRequest) -> ExpireDelegationTokenResponse {
     ExpireDelegationTokenResponse {
         error_code: ErrorCode::DelegationTokenRequestNotAllowed.code(),

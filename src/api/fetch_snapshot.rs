@@ -1,13 +1,16 @@
-//! FetchSnapshot (key 59), versions 0-1: a replica of the quorum asks for a snapshot (KIP-630).
+//! FetchSnapshot (key 59), versions 0-1: reads a snapshot of the metadata log for a replica of the
+//! quorum (KIP-630).
 //!
-//! A quorum of one has no other replica, and no snapshot is given away yet.
+//! - 1: adds the replica's directory id and the leader's endpoint (KIP-853).
+//!
+//! The quorum has one voter and no other replica, so no snapshot is sent yet.
 
 use super::Context;
 use model::ErrorCode;
 use protocol::messages::fetch_snapshot_request::FetchSnapshotRequest;
 use protocol::messages::fetch_snapshot_response::FetchSnapshotResponse;
 
-/// Refuses.
+/// Refuses the request.
 pub(super) async fn handle(context: Context, request: FetchSnapshotRequest) -> FetchSnapshotResponse {
     let is_ours = request.cluster_id.as_deref().is_none_or(|id| id == context.broker.node.cluster_id);
     let error = if is_ours { ErrorCode::UnsupportedVersion } else { ErrorCode::InconsistentClusterId };

@@ -1,6 +1,11 @@
-//! FindCoordinator (key 10), versions 0-6.
+//! FindCoordinator (key 10), versions 0-6: finds the coordinator of a group or of a transactional
+//! id.
 //!
-//! 1 finds transaction coordinators too; 3 is flexible; 4 asks for several keys at once (KIP-699); 6 finds share coordinators (KIP-932).
+//! - 1: also finds transaction coordinators (KIP-98).
+//! - 3: is flexible.
+//! - 4: names several keys at once (KIP-699).
+//! - 5: may answer TRANSACTION_ABORTABLE (KIP-890).
+//! - 6: also finds share coordinators (KIP-932).
 
 use super::Context;
 use crate::runtime::group::OFFSETS_TOPIC;
@@ -13,10 +18,11 @@ const GROUP: i8 = 0;
 const TRANSACTION: i8 = 1;
 const SHARE: i8 = 2;
 
-/// What transactions are answered until they are served: a code that no client retries.
+/// The message for transactional ids until transactions are served. Its error code is one that no
+/// client retries.
 const NO_TRANSACTIONS: &str = "Transactions are not served by this broker";
 
-/// Names the broker that coordinates each key; the offsets topic is created when it is first asked for.
+/// Names the broker that coordinates each key. The first request creates the offsets topic.
 pub(super) async fn handle(context: Context, request: FindCoordinatorRequest) -> FindCoordinatorResponse {
     let asks_for_several = context.version >= 4;
     if asks_for_several {
@@ -25,7 +31,8 @@ pub(super) async fn handle(context: Context, request: FindCoordinatorRequest) ->
         return FindCoordinatorResponse { coordinators, ..Default::default() };
     }
     let found = find(&context, request.key_type, request.key);
-    // Kafka gives the error's text here, and for the lack of one its name; the newer form names only what was refused as a whole.
+    // Before version 4, Kafka sends the error's text here, or the name `NONE` if there is no error.
+    // Later versions send only the messages of whole-request errors.
     let message = match ErrorCode::from_code(found.error_code) {
         Some(ErrorCode::None) => Some(Str::const_new(ErrorCode::None.name())),
         Some(code) if found.error_message.as_deref().is_none_or(str::is_empty) => Some(code.message().into()),
@@ -45,7 +52,8 @@ fn find(context: &Context, key_type: i8, key: Str) -> Coordinator {
     match key_type {
         GROUP => {}
         TRANSACTION => return failed(key, ErrorCode::TransactionalIdAuthorizationFailed, Some(NO_TRANSACTIONS)),
-        // A share's coordinator is not here, and its key not looked at: this is Kafka's answer to a wrong one.
+        // There is no share coordinator here, and the key is not checked. Kafka answers an invalid
+        // key this way.
         SHARE => return failed(key, ErrorCode::InvalidRequest, None),
         _ => return failed(key, ErrorCode::InvalidRequest, Some(ErrorCode::InvalidRequest.message())),
     }
@@ -57,7 +65,7 @@ fn find(context: &Context, key_type: i8, key: Str) -> Coordinator {
     let partitions = i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX);
     let index = coordinator::partition_for(&key, partitions);
     let id = TopicIdPartition { topic_id: topic.id, partition: index };
-    // Nobody is sent to a broker that would refuse.
+    // A broker that would refuse the group's requests is not named.
     let is_ready = |leader: &BrokerId| context.broker.is_ready(*leader, id);
     let leader = topic.partition(index).and_then(|partition| partition.leader).filter(is_ready);
     match leader.and_then(|leader| context.node(leader.0)) {

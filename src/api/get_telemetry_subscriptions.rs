@@ -1,7 +1,8 @@
-//! GetTelemetrySubscriptions (key 71), versions 0 (KIP-714).
+//! GetTelemetrySubscriptions (key 71), version 0: tells a client which of its metrics the broker
+//! wants (KIP-714).
 //!
-//! Nobody receives clients' metrics here. Like a Kafka without a receiver, the broker does not advertise the request, and answers whoever asks
-//! nevertheless that no metric is wanted.
+//! This broker has no receiver of clients' metrics. Like Kafka without a receiver, it does not
+//! advertise the request. It still answers the request: no metric is wanted.
 
 use super::Context;
 use crate::runtime::random;
@@ -9,16 +10,16 @@ use model::Uuid;
 use protocol::messages::get_telemetry_subscriptions_request::GetTelemetrySubscriptionsRequest;
 use protocol::messages::get_telemetry_subscriptions_response::GetTelemetrySubscriptionsResponse;
 
-/// `zstd`, `lz4`, `gzip` and `snappy`, by the numbers that record batches give them, in the order of preference.
+/// `zstd`, `lz4`, `gzip` and `snappy`, by their ids in record batches, in the order of preference.
 const COMPRESSION_TYPES: [i8; 4] = [4, 3, 1, 2];
-/// How often a client that is asked for metrics pushes them: Kafka's default.
+/// The interval at which a client would push its metrics: Kafka's default.
 const PUSH_INTERVAL_MS: i32 = 300_000;
 /// Kafka's `telemetry.max.bytes`.
 pub(super) const TELEMETRY_MAX_BYTES: i32 = 1_048_576;
-/// The CRC-32C of the names of no metric and the interval, `[]300000`.
+/// The CRC-32C of the empty list of metric names and of the interval: `[]300000`.
 const NO_METRICS_CHECKSUM: i32 = -725_132_322;
 
-/// Answers the subscription to nothing, and gives a client its id.
+/// Answers the empty subscription, and gives a client its id.
 pub(super) async fn handle(_: Context, request: GetTelemetrySubscriptionsRequest) -> GetTelemetrySubscriptionsResponse {
     let client = request.client_instance_id.non_zero().unwrap_or_else(random::uuid);
     GetTelemetrySubscriptionsResponse {
@@ -32,7 +33,8 @@ pub(super) async fn handle(_: Context, request: GetTelemetrySubscriptionsRequest
     }
 }
 
-/// Kafka's: the checksum of what is wanted, and the client's id folded to 32 bits as `Uuid.hashCode` does.
+/// Returns the subscription id as Kafka computes it: the checksum of the wanted metrics, and the
+/// client's id folded to 32 bits as `Uuid.hashCode` does.
 pub(super) fn subscription_id(client: Uuid) -> i32 {
     let words = client.0.chunks_exact(4).map(|word| word.iter().fold(0, |sum: i32, byte| sum << 8 | i32::from(*byte)));
     words.fold(NO_METRICS_CHECKSUM, |sum, word| sum ^ word)
@@ -42,7 +44,7 @@ pub(super) fn subscription_id(client: Uuid) -> i32 {
 mod tests {
     use super::*;
 
-    /// What Apache Kafka 4.3.1 answered.
+    /// The answers of Apache Kafka 4.3.1.
     #[test]
     fn subscriptions_have_kafkas_ids() {
         assert_eq!(subscription_id(Uuid([7; 16])), -725_132_322);

@@ -1,4 +1,8 @@
-//! Heartbeat (key 12), versions 0-4: 3 knows static members (KIP-345), 4 is flexible.
+//! Heartbeat (key 12), versions 0-4: keeps a member of a classic group alive.
+//!
+//! - 1: adds the throttle time.
+//! - 3: knows static members (KIP-345).
+//! - 4: is flexible.
 
 use super::Context;
 use coordinator::{Reply, Request};
@@ -6,7 +10,7 @@ use model::ErrorCode;
 use protocol::messages::heartbeat_request::HeartbeatRequest;
 use protocol::messages::heartbeat_response::HeartbeatResponse;
 
-/// Keeps a member's session alive, and tells it of a rebalance.
+/// Keeps a member's session alive, and tells the member about a rebalance.
 pub(super) async fn handle(context: Context, request: HeartbeatRequest) -> HeartbeatResponse {
     match context.broker.groups.request(Request::Heartbeat(request)).await {
         Reply::Heartbeat(response) => response,

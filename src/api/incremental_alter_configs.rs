@@ -1,7 +1,8 @@
-//! IncrementalAlterConfigs (key 44), versions 0-1.
+//! IncrementalAlterConfigs (key 44), versions 0-1: changes single configs of a resource (KIP-339).
 //!
-//! 1 is flexible (KIP-339).
-//! Broker loggers are this broker's own and are changed here; the rest the controller decides.
+//! - 1: is flexible.
+//!
+//! This broker changes its own loggers here. The controller decides all other changes.
 
 use super::Context;
 use metadata::decide::{self, Origin};
@@ -10,10 +11,10 @@ use protocol::messages::incremental_alter_configs_response::{
     AlterConfigsResourceResponse, IncrementalAlterConfigsResponse,
 };
 
-/// Kafka's number of the resource type.
+/// Kafka's number for the resource type.
 const BROKER_LOGGER: i8 = 8;
 
-/// Changes configs, each resource alone.
+/// Changes configs, each resource separately.
 pub(super) async fn handle(
     context: Context,
     request: IncrementalAlterConfigsRequest,

@@ -1,6 +1,7 @@
-//! InitializeShareGroupState (key 83), versions 0.
+//! InitializeShareGroupState (key 83), version 0: initializes the state of a share group's
+//! partitions (KIP-932).
 //!
-//! Share groups are not served; the answer is that of a Kafka without them.
+//! Share groups are not served. The answer is that of a Kafka broker without share groups.
 
 use super::Context;
 use model::ErrorCode;

@@ -1,6 +1,9 @@
-//! LeaveGroup (key 13), versions 0-5.
+//! LeaveGroup (key 13), versions 0-5: removes members from a classic group.
 //!
-//! 3 names several members and answers for each (KIP-345); 4 is flexible; 5 gives a reason (KIP-800).
+//! - 1: adds the throttle time.
+//! - 3: names several members, and answers each (KIP-345).
+//! - 4: is flexible.
+//! - 5: gives a reason (KIP-800).
 
 use super::Context;
 use coordinator::{Reply, Request};
@@ -8,7 +11,7 @@ use model::ErrorCode;
 use protocol::messages::leave_group_request::{LeaveGroupRequest, MemberIdentity};
 use protocol::messages::leave_group_response::LeaveGroupResponse;
 
-/// Takes members out of a group.
+/// Removes members from a group.
 pub(super) async fn handle(context: Context, mut request: LeaveGroupRequest) -> LeaveGroupResponse {
     let names_several = context.version >= 3;
     if !names_several {
@@ -20,7 +23,7 @@ pub(super) async fn handle(context: Context, mut request: LeaveGroupRequest) -> 
         _ => LeaveGroupResponse { error_code: ErrorCode::UnknownServerError.code(), ..Default::default() },
     };
     if !names_several {
-        // The one member's error is the answer's.
+        // The error of the single member becomes the error of the answer.
         let members = std::mem::take(&mut response.members);
         if response.error_code == ErrorCode::None.code() {
             response.error_code = members.first().map_or(0, |member| member.error_code);

@@ -1,6 +1,9 @@
-//! ListConfigResources (key 74), versions 0-1: the resources that have configs (KIP-1142).
+//! ListConfigResources (key 74), versions 0-1: lists the resources that have configs (KIP-714,
+//! KIP-1142).
 //!
-//! Version 0, when it was called ListClientMetricsResources, knows client metrics only (KIP-714).
+//! - 1: chooses the resource types (KIP-1142).
+//!
+//! Version 0, then named ListClientMetricsResources, lists only client metrics.
 
 use super::Context;
 use metadata::image::ResourceType;
@@ -17,7 +20,7 @@ const ALL: [ResourceType; 5] = [
     ResourceType::Group,
 ];
 
-/// Lists the resources of the kinds that were asked for.
+/// Lists the resources of the types that the request names.
 pub(super) async fn handle(context: Context, request: ListConfigResourcesRequest) -> ListConfigResourcesResponse {
     let names_kinds = context.version >= 1;
     let asked: Result<Vec<ResourceType>, i8> = if names_kinds {

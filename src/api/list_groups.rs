@@ -1,4 +1,9 @@
-//! ListGroups (key 16), versions 0-5: 3 is flexible, 4 filters by state (KIP-518), 5 by type (KIP-848).
+//! ListGroups (key 16), versions 0-5: lists the groups that this broker coordinates.
+//!
+//! - 1: adds the throttle time.
+//! - 3: is flexible.
+//! - 4: filters by state (KIP-518).
+//! - 5: filters by type (KIP-848).
 
 use super::Context;
 use coordinator::{Reply, Request};
@@ -6,7 +11,7 @@ use model::ErrorCode;
 use protocol::messages::list_groups_request::ListGroupsRequest;
 use protocol::messages::list_groups_response::ListGroupsResponse;
 
-/// Lists the groups of every partition that this broker coordinates.
+/// Lists the groups of all partitions that this broker coordinates.
 pub(super) async fn handle(context: Context, request: ListGroupsRequest) -> ListGroupsResponse {
     let mut response = ListGroupsResponse::default();
     let (states, types) = (request.states_filter, request.types_filter);

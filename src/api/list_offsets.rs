@@ -1,7 +1,13 @@
-//! ListOffsets (key 2), versions 1-11.
+//! ListOffsets (key 2), versions 1-11: finds the offset for a timestamp in each partition.
 //!
-//! 2 knows the isolation level; 4 leader epochs (KIP-320); 6 is flexible; 7 finds the greatest timestamp (KIP-734); 8 the earliest local offset
-//! (KIP-405); 9 the last tiered one (KIP-1005); 10 has a time limit; 11 finds the earliest offset that waits to be tiered (KIP-1023).
+//! - 2: adds the isolation level (KIP-98).
+//! - 4: adds leader epochs (KIP-320).
+//! - 6: is flexible.
+//! - 7: finds the largest timestamp (KIP-734).
+//! - 8: finds the earliest local offset (KIP-405).
+//! - 9: finds the last tiered offset (KIP-1005).
+//! - 10: adds a time limit (KIP-1075).
+//! - 11: finds the earliest offset that waits for its upload (KIP-1023).
 
 use super::{Context, error};
 use crate::replica::Partition;
@@ -23,13 +29,13 @@ const EARLIEST_LOCAL: i64 = -4;
 const LATEST_TIERED: i64 = -5;
 const EARLIEST_PENDING_UPLOAD: i64 = -6;
 
-/// What the version and the request say about all partitions.
+/// Facts about all partitions that the version and the request give.
 #[derive(Clone, Copy)]
 struct Facts {
     version: i16,
     read_committed: bool,
     from_replica: bool,
-    /// The version that is needed for a special timestamp is not there.
+    /// Whether the answer carries leader epochs.
     has_leader_epochs: bool,
 }
 
@@ -56,7 +62,7 @@ pub(super) async fn handle(context: Context, request: ListOffsetsRequest) -> Lis
         from_replica: request.replica_id >= 0,
         has_leader_epochs: context.version >= 4,
     };
-    // Kafka has no name for another isolation and fails over it.
+    // Kafka has no error code for an unknown isolation level and fails.
     let isolation_is_known = matches!(request.isolation_level, 0 | 1);
     let mut topics = Vec::with_capacity(request.topics.len());
     for (name, partitions) in each_once(request.topics) {
@@ -75,7 +81,8 @@ pub(super) async fn handle(context: Context, request: ListOffsetsRequest) -> Lis
     ListOffsetsResponse { topics, ..Default::default() }
 }
 
-/// The partitions of each topic, each once; `None` for one that is asked about twice, which is refused. A topic without partitions is not answered.
+/// Returns the partitions of each topic once. A partition that the request names twice is `None`,
+/// which is refused. A topic without partitions gets no answer.
 fn each_once(topics: Vec<ListOffsetsTopic>) -> IndexMap<Str, IndexMap<i32, Option<ListOffsetsPartition>>> {
     let mut once: IndexMap<Str, IndexMap<i32, Option<ListOffsetsPartition>>> = IndexMap::new();
     for topic in topics.into_iter().filter(|topic| !topic.partitions.is_empty()) {
@@ -100,7 +107,7 @@ async fn list_partition(
     find(facts, context.broker.replicas.of(topic, asked.partition_index)?, asked).await
 }
 
-/// Timestamp, offset and leader epoch, each where there is one.
+/// Timestamp, offset and leader epoch, each `None` if absent.
 type Found = (Option<Timestamp>, Option<Offset>, Option<LeaderEpoch>);
 
 fn answered(facts: Facts, partition_index: i32, answer: Result<Found, ErrorCode>) -> ListOffsetsPartitionResponse {

@@ -1,6 +1,4 @@
-//! ListPartitionReassignments (key 46), versions 0.
-//!
-//! Lists reassignments that are under way (KIP-455).
+//! ListPartitionReassignments (key 46), version 0: lists the reassignments in progress (KIP-455).
 
 use super::Context;
 use metadata::decide;
@@ -8,7 +6,7 @@ use metadata::decide::Decision;
 use protocol::messages::list_partition_reassignments_request::ListPartitionReassignmentsRequest;
 use protocol::messages::list_partition_reassignments_response::ListPartitionReassignmentsResponse;
 
-/// The controller knows them.
+/// Asks the controller for the reassignments.
 pub(super) async fn handle(
     context: Context,
     request: ListPartitionReassignmentsRequest,

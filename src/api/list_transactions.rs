@@ -1,7 +1,10 @@
-//! ListTransactions (key 66), versions 0-2.
+//! ListTransactions (key 66), versions 0-2: lists transactions (KIP-664).
 //!
-//! There is none, since transactions are not served. Names of states that do not exist are told apart, as in Kafka. 1 filters by age (KIP-994), 2 by
-//! a pattern of ids (KIP-1152), which must be one.
+//! - 1: filters by age (KIP-994).
+//! - 2: filters by a pattern of transactional ids (KIP-1152).
+//!
+//! Transactions are not served, so the list is empty. As in Kafka, the answer lists the names of
+//! unknown states in the filter, and a pattern that is not a regular expression is an error.
 
 use super::Context;
 use model::ErrorCode;
@@ -28,7 +31,8 @@ pub(super) async fn handle(_: Context, request: ListTransactionsRequest) -> List
     ListTransactionsResponse { unknown_state_filters: unknown.collect(), ..Default::default() }
 }
 
-/// Whether a text is a regular expression. Unicode classes are beyond the library, and taken for granted.
+/// Whether a text is a regular expression. The regex library does not know Unicode classes, so they
+/// count as valid.
 fn is_pattern(text: &str) -> bool {
     text.contains("\\p") || text.contains("\\P") || regex_lite::Regex::new(text).is_ok()
 }

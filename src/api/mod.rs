@@ -1,7 +1,8 @@
-//! The requests: one visible table, and one file per API key.
+//! The requests: one visible table, and one file for each API key.
 //!
-//! Dispatch, the ApiVersions answer, metric labels and the documentation come from the table. A handler gets the decoded request and answers a
-//! response; the version is turned into named facts in the handler's file and goes no further.
+//! Dispatch, the ApiVersions answer, metric labels and the documentation come from the table. A
+//! handler takes the decoded request and returns a response. The handler's file turns the version
+//! into named facts. No other code sees the version.
 
 mod add_offsets_to_txn;
 mod add_partitions_to_txn;
@@ -108,7 +109,7 @@ use std::sync::Arc;
 #[cfg(test)]
 mod tests;
 
-/// What becomes of a request, in time.
+/// The future outcome of a request.
 pub type Served = BoxFuture<'static, Result<Outcome, Refused>>;
 
 /// Serves one request frame.
@@ -135,7 +136,8 @@ fn begin(broker: Arc<Broker>, connection: Arc<Connection>, frame: Bytes) -> Resu
     }
     let client_id = protocol::read_request_header(&mut body, key, version)?.client_id;
     if !row.serves(version) {
-        // A client that asks in a version of the future is told, in the oldest one, which there are (KIP-511).
+        // The client asks in a newer version. The answer in the oldest version tells it the served
+        // versions (KIP-511).
         version = api_versions::UNSUPPORTED;
     }
     let version_is_unknown = version != prefix.api_version;
@@ -144,7 +146,7 @@ fn begin(broker: Arc<Broker>, connection: Arc<Connection>, frame: Bytes) -> Resu
     Ok((key, (row.serve)(context, body)))
 }
 
-/// Decodes a request, has it handled, and writes its response.
+/// Decodes a request, calls the handler, and writes the response.
 async fn answer<Q, P, F>(
     context: Context,
     body: Reader,
@@ -162,7 +164,7 @@ where
     .await
 }
 
-/// The same for a handler that may refuse.
+/// Does the same for a handler that may refuse the request.
 async fn answer_or_refuse<Q, P, F>(
     context: Context,
     mut body: Reader,
@@ -174,14 +176,14 @@ where
     F: Future<Output = Result<P, Refused>> + Send,
 {
     let request = Q::decode(&mut body, context.version)?;
-    // The frame is not held while the handler waits.
+    // The handler may wait, so the frame is dropped first.
     drop(body);
     let head = context.reply_head();
     let response = handle(context, request).await?;
     Ok(Outcome::Reply(head.write(&response)?))
 }
 
-/// The table itself.
+/// The table.
 mod table {
     use super::*;
     use crate::config::Listener;
@@ -195,31 +197,33 @@ mod table {
     /// One API key.
     pub(crate) struct Row {
         pub(crate) key: ApiKey,
-        /// The versions that are advertised.
+        /// The advertised versions.
         pub(crate) versions: (i16, i16),
-        /// On which listeners, as bits.
+        /// The listeners that serve it, as bits.
         pub(crate) on: u8,
-        /// On which of them its work is done, as bits; on the others it is answered that the feature is off.
+        /// The listeners on which the feature works, as bits. The other listeners answer that the
+        /// feature is off.
         #[cfg_attr(not(test), expect(dead_code, reason = "the README's table is written from it"))]
         pub(crate) works: u8,
-        /// Decodes, handles, writes.
+        /// Decodes the request, calls the handler and writes the response.
         pub(crate) serve: fn(Context, Reader) -> Served,
     }
 
     impl Row {
-        /// Whether it is served where this connection came in.
+        /// Whether the listener of this connection serves it.
         pub(super) fn is_on(&self, listener: &Listener) -> bool {
             self.on & (if listener.is_controller { ON_CONTROLLER } else { ON_BROKER }) != 0
         }
 
-        /// Whether a version is served. Produce is advertised from 0 for old librdkafka, but served from 3 (KAFKA-18659).
+        /// Whether a version is served. Produce is advertised from 0 for old versions of
+        /// librdkafka, but served from 3 (KAFKA-18659).
         pub(super) fn serves(&self, version: i16) -> bool {
             let oldest = if self.key == ApiKey::Produce { 3 } else { self.versions.0 };
             (oldest..=self.versions.1).contains(&version)
         }
     }
 
-    /// The row of a key.
+    /// Returns the row of a key.
     pub(super) fn row(key: ApiKey) -> Option<&'static Row> {
         TABLE.binary_search_by_key(&key, |row| row.key).ok().and_then(|index| TABLE.get(index))
     }
@@ -237,15 +241,16 @@ mod table {
         (@works Off $on:ident) => { 0 };
         (@works OffStrict $on:ident) => { 0 };
         (@works $place:ident $on:ident) => { $on };
-        // A handler that makes its own frame, out of file regions or later than others.
+        // A handler that makes its own frame, with file regions or after later requests.
         (@serve Framed $handler:path) => { |context, body| Box::pin($handler(context, body)) };
-        // A handler that refuses requests that mean nothing.
+        // A handler that refuses requests without a meaning.
         (@serve OffStrict $handler:path) => { |context, body| Box::pin(answer_or_refuse(context, body, $handler)) };
         (@serve $place:ident $handler:path) => { |context, body| Box::pin(answer(context, body, $handler)) };
     }
 
-    /// Every API key that is served: versions as Apache Kafka 4.3.1 advertises them, listeners, where it is decided (or that its
-    /// feature is off), who handles it, and on which of its listeners alone the feature is off.
+    /// Every API key that is served: the versions as Apache Kafka 4.3.1 advertises them, the
+    /// listeners, the place that decides (or that the feature is off), the handler, and the
+    /// listeners on which alone the feature is off.
     #[rustfmt::skip]
     pub(crate) static TABLE: &[Row] = rows! {
         Produce                      0-13 ON_BROKER     Framed    produce::handle;

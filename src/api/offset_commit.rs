@@ -1,9 +1,15 @@
-//! OffsetCommit (key 8), versions 2-10.
+//! OffsetCommit (key 8), versions 2-10: commits offsets of a group.
 //!
-//! 2 to 4 give the offsets a time to live; 6 the leader epoch (KIP-320); 7 knows static members; 8 is flexible; 9 knows the errors of the newer
-//! protocol (KIP-848); 10 names topics by id.
+//! - 3: adds the throttle time.
+//! - 5: drops the retention time (KIP-211).
+//! - 6: adds the leader epoch (KIP-320).
+//! - 7: knows static members (KIP-345).
+//! - 8: is flexible.
+//! - 9: knows the errors of the consumer protocol (KIP-848).
+//! - 10: names topics by id (KIP-848).
 //!
-//! What is refused here, because its topic or partition does not exist, comes before what the coordinator answers; a topic with both comes once.
+//! The answer lists first the partitions that are refused here because they do not exist, then the
+//! coordinator's answers. A topic with both appears once.
 
 use super::Context;
 use coordinator::{Reply, Request};
@@ -16,7 +22,7 @@ use protocol::messages::offset_commit_response::{
 };
 use std::collections::HashMap;
 
-/// Commits offsets of partitions that exist; the others are refused one by one.
+/// Commits the offsets of partitions that exist. Other partitions are refused one by one.
 pub(super) async fn handle(context: Context, mut request: OffsetCommitRequest) -> OffsetCommitResponse {
     let topics_have_ids = context.version >= 10;
     let supports_member_epochs = context.version >= 9;
@@ -37,7 +43,8 @@ pub(super) async fn handle(context: Context, mut request: OffsetCommitRequest) -
     OffsetCommitResponse { topics: answers.topics, ..Default::default() }
 }
 
-/// What exists of the topics that are asked for, with names and ids; the rest is answered.
+/// Returns the requested partitions that exist, with topic names and ids. The others are answered
+/// in `answers`.
 fn existing(
     image: &Image,
     topics_have_ids: bool,
@@ -76,7 +83,7 @@ fn refuse(partition_index: i32, error: ErrorCode) -> OffsetCommitResponsePartiti
     OffsetCommitResponsePartition { partition_index, error_code: error.code(), ..Default::default() }
 }
 
-/// The answers so far, one for each topic, in the order in which topics were first answered.
+/// The answers so far, one for each topic, in the order in which the topics were first answered.
 #[derive(Debug, Default)]
 struct Answers {
     topics: Vec<OffsetCommitResponseTopic>,

@@ -1,6 +1,8 @@
-//! OffsetDelete (key 47), version 0: deletes committed offsets of topics that a group does not consume (KIP-496).
+//! OffsetDelete (key 47), version 0: deletes committed offsets of topics that a group does not
+//! consume (KIP-496).
 //!
-//! What is refused here, because its topic or partition does not exist, comes before what the coordinator answers; a topic with both comes once.
+//! The answer lists first the partitions that are refused here because they do not exist, then the
+//! coordinator's answers. A topic with both appears once.
 
 use super::Context;
 use coordinator::{Reply, Request};
@@ -13,7 +15,7 @@ use protocol::messages::offset_delete_response::{
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-/// Deletes the offsets of partitions that exist; the others are refused one by one.
+/// Deletes the offsets of partitions that exist. Other partitions are refused one by one.
 pub(super) async fn handle(context: Context, mut request: OffsetDeleteRequest) -> OffsetDeleteResponse {
     let image = context.broker.image();
     let mut refused = Vec::new();
@@ -52,7 +54,7 @@ pub(super) async fn handle(context: Context, mut request: OffsetDeleteRequest) -
     response
 }
 
-/// One entry for each topic, the first answers first.
+/// Merges the answers to one entry for each topic. The first answers come first.
 fn merge(
     first: Vec<OffsetDeleteResponseTopic>,
     then: Vec<OffsetDeleteResponseTopic>,

@@ -1,7 +1,13 @@
-//! OffsetFetch (key 9), versions 1-10.
+//! OffsetFetch (key 9), versions 1-10: reads committed offsets of groups.
 //!
-//! 2 asks for all topics with null and has an error of its own; 5 answers leader epochs; 6 is flexible; 7 may ask for stable offsets (KIP-447); 8 asks
-//! for several groups (KIP-709); 9 names the member (KIP-848); 10 names topics by id.
+//! - 2: may ask for all topics (null), and has an error of the whole group.
+//! - 3: adds the throttle time.
+//! - 5: answers leader epochs (KIP-320).
+//! - 6: is flexible.
+//! - 7: may ask for stable offsets (KIP-447).
+//! - 8: names several groups (KIP-709).
+//! - 9: names the member and its epoch (KIP-848).
+//! - 10: names topics by id (KIP-848).
 
 use super::Context;
 use coordinator::{Reply, Request};
@@ -14,14 +20,14 @@ use protocol::messages::offset_fetch_response::{
     OffsetFetchResponseTopic, OffsetFetchResponseTopics,
 };
 
-/// What the version says about the request.
+/// Facts about the request that the version gives.
 #[derive(Clone, Copy)]
 struct Facts {
     /// From version 8 on.
     asks_for_several_groups: bool,
     /// From version 10 on.
     topics_have_ids: bool,
-    /// From version 2 on; before, a group's error is that of each partition.
+    /// From version 2 on. Before, each partition carries the error of its group.
     has_group_error: bool,
 }
 
@@ -71,7 +77,7 @@ async fn fetch(
                 }
             });
         } else {
-            // An offset of a topic that is gone can still be asked for by name.
+            // The request may name a deleted topic whose offsets still exist.
             for topic in topics {
                 topic.topic_id = image.topics.by_name(&topic.name).map_or(TopicId::ZERO, |found| found.id);
             }
@@ -95,7 +101,7 @@ async fn fetch(
     response
 }
 
-/// Puts ids for names; a topic that is gone has no id and is left out.
+/// Replaces names by ids. A deleted topic has no id and is left out.
 fn name_by_id(image: &Image, response: &mut OffsetFetchResponseGroup) {
     response.topics.retain_mut(|topic| match image.topics.by_name(&topic.name) {
         Some(found) => {
@@ -122,7 +128,7 @@ fn refuse(topic: OffsetFetchRequestTopics, error: ErrorCode) -> OffsetFetchRespo
     }
 }
 
-/// The answer's form before version 8.
+/// Returns the answer in the form before version 8.
 fn older(facts: Facts, asked: OffsetFetchRequestGroup, group: OffsetFetchResponseGroup) -> OffsetFetchResponse {
     let mut topics = group.topics;
     if !facts.has_group_error && group.error_code != ErrorCode::None.code() {

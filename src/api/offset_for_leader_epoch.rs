@@ -1,4 +1,8 @@
-//! OffsetForLeaderEpoch (key 23), versions 2-4: where a leader epoch ended (KIP-101, KIP-320). 3 names the replica, 4 is flexible.
+//! OffsetForLeaderEpoch (key 23), versions 2-4: finds where a leader epoch ends (KIP-101).
+//!
+//! - 2: adds the leader epoch that the client knows (KIP-320).
+//! - 3: names the replica.
+//! - 4: is flexible.
 
 use super::Context;
 use super::context::believed_epoch;
@@ -8,7 +12,7 @@ use protocol::messages::offset_for_leader_epoch_response::{
     EpochEndOffset, OffsetForLeaderEpochResponse, OffsetForLeaderTopicResult,
 };
 
-/// Answers for each partition the end of the epoch, or of the last one before it.
+/// Answers for each partition the end of the epoch, or of the last epoch before it.
 pub(super) async fn handle(context: Context, request: OffsetForLeaderEpochRequest) -> OffsetForLeaderEpochResponse {
     let image = context.broker.image();
     let topics = request.topics.into_iter().map(|topic| {
@@ -32,7 +36,7 @@ pub(super) async fn handle(context: Context, request: OffsetForLeaderEpochReques
     OffsetForLeaderEpochResponse { topics: topics.collect(), ..Default::default() }
 }
 
-/// Epoch and exclusive end offset, -1 for both where the log knows neither.
+/// Returns the epoch and its exclusive end offset, both -1 if the log does not know the epoch.
 fn end(
     context: &Context,
     topic: &metadata::image::Topic,
@@ -40,7 +44,7 @@ fn end(
 ) -> Result<(i32, i64), ErrorCode> {
     let partition = context.broker.replicas.of(topic, asked.partition)?;
     let current = partition.check_leader(believed_epoch(asked.current_leader_epoch))?;
-    // An epoch below -1 is answered as one before all others.
+    // An epoch below -1 is before all others.
     let Some(epoch) = believed_epoch(asked.leader_epoch) else { return Ok((-1, -1)) };
     if epoch == current {
         return Ok((epoch.0, partition.log_end_offset().0));

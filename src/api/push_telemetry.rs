@@ -1,7 +1,8 @@
-//! PushTelemetry (key 72), versions 0 (KIP-714).
+//! PushTelemetry (key 72), version 0: receives a client's metrics (KIP-714).
 //!
-//! Nobody receives clients' metrics here. Like a Kafka without a receiver, the broker does not advertise the request, checks what comes nevertheless,
-//! and drops it. Unlike Kafka it does not remember who pushed when, and tells nobody to wait.
+//! This broker has no receiver of clients' metrics. Like Kafka without a receiver, it does not
+//! advertise the request, and it checks and drops what it receives. Unlike Kafka, it does not
+//! remember when a client pushed last, so it asks no client to wait.
 
 use super::Context;
 use super::get_telemetry_subscriptions::{TELEMETRY_MAX_BYTES, subscription_id};
@@ -9,10 +10,10 @@ use model::{ErrorCode, Uuid};
 use protocol::messages::push_telemetry_request::PushTelemetryRequest;
 use protocol::messages::push_telemetry_response::PushTelemetryResponse;
 
-/// The highest number of a compression type: `zstd`.
+/// The highest id of a compression type: `zstd`.
 const LAST_COMPRESSION_TYPE: i8 = 4;
 
-/// Checks the push.
+/// Checks the push and drops it.
 pub(super) async fn handle(_: Context, request: PushTelemetryRequest) -> PushTelemetryResponse {
     let client = request.client_instance_id;
     let error = if client.is_zero() || client == Uuid::ONE {

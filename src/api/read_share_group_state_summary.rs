@@ -1,6 +1,9 @@
-//! ReadShareGroupStateSummary (key 87), versions 0-1.
+//! ReadShareGroupStateSummary (key 87), versions 0-1: reads a summary of the state of a share
+//! group's partitions (KIP-932).
 //!
-//! Share groups are not served; the answer is that of a Kafka without them.
+//! - 1: adds the count of completed deliveries (KIP-1226).
+//!
+//! Share groups are not served. The answer is that of a Kafka broker without share groups.
 
 use super::Context;
 use model::ErrorCode;

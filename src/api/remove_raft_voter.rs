@@ -1,6 +1,6 @@
 //! RemoveRaftVoter (key 81), version 0: removes a voter from the metadata quorum (KIP-853).
 //!
-//! A quorum of one keeps its voter, and knows no other: there is nothing that could be removed.
+//! A quorum of one voter keeps that voter and knows no other, so there is no voter to remove.
 
 use super::Context;
 use super::add_raft_voter::{check_cluster, voter};
@@ -8,10 +8,10 @@ use model::{ApiError, ErrorCode};
 use protocol::messages::remove_raft_voter_request::RemoveRaftVoterRequest;
 use protocol::messages::remove_raft_voter_response::RemoveRaftVoterResponse;
 
-/// Refuses, for the reason that there is.
+/// Refuses the removal and says why.
 pub(super) async fn handle(context: Context, request: RemoveRaftVoterRequest) -> RemoveRaftVoterResponse {
     let refusal = remove(&context, &request).await.err();
-    // A quorum of several does not start here, so that no removal passes all checks.
+    // No node with several voters starts here, so no removal passes all checks.
     let refusal = refusal.unwrap_or_else(|| ErrorCode::UnsupportedVersion.into());
     RemoveRaftVoterResponse {
         error_code: refusal.code.code(),

@@ -1,13 +1,16 @@
-//! SaslAuthenticate (key 36), versions 0-2.
+//! SaslAuthenticate (key 36), versions 0-2: carries the messages of a SASL mechanism (KIP-152).
 //!
-//! No listener asks for SASL, and where none does, Kafka finds the connection in the wrong state.
+//! - 1: answers how long the session lives (KIP-368).
+//! - 2: is flexible.
+//!
+//! No listener uses SASL. On such a listener, Kafka answers ILLEGAL_SASL_STATE.
 
 use super::Context;
 use model::ErrorCode;
 use protocol::messages::sasl_authenticate_request::SaslAuthenticateRequest;
 use protocol::messages::sasl_authenticate_response::SaslAuthenticateResponse;
 
-/// Refuses: the connection needs no authentication.
+/// Refuses the request, since the connection needs no authentication.
 pub(super) async fn handle(_: Context, _: SaslAuthenticateRequest) -> SaslAuthenticateResponse {
     SaslAuthenticateResponse {
         error_code: ErrorCode::IllegalSaslState.code(),

@@ -1,6 +1,9 @@
-//! ShareFetch (key 78), versions 1-2.
+//! ShareFetch (key 78), versions 1-2: reads records for a member of a share group (KIP-932).
 //!
-//! Share groups are not served; the answer is that of a Kafka without them, unless the request names no group or no member.
+//! - 2: adds the acquire mode (KIP-1206), and may renew the lock of acquired records (KIP-1222).
+//!
+//! Share groups are not served. The answer is that of a Kafka broker without share groups, unless
+//! the request names no group or no member.
 
 use super::Context;
 use model::ErrorCode;

@@ -1,6 +1,7 @@
-//! ShareGroupDescribe (key 77), versions 1.
+//! ShareGroupDescribe (key 77), version 1: describes share groups (KIP-932).
 //!
-//! Share groups are not served; the answer is that of a Kafka without them, unless a group has no name.
+//! Share groups are not served. The answer is that of a Kafka broker without share groups, unless a
+//! group has no name.
 
 use super::Context;
 use model::ErrorCode;

@@ -1,6 +1,7 @@
-//! ShareGroupHeartbeat (key 76), versions 1.
+//! ShareGroupHeartbeat (key 76), version 1: joins, keeps alive or leaves a share group (KIP-932).
 //!
-//! Share groups are not served: what is no valid heartbeat is refused as Kafka refuses it, and a valid one with the answer of a Kafka without them.
+//! Share groups are not served. An invalid heartbeat gets Kafka's error. A valid one gets the
+//! answer of a Kafka broker without share groups.
 
 use super::Context;
 use model::ErrorCode;
@@ -17,7 +18,8 @@ pub(super) async fn handle(_: Context, request: ShareGroupHeartbeatRequest) -> S
     ShareGroupHeartbeatResponse { error_code: error.code(), error_message: message, ..Default::default() }
 }
 
-/// What is wrong with a heartbeat, in the order in which Kafka looks, and what it says about it, if anything.
+/// Returns the error of a heartbeat, checked in Kafka's order: `None` if it is valid, else the
+/// message, if Kafka sends one.
 fn invalid(request: &ShareGroupHeartbeatRequest) -> Option<Option<&'static str>> {
     if request.member_id.is_empty() {
         Some(None)
@@ -34,7 +36,7 @@ fn invalid(request: &ShareGroupHeartbeatRequest) -> Option<Option<&'static str>>
     }
 }
 
-/// Java trims every character up to the space.
+/// Whether the text is blank. Java's trim removes every character up to the space.
 fn is_blank(text: &str) -> bool {
     text.chars().all(|letter| letter <= ' ')
 }

@@ -1,6 +1,7 @@
-//! StreamsGroupDescribe (key 89), versions 0.
+//! StreamsGroupDescribe (key 89), version 0: describes streams groups (KIP-1071).
 //!
-//! Groups of this kind are not served; the answer is that of a Kafka with `group.coordinator.rebalance.protocols=classic`.
+//! Groups of this type are not served. The answer is that of a Kafka broker with
+//! `group.coordinator.rebalance.protocols=classic`.
 
 use super::Context;
 use model::ErrorCode;

@@ -1,6 +1,8 @@
-//! StreamsGroupHeartbeat (key 88), versions 0.
+//! StreamsGroupHeartbeat (key 88), version 0: joins, keeps alive or leaves a streams group
+//! (KIP-1071).
 //!
-//! Groups of this kind are not served; the answer is that of a Kafka with `group.coordinator.rebalance.protocols=classic`.
+//! Groups of this type are not served. The answer is that of a Kafka broker with
+//! `group.coordinator.rebalance.protocols=classic`.
 
 use super::Context;
 use model::ErrorCode;

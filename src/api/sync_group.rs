@@ -1,6 +1,9 @@
-//! SyncGroup (key 14), versions 0-5.
+//! SyncGroup (key 14), versions 0-5: distributes the assignment of a classic group.
 //!
-//! 3 knows static members (KIP-345); 4 is flexible; 5 names protocol type and protocol in both directions (KIP-559).
+//! - 1: adds the throttle time.
+//! - 3: knows static members (KIP-345).
+//! - 4: is flexible.
+//! - 5: names protocol type and protocol in request and response (KIP-559).
 
 use super::Context;
 use coordinator::{Reply, Request};
@@ -8,7 +11,7 @@ use model::ErrorCode;
 use protocol::messages::sync_group_request::SyncGroupRequest;
 use protocol::messages::sync_group_response::SyncGroupResponse;
 
-/// Hands in the leader's assignment, or waits for it.
+/// Takes the leader's assignment, or waits for it.
 pub(super) async fn handle(context: Context, request: SyncGroupRequest) -> SyncGroupResponse {
     let must_name_protocol = context.version >= 5;
     if must_name_protocol && (request.protocol_type.is_none() || request.protocol_name.is_none()) {

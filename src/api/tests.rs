@@ -1,4 +1,4 @@
-//! The table against what is written about it.
+//! Compares the table with the documents about it.
 
 use super::table::{ON_BROKER, ON_CONTROLLER, TABLE};
 use protocol::ApiKey;
@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 const BEGIN: &str = "<!-- what works: written by `UPDATE_DOCS=1 cargo test -p gregor --lib api` -->\n";
 const END: &str = "<!-- end of what works -->";
 
-/// What works, as the README shows it.
+/// Returns the table "What works" of the README.
 fn table() -> String {
     let mut text =
         String::from("| key | request | versions | clients | controllers |\n| --- | --- | --- | --- | --- |\n");
@@ -31,7 +31,8 @@ fn the_table_is_in_the_order_of_keys() {
 #[test]
 fn what_works_is_served() {
     assert!(TABLE.iter().all(|row| row.works & !row.on == 0));
-    // A node alone has no replica of its quorum to serve, and Kafka's controllers advertise the other and refuse it.
+    // A single node has no other replica of the quorum to serve. Kafka's controllers advertise the
+    // other request but refuse it.
     for key in [ApiKey::Fetch, ApiKey::DescribeUserScramCredentials] {
         assert_eq!(TABLE.iter().find(|row| row.key == key).map(|row| row.works), Some(ON_BROKER));
     }

@@ -1,6 +1,13 @@
-//! TxnOffsetCommit (key 28), versions 0-5.
+//! TxnOffsetCommit (key 28), versions 0-5: commits offsets of a group within a transaction
+//! (KIP-98).
 //!
-//! Transactions are not served, and the answer is one that no client retries: Kafka's code for a transactional id that may not be used.
+//! - 2: adds the leader epoch (KIP-320).
+//! - 3: is flexible; names the member and its generation (KIP-447).
+//! - 4: may answer TRANSACTION_ABORTABLE (KIP-890).
+//! - 5: adds the partition to the transaction by itself (KIP-890).
+//!
+//! Transactions are not served. The answer is TRANSACTIONAL_ID_AUTHORIZATION_FAILED, which no
+//! client retries.
 
 use super::Context;
 use model::ErrorCode;

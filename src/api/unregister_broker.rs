@@ -1,13 +1,12 @@
-//! UnregisterBroker (key 64), versions 0.
-//!
-//! Forgets a broker that is gone (KIP-631).
+//! UnregisterBroker (key 64), version 0: removes the registration of a broker that was shut down
+//! (KIP-631).
 
 use super::Context;
 use metadata::decide;
 use protocol::messages::unregister_broker_request::UnregisterBrokerRequest;
 use protocol::messages::unregister_broker_response::UnregisterBrokerResponse;
 
-/// The controller decides.
+/// Passes the request to the controller, which decides.
 pub(super) async fn handle(context: Context, request: UnregisterBrokerRequest) -> UnregisterBrokerResponse {
     let id = model::BrokerId(request.broker_id);
     let decided = context.broker.controller.decide(move |view, cx| decide::unregister_broker(view.image, cx, id));

@@ -1,13 +1,14 @@
-//! UpdateFeatures (key 57), versions 0-2.
+//! UpdateFeatures (key 57), versions 0-2: changes the finalized levels of features (KIP-584).
 //!
-//! 1 names the kind of upgrade and may only validate (KIP-584); 2 has no results of single features (KIP-1022).
+//! - 1: names the type of upgrade, and may only validate (KIP-584).
+//! - 2: has no results of single features (KIP-1022).
 
 use super::Context;
 use metadata::decide;
 use protocol::messages::update_features_request::UpdateFeaturesRequest;
 use protocol::messages::update_features_response::UpdateFeaturesResponse;
 
-/// Finalizes feature levels; the controller decides.
+/// Changes finalized feature levels. The controller decides.
 pub(super) async fn handle(context: Context, request: UpdateFeaturesRequest) -> UpdateFeaturesResponse {
     let kraft_version = context.broker.controller.kraft_version();
     let answers_each = context.version < 2;

@@ -1,13 +1,15 @@
-//! UpdateRaftVoter (key 82), versions 0: changes the voters of the quorum (KIP-853).
+//! UpdateRaftVoter (key 82), version 0: changes the listeners and the version range of a voter of
+//! the metadata quorum (KIP-853).
 //!
-//! A quorum of one cannot be changed yet; the answer is Kafka's for a quorum whose `kraft.version` is 0.
+//! A quorum of one voter cannot change yet. The answer is Kafka's for a quorum whose
+//! `kraft.version` is 0.
 
 use super::Context;
 use model::ErrorCode;
 use protocol::messages::update_raft_voter_request::UpdateRaftVoterRequest;
 use protocol::messages::update_raft_voter_response::{CurrentLeader, UpdateRaftVoterResponse};
 
-/// Refuses.
+/// Refuses the update.
 pub(super) async fn handle(context: Context, request: UpdateRaftVoterRequest) -> UpdateRaftVoterResponse {
     let is_ours = request.cluster_id.as_deref().is_none_or(|id| id == context.broker.node.cluster_id);
     let error = if is_ours { ErrorCode::UnsupportedVersion } else { ErrorCode::InconsistentClusterId };
@@ -15,7 +17,7 @@ pub(super) async fn handle(context: Context, request: UpdateRaftVoterRequest) ->
     UpdateRaftVoterResponse { error_code: error.code(), current_leader, ..Default::default() }
 }
 
-/// The quorum's leader, and where it is reached on the listener that the request came in by.
+/// Returns the quorum's leader and its address on the listener of the request.
 async fn leader(context: &Context) -> Option<CurrentLeader> {
     let quorum = context.broker.controller.describe().await?;
     let image = context.broker.image();

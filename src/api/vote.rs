@@ -1,13 +1,17 @@
-//! Vote (key 52), versions 0-2: a message between the voters of the quorum (KIP-595).
+//! Vote (key 52), versions 0-2: asks a voter of the quorum for its vote (KIP-595).
 //!
-//! A quorum of one has no other replica: whoever asks is told by Kafka's codes that it does not belong.
+//! - 1: adds the voter's id and directory ids, and the leader's endpoint (KIP-853).
+//! - 2: adds the pre-vote (KIP-996).
+//!
+//! The quorum has one voter and no other replica. The answer has the code that Kafka gives to a
+//! node that is not a voter.
 
 use super::Context;
 use super::context::{METADATA_TOPIC, is_metadata_log};
 use protocol::messages::vote_request::VoteRequest;
 use protocol::messages::vote_response::VoteResponse;
 
-/// Refuses whoever is no voter.
+/// Refuses the sender, which is not a voter.
 pub(super) async fn handle(context: Context, request: VoteRequest) -> VoteResponse {
     let is_metadata = is_metadata_log(
         &request.topics,

@@ -1,6 +1,11 @@
-//! WriteTxnMarkers (key 27), versions 1-2.
+//! WriteTxnMarkers (key 27), versions 1-2: writes the markers that end transactions into partitions
+//! (KIP-98).
 //!
-//! Markers are written by transaction coordinators, and there is none yet: every partition is refused.
+//! - 1: is flexible.
+//! - 2: adds the transaction version of each marker (KIP-1228).
+//!
+//! Transaction coordinators send this request, and there is none yet. So every partition is
+//! refused.
 
 use super::Context;
 use model::ErrorCode;
