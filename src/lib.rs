@@ -1,12 +1,14 @@
 //! Gregor: a Kafka broker and controller in one native binary.
 //!
-//! The modules by layer, arrows pointing down only (`cargo xtask tidy` checks it):
+//! The modules by layer. An upper layer may use a lower one, never the reverse (`cargo xtask tidy`
+//! checks it):
 //!
 //! | layer | modules |
 //! | --- | --- |
-//! | edge | `net` (sockets of clients), `admin` (HTTP for operators), `node` (start and stop), `cli` |
-//! | api | `api`: one file per API key |
-//! | services | `broker` (all of them as fields), `replica`, `runtime`, `security`, `telemetry` |
+//! | edge | `net` (sockets of clients), `admin` (HTTP for operators), `node` (start and stop),
+//! `cli` |
+//! | api | `api`: one file for each API key |
+//! | services | `broker` (all services as fields), `replica`, `runtime`, `security`, `telemetry` |
 //! | | `config`, `peer` (connections to other nodes) |
 //! | machines | the crates storage, replica, raft, metadata, coordinator |
 //! | words | the crates model, records, protocol |

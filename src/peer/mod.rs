@@ -1,9 +1,10 @@
-//! Connections to other nodes. Nothing is asked of them yet: whether one can be reached is all that is looked at.
+//! Connections to other nodes. Gregor sends them no requests yet. It only checks whether a node can
+//! be reached.
 
 use std::time::Duration;
 use tokio::net::TcpStream;
 
-/// Whether something accepts a connection there within the time. The connection is closed at once.
+/// Whether the address accepts a connection within `timeout`. The connection is closed at once.
 pub async fn accepts_connections(host: &str, port: u16, timeout: Duration) -> bool {
     matches!(tokio::time::timeout(timeout, TcpStream::connect((host, port))).await, Ok(Ok(_)))
 }

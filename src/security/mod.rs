@@ -1,4 +1,5 @@
-//! What protects access: today the keys of SCRAM credentials, which are stored for listeners that will ask for them.
+//! Access protection. Today this is only the keys of SCRAM credentials, which are stored for future
+//! SASL listeners.
 
 mod scram;
 

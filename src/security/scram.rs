@@ -1,11 +1,12 @@
-//! The keys that are kept of a SCRAM password (RFC 5802, section 3): never the password, nor its salted form.
+//! The keys that Gregor stores for a SCRAM password (RFC 5802, section 3). It never stores the
+//! password or its salted form.
 
 use bytes::Bytes;
 use hmac::{Hmac, KeyInit, Mac};
 use metadata::image::ScramMechanism;
 use sha2::{Digest, Sha256, Sha512};
 
-/// The stored key and the server key of a salted password.
+/// Returns the stored key and the server key of a salted password.
 pub fn keys(mechanism: ScramMechanism, salted_password: &[u8]) -> (Bytes, Bytes) {
     match mechanism {
         ScramMechanism::Sha256 => {
@@ -34,7 +35,8 @@ pub fn keys(mechanism: ScramMechanism, salted_password: &[u8]) -> (Bytes, Bytes)
 mod tests {
     use super::*;
 
-    /// RFC 7677's example: user "user", password "pencil", 4096 iterations. The salted password and keys were computed with Python's hashlib.
+    /// The example of RFC 7677: user "user", password "pencil", 4096 iterations. Python's hashlib
+    /// computed the salted password and the keys.
     #[test]
     fn keys_are_those_of_the_rfc() {
         let hex = |text: &str| -> Vec<u8> {
