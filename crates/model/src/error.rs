@@ -1,37 +1,38 @@
-//! Kafka's error codes: the domain's own list, used by every layer.
+//! Kafka's error codes. Every layer uses this one list.
 //!
-//! The table below is Apache Kafka 4.3.1's `Errors`: code, name, and whether a client may retry. Everything else is derived from it.
+//! The table below is `Errors` of Apache Kafka 4.3.1: code, name, and whether a client may retry.
+//! Everything else is derived from it.
 
 use std::fmt;
 
 macro_rules! error_codes {
     ($($(#[$doc:meta])* $variant:ident = $code:literal, $name:literal, $retriable:literal, $message:literal;)*) => {
-        /// An error that a Kafka client knows by number.
+        /// An error code that Kafka's clients know.
         #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
         #[repr(i16)]
         #[allow(missing_docs, reason = "the names are Kafka's and are documented in its protocol guide")]
         pub enum ErrorCode { $($(#[$doc])* $variant = $code,)* }
 
         impl ErrorCode {
-            /// Every code, in numeric order.
+            /// All codes, in numeric order.
             pub const ALL: &'static [ErrorCode] = &[$(ErrorCode::$variant,)*];
 
-            /// The code with this number; `None` for a number that Kafka 4.3.1 does not define.
+            /// Returns the code with this number, or `None` if Kafka 4.3.1 does not define it.
             pub fn from_code(code: i16) -> Option<Self> {
                 match code { $($code => Some(ErrorCode::$variant),)* _ => None }
             }
 
-            /// Kafka's name in upper case, as its tools and documentation print it.
+            /// Returns Kafka's name in upper case, as its tools and documentation print it.
             pub fn name(self) -> &'static str {
                 match self { $(ErrorCode::$variant => $name,)* }
             }
 
-            /// What Kafka says where it has nothing more particular to say; for `None` the name.
+            /// Returns Kafka's default message for this code. For `None` it is the name.
             pub fn message(self) -> &'static str {
                 match self { $(ErrorCode::$variant => $message,)* }
             }
 
-            /// Whether Kafka's clients treat it as retriable.
+            /// Whether Kafka's clients treat the code as retriable.
             pub fn is_retriable(self) -> bool {
                 match self { $(ErrorCode::$variant => $retriable,)* }
             }
@@ -179,12 +180,12 @@ error_codes! {
 }
 
 impl ErrorCode {
-    /// The number on the wire.
+    /// Returns the number on the wire.
     pub fn code(self) -> i16 {
         self as i16
     }
 
-    /// Whether it stands for an error, which every code but `None` does.
+    /// Whether the code is an error. Every code but `None` is.
     pub fn is_error(self) -> bool {
         self != ErrorCode::None
     }
@@ -208,18 +209,18 @@ impl From<ErrorCode> for i16 {
     }
 }
 
-/// An error that is answered to a client: a code, and where Kafka sends one, a message for a person.
+/// An error for a client: a code and, where Kafka sends one, a message for people.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{code}{}{}", if message.is_some() { ": " } else { "" }, message.as_deref().unwrap_or_default())]
 pub struct ApiError {
-    /// What the client acts on.
+    /// The code, on which the client acts.
     pub code: ErrorCode,
-    /// What a person reads; `None` where Kafka leaves the field null.
+    /// The message for people. `None` where Kafka leaves the field null.
     pub message: Option<String>,
 }
 
 impl ApiError {
-    /// A code with a message of its own.
+    /// Creates an error with its own message.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         Self { code, message: Some(message.into()) }
     }

@@ -29,12 +29,12 @@ macro_rules! number {
         }
 
         impl $name {
-            /// `None` for a negative number, which the formats use for "absent".
+            /// Returns `None` for a negative number, which the formats use for "absent".
             pub fn from_wire(value: $inner) -> Option<Self> {
                 (value >= 0).then_some(Self(value))
             }
 
-            /// The number, or -1 where it is absent.
+            /// Returns the number, or -1 for `None`.
             pub fn to_wire(value: Option<Self>) -> $inner {
                 value.map_or(-1, |value| value.0)
             }
@@ -53,9 +53,9 @@ number! {
     LeaderEpoch(i32);
     /// Counts the changes of a partition's state at the controller.
     PartitionEpoch(i32);
-    /// One registration of a broker: the offset of its registration record.
+    /// One registration of a broker. Its value is the offset of the registration record.
     BrokerEpoch(i64);
-    /// An idempotent producer's identity.
+    /// The identity of an idempotent producer.
     ProducerId(i64);
     /// Fences earlier incarnations of a producer id.
     ProducerEpoch(i16);
@@ -64,18 +64,20 @@ number! {
 }
 
 impl Offset {
-    /// The offset `count` records further on; there is none above `i64::MAX`, whatever a damaged file counts.
+    /// Returns the offset `count` records later. The result never exceeds `i64::MAX`, whatever
+    /// count a damaged file holds.
     pub fn plus(self, count: i64) -> Self {
         Offset(self.0.saturating_add(count))
     }
 }
 
-/// A topic's identity, which survives nothing: a topic of the same name created later has another.
+/// A topic's identity. A deleted topic's id is never used again, not even by a new topic with the
+/// same name.
 pub type TopicId = Uuid;
-/// A log dir's identity, kept in its `meta.properties` (KIP-858).
+/// A log dir's identity, stored in its `meta.properties` (KIP-858).
 pub type DirectoryId = Uuid;
 
-/// A partition by its topic's name.
+/// A partition, named by its topic's name.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TopicPartition {
     /// The topic's name.
@@ -85,7 +87,7 @@ pub struct TopicPartition {
 }
 
 impl TopicPartition {
-    /// A partition of the topic with this name.
+    /// Creates the name of a partition.
     pub fn new(topic: impl Into<Arc<str>>, partition: i32) -> Self {
         Self { topic: topic.into(), partition: PartitionIndex(partition) }
     }
@@ -103,7 +105,7 @@ impl fmt::Debug for TopicPartition {
     }
 }
 
-/// A partition by its topic's id.
+/// A partition, named by its topic's id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TopicIdPartition {
     /// The topic's id.

@@ -1,11 +1,13 @@
-//! The order in which Java's `HashMap` gives out its entries: where Kafka answers out of one, its answers and messages follow it.
+//! The order in which Java's `HashMap` iterates over its entries. Where Kafka builds an answer or a
+//! message from such a map, the entries have this order.
 
-/// Java's `String.hashCode`: over UTF-16 code units.
+/// Returns Java's `String.hashCode`, which is computed over UTF-16 code units.
 pub fn string_hash(text: &str) -> u32 {
     text.encode_utf16().fold(0_u32, |hash, unit| hash.wrapping_mul(31).wrapping_add(u32::from(unit)))
 }
 
-/// How many buckets a map has that was made for `initial` entries (16 where its maker says nothing) and has held `entries`.
+/// Returns the number of buckets of a map that was created for `initial` entries (16 by default)
+/// and has held `entries`.
 pub fn bucket_count(initial: usize, entries: usize) -> usize {
     let mut buckets = initial.max(1).next_power_of_two();
     while entries > buckets * 3 / 4 {
@@ -14,12 +16,13 @@ pub fn bucket_count(initial: usize, entries: usize) -> usize {
     buckets
 }
 
-/// The bucket of a hash in a map with so many buckets, a power of two.
+/// Returns the bucket of a hash in a map with `buckets` buckets, a power of two.
 pub fn bucket(hash: u32, buckets: usize) -> usize {
     (hash ^ (hash >> 16)) as usize & buckets.saturating_sub(1)
 }
 
-/// Puts entries, which stand in the order of their insertion, into the order of a map with so many buckets, a power of two.
+/// Sorts entries, given in the order of insertion, into the order of a map with `buckets` buckets,
+/// a power of two.
 pub fn hash_order<T>(entries: &mut [T], buckets: usize, hash: impl Fn(&T) -> u32) {
     entries.sort_by_key(|entry| bucket(hash(entry), buckets));
 }
@@ -28,7 +31,7 @@ pub fn hash_order<T>(entries: &mut [T], buckets: usize, hash: impl Fn(&T) -> u32
 mod tests {
     use super::*;
 
-    /// As `jshell` shows them.
+    /// The values that `jshell` shows.
     #[test]
     fn hashes_as_java_does() {
         assert_eq!(string_hash(""), 0);
@@ -37,7 +40,8 @@ mod tests {
         assert_eq!(string_hash("\u{1F600}"), 1_772_899);
     }
 
-    /// `new HashMap<>(2)` of two kinds of quota entities, and one that grew to thirteen entries.
+    /// `new HashMap<>(2)` with two types of quota entities, and a map that grew to thirteen
+    /// entries.
     #[test]
     fn walks_a_map_as_java_does() {
         let mut kinds = ["ip", "user"];

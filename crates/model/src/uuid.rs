@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// A 128-bit identifier of a topic, a log directory, a cluster or a broker incarnation.
+/// A 128-bit id of a topic, a log dir, a cluster or a broker incarnation.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Uuid(pub [u8; 16]);
 
@@ -15,12 +15,12 @@ const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 pub struct ParseUuidError(pub String);
 
 impl Uuid {
-    /// All zeros: absent, where the format has no null.
+    /// All zeros: "absent" in formats without null.
     pub const ZERO: Uuid = Uuid([0; 16]);
-    /// One, which Kafka reserves for the metadata topic's id.
+    /// One, which Kafka reserves for the id of the metadata topic.
     pub const ONE: Uuid = Uuid([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
 
-    /// A version 4 UUID out of 16 random bytes.
+    /// Creates a version 4 UUID from 16 random bytes.
     pub fn from_random(mut bytes: [u8; 16]) -> Self {
         bytes[6] = bytes[6] & 0x0f | 0x40;
         bytes[8] = bytes[8] & 0x3f | 0x80;
@@ -32,7 +32,7 @@ impl Uuid {
         self == Self::ZERO
     }
 
-    /// `None` for the zero UUID.
+    /// Returns `None` for the zero UUID.
     pub fn non_zero(self) -> Option<Self> {
         (!self.is_zero()).then_some(self)
     }
@@ -69,7 +69,7 @@ impl FromStr for Uuid {
         let mut bits = 0u128;
         for (index, byte) in text.bytes().enumerate() {
             let digit = ALPHABET.iter().position(|c| *c == byte).ok_or_else(error)? as u128;
-            // 22 digits are 132 bits: the last digit carries two bits and four zeros.
+            // 22 digits have 132 bits. The last digit has two bits of the UUID and four zeros.
             bits = if index < 21 { bits << 6 | digit } else { bits << 2 | digit >> 4 };
         }
         Ok(Uuid(bits.to_be_bytes()))
