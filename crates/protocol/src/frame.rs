@@ -5,42 +5,44 @@ use crate::messages::request_header::RequestHeader;
 use crate::{ApiKey, MetadataRecord};
 use bytes::Bytes;
 
-/// The version that frames a metadata record.
+/// The frame version of a metadata record.
 const RECORD_FRAME_VERSION: u32 = 1;
 
 impl ApiKey {
-    /// The version of a request's header: 2 where the request is flexible.
+    /// Returns the version of a request's header: 2 if the request is flexible.
     pub fn request_header_version(self, version: i16) -> i16 {
         if version >= self.first_flexible_request() { 2 } else { 1 }
     }
 
-    /// The version of a response's header: 1 where the response is flexible, but always 0 for ApiVersions, whose answer must be readable by a
-    /// client that knows none of its versions (KIP-511).
+    /// Returns the version of a response's header: 1 if the response is flexible. It is always 0
+    /// for ApiVersions, because a client that knows none of its versions must be able to read the
+    /// answer (KIP-511).
     pub fn response_header_version(self, version: i16) -> i16 {
         i16::from(self != ApiKey::ApiVersions && version >= self.first_flexible_response())
     }
 }
 
-/// The fixed part of a request's header, which can be read before its key and version are known to be served.
+/// The fixed part of a request's header. It can be read before the key and version are known to be
+/// served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestPrefix {
     /// The API key's number.
     pub api_key: i16,
     /// The API version.
     pub api_version: i16,
-    /// What the response must carry.
+    /// The number that the response must carry.
     pub correlation_id: i32,
 }
 
 impl RequestPrefix {
-    /// The first eight bytes of a request.
+    /// Reads the first eight bytes of a request.
     pub fn peek(frame: &Bytes) -> Result<Self, DecodeError> {
         let mut r = Reader::new(frame.clone());
         Ok(Self { api_key: r.i16()?, api_version: r.i16()?, correlation_id: r.i32()? })
     }
 }
 
-/// Reads a request's header and leaves the reader at its body.
+/// Reads a request's header. The reader then stands at the body.
 pub fn read_request_header(r: &mut Reader, key: ApiKey, version: i16) -> Result<RequestHeader, DecodeError> {
     RequestHeader::decode(r, key.request_header_version(version))
 }
@@ -77,8 +79,8 @@ fn seal(mut w: Writer) -> Result<Writer, EncodeError> {
 }
 
 impl MetadataRecord {
-    /// Reads the value of a record of the metadata log: frame version, kind, version, body. Errors: a frame version but 1, a kind or version that
-    /// is not known, bytes after the record.
+    /// Reads the value of a record of the metadata log: frame version, type, version, body. Errors:
+    /// a frame version other than 1, an unknown type or version, bytes after the record.
     pub fn decode(value: Bytes) -> Result<(Self, i16), DecodeError> {
         let mut r = Reader::new(value);
         let frame = r.unsigned_varint()?;
@@ -92,7 +94,7 @@ impl MetadataRecord {
         Ok((record, version))
     }
 
-    /// The value of a record of the metadata log, in a version of its kind.
+    /// Writes the value of a record of the metadata log, in a version of its type.
     pub fn encode(&self, version: i16) -> Result<Bytes, EncodeError> {
         let mut w = Writer::new();
         w.unsigned_varint(RECORD_FRAME_VERSION);

@@ -1,16 +1,17 @@
-//! Kafka's messages: every request, response and stored record of Apache Kafka 4.3.1, generated from the schemas in `schemas/` by
-//! `cargo xtask codegen`.
+//! Kafka's messages: every request, response and stored record of Apache Kafka 4.3.1. `cargo xtask
+//! codegen` generates them from `schemas/`.
 //!
-//! Structures carry no version; `Message::decode` and `Message::encode` take it. Decoding never reads past the frame, never allocates more
-//! than a small multiple of it, and leaves records and bytes as slices of it. Unknown tagged fields are kept. A null is an `Option`, and numbers
-//! keep the wire's conventions (-1 for none): they are turned into domain words where they leave this crate.
+//! Structures carry no version: `Message::decode` and `Message::encode` take it. Decoding never
+//! reads past the frame and never allocates more than a small multiple of its size. Records and
+//! bytes stay slices of the frame. Unknown tagged fields are kept. A null is an `Option`. Numbers
+//! keep the wire's conventions (-1 for none); callers turn them into domain types.
 
 mod codec;
 mod frame;
 #[allow(clippy::all, clippy::too_many_lines, unused_mut, unused_variables, missing_docs, reason = "generated")]
 #[rustfmt::skip]
 #[path = "generated/mod.rs"]
-/// One module per message, named after it.
+/// One module for each message, named after it.
 pub mod messages;
 
 #[cfg(feature = "json")]

@@ -1,4 +1,4 @@
-//! What the golden bytes cannot show: frames, headers, and bytes that no Kafka would write.
+//! Cases that the golden bytes do not show: frames, headers, and bytes that Kafka never writes.
 
 use crate::messages::api_versions_response::ApiVersionsResponse;
 use crate::messages::fetch_response::{FetchResponse, FetchableTopicResponse, PartitionData};
@@ -11,7 +11,7 @@ use model::Uuid;
 #[test]
 fn the_api_versions_response_header_is_always_version_0() {
     let frame = write_response(7, 4, &ApiVersionsResponse::default()).unwrap().into_bytes().unwrap();
-    // Length, correlation id, and then the error code at once: no byte of tagged fields between.
+    // Length, correlation id, then the error code: no byte of tagged fields is between them.
     assert_eq!(frame[4..10], [0, 0, 0, 7, 0, 0]);
     assert_eq!(ApiKey::ApiVersions.response_header_version(4), 0);
     assert_eq!(ApiKey::ApiVersions.request_header_version(4), 2);
@@ -57,7 +57,8 @@ fn a_count_above_the_frame_is_refused_before_anything_is_allocated() {
 
 #[test]
 fn a_frame_of_empty_elements_meets_its_allowance() {
-    // Compact empty names and empty tags: two bytes an element on the wire, a whole structure in memory.
+    // Compact empty names and empty tags: two bytes for each element on the wire, a whole structure
+    // in memory.
     let count = 4_000_000u32;
     let mut frame = Vec::new();
     let mut value = count + 1;

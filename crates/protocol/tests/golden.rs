@@ -1,7 +1,8 @@
-//! Bytes that Apache Kafka 4.3.1's own classes wrote, for every message in every version: each is decoded, compared field by field with Kafka's JSON,
-//! and encoded to the identical bytes; and what Kafka refuses to write, because a field does not exist in a version, is refused here.
+//! Bytes that Apache Kafka 4.3.1's own classes wrote, for every message in every version. Each is
+//! decoded, compared field by field with Kafka's JSON, and encoded to the same bytes. Where Kafka
+//! refuses to write a field that a version does not have, Gregor refuses it too.
 //!
-//! `compat-tests/golden/regenerate` writes the files and says what their lines mean.
+//! `compat-tests/golden/regenerate` writes the files and explains their lines.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
 
 use base64::Engine as _;
@@ -15,15 +16,15 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
-/// Decoded in one version, encoded in another; the outer error is of the decoding.
+/// Decodes in one version and encodes in another. The outer error is the decoding's.
 type Cross = fn(Bytes, i16, i16) -> Result<Result<Bytes, EncodeError>, String>;
 
-/// What the tests do with a message without knowing its type.
+/// The operations of the tests on a message whose type they do not know.
 struct Kind {
     versions: std::ops::RangeInclusive<i16>,
-    /// Decoded in a version: as JSON, and encoded again.
+    /// Decodes in a version. Returns the JSON and the bytes encoded again.
     round: fn(Bytes, i16) -> Result<(Value, Bytes), String>,
-    /// Decoded in one version, encoded in another.
+    /// Decodes in one version, encodes in another.
     cross: Cross,
 }
 
@@ -73,7 +74,8 @@ fn unpack(text: &str) -> Bytes {
     STANDARD_NO_PAD.decode(text).unwrap().into()
 }
 
-/// Kafka's converters show the size of records instead of their bytes; ours takes that form here. The bytes themselves are compared encoded.
+/// Replaces records by their size, since Kafka's converters show the size and not the bytes. The
+/// bytes are compared in encoded form.
 fn with_record_sizes(value: &mut Value) {
     match value {
         Value::Array(list) => list.iter_mut().for_each(with_record_sizes),
@@ -91,7 +93,7 @@ fn with_record_sizes(value: &mut Value) {
     }
 }
 
-/// Where two values differ, by path.
+/// Collects the paths at which two values differ.
 fn differences(path: &str, ours: &Value, kafkas: &Value, found: &mut Vec<String>) {
     match (ours, kafkas) {
         (Value::Object(a), Value::Object(b)) => {
@@ -126,7 +128,7 @@ fn check(kind: &Kind, version: i16, bytes: &Bytes, json: &str) -> Result<(), Str
     Ok(())
 }
 
-/// Fails with the first of the faults and their number.
+/// Fails with the first faults and their number.
 fn report(what: &str, count: usize, faults: &[String]) {
     for fault in faults.iter().take(30) {
         println!("{}", fault.chars().take(600).collect::<String>());

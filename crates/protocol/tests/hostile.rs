@@ -1,5 +1,6 @@
-//! Bytes that no client would send: for every message in every version, decoding never panics and never takes more memory than a small multiple of
-//! the frame; and whatever does decode, encodes to something stable.
+//! Bytes that no client sends. For every message in every version, decoding never panics and takes
+//! at most a small multiple of the frame's memory. What decodes can be encoded again, and the
+//! result is stable.
 #![allow(clippy::unwrap_used, clippy::panic, unsafe_code, reason = "a test with an allocator that counts")]
 
 use base64::Engine as _;
@@ -23,11 +24,11 @@ mod frames;
 #[path = "../../../fuzz/entries/requests.rs"]
 mod requests;
 
-/// Memory that a frame of no length may take, in bytes.
+/// Memory that an empty frame may take, in bytes.
 const BASE_BYTES: usize = 64 * 1024;
 /// Memory that each byte of a frame may take, in bytes.
 const BYTES_PER_BYTE: usize = 48;
-/// Damaged copies of each golden instance.
+/// The number of damaged copies of each golden message.
 const COPIES: u64 = 16;
 
 thread_local! {
@@ -35,7 +36,7 @@ thread_local! {
     static PEAK: Cell<usize> = const { Cell::new(0) };
 }
 
-/// The system's allocator, with a count of what the current thread has taken and the most that it ever had.
+/// The system's allocator, which also counts the current thread's memory and its highest value.
 struct Counting;
 
 impl Counting {
@@ -50,7 +51,8 @@ impl Counting {
     }
 }
 
-// SAFETY: every call goes to the system's allocator unchanged; the counters are cells without a destructor and never allocate.
+// SAFETY: every call goes to the system's allocator unchanged. The counters are cells without a
+// destructor and never allocate.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         Counting::add(layout.size());
@@ -63,7 +65,7 @@ unsafe impl GlobalAlloc for Counting {
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        // While it moves, both the old and the new block are there.
+        // During the move, both the old and the new block exist.
         Counting::add(size);
         let moved = unsafe { System.realloc(pointer, layout, size) };
         Counting::remove(layout.size());
@@ -77,7 +79,7 @@ static ALLOCATOR: Counting = Counting;
 struct Kind {
     name: &'static str,
     versions: std::ops::RangeInclusive<i16>,
-    /// Decodes and encodes again; how much memory the decoding took at most.
+    /// Decodes and encodes again. Returns the highest memory use of the decoding.
     decode: fn(&Bytes, i16) -> Result<usize, String>,
 }
 
@@ -108,7 +110,8 @@ fn check(kind: &Kind, bytes: &Bytes, version: i16) -> Result<(), String> {
     if peak > limit { Err(format!("{} took {peak} bytes, allowed {limit}", shown())) } else { Ok(()) }
 }
 
-/// The golden messages: name, version, bytes. The longest texts make slow copies and show nothing that the others do not.
+/// Reads the golden messages: name, version, bytes. The longest texts are left out: copying them is
+/// slow and they show nothing new.
 fn golden(file: &str) -> Vec<(String, i16, Vec<u8>)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/golden");
     let packed = File::open(folder.join(format!("{file}.tsv.gz"))).unwrap();
@@ -170,7 +173,8 @@ fn what_the_fuzzer_calls_takes_damaged_frames_and_stored_records() {
         }
     };
     for (_, _, body) in golden("records") {
-        // As a record of the metadata log of each kind, and as key and value of a coordinator's.
+        // As a record of the metadata log of each type, and as key and value of a coordinator's
+        // record.
         for kind in 0..32 {
             run([&[1, 1, kind, 0][..], &body].concat());
             run([&[2, 2, 0, kind][..], &body].concat());
@@ -186,7 +190,7 @@ fn what_the_fuzzer_calls_takes_damaged_frames_and_stored_records() {
 
 #[test]
 fn a_count_that_fills_the_frame_takes_no_more_than_the_frame_allows() {
-    // In front of a frame of zeros, a count that the bytes just cover: the most elements that a frame can ask for.
+    // A count that the following zeros just cover: the most elements that a frame can claim.
     for kind in protocol::every_message!(kinds) {
         for version in kind.versions.clone() {
             for prefix in 0..24 {

@@ -1,11 +1,13 @@
-//! Records that Apache Kafka 4.3.1 left in `__transaction_state` and `__consumer_offsets`: read, understood, and written again to the byte. Those of classic
-//! groups are the coordinator's golden test. `docs/internals/formats.md` draws them.
+//! Records that Apache Kafka 4.3.1 wrote to `__transaction_state` and `__consumer_offsets`. Each is
+//! decoded and encoded to the same bytes. The coordinator's golden test covers those of classic
+//! groups. `docs/internals/formats.md` draws them.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use bytes::Bytes;
 use protocol::{GroupRecord, TransactionRecord};
 
-/// Values of one transactional id, in the order of their states: a transaction that was aborted and one that was committed, transaction version 2.
+/// The values of one transactional id, in the order of their states: one aborted and one committed
+/// transaction, transaction version 2.
 const TRANSACTION_KEY: &str = "0000 0003742d31";
 const TRANSACTION: [(&str, i8); 7] = [
     ("0001 0000000000000001 0000 0000ea60 00 00 000001a1fe9b4b32 ffffffffffffffff 01 00080000000000000001", 0),
@@ -29,7 +31,8 @@ const TRANSACTION: [(&str, i8); 7] = [
     ("0001 0000000000000001 0002 0000ea60 04 01 000001a1fe9b4c39 000001a1fe9b4c2c 02 00080000000000000001 02020002", 4),
 ];
 
-/// Of a group of the consumer protocol with one member that came, committed and went: kind, key, value (`-`: a tombstone).
+/// The records of a group of the consumer protocol whose one member joined, committed and left:
+/// type, key, value (`-`: a tombstone).
 const GROUP: [(i16, &str, &str); 9] = [
     (
         5,

@@ -1,4 +1,5 @@
-//! Values as JSON, in the shape of Kafka's own converters: bytes and records as base64, UUIDs in their text form.
+//! Values as JSON, in the form of Kafka's own converters: bytes and records as base64, UUIDs in
+//! their text form.
 
 use super::{Records, Str};
 use base64::Engine as _;
@@ -7,9 +8,9 @@ use bytes::Bytes;
 use model::Uuid;
 use serde_json::Value;
 
-/// A value as JSON.
+/// A value that can be converted to JSON.
 pub trait ToJsonValue {
-    /// The JSON value.
+    /// Returns the JSON value.
     fn to_json_value(&self) -> Value;
 }
 

@@ -1,4 +1,5 @@
-//! How values stand on the wire: the reader, the writer, and what generated code needs of both.
+//! How values are encoded on the wire: the reader, the writer, and what generated code needs from
+//! both.
 
 mod error;
 #[cfg(feature = "json")]
@@ -16,23 +17,24 @@ pub use writer::{FramePart, Writer};
 
 use bytes::Bytes;
 
-/// A short text: names, ids, messages. Up to 24 bytes stand in place, without an allocation.
+/// A short text: names, ids, messages. Up to 24 bytes are stored inline, without an allocation.
 pub type Str = compact_str::CompactString;
 
-/// The record batches of one partition, as they stand in a message.
+/// The record batches of one partition in a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Records {
-    /// Bytes in memory: a slice of the frame that was decoded, or what is to be sent. They are never copied.
+    /// Bytes in memory: a slice of the decoded frame, or what is to be sent. They are never copied.
     Bytes(Bytes),
-    /// A length whose bytes the sender supplies itself, in the order of the message's fields: a region of a segment file.
+    /// A length whose bytes the sender supplies itself, in the order of the message's fields: a
+    /// region of a segment file.
     Elsewhere {
-        /// Bytes.
+        /// The length in bytes.
         len: u32,
     },
 }
 
 impl Records {
-    /// Bytes on the wire.
+    /// Returns the bytes on the wire.
     pub fn len(&self) -> usize {
         match self {
             Records::Bytes(bytes) => bytes.len(),
@@ -40,12 +42,12 @@ impl Records {
         }
     }
 
-    /// Whether there are none.
+    /// Whether there are no bytes.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The bytes in memory; `None` for a region elsewhere.
+    /// Returns the bytes in memory, or `None` for `Elsewhere`.
     pub fn bytes(&self) -> Option<&Bytes> {
         match self {
             Records::Bytes(bytes) => Some(bytes),
@@ -60,43 +62,46 @@ impl From<Bytes> for Records {
     }
 }
 
-/// A message of Kafka's protocol, or a record that Kafka stores. The structure carries no version: reading and writing take it.
+/// A message of Kafka's protocol, or a record that Kafka stores. The structure carries no version:
+/// decoding and encoding take it as an argument.
 pub trait Message: Sized + Default + Clone + std::fmt::Debug + PartialEq {
     /// The schema's name.
     const NAME: &'static str;
-    /// The API key of a request or response, the kind of a record; -1 where there is none.
+    /// The API key of a request or response, or the type of a record. -1 if there is none.
     const KEY: i16;
-    /// The oldest version there is.
+    /// The oldest version in the schema.
     const MIN_VERSION: i16;
-    /// The newest version there is.
+    /// The newest version in the schema.
     const MAX_VERSION: i16;
     /// The first version with compact lengths and tagged fields.
     const FIRST_FLEXIBLE: Option<i16>;
 
-    /// Reads a message. Bytes after it stay in the reader; whether they are an error is the caller's to say. Errors: a version out of range, bytes
-    /// that do not fit the schema.
+    /// Reads a message. Bytes after it stay in the reader, and the caller decides whether they are
+    /// an error. Errors: a version out of range, bytes that do not fit the schema.
     fn decode(r: &mut Reader, version: i16) -> Result<Self, DecodeError>;
 
-    /// Writes the message. Errors: a version out of range, a field that is set, does not exist in the version and may not be ignored, a null
-    /// where the version has none, a text or list that is too long.
+    /// Writes the message. Errors: a version out of range; a field that is set, that the version
+    /// does not have and that may not be ignored; a null where the version allows none; a text or
+    /// list that is too long.
     fn encode(&self, w: &mut Writer, version: i16) -> Result<(), EncodeError>;
 
-    /// Gives every error code of a response to `count`, zeros included.
+    /// Calls `count` with every error code of a response, zeros included.
     fn errors(&self, count: &mut dyn FnMut(i16)) {
         let _ = count;
     }
 
-    /// The message as JSON in the shape of Kafka's own converters.
+    /// Returns the message as JSON in the form of Kafka's own converters.
     #[cfg(feature = "json")]
     fn to_json(&self, version: i16) -> serde_json::Value;
 }
 
-/// Reads a message out of bytes of its own; bytes after it are ignored, as Kafka ignores them in requests.
+/// Reads a message from the start of `bytes`. Bytes after it are ignored, as Kafka ignores them in
+/// requests.
 pub fn decode_from<M: Message>(bytes: Bytes, version: i16) -> Result<M, DecodeError> {
     M::decode(&mut Reader::new(bytes), version)
 }
 
-/// Writes a message into one piece of memory.
+/// Writes a message into one buffer.
 pub fn encode_to_bytes<M: Message>(message: &M, version: i16) -> Result<Bytes, EncodeError> {
     let mut w = Writer::new();
     message.encode(&mut w, version)?;
@@ -110,7 +115,7 @@ pub fn decode_versioned<M: Message>(bytes: Bytes) -> Result<M, DecodeError> {
     M::decode(&mut r, version)
 }
 
-/// Writes what `decode_versioned` reads; `prefix` is the version, or for a key its kind.
+/// Writes what `decode_versioned` reads. `prefix` is the version or, for a key, its type.
 pub fn encode_versioned<M: Message>(prefix: i16, version: i16, message: &M) -> Result<Bytes, EncodeError> {
     let mut w = Writer::new();
     w.i16(prefix);

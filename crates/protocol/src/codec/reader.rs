@@ -1,15 +1,16 @@
-//! Reads values out of a frame.
+//! Reads values from a frame.
 //!
-//! Invariants: no read passes the frame's end; every length is held against the bytes that are left before anything is allocated; and what
-//! one frame makes the decoder allocate is bounded by its allowance, a small multiple of the frame. Bytes and records are slices of the frame.
+//! Invariants: no read passes the frame's end. Every length is compared with the bytes left before
+//! memory is allocated. An allowance, a small multiple of the frame's size, limits what one frame
+//! makes the decoder allocate. Bytes and records are slices of the frame.
 
 use super::{DecodeError, Str};
 use bytes::Bytes;
 use model::Uuid;
 
-/// Memory that a frame of no length may take, in bytes.
+/// Memory that an empty frame may take, in bytes.
 const ALLOWANCE_BASE: usize = 64 * 1024;
-/// Memory that each byte of a frame may take, in bytes. Real messages stay below a third of it.
+/// Memory that each byte of a frame may take, in bytes. Real messages take less than a third of it.
 const ALLOWANCE_PER_BYTE: usize = 32;
 
 /// A cursor over one frame.
@@ -31,23 +32,23 @@ macro_rules! fixed {
 }
 
 impl Reader {
-    /// A reader at the start of a frame.
+    /// Creates a reader at the start of a frame.
     pub fn new(frame: Bytes) -> Self {
         let allowance = frame.len().saturating_mul(ALLOWANCE_PER_BYTE).saturating_add(ALLOWANCE_BASE);
         Self { frame, position: 0, allowance }
     }
 
-    /// Bytes not read yet.
+    /// Returns the number of bytes not read yet.
     pub fn remaining(&self) -> usize {
         self.frame.len() - self.position
     }
 
-    /// Bytes read.
+    /// Returns the number of bytes read.
     pub fn position(&self) -> usize {
         self.position
     }
 
-    /// Whether the frame has been read to its end. Errors: `Trailing`.
+    /// Checks that the frame was read to its end. Errors: `Trailing`.
     pub fn finish(&self) -> Result<(), DecodeError> {
         if self.remaining() == 0 { Ok(()) } else { Err(DecodeError::Trailing(self.remaining())) }
     }
@@ -65,38 +66,38 @@ impl Reader {
     }
 
     fixed! {
-        /// An int8.
+        /// Reads an int8.
         i8: i8;
-        /// An int16, big-endian like all that follow.
+        /// Reads an int16, big-endian like all that follow.
         i16: i16;
-        /// A uint16.
+        /// Reads a uint16.
         u16: u16;
-        /// An int32.
+        /// Reads an int32.
         i32: i32;
-        /// A uint32.
+        /// Reads a uint32.
         u32: u32;
-        /// An int64.
+        /// Reads an int64.
         i64: i64;
-        /// A float64.
+        /// Reads a float64.
         f64: f64;
     }
 
-    /// A bool: any byte but zero is true, as in Kafka.
+    /// Reads a bool. As in Kafka, any byte but zero is true.
     pub fn bool(&mut self) -> Result<bool, DecodeError> {
         Ok(self.i8()? != 0)
     }
 
-    /// A UUID.
+    /// Reads a UUID.
     pub fn uuid(&mut self) -> Result<Uuid, DecodeError> {
         Ok(Uuid(self.array_of()?))
     }
 
-    /// An unsigned number of at most five bytes, seven bits each, the lowest first.
+    /// Reads an unsigned number of at most five bytes, with seven bits in each, the lowest first.
     pub fn unsigned_varint(&mut self) -> Result<u32, DecodeError> {
         let mut value = 0u32;
         for shift in (0..35).step_by(7) {
             let [byte] = self.array_of::<1>()?;
-            // The fifth byte's upper bits fall off, as they do in Kafka.
+            // As in Kafka, the upper bits of the fifth byte are dropped.
             value |= u32::from(byte & 0x7f).wrapping_shl(shift);
             if byte & 0x80 == 0 {
                 return Ok(value);
@@ -105,7 +106,7 @@ impl Reader {
         Err(DecodeError::Varint)
     }
 
-    /// The next `len` bytes, as a slice of the frame.
+    /// Reads the next `len` bytes as a slice of the frame.
     pub fn raw(&mut self, len: usize) -> Result<Bytes, DecodeError> {
         self.need(len)?;
         let bytes = self.frame.slice(self.position..self.position + len);
@@ -113,13 +114,13 @@ impl Reader {
         Ok(bytes)
     }
 
-    /// Takes memory that is about to be allocated off the allowance.
+    /// Subtracts memory that is about to be allocated from the allowance.
     fn allow(&mut self, bytes: usize) -> Result<(), DecodeError> {
         self.allowance = self.allowance.checked_sub(bytes).ok_or(DecodeError::Allowance)?;
         Ok(())
     }
 
-    /// A length, held against what is left: `None` for null.
+    /// Reads a length, `None` for null. It must not exceed the bytes left.
     fn length(&mut self, flexible: bool, short: bool) -> Result<Option<usize>, DecodeError> {
         let length = match (flexible, short) {
             (true, _) => i64::from(self.unsigned_varint()?.cast_signed()) - 1,
@@ -133,7 +134,7 @@ impl Reader {
         }
     }
 
-    /// A text; `None` for null. Bytes that are not UTF-8 are replaced, as Java replaces them.
+    /// Reads a text, `None` for null. As in Java, bytes that are not UTF-8 are replaced.
     pub fn string(&mut self, flexible: bool) -> Result<Option<Str>, DecodeError> {
         let Some(len) = self.length(flexible, true)? else { return Ok(None) };
         if len > 0x7fff {
@@ -146,7 +147,7 @@ impl Reader {
         Ok(Some(text))
     }
 
-    /// Bytes; `None` for null.
+    /// Reads bytes, `None` for null.
     pub fn bytes(&mut self, flexible: bool) -> Result<Option<Bytes>, DecodeError> {
         match self.length(flexible, false)? {
             Some(len) => self.raw(len).map(Some),
@@ -154,7 +155,8 @@ impl Reader {
         }
     }
 
-    /// A list; `None` for null. Every element takes at least a byte, so that a count above the bytes left is refused.
+    /// Reads a list, `None` for null. Every element takes at least a byte, so a count above the
+    /// bytes left is an error.
     pub fn array<T>(
         &mut self,
         flexible: bool,
@@ -169,21 +171,22 @@ impl Reader {
         Ok(Some(list))
     }
 
-    /// The mark before a nullable structure: whether it is null.
+    /// Reads the byte before a nullable structure. Returns whether the structure is null.
     pub fn is_null(&mut self) -> Result<bool, DecodeError> {
         Ok(self.i8()? < 0)
     }
 
-    /// The number of tagged fields that follow.
+    /// Reads the number of tagged fields that follow.
     pub(crate) fn tag_count(&mut self) -> Result<u32, DecodeError> {
         self.unsigned_varint()
     }
 
-    /// A tagged field's number, and its length in bytes.
+    /// Reads a tagged field's number and its length in bytes.
     pub(crate) fn tag(&mut self) -> Result<(u32, usize), DecodeError> {
         let tag = self.unsigned_varint()?;
         let size = self.unsigned_varint()? as usize;
-        // An unknown field is kept, with its number and a slice, for its two bytes.
+        // Even a tag of two bytes takes this memory if it is unknown: its number and a slice are
+        // kept.
         self.allow(size_of::<(u32, Bytes)>())?;
         Ok((tag, size))
     }

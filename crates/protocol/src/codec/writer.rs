@@ -1,31 +1,32 @@
 //! Writes values into a frame.
 //!
-//! Small values go into one buffer. Records are not copied: the buffer remembers where they stand, and the finished frame is a list of parts.
+//! Small values go into one buffer. Records are not copied: the buffer remembers their place, and
+//! the finished frame is a list of parts.
 
 use super::{EncodeError, Records};
 use bytes::{BufMut, Bytes, BytesMut};
 use model::Uuid;
 
-/// Records below this size are cheaper to copy than to send as a part of their own, in bytes.
+/// Records below this size, in bytes, are cheaper to copy than to send as a separate part.
 const COPIED_RECORDS_MAX: usize = 512;
 
-/// A piece of a frame, in sending order.
+/// A part of a frame, in sending order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FramePart {
     /// Bytes in memory.
     Bytes(Bytes),
-    /// Bytes that the sender supplies: the next of the records that stand elsewhere.
+    /// Bytes that the sender supplies: the next of the records that are `Elsewhere`.
     Elsewhere {
-        /// Bytes.
+        /// The length in bytes.
         len: u32,
     },
 }
 
-/// What is being written.
+/// A frame that is being written.
 #[derive(Debug, Default)]
 pub struct Writer {
     buffer: BytesMut,
-    /// Parts that stand between the buffer's bytes, each behind so many of them.
+    /// Parts between the buffer's bytes, each with the number of buffer bytes before it.
     between: Vec<(usize, FramePart)>,
     between_bytes: usize,
 }
@@ -41,17 +42,17 @@ macro_rules! fixed {
 }
 
 impl Writer {
-    /// An empty one.
+    /// Creates an empty writer.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// An empty one with room for so many bytes besides records.
+    /// Creates an empty writer with room for `bytes` bytes, records not counted.
     pub fn with_capacity(bytes: usize) -> Self {
         Self { buffer: BytesMut::with_capacity(bytes), ..Self::default() }
     }
 
-    /// Bytes written, records included.
+    /// Returns the bytes written, records included.
     pub fn len(&self) -> usize {
         self.buffer.len() + self.between_bytes
     }
@@ -62,38 +63,38 @@ impl Writer {
     }
 
     fixed! {
-        /// An int8.
+        /// Writes an int8.
         i8(put_i8): i8;
-        /// An int16, big-endian like all that follow.
+        /// Writes an int16, big-endian like all that follow.
         i16(put_i16): i16;
-        /// A uint16.
+        /// Writes a uint16.
         u16(put_u16): u16;
-        /// An int32.
+        /// Writes an int32.
         i32(put_i32): i32;
-        /// A uint32.
+        /// Writes a uint32.
         u32(put_u32): u32;
-        /// An int64.
+        /// Writes an int64.
         i64(put_i64): i64;
-        /// A float64.
+        /// Writes a float64.
         f64(put_f64): f64;
     }
 
-    /// A bool.
+    /// Writes a bool.
     pub fn bool(&mut self, value: bool) {
         self.buffer.put_u8(u8::from(value));
     }
 
-    /// A UUID.
+    /// Writes a UUID.
     pub fn uuid(&mut self, value: Uuid) {
         self.buffer.put_slice(&value.0);
     }
 
-    /// Bytes without a length.
+    /// Writes bytes without a length.
     pub fn raw(&mut self, bytes: &[u8]) {
         self.buffer.put_slice(bytes);
     }
 
-    /// An unsigned number, seven bits a byte, the lowest first.
+    /// Writes an unsigned number, seven bits in each byte, the lowest first.
     pub fn unsigned_varint(&mut self, mut value: u32) {
         while value >= 0x80 {
             self.buffer.put_u8(value as u8 | 0x80);
@@ -107,7 +108,7 @@ impl Writer {
         Ok(())
     }
 
-    /// A length as a compact (one more than it is) or as a plain int32.
+    /// Writes a length: compact (one more than its value) or as an int32.
     fn length(&mut self, flexible: bool, len: usize) -> Result<(), EncodeError> {
         let plain = i32::try_from(len).ok().filter(|len| *len < i32::MAX).ok_or(EncodeError::TooLong(len))?;
         if flexible {
@@ -118,7 +119,7 @@ impl Writer {
         Ok(())
     }
 
-    /// A text. Errors: above 32,767 bytes.
+    /// Writes a text. Errors: more than 32,767 bytes.
     pub fn string(&mut self, flexible: bool, text: &str) -> Result<(), EncodeError> {
         let len = i16::try_from(text.len()).map_err(|_| EncodeError::TooLong(text.len()))?;
         if flexible {
@@ -130,29 +131,29 @@ impl Writer {
         Ok(())
     }
 
-    /// A text that is null.
+    /// Writes a null text.
     pub fn null_string(&mut self, flexible: bool) {
         if flexible { self.unsigned_varint(0) } else { self.i16(-1) }
     }
 
-    /// Bytes, copied.
+    /// Writes bytes as a copy.
     pub fn bytes(&mut self, flexible: bool, bytes: &Bytes) -> Result<(), EncodeError> {
         self.length(flexible, bytes.len())?;
         self.raw(bytes);
         Ok(())
     }
 
-    /// Bytes or a list that is null.
+    /// Writes null bytes or a null list.
     pub fn null_length(&mut self, flexible: bool) {
         if flexible { self.unsigned_varint(0) } else { self.i32(-1) }
     }
 
-    /// The count before a list's elements.
+    /// Writes the count before a list's elements.
     pub fn array_length(&mut self, flexible: bool, count: usize) -> Result<(), EncodeError> {
         self.length(flexible, count)
     }
 
-    /// Records: their length here, their bytes as a part of their own.
+    /// Writes records: the length into the buffer, the bytes as a separate part.
     pub fn records(&mut self, flexible: bool, records: &Records) -> Result<(), EncodeError> {
         self.length(flexible, records.len())?;
         let part = match records {
@@ -169,7 +170,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Begins a tagged field; its length is filled in by `close_tag`. No tagged field of the protocol holds records.
+    /// Starts a tagged field. `close_tag` fills in its length. No tagged field of the protocol
+    /// holds records.
     pub(crate) fn open_tag(&mut self, tag: u32) -> usize {
         self.unsigned_varint(tag);
         self.buffer.len()
@@ -182,14 +184,15 @@ impl Writer {
         Ok(())
     }
 
-    /// Overwrites four bytes that were written at `position`, as a frame's length is when the frame is whole.
+    /// Overwrites four bytes that were written at `position`. The frame's length is filled in this
+    /// way.
     pub fn patch_i32(&mut self, position: usize, value: i32) {
         if let Some(bytes) = self.buffer.get_mut(position..position + 4) {
             bytes.copy_from_slice(&value.to_be_bytes());
         }
     }
 
-    /// The parts, in sending order.
+    /// Returns the parts, in sending order.
     pub fn finish(self) -> Vec<FramePart> {
         let buffer = self.buffer.freeze();
         let mut parts = Vec::with_capacity(2 * self.between.len() + 1);
@@ -207,7 +210,7 @@ impl Writer {
         parts
     }
 
-    /// All of it in one piece. Errors: records that stand elsewhere.
+    /// Returns the whole frame in one piece. Errors: records that are `Elsewhere`.
     pub fn into_bytes(self) -> Result<Bytes, EncodeError> {
         if self.between.is_empty() {
             return Ok(self.buffer.freeze());
