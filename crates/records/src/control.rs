@@ -1,56 +1,57 @@
-//! Control records: what brokers write into logs for one another. Clients skip them.
+//! Control records: what brokers write into logs for other brokers. Clients skip them.
 //!
-//! The key is a version (i16, 0) and a type (i16). The value of an end-transaction marker is a version (i16, 0) and the epoch of the transaction
-//! coordinator (i32); the values of raft's records are messages of the protocol.
+//! The key is a version (i16, 0) and a type (i16). The value of an end-transaction marker is a
+//! version (i16, 0) and the epoch of the transaction coordinator (i32). The values of raft's
+//! control records are messages of the protocol.
 
-/// The kinds of control records.
+/// The types of control records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ControlType {
     /// A transaction was aborted.
     Abort,
     /// A transaction was committed.
     Commit,
-    /// Raft: a leader begins its epoch.
+    /// Raft: a leader starts its epoch.
     LeaderChange,
     /// Raft: a snapshot begins.
     SnapshotHeader,
     /// Raft: a snapshot ends.
     SnapshotFooter,
-    /// Raft: the quorum's own version.
+    /// Raft: the version of the quorum's own protocol (`kraft.version`).
     KraftVersion,
     /// Raft: the set of voters.
     KraftVoters,
-    /// A kind from the future, to be skipped.
+    /// An unknown type from a later version, to be skipped.
     Unknown(i16),
 }
 
-/// A control record that cannot be one.
+/// An invalid control record.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ControlError {
-    /// A key without place for its fields.
+    /// The key is too short for its fields.
     #[error(
         "Invalid value size found for end control record key. Must have at least 4 bytes, but found only {size_bytes}"
     )]
     KeyTooShort {
-        /// Bytes of the key; 0 also where there is none.
+        /// Bytes of the key, or 0 if there is no key.
         size_bytes: usize,
     },
     /// A negative version in the key.
     #[error("Invalid version found for control record: {0}. May indicate data corruption")]
     Version(i16),
-    /// The value of a marker is not one.
+    /// The value is not a marker's.
     #[error("the value of an end-transaction marker has {size_bytes} bytes or a negative version")]
     MarkerValue {
         /// Bytes of the value.
         size_bytes: usize,
     },
-    /// The record ends no transaction.
+    /// The record does not end a transaction.
     #[error("a control record of type {0:?} ends no transaction")]
     NotEndTransaction(ControlType),
 }
 
 impl ControlType {
-    /// Reads a control record's key; bytes after the type are ignored.
+    /// Reads a control record's key. Bytes after the type are ignored.
     pub fn from_key(key: Option<&[u8]>) -> Result<Self, ControlError> {
         let key = key.unwrap_or_default();
         let &[v0, v1, t0, t1, ..] = key else {
@@ -72,7 +73,7 @@ impl ControlType {
         })
     }
 
-    /// The key of a control record of this kind.
+    /// Returns the key of a control record of this type.
     pub fn key(self) -> [u8; 4] {
         let kind: i16 = match self {
             ControlType::Abort => 0,
@@ -89,17 +90,17 @@ impl ControlType {
     }
 }
 
-/// What ends a transaction in a partition.
+/// The marker that ends a transaction in a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EndTransactionMarker {
-    /// Committed, or aborted.
+    /// Whether the transaction was committed; if not, it was aborted.
     pub committed: bool,
-    /// The leader epoch of the coordinator that decided it; fences late markers.
+    /// The leader epoch of the coordinator that decided. It fences late markers.
     pub coordinator_epoch: i32,
 }
 
 impl EndTransactionMarker {
-    /// Reads a marker out of a control record.
+    /// Reads a marker from a control record.
     pub fn parse(key: Option<&[u8]>, value: Option<&[u8]>) -> Result<Self, ControlError> {
         let committed = match ControlType::from_key(key)? {
             ControlType::Commit => true,
@@ -115,12 +116,12 @@ impl EndTransactionMarker {
         }
     }
 
-    /// The kind of its record.
+    /// Returns the type of its record.
     pub fn control_type(self) -> ControlType {
         if self.committed { ControlType::Commit } else { ControlType::Abort }
     }
 
-    /// The value of its record.
+    /// Returns the value of its record.
     pub fn value(self) -> [u8; 6] {
         let [e0, e1, e2, e3] = self.coordinator_epoch.to_be_bytes();
         [0, 0, e0, e1, e2, e3]

@@ -1,7 +1,8 @@
-//! Messages of formats v0 and v1, which folders of Kafka before 0.11 still hold. They are read, never written.
+//! Messages of formats v0 and v1, which data folders of Kafka before 0.11 still hold. They are
+//! read, never written.
 //!
 //! ```text
-//!  0 offset      i64   the message's own; of a compressed one, that of the last message inside
+//!  0 offset      i64   the message's own; for a compressed one, that of the last message inside
 //!  8 size        i32   of all that follows
 //! 12 crc         u32   CRC-32 of everything from the magic on
 //! 16 magic       i8    0 or 1
@@ -10,8 +11,9 @@
 //!    key, value        each an i32 length, -1 for null, and its bytes
 //! ```
 //!
-//! The value of a compressed message is a set of messages of the same format. Inside v1 their offsets are relative: the last one's stands for
-//! the offset of the outer message (KIP-31). Inside v0 they are absolute, and the head of an LZ4 frame has a wrong checksum (KAFKA-3160).
+//! The value of a compressed message is a set of messages of the same format. In v1 their offsets
+//! are relative: the outer message's offset is that of the last one (KIP-31). In v0 they are
+//! absolute, and the head of an LZ4 frame has a wrong checksum (KAFKA-3160).
 
 use crate::batch::length_and_magic;
 use crate::codec::Stream;
@@ -24,7 +26,7 @@ const MAGIC: usize = 16;
 const ATTRIBUTES: usize = 17;
 const TIMESTAMP: usize = 18;
 
-/// One message of format v0 or v1, compressed or not, within the bytes that hold it.
+/// One message of format v0 or v1, compressed or not, as a slice of the bytes that hold it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LegacyMessage<'a> {
     bytes: &'a [u8],
@@ -33,7 +35,7 @@ pub struct LegacyMessage<'a> {
     value: Option<&'a [u8]>,
 }
 
-/// A record out of a message, or out of the set inside a compressed one.
+/// A record from a message, or from the set inside a compressed message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LegacyRecord<'a> {
     /// Its position in the log.
@@ -44,12 +46,13 @@ pub struct LegacyRecord<'a> {
     pub key: Option<&'a [u8]>,
     /// Its value.
     pub value: Option<&'a [u8]>,
-    /// The message that it is: the one inside, where it came compressed.
+    /// The message that is the record: the inner one, if it was compressed.
     pub message: LegacyMessage<'a>,
 }
 
 impl<'a> LegacyMessage<'a> {
-    /// The message that `bytes` begin with; they may go on after it. The checksum is not looked at.
+    /// Reads the message at the start of `bytes`. Other bytes may follow it. The checksum is not
+    /// verified.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, BatchError> {
         let (length, magic) = length_and_magic(bytes)?;
         let needed_bytes = length as usize + LOG_OVERHEAD;
@@ -64,50 +67,51 @@ impl<'a> LegacyMessage<'a> {
         Ok(Self { bytes, magic, key, value })
     }
 
-    /// Bytes of the message and its log overhead.
+    /// Returns the bytes of the message and its log overhead.
     pub fn size_bytes(&self) -> usize {
         self.bytes.len()
     }
 
-    /// 0 or 1.
+    /// Returns the format: 0 or 1.
     pub fn magic(&self) -> i8 {
         self.magic
     }
 
-    /// The offset of its last record.
+    /// Returns the offset of its last record.
     pub fn last_offset(&self) -> Offset {
         Offset(read_i64(self.bytes))
     }
 
-    /// The largest timestamp in it; -1 in format v0.
+    /// Returns its largest timestamp, or -1 in format v0.
     pub fn max_timestamp(&self) -> Timestamp {
         if self.magic == 0 { Timestamp(-1) } else { Timestamp(read_i64(&self.bytes[TIMESTAMP..])) }
     }
 
-    /// Whose clock the timestamps are of.
+    /// Returns the clock of its timestamps.
     pub fn timestamp_type(&self) -> TimestampType {
         let appended = self.magic == 1 && self.bytes[ATTRIBUTES] & 8 != 0;
         if appended { TimestampType::LogAppendTime } else { TimestampType::CreateTime }
     }
 
-    /// How the messages inside are compressed.
+    /// Returns the compression of the inner messages.
     pub fn codec(&self) -> Result<Codec, RecordError> {
         Ok(Codec::from_id(self.bytes[ATTRIBUTES] & 7)?)
     }
 
-    /// The checksum as it is stored.
+    /// Returns the stored checksum.
     pub fn crc(&self) -> u32 {
         self.bytes[CRC..MAGIC].iter().fold(0, |crc, byte| crc << 8 | u32::from(*byte))
     }
 
-    /// Computes the checksum and compares.
+    /// Computes the checksum and compares it with the stored one.
     pub fn verify_crc(&self) -> Result<(), BatchError> {
         let stored = self.crc();
         let computed = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32IsoHdlc, &self.bytes[MAGIC..]) as u32;
         if stored == computed { Ok(()) } else { Err(BatchError::Crc { stored, computed }) }
     }
 
-    /// Shows every record in order. A compressed message's are decompressed as they are shown, twice in format v1.
+    /// Calls `show` with every record in order. A compressed message is decompressed during the
+    /// calls, in format v1 twice.
     pub fn records(&self, mut show: impl FnMut(LegacyRecord<'_>)) -> Result<(), RecordError> {
         let codec = self.codec()?;
         if codec == Codec::None {
@@ -139,7 +143,8 @@ impl<'a> LegacyMessage<'a> {
     }
 }
 
-/// Whether so many bytes are there. A set that is cut off ends before its last message, as in Kafka, also where it is cut within a frame of its codec.
+/// Whether `count` bytes are there. As in Kafka, a set that is cut off ends before its last
+/// message, even if it is cut within a frame of its codec.
 fn fill(stream: &mut Stream<'_>, count: usize) -> Result<bool, RecordError> {
     match stream.fill(count) {
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
@@ -147,7 +152,7 @@ fn fill(stream: &mut Stream<'_>, count: usize) -> Result<bool, RecordError> {
     }
 }
 
-/// Bytes of the next message inside; `None` at the end.
+/// Returns the bytes of the next inner message, or `None` at the end.
 fn next_inner(stream: &mut Stream<'_>) -> Result<Option<usize>, RecordError> {
     if !fill(stream, MAGIC + 1)? {
         return Ok(None);
@@ -171,7 +176,7 @@ fn last_inner_offset(codec: Codec, set: &[u8]) -> Result<i64, RecordError> {
             Err(error) => return Err(RecordError::Decompress(error)),
         }
     }
-    // Kafka refuses a compressed message without messages too.
+    // As in Kafka, a compressed message without inner messages is an error.
     last.ok_or(RecordError::Ends)
 }
 
@@ -179,7 +184,7 @@ fn key_position(magic: i8) -> usize {
     if magic == 0 { TIMESTAMP } else { TIMESTAMP + 8 }
 }
 
-/// The first eight bytes as a number; the caller has checked that they are there.
+/// Reads the first eight bytes as a number. The caller has checked that they exist.
 fn read_i64(bytes: &[u8]) -> i64 {
     bytes.iter().take(8).fold(0, |value, byte| value << 8 | i64::from(*byte))
 }

@@ -1,11 +1,13 @@
-//! Record batches: Kafka's unit on the wire and on disk, in format v2; and the messages before it, which are only read ([`LegacyMessage`]).
+//! Record batches, Kafka's unit on the wire and on disk, in format v2. Messages of older formats
+//! are only read ([`LegacyMessage`]).
 //!
-//! A batch is a header of 61 bytes and a body of records, which may be compressed as a whole. This crate reads batches without copying
-//! ([`BatchHeader`], [`BatchView`], [`Batches`], [`RecordReader`]), builds them ([`BatchBuilder`]), checks what
-//! producers send ([`validate`]) and knows the control records. It does no I/O and reads no clock.
+//! A batch is a header of 61 bytes and a body of records, which may be compressed as a whole. This
+//! crate reads batches without copying ([`BatchHeader`], [`BatchView`], [`Batches`],
+//! [`RecordReader`]), builds them ([`BatchBuilder`]), checks what producers send ([`validate`]) and
+//! knows the control records. It does no I/O and reads no clock.
 //!
-//! Invariants: no input makes it panic; what it allocates is bounded by constants and by what the caller hands in, never by a length that the
-//! bytes claim.
+//! Invariants: no input makes it panic. Constants and the size of the caller's input bound what it
+//! allocates, never a length that the bytes claim.
 
 mod batch;
 mod codec;

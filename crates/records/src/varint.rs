@@ -1,6 +1,7 @@
 //! Zigzag varints: the numbers inside a record.
 //!
-//! Seven bits a byte, least significant group first, the sign folded into the lowest bit: as protobuf's `sint32` and `sint64`.
+//! Each byte has seven bits, the lowest group first. The sign is folded into the lowest bit, as in
+//! protobuf's `sint32` and `sint64`.
 
 /// Appends `value`.
 pub(crate) fn put_i64(out: &mut Vec<u8>, value: i64) {
@@ -12,25 +13,27 @@ pub(crate) fn put_i64(out: &mut Vec<u8>, value: i64) {
     out.push(bits as u8);
 }
 
-/// Appends `value`, which takes the same bytes as the `i64` of that value.
+/// Appends `value`. Its bytes are those of the same `i64`.
 pub(crate) fn put_i32(out: &mut Vec<u8>, value: i32) {
     put_i64(out, i64::from(value));
 }
 
-/// How many bytes `value` takes.
+/// Returns the number of bytes that `value` takes.
 pub(crate) fn len_i64(value: i64) -> usize {
     let bits = (value << 1 ^ value >> 63) as u64;
     (63 - (bits | 1).leading_zeros() as usize) / 7 + 1
 }
 
-/// Takes a varint of at most five bytes off the front of `bytes`; `None` when they end first or it is longer.
+/// Takes a varint of at most five bytes off the front of `bytes`. Returns `None` if they end first
+/// or the varint is longer.
 #[inline]
 pub(crate) fn take_i32(bytes: &mut &[u8]) -> Option<i32> {
     let bits = take(bytes, 5)? as u32;
     Some((bits >> 1) as i32 ^ -((bits & 1) as i32))
 }
 
-/// Takes a varint of at most ten bytes off the front of `bytes`; `None` when they end first or it is longer.
+/// Takes a varint of at most ten bytes off the front of `bytes`. Returns `None` if they end first
+/// or the varint is longer.
 #[inline]
 pub(crate) fn take_i64(bytes: &mut &[u8]) -> Option<i64> {
     let bits = take(bytes, 10)?;

@@ -1,4 +1,5 @@
-//! Whatever the bytes are, nothing panics and nothing takes memory that the bytes do not pay for; and what is built is read back.
+//! For all bytes: nothing panics, and memory is bounded by the size of the input. What is built can
+//! be read again.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
@@ -80,7 +81,7 @@ fn fix_crc(bytes: &mut [u8]) {
     }
 }
 
-/// Everything that touches bytes from outside.
+/// Calls everything that reads bytes from outside.
 fn touch(bytes: &Bytes, target: Option<Codec>) {
     for batch in Batches::new(bytes).flatten() {
         let _ = batch.verify_crc();
@@ -103,7 +104,8 @@ fn touch(bytes: &Bytes, target: Option<Codec>) {
     }
 }
 
-/// The batches in Kafka's golden files: what its own classes wrote in every format, and what producers sent.
+/// Reads the batches in Kafka's golden files: what its own classes wrote in every format, and what
+/// producers sent.
 fn golden() -> Vec<Vec<u8>> {
     let mut text = String::new();
     let packed = [
@@ -122,7 +124,7 @@ fn what_the_fuzzer_calls_takes_damaged_batches() {
     let mut numbers = damage::Numbers(7);
     let golden = golden();
     assert!(golden.len() > 100, "{}", golden.len());
-    // Batches of megabytes make slow copies and show nothing that the others do not.
+    // Batches of megabytes are slow to copy and show nothing new.
     for whole in golden.iter().filter(|whole| whole.len() < 20_000) {
         for _ in 0..damage::rounds(24) {
             let mut input = whole.clone();

@@ -1,5 +1,5 @@
-//! Golden files that `compat-tests/golden-records` writes with Apache Kafka's own classes: batches of every format, and what a real log made of
-//! what a producer might send.
+//! Golden files that `compat-tests/golden-records` writes with Apache Kafka's own classes: batches
+//! of every format, and what a real log did with batches that a producer might send.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
@@ -15,7 +15,8 @@ use std::io::Read;
 
 const NOW: Timestamp = Timestamp(1_700_000_000_000);
 
-/// Here the golden file tells of the records that were to be there before, which did not fit either.
+/// In this case the golden file describes the records of the append before, which did not fit
+/// either.
 const SKIPPED: &str = "order-offset-size-crc";
 
 fn lines(compressed: &[u8]) -> Vec<Vec<String>> {
@@ -44,7 +45,7 @@ fn list(batch: &BatchView<'_>) -> String {
     records.join(";")
 }
 
-/// The messages of format v0 and v1 as the golden file lists them.
+/// Lists the messages of format v0 and v1 as the golden file does.
 fn list_legacy(mut bytes: &[u8]) -> String {
     let nullable = |bytes: Option<&[u8]>| bytes.map_or("-".to_owned(), |bytes| STANDARD.encode(bytes));
     let mut records = Vec::new();
@@ -118,7 +119,8 @@ fn uncompressed_batches_are_built_as_kafka_builds_them() {
             builder.append_view(&record, record.timestamp);
         }
         let ours = builder.finish().unwrap();
-        // Where the leader gave the time, the producer's own times are in the deltas, and a reader does not see them.
+        // If the leader gave the time, the deltas hold the producer's own times, which a reader
+        // does not see.
         if header.timestamp_type() == TimestampType::CreateTime {
             assert!(ours == bytes, "{name}");
             count += 1;
@@ -127,7 +129,8 @@ fn uncompressed_batches_are_built_as_kafka_builds_them() {
     assert!(count >= 8, "{count}");
 }
 
-/// A segment that the cleaner of Apache Kafka 4.3.1 wrote,: the newest record of each of three keys, one of them a tombstone.
+/// A segment that the cleaner of Apache Kafka 4.3.1 wrote: the newest record of each of three keys,
+/// one of them a tombstone.
 const COMPACTED: &str = "0000000000000006 00000056 00000000 02 cc33b623 0040 00000002 000001a1fea47569 000001a1fe9b43ea \
     0000000000000000 0000 00000006 00000003 \
     14 00 81c649 00 04 6b30 01 00 \
@@ -143,7 +146,8 @@ fn a_batch_of_kafkas_cleaner_has_a_delete_horizon_in_the_place_of_the_base_times
     let header = batch.header();
     assert!(header.attributes.has_delete_horizon());
     let written = 0x1a1_fe9b_43ea;
-    // `delete.retention.ms` was ten minutes; the cleaner came three seconds after the records.
+    // `delete.retention.ms` was ten minutes. The cleaner ran three seconds after the records were
+    // written.
     let horizon = header.delete_horizon().unwrap().0;
     assert!((600_000..610_000).contains(&(horizon - written)), "{horizon}");
     assert_eq!(
@@ -175,7 +179,7 @@ fn rules(config: &str) -> ValidationRules {
         segment_bytes: 1 << 30,
         compacted: false,
     };
-    // A policy of two names holds the comma that separates the properties.
+    // A policy of two names contains the comma that separates the properties.
     let config = config.replace("compact,delete", "compact");
     for (name, value) in config.split(',').filter_map(|property| property.split_once('=')) {
         match name {
@@ -194,7 +198,7 @@ fn rules(config: &str) -> ValidationRules {
     rules
 }
 
-/// Compares an error with Kafka's; `None` where they agree.
+/// Compares an error with Kafka's. Returns `None` if they agree.
 fn compare_error(error: &ProduceError, kafka: &[String]) -> Option<String> {
     let [code, kind, message, records] = kafka else { return Some(format!("{error:?}")) };
     let ours = format!("{:?}", error.code);

@@ -1,4 +1,4 @@
-//! A small batch that holds much costs time, not memory.
+//! A small batch with much content takes time, not memory.
 #![allow(clippy::unwrap_used, clippy::panic, unsafe_code, reason = "a test with an allocator that counts")]
 
 use model::{ErrorCode, Offset, Timestamp, TopicPartition};
@@ -11,10 +11,11 @@ thread_local! {
     static PEAK: Cell<usize> = const { Cell::new(0) };
 }
 
-/// The system's allocator, with a count of what the current thread has taken and the most that it ever had.
+/// The system's allocator, which also counts the current thread's memory and its highest value.
 struct Counting;
 
-// SAFETY: every call goes to the system's allocator unchanged; the counters are cells without a destructor and never allocate.
+// SAFETY: every call goes to the system's allocator unchanged. The counters are cells without a
+// destructor and never allocate.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let taken = TAKEN.get().saturating_add(layout.size());
@@ -32,7 +33,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// What `act` takes at most, above what was taken before.
+/// Returns the highest memory use of `act`, above what was in use before.
 fn peak<T>(act: impl FnOnce() -> T) -> (T, usize) {
     let before = TAKEN.get();
     PEAK.set(before);

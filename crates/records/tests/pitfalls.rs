@@ -1,4 +1,4 @@
-//! Faults that other brokers really had, where records are concerned.
+//! Faults around records that other brokers really had.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use bytes::Bytes;
@@ -85,11 +85,11 @@ fn one_batch_per_partition_and_no_zstd_from_old_clients() {
     assert_eq!(code(&[], true), Some(ErrorCode::InvalidRecord));
     assert_eq!(code(&one[..one.len() - 1], true), Some(ErrorCode::InvalidRecord));
     assert_eq!(code(&[&one[..], &one[..]].concat(), true), Some(ErrorCode::InvalidRecord));
-    // A second one that is cut off is no batch.
+    // A second batch that is cut off does not count as a batch.
     assert_eq!(code(&[&one[..], &one[..30]].concat(), true), None);
 }
 
-/// The first batch alone is asked, and what is no batch at all fails with Kafka's words.
+/// Only the first batch counts. Bytes that are not a batch fail with Kafka's message.
 #[test]
 fn transactions_are_seen_in_the_first_batch() {
     let plain = batch(Codec::None, &[None]);
@@ -126,7 +126,8 @@ fn log_append_time_reaches_the_reader_and_the_checksum() {
     }
 }
 
-/// A follower and a consumer meet batches of unknown attributes and of producers without a sequence; assigning offsets must not touch them.
+/// Followers and consumers read batches with unknown attributes and from producers without a
+/// sequence. Assigning offsets must not change these fields.
 #[test]
 fn assigning_changes_nothing_under_the_checksum() {
     let bytes = batch(Codec::Lz4, &[None]);

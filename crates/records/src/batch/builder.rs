@@ -1,7 +1,7 @@
-//! Building batches of format v2.
+//! Builds batches of format v2.
 //!
-//! Records are compressed as they come, so a batch in the making takes the memory of its compressed form. A codec's error is kept and told at
-//! the end, which leaves `append` without one.
+//! Records are compressed as they arrive, so an unfinished batch takes the memory of its compressed
+//! form. A codec's error is kept and returned by `finish`, so `append` returns none.
 
 use super::header::{Attributes, BATCH_OVERHEAD, BatchHeader, LOG_OVERHEAD, field};
 use super::view::crc32c;
@@ -12,24 +12,25 @@ use bytes::Bytes;
 use model::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Timestamp};
 use std::io::{self, Write};
 
-/// Why there is no batch.
+/// Why a batch cannot be built.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
-    /// Nothing was appended.
+    /// No record was appended.
     #[error("a batch needs a record")]
     Empty,
-    /// Its length does not fit the field, or its offsets or keys do not.
+    /// Its length, its offsets or its keys do not fit their fields.
     #[error("the batch is too large for its format")]
     TooLarge,
-    /// The codec failed, or does not know the level.
+    /// The codec failed, or refuses the level.
     #[error("the codec failed")]
     Compress(#[source] io::Error),
 }
 
-/// Collects records, then gives them as one batch.
+/// Collects records, then returns them as one batch.
 ///
-/// Offsets are consecutive from the base offset on; the timestamps count from the first record's. Without further calls the batch has no
-/// leader epoch, no producer, no compression and timestamps of the kind [`TimestampType::CreateTime`].
+/// Offsets are consecutive from the base offset on. Timestamps count from the first record's. By
+/// default the batch has no leader epoch, no producer, no compression, and timestamps of the type
+/// [`TimestampType::CreateTime`].
 pub struct BatchBuilder {
     base_offset: Offset,
     leader_epoch: Option<LeaderEpoch>,
@@ -41,16 +42,16 @@ pub struct BatchBuilder {
     max_timestamp: Timestamp,
     record_count: i32,
     last_offset_delta: i32,
-    /// The header's place, then what the codec makes of the records.
+    /// Room for the header, then the codec's output.
     sink: io::Result<Compressor>,
-    /// The record being written.
+    /// The record that is being written.
     scratch: Vec<u8>,
     size_bytes: usize,
     overflow: bool,
 }
 
 impl BatchBuilder {
-    /// A batch whose first record has this offset.
+    /// Creates a batch whose first record has this offset.
     pub fn new(base_offset: Offset) -> Self {
         Self {
             base_offset,
@@ -70,13 +71,13 @@ impl BatchBuilder {
         }
     }
 
-    /// The leader epoch it is appended in.
+    /// Sets the leader epoch of the append.
     pub fn leader_epoch(mut self, epoch: LeaderEpoch) -> Self {
         self.leader_epoch = Some(epoch);
         self
     }
 
-    /// A codec, or a codec with its level. To be called before a record is appended.
+    /// Sets the codec, or the codec and its level. Call it before the first record is appended.
     pub fn compression(mut self, compression: impl Into<Compression>) -> Self {
         let compression = compression.into();
         self.attributes = self.attributes.with_codec(compression.codec);
@@ -84,20 +85,20 @@ impl BatchBuilder {
         self
     }
 
-    /// The idempotent producer it comes from; markers and other control batches have no sequence.
+    /// Sets the idempotent producer. Markers and other control batches have no sequence.
     pub fn producer(mut self, id: ProducerId, epoch: ProducerEpoch, base_sequence: Option<i32>) -> Self {
         self.producer = Some((id, epoch));
         self.base_sequence = base_sequence;
         self
     }
 
-    /// Marks it as part of a transaction.
+    /// Marks the batch as part of a transaction.
     pub fn transactional(mut self) -> Self {
         self.attributes = self.attributes.with_transactional(true);
         self
     }
 
-    /// Marks it as a control batch.
+    /// Marks the batch as a control batch.
     pub fn control(mut self) -> Self {
         self.attributes = self.attributes.with_control(true);
         self
@@ -110,35 +111,36 @@ impl BatchBuilder {
         self
     }
 
-    /// Sets the time from which compaction may drop its tombstones or its marker (KIP-534); timestamps then count from there. To be called before a
-    /// record is appended.
+    /// Sets the time from which compaction may drop the batch's tombstones or its marker (KIP-534).
+    /// Timestamps then count from that time. Call it before the first record is appended.
     pub fn delete_horizon(mut self, horizon: Timestamp) -> Self {
         self.attributes = self.attributes.with_delete_horizon(true);
         self.base_timestamp = Some(horizon);
         self
     }
 
-    /// How many records it has.
+    /// Returns the number of records.
     pub fn record_count(&self) -> i32 {
         self.record_count
     }
 
-    /// The offset that the next record gets.
+    /// Returns the offset of the next record.
     pub fn next_offset(&self) -> Offset {
         Offset(self.base_offset.0.wrapping_add(i64::from(self.last_offset_delta)).wrapping_add(1))
     }
 
-    /// Bytes of the batch so far, before compression.
+    /// Returns the bytes of the batch so far, before compression.
     pub fn size_bytes(&self) -> usize {
         self.size_bytes
     }
 
-    /// Bytes that have left the codec, and those of the header.
+    /// Returns the bytes that the codec has written, and those of the header.
     pub(crate) fn written_bytes(&self) -> usize {
         self.sink.as_ref().map_or(0, Compressor::written_bytes)
     }
 
-    /// Bytes that the batch would have with one record more, before compression: an upper bound that leaves the varints their full width.
+    /// Returns an upper bound of the batch's bytes with one more record, before compression. It
+    /// counts the full width of the varints.
     pub fn size_bytes_with(&self, key: Option<&[u8]>, value: Option<&[u8]>) -> usize {
         const RECORD_OVERHEAD_MAX: usize = 5 + 1 + 10 + 5 + 5 + 5 + 1;
         let payload = key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len);
@@ -165,7 +167,8 @@ impl BatchBuilder {
         self.append_at_delta(delta, timestamp, key, value, headers);
     }
 
-    /// Appends a record that was read out of a batch at the next offset, with this timestamp in place of its own.
+    /// Appends a record of another batch at the next offset, with this timestamp instead of its
+    /// own.
     pub fn append_view(&mut self, record: &RecordView<'_>, timestamp: Timestamp) {
         let headers = &record.headers;
         match self.last_offset_delta.checked_add(1) {
@@ -176,7 +179,8 @@ impl BatchBuilder {
         }
     }
 
-    /// Appends a record at `offset`, as compaction does, which leaves gaps. It must be later than every offset before.
+    /// Appends a record at `offset`, as compaction does, which leaves gaps. The offset must be
+    /// higher than all before.
     pub fn append_at(
         &mut self,
         offset: Offset,
@@ -191,7 +195,7 @@ impl BatchBuilder {
         }
     }
 
-    /// Appends a record that was read out of a batch at its own offset and with its own time, as compaction does.
+    /// Appends a record of another batch with its own offset and timestamp, as compaction does.
     pub fn append_kept(&mut self, record: &RecordView<'_>) {
         let headers = &record.headers;
         match self.delta_of(record.offset).filter(|delta| *delta > self.last_offset_delta) {
@@ -203,7 +207,8 @@ impl BatchBuilder {
         }
     }
 
-    /// Makes the batch end beyond its last record, as compaction does: the last sequence of its producer stays known.
+    /// Ends the batch at an offset after its last record, as compaction does, so that its
+    /// producer's last sequence stays known.
     pub fn end_at(&mut self, last_offset: Offset) {
         match self.delta_of(last_offset).filter(|delta| *delta >= self.last_offset_delta) {
             Some(delta) => self.last_offset_delta = delta,
@@ -215,13 +220,13 @@ impl BatchBuilder {
         offset.0.checked_sub(self.base_offset.0).and_then(|delta| i32::try_from(delta).ok())
     }
 
-    /// Makes it a control batch and appends the marker that ends a transaction.
+    /// Makes the batch a control batch and appends the marker that ends a transaction.
     pub fn append_end_transaction(&mut self, timestamp: Timestamp, marker: EndTransactionMarker) {
         self.attributes = self.attributes.with_control(true).with_transactional(true);
         self.append(timestamp, Some(&marker.control_type().key()), Some(&marker.value()));
     }
 
-    /// Makes it a control batch and appends one of the broker's own records.
+    /// Makes the batch a control batch and appends one of the broker's own records.
     pub fn append_control(&mut self, timestamp: Timestamp, kind: ControlType, value: &[u8]) {
         self.attributes = self.attributes.with_control(true);
         self.append(timestamp, Some(&kind.key()), Some(value));
@@ -287,7 +292,7 @@ impl BatchBuilder {
         self.record_count += 1;
     }
 
-    /// The batch. Its checksum is right; nothing else is checked.
+    /// Returns the batch. Its checksum is correct. Nothing else is checked.
     pub fn finish(self) -> Result<Bytes, BuildError> {
         if self.overflow {
             return Err(BuildError::TooLarge);

@@ -1,19 +1,20 @@
-//! The 61 bytes that open a batch.
+//! The header of a batch: its first 61 bytes.
 
 use super::BatchError;
 use super::view::crc32c;
 use crate::{Codec, TimestampType, UnknownCodec};
 use model::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Timestamp};
 
-/// Bytes of a batch before its records.
+/// The bytes of a batch before its records.
 pub const BATCH_OVERHEAD: usize = 61;
-/// Bytes of the base offset and the length, which the length itself does not count. The same in every format.
+/// The bytes of the base offset and the length, which the length itself does not count. They are
+/// the same in every format.
 pub const LOG_OVERHEAD: usize = 12;
 
 /// The smallest length that any format allows: a message of format v0 without key and value.
 const LENGTH_MIN: i32 = 14;
 
-/// Where the fields stand.
+/// The positions of the fields.
 pub(crate) mod field {
     pub(crate) const LENGTH: usize = 8;
     pub(crate) const LEADER_EPOCH: usize = 12;
@@ -29,7 +30,7 @@ pub(crate) mod field {
     pub(crate) const RECORD_COUNT: usize = 57;
 }
 
-/// What a batch says of itself in 16 bits.
+/// The attributes of a batch: 16 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Attributes(pub i16);
 
@@ -40,12 +41,12 @@ impl Attributes {
     const CONTROL: i16 = 1 << 5;
     const DELETE_HORIZON: i16 = 1 << 6;
 
-    /// How the records are compressed; three of the eight ids are not assigned.
+    /// Returns the codec. Three of the eight ids are not assigned.
     pub fn codec(self) -> Result<Codec, UnknownCodec> {
         Codec::from_id((self.0 & Self::CODEC) as u8)
     }
 
-    /// Whose clock the timestamps are of.
+    /// Returns the clock of the timestamps.
     pub fn timestamp_type(self) -> TimestampType {
         if self.0 & Self::LOG_APPEND_TIME == 0 { TimestampType::CreateTime } else { TimestampType::LogAppendTime }
     }
@@ -55,42 +56,43 @@ impl Attributes {
         self.0 & Self::TRANSACTIONAL != 0
     }
 
-    /// Whether the record is the broker's own: a transaction marker, or one of raft's.
+    /// Whether the records are control records: a transaction marker, or raft's.
     pub fn is_control(self) -> bool {
         self.0 & Self::CONTROL != 0
     }
 
-    /// Whether the base timestamp is the time from which compaction may drop tombstones and markers (KIP-534).
+    /// Whether the base timestamp is the time from which compaction may drop tombstones and markers
+    /// (KIP-534).
     pub fn has_delete_horizon(self) -> bool {
         self.0 & Self::DELETE_HORIZON != 0
     }
 
-    /// The same with another codec.
+    /// Returns a copy with another codec.
     pub fn with_codec(self, codec: Codec) -> Self {
         Self(self.0 & !Self::CODEC | i16::from(codec.id()))
     }
 
-    /// The same with another timestamp type.
+    /// Returns a copy with another timestamp type.
     pub fn with_timestamp_type(self, kind: TimestampType) -> Self {
         self.with(Self::LOG_APPEND_TIME, kind == TimestampType::LogAppendTime)
     }
 
-    /// The same, transactional or not.
+    /// Returns a copy that is transactional or not.
     pub fn with_transactional(self, on: bool) -> Self {
         self.with(Self::TRANSACTIONAL, on)
     }
 
-    /// The same, a control batch or not.
+    /// Returns a copy that is a control batch or not.
     pub fn with_control(self, on: bool) -> Self {
         self.with(Self::CONTROL, on)
     }
 
-    /// The same, with or without a delete horizon.
+    /// Returns a copy with or without a delete horizon.
     pub fn with_delete_horizon(self, on: bool) -> Self {
         self.with(Self::DELETE_HORIZON, on)
     }
 
-    /// The same without the bits that mean nothing, as Kafka writes attributes.
+    /// Returns a copy without the unassigned bits, as Kafka writes attributes.
     pub(crate) fn without_unknown(self) -> Self {
         Self(self.0 & 0x7f)
     }
@@ -100,12 +102,12 @@ impl Attributes {
     }
 }
 
-/// A batch's header, read out.
+/// The parsed header of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BatchHeader {
-    /// Offset of the first record that the batch was made with.
+    /// The offset of the batch's first record when it was built.
     pub base_offset: Offset,
-    /// Bytes after the length field: 49 and the records.
+    /// The bytes after the length field: 49 and the records.
     pub batch_length: i32,
     /// The leader epoch in which it was appended.
     pub partition_leader_epoch: Option<LeaderEpoch>,
@@ -115,9 +117,9 @@ pub struct BatchHeader {
     pub crc: u32,
     /// Codec, timestamp type and flags.
     pub attributes: Attributes,
-    /// The last record's offset less the base offset; compaction keeps it while it drops records.
+    /// The last record's offset minus the base offset. Compaction keeps it when it drops records.
     pub last_offset_delta: i32,
-    /// What the records' timestamps count from, or the delete horizon. -1 where a producer gave no time.
+    /// The base of the records' timestamps, or the delete horizon. -1 if a producer gave no time.
     pub base_timestamp: Timestamp,
     /// The largest timestamp, or the time of the append.
     pub max_timestamp: Timestamp,
@@ -125,16 +127,18 @@ pub struct BatchHeader {
     pub producer_id: Option<ProducerId>,
     /// Set with the producer id.
     pub producer_epoch: Option<ProducerEpoch>,
-    /// Sequence of the first record; absent in control batches too.
+    /// The sequence of the first record. Control batches have none.
     pub base_sequence: Option<i32>,
-    /// How many records the body holds. 0 only after compaction; negative only in corrupt batches.
+    /// The number of records in the body. 0 only after compaction, negative only in corrupt
+    /// batches.
     pub record_count: i32,
 }
 
 impl BatchHeader {
-    /// Reads the header of the batch that `bytes` begin with. The body need not be there, and the checksum is not looked at.
+    /// Reads the header of the batch at the start of `bytes`. The body may be missing, and the
+    /// checksum is not verified.
     ///
-    /// [`BatchError::Incomplete`] when the header itself is cut off.
+    /// [`BatchError::Incomplete`] if the header itself is cut off.
     pub fn parse(bytes: &[u8]) -> Result<Self, BatchError> {
         let length = check_prefix(bytes)?;
         if (length as usize) + LOG_OVERHEAD < BATCH_OVERHEAD {
@@ -164,7 +168,7 @@ impl BatchHeader {
         }
     }
 
-    /// The header's bytes, with the checksum as it stands in `crc`.
+    /// Returns the header's bytes, with the checksum of the field `crc`.
     pub fn to_bytes(&self) -> [u8; BATCH_OVERHEAD] {
         let mut bytes = [0; BATCH_OVERHEAD];
         put(&mut bytes, 0, self.base_offset.0.to_be_bytes());
@@ -183,7 +187,8 @@ impl BatchHeader {
         bytes
     }
 
-    /// The batch without its records, as compaction leaves it where its offsets or its producer's last sequence must stay known.
+    /// Returns the batch without its records. Compaction leaves it so that its offsets or its
+    /// producer's last sequence stay known.
     pub fn emptied(&self) -> [u8; BATCH_OVERHEAD] {
         let mut emptied = Self {
             batch_length: (BATCH_OVERHEAD - LOG_OVERHEAD) as i32,
@@ -197,32 +202,32 @@ impl BatchHeader {
         emptied.to_bytes()
     }
 
-    /// Offset of the last record that the batch was made with.
+    /// Returns the offset of the batch's last record when it was built.
     pub fn last_offset(&self) -> Offset {
         Offset(self.base_offset.0.wrapping_add(i64::from(self.last_offset_delta)))
     }
 
-    /// The offset after the last one.
+    /// Returns the offset after the last one.
     pub fn next_offset(&self) -> Offset {
         Offset(self.last_offset().0.wrapping_add(1))
     }
 
-    /// Sequence of the last record; after `i32::MAX` comes 0.
+    /// Returns the sequence of the last record. After `i32::MAX` comes 0.
     pub fn last_sequence(&self) -> Option<i32> {
         self.base_sequence.map(|first| increment_sequence(first, self.last_offset_delta))
     }
 
-    /// The delete horizon, where the batch has one.
+    /// Returns the delete horizon, if the batch has one.
     pub fn delete_horizon(&self) -> Option<Timestamp> {
         self.attributes.has_delete_horizon().then_some(self.base_timestamp)
     }
 
-    /// Bytes of the whole batch, header and records.
+    /// Returns the bytes of the whole batch, header and records.
     pub fn size_bytes(&self) -> usize {
         LOG_OVERHEAD + self.batch_length as usize
     }
 
-    /// Whose clock the timestamps are of.
+    /// Returns the clock of the timestamps.
     pub fn timestamp_type(&self) -> TimestampType {
         self.attributes.timestamp_type()
     }
@@ -232,13 +237,13 @@ impl BatchHeader {
         self.attributes.is_transactional()
     }
 
-    /// Whether the records are the broker's own.
+    /// Whether the records are control records.
     pub fn is_control(&self) -> bool {
         self.attributes.is_control()
     }
 }
 
-/// The sequence `increment` records after `sequence`; after `i32::MAX` comes 0.
+/// Returns the sequence `increment` records after `sequence`. After `i32::MAX` comes 0.
 pub fn increment_sequence(sequence: i32, increment: i32) -> i32 {
     if sequence > i32::MAX.wrapping_sub(increment) {
         increment.wrapping_sub(i32::MAX.wrapping_sub(sequence)).wrapping_sub(1)
@@ -247,7 +252,7 @@ pub fn increment_sequence(sequence: i32, increment: i32) -> i32 {
     }
 }
 
-/// Checks what every format has in common, and that this one is v2; returns the length field.
+/// Checks what all formats have in common, and that the format is v2. Returns the length field.
 pub(super) fn check_prefix(bytes: &[u8]) -> Result<i32, BatchError> {
     let (length, magic) = length_and_magic(bytes)?;
     match magic {
@@ -256,7 +261,7 @@ pub(super) fn check_prefix(bytes: &[u8]) -> Result<i32, BatchError> {
     }
 }
 
-/// The length field and the magic, which is 0, 1 or 2.
+/// Reads the length field and the magic, which is 0, 1 or 2.
 pub(crate) fn length_and_magic(bytes: &[u8]) -> Result<(i32, i8), BatchError> {
     let needed_bytes = field::MAGIC + 1;
     let length = bytes.get(field::LENGTH..LOG_OVERHEAD).ok_or(BatchError::Incomplete { needed_bytes })?;

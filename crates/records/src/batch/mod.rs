@@ -17,7 +17,8 @@
 //! 61 records, compressed as one where the codec says so
 //! ```
 //!
-//! The offset, the length, the leader epoch and the magic stand outside the checksum, so a broker can assign the first and the third in place.
+//! The offset, the length, the leader epoch and the magic are outside the checksum. So a broker can
+//! assign the offset and the leader epoch in place.
 
 mod builder;
 mod header;

@@ -1,4 +1,4 @@
-//! Headers, iteration and building.
+//! Tests of headers, iteration and building.
 
 use super::*;
 use crate::{Codec, EndTransactionMarker, RecordReader, TimestampType};
@@ -46,7 +46,7 @@ fn sequences_wrap_after_the_largest() {
     assert_eq!(increment_sequence(i32::MAX, 0), i32::MAX);
     assert_eq!(increment_sequence(i32::MAX, 1), 0);
     assert_eq!(increment_sequence(i32::MAX - 4, 9), 4);
-    // Deltas that only a corrupt header holds must not panic.
+    // Deltas that only a corrupt header has must not panic.
     increment_sequence(i32::MAX, -1);
     increment_sequence(0, i32::MIN);
     increment_sequence(i32::MAX, i32::MAX);

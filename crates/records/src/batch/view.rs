@@ -2,49 +2,50 @@
 
 use super::header::{BATCH_OVERHEAD, BatchHeader, check_prefix, field};
 
-/// Why bytes are not a batch. The texts are Kafka's where it has one.
+/// Why bytes are not a batch. The texts are Kafka's, if Kafka has one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BatchError {
-    /// The bytes end before the batch does: in a fetch answer or a file that is being written, not an error.
+    /// The bytes end before the batch does. This is not an error in a fetch answer or in a file
+    /// that is being written.
     #[error("the batch needs {needed_bytes} bytes and is cut off")]
     Incomplete {
-        /// Bytes that are known to be needed, counted from the batch's first.
+        /// The bytes that are known to be needed, counted from the batch's first byte.
         needed_bytes: usize,
     },
     /// A length that no batch of any format has.
     #[error("Record size {length} is less than the minimum record overhead ({length_min})")]
     Length {
-        /// What the length field says.
+        /// The length field.
         length: i32,
-        /// The least that is allowed.
+        /// The smallest valid length.
         length_min: i32,
     },
-    /// A format from the future, or garbage.
+    /// An unknown format: a later one, or garbage.
     #[error("Invalid magic found in record: {magic}")]
     Magic {
-        /// What the magic field says.
+        /// The magic field.
         magic: i8,
     },
-    /// A message set of format v0 or v1, which is read by other means.
+    /// A message of format v0 or v1, which [`crate::LegacyMessage`] reads.
     #[error("a message set of format v{magic}")]
     OldFormat {
         /// 0 or 1.
         magic: i8,
-        /// Bytes of this message and its log overhead.
+        /// The bytes of this message and its log overhead.
         size_bytes: usize,
     },
     /// Too short for the header of format v2.
     #[error("Record batch is corrupt (the size {size_bytes} is smaller than the minimum allowed overhead 61)")]
     TooShort {
-        /// Bytes of the batch, as it says.
+        /// The bytes of the batch, as it claims.
         size_bytes: usize,
     },
-    /// The bytes are not what the writer wrote.
+    /// The bytes changed since they were written.
     #[error("Record is corrupt (stored crc = {stored}, computed crc = {computed})")]
     Crc {
-        /// What the header says.
+        /// The checksum in the header.
         stored: u32,
-        /// What the bytes give.
+        /// The checksum of the bytes.
         computed: u32,
     },
 }
@@ -56,12 +57,12 @@ impl BatchError {
     }
 }
 
-/// CRC-32C of `bytes`.
+/// Computes the CRC-32C of `bytes`.
 pub(crate) fn crc32c(bytes: &[u8]) -> u32 {
     crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32Iscsi, bytes) as u32
 }
 
-/// CRC-32C of `parts`, one after the other.
+/// Computes the CRC-32C of `parts`, one after the other.
 pub(crate) fn crc32c_of(parts: &[&[u8]]) -> u32 {
     let mut digest = crc_fast::Digest::new(crc_fast::CrcAlgorithm::Crc32Iscsi);
     for part in parts {
@@ -78,9 +79,11 @@ pub struct BatchView<'a> {
 }
 
 impl<'a> BatchView<'a> {
-    /// The batch that `bytes` begin with; they may go on after it. The checksum is not looked at.
+    /// Reads the batch at the start of `bytes`. Other bytes may follow it. The checksum is not
+    /// verified.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, BatchError> {
-        // A batch that lacks both bytes and sense is called incomplete only once its length is known to be possible.
+        // An invalid length is an error even if bytes are missing too, so the prefix is checked
+        // first.
         check_prefix(bytes)?;
         let header = BatchHeader::parse(bytes)?;
         let needed_bytes = header.size_bytes();
@@ -88,40 +91,42 @@ impl<'a> BatchView<'a> {
         Ok(Self { header, bytes })
     }
 
-    /// All of `bytes` as one batch of format v2, whatever its magic and its length field say: for tools that show damage. `None` where a header does
-    /// not fit.
+    /// Takes all of `bytes` as one batch of format v2, whatever its magic and length field say.
+    /// Tools use it to show damage. Returns `None` if there is no room for a header.
     pub fn unchecked(bytes: &'a [u8]) -> Option<Self> {
         Some(Self { header: BatchHeader::read(bytes.first_chunk()?), bytes })
     }
 
-    /// The header, read out.
+    /// Returns the parsed header.
     pub fn header(&self) -> &BatchHeader {
         &self.header
     }
 
-    /// The whole batch.
+    /// Returns the whole batch.
     pub fn bytes(&self) -> &'a [u8] {
         self.bytes
     }
 
-    /// The records, compressed as the header says.
+    /// Returns the records, compressed as the header says.
     pub fn body(&self) -> &'a [u8] {
         &self.bytes[BATCH_OVERHEAD..]
     }
 
-    /// Whether the producer id is not -1; other negative ids mean nothing, but are not "none" to Kafka either.
+    /// Whether the producer id is not -1. Other negative ids have no meaning, but Kafka does not
+    /// treat them as "none".
     pub(crate) fn has_producer_id(&self) -> bool {
         self.bytes[field::PRODUCER_ID..field::PRODUCER_EPOCH] != [0xff; 8]
     }
 
-    /// Computes the checksum and compares.
+    /// Computes the checksum and compares it with the stored one.
     pub fn verify_crc(&self) -> Result<(), BatchError> {
         let (stored, computed) = (self.header.crc, crc32c(&self.bytes[field::ATTRIBUTES..]));
         if stored == computed { Ok(()) } else { Err(BatchError::Crc { stored, computed }) }
     }
 }
 
-/// The batches in a slice, one after the other; ends after the first error, which is [`BatchError::Incomplete`] where the slice ends within a batch.
+/// Iterates over the batches in a slice. It ends after the first error, which is
+/// [`BatchError::Incomplete`] if the slice ends within a batch.
 #[derive(Clone, Debug)]
 pub struct Batches<'a> {
     bytes: &'a [u8],
@@ -130,12 +135,12 @@ pub struct Batches<'a> {
 }
 
 impl<'a> Batches<'a> {
-    /// Iterates over the batches in `bytes`.
+    /// Creates an iterator over the batches in `bytes`.
     pub fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, position: 0, failed: false }
     }
 
-    /// Bytes of all the batches that were returned: where the next one begins, or where the error is.
+    /// Returns the bytes of all returned batches: the position of the next batch, or of the error.
     pub fn position(&self) -> usize {
         self.position
     }

@@ -1,14 +1,15 @@
-//! Gzip as Java reads it: members may follow one another, and what follows the last one without being a member is ignored.
+//! Gzip as Java reads it: members may follow one another, and bytes after the last member are
+//! ignored.
 
 use flate2::bufread::GzDecoder;
 use std::io::{self, Read};
 
-/// Less than this after a member is no other member.
+/// Fewer bytes than this after a member are not another member.
 const MEMBER_BYTES_MIN: usize = 19;
-/// The magic and the only method.
+/// The magic and the only compression method.
 const MEMBER_START: [u8; 3] = [0x1f, 0x8b, 8];
 
-/// Gives the content of a gzip body.
+/// Reads the content of a gzip body.
 pub(crate) struct GzipReader<'a> {
     member: GzDecoder<&'a [u8]>,
     first: bool,

@@ -1,17 +1,22 @@
-//! LZ4 frames as Kafka's own reader takes them: what it demands of the head, and the checksum that it wrote wrongly in message format 0.
+//! LZ4 frames as Kafka's own reader accepts them: its rules for the head, and the wrong checksum
+//! that Kafka wrote in message format 0.
 //!
 //! ```text
 //! 04 22 4d 18   magic
-//! FLG BD        version 01 in the top bits of FLG, then block independence, block checksums, content size, content checksum;
+//! FLG BD        version 01 in the top bits of FLG, then block independence, block checksums,
+//!               content size, content checksum;
 //!               the largest block in bits 4-6 of BD: 4 is 64 KB, 5 is 256 KB, 6 is 1 MB, 7 is 4 MB
-//! [8 bytes]     the content size, where FLG says so
-//! HC            second byte of xxHash32 over FLG.., or over everything from the magic in message format 0 (KAFKA-3160)
-//! blocks        length u32, little-endian, highest bit: as it is; the bytes; a checksum where FLG says so
-//! 00 00 00 00   the end; a checksum of the content where FLG says so
+//! [8 bytes]     the content size, if FLG says so
+//! HC            second byte of xxHash32 over FLG..; in message format 0, over everything from the
+//!               magic (KAFKA-3160)
+//! blocks        length u32, little-endian, highest bit: not compressed; the bytes; a checksum
+//!               if FLG says so
+//! 00 00 00 00   the end; a checksum of the content if FLG says so
 //! ```
 //!
-//! Checksums of blocks and content are passed over: the batch's own checksum covers the same bytes. Unlike `lz4_flex::frame`, this refuses a
-//! frame without its end, and does not look for another frame behind it: both as in Kafka.
+//! The checksums of blocks and content are skipped: the batch's own checksum covers the same bytes.
+//! As in Kafka, and unlike in `lz4_flex::frame`, a frame without its end is an error, and a second
+//! frame after it is not read.
 
 use std::io::{self, Read};
 
@@ -20,7 +25,7 @@ const BLOCK_CHECKSUM: u8 = 0x10;
 const CONTENT_SIZE: u8 = 0x08;
 const AS_IT_IS: u32 = 1 << 31;
 
-/// Gives the content of one frame.
+/// Reads the content of one frame.
 pub(crate) struct Lz4Reader<'a> {
     rest: &'a [u8],
     block_checksums: bool,
@@ -31,7 +36,8 @@ pub(crate) struct Lz4Reader<'a> {
 }
 
 impl<'a> Lz4Reader<'a> {
-    /// Errors: this is no frame that Kafka would read. `ignore_checksum` is for message format 0.
+    /// Creates a reader. `ignore_checksum` is for message format 0. Errors: Kafka would not read
+    /// this frame.
     pub(crate) fn new(frame: &'a [u8], ignore_checksum: bool) -> io::Result<Self> {
         let &[a, b, c, d, flags, size, ..] = frame else {
             return Err(invalid("the frame ends in its head"));
@@ -107,7 +113,7 @@ fn invalid(what: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
 }
 
-/// xxHash32 with seed 0 of fewer than 16 bytes, which is all that a frame's head has.
+/// Computes xxHash32 with seed 0 of fewer than 16 bytes. A frame's head is never longer.
 fn xxhash32(input: &[u8]) -> u32 {
     const PRIMES: [u32; 5] = [0x9E37_79B1, 0x85EB_CA77, 0xC2B2_AE3D, 0x27D4_EB2F, 0x1656_67B1];
     let mut hash = PRIMES[4].wrapping_add(input.len() as u32);

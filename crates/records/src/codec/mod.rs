@@ -1,9 +1,9 @@
-//! The codecs of a batch's body, and the kinds of its timestamps.
+//! The codecs of a batch's body, and the types of its timestamps.
 //!
 //! | id | codec | framing |
 //! | --- | --- | --- |
 //! | 1 | gzip | one or several members |
-//! | 2 | snappy | xerial's: `82 'SNAPPY' 00`, two versions, then blocks with a length each; a plain snappy block is read too |
+//! | 2 | snappy | xerial's: `82 'SNAPPY' 00`, two versions, then blocks with a length each; a plain block is read too |
 //! | 3 | lz4 | the frame format, blocks independent |
 //! | 4 | zstd | frames |
 
@@ -21,10 +21,10 @@ pub(crate) use write::Compressor;
 use std::fmt;
 use std::str::FromStr;
 
-/// How a batch's records are compressed: bits 0-2 of the attributes.
+/// The compression of a batch's records: bits 0-2 of the attributes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub enum Codec {
-    /// Records stand in the batch as they are.
+    /// The records are not compressed.
     #[default]
     None,
     /// Gzip, RFC 1952.
@@ -37,7 +37,7 @@ pub enum Codec {
     Zstd,
 }
 
-/// An id or a name that stands for no codec.
+/// An id or a name of no codec.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UnknownCodec {
     /// Bits 0-2 of the attributes hold 5, 6 or 7.
@@ -52,17 +52,17 @@ impl Codec {
     /// Every codec, by id.
     pub const ALL: [Codec; 5] = [Codec::None, Codec::Gzip, Codec::Snappy, Codec::Lz4, Codec::Zstd];
 
-    /// The codec with this number in the attributes.
+    /// Returns the codec with this number in the attributes.
     pub fn from_id(id: u8) -> Result<Self, UnknownCodec> {
         Self::ALL.get(usize::from(id)).copied().ok_or(UnknownCodec::Id(id))
     }
 
-    /// Its number in the attributes.
+    /// Returns its number in the attributes.
     pub fn id(self) -> u8 {
         self as u8
     }
 
-    /// Kafka's name of it, as in `compression.type`.
+    /// Returns Kafka's name for it, as in `compression.type`.
     pub fn name(self) -> &'static str {
         match self {
             Codec::None => "none",
@@ -89,12 +89,13 @@ impl FromStr for Codec {
     }
 }
 
-/// A codec to write with, and how hard it tries.
+/// A codec to write with, and its level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Compression {
-    /// Which codec.
+    /// The codec.
     pub codec: Codec,
-    /// The codec's own scale; `None` for its default. Snappy has none, and LZ4 ignores it.
+    /// The level on the codec's own scale, `None` for its default. Snappy has no levels, and LZ4
+    /// ignores them.
     pub level: Option<i32>,
 }
 
@@ -104,13 +105,13 @@ impl From<Codec> for Compression {
     }
 }
 
-/// Whose clock a batch's timestamps come from: bit 3 of the attributes.
+/// The clock of a batch's timestamps: bit 3 of the attributes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub enum TimestampType {
-    /// The producer's, each record its own.
+    /// The producer's clock. Each record has its own timestamp.
     #[default]
     CreateTime,
-    /// The broker's at the append, one for the whole batch.
+    /// The broker's clock at the append. The whole batch has one timestamp.
     LogAppendTime,
 }
 

@@ -1,7 +1,8 @@
-//! Decompression: a reader per codec, over the compressed records of one batch.
+//! Decompression: one reader for each codec, over the compressed records of one batch.
 //!
-//! Memory is bounded by the codec's window (32 KB for gzip, 4 MB for lz4, up to 128 MB where a zstd frame asks for it and fills it, as in
-//! Kafka), or by a small multiple of the input for snappy. The length of what comes out is not.
+//! The codec's window bounds the memory: 32 KB for gzip, 4 MB for lz4, and up to 128 MB if a zstd
+//! frame asks for it and fills it, as in Kafka. For snappy, the bound is a small multiple of the
+//! input. The length of the decompressed content has no bound here.
 
 use super::Codec;
 use super::gzip::GzipReader;
@@ -9,7 +10,7 @@ use super::lz4::Lz4Reader;
 use super::snappy::SnappyReader;
 use std::io::{self, Read};
 
-/// Reads the content of compressed bytes.
+/// Reads the decompressed content of a body.
 pub(crate) enum Decompressor<'a> {
     /// Not compressed.
     None(&'a [u8]),
@@ -24,14 +25,15 @@ pub(crate) enum Decompressor<'a> {
 }
 
 impl<'a> Decompressor<'a> {
-    /// A reader of `bytes`. `magic_0` forgives the wrong checksum in the head of an LZ4 frame. Errors: the head is broken.
+    /// Creates a reader of `bytes`. `magic_0` accepts the wrong checksum in the head of an LZ4
+    /// frame. Errors: the head is broken.
     pub(crate) fn new(codec: Codec, bytes: &'a [u8], magic_0: bool) -> io::Result<Self> {
         Ok(match codec {
             Codec::None => Decompressor::None(bytes),
             Codec::Gzip => Decompressor::Gzip(Box::new(GzipReader::new(bytes))),
             Codec::Snappy => Decompressor::Snappy(Box::new(SnappyReader::new(bytes)?)),
             Codec::Lz4 => Decompressor::Lz4(Box::new(Lz4Reader::new(bytes, magic_0)?)),
-            // Java's reader takes no frame at all for an empty one.
+            // Java's reader accepts empty input as empty content.
             Codec::Zstd if bytes.is_empty() => Decompressor::None(bytes),
             Codec::Zstd => Decompressor::Zstd(Box::new(zstd::stream::read::Decoder::with_buffer(bytes)?)),
         })

@@ -1,23 +1,26 @@
-//! Snappy as Kafka's Java client writes and reads it: xerial's framing; and, when reading, a single raw block where the frame's header is missing.
+//! Snappy as Kafka's Java client writes and reads it: in xerial's framing. The reader also accepts
+//! a single raw block without the frame's header.
 //!
 //! ```text
-//! 0x82 "SNAPPY" 0x00, version i32, compatible i32       may come again between blocks, where streams were concatenated
+//! 0x82 "SNAPPY" 0x00, version i32, compatible i32       may be repeated between blocks, in
+//!                                                       concatenated streams
 //! then blocks: length i32, that many bytes of one raw snappy block
 //! ```
 
 use std::io::{self, Read, Write};
 
-/// What opens a body in xerial's framing: magic, version 1, compatible from version 1.
+/// The header of a body in xerial's framing: magic, version 1, compatible from version 1.
 const XERIAL_HEADER: [u8; 16] = *b"\x82SNAPPY\0\0\0\0\x01\0\0\0\x01";
-/// Content of one block, as snappy-java cuts it.
+/// The content of one block, as snappy-java cuts it.
 const BLOCK_BYTES: usize = 32 * 1024;
 
 const MAGIC: &[u8] = XERIAL_HEADER.split_at(8).0;
 
-/// No element of the format gives more than 64 bytes for 3, so a larger claim is a lie that must not be believed with memory.
+/// The largest expansion. No element of the format gives more than 64 bytes for 3, so no memory is
+/// allocated for a larger claim.
 const EXPANSION_MAX: usize = 22;
 
-/// Gives the bytes that a snappy body holds, one block at a time.
+/// Reads the content of a snappy body, one block at a time.
 pub(crate) struct SnappyReader<'a> {
     rest: &'a [u8],
     framed: bool,
@@ -47,7 +50,7 @@ impl<'a> SnappyReader<'a> {
         Ok(())
     }
 
-    /// Decompresses the next block; false at the end.
+    /// Decompresses the next block. Returns false at the end.
     fn next_block(&mut self) -> io::Result<bool> {
         if self.rest.is_empty() {
             return Ok(false);
@@ -68,7 +71,7 @@ impl<'a> SnappyReader<'a> {
         Ok(true)
     }
 
-    /// `None` at the end, which may be a length that is cut off.
+    /// Returns the next block, or `None` at the end. A length that is cut off counts as the end.
     fn next_chunk(&mut self) -> io::Result<Option<&'a [u8]>> {
         while self.rest.starts_with(&MAGIC[..4]) {
             self.skip_header()?;
@@ -96,7 +99,7 @@ impl Read for SnappyReader<'_> {
     }
 }
 
-/// Compresses what is written to it into xerial's framing.
+/// Compresses what is written to it, in xerial's framing.
 pub(crate) struct SnappyWriter {
     out: Vec<u8>,
     block: Vec<u8>,
@@ -104,7 +107,7 @@ pub(crate) struct SnappyWriter {
 }
 
 impl SnappyWriter {
-    /// A writer that appends to `out`.
+    /// Creates a writer that appends to `out`.
     pub(crate) fn new(mut out: Vec<u8>) -> Self {
         out.extend_from_slice(&XERIAL_HEADER);
         Self { out, block: Vec::with_capacity(BLOCK_BYTES), compressed: Vec::new() }
@@ -119,7 +122,7 @@ impl SnappyWriter {
         Ok(())
     }
 
-    /// Bytes of the buffer.
+    /// Returns the bytes in the buffer.
     pub(crate) fn written_bytes(&self) -> usize {
         self.out.len()
     }

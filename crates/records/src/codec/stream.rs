@@ -1,25 +1,25 @@
-//! Reading a body with each codec, as a stream: what it holds may be larger than memory.
+//! Reads a body with any codec as a stream, since the content may be larger than memory.
 
 use super::{Codec, Decompressor};
 use std::io::{self, Read};
 
-/// Bytes that are decompressed at a time.
+/// The bytes to decompress at a time.
 const STEP_BYTES: usize = 16 * 1024;
 
-/// A decompressed body behind a window that slides over it.
+/// A decompressed body, seen through a sliding window.
 pub(crate) struct Stream<'a> {
     source: Decompressor<'a>,
-    /// Decompressed and not yet consumed from `start` to `end`.
+    /// The bytes from `start` to `end` are decompressed and not consumed yet.
     window: Vec<u8>,
     start: usize,
     end: usize,
     position: u64,
-    /// Once a stream has ended, what follows it is not looked at.
+    /// Set at the end of the compressed stream. Bytes after it are ignored.
     ended: bool,
 }
 
 impl<'a> Stream<'a> {
-    /// `magic_0` forgives the wrong checksum in the head of an LZ4 frame.
+    /// Opens a body. `magic_0` accepts the wrong checksum in the head of an LZ4 frame.
     pub(crate) fn open(codec: Codec, body: &'a [u8], magic_0: bool) -> io::Result<Self> {
         Ok(Self {
             source: Decompressor::new(codec, body, magic_0)?,
@@ -31,7 +31,7 @@ impl<'a> Stream<'a> {
         })
     }
 
-    /// What is decompressed and not consumed.
+    /// Returns the bytes that are decompressed and not consumed.
     #[inline]
     pub(crate) fn window(&self) -> &[u8] {
         &self.window[self.start..self.end]
@@ -44,12 +44,13 @@ impl<'a> Stream<'a> {
         self.position += count as u64;
     }
 
-    /// Bytes consumed since the beginning.
+    /// Returns the bytes consumed since the start.
     pub(crate) fn position(&self) -> u64 {
         self.position
     }
 
-    /// Makes the window hold at least `count` bytes; false when the stream ends first. The window grows as bytes come, not as `count` claims.
+    /// Fills the window to at least `count` bytes. Returns false if the stream ends first. The
+    /// window grows with the bytes that arrive, not with `count`.
     pub(crate) fn fill(&mut self, count: usize) -> io::Result<bool> {
         while self.end - self.start < count {
             if self.ended {
@@ -73,7 +74,8 @@ impl<'a> Stream<'a> {
         Ok(true)
     }
 
-    /// Consumes `count` bytes, which need not fit the window; false when the stream ends first.
+    /// Consumes `count` bytes, which may be more than the window. Returns false if the stream ends
+    /// first.
     pub(crate) fn skip(&mut self, mut count: usize) -> io::Result<bool> {
         loop {
             let step = count.min(self.end - self.start);

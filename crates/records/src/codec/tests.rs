@@ -1,4 +1,4 @@
-//! What each codec writes, it reads; what others write, too.
+//! Each codec reads what it writes, and what other writers wrote.
 
 use super::*;
 use std::io::{Read, Write};
@@ -52,7 +52,7 @@ fn snappy_streams_may_be_concatenated() {
 
 #[test]
 fn a_snappy_block_cannot_claim_gigabytes() {
-    // A varint of 0xffff_ffff as the content's length, and nothing behind it.
+    // A varint of 0xffff_ffff as the content's length, and no content.
     assert!(decompress(Codec::Snappy, &[0xff, 0xff, 0xff, 0xff, 0x0f]).is_err());
 }
 

@@ -1,4 +1,4 @@
-//! Compression: a writer per codec, over the batch being built.
+//! Compression: one writer for each codec, over the batch that is being built.
 
 use super::snappy::SnappyWriter;
 use super::{Codec, Compression};
@@ -8,20 +8,21 @@ use std::io::{self, Write};
 
 /// Compresses what is written to it and appends it to a buffer.
 pub(crate) enum Compressor {
-    /// As it comes.
+    /// No compression.
     None(Vec<u8>),
     /// Gzip.
     Gzip(Box<GzEncoder<Vec<u8>>>),
-    /// Snappy in xerial's framing.
+    /// Snappy in the framing of xerial's snappy-java.
     Snappy(Box<SnappyWriter>),
-    /// LZ4 frame with independent blocks of 64 KB, as Kafka's own reader demands.
+    /// LZ4 frame with independent blocks of 64 KB, as Kafka's own reader requires.
     Lz4(Box<FrameEncoder<Vec<u8>>>),
     /// Zstandard.
     Zstd(Box<zstd::stream::write::Encoder<'static, Vec<u8>>>),
 }
 
 impl Compressor {
-    /// A compressor that appends to `out`. Errors: the codec refuses its level, or has no memory.
+    /// Creates a compressor that appends to `out`. Errors: the codec refuses its level, or has no
+    /// memory.
     pub(crate) fn new(compression: Compression, out: Vec<u8>) -> io::Result<Self> {
         let level = compression.level;
         Ok(match compression.codec {
@@ -43,7 +44,7 @@ impl Compressor {
         })
     }
 
-    /// Bytes that have come out so far; what the codec still holds back is not among them.
+    /// Returns the bytes in the buffer so far. What the codec still holds back is not counted.
     pub(crate) fn written_bytes(&self) -> usize {
         match self {
             Compressor::None(out) => out.len(),
@@ -54,7 +55,7 @@ impl Compressor {
         }
     }
 
-    /// Ends the stream and gives the buffer back. Errors: those of the codec.
+    /// Ends the stream and returns the buffer. Errors: those of the codec.
     pub(crate) fn finish(self) -> io::Result<Vec<u8>> {
         match self {
             Compressor::None(out) => Ok(out),
@@ -82,7 +83,8 @@ impl Write for Compressor {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        // The bytes reach the buffer at `finish`; a flush before it would only make blocks smaller.
+        // The bytes reach the buffer at `finish`. A flush before that would only make blocks
+        // smaller.
         Ok(())
     }
 }

@@ -22,16 +22,16 @@ pub(crate) use walk::{Input, RecordFacts, SliceInput, StreamInput, walk_record};
 use crate::UnknownCodec;
 use std::io;
 
-/// Why a batch's records cannot be read. The texts are Kafka's where it has one.
+/// Why a batch's records cannot be read. The texts are Kafka's, if Kafka has one.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
-    /// The header counts fewer than no records.
+    /// The header has a negative record count.
     #[error("Found invalid record count {0} in magic v2 batch")]
     Count(i32),
     /// The body ends before the last record does.
     #[error("Incorrect declared batch size, premature EOF reached")]
     Ends,
-    /// The body goes on after the last record.
+    /// The body continues after the last record.
     #[error("Incorrect declared batch size, records still remaining in file")]
     GoesOn,
     /// A record claims more bytes than are left.
@@ -41,7 +41,7 @@ pub enum RecordError {
     CutOff {
         /// The record's length field.
         expected: i32,
-        /// Bytes that are left of the body.
+        /// The bytes left of the body.
         remaining: usize,
     },
     /// A record's fields do not fill its length.
@@ -49,28 +49,28 @@ pub enum RecordError {
     Size {
         /// The record's length field.
         expected: i32,
-        /// Bytes of its fields.
+        /// The bytes of its fields.
         read: u64,
     },
     /// A field claims more bytes than its record has.
     #[error("Found invalid record structure")]
     Structure,
-    /// Fewer than no headers.
+    /// A negative number of headers.
     #[error("Found invalid number of record headers {0}")]
     HeaderCount(i32),
-    /// More headers than bytes.
+    /// More headers than bytes left.
     #[error("Found invalid number of record headers. {0} is larger than the remaining size of the buffer")]
     HeaderCountTooLarge(i32),
-    /// A header without a name.
+    /// A header with a null name.
     #[error("Invalid negative header key size {0}")]
     HeaderName(i32),
-    /// A record's length that does not end in time.
+    /// A length of a record that has too many bytes.
     #[error("Varint is too long, the most significant bit in the 5th byte is set")]
     Varint,
-    /// A codec that does not exist.
+    /// An unknown codec.
     #[error(transparent)]
     Codec(#[from] UnknownCodec),
-    /// The body is not what its codec writes.
+    /// The body is not valid for its codec.
     #[error("Failed to decompress record stream")]
     Decompress(#[source] io::Error),
     /// One record is larger than [`RECORD_BYTES_MAX`] once decompressed.

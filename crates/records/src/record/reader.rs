@@ -1,4 +1,4 @@
-//! Reading a batch's records one after the other, whatever the codec.
+//! Reads a batch's records one after the other, with any codec.
 
 use super::walk::take_length;
 use super::{RecordError, RecordView};
@@ -6,18 +6,20 @@ use crate::codec::Stream;
 use crate::varint::take_i32;
 use crate::{BatchHeader, BatchView, Codec};
 
-/// The largest record that is read out of a compressed batch. Kafka has no such limit and would run out of memory instead.
+/// The largest record that is read from a compressed batch. Kafka has no such limit and would run
+/// out of memory.
 pub const RECORD_BYTES_MAX: usize = 256 << 20;
 
 /// Reads the records of one batch in order.
 ///
-/// Records of a compressed batch live in the reader's window, which slides: hence [`RecordReader::next_record`] in place of an iterator. The
-/// window is as large as the largest record, and at most [`RECORD_BYTES_MAX`].
+/// The records of a compressed batch live in the reader's sliding window. That is why there is
+/// [`RecordReader::next_record`] instead of an iterator. The window is as large as the largest
+/// record, and at most [`RECORD_BYTES_MAX`].
 pub struct RecordReader<'a> {
     header: BatchHeader,
     remaining: i32,
     source: Source<'a>,
-    /// Bytes of the window that the record before took.
+    /// The bytes of the window that the previous record took.
     taken: usize,
     failed: bool,
 }
@@ -28,7 +30,7 @@ enum Source<'a> {
 }
 
 impl<'a> RecordReader<'a> {
-    /// A reader at the batch's first record.
+    /// Creates a reader at the batch's first record.
     pub fn new(batch: &BatchView<'a>) -> Result<Self, RecordError> {
         let header = *batch.header();
         if header.record_count < 0 {
@@ -36,7 +38,7 @@ impl<'a> RecordReader<'a> {
         }
         let source = match header.attributes.codec()? {
             Codec::None => Source::Slice(batch.body()),
-            // Compaction leaves batches without records, and without a body either.
+            // Compaction leaves batches without records, and without a body.
             _ if header.record_count == 0 => Source::Slice(&[]),
             codec => {
                 Source::Stream(Box::new(Stream::open(codec, batch.body(), false).map_err(RecordError::Decompress)?))
@@ -45,12 +47,12 @@ impl<'a> RecordReader<'a> {
         Ok(Self { header, remaining: header.record_count, source, taken: 0, failed: false })
     }
 
-    /// How many records are left, as the header counts.
+    /// Returns the number of records left, as the header counts them.
     pub fn remaining(&self) -> i32 {
         self.remaining
     }
 
-    /// The next record; `None` after the last one and after an error.
+    /// Returns the next record. `None` after the last one and after an error.
     pub fn next_record(&mut self) -> Option<Result<RecordView<'_>, RecordError>> {
         if self.failed || self.remaining == 0 {
             return None;
@@ -84,7 +86,7 @@ fn next_of_slice<'a>(rest: &mut &'a [u8], last: bool) -> Result<&'a [u8], Record
     if last && !after.is_empty() { Err(RecordError::GoesOn) } else { Ok(fields) }
 }
 
-/// Brings the next record's fields to the front of the window; returns their length.
+/// Moves the next record's fields to the front of the window. Returns their length.
 fn next_of_stream(stream: &mut Stream<'_>, last: bool) -> Result<usize, RecordError> {
     stream.fill(5).map_err(RecordError::Decompress)?;
     let mut rest = stream.window();

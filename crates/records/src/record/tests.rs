@@ -1,4 +1,4 @@
-//! Reading records: every codec, and bad structure.
+//! Reads records with every codec, and records with a broken structure.
 
 use super::*;
 use crate::{BatchBuilder, BatchView, Codec, Compression};
@@ -50,7 +50,7 @@ fn every_level_is_accepted_or_refused_cleanly() {
     }
 }
 
-/// A batch whose body is replaced, with its length and count put right and its checksum left alone.
+/// Replaces a batch's body. Length and count are corrected, the checksum is not.
 fn with_body(codec: Codec, body: &[u8], count: i32) -> Vec<u8> {
     let mut builder = BatchBuilder::new(Offset(0)).compression(codec);
     builder.append(Timestamp(0), None, None);
@@ -107,7 +107,7 @@ fn snappy_is_read_raw_and_concatenated_too() {
     let twice = [&framed[..], &framed[..]].concat();
     assert_eq!(read_all(&with_body(Codec::Snappy, &twice, 2)).unwrap().len(), 2);
 
-    // A block that claims 4 GB in five bytes must not get them.
+    // A block that claims 4 GB in five bytes must not get that memory.
     let claim = [0xff, 0xff, 0xff, 0xff, 0x0f];
     assert_eq!(error(Codec::Snappy, &claim, 1), "Failed to decompress record stream");
 }

@@ -10,13 +10,14 @@ use model::{Offset, Timestamp};
 pub struct RecordView<'a> {
     /// Its position in the log.
     pub offset: Offset,
-    /// Its own time, or the batch's where that is the time of the append. -1 where the producer gave none.
+    /// Its own timestamp, or the batch's if that is the time of the append. -1 if the producer gave
+    /// none.
     pub timestamp: Timestamp,
-    /// What compaction keeps the last of.
+    /// The key. Compaction keeps the last record of each key.
     pub key: Option<&'a [u8]>,
-    /// What it says; `None` deletes its key in a compacted topic.
+    /// The value. `None` deletes the key in a compacted topic.
     pub value: Option<&'a [u8]>,
-    /// Names and values beside it.
+    /// The headers: names and values.
     pub headers: Headers<'a>,
 }
 
@@ -28,22 +29,23 @@ pub struct Headers<'a> {
 }
 
 impl<'a> Headers<'a> {
-    /// How many there are.
+    /// Returns the number of headers.
     pub fn len(&self) -> usize {
         self.count
     }
 
-    /// Names and values as they are encoded.
+    /// Returns the headers in encoded form.
     pub(crate) fn encoded(&self) -> &'a [u8] {
         self.bytes
     }
 
-    /// Whether there is none.
+    /// Whether there are no headers.
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }
 
-    /// Names with their values; a name is UTF-8 by Kafka's convention, which nothing checks.
+    /// Iterates over names and values. By Kafka's convention a name is UTF-8, but nothing checks
+    /// it.
     pub fn iter(&self) -> impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)> + use<'a> {
         let mut rest = self.bytes;
         (0..self.count).map_while(move |_| {
@@ -54,7 +56,8 @@ impl<'a> Headers<'a> {
 }
 
 impl<'a> RecordView<'a> {
-    /// Reads a record of the batch with this header; `fields` is what follows its length field, and nothing more.
+    /// Reads a record of the batch with this header. `fields` is exactly what follows the record's
+    /// length field.
     pub(crate) fn parse(batch: &BatchHeader, fields: &'a [u8]) -> Result<Self, RecordError> {
         let mut rest = fields.get(1..).ok_or(RecordError::Structure)?;
         let timestamp_delta = take_i64(&mut rest).ok_or(RecordError::Structure)?;
@@ -90,7 +93,7 @@ fn take_headers<'a>(rest: &mut &'a [u8]) -> Result<Headers<'a>, RecordError> {
     Ok(Headers { count, bytes: &bytes[..bytes.len() - rest.len()] })
 }
 
-/// Takes bytes behind their length, which is negative for null.
+/// Takes the bytes after a length. A negative length is null.
 pub(super) fn take_nullable<'a>(rest: &mut &'a [u8]) -> Result<Option<&'a [u8]>, RecordError> {
     let length = take_i32(rest).ok_or(RecordError::Structure)?;
     let Ok(length) = usize::try_from(length) else { return Ok(None) };

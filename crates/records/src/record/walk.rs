@@ -1,12 +1,13 @@
-//! Walking over records without keeping them: what validation needs of each, whatever its size.
+//! Walks over records without keeping them, and collects what validation needs of each, whatever
+//! its size.
 
 use super::RecordError;
 use crate::codec::Stream;
 use crate::varint::{take_i32, take_i64};
 
-/// Where records come from: the batch itself, or its decompressed stream.
+/// A source of records: the batch itself, or its decompressed stream.
 pub(crate) trait Input {
-    /// Takes the length of a record, and checks that such a record can follow, where that is known.
+    /// Takes the length of a record. Checks that the record fits, if the remaining size is known.
     fn length(&mut self) -> Result<i32, RecordError>;
     /// Takes one byte.
     fn byte(&mut self) -> Result<u8, RecordError>;
@@ -14,22 +15,22 @@ pub(crate) trait Input {
     fn varint(&mut self) -> Result<i32, RecordError>;
     /// Takes a varlong.
     fn varlong(&mut self) -> Result<i64, RecordError>;
-    /// Takes `count` bytes without looking at them.
+    /// Skips `count` bytes.
     fn skip(&mut self, count: usize) -> Result<(), RecordError>;
-    /// Bytes taken so far.
+    /// Returns the bytes taken so far.
     fn position(&self) -> u64;
     /// Whether nothing is left.
     fn at_end(&mut self) -> Result<bool, RecordError>;
 }
 
-/// What validation wants to know of a record.
+/// The facts about a record that validation needs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RecordFacts {
     pub(crate) timestamp_delta: i64,
     pub(crate) offset_delta: i32,
-    /// Negative without a key.
+    /// The length of the key, negative without a key.
     pub(crate) key_length: i32,
-    /// Negative without a value.
+    /// The length of the value, negative without a value.
     pub(crate) value_length: i32,
 }
 
@@ -183,7 +184,7 @@ impl Input for StreamInput<'_> {
     }
 }
 
-/// Takes the length of the record that an uncompressed body goes on with.
+/// Takes the length of the next record in an uncompressed body.
 #[inline]
 pub(super) fn take_length(rest: &mut &[u8]) -> Result<i32, RecordError> {
     let at_most = rest.len();

@@ -8,9 +8,10 @@ use crate::{Attributes, BatchError, BatchView, Batches, Codec, LOG_OVERHEAD, Tim
 use bytes::Bytes;
 use model::{ErrorCode, ProducerId, Timestamp, TopicPartition};
 
-/// What a Produce request's records must be before anything is asked about the partition: exactly one batch, of format v2, and not of a codec
-/// that the request's version is too old for (`zstd_allowed` is true from v7 on, KIP-110). Kafka answers these errors without a message and without
-/// the log's start offset. UNKNOWN_SERVER_ERROR, for what Kafka does not expect, fails its whole request.
+/// Checks the records of a Produce request before the partition is looked up: exactly one batch, of
+/// format v2, with a codec that the request's version allows (`zstd_allowed` is true from v7 on,
+/// KIP-110). Kafka answers these errors without a message and without the log start offset.
+/// UNKNOWN_SERVER_ERROR, for what Kafka does not expect, fails the whole request.
 pub fn check_produce_request(records: &[u8], zstd_allowed: bool) -> Result<(), ProduceError> {
     let Some((length, magic)) = whole_batch(records)? else {
         return Err(ProduceError::invalid_record("Produce requests must have at least one record batch per partition"));
@@ -20,7 +21,8 @@ pub fn check_produce_request(records: &[u8], zstd_allowed: bool) -> Result<(), P
         return Err(ProduceError::invalid_record(detail));
     }
     if !zstd_allowed {
-        // The length is at least 14, so the attributes are there even where the rest of the header is not.
+        // The length is at least 14, so the attributes exist even if the rest of the header does
+        // not.
         match Codec::from_id(records[field::ATTRIBUTES + 1] & 7) {
             Ok(Codec::Zstd) => {
                 let detail = "Produce requests of this version are not allowed to use ZStandard compression";
@@ -38,8 +40,8 @@ pub fn check_produce_request(records: &[u8], zstd_allowed: bool) -> Result<(), P
     }
 }
 
-/// Whether the first batch of a Produce request's records is part of a transaction, which Kafka asks before anything else. Errors: what is there cannot be
-/// told from a batch, which fails the whole request.
+/// Whether the first batch of a Produce request's records is part of a transaction. Kafka checks
+/// this first. Errors: the bytes are not a batch, which fails the whole request.
 pub fn begins_transactional(records: &[u8]) -> Result<bool, ProduceError> {
     Ok(match whole_batch(records)? {
         Some((_, 2)) => Attributes(i16::from_be_bytes([records[field::ATTRIBUTES], records[field::ATTRIBUTES + 1]]))
@@ -48,10 +50,11 @@ pub fn begins_transactional(records: &[u8]) -> Result<bool, ProduceError> {
     })
 }
 
-/// Size and magic of the batch that `bytes` begin with; `None` where no whole batch is left.
+/// Returns size and magic of the batch at the start of `bytes`, or `None` if no whole batch is
+/// left.
 fn whole_batch(bytes: &[u8]) -> Result<Option<(usize, i8)>, ProduceError> {
     match length_and_magic(bytes) {
-        // Kafka counts the size of a batch in an i32, which breaks over this one.
+        // Kafka counts the size of a batch in an i32, which overflows for this length.
         Ok((length, _)) if length > i32::MAX - LOG_OVERHEAD as i32 => {
             Err(ProduceError::new(ErrorCode::UnknownServerError, format!("a record batch of the length {length}")))
         }
@@ -64,9 +67,11 @@ fn whole_batch(bytes: &[u8]) -> Result<Option<(usize, i8)>, ProduceError> {
     }
 }
 
-/// Checks a client's batch for `partition`, and makes it what the topic wants. `now` is the leader's clock.
+/// Validates a client's batch for `partition`, and converts it to what the topic wants. `now` is
+/// the leader's clock.
 ///
-/// Costs a pass for the checksum and a walk over the records, which allocates nothing unless the batch is compressed.
+/// It takes one pass for the checksum and one walk over the records. It allocates nothing unless
+/// the batch is compressed.
 pub fn validate(
     records: &Bytes,
     partition: &TopicPartition,
@@ -92,7 +97,7 @@ pub fn validate(
     } else if source == Codec::None || walked.consecutive {
         Validated::of(&batch, records)
     } else {
-        // Kafka wants to rebuild this one after it has skipped the keys and values, and fails over that.
+        // Kafka skips the keys and values of such a batch, then tries to rebuild it and fails.
         let detail = format!("the offsets within a compressed batch in the append to {partition} have gaps");
         return Err(ProduceError::new(ErrorCode::UnknownServerError, detail));
     };
@@ -112,7 +117,7 @@ pub fn validate(
     Ok(validated)
 }
 
-/// Base offset, size and checksum.
+/// Checks base offset, size and checksum.
 fn check_frame(batch: &BatchView<'_>, partition: &TopicPartition, rules: &ValidationRules) -> Result<(), ProduceError> {
     let header = batch.header();
     if header.base_offset.0 != 0 {
@@ -135,7 +140,7 @@ fn check_frame(batch: &BatchView<'_>, partition: &TopicPartition, rules: &Valida
     })
 }
 
-/// Counts, flags and sequence.
+/// Checks counts, flags and sequence.
 fn check_header(batch: &BatchView<'_>, partition: &TopicPartition) -> Result<(), ProduceError> {
     let header = batch.header();
     let (first, last) = (header.base_offset, header.last_offset());

@@ -1,14 +1,21 @@
-//! What a producer sent for one partition, checked as Kafka's leader checks it, before an offset is known.
+//! Validates the records of a producer for one partition as Kafka's leader does, before the offset
+//! is known.
 //!
-//! Three steps, so that little happens under the log's lock: [`begins_transactional`] and [`check_produce_request`] look at the framing alone, as the API does before it
-//! asks who leads; [`validate`] does all that needs no offset; [`Validated::assign`] patches the header. The body of a valid batch is the slice
-//! that came in, unless the topic's codec is another one.
+//! There are three steps, so that little happens under the log's lock. [`begins_transactional`] and
+//! [`check_produce_request`] look only at the framing, before the API looks up the leader.
+//! [`validate`] does everything that needs no offset. [`Validated::assign`] patches the header. The
+//! body of a valid batch is the received slice, unless the topic has another codec.
 //!
-//! Quirks that are Kafka's and kept: offsets within an uncompressed batch are not looked at; a wrong maximum timestamp is put right; a
-//! `LogAppendTime` batch is taken by a `CreateTime` topic when its time is in range; bytes after the batch that are no whole batch are dropped.
+//! These quirks are Kafka's:
 //!
-//! One departure: a record in a compressed batch whose length field disagrees with its content is refused, which Kafka finds only when it has
-//! to rebuild the batch. Such a batch would stop every consumer.
+//! - The offsets within an uncompressed batch are not checked.
+//! - A wrong maximum timestamp is corrected.
+//! - A `CreateTime` topic accepts a `LogAppendTime` batch if its time is in range.
+//! - Bytes after the batch that are not a whole batch are dropped.
+//!
+//! One difference: a record in a compressed batch whose length field disagrees with its content is
+//! refused. Kafka notices it only when it rebuilds the batch. Such a batch would stop every
+//! consumer.
 
 mod batch;
 mod rebuild;
@@ -21,7 +28,7 @@ pub use validated::Validated;
 use crate::{BatchError, BuildError, Compression, RecordError, TimestampType};
 use model::ErrorCode;
 
-/// How a topic wants its batches.
+/// The properties of the topic that batches are checked against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ValidationRules {
     /// `message.timestamp.type`.
@@ -30,37 +37,38 @@ pub struct ValidationRules {
     pub timestamp_before_max_ms: i64,
     /// `message.timestamp.after.max.ms`.
     pub timestamp_after_max_ms: i64,
-    /// `compression.type` with its level; `None` for `producer`.
+    /// `compression.type` with its level. `None` for `producer`.
     pub compression: Option<Compression>,
-    /// `max.message.bytes`, of a whole batch.
+    /// `max.message.bytes`, the limit of a whole batch.
     pub max_message_bytes: usize,
     /// `segment.bytes`.
     pub segment_bytes: usize,
-    /// Whether `cleanup.policy` names `compact`, so that every record needs a key.
+    /// Whether `cleanup.policy` contains `compact`, so that every record needs a key.
     pub compacted: bool,
 }
 
-/// A record that was refused: an element of `RecordErrors` in Produce v8 and later (KIP-467).
+/// A refused record: an element of `RecordErrors` in Produce v8 and later (KIP-467).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidRecord {
-    /// Which record of the batch, from 0.
+    /// The record's index in the batch, from 0.
     pub batch_index: i32,
-    /// Why.
+    /// The reason.
     pub message: String,
 }
 
-/// How many refused records are reported; Kafka has no limit, and a compressed batch may hold billions.
+/// The most refused records that are reported. Kafka has no limit, but a compressed batch may hold
+/// billions of records.
 pub const INVALID_RECORDS_MAX: usize = 1 << 16;
 
 /// Why a partition's records are refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{detail}")]
 pub struct ProduceError {
-    /// What the client acts on.
+    /// The code, on which the client acts.
     pub code: ErrorCode,
-    /// Kafka's text, for the log; see [`ProduceError::client_message`].
+    /// Kafka's text, for the log. See [`ProduceError::client_message`].
     pub detail: String,
-    /// The records that were refused, where it is about single records.
+    /// The refused records, if the error is about single records.
     pub invalid_records: Vec<InvalidRecord>,
 }
 
@@ -73,12 +81,14 @@ impl ProduceError {
         Self::new(ErrorCode::InvalidRecord, detail)
     }
 
-    /// `ErrorMessage` of Produce v8 and later: Kafka sends one only where it names records.
+    /// Returns `ErrorMessage` of Produce v8 and later. Kafka sends it only with errors of single
+    /// records.
     pub fn client_message(&self) -> Option<&str> {
         (!self.invalid_records.is_empty()).then_some(self.detail.as_str())
     }
 
-    /// Whether Kafka's answer carries the log's start offset beside this error, when [`validate`] gave it, or -1.
+    /// Whether Kafka's answer carries the log start offset beside this error of [`validate`]. If
+    /// not, it carries -1.
     pub fn answers_log_start_offset(&self) -> bool {
         !matches!(self.code, ErrorCode::MessageTooLarge | ErrorCode::RecordListTooLarge | ErrorCode::CorruptMessage)
     }
@@ -100,7 +110,7 @@ impl From<BatchError> for ProduceError {
 impl From<RecordError> for ProduceError {
     fn from(error: RecordError) -> Self {
         let code = match error {
-            // Kafka has no name for these: they leave its validator as exceptions that no error code stands for.
+            // Kafka has no error code for these: its validator throws other exceptions.
             RecordError::Varint | RecordError::Codec(_) | RecordError::Decompress(_) => ErrorCode::UnknownServerError,
             RecordError::TooLarge(_) => ErrorCode::MessageTooLarge,
             RecordError::Count(_)

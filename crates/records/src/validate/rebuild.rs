@@ -1,10 +1,11 @@
-//! A batch made anew, because the topic wants another codec.
+//! Rebuilds a batch because the topic has another codec.
 
 use super::{ProduceError, Validated, ValidationRules};
 use crate::{BatchBuilder, BatchView, Compression, RecordReader, TimestampType};
 use model::{ErrorCode, Offset, Timestamp, TopicPartition};
 
-/// Writes the batch's records, whose structure has been checked, with `target`; offsets count from 0.
+/// Writes the batch's records with the codec `target`. Their structure was checked before. Offsets
+/// count from 0.
 pub(super) fn rebuild(
     batch: &BatchView<'_>,
     target: Compression,
@@ -29,7 +30,7 @@ pub(super) fn rebuild(
             return Err(ProduceError::new(ErrorCode::UnknownServerError, detail));
         }
         builder.append_view(&record, record.timestamp);
-        // Stopping here bounds the memory that a small batch of much content can take.
+        // The check here bounds the memory that a small batch with much content can take.
         check_size(builder.written_bytes(), partition, rules)?;
     }
     let bytes = builder.finish()?;
@@ -39,7 +40,8 @@ pub(super) fn rebuild(
     Ok(validated)
 }
 
-/// What Kafka's builder of batches refuses to write, with an exception that no error code stands for. A producer never sends it.
+/// Refuses batches that Kafka's batch builder refuses. Kafka throws an exception without an error
+/// code. A producer never sends such a batch.
 fn check_producer(batch: &BatchView<'_>, partition: &TopicPartition) -> Result<(), ProduceError> {
     let header = batch.header();
     let refused = if !batch.has_producer_id() {

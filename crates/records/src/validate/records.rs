@@ -6,15 +6,15 @@ use crate::record::{Input, RecordFacts, SliceInput, StreamInput, walk_record};
 use crate::{BatchHeader, BatchView, Codec, RecordError, TimestampType};
 use model::{ErrorCode, Timestamp, TopicPartition};
 
-/// What the walk over the records found.
+/// The result of the walk over the records.
 pub(super) struct Walked {
-    /// The largest timestamp; -1 where no record has one.
+    /// The largest timestamp, or -1 if no record has one.
     pub(super) max_timestamp: Timestamp,
     /// Whether the offset deltas count from 0 without a gap.
     pub(super) consecutive: bool,
 }
 
-/// Walks over the records, as many as the header counts.
+/// Walks over as many records as the header counts.
 pub(super) fn check_records(
     batch: &BatchView<'_>,
     codec: Codec,
@@ -103,7 +103,8 @@ impl Check<'_> {
     #[cold]
     fn refuse_timestamp_type(&mut self, index: i32, facts: &RecordFacts, timestamp: Timestamp) {
         self.bad_timestamp = true;
-        // Kafka's reader that skips keys and values has a class of its own, and its own idea of the size of null.
+        // Kafka's reader that skips keys and values has its own class name and its own size of
+        // null.
         let (class, size_min) = if self.partial { ("PartialDefaultRecord", i32::MIN) } else { ("DefaultRecord", 0) };
         let message = format!(
             "Invalid timestamp type in message {class}(offset={}, timestamp={timestamp}, key={} bytes, value={} bytes). \

@@ -1,44 +1,46 @@
-//! A batch that lacks nothing but its place in the log.
+//! A valid batch whose place in the log is not known yet.
 
 use crate::batch::{crc32c_of, field, put};
 use crate::{BATCH_OVERHEAD, BatchError, BatchHeader, BatchView, TimestampType};
 use bytes::Bytes;
 use model::{LeaderEpoch, Offset, Timestamp};
 
-/// A valid batch whose base offset and leader epoch are still to come.
+/// A valid batch without its final base offset and leader epoch.
 #[derive(Clone, Debug)]
 pub struct Validated {
     header: BatchHeader,
-    /// The header as bytes: the producer's own, since the checksum covers even what means nothing.
+    /// The header's bytes as the producer sent them, since the checksum also covers bits without a
+    /// meaning.
     bytes: [u8; BATCH_OVERHEAD],
     body: Bytes,
 }
 
 impl Validated {
-    /// Takes a batch that the broker itself built, without a look at its records.
+    /// Takes a batch that the broker itself built, without checking its records.
     pub fn trusted(batch: &Bytes) -> Result<Self, BatchError> {
         let view = BatchView::parse(batch)?;
         Ok(Self::of(&view, batch))
     }
 
-    /// `batch` must begin with the bytes that `view` shows.
+    /// Takes a batch. `batch` must start with the bytes of `view`.
     pub(super) fn of(view: &BatchView<'_>, batch: &Bytes) -> Self {
         let mut bytes = [0; BATCH_OVERHEAD];
         bytes.copy_from_slice(&view.bytes()[..BATCH_OVERHEAD]);
         Self { header: *view.header(), bytes, body: batch.slice(BATCH_OVERHEAD..view.bytes().len()) }
     }
 
-    /// The header. Its base offset and leader epoch are the producer's and mean nothing; all else is as it will stand in the log.
+    /// Returns the header. Base offset and leader epoch are the producer's and have no meaning. All
+    /// other fields are final.
     pub fn header(&self) -> &BatchHeader {
         &self.header
     }
 
-    /// The records, compressed as the header says.
+    /// Returns the records, compressed as the header says.
     pub fn body(&self) -> &Bytes {
         &self.body
     }
 
-    /// The header and the body to append, one after the other.
+    /// Returns the header and the body to append, in this order.
     pub fn assign(&self, base_offset: Offset, leader_epoch: LeaderEpoch) -> ([u8; BATCH_OVERHEAD], Bytes) {
         let mut bytes = self.bytes;
         put(&mut bytes, 0, base_offset.0.to_be_bytes());
@@ -46,7 +48,8 @@ impl Validated {
         (bytes, self.body.clone())
     }
 
-    /// Sets the timestamp type and the largest timestamp, and the checksum if that changed anything.
+    /// Sets the timestamp type and the largest timestamp. Updates the checksum if that changes
+    /// anything.
     pub(super) fn set_max_timestamp(&mut self, kind: TimestampType, max: Timestamp) {
         if self.header.timestamp_type() == kind && self.header.max_timestamp == max {
             return;
