@@ -5,8 +5,7 @@
 //!
 //! | layer | modules |
 //! | --- | --- |
-//! | edge | `net` (sockets of clients), `admin` (HTTP for operators), `node` (start and stop),
-//! `cli` |
+//! | edge | `net` (sockets of clients), `admin` (HTTP for operators), `node` (start and stop), `cli` |
 //! | api | `api`: one file for each API key |
 //! | services | `broker` (all services as fields), `replica`, `runtime`, `security`, `telemetry` |
 //! | | `config`, `peer` (connections to other nodes) |
