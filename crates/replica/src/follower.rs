@@ -2,40 +2,40 @@
 
 use model::{BrokerEpoch, BrokerId, Offset, Timestamp};
 
-/// A follower's fetch, as the leader took it.
+/// A follower's fetch as the leader received it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FollowerFetch {
-    /// Who fetches.
+    /// The follower.
     pub broker_id: BrokerId,
-    /// Its registration, where the request says it (KIP-903).
+    /// The follower's broker epoch, if the request has it (KIP-903).
     pub broker_epoch: Option<BrokerEpoch>,
-    /// The offset that it asks for, which is its log end.
+    /// The offset that it fetches from, which is its log end offset.
     pub log_end_offset: Offset,
-    /// Its log start.
+    /// Its log start offset.
     pub log_start_offset: Offset,
-    /// The leader's log end when it read for this fetch.
+    /// The leader's log end offset when it read for this fetch.
     pub leader_log_end_offset: Offset,
-    /// When the fetch came.
+    /// The time of the fetch.
     pub now: Timestamp,
 }
 
 /// A follower's progress in this leader epoch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Follower {
-    /// Its log end, once it has fetched.
+    /// Its log end offset, once it has fetched.
     pub log_end_offset: Option<Offset>,
-    /// Its log start, once it has fetched.
+    /// Its log start offset, once it has fetched.
     pub log_start_offset: Option<Offset>,
-    /// The registration that it fetched under.
+    /// The broker epoch under which it fetched.
     pub broker_epoch: Option<BrokerEpoch>,
-    /// The last time at which it had all that the leader had.
+    /// The last time when it had everything that the leader had.
     pub last_caught_up: Option<Timestamp>,
-    /// The fetch before: when it was, and where the leader's log ended then.
+    /// The previous fetch: its time, and the leader's log end offset at that time.
     last_fetch: Option<(Timestamp, Offset)>,
 }
 
 impl Follower {
-    /// One of which nothing is known but whether it is in the ISR.
+    /// Creates the state of a follower of which only one thing is known: whether it is in the ISR.
     pub(crate) fn new(is_in_sync: bool, now: Timestamp) -> Self {
         Follower {
             log_end_offset: None,
@@ -46,7 +46,8 @@ impl Follower {
         }
     }
 
-    /// Notes a fetch. One that reaches the end that the leader had at the fetch before was caught up at that time.
+    /// Notes a fetch. A fetch that reaches the leader's log end offset of the previous fetch shows
+    /// that the follower was caught up at the time of that fetch.
     pub(crate) fn fetched(&mut self, fetch: &FollowerFetch) {
         let caught_up = match self.last_fetch {
             _ if fetch.log_end_offset >= fetch.leader_log_end_offset => Some(fetch.now),
@@ -60,7 +61,7 @@ impl Follower {
         self.last_fetch = Some((fetch.now, fetch.leader_log_end_offset));
     }
 
-    /// Whether it has all that the leader has, or had it not long ago.
+    /// Whether it has everything that the leader has, or had it within `lag_max_ms`.
     pub(crate) fn is_caught_up(&self, leader_log_end_offset: Offset, now: Timestamp, lag_max_ms: i64) -> bool {
         self.log_end_offset == Some(leader_log_end_offset)
             || self.last_caught_up.is_some_and(|at| now.0.saturating_sub(at.0) <= lag_max_ms)

@@ -1,41 +1,42 @@
-//! The set of replicas in sync, and a change of it that the controller has not answered yet.
+//! The ISR, and a change of it that the controller has not answered yet.
 
 use model::{BrokerEpoch, BrokerId, LeaderEpoch, PartitionEpoch};
 
 /// A change of the ISR that a leader asks the controller for (AlterPartition).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IsrProposal {
-    /// The ISR that it wants, with the registration under which each follower fetched.
+    /// The proposed ISR, with the broker epoch under which each follower fetched.
     pub isr: Vec<(BrokerId, Option<BrokerEpoch>)>,
-    /// The epoch that it leads in.
+    /// The leader epoch of the leader that proposes.
     pub leader_epoch: LeaderEpoch,
-    /// The state of the partition that the change is to.
+    /// The partition epoch that the change is based on.
     pub partition_epoch: PartitionEpoch,
 }
 
-/// The ISR as the leader has to act on it.
+/// The ISR that the leader acts on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Isr {
-    /// As the controller has it.
+    /// The ISR at the controller. No change is in flight.
     Committed(Vec<BrokerId>),
-    /// A change is on its way.
+    /// A change is in flight.
     Pending {
-        /// As the controller had it.
+        /// The ISR at the controller before the change.
         committed: Vec<BrokerId>,
-        /// As it will be, if the controller agrees.
+        /// The ISR after the change, if the controller agrees.
         proposed: Vec<BrokerId>,
     },
 }
 
 impl Isr {
-    /// As the controller has it.
+    /// Returns the ISR at the controller.
     pub fn committed(&self) -> &[BrokerId] {
         match self {
             Isr::Committed(committed) | Isr::Pending { committed, .. } => committed,
         }
     }
 
-    /// Everybody who may be in it by now, each once: the high watermark waits for all of them.
+    /// Returns every replica that may be in the ISR by now, each once. The high watermark waits for
+    /// all of them.
     pub fn maximal(&self) -> impl Iterator<Item = BrokerId> + '_ {
         let (committed, proposed) = match self {
             Isr::Committed(committed) => (committed, &[][..]),
@@ -45,7 +46,7 @@ impl Isr {
         committed.iter().chain(joining).copied()
     }
 
-    /// Whether a change is on its way: then no other is proposed.
+    /// Whether a change is in flight. Then the leader proposes no other change.
     pub fn is_pending(&self) -> bool {
         matches!(self, Isr::Pending { .. })
     }

@@ -5,53 +5,55 @@ use crate::isr::{Isr, IsrProposal};
 use model::{BrokerEpoch, BrokerId, ErrorCode, LeaderEpoch, Offset, PartitionEpoch, Timestamp};
 use std::collections::BTreeMap;
 
-/// What a broker knows when it becomes the leader, or hears of a new state of a partition that it leads.
+/// What a broker knows when it becomes the leader, or learns a new state of a partition that it
+/// leads.
 #[derive(Clone, Debug)]
 pub struct LeaderStart {
     /// This broker.
     pub broker_id: BrokerId,
-    /// The epoch that it leads in.
+    /// The leader epoch in which it leads.
     pub leader_epoch: LeaderEpoch,
     /// The partition's state at the controller.
     pub partition_epoch: PartitionEpoch,
-    /// All replicas, this broker among them.
+    /// All replicas, this broker included.
     pub replicas: Vec<BrokerId>,
-    /// The ones in sync.
+    /// The replicas in sync.
     pub isr: Vec<BrokerId>,
     /// `min.insync.replicas`
     pub min_insync_replicas: usize,
     /// `replica.lag.time.max.ms`
     pub lag_max_ms: i64,
-    /// The log's end.
+    /// The log end offset.
     pub log_end_offset: Offset,
-    /// How far this replica's own records count: to the log's end, or where a batch counts only once it is flushed, to where all is flushed.
+    /// The exclusive end of this replica's own records that count: the log end offset, or the end
+    /// of what is flushed if a batch counts only once it is flushed.
     pub own_end_offset: Offset,
-    /// The high watermark as this replica knew it.
+    /// The last high watermark that this replica knows.
     pub high_watermark: Offset,
-    /// The time.
+    /// The current time.
     pub now: Timestamp,
 }
 
-/// What an event moved.
+/// What an event changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
     /// The new high watermark, if it moved.
     pub high_watermark: Option<Offset>,
-    /// A change of the ISR to ask the controller for.
+    /// A change of the ISR to send to the controller.
     pub proposal: Option<IsrProposal>,
 }
 
-/// Why a follower's fetch does not count.
+/// Why the leader ignores a follower's fetch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FetchError {
-    /// It is no replica of this partition.
+    /// The broker is not a replica of this partition.
     UnknownReplica,
-    /// It fetches under an older registration than before.
+    /// The broker fetches under an older broker epoch than before.
     StaleBrokerEpoch,
 }
 
 impl FetchError {
-    /// What the follower is told.
+    /// Returns the error code for the follower.
     pub fn code(self) -> ErrorCode {
         match self {
             FetchError::UnknownReplica => ErrorCode::UnknownLeaderEpoch,
@@ -70,7 +72,7 @@ pub struct Leader {
     isr: Isr,
     min_insync_replicas: usize,
     lag_max_ms: i64,
-    /// Where the log ended when this leader epoch began.
+    /// The log end offset at the start of this leader epoch.
     start_offset: Offset,
     log_end_offset: Offset,
     own_end_offset: Offset,
@@ -78,7 +80,7 @@ pub struct Leader {
 }
 
 impl Leader {
-    /// Begins to lead.
+    /// Starts to lead.
     pub fn new(start: LeaderStart) -> Leader {
         let is_follower = |id: &&BrokerId| **id != start.broker_id;
         let follower = |id: &BrokerId| (*id, Follower::new(start.isr.contains(id), start.now));
@@ -99,58 +101,62 @@ impl Leader {
         leader
     }
 
-    /// The epoch that it leads in.
+    /// Returns the leader epoch.
     pub fn leader_epoch(&self) -> LeaderEpoch {
         self.leader_epoch
     }
 
-    /// The state of the partition that it acts on.
+    /// Returns the partition epoch of the state that it acts on.
     pub fn partition_epoch(&self) -> PartitionEpoch {
         self.partition_epoch
     }
 
-    /// The ISR, with a change that is on its way.
+    /// Returns the ISR, with a change that is in flight.
     pub fn isr(&self) -> &Isr {
         &self.isr
     }
 
-    /// The exclusive end of what is replicated.
+    /// Returns the high watermark, the exclusive end of what is replicated.
     pub fn high_watermark(&self) -> Offset {
         self.high_watermark
     }
 
-    /// Where the log ended when this leader epoch began.
+    /// Returns the log end offset at the start of this leader epoch.
     pub fn start_offset(&self) -> Offset {
         self.start_offset
     }
 
-    /// What is known of a follower.
+    /// Returns what is known of a follower.
     pub fn follower(&self, id: BrokerId) -> Option<&Follower> {
         self.followers.get(&id)
     }
 
-    /// Whether there is another replica, which reads to the log's end.
+    /// Whether the partition has another replica, which reads to the log's end.
     pub fn has_followers(&self) -> bool {
         !self.followers.is_empty()
     }
 
-    /// Whether offsets by `HighWatermark` may be answered: after an election, only once the high watermark has reached this epoch's start
-    /// (OFFSET_NOT_AVAILABLE until then, KIP-207).
+    /// Whether the leader may answer offsets for `HighWatermark`. After an election it may not
+    /// until the high watermark reaches this epoch's start (OFFSET_NOT_AVAILABLE until then,
+    /// KIP-207).
     pub fn has_caught_up(&self) -> bool {
         self.high_watermark >= self.start_offset
     }
 
-    /// How many replicas must be in sync for a write with `acks=all`: no more than there are.
+    /// Returns the number of replicas that must be in sync for a write with `acks=all`:
+    /// `min.insync.replicas`, but at most the number of replicas.
     pub fn effective_min_isr(&self) -> usize {
         self.min_insync_replicas.min(self.followers.len() + 1)
     }
 
-    /// Whether so few are in sync that writes with `acks=all` are refused (NOT_ENOUGH_REPLICAS).
+    /// Whether too few replicas are in sync, so that writes with `acks=all` are refused
+    /// (NOT_ENOUGH_REPLICAS).
     pub fn is_under_min_isr(&self) -> bool {
         self.isr.committed().len() < self.effective_min_isr()
     }
 
-    /// Whether a write with `acks=all` that ends before `required` is done: `None` while it is not, an error when it is replicated but too few are in sync.
+    /// Returns the result of a write with `acks=all` that ends before `required`: `None` while it
+    /// is not replicated, an error if it is replicated but too few replicas are in sync.
     pub fn acknowledged(&self, required: Offset) -> Option<Result<(), ErrorCode>> {
         if self.high_watermark < required {
             return None;
@@ -159,8 +165,9 @@ impl Leader {
         Some(if enough { Ok(()) } else { Err(ErrorCode::NotEnoughReplicasAfterAppend) })
     }
 
-    /// Notes that the log has grown, or that more of it counts: `own_end_offset` is how far this replica's own records do (`LeaderStart`). `is_eligible` says
-    /// who is registered, unfenced and not shutting down.
+    /// Notes that the log has grown, or that more of it counts. `own_end_offset` is the exclusive
+    /// end of this replica's own records that count (`LeaderStart`). `is_eligible` says whether a
+    /// broker is registered, unfenced and not shutting down.
     pub fn appended(
         &mut self,
         log_end_offset: Offset,
@@ -173,7 +180,8 @@ impl Leader {
         self.advance(now, is_eligible)
     }
 
-    /// Notes a follower's fetch. It may let the high watermark move, or the follower join the ISR.
+    /// Notes a follower's fetch. The high watermark may move, or the leader may propose to add the
+    /// follower to the ISR.
     pub fn fetched(
         &mut self,
         fetch: &FollowerFetch,
@@ -202,7 +210,7 @@ impl Leader {
         })
     }
 
-    /// Looks for followers that have fallen behind. To be called every half of `replica.lag.time.max.ms`.
+    /// Looks for followers that lag. Call it every half of `replica.lag.time.max.ms`.
     pub fn check_lag(&mut self, now: Timestamp) -> Option<IsrProposal> {
         if self.isr.is_pending() {
             return None;
@@ -225,8 +233,9 @@ impl Leader {
         }
     }
 
-    /// Takes over the partition's state from the controller, as its answer or from the metadata log; an older state is ignored. The leader epoch is the same:
-    /// a new one is a new `Leader`.
+    /// Takes over the partition's state from the controller, from its answer or from the metadata
+    /// log. An older state is ignored. The leader epoch is unchanged: a new epoch needs a new
+    /// `Leader`.
     pub fn committed(
         &mut self,
         partition_epoch: PartitionEpoch,
@@ -248,17 +257,18 @@ impl Leader {
         self.advance(now, is_eligible)
     }
 
-    /// Drops a proposal that the controller refused, so that another can be made. One that was not answered is sent again instead.
+    /// Drops a proposal that the controller refused, so that the leader can make another. A
+    /// proposal without an answer is sent again and not dropped.
     pub fn refused(&mut self) {
         self.isr.withdraw();
     }
 
-    /// Takes over a changed `min.insync.replicas`.
+    /// Sets a changed `min.insync.replicas`.
     pub fn set_min_insync_replicas(&mut self, count: usize) {
         self.min_insync_replicas = count;
     }
 
-    /// Moves the high watermark as far as it goes.
+    /// Moves the high watermark as far as possible.
     fn advance(&mut self, now: Timestamp, is_eligible: &dyn Fn(BrokerId) -> bool) -> Option<Offset> {
         if self.is_under_min_isr() {
             return None;
@@ -267,7 +277,7 @@ impl Leader {
         for (id, follower) in &self.followers {
             let is_joining = || follower.is_caught_up(self.log_end_offset, now, self.lag_max_ms) && is_eligible(*id);
             if self.isr.maximal().any(|member| member == *id) || is_joining() {
-                // One that has not fetched yet may have nothing.
+                // A follower that has not fetched yet may have nothing.
                 reached = reached.min(follower.log_end_offset.unwrap_or(Offset(0)));
             }
         }

@@ -1,14 +1,22 @@
-//! One partition as its leader sees it: who is in sync, and how far the high watermark has come.
+//! One partition as its leader sees it: which replicas are in sync, and where the high watermark
+//! is.
 //!
-//! A pure machine: the driver tells it of appends, fetches, the time, and what the controller decided; it answers with the high watermark and with
-//! proposals to change the ISR, which count only once the controller has taken them. With one replica the high watermark is the log's end and
-//! nothing is ever proposed; it is the same code.
+//! This is a pure machine. The driver tells it of appends, fetches, the time, and the controller's
+//! decisions. It answers with the high watermark and with proposals to change the ISR. A proposal
+//! counts only once the controller has accepted it. With one replica, the same code runs: the high
+//! watermark is the log end offset, and the leader proposes nothing.
 //!
-//! The rules are Kafka's (KIP-497 AlterPartition, KIP-966 for the high watermark under `min.insync.replicas`):
-//! - the high watermark is the least log end of the replicas that are in the ISR, on their way in or out of it, or caught up and about to join;
-//! - it never moves back, and stands still while fewer than `min.insync.replicas` are in the ISR;
-//! - a follower joins once it has everything below the high watermark and has begun to replicate in this leader epoch;
-//! - it leaves when it has not been at the leader's log end for `replica.lag.time.max.ms`.
+//! The rules are Kafka's (KIP-497 AlterPartition, KIP-966 for the high watermark under
+//! `min.insync.replicas`):
+//!
+//! - The high watermark is the smallest log end offset of these replicas: those in the ISR, those
+//!   in a proposed ISR, and those that have caught up and are about to join.
+//! - It never moves back. It does not move while fewer than `min.insync.replicas` replicas are in
+//!   the ISR.
+//! - A follower joins the ISR once it has everything below the high watermark and has started to
+//!   replicate in this leader epoch.
+//! - A follower leaves the ISR when it has not been at the leader's log end for
+//!   `replica.lag.time.max.ms`.
 
 mod follower;
 mod isr;

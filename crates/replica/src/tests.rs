@@ -1,4 +1,4 @@
-//! A leader and its followers, event by event.
+//! Tests of a leader and its followers, event by event.
 
 use super::*;
 use model::{BrokerEpoch, BrokerId, ErrorCode, LeaderEpoch, Offset, PartitionEpoch, Timestamp};
@@ -56,7 +56,7 @@ fn with_one_replica_the_high_watermark_is_the_log_end() {
     assert_eq!(leader.check_lag(Timestamp(i64::MAX)), None);
     assert_eq!(leader.acknowledged(Offset(12)), Some(Ok(())));
     assert_eq!(leader.acknowledged(Offset(13)), None);
-    // More than there are replicas cannot be asked for.
+    // `min.insync.replicas` above the number of replicas counts as that number.
     leader.set_min_insync_replicas(3);
     assert!(!leader.is_under_min_isr());
 }
@@ -70,7 +70,7 @@ fn the_high_watermark_is_the_least_log_end_of_the_isr() {
     assert_eq!(append(&mut leader, 20, 2), None);
     assert_eq!(fetch(&mut leader, 3, 15, 20, 2).high_watermark, Some(Offset(10)));
     assert!(leader.has_caught_up());
-    // A follower that goes back does not take the high watermark along.
+    // A follower that goes back does not move the high watermark back.
     assert_eq!(fetch(&mut leader, 2, 0, 20, 3), Progress::default());
     assert_eq!(leader.high_watermark(), Offset(10));
 }
@@ -88,7 +88,7 @@ fn what_is_not_flushed_does_not_count_where_it_must_be() {
     assert_eq!(durable(&mut leader, 20, 15), Some(15));
     assert_eq!(durable(&mut leader, 30, 30), Some(20));
     assert_eq!(fetch(&mut leader, 2, 30, 30, 1).high_watermark, Some(Offset(30)));
-    // An older word changes nothing.
+    // An older flush report changes nothing.
     assert_eq!(durable(&mut leader, 30, 15), None);
 }
 
@@ -101,7 +101,7 @@ fn a_follower_that_lags_leaves_and_comes_back() {
     let proposal = leader.check_lag(Timestamp(31_001)).unwrap();
     assert_eq!(isr(&proposal), [1]);
     assert_eq!((proposal.leader_epoch, proposal.partition_epoch), (LeaderEpoch(5), PartitionEpoch(7)));
-    // Until the controller agrees, the follower counts.
+    // The follower counts until the controller agrees.
     assert_eq!(append(&mut leader, 21, 31_001), None);
     assert_eq!(leader.check_lag(Timestamp(99_000)), None);
     let replicas = [BrokerId(1), BrokerId(2)];
@@ -111,7 +111,7 @@ fn a_follower_that_lags_leaves_and_comes_back() {
     let proposal = fetch(&mut leader, 2, 21, 21, 32_001).proposal.unwrap();
     assert_eq!(proposal.isr, [(BrokerId(1), None), (BrokerId(2), Some(BrokerEpoch(200)))]);
     assert_eq!(proposal.partition_epoch, PartitionEpoch(8));
-    // One that is about to join holds the high watermark already.
+    // The high watermark already waits for a follower that is about to join.
     assert_eq!(append(&mut leader, 30, 32_002), None);
     leader.refused();
     assert!(!leader.isr().is_pending());
@@ -122,7 +122,8 @@ fn a_follower_that_lags_leaves_and_comes_back() {
 fn a_slow_follower_is_caught_up_as_of_the_fetch_before() {
     let mut leader = leader(&[1, 2], &[1, 2], 1, 0, 0);
     for round in 0..100 {
-        // It always asks for what the leader had a second ago, and the leader has always more.
+        // The follower always fetches up to the end that the leader had a second ago. The leader
+        // always has more.
         append(&mut leader, round * 10 + 10, round * 1000);
         fetch(&mut leader, 2, round * 10, round * 10 + 10, round * 1000);
         assert_eq!(leader.check_lag(Timestamp(round * 1000)), None);
@@ -187,7 +188,7 @@ fn an_older_state_of_the_partition_is_ignored() {
         assert_eq!(leader.committed(PartitionEpoch(epoch), &replicas, vec![BrokerId(1)], Timestamp(0), &all), None);
         assert_eq!(leader.isr().committed().len(), 2);
     }
-    // A replica that is gone holds nothing up, one that is new begins with nothing.
+    // A removed replica does not hold back the high watermark. A new one starts with nothing.
     let replicas = [BrokerId(1), BrokerId(3)];
     assert_eq!(leader.committed(PartitionEpoch(8), &replicas, vec![BrokerId(1)], Timestamp(0), &all), Some(Offset(10)));
     assert!(leader.follower(BrokerId(2)).is_none() && leader.follower(BrokerId(3)).is_some());
