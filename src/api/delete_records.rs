@@ -1,4 +1,6 @@
-//! DeleteRecords (key 21), versions 0-2: raises the log start offset (KIP-107). 2 is flexible.
+//! DeleteRecords (key 21), versions 0-2: raises the log start offset (KIP-107).
+//!
+//! - 2: is flexible.
 
 use super::{Context, error};
 use model::{ErrorCode, Offset};

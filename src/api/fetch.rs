@@ -1,8 +1,17 @@
-//! Fetch (key 1), versions 4-18.
+//! Fetch (key 1), versions 4-18: reads record batches from partitions.
 //!
-//! 5 adds the log start offset; 7 sessions (KIP-227); 9 fences by leader epoch (KIP-320); 11 a client's rack; 12 is flexible and tells a diverging
-//! epoch (KIP-595); 13 names topics by id; 15 moves the replica's id; 16 names the current leader where it is another (KIP-951); 17 a replica's
-//! directory; 18 a replica's high watermark (KIP-1166).
+//! - 5: adds the log start offset (KIP-107).
+//! - 7: adds sessions (KIP-227).
+//! - 9: fences by leader epoch (KIP-320).
+//! - 10: allows zstd (KIP-110).
+//! - 11: adds the client's rack (KIP-392).
+//! - 12: is flexible; answers where the log diverges by epoch (KIP-595).
+//! - 13: names topics by id (KIP-516).
+//! - 14: may answer OFFSET_MOVED_TO_TIERED_STORAGE (KIP-405).
+//! - 15: moves the replica's id, and adds its broker epoch (KIP-903).
+//! - 16: answers the endpoint of the current leader if it is another broker (KIP-951).
+//! - 17: adds the replica's directory id (KIP-853).
+//! - 18: adds the replica's high watermark (KIP-1166).
 
 use super::context::{METADATA_TOPIC, METADATA_TOPIC_ID, ReplyHead, is_metadata_log};
 use super::{Context, Outcome, Refused, Reply, error};
@@ -23,7 +32,7 @@ use storage::{FileRegion, Isolation, Wait};
 /// The replica id of a consumer.
 const CONSUMER: i32 = -1;
 
-/// What the version says about the request.
+/// Facts about the request that the version gives.
 #[derive(Clone, Copy)]
 struct Facts {
     /// From version 13 on.
@@ -32,7 +41,7 @@ struct Facts {
     leaders_are_named: bool,
 }
 
-/// One partition of an answer, its records still in the file.
+/// One partition of an answer. Its records are still in the file.
 struct Answer {
     key: TargetKey,
     data: PartitionData,
@@ -46,7 +55,8 @@ pub(super) async fn handle(context: Context, mut body: Reader) -> Result<Outcome
     let facts = Facts { topics_have_ids: context.version >= 13, leaders_are_named: context.version >= 16 };
     let head = context.reply_head();
     if context.connection.listener.is_controller {
-        // The quorum's replicas fetch the metadata log here, and nothing else; a quorum of one has none.
+        // The quorum's replicas fetch only the metadata log here. A quorum of one voter has no
+        // other replica.
         let is_metadata = is_metadata_log(
             &request.topics,
             |topic| {
@@ -71,7 +81,8 @@ pub(super) async fn handle(context: Context, mut body: Reader) -> Result<Outcome
         }
     };
     let Some(isolation) = isolation(request.isolation_level) else {
-        // The session has gone on by one epoch, as in Kafka, which fails over the isolation after that.
+        // As in Kafka, the unknown isolation level fails after the session's epoch has advanced by
+        // one.
         return Ok(Outcome::Reply(head.write(&refused(&request, &facts, ErrorCode::UnknownServerError))?));
     };
     let plan = Arc::new(plan);
@@ -89,7 +100,7 @@ fn session_of(request: &FetchRequest, facts: &Facts) -> SessionRequest {
     }
 }
 
-/// How far a consumer may see; `None` for what Kafka has no name for.
+/// Returns the isolation of a consumer, or `None` for a level that Kafka does not know.
 fn isolation(level: i8) -> Option<Isolation> {
     match level {
         0 => Some(Isolation::HighWatermark),
@@ -98,7 +109,8 @@ fn isolation(level: i8) -> Option<Isolation> {
     }
 }
 
-/// The answer to a request that is refused as a whole; by version 13 it names no partition any more.
+/// Returns the answer to a request that is refused as a whole. From version 13 on it names no
+/// partitions.
 fn refused(request: &FetchRequest, facts: &Facts, code: ErrorCode) -> FetchResponse {
     let mut response = FetchResponse { error_code: code.code(), ..Default::default() };
     if facts.topics_have_ids {
@@ -115,7 +127,7 @@ fn refused(request: &FetchRequest, facts: &Facts, code: ErrorCode) -> FetchRespo
     response
 }
 
-/// What is said of a partition that cannot be read.
+/// Returns the answer for a partition that cannot be read.
 fn error_data(partition_index: i32, code: ErrorCode) -> PartitionData {
     PartitionData {
         partition_index,
@@ -126,7 +138,7 @@ fn error_data(partition_index: i32, code: ErrorCode) -> PartitionData {
     }
 }
 
-/// The replica that fetches; version 15 moved the field.
+/// Returns the id of the replica that fetches. Version 15 moved the field.
 fn replica_id(request: &FetchRequest) -> i32 {
     if request.replica_state.replica_id != CONSUMER { request.replica_state.replica_id } else { request.replica_id }
 }
@@ -150,7 +162,7 @@ fn wanted(request: &FetchRequest, facts: &Facts) -> Vec<(TargetKey, Target)> {
             ((key.clone(), wish.partition), target)
         })
     });
-    // A partition that is named twice stays in its first place and is read as it is named last.
+    // A partition that the request names twice keeps its first place, and its last values count.
     let once: IndexMap<TargetKey, Target> = partitions.collect();
     once.into_iter().collect()
 }
@@ -164,14 +176,14 @@ fn forgotten(request: &FetchRequest, facts: &Facts) -> Vec<TargetKey> {
     partitions.collect()
 }
 
-/// What all reads of one request share.
+/// The facts that all reads of one request share.
 #[derive(Clone)]
 struct Reading {
     context: Context,
     facts: Facts,
     isolation: Isolation,
     from_replica: bool,
-    /// As the client has it: what is negative fails over the first records.
+    /// The client's limit. If it is negative, the request fails when there are records to read.
     max_bytes: i32,
     min_bytes: u64,
 }
@@ -180,11 +192,11 @@ struct Reading {
 struct Pass {
     answers: Vec<Answer>,
     bytes: u64,
-    /// Whether something besides bytes calls for an answer now.
+    /// Whether the request must be answered now for another reason than enough bytes.
     must_answer: bool,
 }
 
-/// A pass that may not wait met bytes that are not in memory.
+/// The bytes to read are not in memory, and the pass may not wait for the disk.
 struct WouldBlock;
 
 impl Reading {
@@ -237,11 +249,12 @@ impl Reading {
             TopicKey::Name(name) => image.topics.by_name(name).ok_or(ErrorCode::UnknownTopicOrPartition)?,
         };
         let partition = self.context.broker.replicas.of(topic, key.1)?;
-        // This node is the only replica of all its partitions: whoever says it is one is not.
+        // This node is the only replica of all its partitions, so the sender is not a replica of
+        // one.
         if self.from_replica { Err(ErrorCode::NotLeaderOrFollower) } else { Ok(partition) }
     }
 
-    /// Reads in place what is in memory, and on the pool when something is not.
+    /// Reads in place if all bytes are in memory, else on the pool of blocking threads.
     async fn pass(&self, plan: &Arc<SessionPlan>) -> Pass {
         if let Ok(pass) = self.read(plan, Wait::Try) {
             return pass;
@@ -250,7 +263,7 @@ impl Reading {
         let waited = blocking::run(move || this.read(&plan, Wait::Block)).await;
         match waited {
             Ok(Ok(pass)) => pass,
-            // A read that waits does not say that it would.
+            // A read that may wait never returns `WouldBlock`.
             Ok(Err(WouldBlock)) | Err(_) => Pass { answers: Vec::new(), bytes: 0, must_answer: true },
         }
     }
@@ -297,7 +310,8 @@ impl Reading {
             isolation: self.isolation,
             wait,
         })?;
-        // Kafka looks at the limit when there is something to read, and has no name for a negative one.
+        // Kafka checks the limit only if there is something to read. It has no error code for a
+        // negative limit.
         if limit.is_err() && found.region.is_some() { Err(ErrorCode::UnknownServerError.into()) } else { Ok(found) }
     }
 
@@ -330,7 +344,7 @@ impl Reading {
         let code = error::of_read(error);
         let mut data = error_data(key.1, code);
         if unknown_rank(code.code()) == 0 {
-            // Kafka answers so what it knows, read or not.
+            // Kafka answers null here for every partition that it knows, readable or not.
             data.aborted_transactions = None;
         }
         if let Some((leader_id, leader_epoch)) = self.leader(key, code) {
@@ -348,7 +362,7 @@ impl Reading {
         Some(leader.0)
     }
 
-    /// Leaves out what an incremental answer need not say, and puts the rest into a frame.
+    /// Drops from an incremental answer what has not changed, and writes the rest into a frame.
     fn reply(
         &self,
         head: &ReplyHead,
@@ -358,11 +372,12 @@ impl Reading {
         mut answers: Vec<Answer>,
     ) -> Result<Reply, Refused> {
         let now = self.context.broker.clock.now();
-        // What is not known is answered last, as Kafka does.
+        // As in Kafka, unknown partitions come last.
         answers.sort_by_key(|one| unknown_rank(one.data.error_code));
         let (mut said, mut regions): (Vec<_>, Vec<_>) =
             answers.into_iter().map(|answer| ((answer.key, answer.data), answer.region)).unzip();
-        // A partition with records is never left out, so the regions stay in the order of the answers.
+        // A partition with records is never dropped, so the regions stay in the order of the
+        // answers.
         regions.retain(Option::is_some);
         let session_id = match sessions.complete(now, session, plan, random::number(), &mut said) {
             Ok(id) => id,
@@ -393,7 +408,7 @@ impl Reading {
         Ok(Reply { regions, ..head.write(&response)? })
     }
 
-    /// The endpoint of a leader that an answer names.
+    /// Adds the endpoint of the leader that a partition's answer names.
     fn name_node(&self, response: &mut FetchResponse, data: &PartitionData) {
         let leader = data.current_leader.leader_id;
         if leader < 0 || response.node_endpoints.iter().any(|node| node.node_id == leader) {
@@ -406,7 +421,8 @@ impl Reading {
     }
 }
 
-/// The order in which Kafka answers: what it knows, then ids of no topic, then partitions that there are not.
+/// Returns the rank of an answer in Kafka's order: known partitions, then unknown topic ids, then
+/// unknown partitions.
 fn unknown_rank(code: i16) -> u8 {
     match ErrorCode::from_code(code) {
         Some(ErrorCode::UnknownTopicId) => 1,

@@ -1,14 +1,18 @@
-//! InitProducerId (key 22), versions 0-5.
+//! InitProducerId (key 22), versions 0-5: gives a producer its id and epoch (KIP-98).
 //!
-//! 2 is flexible; 3 lets a producer raise its epoch (KIP-360); 4 knows PRODUCER_FENCED (KIP-588); 5 transactions of version 2 (KIP-890). A
-//! transactional id is refused with a code that no client retries, until transactions are served.
+//! - 2: is flexible.
+//! - 3: lets a producer raise its epoch (KIP-360).
+//! - 4: may answer PRODUCER_FENCED (KIP-588).
+//! - 5: may answer TRANSACTION_ABORTABLE (KIP-890).
+//!
+//! Transactions are not served. A transactional id gets an error that no client retries.
 
 use super::Context;
 use model::ErrorCode;
 use protocol::messages::init_producer_id_request::InitProducerIdRequest;
 use protocol::messages::init_producer_id_response::InitProducerIdResponse;
 
-/// Gives an idempotent producer an id of its own.
+/// Gives an idempotent producer a new id.
 pub(super) async fn handle(context: Context, request: InitProducerIdRequest) -> InitProducerIdResponse {
     let failed =
         |code: ErrorCode| InitProducerIdResponse { error_code: code.code(), producer_epoch: -1, ..Default::default() };

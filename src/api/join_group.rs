@@ -1,8 +1,15 @@
-//! JoinGroup (key 11), versions 0-9.
+//! JoinGroup (key 11), versions 0-9: joins a classic group.
 //!
-//! 1 has a rebalance timeout of its own; 4 sends a member without an id away with one (KIP-394); 5 knows static members (KIP-345); 6 is flexible; 7
-//! answers the protocol type (KIP-559); 8 gives a reason (KIP-800); 9 lets a static leader skip the assignment (KIP-814). Versions 0 and 1 stay
-//! served: 4.0 removed them and broke clients (KAFKA-19444).
+//! - 1: adds the rebalance timeout (KIP-62).
+//! - 2: adds the throttle time.
+//! - 4: answers MEMBER_ID_REQUIRED and an id to a member without one (KIP-394).
+//! - 5: knows static members (KIP-345).
+//! - 6: is flexible.
+//! - 7: answers the protocol type (KIP-559).
+//! - 8: gives a reason (KIP-800).
+//! - 9: lets a static leader skip the assignment (KIP-814).
+//!
+//! Versions 0 and 1 stay served: Kafka 4.0 removed them and broke clients (KAFKA-19444).
 
 use super::Context;
 use coordinator::{Reply, Request};
@@ -11,7 +18,7 @@ use protocol::Str;
 use protocol::messages::join_group_request::JoinGroupRequest;
 use protocol::messages::join_group_response::JoinGroupResponse;
 
-/// Joins a group; answered when the rebalance that it starts is complete.
+/// Joins a group. The answer comes when the rebalance that the join starts is complete.
 pub(super) async fn handle(context: Context, mut request: JoinGroupRequest) -> JoinGroupResponse {
     let has_rebalance_timeout = context.version >= 1;
     let protocol_name_may_be_null = context.version >= 7;

@@ -1,8 +1,18 @@
-//! Metadata (key 3), versions 0-13.
+//! Metadata (key 3), versions 0-13: lists brokers and topics.
 //!
-//! 1 tells null (all topics) from empty, and names controller and racks; 4 lets the client forbid auto-creation; 5 names offline replicas; 7 leader
-//! epochs; 8 authorized operations (10 took the cluster's out, into DescribeCluster); 9 is flexible; 10 answers topic ids, 12 asks by them
-//! (KIP-516); 13 has an error of the whole request (KIP-1102).
+//! - 1: tells null (all topics) from an empty list; answers the controller, racks and internal
+//!   topics.
+//! - 2: answers the cluster id (KIP-78).
+//! - 3: adds the throttle time.
+//! - 4: lets the client forbid the creation of topics.
+//! - 5: answers offline replicas (KIP-112).
+//! - 7: answers leader epochs (KIP-320).
+//! - 8: may answer authorized operations (KIP-430).
+//! - 9: is flexible.
+//! - 10: answers topic ids (KIP-516).
+//! - 11: drops the cluster's authorized operations, which DescribeCluster answers (KIP-700).
+//! - 12: may name topics by id (KIP-516).
+//! - 13: has an error of the whole request (KIP-1102).
 
 use super::Context;
 use crate::api::context::{CLUSTER_OPERATIONS, TOPIC_OPERATIONS, is_internal};
@@ -14,19 +24,20 @@ use protocol::messages::metadata_response::{
     MetadataResponse, MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
 
-/// What the version says about the request.
+/// Facts about the request that the version gives.
 struct Facts {
-    /// Version 0 asks for all topics with an empty list.
+    /// In version 0, an empty list asks for all topics.
     empty_means_all: bool,
-    /// Before version 4 there is nothing to say, and topics are created.
+    /// Before version 4, the request has no field for it, and topics are created.
     creates_topics: bool,
     /// From version 12 on.
     topics_may_have_ids: bool,
-    /// Version 0 hides replicas that are not there.
+    /// Version 0 hides offline replicas.
     hides_offline_replicas: bool,
 }
 
-/// Answers brokers, and the topics that were asked for; unknown ones are created where that is allowed.
+/// Answers the brokers and the topics that the request names. Unknown topics are created if that is
+/// allowed.
 pub(super) async fn handle(context: Context, request: MetadataRequest) -> MetadataResponse {
     let facts = Facts {
         empty_means_all: context.version == 0,
@@ -84,7 +95,7 @@ impl View<'_> {
         brokers.collect()
     }
 
-    /// What Kafka refuses, or fails over, as a whole.
+    /// Checks for the errors with which Kafka refuses the whole request.
     fn check(&self, asked: &[MetadataRequestTopic]) -> Result<(), ErrorCode> {
         let is_by_id = asked.iter().any(|one| !one.topic_id.is_zero());
         let is_unnamed = asked.iter().any(|one| one.name.is_none());
@@ -96,7 +107,7 @@ impl View<'_> {
         }
     }
 
-    /// Topics by id when any is asked for by id, else by name, as in Kafka.
+    /// Returns the topics by id if the request names any topic by id, else by name, as in Kafka.
     fn asked(&self, asked: Vec<MetadataRequestTopic>, may_create: bool) -> Vec<MetadataResponseTopic> {
         if asked.iter().any(|one| !one.topic_id.is_zero()) {
             let ids = asked.into_iter().map(|one| one.topic_id).filter(|id| !id.is_zero());
@@ -144,7 +155,7 @@ impl View<'_> {
             is_internal: name.as_deref().is_some_and(is_internal),
             name,
             topic_id,
-            // Operations are those of a name.
+            // Only a topic that is named, not one by id, has operations.
             topic_authorized_operations: if topic_id.is_zero() { self.operations() } else { i32::MIN },
             ..Default::default()
         }
@@ -189,7 +200,7 @@ impl View<'_> {
     }
 }
 
-/// The answer to a request that is refused as a whole.
+/// Returns the answer to a request that is refused as a whole.
 fn refused(asked: Vec<MetadataRequestTopic>, error: ErrorCode) -> MetadataResponse {
     let topics = asked.into_iter().map(|one| MetadataResponseTopic {
         error_code: error.code(),

@@ -1,7 +1,15 @@
-//! Produce (key 0), versions 3-13; advertised from 0 for old librdkafka (KAFKA-18659).
+//! Produce (key 0), versions 3-13: appends record batches to partitions.
 //!
-//! 5 answers the log start offset; 7 allows zstd; 8 answers errors of single records (KIP-467); 9 is flexible; 10 names the current leader where
-//! it is another (KIP-951); 12 is for transactions of version 2 (KIP-890); 13 names topics by id.
+//! - 5: answers the log start offset.
+//! - 7: allows zstd (KIP-110).
+//! - 8: answers errors of single records (KIP-467).
+//! - 9: is flexible.
+//! - 10: names the current leader if it is another broker (KIP-951).
+//! - 11: may answer TRANSACTION_ABORTABLE (KIP-890).
+//! - 12: adds partitions to a transaction by itself (KIP-890).
+//! - 13: names topics by id (KIP-516).
+//!
+//! ApiVersions advertises it from version 0 for old versions of librdkafka (KAFKA-18659).
 
 use super::context::ReplyHead;
 use super::{Connection, Context, Outcome, Refused, Reply, error};
@@ -20,10 +28,10 @@ use protocol::{Message, Reader, Records, Str};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Kafka's own admin client may write to internal topics; nobody else.
+/// Only Kafka's own admin client may write to internal topics.
 const ADMIN_CLIENT_ID: &str = "__admin_client";
 
-/// What the version says about the request.
+/// Facts about the request that the version gives.
 #[derive(Clone, Copy)]
 struct Facts {
     /// From version 7 on.
@@ -35,7 +43,7 @@ struct Facts {
 }
 
 impl Facts {
-    /// The topic that a request names.
+    /// Returns the topic that the request names.
     fn topic<'a>(&self, image: &'a Image, topic: &TopicProduceData) -> Result<&'a Topic, ErrorCode> {
         let (known, unknown) = match self.topics_have_ids {
             true => (image.topics.by_id(topic.topic_id), ErrorCode::UnknownTopicId),
@@ -45,7 +53,7 @@ impl Facts {
     }
 }
 
-/// Appends, and answers when as many replicas have the records as the producer wants.
+/// Appends the records. Answers when as many replicas have them as the producer wants.
 pub(super) async fn handle(context: Context, mut body: Reader) -> Result<Outcome, Refused> {
     let request = ProduceRequest::decode(&mut body, context.version)?;
     drop(body);
@@ -78,8 +86,8 @@ pub(super) async fn handle(context: Context, mut body: Reader) -> Result<Outcome
     })))
 }
 
-/// A reply that was waited for, or the end of the connection where it cannot be written: the producer must not wait for ever, nor take another
-/// request's reply for this one's.
+/// Returns a response that was waited for. If it cannot be written, the connection is closed: the
+/// producer must not wait for ever, nor take another request's response for this one's.
 fn reply_or_close(connection: &Connection, written: Result<Reply, Refused>) -> Reply {
     written.unwrap_or_else(|refused| {
         tracing::error!(peer = %connection.peer, listener = %connection.listener.name, error = %refused, "closed a connection");
@@ -87,15 +95,16 @@ fn reply_or_close(connection: &Connection, written: Result<Reply, Refused>) -> R
     })
 }
 
-/// What is wrong with the request as a whole, as Kafka has it: a first batch that is none, or records of a transaction, which are refused until
-/// transactions are served with the code that Kafka has for who may not use a transactional id.
+/// Checks for Kafka's errors of the whole request: a first batch that is not a batch, or records of
+/// a transaction. Transactions are not served, so those records get
+/// TRANSACTIONAL_ID_AUTHORIZATION_FAILED.
 fn check_whole(context: &Context, facts: Facts, request: &ProduceRequest) -> Result<(), (ErrorCode, Option<Str>)> {
     for data in request.topic_data.iter().flat_map(|topic| &topic.partition_data) {
         let Some(Records::Bytes(records)) = &data.records else { continue };
         match records::begins_transactional(records) {
             Ok(false) => {}
             Ok(true) => return Err((ErrorCode::TransactionalIdAuthorizationFailed, None)),
-            // What Kafka has no name for, it does not describe.
+            // Kafka sends no message with UNKNOWN_SERVER_ERROR.
             Err(error) if error.code == ErrorCode::UnknownServerError => return Err((error.code, None)),
             Err(error) => return Err((error.code, Some(error.detail.into()))),
         }
@@ -110,7 +119,7 @@ fn check_whole(context: &Context, facts: Facts, request: &ProduceRequest) -> Res
     Ok(())
 }
 
-/// The answer to a request that is refused as a whole.
+/// Returns the answer to a request that is refused as a whole.
 fn refused(request: ProduceRequest, code: ErrorCode, message: Option<Str>) -> ProduceResponse {
     let partition = |data: PartitionProduceData| PartitionProduceResponse {
         index: data.index,
@@ -131,10 +140,10 @@ fn refused(request: ProduceRequest, code: ErrorCode, message: Option<Str>) -> Pr
 /// A partition as the request names it.
 type Key = (TopicId, Str, i32);
 
-/// What became of one partition.
+/// The outcome of one partition.
 struct Done {
     result: Result<(Appended, Arc<Partition>), AppendError>,
-    /// Why the records, which were appended, are not known to be replicated.
+    /// Why the appended records are not known to be replicated.
     unconfirmed: Option<ErrorCode>,
 }
 
@@ -162,7 +171,7 @@ fn append(context: &Context, facts: Facts, request: ProduceRequest) -> Vec<(Key,
     done.into_iter().collect()
 }
 
-/// What can be said of records before the partition is looked at.
+/// Checks records before the partition is looked at.
 fn check(facts: Facts, topic: &Topic, data: &PartitionProduceData) -> Result<(), ErrorCode> {
     if topic.partition(PartitionIndex(data.index)).is_none() {
         return Err(ErrorCode::UnknownTopicOrPartition);
@@ -199,7 +208,8 @@ fn append_partition(
     Ok((appended, partition))
 }
 
-/// acks=0: silence, or when something failed the end of the connection, which is all that the producer can notice.
+/// Returns the outcome for acks=0: no response, or a closed connection if an append failed. A
+/// closed connection is all that the producer can notice.
 fn without_answer(appended: &[(Key, Done)]) -> Result<Outcome, Refused> {
     for ((_, topic, index), one) in appended {
         if let Err(error) = &one.result {
@@ -210,16 +220,18 @@ fn without_answer(appended: &[(Key, Done)]) -> Result<Outcome, Refused> {
 }
 
 impl Done {
-    /// Whether the answer waits: for a flush, or for the replicas.
+    /// Whether the answer waits for a flush or for the replicas.
     fn is_pending(&self, all_replicas: bool) -> bool {
         let Ok((appended, partition)) = &self.result else { return false };
         !partition.is_flushed(appended) || (all_replicas && !partition.is_replicated(appended))
     }
 
-    /// Waits until the records are flushed, where they have to be, and replicated, where the producer wants that; or notes why they are not known to be.
+    /// Waits until the records are flushed, if they must be, and replicated, if the producer wants
+    /// it. Else notes why they are not known to be replicated.
     async fn settled(mut self, all_replicas: bool, timeout: Duration) -> Self {
         let Ok((appended, partition)) = &self.result else { return self };
-        // As in Kafka, where it is part of the append, the flush has no time limit, and what fails it fails the append.
+        // As in Kafka, where the flush is part of the append, it has no time limit, and its error
+        // fails the append.
         if let Err(code) = partition.until_flushed(appended).await {
             self.result = Err(code.into());
             return self;
@@ -264,7 +276,8 @@ fn respond(context: &Context, facts: Facts, head: &ReplyHead, appended: Vec<(Key
     head.write(&response)
 }
 
-/// An answer for records that were appended. Where they are not known to be replicated, Kafka tells where they are all the same.
+/// Returns the answer for records that were appended. As in Kafka, it has their offset even if they
+/// are not known to be replicated.
 fn succeeded(
     index: i32,
     appended: &Appended,
@@ -283,7 +296,8 @@ fn succeeded(
     (code, answer)
 }
 
-/// An answer for records that were refused. `start` is the log's start, which Kafka names beside some errors.
+/// Returns the answer for records that were refused. `start` is the log start offset, which Kafka
+/// sends with some errors.
 fn failed(index: i32, error: &AppendError, start: Option<Offset>) -> (ErrorCode, PartitionProduceResponse) {
     let code = error::of_append(error);
     let mut answer = PartitionProduceResponse { index, error_code: code.code(), base_offset: -1, ..Default::default() };
@@ -331,7 +345,7 @@ mod tests {
     fn a_late_reply_that_cannot_be_written_ends_the_connection() {
         let reply = reply_or_close(&connection(), written("too large"));
         assert!(!reply.close && !reply.is_empty());
-        // Version 8 has no room for the length of such a text.
+        // Version 8 cannot encode the length of such a text.
         let reply = reply_or_close(&connection(), written(&"x".repeat(40_000)));
         assert!(reply.close && reply.is_empty());
     }
