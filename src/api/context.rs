@@ -224,7 +224,7 @@ pub enum Refused {
     /// The API key does not exist or is not served on this listener.
     #[error("request kind {0} is not served on this listener")]
     Key(i16),
-    /// The version is not served.
+    /// A version that is not served.
     #[error("version {version} of {} is not served", key.name())]
     Version {
         /// The API key.

@@ -52,8 +52,7 @@ fn find(context: &Context, key_type: i8, key: Str) -> Coordinator {
     match key_type {
         GROUP => {}
         TRANSACTION => return failed(key, ErrorCode::TransactionalIdAuthorizationFailed, Some(NO_TRANSACTIONS)),
-        // There is no share coordinator here, and the key is not checked. Kafka answers an invalid
-        // key this way.
+        // A share's coordinator is not here, and its key not looked at: this is Kafka's answer to a wrong one.
         SHARE => return failed(key, ErrorCode::InvalidRequest, None),
         _ => return failed(key, ErrorCode::InvalidRequest, Some(ErrorCode::InvalidRequest.message())),
     }

@@ -176,7 +176,7 @@ where
     F: Future<Output = Result<P, Refused>> + Send,
 {
     let request = Q::decode(&mut body, context.version)?;
-    // The handler may wait, so the frame is dropped first.
+    // The frame is not held while the handler waits.
     drop(body);
     let head = context.reply_head();
     let response = handle(context, request).await?;

@@ -1,5 +1,4 @@
-//! The domain's words: ids, offsets, epochs, timestamps and error codes. [`java`] has the order
-//! that Kafka's answers take from Java's maps.
+//! The domain's words: ids, offsets, epochs, timestamps and error codes; and [`java`], the order that Kafka's answers take from Java's maps.
 //!
 //! Everything here is a value without behaviour. `-1` for "none" exists only in the wire and disk
 //! formats. Here an absent value is an `Option`. The names are Kafka's own terms.

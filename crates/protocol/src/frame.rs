@@ -42,7 +42,7 @@ impl RequestPrefix {
     }
 }
 
-/// Reads a request's header. The reader then stands at the body.
+/// Reads a request's header and leaves the reader at its body.
 pub fn read_request_header(r: &mut Reader, key: ApiKey, version: i16) -> Result<RequestHeader, DecodeError> {
     RequestHeader::decode(r, key.request_header_version(version))
 }
