@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn of_one_listener_the_last_place_counts() {
+    fn the_last_endpoint_of_a_listener_counts() {
         let endpoints = Endpoints::of(&[listener("a", 1), listener("A", 2)]);
         assert_eq!(endpoints.shown(), "Endpoints(endpoints={ListenerName(A)=h/<unresolved>:2})");
         assert_eq!(endpoints.on("A").map(|at| at.port), Some(2));

@@ -55,7 +55,7 @@ mod tests {
     use protocol::messages::alter_replica_log_dirs_request::{AlterReplicaLogDir, AlterReplicaLogDirTopic};
 
     #[test]
-    fn a_partition_goes_to_the_last_log_dir_and_a_topic_without_partitions_nowhere() {
+    fn the_last_log_dir_counts_and_a_topic_without_partitions_moves_nothing() {
         let dir = |path: &str, name: &str, partitions: &[i32]| AlterReplicaLogDir {
             path: path.into(),
             topics: vec![AlterReplicaLogDirTopic {

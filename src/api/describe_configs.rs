@@ -84,8 +84,8 @@ fn describe(context: &Context, resource: &DescribeConfigsResource) -> Result<Vec
     }
 }
 
-/// Checks that the request names this broker. Only the other broker can describe its own configs.
-/// `or` names what the request may name instead.
+/// Checks that the request names this broker, since a broker describes only its own configs. `or`
+/// names what the request may name instead.
 fn check_this_broker(context: &Context, name: &str, or: &str) -> Result<(), ApiError> {
     let Ok(id) = name.parse::<i32>() else {
         let message = format!("Broker id must be an integer, but it is: {name}");

@@ -155,7 +155,7 @@ impl View<'_> {
             is_internal: name.as_deref().is_some_and(is_internal),
             name,
             topic_id,
-            // Only a topic that is named, not one by id, has operations.
+            // An error about a topic id carries no operations.
             topic_authorized_operations: if topic_id.is_zero() { self.operations() } else { i32::MIN },
             ..Default::default()
         }

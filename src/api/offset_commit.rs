@@ -106,7 +106,7 @@ mod tests {
     use model::Uuid;
 
     #[test]
-    fn a_topic_that_is_refused_in_part_comes_once_and_where_it_was_first_answered() {
+    fn a_partly_refused_topic_appears_once_at_its_first_place() {
         let mut answers = Answers::default();
         let ids = [(Uuid([1; 16]), "a"), (Uuid([2; 16]), "b"), (Uuid([1; 16]), "a"), (TopicId::ZERO, "a")];
         for (index, (id, name)) in (0..).zip(ids) {

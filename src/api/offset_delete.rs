@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_topic_that_is_refused_in_part_comes_once() {
+    fn a_partly_refused_topic_appears_once() {
         let topic = |name: &str, index: i32| OffsetDeleteResponseTopic {
             name: name.into(),
             partitions: vec![OffsetDeleteResponsePartition { partition_index: index, ..Default::default() }],

@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn a_late_reply_that_cannot_be_written_ends_the_connection() {
+    fn a_late_reply_that_cannot_be_written_closes_the_connection() {
         let reply = reply_or_close(&connection(), written("too large"));
         assert!(!reply.close && !reply.is_empty());
         // Version 8 cannot encode the length of such a text.

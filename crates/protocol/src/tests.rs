@@ -56,7 +56,7 @@ fn a_count_above_the_frame_is_refused_before_anything_is_allocated() {
 }
 
 #[test]
-fn a_frame_of_empty_elements_meets_its_allowance() {
+fn a_frame_of_empty_elements_exceeds_its_allowance() {
     // Compact empty names and empty tags: two bytes for each element on the wire, a whole structure
     // in memory.
     let count = 4_000_000u32;

@@ -147,7 +147,7 @@ fn damaged_messages_neither_panic_nor_take_much_memory() {
 }
 
 #[test]
-fn what_the_fuzzer_calls_takes_damaged_messages() {
+fn the_fuzz_targets_accept_damaged_messages() {
     let kinds: BTreeMap<_, _> = requests::KINDS.iter().enumerate().map(|(at, kind)| (kind.name, at)).collect();
     let mut numbers = Numbers(5);
     for (name, version, whole) in ["requests", "responses", "records"].into_iter().flat_map(golden) {
@@ -162,7 +162,7 @@ fn what_the_fuzzer_calls_takes_damaged_messages() {
 }
 
 #[test]
-fn what_the_fuzzer_calls_takes_damaged_frames_and_stored_records() {
+fn the_fuzz_targets_accept_damaged_frames_and_stored_records() {
     let mut numbers = Numbers(6);
     let mut run = |whole: Vec<u8>| {
         frames::run(&whole);

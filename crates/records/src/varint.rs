@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_return_as_they_went() {
+    fn numbers_are_read_as_they_were_written() {
         for value in [0, -1, 1, 63, -64, 64, -65, 300, i64::from(i32::MAX), i64::from(i32::MIN), i64::MAX, i64::MIN] {
             let mut bytes = Vec::new();
             put_i64(&mut bytes, value);

@@ -120,7 +120,7 @@ fn golden() -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn what_the_fuzzer_calls_takes_damaged_batches() {
+fn the_fuzz_targets_accept_damaged_batches() {
     let mut numbers = damage::Numbers(7);
     let golden = golden();
     assert!(golden.len() > 100, "{}", golden.len());

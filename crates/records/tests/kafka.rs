@@ -241,7 +241,7 @@ fn compare_valid(input: &Bytes, rules: &ValidationRules, kafka: &[String]) -> Op
 }
 
 #[test]
-fn produce_is_judged_as_kafka_judges_it() {
+fn produce_is_validated_as_kafka_validates_it() {
     let (mut count, mut differing) = (0, Vec::new());
     for fields in lines(include_bytes!("../testdata/golden/verdicts.tsv.gz")) {
         let [_, name, config, input, request, outcome @ ..] = fields.as_slice() else { panic!("{fields:?}") };

@@ -69,7 +69,7 @@ fn validation_of_much_content_takes_little_memory() {
 }
 
 #[test]
-fn many_records_that_become_one_large_batch_are_given_up_early() {
+fn a_rebuild_stops_early_at_the_batch_limit() {
     let mut builder = BatchBuilder::new(Offset(0)).compression(Codec::Zstd);
     for _ in 0..20_000 {
         builder.append(Timestamp(0), None, Some(&[0; 1000]));
@@ -82,7 +82,7 @@ fn many_records_that_become_one_large_batch_are_given_up_early() {
 }
 
 #[test]
-fn building_nothing_out_of_a_claim_takes_nothing() {
+fn a_false_claim_of_size_takes_no_memory() {
     // A snappy block that claims 4 GB, and a record that claims 2 GB.
     for body in [&[0xff, 0xff, 0xff, 0xff, 0x0f][..], &[0x04, 0x0c, 0xfe, 0xff, 0xff, 0xff, 0x0f]] {
         let mut builder = BatchBuilder::new(Offset(0)).compression(Codec::Snappy);

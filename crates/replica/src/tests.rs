@@ -62,7 +62,7 @@ fn with_one_replica_the_high_watermark_is_the_log_end() {
 }
 
 #[test]
-fn the_high_watermark_is_the_least_log_end_of_the_isr() {
+fn the_high_watermark_is_the_smallest_log_end_of_the_isr() {
     let mut leader = leader(&[1, 2, 3], &[1, 2, 3], 2, 10, 4);
     assert_eq!((leader.high_watermark(), leader.has_caught_up()), (Offset(4), false));
     assert_eq!(fetch(&mut leader, 2, 10, 10, 1), Progress::default());
@@ -76,7 +76,7 @@ fn the_high_watermark_is_the_least_log_end_of_the_isr() {
 }
 
 #[test]
-fn what_is_not_flushed_does_not_count_where_it_must_be() {
+fn unflushed_records_do_not_count_if_a_flush_is_required() {
     let mut leader = leader(&[1, 2], &[1, 2], 1, 10, 10);
     let durable = |leader: &mut Leader, end: i64, flushed: i64| {
         leader.appended(Offset(end), Offset(flushed), Timestamp(1), &all).map(|offset| offset.0)
@@ -119,7 +119,7 @@ fn a_follower_that_lags_leaves_and_comes_back() {
 }
 
 #[test]
-fn a_slow_follower_is_caught_up_as_of_the_fetch_before() {
+fn a_slow_follower_was_caught_up_at_its_previous_fetch() {
     let mut leader = leader(&[1, 2], &[1, 2], 1, 0, 0);
     for round in 0..100 {
         // The follower always fetches up to the end that the leader had a second ago. The leader
@@ -132,7 +132,7 @@ fn a_slow_follower_is_caught_up_as_of_the_fetch_before() {
 }
 
 #[test]
-fn a_follower_joins_only_with_what_this_epoch_began_with() {
+fn a_follower_joins_only_with_all_records_up_to_the_epochs_start() {
     let mut leader = leader(&[1, 2], &[1], 1, 10, 10);
     assert_eq!(fetch(&mut leader, 2, 9, 10, 1).proposal, None);
     let unfenced = |id: BrokerId| id != BrokerId(2);

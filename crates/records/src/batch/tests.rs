@@ -89,7 +89,7 @@ fn iteration_tells_a_cut_from_corruption() {
 }
 
 #[test]
-fn markers_return_as_they_went() {
+fn markers_are_read_as_they_were_written() {
     let marker = EndTransactionMarker { committed: true, coordinator_epoch: 12 };
     let mut builder = BatchBuilder::new(Offset(0)).producer(ProducerId(1), ProducerEpoch(0), None);
     builder.append_end_transaction(Timestamp(5), marker);

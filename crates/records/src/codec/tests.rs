@@ -75,7 +75,7 @@ fn lz4_blocks_that_depend_on_each_other_are_refused_as_in_kafka() {
 }
 
 #[test]
-fn lz4_frames_need_their_end_and_nothing_behind_it() {
+fn lz4_frames_need_their_end_and_no_frame_after_it() {
     let bytes = compress(Codec::Lz4, b"content");
     assert!(decompress(Codec::Lz4, &bytes[..bytes.len() - 1]).is_err());
     assert_eq!(decompress(Codec::Lz4, &[&bytes[..], b"more"].concat()).unwrap(), b"content");

@@ -20,7 +20,7 @@ pub(crate) fn read_all(bytes: &[u8]) -> Result<Vec<Owned>, RecordError> {
 }
 
 #[test]
-fn every_codec_returns_what_went_in() {
+fn every_codec_returns_its_input() {
     let large: Vec<u8> = (0..300_000u32).map(|i| (i.wrapping_mul(i) >> 7) as u8).collect();
     for codec in Codec::ALL {
         let mut builder = BatchBuilder::new(Offset(10)).compression(codec);
