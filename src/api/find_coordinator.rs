@@ -31,8 +31,8 @@ pub(super) async fn handle(context: Context, request: FindCoordinatorRequest) ->
         return FindCoordinatorResponse { coordinators, ..Default::default() };
     }
     let found = find(&context, request.key_type, request.key);
-    // Before version 4, Kafka sends the error's default message here, or the name `NONE` if there is
-    // no error. From version 4 on, an error without a message has an empty one.
+    // Before version 4, Kafka sends the error's default message here, or the name `NONE` if there
+    // is no error. From version 4 on, an error without a message has an empty one.
     let message = match ErrorCode::from_code(found.error_code) {
         Some(ErrorCode::None) => Some(Str::const_new(ErrorCode::None.name())),
         Some(code) if found.error_message.as_deref().is_none_or(str::is_empty) => Some(code.message().into()),

@@ -248,9 +248,9 @@ mod table {
         (@serve $place:ident $handler:path) => { |context, body| Box::pin(answer(context, body, $handler)) };
     }
 
-    /// Every API key that is served: the versions as Apache Kafka 4.3.1 advertises them, the
-    /// listeners, the place that decides (or that the feature is off), the handler, and the
-    /// listeners on which alone the feature is off.
+    /// Every API key that is served. A row has the versions as Apache Kafka 4.3.1 advertises them,
+    /// the listeners, the way of serving, and the handler. The way `Off` or `OffStrict` says that
+    /// the feature is off on all listeners. `off` names listeners on which alone it is off.
     #[rustfmt::skip]
     pub(crate) static TABLE: &[Row] = rows! {
         Produce                      0-13 ON_BROKER     Framed    produce::handle;
