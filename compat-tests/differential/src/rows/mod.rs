@@ -17,6 +17,7 @@ mod offsets;
 mod produce;
 mod produce_invalid;
 mod producers;
+mod repeats;
 mod security;
 mod topics;
 mod wire;
@@ -61,6 +62,7 @@ pub const GROUPS: &[(&str, Rows)] = &[
     ("members", members::rows),
     ("group-offsets", group_offsets::rows),
     ("group-states", group_states::rows),
+    ("repeats", repeats::rows),
     ("security", security::rows),
     ("controller", controller::rows),
 ];

@@ -9,6 +9,7 @@ mod members;
 mod offsets;
 mod random;
 mod rebalances;
+mod repeats;
 
 use crate::command::{BatchContext, Client, Command, Context, Decision, Entry, GroupConfig, NewRecord};
 use crate::command::{Reply, ReplyId, Request};

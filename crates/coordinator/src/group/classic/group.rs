@@ -8,6 +8,7 @@ use imbl::{OrdMap, OrdSet};
 use model::{ErrorCode, Timestamp};
 use protocol::messages::consumer_protocol_subscription::ConsumerProtocolSubscription;
 use protocol::messages::group_metadata_value::GroupMetadataValue;
+use protocol::messages::join_group_request::JoinGroupRequestProtocol;
 use protocol::messages::join_group_response::JoinGroupResponseMember;
 use protocol::{DecodeError, Message, Reader, Str};
 use std::collections::{BTreeSet, HashMap};
@@ -67,6 +68,8 @@ pub struct ClassicGroup {
     static_members: OrdMap<Str, Str>,
     /// How many members support a protocol.
     supported: OrdMap<Str, usize>,
+    /// How many members list a protocol more than once.
+    repeated: OrdMap<Str, usize>,
     awaiting_join_count: usize,
     /// Ids that were given out with MEMBER_ID_REQUIRED and have not joined yet.
     pub(crate) pending_join: OrdSet<Str>,
@@ -97,6 +100,7 @@ impl ClassicGroup {
             members: OrdMap::new(),
             static_members: OrdMap::new(),
             supported: OrdMap::new(),
+            repeated: OrdMap::new(),
             awaiting_join_count: 0,
             pending_join: OrdSet::new(),
             pending_sync: OrdSet::new(),
@@ -184,13 +188,39 @@ impl ClassicGroup {
         if self.members.contains_key(member) { Ok(()) } else { Err(ErrorCode::UnknownMemberId) }
     }
 
-    /// Whether someone with these protocols can be in the group: one of them must be everyone's.
-    pub(crate) fn supports<'p>(&self, protocol_type: &str, mut protocols: impl Iterator<Item = &'p Str>) -> bool {
+    /// Whether someone with this list of protocols can be in the group. One of them must be a candidate
+    /// of the members that are here. Where they have no candidate, since one of them repeats every
+    /// protocol that all list, a newcomer needs one of these and must not repeat any.
+    pub(crate) fn supports(&self, protocol_type: &str, protocols: &[JoinGroupRequestProtocol]) -> bool {
         if self.state == GroupState::Empty {
-            return !protocol_type.is_empty() && protocols.next().is_some();
+            return !protocol_type.is_empty() && !protocols.is_empty();
         }
-        self.protocol_type.as_deref() == Some(protocol_type)
-            && protocols.any(|it| self.supported.get(it).copied().unwrap_or(0) == self.members.len())
+        if self.protocol_type.as_deref() != Some(protocol_type) {
+            return false;
+        }
+        let mut names = protocols.iter().map(|protocol| &protocol.name);
+        if self.has_candidate() {
+            return names.any(|name| self.is_candidate(name));
+        }
+        let distinct: BTreeSet<&Str> = names.clone().collect();
+        names.any(|name| self.is_listed_by_all(name))
+            && (distinct.len() == protocols.len() || !self.members.values().any(|it| it.repeats_a_protocol()))
+    }
+
+    fn is_listed_by_all(&self, protocol: &Str) -> bool {
+        self.supported.get(protocol) == Some(&self.members.len())
+    }
+
+    /// Whether the next generation may have this protocol: each member lists it once. A list may name
+    /// another protocol twice, as those of sarama and franz-go do when their user says so. Kafka counts
+    /// how often a protocol is listed, so that one that is listed twice is never everyone's.
+    fn is_candidate(&self, protocol: &Str) -> bool {
+        self.is_listed_by_all(protocol) && !self.repeated.contains_key(protocol)
+    }
+
+    /// Whether there is a protocol for the next generation.
+    pub(crate) fn has_candidate(&self) -> bool {
+        self.supported.keys().any(|protocol| self.is_candidate(protocol))
     }
 
     pub(crate) fn enter(&mut self, state: GroupState, now: Timestamp) {
@@ -208,8 +238,11 @@ impl ClassicGroup {
             self.leader = Some(member.id.clone());
         }
         self.awaiting_join_count += usize::from(member.awaiting_join.is_some());
-        for name in member.protocol_names() {
+        for (name, count) in member.protocol_counts() {
             *self.supported.entry(name.clone()).or_insert(0) += 1;
+            if count > 1 {
+                *self.repeated.entry(name.clone()).or_insert(0) += 1;
+            }
         }
         self.pending_join.remove(&member.id);
         self.members.insert(member.id.clone(), Arc::new(member));
@@ -219,12 +252,10 @@ impl ClassicGroup {
     fn forget(&mut self, id: &Str) -> Option<Arc<Member>> {
         let member = self.members.remove(id)?;
         self.awaiting_join_count -= usize::from(member.awaiting_join.is_some());
-        for name in member.protocol_names() {
-            let left = self.supported.get(name).copied().unwrap_or(0).saturating_sub(1);
-            if left == 0 {
-                self.supported.remove(name);
-            } else {
-                self.supported.insert(name.clone(), left);
+        for (name, count) in member.protocol_counts() {
+            count_one_less(&mut self.supported, name);
+            if count > 1 {
+                count_one_less(&mut self.repeated, name);
             }
         }
         Some(member)
@@ -302,13 +333,12 @@ impl ClassicGroup {
         elected
     }
 
-    /// The protocol that most members prefer among those that all support.
+    /// The protocol that most members prefer among those that each of them lists once.
     pub(crate) fn select_protocol(&self) -> Option<Str> {
-        let everyones = |name: &Str| self.supported.get(name) == Some(&self.members.len());
         let mut order: Vec<&str> = Vec::new();
         let mut votes: HashMap<&str, usize> = HashMap::new();
         for member in self.members.values() {
-            let Some((choice, _)) = member.protocols.iter().find(|(name, _)| everyones(name)) else { continue };
+            let Some((choice, _)) = member.protocols.iter().find(|(name, _)| self.is_candidate(name)) else { continue };
             let count = votes.entry(choice.as_str()).or_insert_with(|| {
                 order.push(choice.as_str());
                 0
@@ -393,6 +423,17 @@ impl ClassicGroup {
                 readable.then(|| Arc::new(topics))
             }
         };
+    }
+}
+
+fn count_one_less(counts: &mut OrdMap<Str, usize>, name: &Str) {
+    match counts.get(name).copied() {
+        Some(count) if count > 1 => {
+            counts.insert(name.clone(), count - 1);
+        }
+        Some(_) | None => {
+            counts.remove(name);
+        }
     }
 }
 

@@ -14,7 +14,6 @@ use bytes::Bytes;
 use model::ErrorCode;
 use protocol::Str;
 use protocol::messages::join_group_request::JoinGroupRequest;
-use std::collections::BTreeSet;
 
 /// How long a member that has just joined may wait for its first generation, in milliseconds: a client that is gone may leave nothing else behind.
 const NEW_MEMBER_JOIN_TIMEOUT_MS: i64 = 300_000;
@@ -40,11 +39,7 @@ impl Ask<'_> {
     }
 
     fn is_supported_by(&self, group: &ClassicGroup) -> bool {
-        let names = || self.request.protocols.iter().map(|protocol| &protocol.name);
-        let repeats = || names().collect::<BTreeSet<_>>().len() < self.request.protocols.len();
-        group.supports(&self.request.protocol_type, names())
-            // The first to name a protocol twice is refused when the join phase ends, all others at once.
-            && !(repeats() && group.members.values().any(|member| member.repeats_a_protocol()))
+        group.supports(&self.request.protocol_type, &self.request.protocols)
     }
 }
 

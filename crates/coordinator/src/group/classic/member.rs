@@ -5,7 +5,7 @@ use bytes::Bytes;
 use protocol::Str;
 use protocol::messages::describe_groups_response::DescribedGroupMember;
 use protocol::messages::join_group_request::JoinGroupRequestProtocol;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A member, shared by the states of its group that have it unchanged.
@@ -42,14 +42,18 @@ impl Member {
         self.protocols.iter().find(|(name, _)| name == protocol).map(|(_, metadata)| metadata)
     }
 
-    /// The names of its protocols, each once.
-    pub(crate) fn protocol_names(&self) -> BTreeSet<&Str> {
-        self.protocols.iter().map(|(name, _)| name).collect()
+    /// The names of its protocols, with how often it lists each.
+    pub(crate) fn protocol_counts(&self) -> BTreeMap<&Str, usize> {
+        let mut counts = BTreeMap::new();
+        for (name, _) in self.protocols.iter() {
+            *counts.entry(name).or_insert(0) += 1;
+        }
+        counts
     }
 
-    /// Whether it names a protocol more than once.
+    /// Whether it lists a protocol more than once.
     pub(crate) fn repeats_a_protocol(&self) -> bool {
-        self.protocols.len() > 1 && self.protocol_names().len() < self.protocols.len()
+        self.protocols.len() > 1 && self.protocol_counts().len() < self.protocols.len()
     }
 
     /// Whether the request names the same protocols with the same subscriptions in the same order.

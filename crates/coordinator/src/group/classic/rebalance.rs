@@ -59,17 +59,15 @@ pub(super) fn complete_join_if_all_joined(turn: &mut Turn<'_>, group: &mut Class
 /// Ends the join phase: dynamic members that have not joined are out, static ones keep their place.
 pub(super) fn complete_join(turn: &mut Turn<'_>, group: &mut ClassicGroup) {
     turn.cancel(TimerKey::Join(group.id.clone()));
-    let may_stay = |member: &Member| member.instance_id.is_some() && !member.repeats_a_protocol();
-    let is_late = |member: &Member| member.awaiting_join.is_none() && !may_stay(member);
-    let late: Vec<Str> = group.members.values().filter(|it| is_late(it)).map(|it| it.id.clone()).collect();
-    for id in late {
-        remove_member(turn, group, &id);
+    remove_late(turn, group, |member| member.instance_id.is_none());
+    if !group.has_candidate() {
+        remove_late(turn, group, Member::repeats_a_protocol);
     }
     if !group.elect_joined_leader() && !group.members.is_empty() {
         // Static members are left that have not come back: they get as long again.
         return wait_for_joins(turn, group);
     }
-    if refuse_repeated_protocols(turn, group) {
+    if !group.has_candidate() && refuse_repeated_protocols(turn, group) {
         return wait_for_joins(turn, group);
     }
     group.next_generation(turn.now());
@@ -91,9 +89,19 @@ pub(super) fn complete_join(turn: &mut Turn<'_>, group: &mut ClassicGroup) {
     turn.schedule(TimerKey::Sync(group.id.clone()), i64::from(group.rebalance_timeout_ms()));
 }
 
-/// Sends those away that name a protocol twice: Kafka counts them twice, finds that no protocol is everyone's, and fails with an exception that
-/// leaves the group waiting for ever. Here they get Kafka's answer and are out when the join phase that follows ends; the others wait for that.
-/// Gives back whether there was anyone.
+/// Removes members that have not joined.
+fn remove_late(turn: &mut Turn<'_>, group: &mut ClassicGroup, is_removed: impl Fn(&Member) -> bool) {
+    let is_late = |member: &Member| member.awaiting_join.is_none() && is_removed(member);
+    let late: Vec<Str> = group.members.values().filter(|it| is_late(it)).map(|it| it.id.clone()).collect();
+    for id in late {
+        remove_member(turn, group, &id);
+    }
+}
+
+/// Refuses members that list a protocol twice, in a group where no protocol is left that each member
+/// lists once. Kafka finds no protocol there and fails with an exception that leaves the group waiting
+/// for ever. Here these members get Kafka's answer and are out when the join phase that follows ends;
+/// the others wait for that. Gives back whether there was anyone.
 fn refuse_repeated_protocols(turn: &mut Turn<'_>, group: &mut ClassicGroup) -> bool {
     let repeating = group.members.values().filter(|member| member.repeats_a_protocol());
     let repeating: Vec<Str> = repeating.map(|member| member.id.clone()).collect();
