@@ -321,13 +321,12 @@ impl Driver {
 
     fn until_deadline(&self) -> Duration {
         let Some(deadline) = self.shard.lock().next_deadline() else { return NO_DEADLINE };
-        let millis = deadline.0.saturating_sub(self.clock.now().0);
-        Duration::from_millis(u64::try_from(millis).unwrap_or(0)).min(NO_DEADLINE)
+        Duration::from_millis(deadline.ms_since(self.clock.monotonic())).min(NO_DEADLINE)
     }
 
     /// Handles every deadline that has passed.
     fn tick(&mut self) {
-        while self.shard.lock().next_deadline().is_some_and(|deadline| deadline <= self.clock.now()) {
+        while self.shard.lock().next_deadline().is_some_and(|deadline| deadline <= self.clock.monotonic()) {
             self.turn(Command::Tick);
         }
     }
@@ -341,12 +340,12 @@ impl Driver {
 
     /// Decide, append, apply, hold the replies back.
     fn turn(&mut self, command: Command) {
-        let now = self.clock.now();
+        let now = self.clock.both();
         let config = self.config.load();
         let context = Context { now, random: random::bytes(), config: &config };
         let mut decision = self.shard.lock().decide(&context, &command);
         if !decision.records.is_empty()
-            && let Err(code) = self.append(now, &decision)
+            && let Err(code) = self.append(now.wall, &decision)
         {
             let failed = Command::AppendFailed(decision.into_unappended(command), code);
             decision = self.shard.lock().decide(&context, &failed);

@@ -3,7 +3,7 @@
 use crate::group::classic::ClassicGroup;
 use crate::soft::TimerKey;
 use bytes::Bytes;
-use model::{ErrorCode, LeaderEpoch, Offset, ProducerId, Timestamp, TopicId};
+use model::{ErrorCode, LeaderEpoch, Monotonic, Now, Offset, ProducerId, Timestamp, TopicId};
 use protocol::Str;
 use protocol::messages::delete_groups_response::DeletableGroupResult;
 use protocol::messages::describe_groups_response::DescribedGroup;
@@ -98,8 +98,8 @@ impl Default for GroupConfig {
 /// What a decision may know of the world.
 #[derive(Clone, Copy, Debug)]
 pub struct Context<'a> {
-    /// The wall clock.
-    pub now: Timestamp,
+    /// The time: deadlines are set on the monotonic clock, and what is written has the wall clock's.
+    pub now: Now,
     /// Fresh random bytes: a new member's id is made of them, at most one for each decision.
     pub random: [u8; 16],
     /// The settings in force.
@@ -212,7 +212,7 @@ pub enum SoftChange {
     /// The log says all there is to know of a group.
     Forget(Str),
     /// A timer starts, or starts anew.
-    SetTimer(TimerKey, Timestamp),
+    SetTimer(TimerKey, Monotonic),
     /// A timer ends.
     CancelTimer(TimerKey),
 }

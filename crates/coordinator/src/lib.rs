@@ -21,9 +21,9 @@
 //! **A turn**, for a request ([`Command::Request`] with a [`ReplyId`] that is never used again), a deadline ([`Command::Tick`]) or topics that
 //! have gone from the image ([`Command::TopicsDeleted`], given to every shard):
 //!
-//! 1. `let decision = shard.decide(&context, &command)`, with the clock and sixteen fresh random bytes in the context.
+//! 1. `let decision = shard.decide(&context, &command)`, with both clocks and sixteen fresh random bytes in the context.
 //! 2. Append `decision.records`, if any, in order: as one batch if `decision.atomic`, else cut into as many as it takes. Idempotence and
-//!    transactions play no part: no producer id. The batch's timestamp is the context's `now`.
+//!    transactions play no part: no producer id. The batch's timestamp is the context's wall clock.
 //! 3. If that fails: `Command::AppendFailed(decision.into_unappended(command), error)` is decided, with the error as the log names it
 //!    (`NOT_ENOUGH_REPLICAS`, `KAFKA_STORAGE_ERROR`, `MESSAGE_TOO_LARGE`, ...), and its decision, which never has records, takes
 //!    the place of the first from step 5 on. Of a decision that is not atomic some batches may be in the log by then: they go through step 4.
@@ -37,7 +37,8 @@
 //! REQUEST_TIMED_OUT, as clients of groups see it); its records may still commit.
 //!
 //! **Time**: after each turn ask [`GroupShard::next_deadline`]; while it is not above now, give [`Command::Tick`], which handles one timer each.
-//! A delay of 0 is a deadline of now: it must be handled before the task sleeps.
+//! A delay of 0 is a deadline of now: it must be handled before the task sleeps. Deadlines are on the monotonic clock. The wall clock gives timestamps
+//! that are written and is compared with such; however it jumps, no session ends early and none lives on.
 //!
 //! **The end** of the leadership, or a change of the leader epoch: [`GroupShard::resign`] answers what is parked with `NOT_COORDINATOR`, what the
 //! driver holds back goes through [`Reply::into_error`] with `NOT_COORDINATOR`, and the shard is dropped.

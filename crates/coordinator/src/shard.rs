@@ -9,7 +9,7 @@ use crate::reply::{join_error, sync_error};
 use crate::soft::{Soft, TimerKey};
 use crate::state::State;
 use crate::turn::Turn;
-use model::{ErrorCode, Timestamp};
+use model::{ErrorCode, Monotonic};
 use protocol::{DecodeError, Str};
 
 /// The groups of one partition. See the crate's documentation for how it is driven.
@@ -47,8 +47,8 @@ impl GroupShard {
         self.soft.apply(changes);
     }
 
-    /// When `Command::Tick` is due next.
-    pub fn next_deadline(&self) -> Option<Timestamp> {
+    /// When `Command::Tick` is due next, on the monotonic clock.
+    pub fn next_deadline(&self) -> Option<Monotonic> {
         self.soft.timers.earliest().map(|(deadline, _)| *deadline)
     }
 
@@ -131,7 +131,7 @@ fn request_of(turn: &mut Turn<'_>, id: ReplyId, request: &Request) {
 /// Handles the earliest timer if it is due.
 fn tick(turn: &mut Turn<'_>) {
     let Some((deadline, key)) = turn.shard.soft.timers.earliest() else { return };
-    if *deadline > turn.now() {
+    if *deadline > turn.monotonic() {
         return;
     }
     turn.cancel(key.clone());

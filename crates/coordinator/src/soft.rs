@@ -2,7 +2,7 @@
 
 use crate::command::SoftChange;
 use crate::group::classic::ClassicGroup;
-use model::Timestamp;
+use model::Monotonic;
 use protocol::Str;
 use std::collections::{BTreeSet, HashMap};
 
@@ -19,19 +19,19 @@ pub enum TimerKey {
     Expire,
 }
 
-/// Deadlines in order: the earliest is found, set and cancelled in logarithmic time.
+/// Deadlines of the monotonic clock in order: the earliest is found, set and cancelled in logarithmic time.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Timers {
-    by_key: HashMap<TimerKey, Timestamp>,
-    by_deadline: BTreeSet<(Timestamp, TimerKey)>,
+    by_key: HashMap<TimerKey, Monotonic>,
+    by_deadline: BTreeSet<(Monotonic, TimerKey)>,
 }
 
 impl Timers {
-    pub(crate) fn earliest(&self) -> Option<&(Timestamp, TimerKey)> {
+    pub(crate) fn earliest(&self) -> Option<&(Monotonic, TimerKey)> {
         self.by_deadline.first()
     }
 
-    fn set(&mut self, key: TimerKey, deadline: Timestamp) {
+    fn set(&mut self, key: TimerKey, deadline: Monotonic) {
         if let Some(old) = self.by_key.insert(key.clone(), deadline) {
             self.by_deadline.remove(&(old, key.clone()));
         }

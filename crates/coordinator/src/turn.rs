@@ -5,7 +5,7 @@ use crate::group::classic::ClassicGroup;
 use crate::group::kind::{CarriedGroup, StoredGroup};
 use crate::shard::GroupShard;
 use crate::soft::TimerKey;
-use model::{ErrorCode, Timestamp};
+use model::{ErrorCode, Monotonic, Timestamp};
 use protocol::EncodeError;
 
 /// What a group is, as a request finds it.
@@ -38,8 +38,14 @@ impl<'a> Turn<'a> {
         }
     }
 
-    pub(crate) fn now(&self) -> Timestamp {
-        self.context.now
+    /// The wall clock: for timestamps that are written, and for comparing with such.
+    pub(crate) fn wall(&self) -> Timestamp {
+        self.context.now.wall
+    }
+
+    /// The monotonic clock: for deadlines.
+    pub(crate) fn monotonic(&self) -> Monotonic {
+        self.context.now.monotonic
     }
 
     pub(crate) fn config(&self) -> &'a GroupConfig {
@@ -107,8 +113,7 @@ impl<'a> Turn<'a> {
 
     /// Starts a timer, or starts it anew.
     pub(crate) fn schedule(&mut self, key: TimerKey, after_ms: i64) {
-        let deadline = Timestamp(self.now().0.saturating_add(after_ms.max(0)));
-        self.change(SoftChange::SetTimer(key, deadline));
+        self.change(SoftChange::SetTimer(key, self.monotonic().plus_ms(after_ms)));
     }
 
     pub(crate) fn cancel(&mut self, key: TimerKey) {

@@ -16,7 +16,7 @@ use protocol::messages::offset_commit_response::{
 pub(crate) fn commit_offsets(turn: &mut Turn<'_>, id: ReplyId, request: &OffsetCommitRequest, knows_epochs: bool) {
     let refusal = validate(turn, request, knows_epochs).err();
     let expire =
-        (request.retention_time_ms != -1).then(|| Timestamp(turn.now().0.saturating_add(request.retention_time_ms)));
+        (request.retention_time_ms != -1).then(|| Timestamp(turn.wall().0.saturating_add(request.retention_time_ms)));
     let mut topics = Vec::with_capacity(request.topics.len());
     for topic in &request.topics {
         let mut partitions = Vec::with_capacity(topic.partitions.len());
@@ -25,7 +25,7 @@ pub(crate) fn commit_offsets(turn: &mut Turn<'_>, id: ReplyId, request: &OffsetC
                 Some(code) => code,
                 None if is_too_large(partition, turn.config().offset_metadata_max) => ErrorCode::OffsetMetadataTooLarge,
                 None => {
-                    let offset = committed(turn.now(), expire, topic.topic_id, partition);
+                    let offset = committed(turn.wall(), expire, topic.topic_id, partition);
                     let group = &request.group_id;
                     turn.append(record::offset(group, &topic.name, partition.partition_index, &offset));
                     ErrorCode::None
@@ -74,7 +74,7 @@ fn validate(turn: &mut Turn<'_>, request: &OffsetCommitRequest, knows_epochs: bo
     let (epoch, member) = (request.generation_id_or_member_epoch, &request.member_id);
     let group = match turn.find(&request.group_id) {
         // Offsets without a group: one of its own comes into being with them.
-        Found::Missing if epoch < 0 => Box::new(ClassicGroup::created(request.group_id.clone(), turn.now())),
+        Found::Missing if epoch < 0 => Box::new(ClassicGroup::created(request.group_id.clone(), turn.wall())),
         Found::Missing if knows_epochs => return Err(ErrorCode::GroupIdNotFound),
         Found::Missing => return Err(ErrorCode::IllegalGeneration),
         Found::Carried(group) => return group.may_commit(member, epoch, knows_epochs),

@@ -72,7 +72,7 @@ fn expire_offsets(turn: &mut Turn<'_>, group: &ClassicGroup) -> bool {
     let is_open = state.pending.contains_group(&group.id);
     let Some(topics) = state.offsets.group(&group.id) else { return !is_open };
     let since = since(group);
-    let (now, retention_ms) = (turn.now().0, turn.config().offsets_retention_ms);
+    let (now, retention_ms) = (turn.wall().0, turn.config().offsets_retention_ms);
     let is_old = |offset: &CommittedOffset| match (&since, offset.expire_timestamp) {
         (Since::Never, _) => false,
         (_, Some(expire)) => now >= expire.0,

@@ -272,3 +272,50 @@ fn who_waits_when_the_leadership_ends_is_told() {
     let ticket = h.send(ask_to_join(JoinGroupRequest { ..join_request("g", &b) }));
     assert_eq!(code(h.joined(ticket).error_code), ErrorCode::UnknownMemberId, "ids are soft, as in Kafka");
 }
+
+/// A day, by which the wall clock jumps.
+const DAY_MS: i64 = 86_400_000;
+
+#[test]
+fn a_wall_clock_that_jumps_expires_no_member_and_keeps_none_alive() {
+    for jump_ms in [DAY_MS, -DAY_MS] {
+        let mut h = Harness::new();
+        h.now += 10 * DAY_MS;
+        let a = h.stable_member("g");
+        let pending = id(&mut h, "g");
+        h.wall_ahead_ms = jump_ms;
+        h.advance(9999);
+        assert_eq!(h.heartbeat("g", &a, 1), ErrorCode::None, "{jump_ms}: its session goes on");
+        let joining = h.send(join("g", &pending));
+        assert_eq!(h.heartbeat("g", &a, 1), ErrorCode::RebalanceInProgress, "{jump_ms}: so does that of the id");
+        h.wall_ahead_ms = 0;
+        let rejoining = h.send(join("g", &a));
+        assert_eq!((h.joined(joining).generation_id, h.joined(rejoining).generation_id), (2, 2));
+        h.wall_ahead_ms = jump_ms;
+        h.advance(9999);
+        assert_eq!(h.heartbeat("g", &a, 2), ErrorCode::None, "{jump_ms}: the sync phase has not ended");
+        h.advance(10_000);
+        assert_eq!(h.describe("g").group_state, "Empty", "{jump_ms}: silent members are out on time");
+        assert_eq!(h.heartbeat("g", &a, 2), ErrorCode::UnknownMemberId);
+    }
+}
+
+#[test]
+fn a_wall_clock_that_jumps_neither_ends_a_join_phase_nor_holds_it_up() {
+    for jump_ms in [DAY_MS, -DAY_MS] {
+        let mut h = Harness::new();
+        h.now += 10 * DAY_MS;
+        h.config.initial_rebalance_delay_ms = 3000;
+        let a = id(&mut h, "g");
+        let joining = h.send(join("g", &a));
+        h.wall_ahead_ms = jump_ms;
+        h.advance(2999);
+        assert!(h.parked.contains(&joining));
+        h.advance(1);
+        assert_eq!(h.joined(joining).generation_id, 1);
+        // The search for what has expired comes at its interval, too.
+        let expire = h.shard.next_deadline();
+        h.wall_ahead_ms = 0;
+        assert_eq!(h.shard.next_deadline(), expire);
+    }
+}

@@ -15,7 +15,7 @@ use crate::command::{BatchContext, Client, Command, Context, Decision, Entry, Gr
 use crate::command::{Reply, ReplyId, Request};
 use crate::shard::GroupShard;
 use bytes::Bytes;
-use model::{ErrorCode, LeaderEpoch, Offset, ProducerId, Timestamp, Uuid};
+use model::{ErrorCode, LeaderEpoch, Monotonic, Now, Offset, ProducerId, Timestamp, Uuid};
 use protocol::messages::describe_groups_response::DescribedGroup;
 use protocol::messages::heartbeat_request::HeartbeatRequest;
 use protocol::messages::join_group_request::{JoinGroupRequest, JoinGroupRequestProtocol};
@@ -37,7 +37,10 @@ pub(super) const SUBSCRIPTION: &[u8] =
 pub(super) struct Harness {
     pub(super) shard: GroupShard,
     pub(super) config: GroupConfig,
+    /// The monotonic clock.
     pub(super) now: i64,
+    /// How far the wall clock is ahead of the monotonic one.
+    pub(super) wall_ahead_ms: i64,
     pub(super) log: Vec<(BatchContext, Entry)>,
     pub(super) replies: HashMap<ReplyId, Reply>,
     pub(super) parked: HashSet<ReplyId>,
@@ -54,6 +57,7 @@ impl Harness {
             shard: GroupShard::new(),
             config,
             now: 1_000_000,
+            wall_ahead_ms: 0,
             log: Vec::new(),
             replies: HashMap::new(),
             parked: HashSet::new(),
@@ -65,9 +69,13 @@ impl Harness {
         harness
     }
 
-    fn context(&mut self) -> ([u8; 16], Timestamp) {
+    fn context(&mut self) -> ([u8; 16], Now) {
         self.random += 1;
-        (self.random.to_be_bytes(), Timestamp(self.now))
+        (self.random.to_be_bytes(), Now { monotonic: Monotonic(self.now.unsigned_abs()), wall: self.wall() })
+    }
+
+    fn wall(&self) -> Timestamp {
+        Timestamp(self.now + self.wall_ahead_ms)
     }
 
     pub(super) fn command(&mut self, command: Command) {
@@ -100,7 +108,7 @@ impl Harness {
 
     pub(super) fn append(&mut self, producer: Option<ProducerId>, entry: Entry) {
         let offset = Offset(self.log.len() as i64);
-        let at = BatchContext { offset, leader_epoch: LeaderEpoch(0), timestamp: Timestamp(self.now), producer };
+        let at = BatchContext { offset, leader_epoch: LeaderEpoch(0), timestamp: self.wall(), producer };
         self.shard.apply(&at, entry.clone()).unwrap();
         self.log.push((at, entry));
     }
@@ -126,8 +134,8 @@ impl Harness {
 
     pub(super) fn advance(&mut self, ms: i64) {
         let end = self.now + ms;
-        while let Some(deadline) = self.shard.next_deadline().filter(|deadline| deadline.0 <= end) {
-            self.now = self.now.max(deadline.0);
+        while let Some(deadline) = self.shard.next_deadline().map(|it| it.0 as i64).filter(|it| *it <= end) {
+            self.now = self.now.max(deadline);
             self.command(Command::Tick);
         }
         self.now = end;

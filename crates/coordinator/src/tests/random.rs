@@ -21,6 +21,7 @@ enum Step {
     Commit { who: usize, simple: bool },
     Delete,
     Wait { ms: i64 },
+    SetWallClock { ahead_ms: i64 },
     FailNext { code: usize },
     FailOver,
 }
@@ -36,6 +37,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (who, any::<bool>()).prop_map(|(who, simple)| Step::Commit { who, simple }),
         1 => Just(Step::Delete),
         6 => (0i64..12_000).prop_map(|ms| Step::Wait { ms }),
+        1 => (-86_400_000i64..86_400_000).prop_map(|ahead_ms| Step::SetWallClock { ahead_ms }),
         1 => (0usize..3).prop_map(|code| Step::FailNext { code }),
         1 => Just(Step::FailOver),
     ]
@@ -117,6 +119,7 @@ fn run(h: &mut Harness, memories: &mut [Memory], step: &Step, asked: &mut Vec<(c
             h.delete_group("g");
         }
         Step::Wait { ms } => h.advance(*ms),
+        Step::SetWallClock { ahead_ms } => h.wall_ahead_ms = *ahead_ms,
         Step::FailNext { code } => {
             h.fail =
                 Some([ErrorCode::NotEnoughReplicas, ErrorCode::KafkaStorageError, ErrorCode::MessageTooLarge][*code]);

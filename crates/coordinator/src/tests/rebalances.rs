@@ -4,7 +4,7 @@ use super::{Harness, ask_to_join, code, commit, join, join_request, join_static,
 use crate::command::{BatchContext, Command, Context, Entry, GroupConfig, NewRecord, Reply, ReplyId, Request};
 use crate::shard::GroupShard;
 use bytes::Bytes;
-use model::{ErrorCode, LeaderEpoch, Offset, Timestamp};
+use model::{ErrorCode, LeaderEpoch, Now, Offset, Timestamp};
 use protocol::messages::join_group_request::{JoinGroupRequest, JoinGroupRequestProtocol};
 use protocol::messages::sync_group_request::SyncGroupRequest;
 
@@ -339,7 +339,7 @@ fn five_thousand_members_balance() {
     let mut turn = |shard: &mut GroupShard, command: Command| {
         count += 1;
         let random = u128::from(count).to_be_bytes();
-        let decision = shard.decide(&Context { now: Timestamp(0), random, config: &config }, &command);
+        let decision = shard.decide(&Context { now: Now::default(), random, config: &config }, &command);
         for (offset, NewRecord { key, value }) in decision.records.into_iter().enumerate() {
             let offset = Offset(offset as i64);
             let at = BatchContext { offset, leader_epoch: LeaderEpoch(0), timestamp: Timestamp(0), producer: None };

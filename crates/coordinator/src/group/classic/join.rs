@@ -60,7 +60,7 @@ pub(crate) fn join_group(turn: &mut Turn<'_>, ask: &Ask<'_>) {
         Found::Missing | Found::Carried(_) if !unknown => return ask.refuse(turn, ErrorCode::UnknownMemberId),
         // A consumer or streams group that everybody has left becomes a classic one, and keeps its offsets.
         Found::Missing | Found::Carried(_) => {
-            (Box::new(ClassicGroup::created(request.group_id.clone(), turn.now())), true)
+            (Box::new(ClassicGroup::created(request.group_id.clone(), turn.wall())), true)
         }
     };
     if !has_room(&group, &request.member_id, config.max_size) {

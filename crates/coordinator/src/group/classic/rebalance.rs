@@ -31,7 +31,7 @@ pub(super) fn prepare_rebalance(turn: &mut Turn<'_>, group: &mut ClassicGroup) {
     group.pending_sync = imbl::OrdSet::new();
     turn.cancel(TimerKey::Sync(group.id.clone()));
     group.initial_rebalance = group.state == GroupState::Empty;
-    group.enter(GroupState::PreparingRebalance, turn.now());
+    group.enter(GroupState::PreparingRebalance, turn.wall());
     if group.initial_rebalance {
         let delay_ms = turn.config().initial_rebalance_delay_ms;
         let remaining_ms = group.rebalance_timeout_ms().saturating_sub(delay_ms).max(0);
@@ -70,7 +70,7 @@ pub(super) fn complete_join(turn: &mut Turn<'_>, group: &mut ClassicGroup) {
     if !group.has_candidate() && refuse_repeated_protocols(turn, group) {
         return wait_for_joins(turn, group);
     }
-    group.next_generation(turn.now());
+    group.next_generation(turn.wall());
     if group.state == GroupState::Empty {
         turn.append_group(record::group(group));
         turn.on_failure(OnFailure::KeepSoft(Box::new(group.clone())));

@@ -88,7 +88,7 @@ fn complete(turn: &mut Turn<'_>, group: &mut ClassicGroup, id: ReplyId, request:
     set_assignments(turn, group, &assignments);
     // The record's time is that of the state before: it is written before the group counts as stable.
     turn.append_group(record::group(group));
-    group.enter(GroupState::Stable, turn.now());
+    group.enter(GroupState::Stable, turn.wall());
     let leader = request.member_id.clone();
     turn.on_failure(OnFailure::Rebalance { group: group.id.clone(), leader, reply: id });
 }
