@@ -208,7 +208,7 @@ const KEYS: &[Key] = rows! {
     "group.coordinator.threads", Int, Is("4"), AtLeast(1), High, ReadOnly, NoEffect;
     "group.coordinator.background.threads", Int, Is("2"), AtLeast(1), High, ReadOnly, NoEffect;
     "group.coordinator.append.linger.ms", Int, Is("-1"), AtLeast(-1), Medium, ReadOnly, NoEffect;
-    "offsets.commit.timeout.ms", Int, Is("5000"), AtLeast(1), High, ReadOnly, NotYet;
+    "offsets.commit.timeout.ms", Int, Is("5000"), AtLeast(1), High, ReadOnly, Honoured;
     "offsets.load.buffer.size", Int, Is("5242880"), AtLeast(1), High, ReadOnly, NoEffect;
     "offsets.topic.replication.factor", Short, Is("3"), AtLeast(1), High, ReadOnly, Honoured;
     "offsets.topic.num.partitions", Int, Is("50"), AtLeast(1), High, ReadOnly, Honoured;

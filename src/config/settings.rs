@@ -87,6 +87,7 @@ settings_struct! {
         min_insync_replicas: i32,
         num_partitions: i32,
         offset_metadata_max_bytes: i32,
+        offsets_commit_timeout_ms: i32,
         offsets_retention_check_interval_ms: i64,
         offsets_retention_minutes: i32,
         offsets_topic_compression_codec: i32,

@@ -184,8 +184,12 @@ fn broker(
 ) -> Result<Arc<Broker>, StartError> {
     let effective = config.effective(&Properties::new(), &Properties::new());
     let settings = effective.settings.clone();
-    let groups =
-        GroupCoordinators::new(config_rules::group_config(&effective), config_rules::offsets_codec(&effective), clock);
+    let groups = GroupCoordinators::new(
+        config_rules::group_config(&effective),
+        config_rules::offsets_codec(&effective),
+        i64::from(settings.offsets_commit_timeout_ms),
+        clock,
+    );
     let effective = Arc::new(ArcSwap::from_pointee(effective));
     let shared: Arc<ArcSwap<Effective>> = effective.clone();
     let topic_settings: TopicSettings =

@@ -24,6 +24,8 @@ mod write_back;
 pub use assignments::{Assignments, Telling};
 pub use dir::Dir;
 pub use opening::Progress;
+#[cfg(test)]
+pub(crate) use partition::tests::{alone_in_sync, leading};
 pub use partition::{Append, AppendError, Appended, Found, Partition, ReadError, ReadRequest, WriteRules};
 pub use watch::{Wake, Watch};
 

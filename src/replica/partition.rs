@@ -6,6 +6,7 @@
 //!
 //! Invariant: a reply that says "committed" was given under the leader epoch in which the records were appended.
 
+use self::offline::OfflineEpoch;
 use super::commit::Committer;
 use super::watch::{Wake, Watch, Watchers};
 use ::replica::{Leader, LeaderStart};
@@ -14,12 +15,14 @@ use bytes::Bytes;
 use metadata::image;
 use model::{ApiError, BrokerId, ErrorCode, LeaderEpoch, Offset, Timestamp, TopicIdPartition, TopicPartition, Uuid};
 use parking_lot::RwLock;
-use records::{BatchHeader, BatchView, RecordReader, TimestampType, Validated, ValidationRules};
+use records::{TimestampType, Validated, ValidationRules};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use storage::{Error, FileRegion, Isolation, LeaderAppend, Log, LogConfig, Origin, Wait};
 
+mod offline;
+mod replay;
 #[cfg(test)]
 pub(super) mod tests;
 
@@ -176,6 +179,7 @@ pub struct Partition {
     is_flushed_by_time: AtomicBool,
     /// The committer has noted it, and has not looked at it since.
     is_noted: AtomicBool,
+    offline: OfflineEpoch,
     node_id: BrokerId,
 }
 
@@ -212,6 +216,7 @@ impl Partition {
             flush_watchers: Arc::default(),
             committer: ArcSwap::new(committer),
             refused_end: AtomicI64::new(0),
+            offline: OfflineEpoch::none(),
             node_id,
         }
     }
@@ -345,7 +350,14 @@ impl Partition {
             });
             self.log.load().advance_high_watermark(leader.high_watermark());
             self.refused_end.store(0, Ordering::Release);
-            *self.leader.write() = Some(leader);
+            {
+                let mut current = self.leader.write();
+                if self.offline.covers(state.leader_epoch) {
+                    return Ok(());
+                }
+                *current = Some(leader);
+                self.offline.clear();
+            }
             if own_end_offset < log_end_offset {
                 // What a killed process left in the page cache.
                 self.committer.load().add(self);
@@ -367,7 +379,7 @@ impl Partition {
 
     /// What a request is told that needs a leader, where this broker is none.
     fn not_leading(&self) -> ErrorCode {
-        if self.log.load().fault().is_some() { ErrorCode::KafkaStorageError } else { ErrorCode::NotLeaderOrFollower }
+        if self.has_failed() { ErrorCode::KafkaStorageError } else { ErrorCode::NotLeaderOrFollower }
     }
 
     /// Tells the leader's machine of an event, which may move the high watermark. Whether it moved.
@@ -635,42 +647,6 @@ impl Partition {
         };
         Ok((epoch < last_fetched || end < request.offset).then_some((epoch, end)))
     }
-
-    /// Gives every record with its batch's header to `each`, from the log's start to its end. Blocks. Errors: a batch that is not readable, and what `each`
-    /// says.
-    pub fn replay(
-        &self,
-        mut each: impl FnMut(&BatchHeader, &records::RecordView<'_>) -> Result<(), String>,
-    ) -> Result<(), String> {
-        const READ_BYTES: u32 = 1 << 20;
-        let (mut offset, end) = (self.log_start_offset(), self.log_end_offset());
-        while offset < end {
-            let read = storage::Read {
-                offset,
-                max_bytes: READ_BYTES,
-                at_least_one_batch: true,
-                isolation: Isolation::LogEnd,
-                wait: Wait::Block,
-            };
-            let plan = self.log.load().read(read).map_err(|error| error.to_string())?;
-            let Some(region) = plan.region else { break };
-            let bytes = region.read().map_err(|error| error.to_string())?;
-            let before = offset;
-            for batch in records::Batches::new(&bytes) {
-                let batch: BatchView<'_> = match batch {
-                    Ok(batch) => batch,
-                    Err(error) if error.is_incomplete() => break,
-                    Err(error) => return Err(error.to_string()),
-                };
-                replay_batch(&batch, &mut each)?;
-                offset = batch.header().next_offset();
-            }
-            if offset == before {
-                return Err(format!("no whole batch at offset {offset}"));
-            }
-        }
-        Ok(())
-    }
 }
 
 /// Waits until there is something to know, which is looked for whenever the watched partition moves.
@@ -683,15 +659,4 @@ async fn until_known<T>(watchers: &Arc<Watchers>, known: impl Fn() -> Option<T>)
         }
         wake.woken().await;
     }
-}
-
-fn replay_batch(
-    batch: &BatchView<'_>,
-    each: &mut impl FnMut(&BatchHeader, &records::RecordView<'_>) -> Result<(), String>,
-) -> Result<(), String> {
-    let mut reader = RecordReader::new(batch).map_err(|error| error.to_string())?;
-    while let Some(record) = reader.next_record() {
-        each(batch.header(), &record.map_err(|error| error.to_string())?)?;
-    }
-    Ok(())
 }

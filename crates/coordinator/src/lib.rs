@@ -12,7 +12,8 @@
 //!
 //! **Load**, when this broker becomes the leader of the partition: a fresh [`GroupShard::new`]; every entry from the log start offset to the log
 //! end goes through [`GroupShard::apply`], records and end-of-transaction markers alike; then [`Command::Loaded`] as in a turn. Until then requests
-//! are answered with [`Request::refused`] and `COORDINATOR_LOAD_IN_PROGRESS`. An error of `apply` means that the partition is damaged.
+//! are answered with [`Request::refused`] and `COORDINATOR_LOAD_IN_PROGRESS`. An error of `apply` means that the partition is
+//! damaged: the driver loads it once more, and takes it offline if that fails too.
 //!
 //! - `BatchContext::offset` is the entry's own offset, not its batch's.
 //! - `BatchContext::producer` is set for the records of *transactional* batches and for markers; it is `None` for all else, what the shard itself
@@ -28,6 +29,7 @@
 //!    (`NOT_ENOUGH_REPLICAS`, `KAFKA_STORAGE_ERROR`, `MESSAGE_TOO_LARGE`, ...), and its decision, which never has records, takes
 //!    the place of the first from step 5 on. Of a decision that is not atomic some batches may be in the log by then: they go through step 4.
 //! 4. Each appended record goes through [`GroupShard::apply`] with its offset.
+//!    An error is a fault of this program: the shard is dropped with everything that waits for it, answered `NOT_COORDINATOR`, and loaded anew.
 //! 5. `shard.apply_soft(decision.soft)`, always, and always after step 4.
 //! 6. `decision.replies` are held back until the high watermark has passed the last record *applied so far* (of this or an earlier turn), under the
 //!    same leader epoch; with nothing outstanding they go at once. That holds for replies without records of their own too. A request with no reply
@@ -36,7 +38,7 @@
 //! After `offsets.commit.timeout.ms` without that, a held reply goes out as [`Reply::into_error`] with `COORDINATOR_NOT_AVAILABLE` (Kafka's
 //! REQUEST_TIMED_OUT, as clients of groups see it); its records may still commit.
 //!
-//! **Time**: after each turn ask [`GroupShard::next_deadline`]; while it is not above now, give [`Command::Tick`], which handles one timer each.
+//! **Time**: after each event, also where the next request is there already, ask [`GroupShard::next_deadline`]; while it is not above now, give [`Command::Tick`], which handles one timer each.
 //! A delay of 0 is a deadline of now: it must be handled before the task sleeps. Deadlines are on the monotonic clock. The wall clock gives timestamps
 //! that are written and is compared with such; however it jumps, no session ends early and none lives on.
 //!

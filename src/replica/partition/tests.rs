@@ -21,6 +21,18 @@ fn partition(min_insync_replicas: usize) -> Arc<Partition> {
     opened(Arc::new(disk), LogConfig::default(), min_insync_replicas)
 }
 
+/// A partition of an empty log that broker 1 leads, with these replicas in sync.
+pub(crate) fn leading(leader_epoch: i32, isr: &[i32]) -> Arc<Partition> {
+    let partition = partition(1);
+    partition.lead(&state(leader_epoch, 0, isr), NOW).unwrap();
+    partition
+}
+
+/// The state of that partition when broker 1 alone is in sync.
+pub(crate) fn alone_in_sync(leader_epoch: i32, partition_epoch: i32) -> image::Partition {
+    state(leader_epoch, partition_epoch, &[1])
+}
+
 /// A partition in a folder that is there, after a kill if there is anything in it.
 fn opened(disk: Arc<dyn Disk>, config: LogConfig, min_insync_replicas: usize) -> Arc<Partition> {
     let options = OpenLog {
@@ -140,4 +152,20 @@ fn an_epoch_that_ends_answers_who_waits() {
     partition.resign();
     assert_eq!(partition.acknowledged(&appended), Some(Err(ErrorCode::NotLeaderOrFollower)));
     assert_eq!(refusal(append(&partition, false)), ErrorCode::NotLeaderOrFollower);
+}
+
+#[test]
+fn a_partition_that_is_offline_is_led_again_in_the_next_epoch_only() {
+    let partition = leading(5, &[1]);
+    partition.take_offline(LeaderEpoch(4));
+    assert_eq!(partition.leader_epoch(), Some(LeaderEpoch(5)), "that leadership is over");
+    partition.take_offline(LeaderEpoch(5));
+    assert_eq!(partition.check_leader(None), Err(ErrorCode::KafkaStorageError));
+    assert_eq!(refusal(append(&partition, true)), ErrorCode::KafkaStorageError);
+    partition.lead(&state(5, 1, &[1]), NOW).unwrap();
+    assert_eq!(partition.leader_epoch(), None);
+    partition.lead(&state(6, 2, &[1]), NOW).unwrap();
+    assert_eq!(partition.check_leader(None), Ok(LeaderEpoch(6)));
+    partition.resign();
+    assert_eq!(partition.check_leader(None), Err(ErrorCode::NotLeaderOrFollower));
 }

@@ -1,0 +1,47 @@
+//! A partition that its coordinator cannot serve is offline: this broker leads it no more, and answers
+//! KAFKA_STORAGE_ERROR as for a log dir that failed. The next leader epoch tries again.
+
+use super::Partition;
+use model::LeaderEpoch;
+use std::sync::atomic::{AtomicI32, Ordering};
+
+/// The newest leader epoch for which a partition is offline.
+#[derive(Debug)]
+pub(super) struct OfflineEpoch(AtomicI32);
+
+impl OfflineEpoch {
+    /// Of a partition that is not offline: below every epoch.
+    pub(super) fn none() -> Self {
+        Self(AtomicI32::new(-1))
+    }
+
+    /// Whether the partition is offline in this epoch.
+    pub(super) fn covers(&self, epoch: LeaderEpoch) -> bool {
+        epoch.0 <= self.0.load(Ordering::Acquire)
+    }
+
+    /// A later epoch has begun.
+    pub(super) fn clear(&self) {
+        self.0.store(-1, Ordering::Release);
+    }
+
+    fn is_set(&self) -> bool {
+        self.0.load(Ordering::Acquire) >= 0
+    }
+}
+
+impl Partition {
+    /// Takes the partition offline for the rest of a leader epoch: whoever waits is told.
+    pub fn take_offline(&self, epoch: LeaderEpoch) {
+        // Before the lock is taken: `lead` looks at it under the lock.
+        self.offline.0.fetch_max(epoch.0, Ordering::AcqRel);
+        self.leader.write().take_if(|leader| self.offline.covers(leader.leader_epoch()));
+        self.watchers.wake();
+        self.flush_watchers.wake();
+    }
+
+    /// Whether its log or its coordinator has failed.
+    pub(super) fn has_failed(&self) -> bool {
+        self.offline.is_set() || self.log.load().fault().is_some()
+    }
+}

@@ -1,0 +1,247 @@
+//! Drives one shard: decides, appends the decision's records as batches, applies them, makes the soft
+//! changes, and holds the replies back until the high watermark has passed the last record that was
+//! applied when the decision was made, also when it has no records of its own.
+//!
+//! Nothing here waits, and the time is an argument. Invariant: a reply goes out as it was decided only
+//! in the leader epoch of the decision, and only while every record of this broker could be applied.
+
+use super::held::HeldReplies;
+use crate::replica::Partition;
+use crate::runtime::random;
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use coordinator::{
+    BatchContext, Command, Context, Decision, Entry, GroupConfig, GroupShard, NewRecord, Reply, ReplyId, Request,
+};
+use model::{ErrorCode, LeaderEpoch, Monotonic, Now, Offset, Timestamp, TopicId};
+use parking_lot::Mutex;
+use protocol::Str;
+use records::{BatchBuilder, Codec};
+use std::collections::HashMap;
+use std::sync::Arc;
+use tokio::sync::oneshot;
+
+/// What reaches a shard from outside.
+#[derive(Debug)]
+pub(super) enum Message {
+    /// A request, and where its reply goes.
+    Request(Box<Request>, oneshot::Sender<Reply>),
+    /// Topics are gone: their committed offsets go too.
+    TopicsDeleted(Vec<(TopicId, Str)>),
+}
+
+/// What one leadership of a partition has from its begin to its end, however often its groups are
+/// loaded.
+#[derive(Clone)]
+pub(super) struct DriverParts {
+    pub(super) partition: Arc<Partition>,
+    pub(super) epoch: LeaderEpoch,
+    /// For metrics too.
+    pub(super) shard: Arc<Mutex<GroupShard>>,
+    pub(super) config: Arc<ArcSwap<GroupConfig>>,
+    pub(super) codec: Codec,
+    /// `offsets.commit.timeout.ms`
+    pub(super) commit_timeout_ms: i64,
+    #[cfg(test)]
+    pub(super) faults: super::tests::PlantedFaults,
+}
+
+/// A record that this broker has written and cannot apply: a fault of this program. What the shard knows
+/// is no longer what the log says.
+#[derive(Debug, thiserror::Error)]
+#[error("a record of this broker's own at offset {offset} cannot be applied: {reason}")]
+pub(super) struct OwnRecordFault {
+    offset: Offset,
+    reason: String,
+}
+
+/// Why a decision's records are not in the shard.
+enum AppendFault {
+    /// Nothing was appended of what is atomic.
+    Refused(ErrorCode),
+    /// They are in the log, and cannot be applied.
+    NotApplied(OwnRecordFault),
+}
+
+impl From<ErrorCode> for AppendFault {
+    fn from(code: ErrorCode) -> Self {
+        AppendFault::Refused(code)
+    }
+}
+
+/// A loaded shard at work.
+pub(super) struct ShardDriver {
+    parts: DriverParts,
+    /// Requests without a reply yet.
+    waiting: HashMap<ReplyId, oneshot::Sender<Reply>>,
+    held: HeldReplies,
+    next_reply: u64,
+    /// The last offset that was applied.
+    applied: Option<Offset>,
+}
+
+impl ShardDriver {
+    /// Drives a shard that was loaded up to an offset. Errors: the fault of a record.
+    pub(super) fn start(parts: DriverParts, applied: Option<Offset>, now: Now) -> Result<Self, OwnRecordFault> {
+        let mut driver = Self { parts, waiting: HashMap::new(), held: HeldReplies::default(), next_reply: 0, applied };
+        driver.execute(Command::Loaded, now)?;
+        Ok(driver)
+    }
+
+    /// Whether replies are held back.
+    pub(super) fn holds_replies(&self) -> bool {
+        !self.held.is_empty()
+    }
+
+    /// Whether the partition is still led in the epoch in which the shard was loaded.
+    pub(super) fn is_leading(&self) -> bool {
+        self.parts.partition.leader_epoch() == Some(self.parts.epoch)
+    }
+
+    /// When `elapse` has something to do.
+    pub(super) fn next_deadline(&self) -> Option<Monotonic> {
+        let timer = self.parts.shard.lock().next_deadline();
+        timer.into_iter().chain(self.held.next_deadline()).min()
+    }
+
+    /// Carries out a message. Errors: the fault of a record; the driver must not be used any more.
+    pub(super) fn receive(&mut self, message: Message, now: Now) -> Result<(), OwnRecordFault> {
+        match message {
+            Message::Request(request, answer) => {
+                let id = ReplyId(self.next_reply);
+                self.next_reply += 1;
+                self.waiting.insert(id, answer);
+                self.execute(Command::Request(id, *request), now)
+            }
+            Message::TopicsDeleted(topics) => self.execute(Command::TopicsDeleted(topics), now),
+        }
+    }
+
+    /// Handles every deadline that has passed. Errors: as `receive`.
+    pub(super) fn elapse(&mut self, now: Now) -> Result<(), OwnRecordFault> {
+        let is_due = |deadline: Option<Monotonic>| deadline.is_some_and(|deadline| deadline <= now.monotonic);
+        while is_due(self.parts.shard.lock().next_deadline()) {
+            self.execute(Command::Tick, now)?;
+        }
+        self.release(now.monotonic);
+        Ok(())
+    }
+
+    /// Decides, appends, applies, and holds the replies back.
+    fn execute(&mut self, command: Command, now: Now) -> Result<(), OwnRecordFault> {
+        let config = self.parts.config.load_full();
+        let context = Context { now, random: random::bytes(), config: &config };
+        let decision = self.parts.shard.lock().decide(&context, &command);
+        match self.carry_out(&decision, now.wall) {
+            Ok(()) => self.conclude(decision, now.monotonic),
+            Err(AppendFault::Refused(code)) => {
+                let failed = Command::AppendFailed(decision.into_unappended(command), code);
+                // What is decided about a failure has no records of its own.
+                let decision = self.parts.shard.lock().decide(&context, &failed);
+                self.conclude(decision, now.monotonic);
+            }
+            Err(AppendFault::NotApplied(fault)) => return Err(fault),
+        }
+        Ok(())
+    }
+
+    /// Appends a decision's records and applies them.
+    fn carry_out(&mut self, decision: &Decision, now: Timestamp) -> Result<(), AppendFault> {
+        if decision.records.is_empty() {
+            return Ok(());
+        }
+        let partition = self.parts.partition.clone();
+        for batch in cut(&decision.records, decision.atomic, partition.max_batch_bytes()) {
+            let mut builder = BatchBuilder::new(Offset(0)).leader_epoch(self.parts.epoch).compression(self.parts.codec);
+            for record in batch {
+                builder.append(now, Some(&record.key), record.value.as_deref());
+            }
+            let bytes = builder.finish().map_err(|_| ErrorCode::UnknownServerError)?;
+            let base = partition.append_state(bytes, self.parts.epoch)?;
+            for (index, record) in batch.iter().enumerate() {
+                let offset = base.plus(i64::try_from(index).unwrap_or(i64::MAX));
+                let at = BatchContext { offset, leader_epoch: self.parts.epoch, timestamp: now, producer: None };
+                let entry = Entry::Record { key: record.key.clone(), value: record.value.clone() };
+                self.apply(&at, entry).map_err(AppendFault::NotApplied)?;
+                self.applied = Some(offset);
+            }
+        }
+        Ok(())
+    }
+
+    fn apply(&self, at: &BatchContext, entry: Entry) -> Result<(), OwnRecordFault> {
+        #[cfg(test)]
+        if self.parts.faults.apply.take() {
+            return Err(OwnRecordFault { offset: at.offset, reason: "a planted fault".into() });
+        }
+        let applied = self.parts.shard.lock().apply(at, entry);
+        applied.map_err(|error| OwnRecordFault { offset: at.offset, reason: error.to_string() })
+    }
+
+    /// Makes the soft changes of a decision whose records have been applied, and holds its replies back.
+    fn conclude(&mut self, decision: Decision, now: Monotonic) {
+        self.parts.shard.lock().apply_soft(decision.soft);
+        let end = self.applied.map_or(Offset(0), |last| last.plus(1));
+        let deadline = now.plus_ms(self.parts.commit_timeout_ms);
+        for (id, reply) in decision.replies {
+            self.held.hold(end, deadline, id, reply);
+        }
+        self.release(now);
+    }
+
+    /// Sends the replies whose records are committed, and errors for those that have waited too long.
+    pub(super) fn release(&mut self, now: Monotonic) {
+        if !self.is_leading() {
+            return self.refuse_all();
+        }
+        let high_watermark = self.parts.partition.high_watermark();
+        while let Some((id, reply)) = self.held.pop_committed(high_watermark) {
+            self.answer(id, reply);
+        }
+        while let Some((id, reply)) = self.held.pop_expired(now) {
+            // Its records may still commit. Kafka says REQUEST_TIMED_OUT, which clients of groups get as this.
+            self.answer(id, reply.into_error(ErrorCode::CoordinatorNotAvailable));
+        }
+    }
+
+    fn answer(&mut self, id: ReplyId, reply: Reply) {
+        if let Some(answer) = self.waiting.remove(&id) {
+            // Whoever asked may have gone.
+            let _ = answer.send(reply);
+        }
+    }
+
+    /// The leadership is over, or the shard is dropped: what was held back may never commit, and nobody is
+    /// told that it has.
+    pub(super) fn refuse_all(&mut self) {
+        let parked = std::mem::take(&mut *self.parts.shard.lock()).resign();
+        let held: Vec<(ReplyId, Reply)> = self.held.drain().collect();
+        for (id, reply) in held {
+            self.answer(id, reply.into_error(ErrorCode::NotCoordinator));
+        }
+        for (id, reply) in parked {
+            self.answer(id, reply);
+        }
+        // Whoever is left gets NOT_COORDINATOR when its sender is dropped.
+        self.waiting.clear();
+    }
+}
+
+/// Cuts records into batches of at most `most` bytes, unless they must be one.
+fn cut(records: &[NewRecord], atomic: bool, most: usize) -> Vec<&[NewRecord]> {
+    if atomic {
+        return vec![records];
+    }
+    let size = |record: &NewRecord| record.key.len() + record.value.as_ref().map_or(0, Bytes::len) + 32;
+    let mut batches = Vec::new();
+    let (mut start, mut bytes) = (0, 0);
+    for (index, record) in records.iter().enumerate() {
+        bytes += size(record);
+        if bytes > most && index > start {
+            batches.push(&records[start..index]);
+            (start, bytes) = (index, size(record));
+        }
+    }
+    batches.push(&records[start..]);
+    batches
+}

@@ -1,0 +1,165 @@
+//! The task of one shard: loads it, waits for what happens next, and ends with the leadership.
+//!
+//! Where a load fails, or a record of this broker's own cannot be applied, the shard is dropped and
+//! loaded anew, once in a leadership. After a second fault the partition goes offline: this broker leads
+//! it no more, and its groups are answered NOT_COORDINATOR.
+
+use super::driver::{DriverParts, Message, ShardDriver};
+use crate::replica::{Partition, Wake};
+use crate::runtime::blocking;
+use crate::runtime::clock::Clock;
+use bytes::Bytes;
+use coordinator::{BatchContext, Entry, GroupShard};
+use model::{LeaderEpoch, Offset};
+use records::{BatchHeader, ControlType, RecordView};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tracing::{debug, error};
+
+/// How often the groups of a partition are loaded in one leadership.
+const LOADS_MAX: usize = 2;
+/// A shard without a deadline looks again after this time at the latest.
+const NO_DEADLINE: Duration = Duration::from_secs(60);
+
+/// Why a load or the service after it ended.
+pub(super) enum ShardEnd {
+    /// This broker leads the partition no more, or not in this epoch.
+    Leadership,
+    /// The groups cannot be served as they are.
+    Fault(String),
+}
+
+/// Serves the groups of a partition for as long as this broker leads it.
+pub(super) async fn run(
+    parts: DriverParts,
+    clock: Clock,
+    mut messages: mpsc::Receiver<Message>,
+    is_loaded: Arc<AtomicBool>,
+) {
+    let partition = parts.partition.name();
+    let mut reason = String::new();
+    for _ in 0..LOADS_MAX {
+        let end = match load(&parts, clock).await {
+            Ok(applied) => serve(parts.clone(), applied, clock, &mut messages, &is_loaded).await,
+            Err(end) => end,
+        };
+        match end {
+            ShardEnd::Leadership => {
+                debug!(%partition, "no longer coordinates its groups");
+                return;
+            }
+            ShardEnd::Fault(fault) => {
+                debug!(%partition, reason = fault, "the partition's groups are dropped");
+                reason = fault;
+            }
+        }
+    }
+    // Requests find nobody here before FindCoordinator stops naming this broker.
+    drop(messages);
+    error!(%partition, %reason, "the partition's groups cannot be loaded: it is offline until its leader epoch changes");
+    parts.partition.take_offline(parts.epoch);
+}
+
+/// Replays the partition into the shard. Gives back the last offset that was applied.
+async fn load(parts: &DriverParts, clock: Clock) -> Result<Option<Offset>, ShardEnd> {
+    let started = clock.instant();
+    let (partition, epoch) = (parts.partition.clone(), parts.epoch);
+    #[cfg(test)]
+    if parts.faults.load.take() {
+        return Err(ShardEnd::Fault("a planted fault".into()));
+    }
+    let replayed = blocking::run(move || replay(&partition, epoch)).await;
+    let (shard, applied) = replayed.unwrap_or_else(|panic| Err(ShardEnd::Fault(panic.to_string())))?;
+    *parts.shard.lock() = shard;
+    let micros = started.elapsed().as_micros();
+    debug!(partition = %parts.partition.name(), micros, "loaded groups");
+    Ok(applied)
+}
+
+/// Replays a partition from its start to its end.
+pub(super) fn replay(partition: &Partition, epoch: LeaderEpoch) -> Result<(GroupShard, Option<Offset>), ShardEnd> {
+    let mut shard = GroupShard::new();
+    let mut applied = None;
+    let is_led = || partition.leader_epoch() == Some(epoch);
+    let replayed = partition.replay(|header, record| {
+        if !is_led() {
+            return Err("the leadership ended".into());
+        }
+        apply(&mut shard, epoch, header, record)?;
+        applied = Some(record.offset);
+        Ok(())
+    });
+    match replayed {
+        _ if !is_led() => Err(ShardEnd::Leadership),
+        Ok(()) => Ok((shard, applied)),
+        Err(reason) => Err(ShardEnd::Fault(reason)),
+    }
+}
+
+fn apply(
+    shard: &mut GroupShard,
+    epoch: LeaderEpoch,
+    header: &BatchHeader,
+    record: &RecordView<'_>,
+) -> Result<(), String> {
+    let at = BatchContext {
+        offset: record.offset,
+        leader_epoch: header.partition_leader_epoch.unwrap_or(epoch),
+        timestamp: record.timestamp,
+        producer: header.producer_id.filter(|_| header.is_transactional()),
+    };
+    let entry = if header.is_control() {
+        match ControlType::from_key(record.key) {
+            Ok(ControlType::Commit) => Entry::Marker { committed: true },
+            Ok(ControlType::Abort) => Entry::Marker { committed: false },
+            _ => return Ok(()),
+        }
+    } else {
+        let Some(key) = record.key else { return Ok(()) };
+        Entry::Record { key: Bytes::copy_from_slice(key), value: record.value.map(Bytes::copy_from_slice) }
+    };
+    shard.apply(&at, entry).map_err(|error| format!("the record at offset {} is not readable: {error}", record.offset))
+}
+
+/// Carries out what happens, until the leadership ends or a fault.
+async fn serve(
+    parts: DriverParts,
+    applied: Option<Offset>,
+    clock: Clock,
+    messages: &mut mpsc::Receiver<Message>,
+    is_loaded: &AtomicBool,
+) -> ShardEnd {
+    let wake = Wake::new();
+    let _watch = parts.partition.watch(&wake);
+    let mut driver = match ShardDriver::start(parts, applied, clock.both()) {
+        Ok(driver) => driver,
+        Err(fault) => return ShardEnd::Fault(fault.to_string()),
+    };
+    is_loaded.store(true, Ordering::SeqCst);
+    let end = loop {
+        let sleep = driver.next_deadline().map_or(NO_DEADLINE, |deadline| {
+            Duration::from_millis(deadline.ms_since(clock.monotonic())).min(NO_DEADLINE)
+        });
+        let received = tokio::select! {
+            biased;
+            () = wake.woken(), if driver.holds_replies() => Ok(()),
+            message = messages.recv() => match message {
+                None => break ShardEnd::Leadership,
+                Some(message) => driver.receive(message, clock.both()),
+            },
+            () = tokio::time::sleep(sleep) => Ok(()),
+        };
+        // After every event, so that no timer waits behind requests that keep coming.
+        if let Err(fault) = received.and_then(|()| driver.elapse(clock.both())) {
+            break ShardEnd::Fault(fault.to_string());
+        }
+        if !driver.is_leading() {
+            break ShardEnd::Leadership;
+        }
+    };
+    is_loaded.store(false, Ordering::SeqCst);
+    driver.refuse_all();
+    end
+}
