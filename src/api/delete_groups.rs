@@ -3,7 +3,7 @@
 //! - 2: is flexible.
 
 use super::Context;
-use coordinator::{Reply, Request};
+use coordinator::{GroupReply, GroupRequest};
 use futures_util::future::join_all;
 use protocol::messages::delete_groups_request::DeleteGroupsRequest;
 use protocol::messages::delete_groups_response::DeleteGroupsResponse;
@@ -15,11 +15,11 @@ pub(super) async fn handle(context: Context, request: DeleteGroupsRequest) -> De
     names.dedup();
     let asked = names.into_iter().map(|group| {
         let groups = context.broker.groups.clone();
-        async move { groups.request_for(&group, Request::DeleteGroups(vec![group.clone()])).await }
+        async move { groups.request_for(&group, GroupRequest::DeleteGroups(vec![group.clone()])).await }
     });
     let mut results = Vec::new();
     for reply in join_all(asked).await {
-        if let Reply::DeleteGroups(deleted) = reply {
+        if let GroupReply::DeleteGroups(deleted) = reply {
             results.extend(deleted);
         }
     }

@@ -8,7 +8,7 @@
 
 use super::Context;
 use super::context::GROUP_OPERATIONS;
-use coordinator::{Reply, Request};
+use coordinator::{GroupReply, GroupRequest};
 use futures_util::future::join_all;
 use model::ErrorCode;
 use protocol::messages::describe_groups_request::DescribeGroupsRequest;
@@ -20,12 +20,14 @@ pub(super) async fn handle(context: Context, request: DescribeGroupsRequest) -> 
     let asked = request.groups.into_iter().map(|group| {
         let groups = context.broker.groups.clone();
         async move {
-            groups.request_for(&group, Request::DescribeGroups { groups: vec![group.clone()], report_missing }).await
+            groups
+                .request_for(&group, GroupRequest::DescribeGroups { groups: vec![group.clone()], report_missing })
+                .await
         }
     });
     let mut groups = Vec::new();
     for reply in join_all(asked).await {
-        if let Reply::DescribeGroups(described) = reply {
+        if let GroupReply::DescribeGroups(described) = reply {
             groups.extend(described);
         }
     }

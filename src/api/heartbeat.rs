@@ -5,15 +5,15 @@
 //! - 4: is flexible.
 
 use super::Context;
-use coordinator::{Reply, Request};
+use coordinator::{GroupReply, GroupRequest};
 use model::ErrorCode;
 use protocol::messages::heartbeat_request::HeartbeatRequest;
 use protocol::messages::heartbeat_response::HeartbeatResponse;
 
 /// Keeps a member's session alive, and tells the member about a rebalance.
 pub(super) async fn handle(context: Context, request: HeartbeatRequest) -> HeartbeatResponse {
-    match context.broker.groups.request(Request::Heartbeat(request)).await {
-        Reply::Heartbeat(response) => response,
+    match context.broker.groups.request(GroupRequest::Heartbeat(request)).await {
+        GroupReply::Heartbeat(response) => response,
         _ => HeartbeatResponse { error_code: ErrorCode::UnknownServerError.code(), ..Default::default() },
     }
 }

@@ -12,7 +12,7 @@
 //! Versions 0 and 1 stay served: Kafka 4.0 removed them and broke clients (KAFKA-19444).
 
 use super::Context;
-use coordinator::{Reply, Request};
+use coordinator::{GroupReply, GroupRequest};
 use model::ErrorCode;
 use protocol::Str;
 use protocol::messages::join_group_request::JoinGroupRequest;
@@ -25,14 +25,14 @@ pub(super) async fn handle(context: Context, mut request: JoinGroupRequest) -> J
     if !has_rebalance_timeout {
         request.rebalance_timeout_ms = request.session_timeout_ms;
     }
-    let request = Request::JoinGroup {
+    let request = GroupRequest::JoinGroup {
         client: context.client(),
         require_known_member_id: context.version >= 4 && request.group_instance_id.is_none(),
         supports_skipping_assignment: context.version >= 9,
         request,
     };
     let mut response = match context.broker.groups.request(request).await {
-        Reply::JoinGroup(response) => response,
+        GroupReply::JoinGroup(response) => response,
         _ => JoinGroupResponse { error_code: ErrorCode::UnknownServerError.code(), ..Default::default() },
     };
     if !protocol_name_may_be_null && response.protocol_name.is_none() {

@@ -6,7 +6,7 @@
 //! - 5: gives a reason (KIP-800).
 
 use super::Context;
-use coordinator::{Reply, Request};
+use coordinator::{GroupReply, GroupRequest};
 use model::ErrorCode;
 use protocol::messages::leave_group_request::{LeaveGroupRequest, MemberIdentity};
 use protocol::messages::leave_group_response::LeaveGroupResponse;
@@ -18,8 +18,8 @@ pub(super) async fn handle(context: Context, mut request: LeaveGroupRequest) -> 
         let member_id = std::mem::take(&mut request.member_id);
         request.members = vec![MemberIdentity { member_id, ..Default::default() }];
     }
-    let mut response = match context.broker.groups.request(Request::LeaveGroup(request)).await {
-        Reply::LeaveGroup(response) => response,
+    let mut response = match context.broker.groups.request(GroupRequest::LeaveGroup(request)).await {
+        GroupReply::LeaveGroup(response) => response,
         _ => LeaveGroupResponse { error_code: ErrorCode::UnknownServerError.code(), ..Default::default() },
     };
     if !names_several {

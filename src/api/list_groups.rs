@@ -6,7 +6,7 @@
 //! - 5: filters by type (KIP-848).
 
 use super::Context;
-use coordinator::{Reply, Request};
+use coordinator::{GroupReply, GroupRequest};
 use model::ErrorCode;
 use protocol::messages::list_groups_request::ListGroupsRequest;
 use protocol::messages::list_groups_response::ListGroupsResponse;
@@ -18,12 +18,12 @@ pub(super) async fn handle(context: Context, request: ListGroupsRequest) -> List
     let replies = context
         .broker
         .groups
-        .request_all(|| Request::ListGroups { states: states.clone(), types: types.clone() })
+        .request_all(|| GroupRequest::ListGroups { states: states.clone(), types: types.clone() })
         .await;
     for reply in replies {
         match reply {
-            Reply::ListGroups(Ok(groups)) => response.groups.extend(groups),
-            Reply::ListGroups(Err(code)) => response.error_code = code.code(),
+            GroupReply::ListGroups(Ok(groups)) => response.groups.extend(groups),
+            GroupReply::ListGroups(Err(code)) => response.error_code = code.code(),
             _ => response.error_code = ErrorCode::UnknownServerError.code(),
         }
     }

@@ -12,7 +12,7 @@
 //! coordinator's answers. A topic with both appears once.
 
 use super::Context;
-use coordinator::{Reply, Request};
+use coordinator::{GroupReply, GroupRequest};
 use metadata::image::Image;
 use model::{ErrorCode, PartitionIndex, TopicId};
 use protocol::Str;
@@ -29,9 +29,9 @@ pub(super) async fn handle(context: Context, mut request: OffsetCommitRequest) -
     let mut answers = Answers::default();
     let asked = std::mem::take(&mut request.topics);
     request.topics = existing(&context.broker.image(), topics_have_ids, asked, &mut answers);
-    let request = Request::OffsetCommit { request, supports_member_epochs };
-    if matches!(&request, Request::OffsetCommit { request, .. } if !request.topics.is_empty())
-        && let Reply::OffsetCommit(response) = context.broker.groups.request(request).await
+    let request = GroupRequest::OffsetCommit { request, supports_member_epochs };
+    if matches!(&request, GroupRequest::OffsetCommit { request, .. } if !request.topics.is_empty())
+        && let GroupReply::OffsetCommit(response) = context.broker.groups.request(request).await
     {
         if answers.topics.is_empty() {
             return response;

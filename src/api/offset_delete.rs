@@ -5,7 +5,7 @@
 //! coordinator's answers. A topic with both appears once.
 
 use super::Context;
-use coordinator::{Reply, Request};
+use coordinator::{GroupReply, GroupRequest};
 use model::{ErrorCode, PartitionIndex};
 use protocol::Str;
 use protocol::messages::offset_delete_request::OffsetDeleteRequest;
@@ -44,8 +44,8 @@ pub(super) async fn handle(context: Context, mut request: OffsetDeleteRequest) -
     }
     drop(image);
     request.topics.retain(|topic| !topic.partitions.is_empty());
-    let mut response = match context.broker.groups.request(Request::OffsetDelete(request)).await {
-        Reply::OffsetDelete(response) => response,
+    let mut response = match context.broker.groups.request(GroupRequest::OffsetDelete(request)).await {
+        GroupReply::OffsetDelete(response) => response,
         _ => OffsetDeleteResponse { error_code: ErrorCode::UnknownServerError.code(), ..Default::default() },
     };
     if response.error_code == ErrorCode::None.code() && !refused.is_empty() {

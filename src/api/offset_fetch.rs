@@ -10,7 +10,7 @@
 //! - 10: names topics by id (KIP-848).
 
 use super::Context;
-use coordinator::{Reply, Request};
+use coordinator::{GroupReply, GroupRequest};
 use futures_util::future::join_all;
 use metadata::image::Image;
 use model::{ErrorCode, TopicId};
@@ -84,8 +84,8 @@ async fn fetch(
         }
     }
     let group_id = group.group_id.clone();
-    let mut response = match context.broker.groups.request(Request::OffsetFetch { group, require_stable }).await {
-        Reply::OffsetFetch(response) => response,
+    let mut response = match context.broker.groups.request(GroupRequest::OffsetFetch { group, require_stable }).await {
+        GroupReply::OffsetFetch(response) => response,
         _ => OffsetFetchResponseGroup {
             group_id,
             error_code: ErrorCode::UnknownServerError.code(),

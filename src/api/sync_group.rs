@@ -6,7 +6,7 @@
 //! - 5: names protocol type and protocol in request and response (KIP-559).
 
 use super::Context;
-use coordinator::{Reply, Request};
+use coordinator::{GroupReply, GroupRequest};
 use model::ErrorCode;
 use protocol::messages::sync_group_request::SyncGroupRequest;
 use protocol::messages::sync_group_response::SyncGroupResponse;
@@ -17,8 +17,8 @@ pub(super) async fn handle(context: Context, request: SyncGroupRequest) -> SyncG
     if must_name_protocol && (request.protocol_type.is_none() || request.protocol_name.is_none()) {
         return SyncGroupResponse { error_code: ErrorCode::InconsistentGroupProtocol.code(), ..Default::default() };
     }
-    match context.broker.groups.request(Request::SyncGroup(request)).await {
-        Reply::SyncGroup(response) => response,
+    match context.broker.groups.request(GroupRequest::SyncGroup(request)).await {
+        GroupReply::SyncGroup(response) => response,
         _ => SyncGroupResponse { error_code: ErrorCode::UnknownServerError.code(), ..Default::default() },
     }
 }

@@ -10,40 +10,61 @@
 //!
 //! One task owns a shard and gives it one command at a time.
 //!
-//! **Load**, when this broker becomes the leader of the partition: a fresh [`GroupShard::new`]; every entry from the log start offset to the log
-//! end goes through [`GroupShard::apply`], records and end-of-transaction markers alike; then [`Command::Loaded`] as in a turn. Until then requests
-//! are answered with [`Request::refused`] and `COORDINATOR_LOAD_IN_PROGRESS`. An error of `apply` means that the partition is
-//! damaged: the driver loads it once more, and takes it offline if that fails too.
+//! **Load**, when this broker becomes the leader of the partition: the driver makes a fresh
+//! [`GroupShard::new`] and gives every entry from the log start offset to the log end to
+//! [`GroupShard::apply`], records and end-of-transaction markers alike. Then it decides
+//! [`Command::PartitionLoaded`] like any other command. Until then requests are answered with
+//! [`GroupRequest::refused`] and `COORDINATOR_LOAD_IN_PROGRESS`. An error of `apply` means that the
+//! partition is damaged: the driver loads it once more, and takes it offline if that fails too.
 //!
 //! - `BatchContext::offset` is the entry's own offset, not its batch's.
-//! - `BatchContext::producer` is set for the records of *transactional* batches and for markers; it is `None` for all else, what the shard itself
-//!   has written included. Control batches other than commit and abort markers are passed over.
+//! - `BatchContext::producer` is set for the records of *transactional* batches and for markers. It is
+//!   `None` for all else, what the shard itself has written included. Control batches other than commit
+//!   and abort markers are passed over.
 //!
-//! **A turn**, for a request ([`Command::Request`] with a [`ReplyId`] that is never used again), a deadline ([`Command::Tick`]) or topics that
-//! have gone from the image ([`Command::TopicsDeleted`], given to every shard):
+//! **A decision** is made for a request ([`Command::Request`] with a [`ReplyId`] that is never used
+//! again), a deadline ([`Command::TimerDue`]) and for topics that have gone from the image
+//! ([`Command::TopicsDeleted`], given to every shard):
 //!
-//! 1. `let decision = shard.decide(&context, &command)`, with both clocks and sixteen fresh random bytes in the context.
-//! 2. Append `decision.records`, if any, in order: as one batch if `decision.atomic`, else cut into as many as it takes. Idempotence and
-//!    transactions play no part: no producer id. The batch's timestamp is the context's wall clock.
-//! 3. If that fails: `Command::AppendFailed(decision.into_unappended(command), error)` is decided, with the error as the log names it
-//!    (`NOT_ENOUGH_REPLICAS`, `KAFKA_STORAGE_ERROR`, `MESSAGE_TOO_LARGE`, ...), and its decision, which never has records, takes
-//!    the place of the first from step 5 on. Of a decision that is not atomic some batches may be in the log by then: they go through step 4.
-//! 4. Each appended record goes through [`GroupShard::apply`] with its offset.
-//!    An error is a fault of this program: the shard is dropped with everything that waits for it, answered `NOT_COORDINATOR`, and loaded anew.
+//! 1. `let decision = shard.decide(&context, &command)`, with both clocks and sixteen fresh random bytes
+//!    in the context.
+//! 2. Append `decision.records`, if any, in order: as one batch if `decision.atomic`, else cut into as
+//!    many as it takes. Idempotence and transactions play no part: no producer id. The batch's timestamp
+//!    is the context's wall clock.
+//! 3. If that fails: `Command::AppendFailed(decision.into_unappended(command), error)` is decided, with
+//!    the error as the log names it (`NOT_ENOUGH_REPLICAS`, `KAFKA_STORAGE_ERROR`, `MESSAGE_TOO_LARGE`,
+//!    ...). Its decision never has records, and takes the place of the first from step 5 on. Of a
+//!    decision that is not atomic some batches may be in the log by then: they go through step 4.
+//! 4. Each appended record goes through [`GroupShard::apply`] with its offset. An error is a fault of
+//!    this program: the shard is dropped, all that waits for it is answered `NOT_COORDINATOR`, and it is
+//!    loaded anew.
 //! 5. `shard.apply_soft(decision.soft)`, always, and always after step 4.
-//! 6. `decision.replies` are held back until the high watermark has passed the last record *applied so far* (of this or an earlier turn), under the
-//!    same leader epoch; with nothing outstanding they go at once. That holds for replies without records of their own too. A request with no reply
-//!    in its turn is parked: a later turn answers its ticket. Every ticket is answered exactly once, by a turn or by [`GroupShard::resign`].
+//! 6. `decision.replies` are held back until the high watermark has passed the last record *applied so
+//!    far* (of this or an earlier decision), under the same leader epoch. With nothing outstanding they
+//!    go at once. That holds for replies without records of their own too. A request with no reply in its
+//!    decision is parked: a later decision answers its ticket. Every ticket is answered exactly once, by
+//!    a decision or by [`GroupShard::resign`].
 //!
-//! After `offsets.commit.timeout.ms` without that, a held reply goes out as [`Reply::into_error`] with `COORDINATOR_NOT_AVAILABLE` (Kafka's
-//! REQUEST_TIMED_OUT, as clients of groups see it); its records may still commit.
+//! After `offsets.commit.timeout.ms` without that, a held reply goes out as [`GroupReply::into_error`]
+//! with `COORDINATOR_NOT_AVAILABLE` (Kafka's REQUEST_TIMED_OUT, as clients of groups see it). Its records
+//! may still commit.
 //!
-//! **Time**: after each event, also where the next request is there already, ask [`GroupShard::next_deadline`]; while it is not above now, give [`Command::Tick`], which handles one timer each.
-//! A delay of 0 is a deadline of now: it must be handled before the task sleeps. Deadlines are on the monotonic clock. The wall clock gives timestamps
-//! that are written and is compared with such; however it jumps, no session ends early and none lives on.
+//! **Time**: after each event, also where the next request is there already, the driver asks
+//! [`GroupShard::next_deadline`]. While it is not above now, it gives [`Command::TimerDue`], which
+//! handles one timer each. A delay of 0 is a deadline of now: it must be handled before the task sleeps.
+//! Deadlines are on the monotonic clock. The wall clock gives timestamps that are written, and is
+//! compared with such: however it jumps, no session ends early and none lives on.
 //!
-//! **The end** of the leadership, or a change of the leader epoch: [`GroupShard::resign`] answers what is parked with `NOT_COORDINATOR`, what the
-//! driver holds back goes through [`Reply::into_error`] with `NOT_COORDINATOR`, and the shard is dropped.
+//! **The end** of the leadership, or a change of the leader epoch: [`GroupShard::resign`] answers what is
+//! parked with `NOT_COORDINATOR`, what the driver holds back goes through [`GroupReply::into_error`] with
+//! `NOT_COORDINATOR`, and the shard is dropped.
+//!
+//! # Modules, from the bottom up
+//!
+//! `request`, `reply`, `entry`, `config` and `partition` are what comes in and goes out. `state` is what
+//! a shard knows, `record` writes it, and `decision` names commands and what they lead to. `builder`
+//! gathers one decision and reads the state alone. The requests stand on it: `classic`, `offsets`,
+//! `admin`, and `load` for the begin of a leadership. `shard` puts them together.
 //!
 //! **Markers** and transactional offsets are appended through the shard's task too, and applied as at a load.
 //!
@@ -69,25 +90,29 @@
 //! Where Kafka forgets a parked request, because its member has sent another or has been removed, the earlier one is answered here
 //! (`REBALANCE_IN_PROGRESS`, `UNKNOWN_MEMBER_ID`): its connection must not wait for ever.
 
-mod command;
-mod group;
+mod admin;
+mod builder;
+mod classic;
+mod config;
+mod decision;
+mod entry;
+mod load;
 mod offsets;
 mod partition;
 mod record;
 mod reply;
+mod request;
 mod shard;
-mod soft;
 mod state;
-mod turn;
 
-pub use command::{
-    BatchContext, Client, Command, Context, Decision, Entry, GroupConfig, NewRecord, Reply, ReplyId, Request,
-    SoftChange, Unappended,
-};
-pub use group::classic::{ClassicGroup, GroupState, Member};
+pub use config::{DecisionContext, GroupConfig};
+pub use decision::{Command, Decision, Unappended};
+pub use entry::{BatchContext, Entry, NewRecord};
 pub use partition::partition_for;
+pub use reply::GroupReply;
+pub use request::{Client, GroupRequest, ReplyId};
 pub use shard::{Census, GroupShard};
-pub use soft::TimerKey;
+pub use state::{ClassicGroup, GroupState, Member, SoftChange, TimerKey};
 
 #[cfg(test)]
 mod tests;

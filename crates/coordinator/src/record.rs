@@ -1,9 +1,8 @@
 //! The records that the coordinator writes, byte for byte as Kafka 4.3 does: a group in version 3, an offset in version 4, or in version 1 when
 //! the client gave it a time to live.
 
-use crate::command::NewRecord;
-use crate::group::classic::ClassicGroup;
-use crate::offsets::CommittedOffset;
+use crate::entry::NewRecord;
+use crate::state::{ClassicGroup, CommittedOffset};
 use model::{LeaderEpoch, Timestamp};
 use protocol::messages::group_metadata_key::GroupMetadataKey;
 use protocol::messages::group_metadata_value::{GroupMetadataValue, MemberMetadata};

@@ -1,6 +1,6 @@
-//! Answers that are errors: each request's own shape of one.
+//! Replies of a group coordinator, and those that are errors: each request's own shape of one.
 
-use crate::command::{Reply, Request};
+use crate::request::GroupRequest;
 use model::ErrorCode;
 use protocol::Str;
 use protocol::messages::delete_groups_response::DeletableGroupResult;
@@ -9,6 +9,7 @@ use protocol::messages::heartbeat_response::HeartbeatResponse;
 use protocol::messages::join_group_response::JoinGroupResponse;
 use protocol::messages::leave_group_request::{LeaveGroupRequest, MemberIdentity};
 use protocol::messages::leave_group_response::{LeaveGroupResponse, MemberResponse};
+use protocol::messages::list_groups_response::ListedGroup;
 use protocol::messages::offset_commit_request::{OffsetCommitRequest, OffsetCommitRequestPartition};
 use protocol::messages::offset_commit_response::{
     OffsetCommitResponse, OffsetCommitResponsePartition, OffsetCommitResponseTopic,
@@ -16,6 +17,22 @@ use protocol::messages::offset_commit_response::{
 use protocol::messages::offset_delete_response::OffsetDeleteResponse;
 use protocol::messages::offset_fetch_response::OffsetFetchResponseGroup;
 use protocol::messages::sync_group_response::SyncGroupResponse;
+
+/// The answer to a request.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "each is the answer to the request of its name")]
+pub enum GroupReply {
+    JoinGroup(JoinGroupResponse),
+    SyncGroup(SyncGroupResponse),
+    Heartbeat(HeartbeatResponse),
+    LeaveGroup(LeaveGroupResponse),
+    OffsetCommit(OffsetCommitResponse),
+    OffsetFetch(OffsetFetchResponseGroup),
+    OffsetDelete(OffsetDeleteResponse),
+    DescribeGroups(Vec<DescribedGroup>),
+    ListGroups(Result<Vec<ListedGroup>, ErrorCode>),
+    DeleteGroups(Vec<DeletableGroupResult>),
+}
 
 /// How Kafka names a fault of the log to a member of a group.
 pub(crate) fn append_error(code: ErrorCode) -> ErrorCode {
@@ -32,8 +49,8 @@ pub(crate) fn append_error(code: ErrorCode) -> ErrorCode {
 }
 
 /// A JoinGroup that failed. It names no protocol, which versions below 7 write as an empty text.
-pub(crate) fn join_error(member_id: &Str, code: ErrorCode) -> Reply {
-    Reply::JoinGroup(JoinGroupResponse {
+pub(crate) fn join_error(member_id: &Str, code: ErrorCode) -> GroupReply {
+    GroupReply::JoinGroup(JoinGroupResponse {
         member_id: member_id.clone(),
         error_code: code.code(),
         protocol_name: None,
@@ -42,50 +59,36 @@ pub(crate) fn join_error(member_id: &Str, code: ErrorCode) -> Reply {
 }
 
 /// A SyncGroup that failed.
-pub(crate) fn sync_error(code: ErrorCode) -> Reply {
-    Reply::SyncGroup(SyncGroupResponse { error_code: code.code(), ..Default::default() })
+pub(crate) fn sync_error(code: ErrorCode) -> GroupReply {
+    GroupReply::SyncGroup(SyncGroupResponse { error_code: code.code(), ..Default::default() })
 }
 
-impl Request {
-    /// The group a request is about; `None` where it names several or none.
-    pub fn group_id(&self) -> Option<&Str> {
-        match self {
-            Request::JoinGroup { request, .. } => Some(&request.group_id),
-            Request::SyncGroup(request) => Some(&request.group_id),
-            Request::Heartbeat(request) => Some(&request.group_id),
-            Request::LeaveGroup(request) => Some(&request.group_id),
-            Request::OffsetCommit { request, .. } => Some(&request.group_id),
-            Request::OffsetFetch { group, .. } => Some(&group.group_id),
-            Request::OffsetDelete(request) => Some(&request.group_id),
-            Request::DescribeGroups { .. } | Request::ListGroups { .. } | Request::DeleteGroups(_) => None,
-        }
-    }
-
+impl GroupRequest {
     /// The answer when no shard can serve the request: it is not here (NOT_COORDINATOR), it is still being loaded
     /// (COORDINATOR_LOAD_IN_PROGRESS), it is stopping (COORDINATOR_NOT_AVAILABLE). A heartbeat during a load is a good one and a list without
     /// a partition that is not here is a shorter list, as in Kafka.
-    pub fn refused(&self, code: ErrorCode) -> Reply {
+    pub fn refused(&self, code: ErrorCode) -> GroupReply {
         match self {
-            Request::JoinGroup { request, .. } => match code {
+            GroupRequest::JoinGroup { request, .. } => match code {
                 ErrorCode::CoordinatorNotAvailable | ErrorCode::InvalidGroupId => join_error(&request.member_id, code),
                 _ => join_error(&Str::default(), code),
             },
-            Request::SyncGroup(_) => sync_error(code),
-            Request::Heartbeat(_) => {
+            GroupRequest::SyncGroup(_) => sync_error(code),
+            GroupRequest::Heartbeat(_) => {
                 let code = if code == ErrorCode::CoordinatorLoadInProgress { ErrorCode::None } else { code };
-                Reply::Heartbeat(HeartbeatResponse { error_code: code.code(), ..Default::default() })
+                GroupReply::Heartbeat(HeartbeatResponse { error_code: code.code(), ..Default::default() })
             }
-            Request::LeaveGroup(request) => refused_leave(request, code),
-            Request::OffsetCommit { request, .. } => refused_commit(request, code),
-            Request::OffsetFetch { group, .. } => Reply::OffsetFetch(OffsetFetchResponseGroup {
+            GroupRequest::LeaveGroup(request) => refused_leave(request, code),
+            GroupRequest::OffsetCommit { request, .. } => refused_commit(request, code),
+            GroupRequest::OffsetFetch { group, .. } => GroupReply::OffsetFetch(OffsetFetchResponseGroup {
                 group_id: group.group_id.clone(),
                 error_code: code.code(),
                 ..Default::default()
             }),
-            Request::OffsetDelete(_) => {
-                Reply::OffsetDelete(OffsetDeleteResponse { error_code: code.code(), ..Default::default() })
+            GroupRequest::OffsetDelete(_) => {
+                GroupReply::OffsetDelete(OffsetDeleteResponse { error_code: code.code(), ..Default::default() })
             }
-            Request::DescribeGroups { groups, .. } => Reply::DescribeGroups(
+            GroupRequest::DescribeGroups { groups, .. } => GroupReply::DescribeGroups(
                 groups
                     .iter()
                     .map(|group| DescribedGroup {
@@ -95,9 +98,11 @@ impl Request {
                     })
                     .collect(),
             ),
-            Request::ListGroups { .. } if code == ErrorCode::NotCoordinator => Reply::ListGroups(Ok(Vec::new())),
-            Request::ListGroups { .. } => Reply::ListGroups(Err(code)),
-            Request::DeleteGroups(groups) => Reply::DeleteGroups(
+            GroupRequest::ListGroups { .. } if code == ErrorCode::NotCoordinator => {
+                GroupReply::ListGroups(Ok(Vec::new()))
+            }
+            GroupRequest::ListGroups { .. } => GroupReply::ListGroups(Err(code)),
+            GroupRequest::DeleteGroups(groups) => GroupReply::DeleteGroups(
                 groups
                     .iter()
                     .map(|group| DeletableGroupResult {
@@ -112,7 +117,7 @@ impl Request {
 }
 
 /// A LeaveGroup that failed: an unknown group is one without these members.
-pub(crate) fn refused_leave(request: &LeaveGroupRequest, code: ErrorCode) -> Reply {
+pub(crate) fn refused_leave(request: &LeaveGroupRequest, code: ErrorCode) -> GroupReply {
     let mut response = LeaveGroupResponse::default();
     if code == ErrorCode::UnknownMemberId {
         let member = |member: &MemberIdentity| MemberResponse {
@@ -125,10 +130,10 @@ pub(crate) fn refused_leave(request: &LeaveGroupRequest, code: ErrorCode) -> Rep
     } else {
         response.error_code = code.code();
     }
-    Reply::LeaveGroup(response)
+    GroupReply::LeaveGroup(response)
 }
 
-fn refused_commit(request: &OffsetCommitRequest, code: ErrorCode) -> Reply {
+fn refused_commit(request: &OffsetCommitRequest, code: ErrorCode) -> GroupReply {
     let partition = |partition: &OffsetCommitRequestPartition| OffsetCommitResponsePartition {
         partition_index: partition.partition_index,
         error_code: code.code(),
@@ -140,41 +145,45 @@ fn refused_commit(request: &OffsetCommitRequest, code: ErrorCode) -> Reply {
         partitions: topic.partitions.iter().map(partition).collect(),
         ..Default::default()
     });
-    Reply::OffsetCommit(OffsetCommitResponse { topics: topics.collect(), ..Default::default() })
+    GroupReply::OffsetCommit(OffsetCommitResponse { topics: topics.collect(), ..Default::default() })
 }
 
-impl Reply {
+impl GroupReply {
     /// What to send instead of a reply that was held back when the leadership ended: the same shape with an error, never a success.
-    pub fn into_error(self, code: ErrorCode) -> Reply {
+    pub fn into_error(self, code: ErrorCode) -> GroupReply {
         let number = code.code();
         match self {
-            Reply::JoinGroup(response) => join_error(&response.member_id, code),
-            Reply::SyncGroup(_) => sync_error(code),
-            Reply::Heartbeat(_) => Reply::Heartbeat(HeartbeatResponse { error_code: number, ..Default::default() }),
-            Reply::LeaveGroup(_) => Reply::LeaveGroup(LeaveGroupResponse { error_code: number, ..Default::default() }),
-            Reply::OffsetCommit(mut response) => {
+            GroupReply::JoinGroup(response) => join_error(&response.member_id, code),
+            GroupReply::SyncGroup(_) => sync_error(code),
+            GroupReply::Heartbeat(_) => {
+                GroupReply::Heartbeat(HeartbeatResponse { error_code: number, ..Default::default() })
+            }
+            GroupReply::LeaveGroup(_) => {
+                GroupReply::LeaveGroup(LeaveGroupResponse { error_code: number, ..Default::default() })
+            }
+            GroupReply::OffsetCommit(mut response) => {
                 let partitions = response.topics.iter_mut().flat_map(|topic| topic.partitions.iter_mut());
                 partitions.for_each(|partition| partition.error_code = number);
-                Reply::OffsetCommit(response)
+                GroupReply::OffsetCommit(response)
             }
-            Reply::OffsetFetch(response) => Reply::OffsetFetch(OffsetFetchResponseGroup {
+            GroupReply::OffsetFetch(response) => GroupReply::OffsetFetch(OffsetFetchResponseGroup {
                 group_id: response.group_id,
                 error_code: number,
                 ..Default::default()
             }),
-            Reply::OffsetDelete(_) => {
-                Reply::OffsetDelete(OffsetDeleteResponse { error_code: number, ..Default::default() })
+            GroupReply::OffsetDelete(_) => {
+                GroupReply::OffsetDelete(OffsetDeleteResponse { error_code: number, ..Default::default() })
             }
-            Reply::DescribeGroups(groups) => Reply::DescribeGroups(
+            GroupReply::DescribeGroups(groups) => GroupReply::DescribeGroups(
                 groups
                     .into_iter()
                     .map(|group| DescribedGroup { group_id: group.group_id, error_code: number, ..Default::default() })
                     .collect(),
             ),
-            Reply::ListGroups(_) => Reply::ListGroups(Err(code)),
-            Reply::DeleteGroups(mut results) => {
+            GroupReply::ListGroups(_) => GroupReply::ListGroups(Err(code)),
+            GroupReply::DeleteGroups(mut results) => {
                 results.iter_mut().for_each(|result| result.error_code = number);
-                Reply::DeleteGroups(results)
+                GroupReply::DeleteGroups(results)
             }
         }
     }

@@ -1,22 +1,23 @@
 //! The machine of one partition of `__consumer_offsets`: what goes in, and which file decides about it.
 
-use crate::command::{BatchContext, Command, Context, Decision, Entry, Reply, ReplyId, Request, SoftChange};
-use crate::group::admin;
-use crate::group::classic::{expiry, heartbeat, join, leave, load, sync};
-use crate::group::kind::StoredGroup;
+use crate::builder::DecisionBuilder;
+use crate::classic::{expiry, heartbeat, join, leave, sync};
+use crate::config::DecisionContext;
+use crate::decision::{Command, Decision};
+use crate::entry::{BatchContext, Entry};
 use crate::offsets::{commit, delete, expire, fetch};
-use crate::reply::{join_error, sync_error};
-use crate::soft::{Soft, TimerKey};
-use crate::state::State;
-use crate::turn::Turn;
+use crate::reply::{GroupReply, join_error, sync_error};
+use crate::request::{GroupRequest, ReplyId};
+use crate::state::{ReplicatedState, SoftChange, SoftState, StoredGroup, TimerKey};
+use crate::{admin, load};
 use model::{ErrorCode, Monotonic};
 use protocol::{DecodeError, Str};
 
 /// The groups of one partition. See the crate's documentation for how it is driven.
 #[derive(Clone, Debug, Default)]
 pub struct GroupShard {
-    pub(crate) state: State,
-    pub(crate) soft: Soft,
+    pub(crate) state: ReplicatedState,
+    pub(crate) soft: SoftState,
 }
 
 /// How many groups there are, by type, those that are only forming included, and how many offsets: for metrics.
@@ -47,30 +48,30 @@ impl GroupShard {
         self.soft.apply(changes);
     }
 
-    /// When `Command::Tick` is due next, on the monotonic clock.
+    /// When `Command::TimerDue` is due next, on the monotonic clock.
     pub fn next_deadline(&self) -> Option<Monotonic> {
         self.soft.timers.earliest().map(|(deadline, _)| *deadline)
     }
 
     /// Decides what a command leads to. Changes nothing.
-    pub fn decide(&self, context: &Context<'_>, command: &Command) -> Decision {
-        let mut turn = Turn::new(self, context);
+    pub fn decide(&self, context: &DecisionContext<'_>, command: &Command) -> Decision {
+        let mut builder = DecisionBuilder::new(&self.state, &self.soft, context);
         match command {
             Command::Request(id, request) => {
-                request_of(&mut turn, *id, request);
-                return turn.finish(Some((*id, request)));
+                request_of(&mut builder, *id, request);
+                return builder.finish(Some((*id, request)));
             }
-            Command::Loaded => load::loaded(&mut turn),
-            Command::Tick => tick(&mut turn),
-            Command::TopicsDeleted(topics) => delete::topics_deleted(&mut turn, topics),
-            Command::AppendFailed(unappended, error) => load::append_failed(&mut turn, unappended, *error),
+            Command::PartitionLoaded => load::loaded(&mut builder),
+            Command::TimerDue => tick(&mut builder),
+            Command::TopicsDeleted(topics) => delete::topics_deleted(&mut builder, topics),
+            Command::AppendFailed(unappended, error) => load::append_failed(&mut builder, unappended, *error),
         }
-        turn.finish(None)
+        builder.finish(None)
     }
 
     /// The leadership has ended: every parked request is answered NOT_COORDINATOR, and the shard is gone. What the driver itself holds back goes
-    /// through `Reply::into_error`.
-    pub fn resign(self) -> Vec<(ReplyId, Reply)> {
+    /// through `GroupReply::into_error`.
+    pub fn resign(self) -> Vec<(ReplyId, GroupReply)> {
         let mut replies = Vec::new();
         for member in self.soft.groups.values().flat_map(|group| group.members.values()) {
             replies.extend(member.awaiting_join.map(|id| (id, join_error(&member.id, ErrorCode::NotCoordinator))));
@@ -100,45 +101,47 @@ impl GroupShard {
     }
 }
 
-fn request_of(turn: &mut Turn<'_>, id: ReplyId, request: &Request) {
+fn request_of(builder: &mut DecisionBuilder<'_>, id: ReplyId, request: &GroupRequest) {
     match request {
-        Request::JoinGroup { client, request, require_known_member_id, supports_skipping_assignment } => {
-            let ask = join::Ask {
+        GroupRequest::JoinGroup { client, request, require_known_member_id, supports_skipping_assignment } => {
+            let attempt = join::JoinAttempt {
                 id,
                 client,
                 request,
                 require_known_member_id: *require_known_member_id,
                 supports_skipping_assignment: *supports_skipping_assignment,
             };
-            join::join_group(turn, &ask);
+            join::join_group(builder, &attempt);
         }
-        Request::SyncGroup(request) => sync::sync_group(turn, id, request),
-        Request::Heartbeat(request) => heartbeat::heartbeat(turn, id, request),
-        Request::LeaveGroup(request) => leave::leave_group(turn, id, request),
-        Request::OffsetCommit { request, supports_member_epochs } => {
-            commit::commit_offsets(turn, id, request, *supports_member_epochs);
+        GroupRequest::SyncGroup(request) => sync::sync_group(builder, id, request),
+        GroupRequest::Heartbeat(request) => heartbeat::heartbeat(builder, id, request),
+        GroupRequest::LeaveGroup(request) => leave::leave_group(builder, id, request),
+        GroupRequest::OffsetCommit { request, supports_member_epochs } => {
+            commit::commit_offsets(builder, id, request, *supports_member_epochs);
         }
-        Request::OffsetFetch { group, require_stable } => fetch::fetch_offsets(turn, id, group, *require_stable),
-        Request::OffsetDelete(request) => delete::delete_offsets(turn, id, request),
-        Request::DescribeGroups { groups, report_missing } => {
-            admin::describe_groups(turn, id, groups, *report_missing);
+        GroupRequest::OffsetFetch { group, require_stable } => {
+            fetch::fetch_offsets(builder, id, group, *require_stable)
         }
-        Request::ListGroups { states, types } => admin::list_groups(turn, id, states, types),
-        Request::DeleteGroups(groups) => admin::delete_groups(turn, id, groups),
+        GroupRequest::OffsetDelete(request) => delete::delete_offsets(builder, id, request),
+        GroupRequest::DescribeGroups { groups, report_missing } => {
+            admin::describe_groups(builder, id, groups, *report_missing);
+        }
+        GroupRequest::ListGroups { states, types } => admin::list_groups(builder, id, states, types),
+        GroupRequest::DeleteGroups(groups) => admin::delete_groups(builder, id, groups),
     }
 }
 
 /// Handles the earliest timer if it is due.
-fn tick(turn: &mut Turn<'_>) {
-    let Some((deadline, key)) = turn.shard.soft.timers.earliest() else { return };
-    if *deadline > turn.monotonic() {
+fn tick(builder: &mut DecisionBuilder<'_>) {
+    let Some((deadline, key)) = builder.soft.timers.earliest() else { return };
+    if *deadline > builder.monotonic() {
         return;
     }
-    turn.cancel(key.clone());
+    builder.cancel(key.clone());
     match key {
-        TimerKey::Session(group, member) => expiry::session_ended(turn, group, member),
-        TimerKey::Join(group) => expiry::join_phase_ended(turn, group),
-        TimerKey::Sync(group) => expiry::sync_phase_ended(turn, group),
-        TimerKey::Expire => expire::expire(turn),
+        TimerKey::Session(group, member) => expiry::session_ended(builder, group, member),
+        TimerKey::Join(group) => expiry::join_phase_ended(builder, group),
+        TimerKey::Sync(group) => expiry::sync_phase_ended(builder, group),
+        TimerKey::Expire => expire::expire(builder),
     }
 }

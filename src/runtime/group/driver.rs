@@ -11,7 +11,8 @@ use crate::runtime::random;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use coordinator::{
-    BatchContext, Command, Context, Decision, Entry, GroupConfig, GroupShard, NewRecord, Reply, ReplyId, Request,
+    BatchContext, Command, Decision, DecisionContext, Entry, GroupConfig, GroupReply, GroupRequest, GroupShard,
+    NewRecord, ReplyId,
 };
 use model::{ErrorCode, LeaderEpoch, Monotonic, Now, Offset, Timestamp, TopicId};
 use parking_lot::Mutex;
@@ -25,7 +26,7 @@ use tokio::sync::oneshot;
 #[derive(Debug)]
 pub(super) enum Message {
     /// A request, and where its reply goes.
-    Request(Box<Request>, oneshot::Sender<Reply>),
+    Request(Box<GroupRequest>, oneshot::Sender<GroupReply>),
     /// Topics are gone: their committed offsets go too.
     TopicsDeleted(Vec<(TopicId, Str)>),
 }
@@ -73,7 +74,7 @@ impl From<ErrorCode> for AppendFault {
 pub(super) struct ShardDriver {
     parts: DriverParts,
     /// Requests without a reply yet.
-    waiting: HashMap<ReplyId, oneshot::Sender<Reply>>,
+    waiting: HashMap<ReplyId, oneshot::Sender<GroupReply>>,
     held: HeldReplies,
     next_reply: u64,
     /// The last offset that was applied.
@@ -84,7 +85,7 @@ impl ShardDriver {
     /// Drives a shard that was loaded up to an offset. Errors: the fault of a record.
     pub(super) fn start(parts: DriverParts, applied: Option<Offset>, now: Now) -> Result<Self, OwnRecordFault> {
         let mut driver = Self { parts, waiting: HashMap::new(), held: HeldReplies::default(), next_reply: 0, applied };
-        driver.execute(Command::Loaded, now)?;
+        driver.execute(Command::PartitionLoaded, now)?;
         Ok(driver)
     }
 
@@ -121,7 +122,7 @@ impl ShardDriver {
     pub(super) fn elapse(&mut self, now: Now) -> Result<(), OwnRecordFault> {
         let is_due = |deadline: Option<Monotonic>| deadline.is_some_and(|deadline| deadline <= now.monotonic);
         while is_due(self.parts.shard.lock().next_deadline()) {
-            self.execute(Command::Tick, now)?;
+            self.execute(Command::TimerDue, now)?;
         }
         self.release(now.monotonic);
         Ok(())
@@ -130,7 +131,7 @@ impl ShardDriver {
     /// Decides, appends, applies, and holds the replies back.
     fn execute(&mut self, command: Command, now: Now) -> Result<(), OwnRecordFault> {
         let config = self.parts.config.load_full();
-        let context = Context { now, random: random::bytes(), config: &config };
+        let context = DecisionContext { now, random: random::bytes(), config: &config };
         let decision = self.parts.shard.lock().decide(&context, &command);
         match self.carry_out(&decision, now.wall) {
             Ok(()) => self.conclude(decision, now.monotonic),
@@ -204,7 +205,7 @@ impl ShardDriver {
         }
     }
 
-    fn answer(&mut self, id: ReplyId, reply: Reply) {
+    fn answer(&mut self, id: ReplyId, reply: GroupReply) {
         if let Some(answer) = self.waiting.remove(&id) {
             // Whoever asked may have gone.
             let _ = answer.send(reply);
@@ -215,7 +216,7 @@ impl ShardDriver {
     /// told that it has.
     pub(super) fn refuse_all(&mut self) {
         let parked = std::mem::take(&mut *self.parts.shard.lock()).resign();
-        let held: Vec<(ReplyId, Reply)> = self.held.drain().collect();
+        let held: Vec<(ReplyId, GroupReply)> = self.held.drain().collect();
         for (id, reply) in held {
             self.answer(id, reply.into_error(ErrorCode::NotCoordinator));
         }

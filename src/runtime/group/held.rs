@@ -5,7 +5,7 @@
 //! shard has applied at least as much, and no earlier, than the one before. The first one is always the
 //! next to go.
 
-use coordinator::{Reply, ReplyId};
+use coordinator::{GroupReply, ReplyId};
 use model::{Monotonic, Offset};
 use std::collections::VecDeque;
 
@@ -15,7 +15,7 @@ struct HeldReply {
     end: Offset,
     deadline: Monotonic,
     id: ReplyId,
-    reply: Reply,
+    reply: GroupReply,
 }
 
 /// The replies of one shard that are held back.
@@ -24,7 +24,7 @@ pub(super) struct HeldReplies(VecDeque<HeldReply>);
 
 impl HeldReplies {
     /// Holds a reply back until the high watermark reaches `end`, or until the deadline.
-    pub(super) fn hold(&mut self, end: Offset, deadline: Monotonic, id: ReplyId, reply: Reply) {
+    pub(super) fn hold(&mut self, end: Offset, deadline: Monotonic, id: ReplyId, reply: GroupReply) {
         self.0.push_back(HeldReply { end, deadline, id, reply });
     }
 
@@ -33,17 +33,17 @@ impl HeldReplies {
     }
 
     /// Takes the first reply if all that it says is committed.
-    pub(super) fn pop_committed(&mut self, high_watermark: Offset) -> Option<(ReplyId, Reply)> {
+    pub(super) fn pop_committed(&mut self, high_watermark: Offset) -> Option<(ReplyId, GroupReply)> {
         self.0.pop_front_if(|held| held.end <= high_watermark).map(|held| (held.id, held.reply))
     }
 
     /// Takes the first reply if its time is over.
-    pub(super) fn pop_expired(&mut self, now: Monotonic) -> Option<(ReplyId, Reply)> {
+    pub(super) fn pop_expired(&mut self, now: Monotonic) -> Option<(ReplyId, GroupReply)> {
         self.0.pop_front_if(|held| held.deadline <= now).map(|held| (held.id, held.reply))
     }
 
     /// Takes all replies.
-    pub(super) fn drain(&mut self) -> impl Iterator<Item = (ReplyId, Reply)> {
+    pub(super) fn drain(&mut self) -> impl Iterator<Item = (ReplyId, GroupReply)> {
         self.0.drain(..).map(|held| (held.id, held.reply))
     }
 

@@ -17,7 +17,7 @@ use self::driver::{DriverParts, Message};
 use crate::replica::Partition;
 use crate::runtime::clock::Clock;
 use arc_swap::ArcSwap;
-use coordinator::{GroupConfig, GroupShard, Reply, Request};
+use coordinator::{GroupConfig, GroupReply, GroupRequest, GroupShard};
 use model::{ErrorCode, LeaderEpoch, PartitionIndex, TopicId};
 use parking_lot::{Mutex, RwLock};
 use protocol::Str;
@@ -145,7 +145,7 @@ impl GroupCoordinators {
     }
 
     /// Asks the coordinator of the group that the request names.
-    pub async fn request(&self, request: Request) -> Reply {
+    pub async fn request(&self, request: GroupRequest) -> GroupReply {
         match request.group_id().cloned() {
             Some(group) => self.request_for(&group, request).await,
             None => request.refused(ErrorCode::InvalidRequest),
@@ -153,7 +153,7 @@ impl GroupCoordinators {
     }
 
     /// Asks the coordinator of a group.
-    pub async fn request_for(&self, group: &str, request: Request) -> Reply {
+    pub async fn request_for(&self, group: &str, request: GroupRequest) -> GroupReply {
         if group.is_empty() && needs_group_id(&request) {
             return request.refused(ErrorCode::InvalidGroupId);
         }
@@ -170,7 +170,7 @@ impl GroupCoordinators {
     }
 
     /// Asks every coordinator of this broker.
-    pub async fn request_all(&self, request: impl Fn() -> Request) -> Vec<Reply> {
+    pub async fn request_all(&self, request: impl Fn() -> GroupRequest) -> Vec<GroupReply> {
         let shards: Vec<Shard> = self.shards.read().values().cloned().collect();
         futures_util::future::join_all(shards.into_iter().map(|shard| {
             let request = request();
@@ -198,7 +198,7 @@ impl GroupCoordinators {
 }
 
 impl Shard {
-    async fn ask(self, request: Request) -> Reply {
+    async fn ask(self, request: GroupRequest) -> GroupReply {
         if self.inbox.is_closed() {
             // The leadership has ended, or the groups could not be loaded.
             return request.refused(ErrorCode::NotCoordinator);
@@ -218,13 +218,13 @@ impl Shard {
 }
 
 /// Whether a request must name a group. Commits and fetches of offsets may leave it empty, as Kafka's simple consumers do.
-fn needs_group_id(request: &Request) -> bool {
+fn needs_group_id(request: &GroupRequest) -> bool {
     matches!(
         request,
-        Request::JoinGroup { .. }
-            | Request::SyncGroup(_)
-            | Request::Heartbeat(_)
-            | Request::LeaveGroup(_)
-            | Request::OffsetDelete(_)
+        GroupRequest::JoinGroup { .. }
+            | GroupRequest::SyncGroup(_)
+            | GroupRequest::Heartbeat(_)
+            | GroupRequest::LeaveGroup(_)
+            | GroupRequest::OffsetDelete(_)
     )
 }

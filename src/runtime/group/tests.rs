@@ -59,7 +59,7 @@ fn parts(partition: Arc<Partition>) -> DriverParts {
     }
 }
 
-fn commit(offset: i64) -> Request {
+fn commit(offset: i64) -> GroupRequest {
     let partition = OffsetCommitRequestPartition { committed_offset: offset, ..Default::default() };
     let topic = OffsetCommitRequestTopic { name: "t".into(), partitions: vec![partition], ..Default::default() };
     let request = OffsetCommitRequest {
@@ -69,10 +69,10 @@ fn commit(offset: i64) -> Request {
         retention_time_ms: -1,
         ..Default::default()
     };
-    Request::OffsetCommit { request, supports_member_epochs: true }
+    GroupRequest::OffsetCommit { request, supports_member_epochs: true }
 }
 
-fn join(member: &str) -> Request {
+fn join(member: &str) -> GroupRequest {
     let protocol = JoinGroupRequestProtocol { name: "range".into(), ..Default::default() };
     let request = JoinGroupRequest {
         group_id: "g".into(),
@@ -84,19 +84,19 @@ fn join(member: &str) -> Request {
         ..Default::default()
     };
     let client = coordinator::Client::default();
-    Request::JoinGroup { client, request, require_known_member_id: true, supports_skipping_assignment: true }
+    GroupRequest::JoinGroup { client, request, require_known_member_id: true, supports_skipping_assignment: true }
 }
 
-fn message(request: Request) -> (Message, oneshot::Receiver<Reply>) {
+fn message(request: GroupRequest) -> (Message, oneshot::Receiver<GroupReply>) {
     let (answer, answered) = oneshot::channel();
     (Message::Request(Box::new(request), answer), answered)
 }
 
-fn error_of(reply: Reply) -> ErrorCode {
+fn error_of(reply: GroupReply) -> ErrorCode {
     let code = match reply {
-        Reply::OffsetCommit(response) => response.topics[0].partitions[0].error_code,
-        Reply::Heartbeat(response) => response.error_code,
-        Reply::JoinGroup(response) => response.error_code,
+        GroupReply::OffsetCommit(response) => response.topics[0].partitions[0].error_code,
+        GroupReply::Heartbeat(response) => response.error_code,
+        GroupReply::JoinGroup(response) => response.error_code,
         other => panic!("{other:?}"),
     };
     ErrorCode::from_code(code).unwrap()
@@ -117,7 +117,7 @@ fn run(parts: DriverParts) -> (mpsc::Sender<Message>, Arc<AtomicBool>, tokio::ta
     (inbox, is_loaded, task)
 }
 
-async fn ask(inbox: &mpsc::Sender<Message>, request: Request) -> ErrorCode {
+async fn ask(inbox: &mpsc::Sender<Message>, request: GroupRequest) -> ErrorCode {
     let (message, answered) = message(request);
     let _ = inbox.send(message).await;
     answered.await.map_or(ErrorCode::NotCoordinator, error_of)
@@ -179,14 +179,14 @@ async fn timers_do_not_wait_behind_requests_that_keep_coming() {
     let (inbox, is_loaded, task) = run(parts);
     let (first, answered) = message(join(""));
     inbox.send(first).await.unwrap();
-    let Reply::JoinGroup(joined) = answered.await.unwrap() else { panic!() };
-    assert_eq!(error_of(Reply::JoinGroup(joined.clone())), ErrorCode::MemberIdRequired);
+    let GroupReply::JoinGroup(joined) = answered.await.unwrap() else { panic!() };
+    assert_eq!(error_of(GroupReply::JoinGroup(joined.clone())), ErrorCode::MemberIdRequired);
     // The id that was given out expires after 100 ms. Until then the inbox is kept full.
     let deadline = shard.lock().next_deadline();
     assert!(deadline.is_some() && is_loaded.load(Ordering::SeqCst));
     let filler = || {
         let request = HeartbeatRequest { group_id: "x".into(), member_id: "m".into(), ..Default::default() };
-        message(Request::Heartbeat(request)).0
+        message(GroupRequest::Heartbeat(request)).0
     };
     while shard.lock().next_deadline() == deadline {
         while inbox.try_send(filler()).is_ok() {}

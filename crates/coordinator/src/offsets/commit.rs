@@ -1,11 +1,10 @@
 //! OffsetCommit: a member of a generation, or a consumer that uses no group but its offsets, says how far it has read.
 
-use super::CommittedOffset;
-use crate::command::{Reply, ReplyId};
-use crate::group::classic::{ClassicGroup, GroupState};
+use crate::builder::{DecisionBuilder, StoredOrLiveGroup};
 use crate::record;
-use crate::soft::TimerKey;
-use crate::turn::{Found, Turn};
+use crate::reply::GroupReply;
+use crate::request::ReplyId;
+use crate::state::{ClassicGroup, CommittedOffset, GroupState, TimerKey};
 use model::{ErrorCode, LeaderEpoch, Offset, Timestamp, TopicId};
 use protocol::Str;
 use protocol::messages::offset_commit_request::{OffsetCommitRequest, OffsetCommitRequestPartition};
@@ -13,21 +12,28 @@ use protocol::messages::offset_commit_response::{
     OffsetCommitResponse, OffsetCommitResponsePartition, OffsetCommitResponseTopic,
 };
 
-pub(crate) fn commit_offsets(turn: &mut Turn<'_>, id: ReplyId, request: &OffsetCommitRequest, knows_epochs: bool) {
-    let refusal = validate(turn, request, knows_epochs).err();
-    let expire =
-        (request.retention_time_ms != -1).then(|| Timestamp(turn.wall().0.saturating_add(request.retention_time_ms)));
+pub(crate) fn commit_offsets(
+    builder: &mut DecisionBuilder<'_>,
+    id: ReplyId,
+    request: &OffsetCommitRequest,
+    knows_epochs: bool,
+) {
+    let refusal = validate(builder, request, knows_epochs).err();
+    let expire = (request.retention_time_ms != -1)
+        .then(|| Timestamp(builder.wall().0.saturating_add(request.retention_time_ms)));
     let mut topics = Vec::with_capacity(request.topics.len());
     for topic in &request.topics {
         let mut partitions = Vec::with_capacity(topic.partitions.len());
         for partition in &topic.partitions {
             let code = match refusal {
                 Some(code) => code,
-                None if is_too_large(partition, turn.config().offset_metadata_max) => ErrorCode::OffsetMetadataTooLarge,
+                None if is_too_large(partition, builder.config().offset_metadata_max) => {
+                    ErrorCode::OffsetMetadataTooLarge
+                }
                 None => {
-                    let offset = committed(turn.wall(), expire, topic.topic_id, partition);
+                    let offset = committed(builder.wall(), expire, topic.topic_id, partition);
                     let group = &request.group_id;
-                    turn.append(record::offset(group, &topic.name, partition.partition_index, &offset));
+                    builder.append(record::offset(group, &topic.name, partition.partition_index, &offset));
                     ErrorCode::None
                 }
             };
@@ -44,7 +50,7 @@ pub(crate) fn commit_offsets(turn: &mut Turn<'_>, id: ReplyId, request: &OffsetC
             ..Default::default()
         });
     }
-    turn.reply(id, Reply::OffsetCommit(OffsetCommitResponse { topics, ..Default::default() }));
+    builder.reply(id, GroupReply::OffsetCommit(OffsetCommitResponse { topics, ..Default::default() }));
 }
 
 /// `offset.metadata.max.bytes` is held against Java's length of a text, which counts UTF-16 code units.
@@ -70,15 +76,21 @@ fn committed(
     }
 }
 
-fn validate(turn: &mut Turn<'_>, request: &OffsetCommitRequest, knows_epochs: bool) -> Result<(), ErrorCode> {
+fn validate(
+    builder: &mut DecisionBuilder<'_>,
+    request: &OffsetCommitRequest,
+    knows_epochs: bool,
+) -> Result<(), ErrorCode> {
     let (epoch, member) = (request.generation_id_or_member_epoch, &request.member_id);
-    let group = match turn.find(&request.group_id) {
+    let group = match builder.find_group(&request.group_id) {
         // Offsets without a group: one of its own comes into being with them.
-        Found::Missing if epoch < 0 => Box::new(ClassicGroup::created(request.group_id.clone(), turn.wall())),
-        Found::Missing if knows_epochs => return Err(ErrorCode::GroupIdNotFound),
-        Found::Missing => return Err(ErrorCode::IllegalGeneration),
-        Found::Carried(group) => return group.may_commit(member, epoch, knows_epochs),
-        Found::Classic(group) => group,
+        StoredOrLiveGroup::Missing if epoch < 0 => {
+            Box::new(ClassicGroup::created(request.group_id.clone(), builder.wall()))
+        }
+        StoredOrLiveGroup::Missing if knows_epochs => return Err(ErrorCode::GroupIdNotFound),
+        StoredOrLiveGroup::Missing => return Err(ErrorCode::IllegalGeneration),
+        StoredOrLiveGroup::Carried(group) => return group.may_commit(member, epoch, knows_epochs),
+        StoredOrLiveGroup::Classic(group) => group,
     };
     let is_empty = group.state == GroupState::Empty;
     if epoch < 0 && is_empty {
@@ -95,16 +107,16 @@ fn validate(turn: &mut Turn<'_>, request: &OffsetCommitRequest, knows_epochs: bo
     match group.state {
         // Whoever commits now does so for partitions that may not be its own any more.
         GroupState::CompletingRebalance => return Err(ErrorCode::RebalanceInProgress),
-        GroupState::Stable | GroupState::PreparingRebalance => keep_alive(turn, &group, member),
+        GroupState::Stable | GroupState::PreparingRebalance => keep_alive(builder, &group, member),
         GroupState::Empty => {}
     }
     Ok(())
 }
 
 /// A commit counts as a heartbeat.
-fn keep_alive(turn: &mut Turn<'_>, group: &ClassicGroup, member: &Str) {
+fn keep_alive(builder: &mut DecisionBuilder<'_>, group: &ClassicGroup, member: &Str) {
     if let Some(known) = group.members.get(member) {
         let session = TimerKey::Session(group.id.clone(), member.clone());
-        turn.schedule(session, i64::from(known.session_timeout_ms));
+        builder.schedule(session, i64::from(known.session_timeout_ms));
     }
 }

@@ -1,9 +1,10 @@
 //! OffsetDelete, and the offsets of topics that are gone.
 
-use crate::command::{Reply, ReplyId};
-use crate::group::classic::{ClassicGroup, GroupState};
+use crate::builder::{DecisionBuilder, StoredOrLiveGroup};
 use crate::record;
-use crate::turn::{Found, Turn};
+use crate::reply::GroupReply;
+use crate::request::ReplyId;
+use crate::state::{ClassicGroup, GroupState};
 use model::{ErrorCode, TopicId};
 use protocol::Str;
 use protocol::messages::offset_delete_request::OffsetDeleteRequest;
@@ -12,13 +13,13 @@ use protocol::messages::offset_delete_response::{
 };
 use std::collections::{BTreeSet, HashMap};
 
-pub(crate) fn delete_offsets(turn: &mut Turn<'_>, id: ReplyId, request: &OffsetDeleteRequest) {
+pub(crate) fn delete_offsets(builder: &mut DecisionBuilder<'_>, id: ReplyId, request: &OffsetDeleteRequest) {
     let mut response = OffsetDeleteResponse::default();
-    let group = match find(turn, &request.group_id) {
+    let group = match find(builder, &request.group_id) {
         Ok(group) => group,
         Err(code) => {
             response.error_code = code.code();
-            return turn.reply(id, Reply::OffsetDelete(response));
+            return builder.reply(id, GroupReply::OffsetDelete(response));
         }
     };
     for topic in &request.topics {
@@ -28,11 +29,11 @@ pub(crate) fn delete_offsets(turn: &mut Turn<'_>, id: ReplyId, request: &OffsetD
         for partition in &topic.partitions {
             let index = partition.partition_index;
             let code = if in_use { ErrorCode::GroupSubscribedToTopic } else { ErrorCode::None };
-            let state = &turn.shard.state;
+            let state = builder.state;
             let is_there = state.offsets.get(&request.group_id, &topic.name, index).is_some()
                 || state.pending.contains(&request.group_id, &topic.name, index);
             if !in_use && is_there {
-                turn.append(record::offset_tombstone(&request.group_id, &topic.name, index));
+                builder.append(record::offset_tombstone(&request.group_id, &topic.name, index));
             }
             partitions.push(OffsetDeleteResponsePartition {
                 partition_index: index,
@@ -42,31 +43,31 @@ pub(crate) fn delete_offsets(turn: &mut Turn<'_>, id: ReplyId, request: &OffsetD
         }
         response.topics.push(OffsetDeleteResponseTopic { name: topic.name.clone(), partitions, ..Default::default() });
     }
-    turn.reply(id, Reply::OffsetDelete(response));
+    builder.reply(id, GroupReply::OffsetDelete(response));
 }
 
 /// The group whose offsets may be deleted where it does not read the topic; `None` for a group of another kind.
-fn find(turn: &Turn<'_>, group: &str) -> Result<Option<Box<ClassicGroup>>, ErrorCode> {
+fn find(builder: &DecisionBuilder<'_>, group: &str) -> Result<Option<Box<ClassicGroup>>, ErrorCode> {
     if group.is_empty() {
         return Err(ErrorCode::InvalidGroupId);
     }
-    match turn.find(group) {
-        Found::Missing => Err(ErrorCode::GroupIdNotFound),
-        Found::Carried(group) if group.has_no_offsets() => Err(ErrorCode::GroupIdNotFound),
-        Found::Carried(_) => Ok(None),
-        Found::Classic(group) if group.state != GroupState::Empty && !group.is_consumer_group() => {
+    match builder.find_group(group) {
+        StoredOrLiveGroup::Missing => Err(ErrorCode::GroupIdNotFound),
+        StoredOrLiveGroup::Carried(group) if group.has_no_offsets() => Err(ErrorCode::GroupIdNotFound),
+        StoredOrLiveGroup::Carried(_) => Ok(None),
+        StoredOrLiveGroup::Classic(group) if group.state != GroupState::Empty && !group.is_consumer_group() => {
             Err(ErrorCode::NonEmptyGroup)
         }
-        Found::Classic(group) => Ok(Some(group)),
+        StoredOrLiveGroup::Classic(group) => Ok(Some(group)),
     }
 }
 
 /// Tombstones for the offsets of topics that are gone, in groups of every kind: nobody can read on from them. A topic that was made anew
 /// under the old name keeps what was committed for it.
-pub(crate) fn topics_deleted(turn: &mut Turn<'_>, topics: &[(TopicId, Str)]) {
-    turn.not_atomic();
+pub(crate) fn topics_deleted(builder: &mut DecisionBuilder<'_>, topics: &[(TopicId, Str)]) {
+    builder.not_atomic();
     let deleted: HashMap<&Str, TopicId> = topics.iter().map(|(id, name)| (name, *id)).collect();
-    let state = &turn.shard.state;
+    let state = builder.state;
     let is_gone = |name: &Str, id: TopicId| deleted.get(name).is_some_and(|gone| id.is_zero() || id == *gone);
     let mut gone: BTreeSet<(&Str, &Str, i32)> = BTreeSet::new();
     for (group, offsets) in state.offsets.groups() {
@@ -81,6 +82,6 @@ pub(crate) fn topics_deleted(turn: &mut Turn<'_>, topics: &[(TopicId, Str)]) {
         }
     }
     for (group, topic, partition) in gone {
-        turn.append(record::offset_tombstone(group, topic, partition));
+        builder.append(record::offset_tombstone(group, topic, partition));
     }
 }

@@ -1,50 +1,46 @@
 //! The search for what has expired: offsets that nobody has touched for `offsets.retention.minutes` (KIP-211), and groups without members and
 //! offsets.
 
-use super::CommittedOffset;
-use crate::command::SoftChange;
-use crate::group::classic::{ClassicGroup, GroupState};
-use crate::group::kind::StoredGroup;
+use crate::builder::{DecisionBuilder, StoredOrLiveGroup};
 use crate::record;
-use crate::soft::TimerKey;
-use crate::turn::{Found, Turn};
+use crate::state::{ClassicGroup, CommittedOffset, GroupState, SoftChange, StoredGroup, TimerKey};
 use model::Timestamp;
 use protocol::Str;
 
 /// Sets the time of the next search.
-pub(crate) fn schedule(turn: &mut Turn<'_>) {
-    let interval_ms = turn.config().offsets_retention_check_interval_ms;
-    turn.schedule(TimerKey::Expire, interval_ms);
+pub(crate) fn schedule(builder: &mut DecisionBuilder<'_>) {
+    let interval_ms = builder.config().offsets_retention_check_interval_ms;
+    builder.schedule(TimerKey::Expire, interval_ms);
 }
 
 /// Looks through all classic groups. Groups of other kinds are left alone: what they still read cannot be told.
-pub(crate) fn expire(turn: &mut Turn<'_>) {
-    turn.not_atomic();
-    let groups = &turn.shard.state.groups;
+pub(crate) fn expire(builder: &mut DecisionBuilder<'_>) {
+    builder.not_atomic();
+    let groups = &builder.state.groups;
     let mut ids: Vec<&Str> = groups
         .iter()
         .filter_map(|(id, stored)| matches!(stored, StoredGroup::Classic(_)).then_some(id))
-        .chain(turn.shard.soft.groups.keys().filter(|id| !groups.contains_key(*id)))
+        .chain(builder.soft.groups.keys().filter(|id| !groups.contains_key(*id)))
         .collect();
     ids.sort_unstable();
     for id in ids {
-        let Found::Classic(group) = turn.find(id) else { continue };
-        if expire_offsets(turn, &group) && group.state == GroupState::Empty {
-            delete_group(turn, &group);
+        let StoredOrLiveGroup::Classic(group) = builder.find_group(id) else { continue };
+        if expire_offsets(builder, &group) && group.state == GroupState::Empty {
+            delete_group(builder, &group);
         }
     }
-    schedule(turn);
+    schedule(builder);
 }
 
 /// The tombstone of a group, and the end of what it waits for.
-pub(crate) fn delete_group(turn: &mut Turn<'_>, group: &ClassicGroup) {
-    turn.append(record::group_tombstone(&group.id));
+pub(crate) fn delete_group(builder: &mut DecisionBuilder<'_>, group: &ClassicGroup) {
+    builder.append(record::group_tombstone(&group.id));
     for member in group.pending_join.iter() {
-        turn.cancel(TimerKey::Session(group.id.clone(), member.clone()));
+        builder.cancel(TimerKey::Session(group.id.clone(), member.clone()));
     }
-    turn.cancel(TimerKey::Join(group.id.clone()));
-    turn.cancel(TimerKey::Sync(group.id.clone()));
-    turn.change(SoftChange::Forget(group.id.clone()));
+    builder.cancel(TimerKey::Join(group.id.clone()));
+    builder.cancel(TimerKey::Sync(group.id.clone()));
+    builder.change(SoftChange::Forget(group.id.clone()));
 }
 
 /// From when on an offset is old.
@@ -67,12 +63,12 @@ fn since(group: &ClassicGroup) -> Since {
 }
 
 /// Tombstones for a group's expired offsets. Gives back whether none is left, those of open transactions included.
-fn expire_offsets(turn: &mut Turn<'_>, group: &ClassicGroup) -> bool {
-    let state = &turn.shard.state;
+fn expire_offsets(builder: &mut DecisionBuilder<'_>, group: &ClassicGroup) -> bool {
+    let state = builder.state;
     let is_open = state.pending.contains_group(&group.id);
     let Some(topics) = state.offsets.group(&group.id) else { return !is_open };
     let since = since(group);
-    let (now, retention_ms) = (turn.wall().0, turn.config().offsets_retention_ms);
+    let (now, retention_ms) = (builder.wall().0, builder.config().offsets_retention_ms);
     let is_old = |offset: &CommittedOffset| match (&since, offset.expire_timestamp) {
         (Since::Never, _) => false,
         (_, Some(expire)) => now >= expire.0,
@@ -84,7 +80,7 @@ fn expire_offsets(turn: &mut Turn<'_>, group: &ClassicGroup) -> bool {
         let is_read = group.is_subscribed_to(topic);
         for (partition, offset) in partitions {
             if !is_read && is_old(offset) && !state.pending.contains(&group.id, topic, *partition) {
-                turn.append(record::offset_tombstone(&group.id, topic, *partition));
+                builder.append(record::offset_tombstone(&group.id, topic, *partition));
             } else {
                 all = false;
             }

@@ -1,8 +1,9 @@
 //! OffsetFetch: how far a group has read.
 
-use super::{ByTopic, CommittedOffset};
-use crate::command::{Reply, ReplyId};
-use crate::turn::{Found, Turn};
+use crate::builder::{DecisionBuilder, StoredOrLiveGroup};
+use crate::reply::GroupReply;
+use crate::request::ReplyId;
+use crate::state::{ByTopic, CommittedOffset};
 use model::{ErrorCode, LeaderEpoch, TopicId};
 use protocol::Str;
 use protocol::messages::offset_fetch_request::OffsetFetchRequestGroup;
@@ -10,19 +11,26 @@ use protocol::messages::offset_fetch_response::{
     OffsetFetchResponseGroup, OffsetFetchResponsePartitions, OffsetFetchResponseTopics,
 };
 
-pub(crate) fn fetch_offsets(turn: &mut Turn<'_>, id: ReplyId, request: &OffsetFetchRequestGroup, require_stable: bool) {
+pub(crate) fn fetch_offsets(
+    builder: &mut DecisionBuilder<'_>,
+    id: ReplyId,
+    request: &OffsetFetchRequestGroup,
+    require_stable: bool,
+) {
     let mut response = OffsetFetchResponseGroup { group_id: request.group_id.clone(), ..Default::default() };
-    let offsets = match validate(turn, request) {
-        Ok(()) => turn.shard.state.offsets.group(&request.group_id),
+    let offsets = match validate(builder, request) {
+        Ok(()) => builder.state.offsets.group(&request.group_id),
         // A group that does not exist has read nothing.
         Err(ErrorCode::GroupIdNotFound) => None,
         Err(code) => {
             response.error_code = code.code();
-            return turn.reply(id, Reply::OffsetFetch(response));
+            return builder.reply(id, GroupReply::OffsetFetch(response));
         }
     };
     response.topics = match &request.topics {
-        None => offsets.map(|offsets| all_topics(turn, &request.group_id, offsets, require_stable)).unwrap_or_default(),
+        None => {
+            offsets.map(|offsets| all_topics(builder, &request.group_id, offsets, require_stable)).unwrap_or_default()
+        }
         Some(topics) => topics
             .iter()
             .map(|topic| OffsetFetchResponseTopics {
@@ -34,21 +42,21 @@ pub(crate) fn fetch_offsets(turn: &mut Turn<'_>, id: ReplyId, request: &OffsetFe
                     .map(|&partition| {
                         let committed = offsets.and_then(|it| it.get(&topic.name)).and_then(|it| it.get(&partition));
                         let committed = committed.filter(|it| is_of_topic(it, topic.topic_id));
-                        answer(turn, &request.group_id, &topic.name, partition, committed, require_stable)
+                        answer(builder, &request.group_id, &topic.name, partition, committed, require_stable)
                     })
                     .collect(),
                 ..Default::default()
             })
             .collect(),
     };
-    turn.reply(id, Reply::OffsetFetch(response));
+    builder.reply(id, GroupReply::OffsetFetch(response));
 }
 
-fn validate(turn: &Turn<'_>, request: &OffsetFetchRequestGroup) -> Result<(), ErrorCode> {
-    match turn.find(&request.group_id) {
-        Found::Missing => Err(ErrorCode::GroupIdNotFound),
-        Found::Classic(_) => Ok(()),
-        Found::Carried(group) => group.may_fetch(request.member_id.as_deref(), request.member_epoch),
+fn validate(builder: &DecisionBuilder<'_>, request: &OffsetFetchRequestGroup) -> Result<(), ErrorCode> {
+    match builder.find_group(&request.group_id) {
+        StoredOrLiveGroup::Missing => Err(ErrorCode::GroupIdNotFound),
+        StoredOrLiveGroup::Classic(_) => Ok(()),
+        StoredOrLiveGroup::Carried(group) => group.may_fetch(request.member_id.as_deref(), request.member_epoch),
     }
 }
 
@@ -57,12 +65,17 @@ fn is_of_topic(committed: &CommittedOffset, topic_id: TopicId) -> bool {
     committed.topic_id.is_zero() || topic_id.is_zero() || committed.topic_id == topic_id
 }
 
-fn all_topics(turn: &Turn<'_>, group: &Str, offsets: &ByTopic, require_stable: bool) -> Vec<OffsetFetchResponseTopics> {
+fn all_topics(
+    builder: &DecisionBuilder<'_>,
+    group: &Str,
+    offsets: &ByTopic,
+    require_stable: bool,
+) -> Vec<OffsetFetchResponseTopics> {
     let topics = offsets.iter().map(|(name, partitions)| OffsetFetchResponseTopics {
         name: name.clone(),
         partitions: partitions
             .iter()
-            .map(|(&partition, committed)| answer(turn, group, name, partition, Some(committed), require_stable))
+            .map(|(&partition, committed)| answer(builder, group, name, partition, Some(committed), require_stable))
             .collect(),
         ..Default::default()
     });
@@ -70,14 +83,14 @@ fn all_topics(turn: &Turn<'_>, group: &Str, offsets: &ByTopic, require_stable: b
 }
 
 fn answer(
-    turn: &Turn<'_>,
+    builder: &DecisionBuilder<'_>,
     group: &Str,
     topic: &Str,
     partition: i32,
     committed: Option<&CommittedOffset>,
     require_stable: bool,
 ) -> OffsetFetchResponsePartitions {
-    let is_unstable = require_stable && turn.shard.state.pending.contains(group, topic, partition);
+    let is_unstable = require_stable && builder.state.pending.contains(group, topic, partition);
     let nothing = OffsetFetchResponsePartitions {
         partition_index: partition,
         committed_offset: -1,

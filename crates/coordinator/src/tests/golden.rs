@@ -1,7 +1,7 @@
 //! A conversation with Apache Kafka 4.3.1, and the records that it left in `__consumer_offsets`: the same conversation must leave the same bytes.
 
 use super::{Harness, ask_to_join, code, commit, hex, join_request, sync, uuid};
-use crate::command::{Entry, Reply, Request};
+use crate::{Entry, GroupReply, GroupRequest};
 use model::ErrorCode;
 use protocol::messages::join_group_request::{JoinGroupRequest, JoinGroupRequestProtocol};
 use protocol::messages::offset_commit_request::OffsetCommitRequest;
@@ -46,14 +46,14 @@ fn at(harness: &mut Harness, time: i64, random: &str) {
     }
 }
 
-fn with_two_protocols(member: &str) -> Request {
+fn with_two_protocols(member: &str) -> GroupRequest {
     let mut request = join_request("g2", member);
     let second = JoinGroupRequestProtocol { name: "rr".into(), ..request.protocols[0].clone() };
     request.protocols.push(second);
     ask_to_join(request)
 }
 
-fn of_instance() -> Request {
+fn of_instance() -> GroupRequest {
     ask_to_join(JoinGroupRequest { group_instance_id: Some("inst".into()), ..join_request("g2", "") })
 }
 
@@ -132,8 +132,10 @@ fn lists_filter_by_state_and_type_in_any_case() {
     assert_eq!(h.commit(commit("simple", "", -1, 1)), ErrorCode::None);
     let mut ask = |states: &[&str], types: &[&str]| {
         let names = |names: &[&str]| names.iter().map(|&it| it.into()).collect();
-        match h.ask(Request::ListGroups { states: names(states), types: names(types) }) {
-            Reply::ListGroups(Ok(groups)) => groups.into_iter().map(|it| it.group_id.to_string()).collect::<Vec<_>>(),
+        match h.ask(GroupRequest::ListGroups { states: names(states), types: names(types) }) {
+            GroupReply::ListGroups(Ok(groups)) => {
+                groups.into_iter().map(|it| it.group_id.to_string()).collect::<Vec<_>>()
+            }
             other => panic!("{other:?}"),
         }
     };

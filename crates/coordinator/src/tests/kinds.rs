@@ -1,7 +1,7 @@
 //! Groups of other kinds: nothing of theirs is touched.
 
 use super::{Harness, code, commit, join, sync};
-use crate::command::{Command, Entry};
+use crate::{Command, Entry};
 use model::ErrorCode;
 use protocol::GroupRecord;
 use protocol::messages::consumer_group_current_member_assignment_key::ConsumerGroupCurrentMemberAssignmentKey;
@@ -142,5 +142,5 @@ fn a_group_can_change_its_kind_and_keep_its_offsets() {
     consumer(&mut h, "g", None);
     h.fail_over();
     assert!(h.list().is_empty());
-    h.command(Command::Tick);
+    h.command(Command::TimerDue);
 }

@@ -1,7 +1,7 @@
 //! Members: ids, sessions, static places, leaving.
 
 use super::{Harness, ask_to_join, code, commit, join, join_request, join_static, sync};
-use crate::command::{ReplyId, Request};
+use crate::{GroupRequest, ReplyId};
 use model::ErrorCode;
 use protocol::messages::heartbeat_request::HeartbeatRequest;
 use protocol::messages::join_group_request::JoinGroupRequest;
@@ -30,8 +30,8 @@ fn an_id_that_is_not_used_is_forgotten() {
 #[test]
 fn old_clients_join_without_an_id_of_their_own() {
     let mut h = Harness::new();
-    let Request::JoinGroup { client, request, .. } = join("g", "") else { panic!() };
-    let ticket = h.send(Request::JoinGroup {
+    let GroupRequest::JoinGroup { client, request, .. } = join("g", "") else { panic!() };
+    let ticket = h.send(GroupRequest::JoinGroup {
         client,
         request,
         require_known_member_id: false,
@@ -64,7 +64,7 @@ fn what_a_heartbeat_can_find_wrong() {
     let mut h = Harness::new();
     let a = h.stable_member("g");
     let of = |group: &str, member: &str, generation, instance: Option<&str>| {
-        Request::Heartbeat(HeartbeatRequest {
+        GroupRequest::Heartbeat(HeartbeatRequest {
             group_id: group.into(),
             member_id: member.into(),
             generation_id: generation,
@@ -84,7 +84,7 @@ fn what_a_heartbeat_can_find_wrong() {
     ];
     for (request, expected) in rows {
         match h.ask(request.clone()) {
-            crate::Reply::Heartbeat(response) => assert_eq!(code(response.error_code), expected, "{request:?}"),
+            crate::GroupReply::Heartbeat(response) => assert_eq!(code(response.error_code), expected, "{request:?}"),
             other => panic!("{other:?}"),
         }
     }
@@ -128,8 +128,8 @@ fn a_static_leader_that_comes_back_may_skip_the_assignment() {
     let back = h.joined(ticket);
     assert!(back.skip_assignment);
     assert_eq!((back.leader.as_str(), back.members.len()), (back.member_id.as_str(), 2));
-    let Request::JoinGroup { client, request, .. } = join_static("g", "", "one") else { panic!() };
-    let ticket = h.send(Request::JoinGroup {
+    let GroupRequest::JoinGroup { client, request, .. } = join_static("g", "", "one") else { panic!() };
+    let ticket = h.send(GroupRequest::JoinGroup {
         client,
         request,
         require_known_member_id: true,

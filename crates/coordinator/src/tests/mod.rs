@@ -11,9 +11,9 @@ mod random;
 mod rebalances;
 mod repeats;
 
-use crate::command::{BatchContext, Client, Command, Context, Decision, Entry, GroupConfig, NewRecord};
-use crate::command::{Reply, ReplyId, Request};
-use crate::shard::GroupShard;
+use crate::GroupShard;
+use crate::{BatchContext, Client, Command, Decision, DecisionContext, Entry, GroupConfig, NewRecord};
+use crate::{GroupReply, GroupRequest, ReplyId};
 use bytes::Bytes;
 use model::{ErrorCode, LeaderEpoch, Monotonic, Now, Offset, ProducerId, Timestamp, Uuid};
 use protocol::messages::describe_groups_response::DescribedGroup;
@@ -42,7 +42,7 @@ pub(super) struct Harness {
     /// How far the wall clock is ahead of the monotonic one.
     pub(super) wall_ahead_ms: i64,
     pub(super) log: Vec<(BatchContext, Entry)>,
-    pub(super) replies: HashMap<ReplyId, Reply>,
+    pub(super) replies: HashMap<ReplyId, GroupReply>,
     pub(super) parked: HashSet<ReplyId>,
     /// The next append fails with this.
     pub(super) fail: Option<ErrorCode>,
@@ -65,7 +65,7 @@ impl Harness {
             random: 0,
             next_reply: 0,
         };
-        harness.command(Command::Loaded);
+        harness.command(Command::PartitionLoaded);
         harness
     }
 
@@ -81,7 +81,7 @@ impl Harness {
     pub(super) fn command(&mut self, command: Command) {
         let (random, now) = self.context();
         let config = self.config.clone();
-        let context = Context { now, random, config: &config };
+        let context = DecisionContext { now, random, config: &config };
         let mut decision = self.shard.decide(&context, &command);
         let fault = if decision.records.is_empty() { None } else { self.fail.take() };
         if let Some(error) = fault {
@@ -129,19 +129,19 @@ impl Harness {
             assert!(self.parked.remove(&id));
             self.replies.insert(id, reply);
         }
-        self.command(Command::Loaded);
+        self.command(Command::PartitionLoaded);
     }
 
     pub(super) fn advance(&mut self, ms: i64) {
         let end = self.now + ms;
         while let Some(deadline) = self.shard.next_deadline().map(|it| it.0 as i64).filter(|it| *it <= end) {
             self.now = self.now.max(deadline);
-            self.command(Command::Tick);
+            self.command(Command::TimerDue);
         }
         self.now = end;
     }
 
-    pub(super) fn send(&mut self, request: Request) -> ReplyId {
+    pub(super) fn send(&mut self, request: GroupRequest) -> ReplyId {
         self.next_reply += 1;
         let id = ReplyId(self.next_reply);
         self.parked.insert(id);
@@ -149,21 +149,21 @@ impl Harness {
         id
     }
 
-    pub(super) fn ask(&mut self, request: Request) -> Reply {
+    pub(super) fn ask(&mut self, request: GroupRequest) -> GroupReply {
         let id = self.send(request);
         self.replies.remove(&id).expect("an answer at once")
     }
 
     pub(super) fn joined(&mut self, id: ReplyId) -> JoinGroupResponse {
         match self.replies.remove(&id) {
-            Some(Reply::JoinGroup(response)) => response,
+            Some(GroupReply::JoinGroup(response)) => response,
             other => panic!("no answer to a JoinGroup but {other:?}"),
         }
     }
 
     pub(super) fn synced(&mut self, id: ReplyId) -> SyncGroupResponse {
         match self.replies.remove(&id) {
-            Some(Reply::SyncGroup(response)) => response,
+            Some(GroupReply::SyncGroup(response)) => response,
             other => panic!("no answer to a SyncGroup but {other:?}"),
         }
     }
@@ -175,8 +175,8 @@ impl Harness {
             generation_id: generation,
             ..Default::default()
         };
-        match self.ask(Request::Heartbeat(request)) {
-            Reply::Heartbeat(response) => code(response.error_code),
+        match self.ask(GroupRequest::Heartbeat(request)) {
+            GroupReply::Heartbeat(response) => code(response.error_code),
             other => panic!("{other:?}"),
         }
     }
@@ -189,8 +189,8 @@ impl Harness {
         };
         let members = members.iter().map(identity).collect();
         let request = LeaveGroupRequest { group_id: group.into(), members, ..Default::default() };
-        match self.ask(Request::LeaveGroup(request)) {
-            Reply::LeaveGroup(response) => {
+        match self.ask(GroupRequest::LeaveGroup(request)) {
+            GroupReply::LeaveGroup(response) => {
                 assert_eq!(response.error_code, 0);
                 response.members.iter().map(|it| code(it.error_code)).collect()
             }
@@ -199,8 +199,8 @@ impl Harness {
     }
 
     pub(super) fn commit(&mut self, request: OffsetCommitRequest) -> ErrorCode {
-        match self.ask(Request::OffsetCommit { request, supports_member_epochs: true }) {
-            Reply::OffsetCommit(response) => code(response.topics[0].partitions[0].error_code),
+        match self.ask(GroupRequest::OffsetCommit { request, supports_member_epochs: true }) {
+            GroupReply::OffsetCommit(response) => code(response.topics[0].partitions[0].error_code),
             other => panic!("{other:?}"),
         }
     }
@@ -209,30 +209,30 @@ impl Harness {
         let topics =
             vec![OffsetFetchRequestTopics { name: topic.into(), partition_indexes: vec![0], ..Default::default() }];
         let group = OffsetFetchRequestGroup { group_id: group.into(), topics: Some(topics), ..Default::default() };
-        match self.ask(Request::OffsetFetch { group, require_stable }) {
-            Reply::OffsetFetch(response) => response.topics[0].partitions[0].clone(),
+        match self.ask(GroupRequest::OffsetFetch { group, require_stable }) {
+            GroupReply::OffsetFetch(response) => response.topics[0].partitions[0].clone(),
             other => panic!("{other:?}"),
         }
     }
 
     pub(super) fn describe(&mut self, group: &str) -> DescribedGroup {
-        match self.ask(Request::DescribeGroups { groups: vec![group.into()], report_missing: true }) {
-            Reply::DescribeGroups(groups) => groups[0].clone(),
+        match self.ask(GroupRequest::DescribeGroups { groups: vec![group.into()], report_missing: true }) {
+            GroupReply::DescribeGroups(groups) => groups[0].clone(),
             other => panic!("{other:?}"),
         }
     }
 
     pub(super) fn delete_group(&mut self, group: &str) -> ErrorCode {
-        match self.ask(Request::DeleteGroups(vec![group.into()])) {
-            Reply::DeleteGroups(results) => code(results[0].error_code),
+        match self.ask(GroupRequest::DeleteGroups(vec![group.into()])) {
+            GroupReply::DeleteGroups(results) => code(results[0].error_code),
             other => panic!("{other:?}"),
         }
     }
 
     /// (group, state, type) of every group.
     pub(super) fn list(&mut self) -> Vec<(String, String, String)> {
-        match self.ask(Request::ListGroups { states: Vec::new(), types: Vec::new() }) {
-            Reply::ListGroups(Ok(groups)) => groups
+        match self.ask(GroupRequest::ListGroups { states: Vec::new(), types: Vec::new() }) {
+            GroupReply::ListGroups(Ok(groups)) => groups
                 .into_iter()
                 .map(|it| (it.group_id.to_string(), it.group_state.to_string(), it.group_type.to_string()))
                 .collect(),
@@ -279,26 +279,26 @@ pub(super) fn join_request(group: &str, member: &str) -> JoinGroupRequest {
     }
 }
 
-pub(super) fn ask_to_join(request: JoinGroupRequest) -> Request {
+pub(super) fn ask_to_join(request: JoinGroupRequest) -> GroupRequest {
     let client = Client { id: "cl".into(), host: "/127.0.0.1".into() };
-    Request::JoinGroup { client, request, require_known_member_id: true, supports_skipping_assignment: true }
+    GroupRequest::JoinGroup { client, request, require_known_member_id: true, supports_skipping_assignment: true }
 }
 
-pub(super) fn join(group: &str, member: &str) -> Request {
+pub(super) fn join(group: &str, member: &str) -> GroupRequest {
     ask_to_join(join_request(group, member))
 }
 
-pub(super) fn join_static(group: &str, member: &str, instance: &str) -> Request {
+pub(super) fn join_static(group: &str, member: &str, instance: &str) -> GroupRequest {
     ask_to_join(JoinGroupRequest { group_instance_id: Some(instance.into()), ..join_request(group, member) })
 }
 
-pub(super) fn sync(group: &str, member: &str, generation: i32, assignments: &[(&str, &str)]) -> Request {
+pub(super) fn sync(group: &str, member: &str, generation: i32, assignments: &[(&str, &str)]) -> GroupRequest {
     let assignment = |(member, assignment): &(&str, &str)| SyncGroupRequestAssignment {
         member_id: (*member).into(),
         assignment: Bytes::copy_from_slice(assignment.as_bytes()),
         ..Default::default()
     };
-    Request::SyncGroup(SyncGroupRequest {
+    GroupRequest::SyncGroup(SyncGroupRequest {
         group_id: group.into(),
         member_id: member.into(),
         generation_id: generation,

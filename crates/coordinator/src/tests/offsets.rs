@@ -1,7 +1,7 @@
 //! Committed offsets: who may commit, what is kept, for how long, and what waits for a transaction.
 
 use super::{Harness, code, commit, hex, join, sync};
-use crate::command::{Command, Entry, Reply, Request};
+use crate::{Command, Entry, GroupReply, GroupRequest};
 use bytes::Bytes;
 use model::{ErrorCode, ProducerId, Uuid};
 use protocol::messages::offset_commit_key::OffsetCommitKey;
@@ -62,9 +62,9 @@ fn who_may_commit() {
     for (request, expected) in rows {
         assert_eq!(h.commit(request.clone()), expected, "{request:?}");
     }
-    let request = Request::OffsetCommit { request: commit("missing", "", 5, 1), supports_member_epochs: false };
+    let request = GroupRequest::OffsetCommit { request: commit("missing", "", 5, 1), supports_member_epochs: false };
     match h.ask(request) {
-        Reply::OffsetCommit(response) => {
+        GroupReply::OffsetCommit(response) => {
             assert_eq!(code(response.topics[0].partitions[0].error_code), ErrorCode::IllegalGeneration);
         }
         other => panic!("{other:?}"),
@@ -89,8 +89,8 @@ fn all_topics_of_a_group_can_be_asked_for() {
     request.topics[1].name = "t2".into();
     assert_eq!(h.commit(request), ErrorCode::None);
     let group = OffsetFetchRequestGroup { group_id: "g".into(), topics: None, ..Default::default() };
-    match h.ask(Request::OffsetFetch { group, require_stable: false }) {
-        Reply::OffsetFetch(response) => {
+    match h.ask(GroupRequest::OffsetFetch { group, require_stable: false }) {
+        GroupReply::OffsetFetch(response) => {
             let names: Vec<&str> = response.topics.iter().map(|topic| topic.name.as_str()).collect();
             assert_eq!(names, ["t1", "t2"]);
         }
@@ -112,8 +112,8 @@ fn offsets_of_an_earlier_topic_of_the_same_name_are_not_given_out() {
             ..Default::default()
         };
         let group = OffsetFetchRequestGroup { group_id: "g".into(), topics: Some(vec![topic]), ..Default::default() };
-        match h.ask(Request::OffsetFetch { group, require_stable: false }) {
-            Reply::OffsetFetch(response) => response.topics[0].partitions[0].committed_offset,
+        match h.ask(GroupRequest::OffsetFetch { group, require_stable: false }) {
+            GroupReply::OffsetFetch(response) => response.topics[0].partitions[0].committed_offset,
             other => panic!("{other:?}"),
         }
     };
@@ -186,8 +186,8 @@ fn delete(h: &mut Harness, group: &str, topic: &str) -> (ErrorCode, Option<Error
     let partition = OffsetDeleteRequestPartition { partition_index: 0, ..Default::default() };
     let topic = OffsetDeleteRequestTopic { name: topic.into(), partitions: vec![partition], ..Default::default() };
     let request = OffsetDeleteRequest { group_id: group.into(), topics: vec![topic], ..Default::default() };
-    match h.ask(Request::OffsetDelete(request)) {
-        Reply::OffsetDelete(response) => {
+    match h.ask(GroupRequest::OffsetDelete(request)) {
+        GroupReply::OffsetDelete(response) => {
             let partition = response.topics.first().map(|topic| code(topic.partitions[0].error_code));
             (code(response.error_code), partition)
         }

@@ -2,8 +2,8 @@
 //! answer is given twice or forgotten.
 
 use super::{Harness, ask_to_join, commit, join_request, sync};
-use crate::command::{Reply, Request};
-use crate::group::classic::GroupState;
+use crate::GroupState;
+use crate::{GroupReply, GroupRequest};
 use model::ErrorCode;
 use proptest::prelude::*;
 use protocol::Str;
@@ -57,7 +57,7 @@ fn instance(who: usize) -> Str {
 fn learn(h: &mut Harness, memories: &mut [Memory], asked: &[(crate::ReplyId, usize)]) {
     for (ticket, who) in asked {
         match h.replies.remove(ticket) {
-            Some(Reply::JoinGroup(response)) if !response.member_id.is_empty() => {
+            Some(GroupReply::JoinGroup(response)) if !response.member_id.is_empty() => {
                 let generation = response.generation_id;
                 memories[*who] = Memory { id: response.member_id, generation };
             }
@@ -86,11 +86,11 @@ fn run(h: &mut Harness, memories: &mut [Memory], step: &Step, asked: &mut Vec<(c
         Step::Sync { who, stale } => {
             let memory = memories[*who].clone();
             let generation = memory.generation - i32::from(*stale);
-            let Request::SyncGroup(mut request) = sync("g", &memory.id, generation, &[(&memory.id, "A")]) else {
+            let GroupRequest::SyncGroup(mut request) = sync("g", &memory.id, generation, &[(&memory.id, "A")]) else {
                 return;
             };
             (request.protocol_type, request.protocol_name) = (None, None);
-            h.send(Request::SyncGroup(request));
+            h.send(GroupRequest::SyncGroup(request));
         }
         Step::Heartbeat { who } => {
             let memory = memories[*who].clone();
@@ -108,7 +108,7 @@ fn run(h: &mut Harness, memories: &mut [Memory], step: &Step, asked: &mut Vec<(c
                 }],
                 ..Default::default()
             };
-            h.send(Request::LeaveGroup(request));
+            h.send(GroupRequest::LeaveGroup(request));
         }
         Step::Commit { who, simple } => {
             let memory = memories[*who].clone();

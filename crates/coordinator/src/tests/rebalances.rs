@@ -1,8 +1,8 @@
 //! Joining, syncing and the time that they may take.
 
 use super::{Harness, ask_to_join, code, commit, join, join_request, join_static, sync};
-use crate::command::{BatchContext, Command, Context, Entry, GroupConfig, NewRecord, Reply, ReplyId, Request};
-use crate::shard::GroupShard;
+use crate::GroupShard;
+use crate::{BatchContext, Command, DecisionContext, Entry, GroupConfig, GroupReply, GroupRequest, NewRecord, ReplyId};
 use bytes::Bytes;
 use model::{ErrorCode, LeaderEpoch, Now, Offset, Timestamp};
 use protocol::messages::join_group_request::{JoinGroupRequest, JoinGroupRequestProtocol};
@@ -184,8 +184,8 @@ fn the_protocol_that_most_prefer_wins_and_ties_fall_as_in_java() {
             .map(|names| {
                 let mut request = join_request(group, "");
                 request.protocols = protocols(names);
-                let Request::JoinGroup { client, request, .. } = ask_to_join(request) else { panic!() };
-                h.send(Request::JoinGroup {
+                let GroupRequest::JoinGroup { client, request, .. } = ask_to_join(request) else { panic!() };
+                h.send(GroupRequest::JoinGroup {
                     client,
                     request,
                     require_known_member_id: false,
@@ -236,9 +236,9 @@ fn what_a_syncing_member_can_do_wrong() {
     let mut h = Harness::new();
     let a = h.stable_member("g");
     let request = |change: &dyn Fn(&mut SyncGroupRequest)| {
-        let Request::SyncGroup(mut request) = sync("g", &a, 1, &[]) else { panic!() };
+        let GroupRequest::SyncGroup(mut request) = sync("g", &a, 1, &[]) else { panic!() };
         change(&mut request);
-        Request::SyncGroup(request)
+        GroupRequest::SyncGroup(request)
     };
     let rows = [
         (request(&|_| {}), ErrorCode::None),
@@ -326,7 +326,7 @@ fn an_empty_tick_changes_nothing() {
     let mut h = Harness::new();
     h.stable_member("g");
     let before = h.log.len();
-    h.command(Command::Tick);
+    h.command(Command::TimerDue);
     assert_eq!(h.log.len(), before);
 }
 
@@ -336,10 +336,10 @@ fn five_thousand_members_balance() {
     let config = GroupConfig { initial_rebalance_delay_ms: 0, ..Default::default() };
     let mut shard = GroupShard::new();
     let mut count = 0u64;
-    let mut turn = |shard: &mut GroupShard, command: Command| {
+    let mut execute = |shard: &mut GroupShard, command: Command| {
         count += 1;
         let random = u128::from(count).to_be_bytes();
-        let decision = shard.decide(&Context { now: Now::default(), random, config: &config }, &command);
+        let decision = shard.decide(&DecisionContext { now: Now::default(), random, config: &config }, &command);
         for (offset, NewRecord { key, value }) in decision.records.into_iter().enumerate() {
             let offset = Offset(offset as i64);
             let at = BatchContext { offset, leader_epoch: LeaderEpoch(0), timestamp: Timestamp(0), producer: None };
@@ -352,24 +352,24 @@ fn five_thousand_members_balance() {
         Command::Request(ReplyId(number), join_static("g", "", &format!("instance-{instance}")))
     };
     for instance in 0..5000 {
-        assert!(turn(&mut shard, ask(instance, instance)).is_empty());
+        assert!(execute(&mut shard, ask(instance, instance)).is_empty());
     }
-    assert!(turn(&mut shard, Command::Tick).is_empty(), "members have come within the delay of nothing");
-    let joined = turn(&mut shard, Command::Tick);
+    assert!(execute(&mut shard, Command::TimerDue).is_empty(), "members have come within the delay of nothing");
+    let joined = execute(&mut shard, Command::TimerDue);
     assert_eq!(joined.len(), 5000);
     let mut leader = None;
     let mut parked = 5000;
     for (_, reply) in joined {
-        let Reply::JoinGroup(joined) = reply else { panic!("{reply:?}") };
+        let GroupReply::JoinGroup(joined) = reply else { panic!("{reply:?}") };
         if joined.leader == joined.member_id {
             assert_eq!(joined.members.len(), 5000);
             leader = Some(joined.member_id);
         } else {
             parked += 1;
             let request = sync("g", &joined.member_id, 1, &[]);
-            assert!(turn(&mut shard, Command::Request(ReplyId(parked), request)).is_empty());
+            assert!(execute(&mut shard, Command::Request(ReplyId(parked), request)).is_empty());
         }
     }
     let request = sync("g", &leader.unwrap(), 1, &[]);
-    assert_eq!(turn(&mut shard, Command::Request(ReplyId(0), request)).len(), 5000);
+    assert_eq!(execute(&mut shard, Command::Request(ReplyId(0), request)).len(), 5000);
 }

@@ -1,7 +1,7 @@
 //! Lists that repeat themselves: what Kafka takes as a list is a list here, what it takes as a set is one.
 
 use super::{Harness, ask_to_join, code, commit, join, join_request, sync};
-use crate::command::{Reply, Request};
+use crate::{GroupReply, GroupRequest};
 use bytes::Bytes;
 use model::ErrorCode;
 use protocol::Str;
@@ -13,7 +13,7 @@ use protocol::messages::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFe
 use std::fmt::Write;
 
 /// A JoinGroup with protocols by name; the subscription of each is its place in the list.
-fn listing(member: &str, instance: Option<&str>, names: &[&str]) -> Request {
+fn listing(member: &str, instance: Option<&str>, names: &[&str]) -> GroupRequest {
     let protocols = (1u8..).zip(names).map(|(place, name)| JoinGroupRequestProtocol {
         name: (*name).into(),
         metadata: Bytes::copy_from_slice(&[place]),
@@ -93,7 +93,7 @@ fn a_static_member_that_repeats_a_protocol_keeps_its_place_while_it_is_away() {
     let first = h.send(listing("", Some("i"), &["range", "range", "sticky"]));
     h.advance(0);
     let a = h.joined(first).member_id;
-    let ticket = h.send(Request::SyncGroup(protocol::messages::sync_group_request::SyncGroupRequest {
+    let ticket = h.send(GroupRequest::SyncGroup(protocol::messages::sync_group_request::SyncGroupRequest {
         group_id: "g".into(),
         member_id: a.clone(),
         generation_id: 1,
@@ -149,15 +149,15 @@ fn groups_are_described_as_often_as_they_are_named_and_deleted_once() {
     let mut h = Harness::new();
     assert_eq!(h.commit(commit("g", "", -1, 1)), ErrorCode::None);
     let groups: Vec<Str> = vec!["g".into(), "x".into(), "g".into()];
-    match h.ask(Request::DescribeGroups { groups: groups.clone(), report_missing: true }) {
-        Reply::DescribeGroups(described) => {
+    match h.ask(GroupRequest::DescribeGroups { groups: groups.clone(), report_missing: true }) {
+        GroupReply::DescribeGroups(described) => {
             let ids: Vec<&str> = described.iter().map(|it| it.group_id.as_str()).collect();
             assert_eq!(ids, ["g", "x", "g"]);
         }
         other => panic!("{other:?}"),
     }
-    match h.ask(Request::DeleteGroups(groups)) {
-        Reply::DeleteGroups(results) => {
+    match h.ask(GroupRequest::DeleteGroups(groups)) {
+        GroupReply::DeleteGroups(results) => {
             let results: Vec<_> = results.iter().map(|it| (it.group_id.as_str(), code(it.error_code))).collect();
             assert_eq!(results, [("g", ErrorCode::None), ("x", ErrorCode::GroupIdNotFound)]);
         }
@@ -173,8 +173,8 @@ fn offsets_are_committed_fetched_and_deleted_as_often_as_they_are_named() {
     last.committed_offset = 2;
     request.topics[0].partitions.push(last);
     request.topics.push(commit("g", "", -1, 3).topics[0].clone());
-    match h.ask(Request::OffsetCommit { request, supports_member_epochs: true }) {
-        Reply::OffsetCommit(response) => {
+    match h.ask(GroupRequest::OffsetCommit { request, supports_member_epochs: true }) {
+        GroupReply::OffsetCommit(response) => {
             let counts: Vec<usize> = response.topics.iter().map(|it| it.partitions.len()).collect();
             assert_eq!(counts, [2, 1]);
         }
@@ -187,8 +187,8 @@ fn offsets_are_committed_fetched_and_deleted_as_often_as_they_are_named() {
         topics: Some(vec![topic.clone(), topic]),
         ..Default::default()
     };
-    match h.ask(Request::OffsetFetch { group, require_stable: false }) {
-        Reply::OffsetFetch(response) => {
+    match h.ask(GroupRequest::OffsetFetch { group, require_stable: false }) {
+        GroupReply::OffsetFetch(response) => {
             let offsets = response.topics.iter().flat_map(|it| &it.partitions).map(|it| it.committed_offset);
             assert_eq!(offsets.collect::<Vec<i64>>(), [3, 3, 3, 3]);
         }
@@ -198,8 +198,9 @@ fn offsets_are_committed_fetched_and_deleted_as_often_as_they_are_named() {
     let topic =
         OffsetDeleteRequestTopic { name: "t1".into(), partitions: vec![index.clone(), index], ..Default::default() };
     let topics = vec![topic.clone(), topic];
-    match h.ask(Request::OffsetDelete(OffsetDeleteRequest { group_id: "g".into(), topics, ..Default::default() })) {
-        Reply::OffsetDelete(response) => {
+    match h.ask(GroupRequest::OffsetDelete(OffsetDeleteRequest { group_id: "g".into(), topics, ..Default::default() }))
+    {
+        GroupReply::OffsetDelete(response) => {
             let counts: Vec<usize> = response.topics.iter().map(|it| it.partitions.len()).collect();
             assert_eq!(counts, [2, 2]);
         }

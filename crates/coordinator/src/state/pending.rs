@@ -1,6 +1,6 @@
 //! Offsets of open transactions: they count once the commit marker is read and are dropped at an abort.
 
-use super::{CommittedOffset, Offsets};
+use super::offsets::{CommittedOffset, Offsets};
 use model::ProducerId;
 use protocol::Str;
 use std::collections::{BTreeMap, BTreeSet, HashMap};

@@ -1,23 +1,25 @@
 //! Heartbeat: a member is alive, and learns whether it must join again.
 
-use super::group::GroupState;
-use crate::command::{Reply, ReplyId};
-use crate::soft::TimerKey;
-use crate::turn::{Found, Turn};
+use crate::builder::{DecisionBuilder, StoredOrLiveGroup};
+use crate::reply::GroupReply;
+use crate::request::ReplyId;
+use crate::state::{GroupState, TimerKey};
 use model::ErrorCode;
 use protocol::messages::heartbeat_request::HeartbeatRequest;
 use protocol::messages::heartbeat_response::HeartbeatResponse;
 
-pub(crate) fn heartbeat(turn: &mut Turn<'_>, id: ReplyId, request: &HeartbeatRequest) {
-    let code = decide(turn, request).err().unwrap_or_default();
-    turn.reply(id, Reply::Heartbeat(HeartbeatResponse { error_code: code.code(), ..Default::default() }));
+pub(crate) fn heartbeat(builder: &mut DecisionBuilder<'_>, id: ReplyId, request: &HeartbeatRequest) {
+    let code = decide(builder, request).err().unwrap_or_default();
+    builder.reply(id, GroupReply::Heartbeat(HeartbeatResponse { error_code: code.code(), ..Default::default() }));
 }
 
-fn decide(turn: &mut Turn<'_>, request: &HeartbeatRequest) -> Result<(), ErrorCode> {
+fn decide(builder: &mut DecisionBuilder<'_>, request: &HeartbeatRequest) -> Result<(), ErrorCode> {
     if request.group_id.is_empty() {
         return Err(ErrorCode::InvalidGroupId);
     }
-    let Found::Classic(group) = turn.find(&request.group_id) else { return Err(ErrorCode::UnknownMemberId) };
+    let StoredOrLiveGroup::Classic(group) = builder.find_group(&request.group_id) else {
+        return Err(ErrorCode::UnknownMemberId);
+    };
     group.validate_member(&request.member_id, request.group_instance_id.as_deref())?;
     if request.generation_id != group.generation {
         return Err(ErrorCode::IllegalGeneration);
@@ -27,11 +29,11 @@ fn decide(turn: &mut Turn<'_>, request: &HeartbeatRequest) -> Result<(), ErrorCo
     match group.state {
         GroupState::Empty => Err(ErrorCode::UnknownMemberId),
         GroupState::PreparingRebalance => {
-            turn.schedule(session, i64::from(member.session_timeout_ms));
+            builder.schedule(session, i64::from(member.session_timeout_ms));
             Err(ErrorCode::RebalanceInProgress)
         }
         GroupState::CompletingRebalance | GroupState::Stable => {
-            turn.schedule(session, i64::from(member.session_timeout_ms));
+            builder.schedule(session, i64::from(member.session_timeout_ms));
             Ok(())
         }
     }

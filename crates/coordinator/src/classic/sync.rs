@@ -1,52 +1,52 @@
 //! SyncGroup: the leader brings the assignment, the others fetch theirs.
 
-use super::group::{ClassicGroup, GroupState};
-use super::rebalance::{set_assignments, synced};
-use crate::command::{OnFailure, Reply, ReplyId};
+use super::rebalance::{set_assignments, sync_response};
+use crate::builder::{DecisionBuilder, StoredOrLiveGroup};
+use crate::decision::OnFailure;
 use crate::record;
-use crate::reply::sync_error;
-use crate::soft::TimerKey;
-use crate::turn::{Found, Turn};
+use crate::reply::{GroupReply, sync_error};
+use crate::request::ReplyId;
+use crate::state::{ClassicGroup, GroupState, TimerKey};
 use bytes::Bytes;
 use model::ErrorCode;
 use protocol::Str;
 use protocol::messages::sync_group_request::SyncGroupRequest;
 use std::collections::HashMap;
 
-pub(crate) fn sync_group(turn: &mut Turn<'_>, id: ReplyId, request: &SyncGroupRequest) {
+pub(crate) fn sync_group(builder: &mut DecisionBuilder<'_>, id: ReplyId, request: &SyncGroupRequest) {
     if request.group_id.is_empty() {
-        return turn.reply(id, sync_error(ErrorCode::InvalidGroupId));
+        return builder.reply(id, sync_error(ErrorCode::InvalidGroupId));
     }
-    let mut group = match turn.find(&request.group_id) {
-        Found::Classic(group) if group.state != GroupState::Empty => group,
-        Found::Classic(_) | Found::Carried(_) | Found::Missing => {
-            return turn.reply(id, sync_error(ErrorCode::UnknownMemberId));
+    let mut group = match builder.find_group(&request.group_id) {
+        StoredOrLiveGroup::Classic(group) if group.state != GroupState::Empty => group,
+        StoredOrLiveGroup::Classic(_) | StoredOrLiveGroup::Carried(_) | StoredOrLiveGroup::Missing => {
+            return builder.reply(id, sync_error(ErrorCode::UnknownMemberId));
         }
     };
     if let Err(code) = validate(&group, request) {
-        return turn.reply(id, sync_error(code));
+        return builder.reply(id, sync_error(code));
     }
     let member = &request.member_id;
     match group.state {
         GroupState::Empty | GroupState::PreparingRebalance => {
-            return turn.reply(id, sync_error(ErrorCode::RebalanceInProgress));
+            return builder.reply(id, sync_error(ErrorCode::RebalanceInProgress));
         }
         GroupState::CompletingRebalance => {
-            park(turn, &mut group, member, id);
-            no_longer_pending(turn, &mut group, member);
+            park(builder, &mut group, member, id);
+            no_longer_pending(builder, &mut group, member);
             if group.is_leader(member) {
-                complete(turn, &mut group, id, request);
+                complete(builder, &mut group, id, request);
             }
         }
         GroupState::Stable => {
-            turn.reply(id, Reply::SyncGroup(synced(&group, member)));
+            builder.reply(id, GroupReply::SyncGroup(sync_response(&group, member)));
             if !group.pending_sync.contains(member) {
                 return;
             }
-            no_longer_pending(turn, &mut group, member);
+            no_longer_pending(builder, &mut group, member);
         }
     }
-    turn.keep(group);
+    builder.keep_group(group);
 }
 
 /// KIP-559: a client may say which protocol it thinks it is in.
@@ -65,30 +65,30 @@ fn validate(group: &ClassicGroup, request: &SyncGroupRequest) -> Result<(), Erro
 }
 
 /// Parks a member's SyncGroup in the place of an earlier one.
-pub(super) fn park(turn: &mut Turn<'_>, group: &mut ClassicGroup, member: &str, id: ReplyId) {
+pub(crate) fn park(builder: &mut DecisionBuilder<'_>, group: &mut ClassicGroup, member: &str, id: ReplyId) {
     let mut earlier = None;
     group.update(member, |member| earlier = member.awaiting_sync.replace(id));
     if let Some(earlier) = earlier {
         // Kafka forgets the earlier request. Whoever still waits for it is told to try again.
-        turn.reply(earlier, sync_error(ErrorCode::RebalanceInProgress));
+        builder.reply(earlier, sync_error(ErrorCode::RebalanceInProgress));
     }
 }
 
-fn no_longer_pending(turn: &mut Turn<'_>, group: &mut ClassicGroup, member: &Str) {
+fn no_longer_pending(builder: &mut DecisionBuilder<'_>, group: &mut ClassicGroup, member: &Str) {
     group.pending_sync.remove(member);
     if group.pending_sync.is_empty() {
-        turn.cancel(TimerKey::Sync(group.id.clone()));
+        builder.cancel(TimerKey::Sync(group.id.clone()));
     }
 }
 
 /// The leader's assignment goes to the log and to all that wait for it.
-fn complete(turn: &mut Turn<'_>, group: &mut ClassicGroup, id: ReplyId, request: &SyncGroupRequest) {
+fn complete(builder: &mut DecisionBuilder<'_>, group: &mut ClassicGroup, id: ReplyId, request: &SyncGroupRequest) {
     let assignments: HashMap<&str, &Bytes> =
         request.assignments.iter().map(|it| (it.member_id.as_str(), &it.assignment)).collect();
-    set_assignments(turn, group, &assignments);
+    set_assignments(builder, group, &assignments);
     // The record's time is that of the state before: it is written before the group counts as stable.
-    turn.append_group(record::group(group));
-    group.enter(GroupState::Stable, turn.wall());
+    builder.append_group(record::group(group));
+    group.enter(GroupState::Stable, builder.wall());
     let leader = request.member_id.clone();
-    turn.on_failure(OnFailure::Rebalance { group: group.id.clone(), leader, reply: id });
+    builder.on_failure(OnFailure::Rebalance { group: group.id.clone(), leader, reply: id });
 }

@@ -1,11 +1,11 @@
 //! DescribeGroups, ListGroups and DeleteGroups.
 
-use super::kind::StoredGroup;
-use crate::command::{Reply, ReplyId};
-use crate::group::classic::{ClassicGroup, GroupState};
+use crate::builder::{DecisionBuilder, StoredOrLiveGroup};
 use crate::offsets::expire;
 use crate::record;
-use crate::turn::{Found, Turn};
+use crate::reply::GroupReply;
+use crate::request::ReplyId;
+use crate::state::{ClassicGroup, GroupState, StoredGroup};
 use model::ErrorCode;
 use protocol::Str;
 use protocol::messages::delete_groups_response::DeletableGroupResult;
@@ -18,14 +18,16 @@ const DEAD: &str = "Dead";
 /// The type of classic groups.
 const CLASSIC: &str = "classic";
 
-pub(crate) fn describe_groups(turn: &mut Turn<'_>, id: ReplyId, groups: &[Str], report_missing: bool) {
-    let described = groups.iter().map(|group| match turn.find(group) {
-        Found::Classic(found) => describe(&found),
-        Found::Missing => missing(group, format!("Group {group} not found."), report_missing),
-        Found::Carried(_) => missing(group, format!("Group {group} is not a classic group."), report_missing),
+pub(crate) fn describe_groups(builder: &mut DecisionBuilder<'_>, id: ReplyId, groups: &[Str], report_missing: bool) {
+    let described = groups.iter().map(|group| match builder.find_group(group) {
+        StoredOrLiveGroup::Classic(found) => describe(&found),
+        StoredOrLiveGroup::Missing => missing(group, format!("Group {group} not found."), report_missing),
+        StoredOrLiveGroup::Carried(_) => {
+            missing(group, format!("Group {group} is not a classic group."), report_missing)
+        }
     });
     let described = described.collect();
-    turn.reply(id, Reply::DescribeGroups(described));
+    builder.reply(id, GroupReply::DescribeGroups(described));
 }
 
 fn missing(group: &Str, message: String, report: bool) -> DescribedGroup {
@@ -50,7 +52,7 @@ fn describe(group: &ClassicGroup) -> DescribedGroup {
     }
 }
 
-pub(crate) fn list_groups(turn: &mut Turn<'_>, id: ReplyId, states: &[Str], types: &[Str]) {
+pub(crate) fn list_groups(builder: &mut DecisionBuilder<'_>, id: ReplyId, states: &[Str], types: &[Str]) {
     let lower = |names: &[Str]| names.iter().map(|it| it.to_lowercase().trim().into()).collect::<BTreeSet<Str>>();
     let (states, types) = (lower(states), lower(types));
     let is_wanted = |group: &ListedGroup| {
@@ -58,7 +60,7 @@ pub(crate) fn list_groups(turn: &mut Turn<'_>, id: ReplyId, states: &[Str], type
             && (types.is_empty() || types.contains(&group.group_type))
     };
     let mut groups: BTreeMap<&Str, ListedGroup> = BTreeMap::new();
-    for (id, stored) in &turn.shard.state.groups {
+    for (id, stored) in &builder.state.groups {
         let (protocol_type, state, group_type) = match stored {
             StoredGroup::Carried(group) => (group.kind.name().into(), group.state_name(), group.kind.name()),
             StoredGroup::Classic(value) => {
@@ -70,12 +72,12 @@ pub(crate) fn list_groups(turn: &mut Turn<'_>, id: ReplyId, states: &[Str], type
         };
         groups.insert(id, listed(id, protocol_type, state, group_type));
     }
-    for (id, group) in &turn.shard.soft.groups {
+    for (id, group) in &builder.soft.groups {
         let protocol_type = group.protocol_type.clone().unwrap_or_default();
         groups.insert(id, listed(id, protocol_type, group.state.name(), CLASSIC));
     }
     let groups = groups.into_values().filter(is_wanted).collect();
-    turn.reply(id, Reply::ListGroups(Ok(groups)));
+    builder.reply(id, GroupReply::ListGroups(Ok(groups)));
 }
 
 fn listed(group: &Str, protocol_type: Str, state: &'static str, group_type: &'static str) -> ListedGroup {
@@ -88,37 +90,37 @@ fn listed(group: &Str, protocol_type: Str, state: &'static str, group_type: &'st
     }
 }
 
-pub(crate) fn delete_groups(turn: &mut Turn<'_>, id: ReplyId, groups: &[Str]) {
+pub(crate) fn delete_groups(builder: &mut DecisionBuilder<'_>, id: ReplyId, groups: &[Str]) {
     let mut results = Vec::with_capacity(groups.len());
     let mut seen = BTreeSet::new();
     for group in groups {
         if !seen.insert(group) {
             continue;
         }
-        let code = delete_group(turn, group).err().unwrap_or_default();
+        let code = delete_group(builder, group).err().unwrap_or_default();
         results.push(DeletableGroupResult { group_id: group.clone(), error_code: code.code(), ..Default::default() });
     }
-    turn.reply(id, Reply::DeleteGroups(results));
+    builder.reply(id, GroupReply::DeleteGroups(results));
 }
 
-fn delete_group(turn: &mut Turn<'_>, id: &Str) -> Result<(), ErrorCode> {
-    let group = match turn.find(id) {
-        Found::Missing => return Err(ErrorCode::GroupIdNotFound),
-        Found::Classic(group) if group.state == GroupState::Empty => group,
+fn delete_group(builder: &mut DecisionBuilder<'_>, id: &Str) -> Result<(), ErrorCode> {
+    let group = match builder.find_group(id) {
+        StoredOrLiveGroup::Missing => return Err(ErrorCode::GroupIdNotFound),
+        StoredOrLiveGroup::Classic(group) if group.state == GroupState::Empty => group,
         // What belongs to a group of another kind is not known here, so that nothing of it can be deleted.
-        Found::Classic(_) | Found::Carried(_) => return Err(ErrorCode::NonEmptyGroup),
+        StoredOrLiveGroup::Classic(_) | StoredOrLiveGroup::Carried(_) => return Err(ErrorCode::NonEmptyGroup),
     };
-    let state = &turn.shard.state;
+    let state = builder.state;
     for (topic, partitions) in state.offsets.group(id).into_iter().flatten() {
         for partition in partitions.keys() {
-            turn.append(record::offset_tombstone(id, topic, *partition));
+            builder.append(record::offset_tombstone(id, topic, *partition));
         }
     }
     for (topic, partition) in state.pending.partitions(id) {
         if state.offsets.get(id, topic, *partition).is_none() {
-            turn.append(record::offset_tombstone(id, topic, *partition));
+            builder.append(record::offset_tombstone(id, topic, *partition));
         }
     }
-    expire::delete_group(turn, &group);
+    expire::delete_group(builder, &group);
     Ok(())
 }

@@ -1,8 +1,8 @@
 //! A classic group and the changes it is made of.
 
 use super::member::Member;
-use crate::command::{Client, ReplyId};
 use crate::partition::java_map_order;
+use crate::request::{Client, ReplyId};
 use bytes::Bytes;
 use imbl::{OrdMap, OrdSet};
 use model::{ErrorCode, Timestamp};
@@ -146,7 +146,7 @@ impl ClassicGroup {
     }
 
     /// Whether an empty group's record would be the other's.
-    pub(crate) fn says_the_same(&self, other: &Self) -> bool {
+    pub(crate) fn has_same_record_as(&self, other: &Self) -> bool {
         self.generation == other.generation
             && self.protocol_type == other.protocol_type
             && self.state_timestamp == other.state_timestamp

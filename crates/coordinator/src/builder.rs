@@ -1,15 +1,16 @@
 //! A decision in the making: what it reads, and what it has gathered so far.
 
-use crate::command::{Context, Decision, GroupConfig, NewRecord, OnFailure, Reply, ReplyId, Request, SoftChange};
-use crate::group::classic::ClassicGroup;
-use crate::group::kind::{CarriedGroup, StoredGroup};
-use crate::shard::GroupShard;
-use crate::soft::TimerKey;
+use crate::config::{DecisionContext, GroupConfig};
+use crate::decision::{Decision, OnFailure};
+use crate::entry::NewRecord;
+use crate::reply::GroupReply;
+use crate::request::{GroupRequest, ReplyId};
+use crate::state::{CarriedGroup, ClassicGroup, ReplicatedState, SoftChange, SoftState, StoredGroup, TimerKey};
 use model::{ErrorCode, Monotonic, Timestamp};
 use protocol::EncodeError;
 
 /// What a group is, as a request finds it.
-pub(crate) enum Found<'a> {
+pub(crate) enum StoredOrLiveGroup<'a> {
     Missing,
     /// A copy to work on, which shares what it does not change.
     Classic(Box<ClassicGroup>),
@@ -17,9 +18,10 @@ pub(crate) enum Found<'a> {
 }
 
 /// One decision.
-pub(crate) struct Turn<'a> {
-    pub(crate) shard: &'a GroupShard,
-    context: &'a Context<'a>,
+pub(crate) struct DecisionBuilder<'a> {
+    pub(crate) state: &'a ReplicatedState,
+    pub(crate) soft: &'a SoftState,
+    context: &'a DecisionContext<'a>,
     decision: Decision,
     /// A record that has no bytes: a name that is too long for its field.
     broken: bool,
@@ -27,10 +29,11 @@ pub(crate) struct Turn<'a> {
     wrote_group: bool,
 }
 
-impl<'a> Turn<'a> {
-    pub(crate) fn new(shard: &'a GroupShard, context: &'a Context<'a>) -> Self {
+impl<'a> DecisionBuilder<'a> {
+    pub(crate) fn new(state: &'a ReplicatedState, soft: &'a SoftState, context: &'a DecisionContext<'a>) -> Self {
         Self {
-            shard,
+            state,
+            soft,
             context,
             decision: Decision { atomic: true, ..Default::default() },
             broken: false,
@@ -68,16 +71,16 @@ impl<'a> Turn<'a> {
     }
 
     /// The group of this name.
-    pub(crate) fn find(&self, group: &str) -> Found<'a> {
-        if let Some(live) = self.shard.soft.groups.get(group) {
-            return Found::Classic(Box::new(live.clone()));
+    pub(crate) fn find_group(&self, group: &str) -> StoredOrLiveGroup<'a> {
+        if let Some(live) = self.soft.groups.get(group) {
+            return StoredOrLiveGroup::Classic(Box::new(live.clone()));
         }
-        match self.shard.state.groups.get(group) {
-            None => Found::Missing,
+        match self.state.groups.get(group) {
+            None => StoredOrLiveGroup::Missing,
             Some(StoredGroup::Classic(value)) => {
-                Found::Classic(Box::new(ClassicGroup::from_stored(group.into(), value.as_deref())))
+                StoredOrLiveGroup::Classic(Box::new(ClassicGroup::from_stored(group.into(), value.as_deref())))
             }
-            Some(StoredGroup::Carried(group)) => Found::Carried(group),
+            Some(StoredGroup::Carried(group)) => StoredOrLiveGroup::Carried(group),
         }
     }
 
@@ -107,7 +110,7 @@ impl<'a> Turn<'a> {
         self.decision.on_failure = on_failure;
     }
 
-    pub(crate) fn reply(&mut self, id: ReplyId, reply: Reply) {
+    pub(crate) fn reply(&mut self, id: ReplyId, reply: GroupReply) {
         self.decision.replies.push((id, reply));
     }
 
@@ -125,13 +128,13 @@ impl<'a> Turn<'a> {
     }
 
     /// Takes what another decision had gathered.
-    pub(crate) fn take_over(&mut self, soft: Vec<SoftChange>, replies: Vec<(ReplyId, Reply)>) {
+    pub(crate) fn take_over(&mut self, soft: Vec<SoftChange>, replies: Vec<(ReplyId, GroupReply)>) {
         self.decision.soft.extend(soft);
         self.decision.replies.extend(replies);
     }
 
     /// Keeps a group's new state: softly, or not at all where the log says everything.
-    pub(crate) fn keep(&mut self, group: Box<ClassicGroup>) {
+    pub(crate) fn keep_group(&mut self, group: Box<ClassicGroup>) {
         if group.is_at_rest() && (self.wrote_group || self.is_in_log(&group)) {
             self.change(SoftChange::Forget(group.id.clone()));
         } else {
@@ -140,15 +143,15 @@ impl<'a> Turn<'a> {
     }
 
     fn is_in_log(&self, group: &ClassicGroup) -> bool {
-        match self.shard.state.groups.get(&group.id) {
+        match self.state.groups.get(&group.id) {
             Some(StoredGroup::Classic(value)) => {
-                group.says_the_same(&ClassicGroup::from_stored(group.id.clone(), value.as_deref()))
+                group.has_same_record_as(&ClassicGroup::from_stored(group.id.clone(), value.as_deref()))
             }
             Some(StoredGroup::Carried(_)) | None => false,
         }
     }
 
-    pub(crate) fn finish(self, asked: Option<(ReplyId, &Request)>) -> Decision {
+    pub(crate) fn finish(self, asked: Option<(ReplyId, &GroupRequest)>) -> Decision {
         if !self.broken {
             return self.decision;
         }

@@ -1,7 +1,5 @@
-//! What a shard knows beyond the log: classic groups between two records, and timers. It is lost with the leadership, as in Kafka.
+//! The timers of a shard, on the monotonic clock.
 
-use crate::command::SoftChange;
-use crate::group::classic::ClassicGroup;
 use model::Monotonic;
 use protocol::Str;
 use std::collections::{BTreeSet, HashMap};
@@ -31,40 +29,16 @@ impl Timers {
         self.by_deadline.first()
     }
 
-    fn set(&mut self, key: TimerKey, deadline: Monotonic) {
+    pub(super) fn set(&mut self, key: TimerKey, deadline: Monotonic) {
         if let Some(old) = self.by_key.insert(key.clone(), deadline) {
             self.by_deadline.remove(&(old, key.clone()));
         }
         self.by_deadline.insert((deadline, key));
     }
 
-    fn cancel(&mut self, key: TimerKey) {
+    pub(super) fn cancel(&mut self, key: TimerKey) {
         if let Some(deadline) = self.by_key.remove(&key) {
             self.by_deadline.remove(&(deadline, key));
-        }
-    }
-}
-
-/// All of it.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Soft {
-    pub(crate) groups: HashMap<Str, ClassicGroup>,
-    pub(crate) timers: Timers,
-}
-
-impl Soft {
-    pub(crate) fn apply(&mut self, changes: Vec<SoftChange>) {
-        for change in changes {
-            match change {
-                SoftChange::Group(group) => {
-                    self.groups.insert(group.id.clone(), *group);
-                }
-                SoftChange::Forget(group) => {
-                    self.groups.remove(&group);
-                }
-                SoftChange::SetTimer(key, deadline) => self.timers.set(key, deadline),
-                SoftChange::CancelTimer(key) => self.timers.cancel(key),
-            }
         }
     }
 }

@@ -13,16 +13,9 @@
 //!                                           a member joins, leaves, fails, or changes its protocols
 //! ```
 
-mod group;
-mod member;
-mod rebalance;
-
 pub(crate) mod expiry;
 pub(crate) mod heartbeat;
 pub(crate) mod join;
 pub(crate) mod leave;
-pub(crate) mod load;
+pub(crate) mod rebalance;
 pub(crate) mod sync;
-
-pub use group::{ClassicGroup, GroupState};
-pub use member::Member;

@@ -1,8 +1,9 @@
 //! What the log says: the replicated state, and `apply`, the only place where it changes.
 
-use crate::command::{BatchContext, Entry};
-use crate::group::kind::{self, StoredGroup};
-use crate::offsets::{CommittedOffset, Offsets, Pending};
+use super::carried::{self, StoredGroup};
+use super::offsets::{CommittedOffset, Offsets};
+use super::pending::Pending;
+use crate::entry::{BatchContext, Entry};
 use bytes::Bytes;
 use protocol::messages::offset_commit_key::OffsetCommitKey;
 use protocol::messages::offset_commit_value::OffsetCommitValue;
@@ -12,13 +13,13 @@ use std::sync::Arc;
 
 /// All groups and offsets of one partition.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct State {
+pub(crate) struct ReplicatedState {
     pub(crate) groups: HashMap<Str, StoredGroup>,
     pub(crate) offsets: Offsets,
     pub(crate) pending: Pending,
 }
 
-impl State {
+impl ReplicatedState {
     /// Takes in one entry. Errors: bytes that are no record of Kafka's. A kind that is not known is passed over, as in Kafka: a newer broker
     /// wrote it, and will read it again.
     pub(crate) fn apply(&mut self, at: &BatchContext, entry: Entry) -> Result<(), DecodeError> {
@@ -62,7 +63,7 @@ impl State {
                     self.groups.remove(&key.group);
                 }
             }
-            Ok(record) => kind::apply(&mut self.groups, record),
+            Ok(record) => carried::apply(&mut self.groups, record),
         }
         Ok(())
     }

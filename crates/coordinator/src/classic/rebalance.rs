@@ -1,12 +1,10 @@
 //! The rebalance: how a group gets from one generation to the next.
 
-use super::group::{ClassicGroup, GroupState, JoinTimer};
-use super::member::Member;
-use crate::command::{OnFailure, Reply};
+use crate::builder::DecisionBuilder;
+use crate::decision::OnFailure;
 use crate::record;
-use crate::reply::{join_error, sync_error};
-use crate::soft::TimerKey;
-use crate::turn::Turn;
+use crate::reply::{GroupReply, join_error, sync_error};
+use crate::state::{ClassicGroup, GroupState, JoinTimer, Member, TimerKey};
 use bytes::Bytes;
 use model::ErrorCode;
 use protocol::Str;
@@ -15,86 +13,86 @@ use protocol::messages::sync_group_response::SyncGroupResponse;
 use std::collections::HashMap;
 
 /// Starts a rebalance, or goes on with the one under way.
-pub(super) fn rebalance_or_complete(turn: &mut Turn<'_>, group: &mut ClassicGroup) {
+pub(crate) fn rebalance_or_complete(builder: &mut DecisionBuilder<'_>, group: &mut ClassicGroup) {
     if group.state == GroupState::PreparingRebalance {
-        complete_join_if_all_joined(turn, group);
+        complete_join_if_all_joined(builder, group);
     } else {
-        prepare_rebalance(turn, group);
+        prepare_rebalance(builder, group);
     }
 }
 
 /// Starts a rebalance: members learn of it from their next heartbeat. An empty group waits a while for more members to come.
-pub(super) fn prepare_rebalance(turn: &mut Turn<'_>, group: &mut ClassicGroup) {
+pub(crate) fn prepare_rebalance(builder: &mut DecisionBuilder<'_>, group: &mut ClassicGroup) {
     if group.state == GroupState::CompletingRebalance {
-        reset_assignments(turn, group, ErrorCode::RebalanceInProgress);
+        reset_assignments(builder, group, ErrorCode::RebalanceInProgress);
     }
     group.pending_sync = imbl::OrdSet::new();
-    turn.cancel(TimerKey::Sync(group.id.clone()));
+    builder.cancel(TimerKey::Sync(group.id.clone()));
     group.initial_rebalance = group.state == GroupState::Empty;
-    group.enter(GroupState::PreparingRebalance, turn.wall());
+    group.enter(GroupState::PreparingRebalance, builder.wall());
     if group.initial_rebalance {
-        let delay_ms = turn.config().initial_rebalance_delay_ms;
+        let delay_ms = builder.config().initial_rebalance_delay_ms;
         let remaining_ms = group.rebalance_timeout_ms().saturating_sub(delay_ms).max(0);
         group.join_timer = JoinTimer::Initial { delay_ms, remaining_ms };
-        turn.schedule(TimerKey::Join(group.id.clone()), i64::from(delay_ms));
+        builder.schedule(TimerKey::Join(group.id.clone()), i64::from(delay_ms));
     } else if group.all_joined() {
-        complete_join(turn, group);
+        complete_join(builder, group);
     } else {
-        wait_for_joins(turn, group);
+        wait_for_joins(builder, group);
     }
 }
 
-fn wait_for_joins(turn: &mut Turn<'_>, group: &mut ClassicGroup) {
+fn wait_for_joins(builder: &mut DecisionBuilder<'_>, group: &mut ClassicGroup) {
     group.join_timer = JoinTimer::Complete;
-    turn.schedule(TimerKey::Join(group.id.clone()), i64::from(group.rebalance_timeout_ms()));
+    builder.schedule(TimerKey::Join(group.id.clone()), i64::from(group.rebalance_timeout_ms()));
 }
 
 /// Ends the join phase when everybody is there; an empty group's first one ends with its delay only.
-pub(super) fn complete_join_if_all_joined(turn: &mut Turn<'_>, group: &mut ClassicGroup) {
+pub(crate) fn complete_join_if_all_joined(builder: &mut DecisionBuilder<'_>, group: &mut ClassicGroup) {
     if group.state == GroupState::PreparingRebalance && !group.initial_rebalance && group.all_joined() {
-        complete_join(turn, group);
+        complete_join(builder, group);
     }
 }
 
 /// Ends the join phase: dynamic members that have not joined are out, static ones keep their place.
-pub(super) fn complete_join(turn: &mut Turn<'_>, group: &mut ClassicGroup) {
-    turn.cancel(TimerKey::Join(group.id.clone()));
-    remove_late(turn, group, |member| member.instance_id.is_none());
+pub(crate) fn complete_join(builder: &mut DecisionBuilder<'_>, group: &mut ClassicGroup) {
+    builder.cancel(TimerKey::Join(group.id.clone()));
+    remove_late(builder, group, |member| member.instance_id.is_none());
     if !group.has_candidate() {
-        remove_late(turn, group, Member::repeats_a_protocol);
+        remove_late(builder, group, Member::repeats_a_protocol);
     }
     if !group.elect_joined_leader() && !group.members.is_empty() {
         // Static members are left that have not come back: they get as long again.
-        return wait_for_joins(turn, group);
+        return wait_for_joins(builder, group);
     }
-    if !group.has_candidate() && refuse_repeated_protocols(turn, group) {
-        return wait_for_joins(turn, group);
+    if !group.has_candidate() && refuse_repeated_protocols(builder, group) {
+        return wait_for_joins(builder, group);
     }
-    group.next_generation(turn.wall());
+    group.next_generation(builder.wall());
     if group.state == GroupState::Empty {
-        turn.append_group(record::group(group));
-        turn.on_failure(OnFailure::KeepSoft(Box::new(group.clone())));
+        builder.append_group(record::group(group));
+        builder.on_failure(OnFailure::KeepSoft(Box::new(group.clone())));
         return;
     }
     let ids: Vec<Str> = group.members.keys().cloned().collect();
     for id in ids {
         if let Some(ticket) = group.take_join(&id) {
-            let response = joined(group, &id, group.is_leader(&id));
-            turn.reply(ticket, Reply::JoinGroup(response));
+            let response = join_response(group, &id, group.is_leader(&id));
+            builder.reply(ticket, GroupReply::JoinGroup(response));
         }
         group.update(&id, |member| member.is_new = false);
         group.pending_sync.insert(id.clone());
-        restart_session(turn, group, &id);
+        restart_session(builder, group, &id);
     }
-    turn.schedule(TimerKey::Sync(group.id.clone()), i64::from(group.rebalance_timeout_ms()));
+    builder.schedule(TimerKey::Sync(group.id.clone()), i64::from(group.rebalance_timeout_ms()));
 }
 
 /// Removes members that have not joined.
-fn remove_late(turn: &mut Turn<'_>, group: &mut ClassicGroup, is_removed: impl Fn(&Member) -> bool) {
+fn remove_late(builder: &mut DecisionBuilder<'_>, group: &mut ClassicGroup, is_removed: impl Fn(&Member) -> bool) {
     let is_late = |member: &Member| member.awaiting_join.is_none() && is_removed(member);
     let late: Vec<Str> = group.members.values().filter(|it| is_late(it)).map(|it| it.id.clone()).collect();
     for id in late {
-        remove_member(turn, group, &id);
+        remove_member(builder, group, &id);
     }
 }
 
@@ -102,19 +100,19 @@ fn remove_late(turn: &mut Turn<'_>, group: &mut ClassicGroup, is_removed: impl F
 /// lists once. Kafka finds no protocol there and fails with an exception that leaves the group waiting
 /// for ever. Here these members get Kafka's answer and are out when the join phase that follows ends;
 /// the others wait for that. Gives back whether there was anyone.
-fn refuse_repeated_protocols(turn: &mut Turn<'_>, group: &mut ClassicGroup) -> bool {
+fn refuse_repeated_protocols(builder: &mut DecisionBuilder<'_>, group: &mut ClassicGroup) -> bool {
     let repeating = group.members.values().filter(|member| member.repeats_a_protocol());
     let repeating: Vec<Str> = repeating.map(|member| member.id.clone()).collect();
     for id in &repeating {
         if let Some(ticket) = group.take_join(id) {
-            turn.reply(ticket, join_error(&Str::default(), ErrorCode::UnknownServerError));
+            builder.reply(ticket, join_error(&Str::default(), ErrorCode::UnknownServerError));
         }
     }
     !repeating.is_empty()
 }
 
 /// The answer to a member that is part of the generation.
-pub(super) fn joined(group: &ClassicGroup, member: &Str, with_members: bool) -> JoinGroupResponse {
+pub(crate) fn join_response(group: &ClassicGroup, member: &Str, with_members: bool) -> JoinGroupResponse {
     JoinGroupResponse {
         generation_id: group.generation,
         protocol_type: group.protocol_type.clone(),
@@ -127,51 +125,55 @@ pub(super) fn joined(group: &ClassicGroup, member: &Str, with_members: bool) -> 
 }
 
 /// Takes a member out for good: what it waits for is answered, and its session ends.
-pub(super) fn remove_member(turn: &mut Turn<'_>, group: &mut ClassicGroup, id: &Str) {
-    turn.cancel(TimerKey::Session(group.id.clone(), id.clone()));
+pub(crate) fn remove_member(builder: &mut DecisionBuilder<'_>, group: &mut ClassicGroup, id: &Str) {
+    builder.cancel(TimerKey::Session(group.id.clone(), id.clone()));
     let Some(member) = group.remove(id) else { return };
     if let Some(ticket) = member.awaiting_join {
-        turn.reply(ticket, join_error(&Str::default(), ErrorCode::UnknownMemberId));
+        builder.reply(ticket, join_error(&Str::default(), ErrorCode::UnknownMemberId));
     }
     if let Some(ticket) = member.awaiting_sync {
-        turn.reply(ticket, sync_error(ErrorCode::UnknownMemberId));
+        builder.reply(ticket, sync_error(ErrorCode::UnknownMemberId));
     }
 }
 
 /// Gives a member a session timeout from now.
-pub(super) fn restart_session(turn: &mut Turn<'_>, group: &ClassicGroup, id: &Str) {
+pub(crate) fn restart_session(builder: &mut DecisionBuilder<'_>, group: &ClassicGroup, id: &Str) {
     if let Some(member) = group.members.get(id) {
-        turn.schedule(TimerKey::Session(group.id.clone(), id.clone()), i64::from(member.session_timeout_ms));
+        builder.schedule(TimerKey::Session(group.id.clone(), id.clone()), i64::from(member.session_timeout_ms));
     }
 }
 
 /// Takes the assignments back; who waits for one gets the error.
-pub(super) fn reset_assignments(turn: &mut Turn<'_>, group: &mut ClassicGroup, error: ErrorCode) {
+pub(crate) fn reset_assignments(builder: &mut DecisionBuilder<'_>, group: &mut ClassicGroup, error: ErrorCode) {
     let ids: Vec<Str> = group.members.keys().cloned().collect();
     for id in ids {
         group.update(&id, |member| member.assignment = Bytes::new());
         if let Some(ticket) = group.take_sync(&id) {
-            turn.reply(ticket, sync_error(error));
-            restart_session(turn, group, &id);
+            builder.reply(ticket, sync_error(error));
+            restart_session(builder, group, &id);
         }
     }
 }
 
 /// Gives every member its assignment, and an empty one to those that the leader has left out.
-pub(super) fn set_assignments(turn: &mut Turn<'_>, group: &mut ClassicGroup, assignments: &HashMap<&str, &Bytes>) {
+pub(crate) fn set_assignments(
+    builder: &mut DecisionBuilder<'_>,
+    group: &mut ClassicGroup,
+    assignments: &HashMap<&str, &Bytes>,
+) {
     let ids: Vec<Str> = group.members.keys().cloned().collect();
     for id in ids {
         let assignment = assignments.get(id.as_str()).map(|it| Bytes::copy_from_slice(it)).unwrap_or_default();
         group.update(&id, |member| member.assignment = assignment);
         if let Some(ticket) = group.take_sync(&id) {
-            turn.reply(ticket, Reply::SyncGroup(synced(group, &id)));
-            restart_session(turn, group, &id);
+            builder.reply(ticket, GroupReply::SyncGroup(sync_response(group, &id)));
+            restart_session(builder, group, &id);
         }
     }
 }
 
 /// The answer to a member that has its assignment.
-pub(super) fn synced(group: &ClassicGroup, member: &str) -> SyncGroupResponse {
+pub(crate) fn sync_response(group: &ClassicGroup, member: &str) -> SyncGroupResponse {
     SyncGroupResponse {
         protocol_type: group.protocol_type.clone(),
         protocol_name: group.protocol_name.clone(),

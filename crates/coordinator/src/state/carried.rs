@@ -62,7 +62,7 @@ impl CarriedGroup {
     }
 
     /// Whether a classic group may take its place.
-    pub(crate) fn gives_way(&self) -> bool {
+    pub(crate) fn may_become_classic(&self) -> bool {
         self.kind != CarriedKind::Share && self.is_empty()
     }
 

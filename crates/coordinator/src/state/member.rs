@@ -1,6 +1,6 @@
 //! One member of a classic group.
 
-use crate::command::{Client, ReplyId};
+use crate::request::{Client, ReplyId};
 use bytes::Bytes;
 use protocol::Str;
 use protocol::messages::describe_groups_response::DescribedGroupMember;

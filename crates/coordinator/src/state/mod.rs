@@ -1,0 +1,22 @@
+//! The state of a shard. What the log says changes in [`ReplicatedState::apply`] alone, and what it does
+//! not say in [`SoftState::apply`] alone.
+
+mod carried;
+mod classic;
+mod member;
+mod offsets;
+mod pending;
+mod replicated;
+mod soft;
+mod timers;
+
+pub(crate) use carried::{CarriedGroup, StoredGroup};
+pub(crate) use classic::JoinTimer;
+pub use classic::{ClassicGroup, GroupState};
+pub use member::Member;
+pub(crate) use member::own_protocols;
+pub(crate) use offsets::{ByTopic, CommittedOffset};
+pub(crate) use replicated::ReplicatedState;
+pub use soft::SoftChange;
+pub(crate) use soft::SoftState;
+pub use timers::TimerKey;

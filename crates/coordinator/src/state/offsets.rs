@@ -1,0 +1,91 @@
+//! Committed offsets, by group, topic and partition.
+//!
+//! Invariant: no empty map is kept, so that a group with an entry has offsets. Offsets are kept apart from groups: a group can change its kind and
+//! keep them.
+
+use model::{LeaderEpoch, Offset, Timestamp, TopicId};
+use protocol::Str;
+use protocol::messages::offset_commit_value::OffsetCommitValue;
+use std::collections::{BTreeMap, HashMap};
+
+/// One committed offset.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct CommittedOffset {
+    /// Where its record stands: of two commits the one further back in the log loses, whenever its transaction ends.
+    pub(crate) record_offset: Offset,
+    /// The offset, as it came: what clients send is not held against any log.
+    pub(crate) offset: i64,
+    pub(crate) leader_epoch: Option<LeaderEpoch>,
+    pub(crate) metadata: Str,
+    pub(crate) commit_timestamp: Timestamp,
+    /// When it expires, for clients that said so (OffsetCommit v2 to v4).
+    pub(crate) expire_timestamp: Option<Timestamp>,
+    /// Zero where it was not known.
+    pub(crate) topic_id: TopicId,
+}
+
+impl CommittedOffset {
+    pub(crate) fn from_value(record_offset: Offset, value: OffsetCommitValue) -> Self {
+        Self {
+            record_offset,
+            offset: value.offset,
+            leader_epoch: LeaderEpoch::from_wire(value.leader_epoch),
+            metadata: value.metadata,
+            commit_timestamp: Timestamp(value.commit_timestamp),
+            expire_timestamp: Timestamp::from_wire(value.expire_timestamp),
+            topic_id: value.topic_id,
+        }
+    }
+}
+
+/// The offsets of one topic by partition.
+pub(crate) type ByPartition = BTreeMap<i32, CommittedOffset>;
+/// The offsets of one group by topic.
+pub(crate) type ByTopic = BTreeMap<Str, ByPartition>;
+
+/// The offsets of all groups.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Offsets {
+    groups: HashMap<Str, ByTopic>,
+    count: usize,
+}
+
+impl Offsets {
+    pub(crate) fn group(&self, group: &str) -> Option<&ByTopic> {
+        self.groups.get(group)
+    }
+
+    pub(crate) fn groups(&self) -> impl Iterator<Item = (&Str, &ByTopic)> {
+        self.groups.iter()
+    }
+
+    /// Offsets of all groups together.
+    pub(crate) fn count(&self) -> usize {
+        self.count
+    }
+
+    pub(crate) fn get(&self, group: &str, topic: &str, partition: i32) -> Option<&CommittedOffset> {
+        self.groups.get(group)?.get(topic)?.get(&partition)
+    }
+
+    pub(crate) fn put(&mut self, group: Str, topic: Str, partition: i32, offset: CommittedOffset) {
+        let partitions = self.groups.entry(group).or_default().entry(topic).or_default();
+        if partitions.insert(partition, offset).is_none() {
+            self.count += 1;
+        }
+    }
+
+    pub(crate) fn remove(&mut self, group: &str, topic: &str, partition: i32) {
+        let Some(topics) = self.groups.get_mut(group) else { return };
+        let Some(partitions) = topics.get_mut(topic) else { return };
+        if partitions.remove(&partition).is_some() {
+            self.count -= 1;
+        }
+        if partitions.is_empty() {
+            topics.remove(topic);
+        }
+        if topics.is_empty() {
+            self.groups.remove(group);
+        }
+    }
+}
