@@ -10,6 +10,7 @@ mod offsets;
 mod random;
 mod rebalances;
 mod repeats;
+mod slow_heartbeats;
 
 use crate::GroupShard;
 use crate::{BatchContext, Client, Command, Decision, DecisionContext, Entry, GroupConfig, NewRecord};
