@@ -43,13 +43,19 @@ pub async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T 
 pub struct Client {
     stream: TcpStream,
     correlation_id: i32,
+    client_id: Str,
 }
 
 impl Client {
     pub async fn connect(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).await.unwrap();
         stream.set_nodelay(true).unwrap();
-        Self { stream, correlation_id: 0 }
+        Self { stream, correlation_id: 0, client_id: name("it") }
+    }
+
+    /// Takes another client id.
+    pub fn named(self, client_id: &str) -> Self {
+        Self { client_id: name(client_id), ..self }
     }
 
     pub async fn send<M: Message>(&mut self, request: &M, version: i16) -> io::Result<()> {
@@ -58,7 +64,7 @@ impl Client {
             request_api_key: M::KEY,
             request_api_version: version,
             correlation_id: self.correlation_id,
-            client_id: Some("it".into()),
+            client_id: Some(self.client_id.clone()),
             ..Default::default()
         };
         let frame = write_request(&header, request).unwrap().into_bytes().unwrap();

@@ -2,7 +2,7 @@
 
 use crate::client::{Client, name, until};
 use crate::node::Home;
-use model::ErrorCode;
+use model::{ErrorCode, Offset, Timestamp};
 use protocol::messages::find_coordinator_request::FindCoordinatorRequest;
 use protocol::messages::find_coordinator_response::FindCoordinatorResponse;
 use protocol::messages::heartbeat_request::HeartbeatRequest;
@@ -15,8 +15,10 @@ use protocol::messages::offset_commit_request::{
 use protocol::messages::offset_commit_response::OffsetCommitResponse;
 use protocol::messages::offset_fetch_request::{OffsetFetchRequest, OffsetFetchRequestGroup};
 use protocol::messages::offset_fetch_response::OffsetFetchResponse;
+use protocol::messages::produce_response::ProduceResponse;
 use protocol::messages::sync_group_request::{SyncGroupRequest, SyncGroupRequestAssignment};
 use protocol::messages::sync_group_response::SyncGroupResponse;
+use records::BatchBuilder;
 
 /// Waits for the coordinator of a group. The first request creates its topic.
 pub async fn await_coordinator(client: &mut Client, group: &str) {
@@ -146,4 +148,34 @@ async fn groups_and_their_offsets_survive_a_restart() {
         assert_eq!(alive.error_code, 0);
         node.stop().await;
     }
+}
+
+/// Kafka lets the client id `__admin_client` write to internal topics: so does this.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn groups_that_cannot_be_loaded_are_not_coordinator_here() {
+    let home = Home::new();
+    let few = ["offsets.topic.num.partitions=1"];
+    let node = home.ready(&few).await;
+    let mut client = node.client().await.named("__admin_client");
+    client.create_topic("t", 1, &[]).await;
+    await_coordinator(&mut client, "g").await;
+    assert_eq!(commit(&mut client, "g", ("", -1), "t", 3).await, 0);
+    let mut batch = BatchBuilder::new(Offset(0));
+    batch.append(Timestamp(1_700_000_000_000), Some(&[0]), Some(b"this is no record of a group"));
+    let request = Client::produce_request("__consumer_offsets", 0, batch.finish().unwrap());
+    let produced: ProduceResponse = client.call(&request, 9).await;
+    assert_eq!(produced.responses[0].partition_responses[0].error_code, 0);
+    node.stop().await;
+    let node = home.ready(&few).await;
+    let mut client = node.client().await;
+    let not_here = ErrorCode::NotCoordinator.code();
+    until("the end of the load", async || (committed(&mut client, "g").await == Err(not_here)).then_some(())).await;
+    assert_eq!(commit(&mut client, "g", ("", -1), "t", 4).await, not_here);
+    let request = FindCoordinatorRequest { coordinator_keys: vec![name("g")], ..Default::default() };
+    let found: FindCoordinatorResponse = client.call(&request, 4).await;
+    assert_eq!(found.coordinators[0].error_code, ErrorCode::CoordinatorNotAvailable.code());
+    let fetched = client.fetch("__consumer_offsets", 0, Offset(0)).await;
+    assert_eq!(fetched.error_code, ErrorCode::KafkaStorageError.code());
+    assert_eq!(client.produce("t", 0, &["others are served"]).await.error_code, 0);
+    node.stop().await;
 }
