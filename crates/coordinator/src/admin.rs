@@ -107,7 +107,8 @@ fn delete_group(builder: &mut DecisionBuilder<'_>, id: &Str) -> Result<(), Error
     let group = match builder.find_group(id) {
         StoredOrLiveGroup::Missing => return Err(ErrorCode::GroupIdNotFound),
         StoredOrLiveGroup::Classic(group) if group.state == GroupState::Empty => group,
-        // What belongs to a group of another kind is not known here, so that nothing of it can be deleted.
+        // What belongs to a group of another kind is not known here, so that nothing of it can be
+        // deleted.
         StoredOrLiveGroup::Classic(_) | StoredOrLiveGroup::Carried(_) => return Err(ErrorCode::NonEmptyGroup),
     };
     let state = builder.state;

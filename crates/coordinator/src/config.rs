@@ -38,7 +38,8 @@ impl Default for GroupConfig {
 /// What a decision may know of the world.
 #[derive(Clone, Copy, Debug)]
 pub struct DecisionContext<'a> {
-    /// The time: deadlines are set on the monotonic clock, and what is written has the wall clock's.
+    /// The time: deadlines are set on the monotonic clock, and what is written has the wall
+    /// clock's.
     pub now: Now,
     /// Fresh random bytes: a new member's id is made of them, at most one for each decision.
     pub random: [u8; 16],

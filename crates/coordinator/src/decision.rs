@@ -14,7 +14,8 @@ pub enum Command {
     Request(ReplyId, GroupRequest),
     /// The log has been replayed to its end and this broker leads the partition.
     PartitionLoaded,
-    /// A deadline has passed: the earliest one is handled. Given again while `next_deadline` is not above now.
+    /// A deadline has passed: the earliest one is handled. Given again while `next_deadline` is not
+    /// above now.
     TimerDue,
     /// Topics are gone from the image: their committed offsets go too.
     TopicsDeleted(Vec<(TopicId, Str)>),
@@ -57,7 +58,8 @@ pub struct Unappended {
 }
 
 impl Decision {
-    /// Gives back a decision that could not be appended, with the command it came from; the result goes into `Command::AppendFailed`.
+    /// Gives back a decision that could not be appended, with the command it came from; the result
+    /// goes into `Command::AppendFailed`.
     pub fn into_unappended(self, command: Command) -> Box<Unappended> {
         let asked = match command {
             Command::Request(id, request) => Some((id, request)),

@@ -12,7 +12,8 @@ pub struct BatchContext {
     pub leader_epoch: LeaderEpoch,
     /// Its timestamp.
     pub timestamp: Timestamp,
-    /// Who wrote its batch; set for transactional batches and for markers only. Idempotent batches that are not transactional count as plain.
+    /// Who wrote its batch; set for transactional batches and for markers only. Idempotent batches
+    /// that are not transactional count as plain.
     pub producer: Option<ProducerId>,
 }
 

@@ -1,10 +1,12 @@
-//! Coordinators as pure machines. Today: the group coordinator, with one [`GroupShard`] for each partition of `__consumer_offsets`, for classic
-//! groups and committed offsets. Groups of the other kinds are carried: known by the kind of their records, listed, and left alone, until a classic
+//! Coordinators as pure machines. Today: the group coordinator, with one [`GroupShard`] for each
+//! partition of `__consumer_offsets`, for classic groups and committed offsets. Groups of the other
+//! kinds are carried: known by the kind of their records, listed, and left alone, until a classic
 //! member joins one that everybody has left.
 //!
-//! There is no clock, no task, no log and no randomness in here. The state of a shard is two things: what the log says, which changes in
-//! [`GroupShard::apply`] alone, and soft state (a group between two records, parked requests, timers), which changes in
-//! [`GroupShard::apply_soft`] alone. [`GroupShard::decide`] reads both and changes nothing.
+//! There is no clock, no task, no log and no randomness in here. The state of a shard is two
+//! things: what the log says, which changes in [`GroupShard::apply`] alone, and soft state (a group
+//! between two records, parked requests, timers), which changes in [`GroupShard::apply_soft`]
+//! alone. [`GroupShard::decide`] reads both and changes nothing.
 //!
 //! # How it is driven
 //!
@@ -45,25 +47,27 @@
 //!    decision is parked: a later decision answers its ticket. Every ticket is answered exactly once, by
 //!    a decision or by [`GroupShard::resign`].
 //!
-//! After `offsets.commit.timeout.ms` without that, a held reply goes out as [`GroupReply::into_error`]
-//! with `COORDINATOR_NOT_AVAILABLE` (Kafka's REQUEST_TIMED_OUT, as clients of groups see it). Its records
-//! may still commit.
+//! After `offsets.commit.timeout.ms` without that, a held reply goes out as
+//! [`GroupReply::into_error`] with `COORDINATOR_NOT_AVAILABLE` (Kafka's REQUEST_TIMED_OUT, as
+//! clients of groups see it). Its records may still commit.
 //!
 //! **Time**: after each event, also where the next request is there already, the driver asks
 //! [`GroupShard::next_deadline`]. While it is not above now, it gives [`Command::TimerDue`], which
-//! handles one timer each. A delay of 0 is a deadline of now: it must be handled before the task sleeps.
-//! Deadlines are on the monotonic clock. The wall clock gives timestamps that are written, and is
-//! compared with such: however it jumps, no session ends early and none lives on.
+//! handles one timer each. A delay of 0 is a deadline of now: it must be handled before the task
+//! sleeps. Deadlines are on the monotonic clock. The wall clock gives timestamps that are written,
+//! and is compared with such: however it jumps, no session ends early and none lives on.
 //!
 //! **The end** of the leadership, or a change of the leader epoch: [`GroupShard::resign`] answers what is
-//! parked with `NOT_COORDINATOR`, what the driver holds back goes through [`GroupReply::into_error`] with
+//! parked with `NOT_COORDINATOR`, what the driver holds back goes through
+//! [`GroupReply::into_error`] with
 //! `NOT_COORDINATOR`, and the shard is dropped.
 //!
 //! # Modules, from the bottom up
 //!
 //! `request`, `reply`, `entry`, `config` and `partition` are what comes in and goes out. `state` is what
-//! a shard knows, `record` writes it, and `decision` names commands and what they lead to. `builder`
-//! gathers one decision and reads the state alone. The requests stand on it: `classic`, `offsets`,
+//! a shard knows, `record` writes it, and `decision` names commands and what they lead to.
+//! `builder` gathers one decision and reads the state alone. The requests stand on it: `classic`,
+//! `offsets`,
 //! `admin`, and `load` for the begin of a leadership. `shard` puts them together.
 //!
 //! **Markers** and transactional offsets are appended through the shard's task too, and applied as at a load.
@@ -87,8 +91,9 @@
 //! - A group whose records are of another kind keeps its offsets for as long as its topics live.
 //! - The records are Kafka's to the byte, members in Java's order included.
 //!
-//! Where Kafka forgets a parked request, because its member has sent another or has been removed, the earlier one is answered here
-//! (`REBALANCE_IN_PROGRESS`, `UNKNOWN_MEMBER_ID`): its connection must not wait for ever.
+//! Where Kafka forgets a parked request, because its member has sent another or has been removed,
+//! the earlier one is answered here (`REBALANCE_IN_PROGRESS`, `UNKNOWN_MEMBER_ID`): its connection
+//! must not wait for ever.
 
 mod admin;
 mod builder;

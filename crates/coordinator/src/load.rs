@@ -11,7 +11,8 @@ use crate::state::{ClassicGroup, GroupState, SoftChange, StoredGroup, TimerKey};
 use model::ErrorCode;
 use protocol::Str;
 
-/// Members of the groups that the log tells of get a session each, and the search for what has expired begins.
+/// Members of the groups that the log tells of get a session each, and the search for what has
+/// expired begins.
 pub(crate) fn loaded(builder: &mut DecisionBuilder<'_>) {
     for (id, stored) in &builder.state.groups {
         let StoredGroup::Classic(value) = stored else { continue };
@@ -30,8 +31,9 @@ pub(crate) fn loaded(builder: &mut DecisionBuilder<'_>) {
     expire::schedule(builder);
 }
 
-/// The records of a decision are not in the log. Mostly that means that nothing has happened, and whoever asked is told; but members that are
-/// gone are gone, and an assignment that is lost is made anew.
+/// The records of a decision are not in the log. Mostly that means that nothing has happened, and
+/// whoever asked is told; but members that are gone are gone, and an assignment that is lost is
+/// made anew.
 pub(crate) fn append_failed(builder: &mut DecisionBuilder<'_>, failed: &Unappended, error: ErrorCode) {
     let code = append_error(error);
     let asked = failed.asked.as_ref().map(|(id, request)| (*id, refusal(request, code)));
@@ -73,7 +75,8 @@ fn keep_soft(
     }
 }
 
-/// The leader's assignment did not reach the log: everybody who waits for it is told, and joins again.
+/// The leader's assignment did not reach the log: everybody who waits for it is told, and joins
+/// again.
 fn lose_assignment(builder: &mut DecisionBuilder<'_>, group: &str, leader: &Str, reply: ReplyId, code: ErrorCode) {
     let StoredOrLiveGroup::Classic(mut group) = builder.find_group(group) else { return };
     if group.state != GroupState::CompletingRebalance {

@@ -1,5 +1,5 @@
-//! The records that the coordinator writes, byte for byte as Kafka 4.3 does: a group in version 3, an offset in version 4, or in version 1 when
-//! the client gave it a time to live.
+//! The records that the coordinator writes, byte for byte as Kafka 4.3 does: a group in version 3,
+//! an offset in version 4, or in version 1 when the client gave it a time to live.
 
 use crate::entry::NewRecord;
 use crate::state::{ClassicGroup, CommittedOffset};

@@ -64,9 +64,10 @@ pub(crate) fn sync_error(code: ErrorCode) -> GroupReply {
 }
 
 impl GroupRequest {
-    /// The answer when no shard can serve the request: it is not here (NOT_COORDINATOR), it is still being loaded
-    /// (COORDINATOR_LOAD_IN_PROGRESS), it is stopping (COORDINATOR_NOT_AVAILABLE). A heartbeat during a load is a good one and a list without
-    /// a partition that is not here is a shorter list, as in Kafka.
+    /// The answer when no shard can serve the request: it is not here (NOT_COORDINATOR), it is
+    /// still being loaded (COORDINATOR_LOAD_IN_PROGRESS), it is stopping
+    /// (COORDINATOR_NOT_AVAILABLE). A heartbeat during a load is a good one and a list without a
+    /// partition that is not here is a shorter list, as in Kafka.
     pub fn refused(&self, code: ErrorCode) -> GroupReply {
         match self {
             GroupRequest::JoinGroup { request, .. } => match code {
@@ -149,7 +150,8 @@ fn refused_commit(request: &OffsetCommitRequest, code: ErrorCode) -> GroupReply 
 }
 
 impl GroupReply {
-    /// What to send instead of a reply that was held back when the leadership ended: the same shape with an error, never a success.
+    /// What to send instead of a reply that was held back when the leadership ended: the same shape
+    /// with an error, never a success.
     pub fn into_error(self, code: ErrorCode) -> GroupReply {
         let number = code.code();
         match self {

@@ -29,9 +29,11 @@ pub enum GroupRequest {
     JoinGroup {
         /// The sender.
         client: Client,
-        /// The request. The rebalance timeout is the session timeout where the version has none (v0).
+        /// The request. The rebalance timeout is the session timeout where the version has none
+        /// (v0).
         request: JoinGroupRequest,
-        /// A dynamic member without an id gets one with MEMBER_ID_REQUIRED and joins with it (KIP-394, v4 and up).
+        /// A dynamic member without an id gets one with MEMBER_ID_REQUIRED and joins with it
+        /// (KIP-394, v4 and up).
         require_known_member_id: bool,
         /// A static leader that comes back can be told to skip the assignment (KIP-814, v9 and up).
         supports_skipping_assignment: bool,
@@ -49,7 +51,8 @@ pub enum GroupRequest {
         /// The client knows the consumer protocol's errors (KIP-848, v9 and up).
         supports_member_epochs: bool,
     },
-    /// One group of an OffsetFetch, with names and ids of topics both filled in; topics of `None` are all topics.
+    /// One group of an OffsetFetch, with names and ids of topics both filled in; topics of `None`
+    /// are all topics.
     OffsetFetch {
         /// The group.
         group: OffsetFetchRequestGroup,
@@ -62,7 +65,8 @@ pub enum GroupRequest {
     DescribeGroups {
         /// Their ids.
         groups: Vec<Str>,
-        /// A group that does not exist is an error (KIP-1043, v6 and up); before, it is a dead group.
+        /// A group that does not exist is an error (KIP-1043, v6 and up); before, it is a dead
+        /// group.
         report_missing: bool,
     },
     /// ListGroups.

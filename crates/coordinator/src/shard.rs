@@ -1,4 +1,5 @@
-//! The machine of one partition of `__consumer_offsets`: what goes in, and which file decides about it.
+//! The machine of one partition of `__consumer_offsets`: what goes in, and which file decides about
+//! it.
 
 use crate::builder::DecisionBuilder;
 use crate::classic::{expiry, heartbeat, join, leave, sync};
@@ -20,7 +21,8 @@ pub struct GroupShard {
     pub(crate) soft: SoftState,
 }
 
-/// How many groups there are, by type, those that are only forming included, and how many offsets: for metrics.
+/// How many groups there are, by type, those that are only forming included, and how many offsets:
+/// for metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Census {
     /// Classic groups.
@@ -37,8 +39,8 @@ impl GroupShard {
         Self::default()
     }
 
-    /// Takes in one entry of the log: the only place where replicated state changes, at a load as in live operation. Errors: bytes that are no
-    /// record of Kafka's.
+    /// Takes in one entry of the log: the only place where replicated state changes, at a load as
+    /// in live operation. Errors: bytes that are no record of Kafka's.
     pub fn apply(&mut self, at: &BatchContext, entry: Entry) -> Result<(), DecodeError> {
         self.state.apply(at, entry)
     }
@@ -69,8 +71,8 @@ impl GroupShard {
         builder.finish(None)
     }
 
-    /// The leadership has ended: every parked request is answered NOT_COORDINATOR, and the shard is gone. What the driver itself holds back goes
-    /// through `GroupReply::into_error`.
+    /// The leadership has ended: every parked request is answered NOT_COORDINATOR, and the shard is
+    /// gone. What the driver itself holds back goes through `GroupReply::into_error`.
     pub fn resign(self) -> Vec<(ReplyId, GroupReply)> {
         let mut replies = Vec::new();
         for member in self.soft.groups.values().flat_map(|group| group.members.values()) {
@@ -80,7 +82,8 @@ impl GroupShard {
         replies
     }
 
-    /// The committed offsets of every group: for the lag of groups in metrics. Gives (group, topic, partition, offset).
+    /// The committed offsets of every group: for the lag of groups in metrics. Gives (group, topic,
+    /// partition, offset).
     pub fn committed_offsets(&self) -> impl Iterator<Item = (&Str, &Str, i32, i64)> {
         self.state.offsets.groups().flat_map(|(group, topics)| {
             topics.iter().flat_map(move |(topic, partitions)| {

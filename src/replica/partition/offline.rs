@@ -1,5 +1,5 @@
-//! A partition that its coordinator cannot serve is offline: this broker leads it no more, and answers
-//! KAFKA_STORAGE_ERROR as for a log dir that failed. The next leader epoch tries again.
+//! A partition that its coordinator cannot serve is offline: this broker leads it no more, and
+//! answers KAFKA_STORAGE_ERROR as for a log dir that failed. The next leader epoch tries again.
 
 use super::Partition;
 use model::LeaderEpoch;

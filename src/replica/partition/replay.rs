@@ -5,8 +5,8 @@ use records::{BatchHeader, BatchView, RecordReader};
 use storage::{Isolation, Wait};
 
 impl Partition {
-    /// Gives every record with its batch's header to `each`, from the log's start to its end. Blocks. Errors: a batch that is not readable, and what `each`
-    /// says.
+    /// Gives every record with its batch's header to `each`, from the log's start to its end.
+    /// Blocks. Errors: a batch that is not readable, and what `each` says.
     pub fn replay(
         &self,
         mut each: impl FnMut(&BatchHeader, &records::RecordView<'_>) -> Result<(), String>,

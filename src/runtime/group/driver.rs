@@ -1,9 +1,10 @@
-//! Drives one shard: decides, appends the decision's records as batches, applies them, makes the soft
-//! changes, and holds the replies back until the high watermark has passed the last record that was
-//! applied when the decision was made, also when it has no records of its own.
+//! Drives one shard: decides, appends the decision's records as batches, applies them, makes the
+//! soft changes, and holds the replies back until the high watermark has passed the last record
+//! that was applied when the decision was made, also when it has no records of its own.
 //!
-//! Nothing here waits, and the time is an argument. Invariant: a reply goes out as it was decided only
-//! in the leader epoch of the decision, and only while every record of this broker could be applied.
+//! Nothing here waits, and the time is an argument. Invariant: a reply goes out as it was decided
+//! only in the leader epoch of the decision, and only while every record of this broker could be
+//! applied.
 
 use super::held::HeldReplies;
 use crate::replica::Partition;
@@ -47,8 +48,8 @@ pub(super) struct DriverParts {
     pub(super) faults: super::tests::PlantedFaults,
 }
 
-/// A record that this broker has written and cannot apply: a fault of this program. What the shard knows
-/// is no longer what the log says.
+/// A record that this broker has written and cannot apply: a fault of this program. What the shard
+/// knows is no longer what the log says.
 #[derive(Debug, thiserror::Error)]
 #[error("a record of this broker's own at offset {offset} cannot be applied: {reason}")]
 pub(super) struct OwnRecordFault {
@@ -179,7 +180,8 @@ impl ShardDriver {
         applied.map_err(|error| OwnRecordFault { offset: at.offset, reason: error.to_string() })
     }
 
-    /// Makes the soft changes of a decision whose records have been applied, and holds its replies back.
+    /// Makes the soft changes of a decision whose records have been applied, and holds its replies
+    /// back.
     fn conclude(&mut self, decision: Decision, now: Monotonic) {
         self.parts.shard.lock().apply_soft(decision.soft);
         let end = self.applied.map_or(Offset(0), |last| last.plus(1));
@@ -190,7 +192,8 @@ impl ShardDriver {
         self.release(now);
     }
 
-    /// Sends the replies whose records are committed, and errors for those that have waited too long.
+    /// Sends the replies whose records are committed, and errors for those that have waited too
+    /// long.
     pub(super) fn release(&mut self, now: Monotonic) {
         if !self.is_leading() {
             return self.refuse_all();
@@ -200,7 +203,8 @@ impl ShardDriver {
             self.answer(id, reply);
         }
         while let Some((id, reply)) = self.held.pop_expired(now) {
-            // Its records may still commit. Kafka says REQUEST_TIMED_OUT, which clients of groups get as this.
+            // Its records may still commit. Kafka says REQUEST_TIMED_OUT, which clients of groups
+            // get as this.
             self.answer(id, reply.into_error(ErrorCode::CoordinatorNotAvailable));
         }
     }
@@ -212,8 +216,8 @@ impl ShardDriver {
         }
     }
 
-    /// The leadership is over, or the shard is dropped: what was held back may never commit, and nobody is
-    /// told that it has.
+    /// The leadership is over, or the shard is dropped: what was held back may never commit, and
+    /// nobody is told that it has.
     pub(super) fn refuse_all(&mut self) {
         let parked = std::mem::take(&mut *self.parts.shard.lock()).resign();
         let held: Vec<(ReplyId, GroupReply)> = self.held.drain().collect();

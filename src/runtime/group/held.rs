@@ -1,9 +1,9 @@
-//! Replies that wait until what they say is committed, for as long as `offsets.commit.timeout.ms` at
-//! most.
+//! Replies that wait until what they say is committed, for as long as `offsets.commit.timeout.ms`
+//! at most.
 //!
-//! Invariant: both the offsets and the deadlines of the queue ascend, since each reply is held when its
-//! shard has applied at least as much, and no earlier, than the one before. The first one is always the
-//! next to go.
+//! Invariant: both the offsets and the deadlines of the queue ascend, since each reply is held when
+//! its shard has applied at least as much, and no earlier, than the one before. The first one is
+//! always the next to go.
 
 use coordinator::{GroupReply, ReplyId};
 use model::{Monotonic, Offset};

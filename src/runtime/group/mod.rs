@@ -1,11 +1,11 @@
-//! The group coordinators of this broker: one task for each partition of `__consumer_offsets` that it
-//! leads.
+//! The group coordinators of this broker: one task for each partition of `__consumer_offsets` that
+//! it leads.
 //!
 //! `task` loads a shard and waits for events; `driver` carries them out, with the time as an argument;
 //! `held` keeps replies back until what they say is committed. Requests find their shard here.
 //!
-//! The task alone changes its shard. Metrics look at it in between, under a lock that is held for one
-//! decision or one bounded look, never over an append or an await.
+//! The task alone changes its shard. Metrics look at it in between, under a lock that is held for
+//! one decision or one bounded look, never over an append or an await.
 
 mod driver;
 mod held;
@@ -101,7 +101,8 @@ impl GroupCoordinators {
         self.partition_count.store(count, Ordering::SeqCst);
     }
 
-    /// This broker leads a partition: its shard is loaded and serves. An older leadership of it ends.
+    /// This broker leads a partition: its shard is loaded and serves. An older leadership of it
+    /// ends.
     pub fn lead(&self, partition: Arc<Partition>, epoch: LeaderEpoch) {
         let index = partition.id().partition.0;
         let mut shards = self.shards.write();
@@ -179,7 +180,8 @@ impl GroupCoordinators {
         .await
     }
 
-    /// Looks at what every loaded coordinator knows now, with so many committed offsets at most. Waits for no request and no disk.
+    /// Looks at what every loaded coordinator knows now, with so many committed offsets at most.
+    /// Waits for no request and no disk.
     pub fn survey(&self, offsets_max: usize) -> Survey {
         let shards: Vec<Shard> = self.shards.read().values().cloned().collect();
         let mut survey = Survey::default();
@@ -211,13 +213,15 @@ impl Shard {
         if self.inbox.send(Message::Request(Box::new(request), answer)).await.is_err() {
             return not_here;
         }
-        // Whoever waits for its reply does not keep the inbox open: its end is what ends the shard's task, which then answers.
+        // Whoever waits for its reply does not keep the inbox open: its end is what ends the
+        // shard's task, which then answers.
         drop(self.inbox);
         answered.await.unwrap_or(not_here)
     }
 }
 
-/// Whether a request must name a group. Commits and fetches of offsets may leave it empty, as Kafka's simple consumers do.
+/// Whether a request must name a group. Commits and fetches of offsets may leave it empty, as
+/// Kafka's simple consumers do.
 fn needs_group_id(request: &GroupRequest) -> bool {
     matches!(
         request,

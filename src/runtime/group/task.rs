@@ -1,8 +1,8 @@
 //! The task of one shard: loads it, waits for what happens next, and ends with the leadership.
 //!
 //! Where a load fails, or a record of this broker's own cannot be applied, the shard is dropped and
-//! loaded anew, once in a leadership. After a second fault the partition goes offline: this broker leads
-//! it no more, and its groups are answered NOT_COORDINATOR.
+//! loaded anew, once in a leadership. After a second fault the partition goes offline: this broker
+//! leads it no more, and its groups are answered NOT_COORDINATOR.
 
 use super::driver::{DriverParts, Message, ShardDriver};
 use crate::replica::{Partition, Wake};

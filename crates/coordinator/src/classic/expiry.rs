@@ -1,4 +1,5 @@
-//! Timers of classic groups: sessions that end, join phases that take too long, members that never ask for their assignment.
+//! Timers of classic groups: sessions that end, join phases that take too long, members that never
+//! ask for their assignment.
 
 use super::rebalance::{complete_join, prepare_rebalance, rebalance_or_complete, remove_member};
 use crate::builder::{DecisionBuilder, StoredOrLiveGroup};
@@ -33,7 +34,8 @@ pub(crate) fn session_ended(builder: &mut DecisionBuilder<'_>, group: &Str, memb
     builder.keep_group(group);
 }
 
-/// Unlike a join or a leave, the end of a session can end the first join phase of an empty group before its delay.
+/// Unlike a join or a leave, the end of a session can end the first join phase of an empty group
+/// before its delay.
 fn complete_if_ready(builder: &mut DecisionBuilder<'_>, group: &mut ClassicGroup) {
     if group.state == GroupState::PreparingRebalance && group.all_joined() {
         complete_join(builder, group);

@@ -14,7 +14,8 @@ use model::ErrorCode;
 use protocol::Str;
 use protocol::messages::join_group_request::JoinGroupRequest;
 
-/// How long a member that has just joined may wait for its first generation, in milliseconds: a client that is gone may leave nothing else behind.
+/// How long a member that has just joined may wait for its first generation, in milliseconds: a
+/// client that is gone may leave nothing else behind.
 const NEW_MEMBER_JOIN_TIMEOUT_MS: i64 = 300_000;
 
 /// A JoinGroup as it came.
@@ -59,7 +60,8 @@ pub(crate) fn join_group(builder: &mut DecisionBuilder<'_>, attempt: &JoinAttemp
         StoredOrLiveGroup::Missing | StoredOrLiveGroup::Carried(_) if !unknown => {
             return attempt.refuse(builder, ErrorCode::UnknownMemberId);
         }
-        // A consumer or streams group that everybody has left becomes a classic one, and keeps its offsets.
+        // A consumer or streams group that everybody has left becomes a classic one, and keeps its
+        // offsets.
         StoredOrLiveGroup::Missing | StoredOrLiveGroup::Carried(_) => {
             (Box::new(ClassicGroup::created(request.group_id.clone(), builder.wall())), true)
         }
@@ -169,7 +171,8 @@ fn add_member(builder: &mut DecisionBuilder<'_>, attempt: &JoinAttempt<'_>, grou
     rebalance_or_complete(builder, group);
 }
 
-/// Takes a member's new protocols and timeouts, and parks its JoinGroup in the place of an earlier one.
+/// Takes a member's new protocols and timeouts, and parks its JoinGroup in the place of an earlier
+/// one.
 fn park(builder: &mut DecisionBuilder<'_>, attempt: &JoinAttempt<'_>, group: &mut ClassicGroup, id: &Str) {
     let Some(member) = group.members.get(id) else { return };
     let mut member = Member::clone(member);
@@ -188,7 +191,8 @@ fn update_member(builder: &mut DecisionBuilder<'_>, attempt: &JoinAttempt<'_>, g
     rebalance_or_complete(builder, group);
 }
 
-/// A static member is back and has forgotten its id: it gets a new one, and what was said to the old one is void (KIP-345).
+/// A static member is back and has forgotten its id: it gets a new one, and what was said to the
+/// old one is void (KIP-345).
 fn replace_static(
     builder: &mut DecisionBuilder<'_>,
     attempt: &JoinAttempt<'_>,
@@ -220,7 +224,8 @@ fn replace_static(
             let mut response = join_response(group, new, leads && attempt.supports_skipping_assignment);
             response.skip_assignment = leads && attempt.supports_skipping_assignment;
             if !attempt.supports_skipping_assignment {
-                // A client that cannot skip the assignment is told of the old leader, so that it does not take itself for one.
+                // A client that cannot skip the assignment is told of the old leader, so that it
+                // does not take itself for one.
                 response.leader = led_before;
             }
             builder.reply(attempt.id, GroupReply::JoinGroup(response));

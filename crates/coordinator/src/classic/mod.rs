@@ -1,7 +1,9 @@
-//! The classic group protocol: JoinGroup, SyncGroup, Heartbeat and LeaveGroup, as Kafka's brokers have served them since 0.9.
+//! The classic group protocol: JoinGroup, SyncGroup, Heartbeat and LeaveGroup, as Kafka's brokers
+//! have served them since 0.9.
 //!
-//! A group lives in memory between two stable states. A decision takes a copy of it, whose members are shared with the original, changes the copy
-//! and hands it back as one soft change; the log sees a group only when its leader's assignment arrives, when it becomes empty, and when a static
+//! A group lives in memory between two stable states. A decision takes a copy of it, whose members
+//! are shared with the original, changes the copy and hands it back as one soft change; the log
+//! sees a group only when its leader's assignment arrives, when it becomes empty, and when a static
 //! member takes its own place again.
 //!
 //! ```text

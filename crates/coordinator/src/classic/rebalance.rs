@@ -21,7 +21,8 @@ pub(crate) fn rebalance_or_complete(builder: &mut DecisionBuilder<'_>, group: &m
     }
 }
 
-/// Starts a rebalance: members learn of it from their next heartbeat. An empty group waits a while for more members to come.
+/// Starts a rebalance: members learn of it from their next heartbeat. An empty group waits a while
+/// for more members to come.
 pub(crate) fn prepare_rebalance(builder: &mut DecisionBuilder<'_>, group: &mut ClassicGroup) {
     if group.state == GroupState::CompletingRebalance {
         reset_assignments(builder, group, ErrorCode::RebalanceInProgress);
@@ -47,7 +48,8 @@ fn wait_for_joins(builder: &mut DecisionBuilder<'_>, group: &mut ClassicGroup) {
     builder.schedule(TimerKey::Join(group.id.clone()), i64::from(group.rebalance_timeout_ms()));
 }
 
-/// Ends the join phase when everybody is there; an empty group's first one ends with its delay only.
+/// Ends the join phase when everybody is there; an empty group's first one ends with its delay
+/// only.
 pub(crate) fn complete_join_if_all_joined(builder: &mut DecisionBuilder<'_>, group: &mut ClassicGroup) {
     if group.state == GroupState::PreparingRebalance && !group.initial_rebalance && group.all_joined() {
         complete_join(builder, group);
@@ -96,10 +98,10 @@ fn remove_late(builder: &mut DecisionBuilder<'_>, group: &mut ClassicGroup, is_r
     }
 }
 
-/// Refuses members that list a protocol twice, in a group where no protocol is left that each member
-/// lists once. Kafka finds no protocol there and fails with an exception that leaves the group waiting
-/// for ever. Here these members get Kafka's answer and are out when the join phase that follows ends;
-/// the others wait for that. Gives back whether there was anyone.
+/// Refuses members that list a protocol twice, in a group where no protocol is left that each
+/// member lists once. Kafka finds no protocol there and fails with an exception that leaves the
+/// group waiting for ever. Here these members get Kafka's answer and are out when the join phase
+/// that follows ends; the others wait for that. Gives back whether there was anyone.
 fn refuse_repeated_protocols(builder: &mut DecisionBuilder<'_>, group: &mut ClassicGroup) -> bool {
     let repeating = group.members.values().filter(|member| member.repeats_a_protocol());
     let repeating: Vec<Str> = repeating.map(|member| member.id.clone()).collect();

@@ -86,7 +86,8 @@ fn complete(builder: &mut DecisionBuilder<'_>, group: &mut ClassicGroup, id: Rep
     let assignments: HashMap<&str, &Bytes> =
         request.assignments.iter().map(|it| (it.member_id.as_str(), &it.assignment)).collect();
     set_assignments(builder, group, &assignments);
-    // The record's time is that of the state before: it is written before the group counts as stable.
+    // The record's time is that of the state before: it is written before the group counts as
+    // stable.
     builder.append_group(record::group(group));
     group.enter(GroupState::Stable, builder.wall());
     let leader = request.member_id.clone();

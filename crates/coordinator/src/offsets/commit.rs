@@ -1,4 +1,5 @@
-//! OffsetCommit: a member of a generation, or a consumer that uses no group but its offsets, says how far it has read.
+//! OffsetCommit: a member of a generation, or a consumer that uses no group but its offsets, says
+//! how far it has read.
 
 use crate::builder::{DecisionBuilder, StoredOrLiveGroup};
 use crate::record;

@@ -46,7 +46,8 @@ pub(crate) fn delete_offsets(builder: &mut DecisionBuilder<'_>, id: ReplyId, req
     builder.reply(id, GroupReply::OffsetDelete(response));
 }
 
-/// The group whose offsets may be deleted where it does not read the topic; `None` for a group of another kind.
+/// The group whose offsets may be deleted where it does not read the topic; `None` for a group of
+/// another kind.
 fn find(builder: &DecisionBuilder<'_>, group: &str) -> Result<Option<Box<ClassicGroup>>, ErrorCode> {
     if group.is_empty() {
         return Err(ErrorCode::InvalidGroupId);
@@ -62,8 +63,8 @@ fn find(builder: &DecisionBuilder<'_>, group: &str) -> Result<Option<Box<Classic
     }
 }
 
-/// Tombstones for the offsets of topics that are gone, in groups of every kind: nobody can read on from them. A topic that was made anew
-/// under the old name keeps what was committed for it.
+/// Tombstones for the offsets of topics that are gone, in groups of every kind: nobody can read on
+/// from them. A topic that was made anew under the old name keeps what was committed for it.
 pub(crate) fn topics_deleted(builder: &mut DecisionBuilder<'_>, topics: &[(TopicId, Str)]) {
     builder.not_atomic();
     let deleted: HashMap<&Str, TopicId> = topics.iter().map(|(id, name)| (name, *id)).collect();

@@ -1,5 +1,5 @@
-//! The search for what has expired: offsets that nobody has touched for `offsets.retention.minutes` (KIP-211), and groups without members and
-//! offsets.
+//! The search for what has expired: offsets that nobody has touched for `offsets.retention.minutes`
+//! (KIP-211), and groups without members and offsets.
 
 use crate::builder::{DecisionBuilder, StoredOrLiveGroup};
 use crate::record;
@@ -13,7 +13,8 @@ pub(crate) fn schedule(builder: &mut DecisionBuilder<'_>) {
     builder.schedule(TimerKey::Expire, interval_ms);
 }
 
-/// Looks through all classic groups. Groups of other kinds are left alone: what they still read cannot be told.
+/// Looks through all classic groups. Groups of other kinds are left alone: what they still read
+/// cannot be told.
 pub(crate) fn expire(builder: &mut DecisionBuilder<'_>) {
     builder.not_atomic();
     let groups = &builder.state.groups;
@@ -62,7 +63,8 @@ fn since(group: &ClassicGroup) -> Since {
     }
 }
 
-/// Tombstones for a group's expired offsets. Gives back whether none is left, those of open transactions included.
+/// Tombstones for a group's expired offsets. Gives back whether none is left, those of open
+/// transactions included.
 fn expire_offsets(builder: &mut DecisionBuilder<'_>, group: &ClassicGroup) -> bool {
     let state = builder.state;
     let is_open = state.pending.contains_group(&group.id);

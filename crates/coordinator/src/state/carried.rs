@@ -1,5 +1,6 @@
-//! A group is known by the kind of its records. Kinds that are not served yet are carried: their members and epochs are followed, so that
-//! a request for them gets Kafka's answer, and their offsets never expire.
+//! A group is known by the kind of its records. Kinds that are not served yet are carried: their
+//! members and epochs are followed, so that a request for them gets Kafka's answer, and their
+//! offsets never expire.
 
 use model::ErrorCode;
 use protocol::messages::group_metadata_value::GroupMetadataValue;
@@ -83,8 +84,8 @@ impl CarriedGroup {
         }
     }
 
-    /// Whether offsets may be committed with this member and epoch. A member that has the group's current epoch may, and so may an administrator
-    /// while nobody is in the group.
+    /// Whether offsets may be committed with this member and epoch. A member that has the group's
+    /// current epoch may, and so may an administrator while nobody is in the group.
     pub(crate) fn may_commit(&self, member: &str, epoch: i32, knows_epochs: bool) -> Result<(), ErrorCode> {
         if self.kind == CarriedKind::Share {
             return Err(ErrorCode::GroupIdNotFound);
@@ -175,7 +176,8 @@ pub(crate) fn apply(groups: &mut HashMap<Str, StoredGroup>, record: GroupRecord)
     }
 }
 
-/// The group, made of this kind when it is not yet. A classic group of that name has given way: the record says so.
+/// The group, made of this kind when it is not yet. A classic group of that name has given way: the
+/// record says so.
 fn ensure(groups: &mut HashMap<Str, StoredGroup>, id: Str, kind: CarriedKind) -> &mut CarriedGroup {
     let slot = groups.entry(id).or_insert_with(|| StoredGroup::Carried(CarriedGroup::new(kind)));
     if !matches!(slot, StoredGroup::Carried(group) if group.kind == kind) {

@@ -45,7 +45,8 @@ impl GroupState {
 /// What is to happen when the join timer goes off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum JoinTimer {
-    /// The delay of an empty group's first rebalance: longer while members keep coming, up to the rebalance timeout.
+    /// The delay of an empty group's first rebalance: longer while members keep coming, up to the
+    /// rebalance timeout.
     Initial { delay_ms: i32, remaining_ms: i32 },
     /// The rebalance timeout: on without those who have not joined.
     Complete,
@@ -188,9 +189,9 @@ impl ClassicGroup {
         if self.members.contains_key(member) { Ok(()) } else { Err(ErrorCode::UnknownMemberId) }
     }
 
-    /// Whether someone with this list of protocols can be in the group. One of them must be a candidate
-    /// of the members that are here. Where they have no candidate, since one of them repeats every
-    /// protocol that all list, a newcomer needs one of these and must not repeat any.
+    /// Whether someone with this list of protocols can be in the group. One of them must be a
+    /// candidate of the members that are here. Where they have no candidate, since one of them
+    /// repeats every protocol that all list, a newcomer needs one of these and must not repeat any.
     pub(crate) fn supports(&self, protocol_type: &str, protocols: &[JoinGroupRequestProtocol]) -> bool {
         if self.state == GroupState::Empty {
             return !protocol_type.is_empty() && !protocols.is_empty();
@@ -211,9 +212,10 @@ impl ClassicGroup {
         self.supported.get(protocol) == Some(&self.members.len())
     }
 
-    /// Whether the next generation may have this protocol: each member lists it once. A list may name
-    /// another protocol twice, as those of sarama and franz-go do when their user says so. Kafka counts
-    /// how often a protocol is listed, so that one that is listed twice is never everyone's.
+    /// Whether the next generation may have this protocol: each member lists it once. A list may
+    /// name another protocol twice, as those of sarama and franz-go do when their user says so.
+    /// Kafka counts how often a protocol is listed, so that one that is listed twice is never
+    /// everyone's.
     fn is_candidate(&self, protocol: &Str) -> bool {
         self.is_listed_by_all(protocol) && !self.repeated.contains_key(protocol)
     }
@@ -317,7 +319,8 @@ impl ClassicGroup {
         Some(ticket)
     }
 
-    /// Lets a member lead that has joined, when the leader has not. Without one there is no next generation.
+    /// Lets a member lead that has joined, when the leader has not. Without one there is no next
+    /// generation.
     pub(crate) fn elect_joined_leader(&mut self) -> bool {
         let Some(leader) = &self.leader else { return false };
         if self.members.get(leader).is_some_and(|leader| leader.awaiting_join.is_some()) {
@@ -392,7 +395,8 @@ impl ClassicGroup {
         self.protocol_type.as_deref() == Some(CONSUMER_PROTOCOL_TYPE)
     }
 
-    /// Whether consumers of the group read a topic. Of consumers whose subscriptions cannot be read that is assumed of every topic.
+    /// Whether consumers of the group read a topic. Of consumers whose subscriptions cannot be read
+    /// that is assumed of every topic.
     pub(crate) fn is_subscribed_to(&self, topic: &str) -> bool {
         match &self.subscribed_topics {
             Some(topics) => topics.contains(topic),
@@ -437,7 +441,8 @@ fn count_one_less(counts: &mut OrdMap<Str, usize>, name: &Str) {
     }
 }
 
-/// The topics of a consumer's subscription: its version as an int16, then the schema's fields; newer versions are read as far as they are known.
+/// The topics of a consumer's subscription: its version as an int16, then the schema's fields;
+/// newer versions are read as far as they are known.
 fn subscribed_topics(metadata: Bytes) -> Result<Vec<Str>, DecodeError> {
     let mut r = Reader::new(metadata);
     let version = r.i16()?;

@@ -18,7 +18,8 @@ pub struct Member {
     pub(crate) client: Client,
     pub(crate) rebalance_timeout_ms: i32,
     pub(crate) session_timeout_ms: i32,
-    /// The protocols that it can take part in, the preferred one first, with its subscription for each.
+    /// The protocols that it can take part in, the preferred one first, with its subscription for
+    /// each.
     pub(crate) protocols: Arc<Vec<(Str, Bytes)>>,
     /// Empty between the end of one assignment and the arrival of the next.
     pub(crate) assignment: Bytes,
@@ -30,7 +31,8 @@ pub struct Member {
     pub(crate) is_new: bool,
 }
 
-/// Protocols out of a request, in memory of their own: a group must not hold on to a connection's frame.
+/// Protocols out of a request, in memory of their own: a group must not hold on to a connection's
+/// frame.
 pub(crate) fn own_protocols(protocols: &[JoinGroupRequestProtocol]) -> Arc<Vec<(Str, Bytes)>> {
     let own = |it: &JoinGroupRequestProtocol| (it.name.clone(), Bytes::copy_from_slice(&it.metadata));
     Arc::new(protocols.iter().map(own).collect())
@@ -62,7 +64,8 @@ impl Member {
             && self.protocols.iter().zip(protocols).all(|(own, its)| own.0 == its.name && own.1 == its.metadata)
     }
 
-    /// Waiting for the coordinator counts as a heartbeat, but for a member that nobody has heard of since it came.
+    /// Waiting for the coordinator counts as a heartbeat, but for a member that nobody has heard of
+    /// since it came.
     pub(crate) fn needs_no_heartbeat(&self) -> bool {
         !self.is_new && (self.awaiting_join.is_some() || self.awaiting_sync.is_some())
     }

@@ -1,5 +1,5 @@
-//! The state of a shard. What the log says changes in [`ReplicatedState::apply`] alone, and what it does
-//! not say in [`SoftState::apply`] alone.
+//! The state of a shard. What the log says changes in [`ReplicatedState::apply`] alone, and what it
+//! does not say in [`SoftState::apply`] alone.
 
 mod carried;
 mod classic;

@@ -1,7 +1,7 @@
 //! Committed offsets, by group, topic and partition.
 //!
-//! Invariant: no empty map is kept, so that a group with an entry has offsets. Offsets are kept apart from groups: a group can change its kind and
-//! keep them.
+//! Invariant: no empty map is kept, so that a group with an entry has offsets. Offsets are kept
+//! apart from groups: a group can change its kind and keep them.
 
 use model::{LeaderEpoch, Offset, Timestamp, TopicId};
 use protocol::Str;
@@ -11,7 +11,8 @@ use std::collections::{BTreeMap, HashMap};
 /// One committed offset.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct CommittedOffset {
-    /// Where its record stands: of two commits the one further back in the log loses, whenever its transaction ends.
+    /// Where its record stands: of two commits the one further back in the log loses, whenever its
+    /// transaction ends.
     pub(crate) record_offset: Offset,
     /// The offset, as it came: what clients send is not held against any log.
     pub(crate) offset: i64,

@@ -1,4 +1,5 @@
-//! Offsets of open transactions: they count once the commit marker is read and are dropped at an abort.
+//! Offsets of open transactions: they count once the commit marker is read and are dropped at an
+//! abort.
 
 use super::offsets::{CommittedOffset, Offsets};
 use model::ProducerId;
@@ -63,7 +64,8 @@ impl Pending {
         }
     }
 
-    /// Ends a producer's transaction. Of its offsets only those count that are younger than what was committed meanwhile.
+    /// Ends a producer's transaction. Of its offsets only those count that are younger than what
+    /// was committed meanwhile.
     pub(crate) fn end(&mut self, producer: ProducerId, committed: bool, offsets: &mut Offsets) {
         for ((group, topic, partition), offset) in self.by_producer.remove(&producer).into_iter().flatten() {
             self.close(producer, &group, &topic, partition);

@@ -1,4 +1,5 @@
-//! What a shard knows beyond the log: classic groups between two records, and timers. It is lost with the leadership, as in Kafka.
+//! What a shard knows beyond the log: classic groups between two records, and timers. It is lost
+//! with the leadership, as in Kafka.
 
 use super::classic::ClassicGroup;
 use super::timers::{TimerKey, Timers};

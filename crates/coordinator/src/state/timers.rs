@@ -17,7 +17,8 @@ pub enum TimerKey {
     Expire,
 }
 
-/// Deadlines of the monotonic clock in order: the earliest is found, set and cancelled in logarithmic time.
+/// Deadlines of the monotonic clock in order: the earliest is found, set and cancelled in
+/// logarithmic time.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Timers {
     by_key: HashMap<TimerKey, Monotonic>,

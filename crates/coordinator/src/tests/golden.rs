@@ -1,4 +1,5 @@
-//! A conversation with Apache Kafka 4.3.1, and the records that it left in `__consumer_offsets`: the same conversation must leave the same bytes.
+//! A conversation with Apache Kafka 4.3.1, and the records that it left in `__consumer_offsets`:
+//! the same conversation must leave the same bytes.
 
 use super::{Harness, ask_to_join, code, commit, hex, join_request, sync, uuid};
 use crate::{Entry, GroupReply, GroupRequest};

@@ -191,7 +191,8 @@ fn concurrent_joins_with_static_members_lose_nobody() {
     let mut h = Harness::new();
     h.config.initial_rebalance_delay_ms = 100;
     let instances: Vec<String> = (0..20).map(|number| format!("instance-{number}")).collect();
-    // Everyone asks twice, the second time before the first is answered, as clients do that have lost their connection.
+    // Everyone asks twice, the second time before the first is answered, as clients do that have
+    // lost their connection.
     let first: Vec<ReplyId> = instances.iter().map(|it| h.send(join_static("g", "", it))).collect();
     let second: Vec<ReplyId> = instances.iter().map(|it| h.send(join_static("g", "", it))).collect();
     for ticket in first {

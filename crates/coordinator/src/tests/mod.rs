@@ -1,6 +1,7 @@
 //! A shard with a log and a clock of its own: what every test drives.
 //!
-//! After each command the harness holds the shard against one that has only replayed the log, and counts the answers: none twice, none forgotten.
+//! After each command the harness holds the shard against one that has only replayed the log, and
+//! counts the answers: none twice, none forgotten.
 
 mod failures;
 mod golden;

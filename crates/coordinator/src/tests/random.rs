@@ -1,5 +1,5 @@
-//! Random requests, clocks, failures and fail-overs. The harness checks after each step that the log says all that is replicated, and that no
-//! answer is given twice or forgotten.
+//! Random requests, clocks, failures and fail-overs. The harness checks after each step that the
+//! log says all that is replicated, and that no answer is given twice or forgotten.
 
 use super::{Harness, ask_to_join, commit, join_request, sync};
 use crate::GroupState;
@@ -144,7 +144,8 @@ proptest! {
             run(&mut h, &mut memories, step, &mut asked);
             learn(&mut h, &mut memories, &asked);
             for group in h.shard.soft.groups.values() {
-                // A rebalance that everyone has left goes on until its delay, or those who have asked for an id, are gone too.
+                // A rebalance that everyone has left goes on until its delay, or those who have
+                // asked for an id, are gone too.
                 let nobody = matches!(group.state, GroupState::Empty | GroupState::PreparingRebalance);
                 prop_assert!(
                     if group.members.is_empty() { nobody } else { group.state != GroupState::Empty },

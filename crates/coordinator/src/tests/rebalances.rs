@@ -72,7 +72,8 @@ fn members_that_do_not_rejoin_in_time_are_out() {
     assert_eq!(h.heartbeat("g", &a, 1), ErrorCode::UnknownMemberId);
 }
 
-/// Kafka counts such a member twice, finds no protocol that is everyone's, and fails; its group then waits for ever.
+/// Kafka counts such a member twice, finds no protocol that is everyone's, and fails; its group
+/// then waits for ever.
 #[test]
 fn a_member_that_names_a_protocol_twice_is_refused_and_out_after_the_rebalance_timeout() {
     for instance in [None, Some("i")] {

@@ -1,4 +1,5 @@
-//! Lists that repeat themselves: what Kafka takes as a list is a list here, what it takes as a set is one.
+//! Lists that repeat themselves: what Kafka takes as a list is a list here, what it takes as a set
+//! is one.
 
 use super::{Harness, ask_to_join, code, commit, join, join_request, sync};
 use crate::{GroupReply, GroupRequest};
@@ -47,8 +48,8 @@ fn joining(lists: &[&[&str]]) -> String {
     text
 }
 
-/// Apache Kafka 4.3.1 answers the first four groups like this; the differential test sends them to both.
-/// In the last three Kafka finds no protocol and never answers again.
+/// Apache Kafka 4.3.1 answers the first four groups like this; the differential test sends them to
+/// both. In the last three Kafka finds no protocol and never answers again.
 #[test]
 fn a_member_that_lists_one_protocol_twice_joins_with_one_that_each_member_lists_once() {
     let groups: &[&[&[&str]]] = &[

@@ -1,7 +1,8 @@
-//! Consumers that send a heartbeat less often than their rebalance timeout (`max.poll.interval.ms`). A
-//! member learns of a rebalance from its heartbeat only, so that it is out before it knows. Whether three
-//! of them ever meet depends on when they start, here as in Apache Kafka: the transcript of those that do
-//! not is what the log of Apache Kafka 4.3.1 shows of the same starts, but for the time of round trips.
+//! Consumers that send a heartbeat less often than their rebalance timeout
+//! (`max.poll.interval.ms`). A member learns of a rebalance from its heartbeat only, so that it is
+//! out before it knows. Whether three of them ever meet depends on when they start, here as in
+//! Apache Kafka: the transcript of those that do not is what the log of Apache Kafka 4.3.1 shows of
+//! the same starts, but for the time of round trips.
 
 use super::{Harness, ask_to_join, code, join_request, sync};
 use crate::{GroupReply, GroupRequest, ReplyId};
