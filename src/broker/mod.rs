@@ -19,6 +19,7 @@ use crate::runtime::producer_ids::ProducerIds;
 use crate::telemetry::Metrics;
 use arc_swap::ArcSwap;
 use metadata::image::{Image, ResourceType};
+use metadata::version::METADATA_VERSION;
 use metadata::{Changes, decide};
 use model::{BrokerId, TopicId, TopicIdPartition};
 use parking_lot::Mutex;
@@ -93,6 +94,9 @@ impl Broker {
         if changes.configs.iter().any(|resource| resource.kind == ResourceType::Broker) {
             self.change_settings(image);
         }
+        if changes.features.contains(METADATA_VERSION) {
+            self.groups.set_config(config_rules::group_config(&self.effective(), image.features.version()));
+        }
         if changes.brokers.contains(&self.node.id)
             && let Some(registered) = image.cluster.brokers.get(&self.node.id)
         {
@@ -124,7 +128,7 @@ impl Broker {
         self.limits.set(maxima(&effective.settings));
         self.replicas.set_cordoned(&effective.settings.cordoned_log_dirs);
         self.replicas.set_move_rate(effective.move_bytes_per_second());
-        self.groups.set_config(config_rules::group_config(&effective));
+        self.groups.set_config(config_rules::group_config(&effective, image.features.version()));
         self.settings.store(Arc::new(effective.settings.clone()));
         self.effective.store(Arc::new(effective));
         self.replicas.cleaner.wake();

@@ -184,8 +184,9 @@ fn broker(
 ) -> Result<Arc<Broker>, StartError> {
     let effective = config.effective(&Properties::new(), &Properties::new());
     let settings = effective.settings.clone();
+    // Until the first image is published, as for the oldest version.
     let groups = GroupCoordinators::new(
-        config_rules::group_config(&effective),
+        config_rules::group_config(&effective, Image::default().features.version()),
         config_rules::offsets_codec(&effective),
         i64::from(settings.offsets_commit_timeout_ms),
         clock,

@@ -10,7 +10,7 @@ use crate::runtime::metadata_look::Look;
 use crate::runtime::random;
 use anyhow::{Context as _, bail};
 use metadata::image::Image;
-use metadata::version::{FEATURES, Feature, METADATA_VERSION};
+use metadata::version::{FEATURES, Feature, METADATA_VERSION, later_release};
 use metadata::{ApplyError, MetadataVersion};
 use model::{BrokerId, DirectoryId, TopicPartition};
 use raft::{Raft, ReplicaKey, Timeouts, VoterSet};
@@ -240,11 +240,15 @@ fn feature_error(folder: &Path, name: &str, level: i16) -> StartError {
         }
         Some(feature) => format!("where {} to {} are known", feature.min, feature.max),
     };
+    let needed = match later_release(name, level) {
+        Some((called, release)) => format!("{called}, which needs release {release} or later"),
+        None => String::new(),
+    };
     let remedy = match Feature::named(name) {
         Some(feature) if level < feature.min => "start it with the release that it is from, and upgrade it there first",
         _ => "start it with the release that it is from, and downgrade the feature there (kafka-features downgrade)",
     };
-    anyhow::anyhow!("{folder} has {name} at level {level}, {known}; {remedy}")
+    anyhow::anyhow!("{folder} has {name} at level {level}{needed}, {known}; {remedy}")
 }
 
 /// Starts the raft machine on what is on disk.

@@ -7,6 +7,7 @@ use crate::replica::WriteRules;
 use arc_swap::ArcSwap;
 use coordinator::GroupConfig;
 use imbl::OrdMap;
+use metadata::MetadataVersion;
 use metadata::decide::ConfigRules;
 use metadata::image::{ConfigResource, Image, ResourceType};
 use model::{ApiError, BrokerId, ErrorCode};
@@ -154,8 +155,8 @@ fn compression(settings: &TopicSettings) -> Option<Compression> {
     Some(Compression { codec, level })
 }
 
-/// What the group coordinators obey.
-pub fn group_config(effective: &Effective) -> GroupConfig {
+/// What the group coordinators obey at a finalized `metadata.version`.
+pub fn group_config(effective: &Effective, version: MetadataVersion) -> GroupConfig {
     let settings = &effective.settings;
     let count = |number: i32| usize::try_from(number).unwrap_or(0);
     GroupConfig {
@@ -166,6 +167,7 @@ pub fn group_config(effective: &Effective) -> GroupConfig {
         offset_metadata_max: count(settings.offset_metadata_max_bytes),
         offsets_retention_ms: i64::from(settings.offsets_retention_minutes) * 60_000,
         offsets_retention_check_interval_ms: settings.offsets_retention_check_interval_ms,
+        flexible_records: version.has_flexible_coordinator_records(),
     }
 }
 

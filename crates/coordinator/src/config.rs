@@ -19,6 +19,9 @@ pub struct GroupConfig {
     pub offsets_retention_ms: i64,
     /// `offsets.retention.check.interval.ms`
     pub offsets_retention_check_interval_ms: i64,
+    /// Whether every release that may run at the finalized `metadata.version` reads records in
+    /// flexible versions (KIP-915).
+    pub flexible_records: bool,
 }
 
 impl Default for GroupConfig {
@@ -31,6 +34,7 @@ impl Default for GroupConfig {
             offset_metadata_max: 4096,
             offsets_retention_ms: 10_080 * 60_000,
             offsets_retention_check_interval_ms: 600_000,
+            flexible_records: true,
         }
     }
 }

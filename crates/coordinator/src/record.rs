@@ -1,5 +1,9 @@
-//! The records that the coordinator writes, byte for byte as Kafka 4.3 does: a group in version 3,
-//! an offset in version 4, or in version 1 when the client gave it a time to live.
+//! The records that the coordinator writes, byte for byte as Kafka does: a group in version 3, an
+//! offset in version 4, or in version 1 when the client gave it a time to live.
+//!
+//! Version 4 is flexible (KIP-915). A release that does not know it loads nothing of the partition,
+//! and so an offset is written in version 3 as long as the finalized `metadata.version` allows such a
+//! release. Version 3 has no topic id. Kafka 4.3.1 writes version 4 all the same.
 
 use crate::entry::NewRecord;
 use crate::state::{ClassicGroup, CommittedOffset};
@@ -12,6 +16,7 @@ use protocol::{EncodeError, GroupRecord, Str};
 
 const GROUP_VERSION: i16 = 3;
 const OFFSET_VERSION: i16 = 4;
+const INFLEXIBLE_OFFSET_VERSION: i16 = 3;
 const EXPIRING_OFFSET_VERSION: i16 = 1;
 
 fn encode(record: &GroupRecord, version: i16) -> Result<NewRecord, EncodeError> {
@@ -68,14 +73,19 @@ pub(crate) fn group_tombstone(group: &Str) -> Result<NewRecord, EncodeError> {
     encode(&GroupRecord::GroupMetadata(group_key(group), None), GROUP_VERSION)
 }
 
-/// A committed offset.
+/// A committed offset, in a flexible version where every release that may come can read one.
 pub(crate) fn offset(
     group: &Str,
     topic: &Str,
     partition: i32,
     offset: &CommittedOffset,
+    flexible: bool,
 ) -> Result<NewRecord, EncodeError> {
-    let version = if offset.expire_timestamp.is_some() { EXPIRING_OFFSET_VERSION } else { OFFSET_VERSION };
+    let version = match offset.expire_timestamp {
+        Some(_) => EXPIRING_OFFSET_VERSION,
+        None if flexible => OFFSET_VERSION,
+        None => INFLEXIBLE_OFFSET_VERSION,
+    };
     let value = OffsetCommitValue {
         offset: offset.offset,
         leader_epoch: LeaderEpoch::to_wire(offset.leader_epoch),

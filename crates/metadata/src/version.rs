@@ -108,6 +108,13 @@ impl MetadataVersion {
         self.0 < 12
     }
 
+    /// Whether every release that may run reads the coordinators' records in flexible versions (3.5-IV0,
+    /// KIP-915). The oldest release of a version is the one that brought it: 3.4.0 stops loading a
+    /// partition at such a record, 3.4.1 and 3.5.0 read it.
+    pub fn has_flexible_coordinator_records(self) -> bool {
+        self.0 >= 9
+    }
+
     /// Whether metadata transactions may be written (3.6-IV1, KIP-868).
     pub fn has_transactions(self) -> bool {
         self.0 >= 13
@@ -216,6 +223,21 @@ impl Feature {
     pub fn dependency(&self, level: i16) -> Option<(&'static str, i16)> {
         (self.name == ELR_VERSION && level == 1).then_some((METADATA_VERSION, 23))
     }
+}
+
+/// Levels that a later release brought: feature, level, its name where it has one, release.
+const LATER: &[(&str, i16, &str, &str)] = &[
+    (METADATA_VERSION, 31, " (4.4-IV0)", "4.4"),
+    (METADATA_VERSION, 32, " (4.4-IV1)", "4.4"),
+    (METADATA_VERSION, 33, " (4.4-IV2)", "4.4"),
+    (SHARE_VERSION, 2, "", "4.4"),
+];
+
+/// The name of a feature's level in brackets, and the release that brought it, where that release is
+/// later than 4.3 and known here.
+pub fn later_release(feature: &str, level: i16) -> Option<(&'static str, &'static str)> {
+    let found = LATER.iter().find(|(name, at, ..)| *name == feature && *at == level)?;
+    Some((found.2, found.3))
 }
 
 /// The levels of a transaction manager that the code before it cannot know: a reminder for readers that level 0 stands for "not finalized".

@@ -122,6 +122,21 @@ fn feature(name: &str, level: i16) -> VersionedRecord {
 }
 
 #[test]
+fn a_folder_of_release_4_4_is_refused_with_the_release_that_it_needs() {
+    for (name, level, words) in [
+        (METADATA_VERSION, 31, "metadata.version at level 31 (4.4-IV0), which needs release 4.4 or later"),
+        (METADATA_VERSION, 32, "metadata.version at level 32 (4.4-IV1), which needs release 4.4 or later"),
+        (METADATA_VERSION, 33, "metadata.version at level 33 (4.4-IV2), which needs release 4.4 or later"),
+        ("share.version", 2, "share.version at level 2, which needs release 4.4 or later"),
+    ] {
+        let node = Node::new();
+        let version = if name == METADATA_VERSION { level } else { 30 };
+        node.append(&[feature(METADATA_VERSION, version), feature(name, level)]);
+        node.refused(&[words, "are known"]);
+    }
+}
+
+#[test]
 fn a_formatted_node_is_accepted_and_a_new_disk_is_formatted() {
     let node = Node::new();
     node.disk.remove_file(&node.at(&format!("b/{META_PROPERTIES}"))).unwrap();

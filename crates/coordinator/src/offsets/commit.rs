@@ -34,7 +34,8 @@ pub(crate) fn commit_offsets(
                 None => {
                     let offset = committed(builder.wall(), expire, topic.topic_id, partition);
                     let group = &request.group_id;
-                    builder.append(record::offset(group, &topic.name, partition.partition_index, &offset));
+                    let flexible = builder.config().flexible_records;
+                    builder.append(record::offset(group, &topic.name, partition.partition_index, &offset, flexible));
                     ErrorCode::None
                 }
             };

@@ -125,6 +125,32 @@ fn consumer_offsets_bytes_are_kafkas_to_the_byte() {
     assert_eq!(written.len(), RECORDS.len());
 }
 
+/// Releases before 3.4.1 load nothing of a partition that holds an offset in version 4.
+#[test]
+fn offsets_are_written_for_the_oldest_release_that_may_run() {
+    let mut h = Harness::new();
+    h.config.flexible_records = false;
+    at(&mut h, 0x2fab, "");
+    let mut request = with_topic_id(commit("simple", "", -1, 61));
+    request.topics[0].partitions[0].committed_metadata = Some("\u{e9}".into());
+    request.topics[0].partitions[0].committed_leader_epoch = 3;
+    assert_eq!(h.commit(request.clone()), ErrorCode::None);
+    request.retention_time_ms = 100_000;
+    assert_eq!(h.commit(request.clone()), ErrorCode::None);
+    request.retention_time_ms = -1;
+    h.config.flexible_records = true;
+    assert_eq!(h.commit(request), ErrorCode::None);
+    let values = [
+        "0003000000000000003d000000030002c3a9000001a1fd652fab",
+        "0001000000000000003d0002c3a9000001a1fd652fab000001a1fd66b64b",
+        "0004000000000000003d0000000303c3a9000001a1fd652fab010010ab0b8b349c794a41815e04f2a1295ee2",
+    ];
+    let key = hex("0001000673696d706c650002743100000000");
+    let wanted = values.map(|value| Entry::Record { key: key.clone(), value: Some(hex(value)) });
+    let written: Vec<Entry> = h.log.iter().map(|(_, entry)| entry.clone()).collect();
+    assert_eq!(written, wanted);
+}
+
 /// Names, states and types as Kafka's ListGroups gives them.
 #[test]
 fn lists_filter_by_state_and_type_in_any_case() {

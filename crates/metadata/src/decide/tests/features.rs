@@ -76,6 +76,13 @@ fn features_move() {
     assert_eq!(cluster.image.features.level("eligible.leader.replicas.version"), 1);
 }
 
+/// Release 3.4.0 loads nothing of a partition in which an offset is flexible; 3.4.1 and 3.5.0 read it.
+#[test]
+fn coordinators_records_are_flexible_where_every_release_that_may_run_reads_them() {
+    let flexible = |name| MetadataVersion::from_name(name).unwrap().has_flexible_coordinator_records();
+    assert_eq!(["3.3", "3.4", "3.5-IV0", "3.6", "3.9", "4.3"].map(flexible), [false, false, true, true, true, true]);
+}
+
 #[test]
 fn an_older_metadata_version_writes_older_records() {
     let mut cluster = Cluster::new(MetadataVersion::from_name("3.6").unwrap());
