@@ -39,8 +39,8 @@ started() { # LOG
   echo "it does not accept connections: $(tail -n 5 "$1")" >&2
   return 1
 }
-# Runs Apache Kafka with only warnings and errors in the log.
-run_kafka() { # PROPERTIES LOG
+# Makes Apache Kafka log only warnings and errors.
+logs_warnings() {
   cat >"$dir/log4j2.properties" <<P
 status = error
 rootLogger.level = warn
@@ -51,6 +51,9 @@ appender.console.name = CONSOLE
 appender.console.layout.type = PatternLayout
 appender.console.layout.pattern = %p %m (%c)%n
 P
+}
+run_kafka() { # PROPERTIES LOG
+  logs_warnings
   "${java[@]}" -Dlog4j2.configurationFile="$dir/log4j2.properties" kafka.Kafka "$1" >"$2" 2>&1 </dev/null &
   broker=$!
   started "$2"

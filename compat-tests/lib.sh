@@ -13,6 +13,10 @@ compat=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cache=${COMPAT_CACHE:-$compat/.cache}
 mkdir -p "$cache"
 failures=0
+# The release of Apache Kafka whose clients and tools `java` and `java-tools` run.
+kafka_release=${KAFKA_RELEASE:-4.3.1}
+jars=$cache/jars classes=$cache/classes
+if [ "$kafka_release" != 4.3.1 ]; then jars=$jars-$kafka_release classes=$classes-$kafka_release; fi
 
 pass() { echo "PASS $1 $2"; }
 skip() { echo "SKIP $1 $2: $3"; }

@@ -22,6 +22,7 @@ mod node;
 mod opening;
 mod records;
 mod refused;
+mod releases;
 mod restart;
 mod stop;
 mod tmpfs;

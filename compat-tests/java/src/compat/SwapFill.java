@@ -53,7 +53,7 @@ import org.apache.kafka.common.serialization.ByteArraySerializer;
  * Fills a broker with everything that a folder can hold, or adds to it.
  *
  * <pre>
- * SwapFill BOOTSTRAP fill plain|security|groups...   what is named beside records, transactions, classic groups and configs
+ * SwapFill BOOTSTRAP fill plain|acls|security|groups...   what is named beside records, transactions, classic groups and configs
  * SwapFill BOOTSTRAP touch N                         a round of records, commits and configs
  * SwapFill BOOTSTRAP tokens                          delegation tokens, through a listener with SASL
  * SwapFill BOOTSTRAP obsolete                        configs that only older releases accept
@@ -115,8 +115,10 @@ public final class SwapFill {
         classicGroups();
         configs();
         quotas();
-        if (what.contains("security")) {
+        if (what.contains("acls") || what.contains("security")) {
             acls();
+        }
+        if (what.contains("security")) {
             scram();
         }
         if (what.contains("groups")) {

@@ -110,8 +110,10 @@ public final class SwapListing {
         resources.add(new ConfigResource(ConfigResource.Type.BROKER, "1"));
         resources.add(new ConfigResource(ConfigResource.Type.BROKER, ""));
         describe(resources);
-        // Only newer releases know configs of groups.
-        section("group-config", () -> describe(List.of(new ConfigResource(ConfigResource.Type.GROUP, "sharers"))));
+        // Releases before 3.9 do not know configs of groups, and log an error when they are asked.
+        if (admin.describeFeatures().featureMetadata().get().supportedFeatures().containsKey("group.version")) {
+            section("group-config", () -> describe(List.of(new ConfigResource(ConfigResource.Type.GROUP, "sharers"))));
+        }
     }
 
     private void describe(List<ConfigResource> resources) throws Exception {
@@ -158,8 +160,10 @@ public final class SwapListing {
         var groups = admin.listGroups().all().get();
         var classic = new ArrayList<String>();
         for (var group : groups) {
-            line("group", group.groupId(), group.type().map(Object::toString).orElse("?"), group.protocol());
-            if (group.type().map(Object::toString).orElse("?").equals("Classic")) {
+            // Releases before 3.8 do not tell types, since they know one alone.
+            var type = group.type().map(Object::toString).orElse("Classic");
+            line("group", group.groupId(), type, group.protocol());
+            if (type.equals("Classic")) {
                 classic.add(group.groupId());
             }
             if (!group.groupId().equals("sharers")) {
