@@ -32,7 +32,8 @@ accepts_or_ended() { accepts || ended; }
 
 java_options=(-Xlog:disable -XX:+UseSerialGC -XX:TieredStopAtLevel=1)
 java=(java "${java_options[@]}" -Xmx384m -cp "$cache/classes:$cache/jars/*")
-tool() { timeout 60 "${java[@]}" -Dlog4j2.configurationFile="$compat/java/log4j2.properties" "$@"; } # CLASS ARGUMENTS...
+# The limit ends what hangs. A busy machine may take its time.
+tool() { timeout 240 "${java[@]}" -Dlog4j2.configurationFile="$compat/java/log4j2.properties" "$@"; } # CLASS ARGUMENTS...
 started() { # LOG
   within 180 accepts_or_ended || true
   accepts && return

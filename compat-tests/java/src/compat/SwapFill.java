@@ -74,7 +74,7 @@ public final class SwapFill {
         this.bootstrap = bootstrap;
         var settings = new HashMap<String, Object>(more);
         settings.put("bootstrap.servers", bootstrap);
-        settings.put("default.api.timeout.ms", "30000");
+        settings.put("default.api.timeout.ms", "120000");
         admin = Admin.create(settings);
     }
 
@@ -149,6 +149,9 @@ public final class SwapFill {
         var settings = new HashMap<String, Object>(more);
         settings.put("bootstrap.servers", bootstrap);
         settings.put("linger.ms", "10");
+        // On a busy machine a broker may take longer than the default of 30 s. A batch that is sent twice for that is an error in the log of Apache Kafka.
+        settings.put("request.timeout.ms", "120000");
+        settings.put("delivery.timeout.ms", "180000");
         return new KafkaProducer<>(settings, new ByteArraySerializer(), new ByteArraySerializer());
     }
 

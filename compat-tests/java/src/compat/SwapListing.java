@@ -38,7 +38,7 @@ public final class SwapListing {
 
     private SwapListing(String bootstrap) {
         this.bootstrap = bootstrap;
-        admin = Admin.create(Map.of("bootstrap.servers", bootstrap, "default.api.timeout.ms", "30000", "request.timeout.ms", "20000"));
+        admin = Admin.create(Map.of("bootstrap.servers", bootstrap, "default.api.timeout.ms", "120000", "request.timeout.ms", "60000"));
     }
 
     public static void main(String[] arguments) {
