@@ -10,8 +10,7 @@ fn main() -> ExitCode {
     match gregor::cli::Arguments::parse().run() {
         Ok(code) => code,
         Err(error) => {
-            // One line, whatever the cause: it says what was found and what to do.
-            eprintln!("gregor: {error:#}");
+            gregor::cli::failed(&error);
             ExitCode::FAILURE
         }
     }

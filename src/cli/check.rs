@@ -1,6 +1,6 @@
 //! `gregor check`: whether a node starts on its folders, what it would recover and what it cannot carry over. Nothing is written.
 
-use super::Check;
+use super::{Check, output};
 use crate::config::NodeConfig;
 use crate::node::report::{self, DirReport, PartitionReport, Report, Verdict};
 use crate::runtime::clock::Clock;
@@ -18,11 +18,12 @@ impl Check {
             }
             Err(error) => report::refused(error.to_string()),
         };
-        if self.json {
-            println!("{}", serde_json::to_string_pretty(&report)?);
-        } else {
-            print!("{}", text(&report));
-        }
+        let shown = match self.json {
+            true => serde_json::to_string_pretty(&report)?,
+            false => text(&report),
+        };
+        // The verdict is the exit status, whoever reads the rest.
+        output::done(shown.trim_end_matches('\n'));
         Ok(ExitCode::from(match report.verdict {
             Verdict::Starts => 0,
             Verdict::StartsWithWarnings => 1,

@@ -1,6 +1,6 @@
 //! `gregor format`: formats the log dirs of a configuration.
 
-use super::Format;
+use super::{Format, output};
 use crate::config::NodeConfig;
 use crate::runtime::clock::Clock;
 use crate::runtime::format::{FirstVoters, Format as Formatting};
@@ -53,7 +53,7 @@ impl Format {
         };
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
         for line in formatting.run(&disk, Clock)? {
-            println!("{line}");
+            output::done(line);
         }
         Ok(ExitCode::SUCCESS)
     }

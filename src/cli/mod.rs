@@ -3,8 +3,12 @@
 mod check;
 mod dump_log;
 mod format;
+mod output;
+mod signals;
 mod start;
 mod storage_info;
+
+pub use output::failed;
 
 use crate::config::Address;
 use clap::{Parser, Subcommand};
@@ -173,7 +177,7 @@ impl Arguments {
             Some(Command::Storage(storage)) => storage.run(),
             Some(Command::DumpLog(dump)) => dump.run(),
             Some(Command::RandomUuid) => {
-                println!("{}", crate::runtime::random::uuid());
+                output::result(format_args!("{}\n", crate::runtime::random::uuid()))?;
                 Ok(ExitCode::SUCCESS)
             }
             // Without a word, a broker starts, with what `start` has as defaults.

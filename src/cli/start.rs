@@ -1,6 +1,8 @@
 //! `gregor start`: runs a node until it is told to stop.
 
-use super::Start;
+use super::signals::Signals;
+use super::{Start, output};
+use crate::broker::Broker;
 use crate::config::{ADVERTISED_OF_EVERY_INTERFACE, Address, NewNode, NodeConfig, moved_listener, new_node_properties};
 use crate::net::{ThreadLoad, free_loopback_port, measured};
 use crate::node::{self, Running};
@@ -18,7 +20,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use storage::OPEN_FILES_DEFAULT;
 use storage::disk::{Disk, RealDisk};
-use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
 
 /// The configuration that a folder of its own gets.
@@ -40,15 +41,17 @@ impl Start {
         measured(&mut builder, &load, Clock);
         let runtime = builder.enable_all().build()?;
         runtime.block_on(async move {
-            let mut terminate = signal(SignalKind::terminate())?;
-            let mut interrupt = signal(SignalKind::interrupt())?;
+            let mut signals = Signals::catch()?;
             let disk = Arc::new(RealDisk);
             let start = node::Start { config: Arc::new(config), filter, http, disk, connection_threads: cores, load };
             let mut running = node::start(start).await?;
             say_started(&running, files, is_new);
+            let broker = running.broker.clone();
             let failed = tokio::select! {
-                _ = terminate.recv() => None,
-                _ = interrupt.recv() => None,
+                signal = signals.stop(|| say_state(&broker)) => {
+                    info!(signal, "stopping");
+                    None
+                }
                 fault = running.failed() => Some(fault),
             };
             let code = match failed {
@@ -164,10 +167,22 @@ fn say_started(running: &Running, files: Option<u64>, is_new: bool) {
     );
     let clients = running.broker.config.listeners.all.iter().position(|listener| !listener.is_controller);
     if let (true, Some((_, address))) = (is_new, clients.and_then(|index| running.addresses.get(index))) {
-        eprintln!(
+        output::remark(format_args!(
             "\nTry it:\n  echo hello | kcat -b {address} -t greetings -P\n  kcat -b {address} -t greetings -C -e\n  kafka-topics.sh --bootstrap-server {address} --list\n"
-        );
+        ));
     }
+}
+
+/// How the node is, in one line: what SIGQUIT is answered with.
+fn say_state(broker: &Broker) {
+    let not_ready_because = broker.not_ready_because();
+    info!(
+        connections = broker.metrics.connections.get(),
+        partitions = broker.replicas.len(),
+        offline_log_dirs = broker.replicas.offline_dirs().len(),
+        not_ready_because,
+        "this node runs (SIGQUIT)"
+    );
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! `gregor storage info`: what log dirs are formatted for, in the words of `kafka-storage info`.
 
-use super::Storage;
+use super::{Storage, output};
 use crate::config::NodeConfig;
 use crate::node::rules;
 use std::collections::BTreeSet;
@@ -17,7 +17,7 @@ impl Storage {
         let config = NodeConfig::read(&config, &[])?;
         let dirs: BTreeSet<PathBuf> = rules::folders_of(&config).into_iter().collect();
         let (text, problems) = info(&RealDisk, &dirs)?;
-        print!("{text}");
+        output::result(text)?;
         Ok(if problems == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 }

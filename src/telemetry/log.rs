@@ -10,6 +10,11 @@ use tracing_subscriber::{EnvFilter, fmt, reload};
 pub fn init_logging() -> Option<FilterHandle> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let (filter, handle) = reload::Layer::new(filter);
-    let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal()).with_target(false);
+    let lines = fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        // A line that cannot be written is lost. Saying so on standard error, which is what failed, would panic.
+        .log_internal_errors(false);
     tracing_subscriber::registry().with(filter).with(lines).try_init().ok().map(|()| handle)
 }

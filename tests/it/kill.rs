@@ -26,7 +26,7 @@ pub struct Process {
 
 impl Process {
     /// Starts the binary on its own folder and waits until it prints its address.
-    fn start(folder: &Path) -> Self {
+    pub fn start(folder: &Path) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_gregor"));
         command.args(["start", "--listen", "127.0.0.1:0", "--data-dir"]).arg(folder);
         Self::spawn(&mut command)

@@ -14,7 +14,7 @@ mod old;
 mod state;
 mod text;
 
-use super::DumpLog;
+use super::{DumpLog, output};
 use anyhow::{Context as _, bail};
 use batches::{Batches, Show};
 use decoder::Decoder;
@@ -37,8 +37,9 @@ impl DumpLog {
         // What was found before an error is shown, as Kafka's tool shows it.
         let dumped = self.dump(&mut out, &mut faults);
         let flushed = out.flush();
-        match dumped.and(flushed.map_err(anyhow::Error::from)) {
-            Ok(()) => faults.print(&mut io::stderr().lock())?,
+        match dumped.and(flushed.map_err(output::unwritten)) {
+            // As every remark, they are lost where standard error cannot be written.
+            Ok(()) => drop(faults.print(&mut io::stderr().lock())),
             // The reader has seen enough.
             Err(error) if is_broken_pipe(&error) => {}
             Err(error) => return Err(error),
@@ -101,7 +102,7 @@ impl DumpLog {
                 }
                 _ => {
                     out.flush()?;
-                    eprintln!("Ignoring unknown file {}", path.display());
+                    output::remark(format_args!("Ignoring unknown file {}", path.display()));
                 }
             }
         }

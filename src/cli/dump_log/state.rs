@@ -1,5 +1,6 @@
 //! `.snapshot` files, the producers as of an offset, and `.txnindex` files, the aborted transactions of a segment.
 
+use super::super::output;
 use super::absolute;
 use super::batches::optional_long;
 use anyhow::{Context as _, bail};
@@ -21,7 +22,7 @@ pub(super) fn dump_producers(out: &mut impl Write, path: &Path) -> anyhow::Resul
         Ok(producers) => producers.into_iter().try_for_each(|producer| write_producer(out, producer))?,
         Err(why) => {
             out.flush()?;
-            eprintln!("{why}");
+            output::remark(why);
         }
     }
     Ok(())

@@ -43,6 +43,11 @@ const BANS: &[Ban] = &[
         instead: "a named fact, made where the request is read",
     },
     Ban { words: &["todo!(", "unimplemented!(", "#[ignore"], home: &["xtask/"], instead: "the real thing" },
+    Ban {
+        words: &["println!(", "print!("],
+        home: &[],
+        instead: "cli::output or the log, which survive a standard error that cannot be written",
+    },
     Ban { words: &["thread::sleep"], home: &[], instead: "time as an argument" },
 ];
 

@@ -20,6 +20,10 @@ fn a_banned_call_is_named_with_its_replacement() {
     assert!(!finds("crates/storage/src/disk/real.rs", "//! x\nstd::fs::read(path)", "std::fs"));
     assert!(finds("crates/raft/src/lib.rs", "//! x\nlet now = Instant::now();", "runtime::clock"));
     assert!(finds("src/replica/mod.rs", "//! x\nif api_version > 3 {}", "named fact"));
+    for print in ["eprintln!", "println!", "eprint!", "print!"] {
+        assert!(finds("src/cli/start.rs", &format!("//! x\n{print}(\"hello\");"), "cli::output"));
+        assert!(!finds("xtask/src/main.rs", &format!("//! x\n{print}(\"hello\");"), "cli::output"));
+    }
     assert!(!finds("crates/raft/src/lib.rs", "//! x\n// Instant::now is banned", "Instant"));
 }
 
