@@ -87,7 +87,7 @@ fn describe(context: &Context, resource: &DescribeConfigsResource) -> Result<Vec
 /// Checks that the request names this broker, since a broker describes only its own configs. `or`
 /// names what the request may name instead.
 fn check_this_broker(context: &Context, name: &str, or: &str) -> Result<(), ApiError> {
-    let Ok(id) = name.parse::<i32>() else {
+    let Some(id) = model::java_number::parse_int(name) else {
         let message = format!("Broker id must be an integer, but it is: {name}");
         return Err(ApiError::new(ErrorCode::InvalidRequest, message));
     };

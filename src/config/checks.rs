@@ -80,7 +80,7 @@ fn check_connections(values: &Values) -> Result<(), ConfigError> {
     let overrides = values.read::<String>(property);
     let entries = map_entries(property, &overrides).map_err(ConfigError)?;
     for (_, most) in &entries {
-        most.parse::<i32>().map_err(|_| ConfigError(format!("For input string: \"{most}\"")))?;
+        model::java_number::parse_int(most).ok_or_else(|| ConfigError(format!("For input string: \"{most}\"")))?;
     }
     require(
         values.integer("max.connections.per.ip") != 0 || !entries.is_empty(),

@@ -1,11 +1,13 @@
 //! Dynamic configs of the broker (KIP-226): a node's file under the configs of all brokers and of this one, and whether a change is acceptable.
 
 use super::broker::{BROKER, CLUSTER_WIDE_OF_A_LISTENER, is_dynamic, key_of, synonyms, without_listener};
+use super::java::trim;
 use super::key::{Mode, Values};
 use super::listeners::Listeners;
 use super::node::NodeConfig;
 use super::startup::has_no_effect;
 use super::{BrokerSettings, ConfigError, Properties, checks, client_metrics, group, java, topic};
+use model::java_number::{parse_int, parse_long};
 use model::{ApiError, ErrorCode};
 
 /// Resources with configs that the cluster keeps.
@@ -43,7 +45,8 @@ pub struct Effective {
 impl Effective {
     /// `replica.alter.log.dirs.io.max.bytes.per.second`, where it is set.
     pub fn move_bytes_per_second(&self) -> Option<u64> {
-        self.properties.get("replica.alter.log.dirs.io.max.bytes.per.second")?.trim().parse().ok()
+        let text = self.properties.get("replica.alter.log.dirs.io.max.bytes.per.second")?;
+        u64::try_from(parse_long(trim(text))?).ok()
     }
 }
 
@@ -273,7 +276,7 @@ fn check_changes(current: &Effective, configs: &Properties, values: &Values) -> 
     for name in ["max.connections", "max.connection.creation.rate"] {
         let of_listeners = configs.iter().filter(|(config, _)| without_listener(config) == Some(name));
         let set = configs.get(name).into_iter().chain(of_listeners.map(|(_, text)| text));
-        if set.map(|text| text.trim()).any(|text| text.parse() == Ok(0_i32)) {
+        if set.map(|text| trim(text)).any(|text| parse_int(text) == Some(0)) {
             return Err(dynamic_fault(&format!("Invalid {name} 0")));
         }
     }

@@ -2,6 +2,7 @@
 
 use super::value::Value;
 use super::{Address, java};
+use model::java_number;
 use std::fmt;
 
 /// What values a property may have.
@@ -17,7 +18,7 @@ pub enum Rule {
     UpToHalf,
     /// One of these texts.
     OneOf(&'static [&'static str]),
-    /// One of these texts, in any case.
+    /// One of these texts, which are in upper case, in any case.
     OneOfAnyCase(&'static [&'static str]),
     /// Items of these texts (none stands for any), none of them empty; an item given twice counts once.
     Items(&'static [&'static str], Emptiness),
@@ -61,9 +62,7 @@ impl Rule {
                 at_most(name, &value, 0.5, "0.5")?;
             }
             (Rule::OneOf(allowed), Value::Text(text)) => one_of(name, text, allowed)?,
-            (Rule::OneOfAnyCase(allowed), Value::Text(text))
-                if !allowed.iter().any(|allowed| allowed.eq_ignore_ascii_case(text)) =>
-            {
+            (Rule::OneOfAnyCase(allowed), Value::Text(text)) if !allowed.contains(&text.to_uppercase().as_str()) => {
                 let allowed = allowed.join(", ");
                 return Err(invalid(name, text, &format!("String must be one of (case insensitive): {allowed}")));
             }
@@ -129,7 +128,8 @@ pub(super) fn voter_of(entry: &str) -> Result<(i32, String, u16), String> {
     let form = "Each entry should be in the form `{id}@{host}:{port}`.";
     let (id, address) =
         entry.split_once('@').ok_or_else(|| format!("Invalid configuration value for {name}. {form}"))?;
-    let id = id.trim().parse().map_err(|_| format!("Failed to parse voter ID as an integer from {entry}. {form}"))?;
+    let id = java_number::parse_int(id)
+        .ok_or_else(|| format!("Failed to parse voter ID as an integer from {id}. {form}"))?;
     let (host, port) = host_port(address)
         .ok_or_else(|| format!("Failed to parse host name from entry {entry} for the configuration {name}. {form}"))?;
     Ok((id, host, port))

@@ -117,7 +117,7 @@ impl BrokerSettings {
     pub fn max_connections_per_ip_overrides(&self) -> Vec<(String, i32)> {
         let entries = map_entries("max.connections.per.ip.overrides", &self.max_connections_per_ip_overrides);
         let entries = entries.unwrap_or_default().into_iter();
-        entries.filter_map(|(host, most)| Some((host.to_string(), most.parse().ok()?))).collect()
+        entries.filter_map(|(host, most)| Some((host.to_string(), model::java_number::parse_int(most)?))).collect()
     }
 }
 

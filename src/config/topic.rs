@@ -71,9 +71,9 @@ impl Unit {
 
     /// The text of the converted number, or the text itself where it is none.
     pub(super) fn convert_text(self, text: &str) -> String {
-        match (self, text.trim().parse::<i64>()) {
-            (Unit::Same, _) | (_, Err(_)) => text.to_string(),
-            (_, Ok(number)) => self.convert(&Value::Integer(number)).to_text().unwrap_or_default(),
+        match (self, model::java_number::parse_long(super::java::trim(text))) {
+            (Unit::Same, _) | (_, None) => text.to_string(),
+            (_, Some(number)) => self.convert(&Value::Integer(number)).to_text().unwrap_or_default(),
         }
     }
 }

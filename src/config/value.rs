@@ -4,6 +4,7 @@
 //! clients see.
 
 use super::java;
+use model::java_number;
 
 /// What a property holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,15 +84,15 @@ impl Value {
         let text = java::trim(text);
         let not_a_number = || format!("Not a number of type {}", kind.name());
         Ok(match kind {
-            Kind::Boolean if text.eq_ignore_ascii_case("true") => Value::Boolean(true),
-            Kind::Boolean if text.eq_ignore_ascii_case("false") => Value::Boolean(false),
-            Kind::Boolean => return Err("Expected value to be either true or false".into()),
-            Kind::Int => Value::Integer(text.parse::<i32>().map_err(|_| not_a_number())?.into()),
-            Kind::Short => Value::Integer(text.parse::<i16>().map_err(|_| not_a_number())?.into()),
-            Kind::Long => Value::Integer(text.parse().map_err(|_| not_a_number())?),
-            Kind::Double => Value::Double(java::parse_double(text).ok_or_else(not_a_number)?),
-            Kind::List if text.is_empty() => Value::List(Vec::new()),
-            Kind::List => Value::List(text.split(',').map(|item| item.trim().to_string()).collect()),
+            Kind::Boolean => {
+                let value = java_number::parse_boolean(text);
+                Value::Boolean(value.ok_or("Expected value to be either true or false")?)
+            }
+            Kind::Int => Value::Integer(java_number::parse_int(text).ok_or_else(not_a_number)?.into()),
+            Kind::Short => Value::Integer(java_number::parse_short(text).ok_or_else(not_a_number)?.into()),
+            Kind::Long => Value::Integer(java_number::parse_long(text).ok_or_else(not_a_number)?),
+            Kind::Double => Value::Double(java_number::parse_double(text).ok_or_else(not_a_number)?),
+            Kind::List => Value::List(java_number::list(text).into_iter().map(str::to_owned).collect()),
             Kind::Text | Kind::Class | Kind::Password => Value::Text(text.to_string()),
         })
     }

@@ -93,10 +93,10 @@ impl Loggers {
 }
 
 fn check_node(node: BrokerId, name: &str) -> Result<(), ApiError> {
-    let message = match name.parse::<i32>() {
-        Ok(id) if BrokerId(id) == node => return Ok(()),
-        Ok(_) => format!("Unexpected node id. Expected {node}, but received {name}"),
-        Err(_) => format!("Node id must be an integer, but it is: {name}"),
+    let message = match model::java_number::parse_int(name) {
+        Some(id) if BrokerId(id) == node => return Ok(()),
+        Some(_) => format!("Unexpected node id. Expected {node}, but received {name}"),
+        None => format!("Node id must be an integer, but it is: {name}"),
     };
     Err(ApiError::new(ErrorCode::InvalidRequest, message))
 }

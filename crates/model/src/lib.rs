@@ -1,4 +1,5 @@
-//! The domain's words: ids, offsets, epochs, timestamps and error codes; and [`java`], the order that Kafka's answers take from Java's maps.
+//! The domain's words: ids, offsets, epochs, timestamps and error codes; [`java`], the order that
+//! Kafka's answers take from Java's maps; and [`java_number`], numbers as Java's parsers read them.
 //!
 //! Everything here is a value without behaviour. `-1` for "none" exists only in the wire and disk
 //! formats. Here an absent value is an `Option`. The names are Kafka's own terms.
@@ -6,6 +7,7 @@
 mod error;
 mod ids;
 pub mod java;
+pub mod java_number;
 mod time;
 mod uuid;
 

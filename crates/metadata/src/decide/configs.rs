@@ -10,6 +10,7 @@ use crate::VersionedRecord;
 use crate::image::{ConfigResource, Image, ResourceType};
 use crate::version::{ELR_VERSION, MetadataVersion};
 use imbl::OrdMap;
+use model::java_number::parse_int;
 use model::{ApiError, BrokerId, ErrorCode};
 use protocol::messages::clear_elr_record::ClearElrRecord;
 use protocol::messages::config_record::ConfigRecord;
@@ -172,12 +173,12 @@ fn precheck<'a>(
     match ResourceType::from_code(kind) {
         Some(ResourceType::Broker) if !name.is_empty() => {
             let node = context.settings.node_id;
-            match name.parse::<i32>() {
-                Err(_) => return invalid(format!("Node id must be an integer, but it is: {name}")),
-                Ok(id) if BrokerId(id) != node => {
+            match parse_int(name) {
+                None => return invalid(format!("Node id must be an integer, but it is: {name}")),
+                Some(id) if BrokerId(id) != node => {
                     return invalid(format!("Unexpected broker id, expected {node}, but received {name}"));
                 }
-                Ok(_) => {}
+                Some(_) => {}
             }
         }
         _ => {}
@@ -335,10 +336,10 @@ fn check_name(resource: &ConfigResource) -> Result<(), ApiError> {
         ResourceType::Topic if name.is_empty() => invalid("Default topic resources are not allowed."),
         ResourceType::Topic => validate_topic_name(name),
         ResourceType::Broker if name.is_empty() => Ok(()),
-        ResourceType::Broker => match name.parse::<i32>() {
-            Err(_) => invalid("Unable to parse broker name as a base 10 number."),
-            Ok(id) if id < 0 => invalid("Invalid negative broker ID."),
-            Ok(_) => Ok(()),
+        ResourceType::Broker => match parse_int(name) {
+            None => invalid("Unable to parse broker name as a base 10 number."),
+            Some(id) if id < 0 => invalid("Invalid negative broker ID."),
+            Some(_) => Ok(()),
         },
         ResourceType::Group if name.is_empty() => invalid("Default group resources are not allowed."),
         ResourceType::ClientMetrics if name.is_empty() => invalid("Subscription name can't be empty"),
@@ -355,10 +356,8 @@ fn check_exists(image: &Image, resource: &ConfigResource) -> Result<(), ApiError
     if resource.kind != ResourceType::Broker || resource.name.is_empty() {
         return Ok(());
     }
-    let id = resource
-        .name
-        .parse::<i32>()
-        .map_err(|_| ApiError::new(ErrorCode::InvalidRequest, format!("Invalid broker name {}", resource.name)))?;
+    let id = parse_int(&resource.name)
+        .ok_or_else(|| ApiError::new(ErrorCode::InvalidRequest, format!("Invalid broker name {}", resource.name)))?;
     if image.cluster.brokers.contains_key(&BrokerId(id)) {
         return Ok(());
     }

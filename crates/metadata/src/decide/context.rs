@@ -2,7 +2,7 @@
 
 use crate::image::{ConfigResource, Image, ResourceType};
 use imbl::OrdMap;
-use model::{ApiError, BrokerId, ErrorCode, Timestamp, Uuid};
+use model::{ApiError, BrokerId, ErrorCode, Timestamp, Uuid, java_number};
 use protocol::Str;
 use protocol::messages::create_topics_response::CreatableTopicConfigs;
 
@@ -95,7 +95,8 @@ fn effective<'a>(image: &'a Image, settings: &Settings, topic: &str, key: &str) 
 impl Settings {
     /// `min.insync.replicas` as it applies to a topic, never more than it has replicas.
     pub(crate) fn min_isr(&self, image: &Image, topic: &str, replicas: usize) -> usize {
-        let set = effective(image, self, topic, "min.insync.replicas").and_then(|value| value.trim().parse().ok());
+        let set = effective(image, self, topic, "min.insync.replicas")
+            .and_then(|value| java_number::parse_int(java_number::trim(value)));
         let min: i32 = set.unwrap_or(self.min_insync_replicas);
         usize::try_from(min).unwrap_or(1).min(replicas)
     }
@@ -103,6 +104,8 @@ impl Settings {
     /// `unclean.leader.election.enable` as it applies to a topic.
     pub(crate) fn unclean_election(&self, image: &Image, topic: &str) -> bool {
         let set = effective(image, self, topic, "unclean.leader.election.enable");
-        set.map_or(self.unclean_leader_election, |value| value.trim().eq_ignore_ascii_case("true"))
+        set.map_or(self.unclean_leader_election, |value| {
+            java_number::parse_boolean(java_number::trim(value)) == Some(true)
+        })
     }
 }
