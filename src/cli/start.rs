@@ -90,18 +90,11 @@ impl Start {
     }
 
     /// Makes a folder for a node alone: `server.properties`, and the log dir formatted as `format --standalone` does.
+    /// Nothing is made where that cannot work, and nothing is left where it fails.
     fn new_node(&self, path: &Path) -> anyhow::Result<()> {
         let at = self.listen.clone().unwrap_or_else(|| Address { host: "127.0.0.1".into(), port: PORT });
-        let folder = &self.data_dir;
-        fs::create_dir_all(folder).with_context(|| format!("{} cannot be created", folder.display()))?;
-        if fs::read_dir(folder)?.next().is_some() {
-            bail!(
-                "{} is not empty and has no {PROPERTIES}; name an empty folder with --data-dir, or a configuration: gregor start server.properties",
-                folder.display()
-            );
-        }
-        let folder = fs::canonicalize(folder)?;
-        let log_dir = folder.join("logs");
+        let folder = NewFolder::find(&self.data_dir)?;
+        let log_dir = folder.path.join("logs");
         // A port that is free now; nobody else is told of it, so it is still free in a moment.
         let controller_port = free_loopback_port()?;
         let text = new_node_properties(&NewNode {
@@ -109,8 +102,14 @@ impl Start {
             port: at.port,
             advertised_host: at.is_every_interface().then_some(ADVERTISED_OF_EVERY_INTERFACE),
             controller_port,
-            log_dir: &log_dir.display().to_string(),
+            log_dir: &text_of(&log_dir)?,
         });
+        let config = NodeConfig::of_text(&text, &self.overrides)?;
+        if !self.overrides.iter().any(|it| it.trim_start().starts_with("log.dir"))
+            && config.log_dirs != [log_dir.clone()]
+        {
+            bail!("--data-dir {}: {}", self.data_dir.display(), why_not(&log_dir));
+        }
         let format = Format {
             log_dirs: vec![log_dir.clone()],
             metadata_log_dir: log_dir,
@@ -126,9 +125,73 @@ impl Start {
             ignore_formatted: false,
         };
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
-        format.run(&disk, Clock)?;
-        // Last, since a folder with it is taken for complete.
-        fs::write(path, text).with_context(|| format!("{} cannot be written", path.display()))
+        let made = folder.make().and_then(|()| {
+            format.run(&disk, Clock)?;
+            // Last, since a folder with it is taken for complete.
+            fs::write(path, text).with_context(|| format!("{} cannot be written", path.display()))
+        });
+        made.inspect_err(|_| folder.remove())
+    }
+}
+
+/// The folder of a node that is to be made: empty, or not there yet.
+struct NewFolder {
+    /// Where it is, without links.
+    path: PathBuf,
+    /// The folders above it, and itself, that are not there: the outermost first.
+    missing: Vec<PathBuf>,
+}
+
+impl NewFolder {
+    /// Looks where it will be, and changes nothing. Errors: there is something in it, or it is no folder.
+    fn find(data_dir: &Path) -> anyhow::Result<Self> {
+        let shown = data_dir.display();
+        let wanted = std::path::absolute(data_dir).with_context(|| format!("--data-dir {shown}"))?;
+        let there = wanted.ancestors().find(|it| it.symlink_metadata().is_ok()).unwrap_or(Path::new("/"));
+        let known = fs::canonicalize(there).with_context(|| format!("{} cannot be used", there.display()))?;
+        let rest = wanted.strip_prefix(there).unwrap_or(Path::new(""));
+        if rest.components().any(|it| it == std::path::Component::ParentDir) {
+            bail!("--data-dir {shown}: {} is not there, and has no folder above it", there.join(rest).display());
+        }
+        if rest.as_os_str().is_empty()
+            && fs::read_dir(&known).with_context(|| format!("{shown} cannot be read"))?.next().is_some()
+        {
+            bail!(
+                "{shown} is not empty and has no {PROPERTIES}; name an empty folder with --data-dir, or a configuration: gregor start server.properties"
+            );
+        }
+        let path = known.join(rest);
+        let mut missing: Vec<PathBuf> =
+            path.ancestors().take(rest.components().count()).map(Path::to_path_buf).collect();
+        missing.reverse();
+        Ok(Self { path, missing })
+    }
+
+    fn make(&self) -> anyhow::Result<()> {
+        fs::create_dir_all(&self.path).with_context(|| format!("{} cannot be created", self.path.display()))
+    }
+
+    /// Removes what was made; what cannot be removed stays, since the fault that is told is the first one.
+    fn remove(&self) {
+        let _ = fs::remove_dir_all(self.path.join("logs"));
+        let _ = fs::remove_file(self.path.join(PROPERTIES));
+        for folder in self.missing.iter().rev() {
+            let _ = fs::remove_dir(folder);
+        }
+    }
+}
+
+/// A path as a property holds it. Errors: no property can.
+fn text_of(path: &Path) -> anyhow::Result<String> {
+    let text = path.to_str().map(str::to_owned);
+    text.with_context(|| format!("--data-dir {}: a path in {PROPERTIES} must be UTF-8; name another", path.display()))
+}
+
+/// Why `log.dirs` does not hold a path.
+fn why_not(log_dir: &Path) -> &'static str {
+    match log_dir.to_string_lossy().contains(',') {
+        true => "log.dirs takes a comma for the end of a path; name a folder without a comma",
+        false => "log.dirs reads another path in its place; name a folder of plain letters",
     }
 }
 
@@ -219,6 +282,62 @@ mod tests {
         assert_eq!(config(&[]), (both("127.0.0.1:9092"), false));
         let by_name = ["--listen=box:1", "--override", "advertised.listeners=PLAINTEXT://x:2"];
         assert_eq!(config(&by_name), (["box:1", "x:2"].map(str::to_owned), false));
+    }
+
+    #[test]
+    fn a_folder_of_any_name_works_or_is_refused_before_anything_is_made() {
+        use std::os::unix::ffi::OsStrExt as _;
+        let home = tempfile::tempdir().unwrap();
+        let names: [&[u8]; 13] = [
+            b"plain",
+            b" blanks around ",
+            b"a\tb\n",
+            b"back\\slash",
+            b"u\\u0041",
+            b"#hash!",
+            b"a=b:c",
+            "n\u{f6}\u{1f600}".as_bytes(),
+            b"${env:HOME}",
+            b"quote\"'",
+            b"%41",
+            b"a;b",
+            b"\x01control\x7f",
+        ];
+        for name in names {
+            let data_dir = home.path().join(std::ffi::OsStr::from_bytes(name)).join("deep");
+            let start = Start { data_dir: data_dir.clone(), ..Start::default() };
+            let (config, is_new) = start.config().unwrap();
+            assert_eq!((config.log_dirs, is_new), (vec![fs::canonicalize(&data_dir).unwrap().join("logs")], true));
+            assert_eq!(start.config().unwrap().0.log_dirs, [data_dir.join("logs")]);
+            fs::remove_dir_all(home.path().join(std::ffi::OsStr::from_bytes(name))).unwrap();
+        }
+        for (name, named) in [(&b"a, b"[..], "without a comma"), (b",", "without a comma"), (b"\xff", "must be UTF-8")]
+        {
+            let data_dir = home.path().join(std::ffi::OsStr::from_bytes(name)).join("deep");
+            let error = Start { data_dir, ..Start::default() }.config().unwrap_err().to_string();
+            assert!(error.contains(named) && error.starts_with("--data-dir "), "{error}");
+        }
+        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_first_start_that_fails_leaves_nothing_behind() {
+        let home = tempfile::tempdir().unwrap();
+        let data_dir = home.path().join("a").join("b");
+        let overrides = vec!["num.partitions=many".to_owned()];
+        let start = Start { data_dir: data_dir.clone(), overrides, ..Start::default() };
+        assert!(start.config().unwrap_err().to_string().contains("num.partitions"));
+        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0);
+        let folder = NewFolder::find(&data_dir).unwrap();
+        folder.make().unwrap();
+        fs::create_dir(data_dir.join("logs")).unwrap();
+        folder.remove();
+        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0);
+        // A folder that was there stays.
+        fs::create_dir(home.path().join("a")).unwrap();
+        let folder = NewFolder::find(&home.path().join("a")).unwrap();
+        folder.remove();
+        assert!(home.path().join("a").exists());
     }
 
     #[test]

@@ -56,7 +56,12 @@ impl NodeConfig {
     /// Reads a node's file, with `name=value` pairs that count instead of the file's. Errors: one line that names the property at fault.
     pub fn read(path: &Path, overrides: &[String]) -> Result<Self, ConfigError> {
         let text = file::latin1(path).map_err(|error| ConfigError(format!("{}: {error}", path.display())))?;
-        let mut properties = properties::parse(&text)?;
+        Self::of_text(&text, overrides)
+    }
+
+    /// Reads the text of a node's file, with `name=value` pairs that count instead of the file's. Errors: as of [`Self::read`].
+    pub fn of_text(text: &str, overrides: &[String]) -> Result<Self, ConfigError> {
+        let mut properties = properties::parse(text)?;
         for text in overrides {
             let (name, value) = text
                 .split_once('=')
