@@ -22,12 +22,20 @@ pub struct Connection {
     pub peer: SocketAddr,
     /// Name and version of the client's software, from its ApiVersions request (KIP-511).
     pub software: Mutex<Option<(Str, Str)>>,
+    /// The client id of the request that was refused, where one was.
+    pub refused_client_id: Mutex<Option<Str>>,
 }
 
 impl Connection {
     /// Creates a connection that has sent nothing yet.
     pub fn new(id: u64, listener: Arc<Listener>, peer: SocketAddr) -> Self {
-        Self { id, listener, peer, software: Mutex::new(None) }
+        Self { id, listener, peer, software: Mutex::new(None), refused_client_id: Mutex::new(None) }
+    }
+
+    /// Who is behind it, for the log: name and version of the software, and the client id of a request that was refused.
+    pub fn client(&self) -> (Option<String>, Option<Str>) {
+        let software = self.software.lock().as_ref().map(|(name, version)| format!("{name} {version}"));
+        (software, self.refused_client_id.lock().clone())
     }
 
     /// Returns the client's address as Kafka shows it in descriptions of groups: `/127.0.0.1`.
@@ -225,12 +233,14 @@ pub enum Refused {
     #[error("request kind {0} is not served on this listener")]
     Key(i16),
     /// A version that is not served.
-    #[error("version {version} of {} is not served", key.name())]
+    #[error("version {version} of {} is not served; versions {} to {} are", key.name(), served.0, served.1)]
     Version {
         /// The API key.
         key: ApiKey,
         /// The version.
         version: i16,
+        /// The versions that are served.
+        served: (i16, i16),
     },
     /// The request is well formed but has no meaning.
     #[error("a request that means nothing: {0}")]

@@ -127,13 +127,18 @@ pub fn serve(broker: Arc<Broker>, connection: Arc<Connection>, frame: Bytes) -> 
 
 fn begin(broker: Arc<Broker>, connection: Arc<Connection>, frame: Bytes) -> Result<(ApiKey, Served), Refused> {
     let prefix = RequestPrefix::peek(&frame)?;
-    let key = ApiKey::from_code(prefix.api_key).ok_or(Refused::Key(prefix.api_key))?;
-    let row = table::row(key).filter(|row| row.is_on(&connection.listener)).ok_or(Refused::Key(prefix.api_key))?;
+    let refused = |why| {
+        *connection.refused_client_id.lock() = protocol::peek_client_id(&frame).unwrap_or_default();
+        why
+    };
+    let key = ApiKey::from_code(prefix.api_key);
+    let row = key.and_then(table::row).filter(|row| row.is_on(&connection.listener));
+    let (key, row) = key.zip(row).ok_or_else(|| refused(Refused::Key(prefix.api_key)))?;
     let mut version = prefix.api_version;
-    let mut body = Reader::new(frame);
     if !row.serves(version) && key != ApiKey::ApiVersions {
-        return Err(Refused::Version { key, version });
+        return Err(refused(Refused::Version { key, version, served: row.versions }));
     }
+    let mut body = Reader::new(frame);
     let client_id = protocol::read_request_header(&mut body, key, version)?.client_id;
     if !row.serves(version) {
         // The client asks in a newer version. The answer in the oldest version tells it the served
@@ -175,7 +180,9 @@ where
     P: Message,
     F: Future<Output = Result<P, Refused>> + Send,
 {
-    let request = Q::decode(&mut body, context.version)?;
+    let decoded = Q::decode(&mut body, context.version).map_err(Refused::from);
+    let request =
+        decoded.inspect_err(|_| context.connection.refused_client_id.lock().clone_from(&context.client_id))?;
     // The frame is not held while the handler waits.
     drop(body);
     let head = context.reply_head();

@@ -16,7 +16,7 @@ use crate::runtime::group::{GroupCoordinators, OFFSETS_TOPIC};
 use crate::runtime::limits::{ConnectionLimits, Maxima, MemoryLimit};
 use crate::runtime::loggers::Loggers;
 use crate::runtime::producer_ids::ProducerIds;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Complaints, Metrics};
 use arc_swap::ArcSwap;
 use metadata::image::{Image, ResourceType};
 use metadata::version::METADATA_VERSION;
@@ -50,6 +50,8 @@ pub struct Broker {
     pub clock: Clock,
     /// Metrics.
     pub metrics: Metrics,
+    /// Faults of clients that the log has told of.
+    pub complaints: Complaints,
     /// Counts connections against their maxima.
     pub limits: Arc<ConnectionLimits>,
     /// Memory of requests in flight.

@@ -50,7 +50,7 @@ impl Ended {
     /// Whether it is worth a line in the log: peers that leave are not.
     pub fn is_the_peers_fault(&self) -> bool {
         match self {
-            Ended::Frame(FrameError::Length(..)) | Ended::Request(_) => true,
+            Ended::Frame(FrameError::Length(..) | FrameError::Foreign(_)) | Ended::Request(_) => true,
             Ended::Frame(_) | Ended::Send(_) | Ended::Idle => false,
         }
     }

@@ -31,9 +31,32 @@ pub enum FrameError {
     /// A length that no request has.
     #[error("a request of {0} bytes, where {1} are allowed (socket.request.max.bytes)")]
     Length(i32, usize),
+    /// Bytes of another protocol, which read as a length make no sense.
+    #[error("no request of Kafka's protocol but {0}")]
+    Foreign(&'static str),
     /// The socket failed.
     #[error("{0}")]
     Io(#[from] io::Error),
+}
+
+/// What another protocol's first bytes look like.
+fn foreign(start: &[u8; LENGTH_BYTES]) -> Option<&'static str> {
+    const TLS: &str = "a TLS handshake: the client has security.protocol=SSL or SASL_SSL, this listener is plain text";
+    const HTTP: &str = "an HTTP request: health and metrics have a port of their own (--http, gregor.http.listener)";
+    Some(match start {
+        [0x16, 0x03, ..] => TLS,
+        // SSL 2's hello, which old clients of TLS begin with.
+        [0x80..=0xff, _, 0x01, 0x00 | 0x03] => TLS,
+        b"GET " | b"POST" | b"PUT " | b"HEAD" | b"OPTI" | b"DELE" | b"PATC" | b"CONN" | b"TRAC" => HTTP,
+        b"PRI " => "an HTTP/2 connection: health and metrics have a port of their own, which takes HTTP/1.1",
+        b"HTTP" => "an HTTP response",
+        b"SSH-" => "an SSH connection",
+        b"PROX" | b"\r\n\r\n" => "a PROXY header of a load balancer, which must not send one",
+        b"EHLO" | b"HELO" => "an SMTP client",
+        b"AMQP" => "an AMQP client",
+        b"JRMI" => "a Java RMI client, such as a JMX one",
+        _ => return None,
+    })
 }
 
 /// The unread bytes of a connection.
@@ -49,7 +72,7 @@ impl FrameReader {
         let length = i32::from_be_bytes(*field);
         match usize::try_from(length) {
             Ok(length) if length <= max => Ok(Some(length)),
-            _ => Err(FrameError::Length(length, max)),
+            _ => Err(foreign(field).map_or(FrameError::Length(length, max), FrameError::Foreign)),
         }
     }
 

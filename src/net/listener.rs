@@ -1,6 +1,6 @@
 //! Binds the listeners and accepts connections.
 
-use super::connection::{self, Finished, Terms};
+use super::connection::{self, Ended, Finished, Terms};
 use super::frame::FrameReader;
 use super::threads::{ConnectionThreads, Moving, Seat, ThreadLoad};
 use crate::api::{self, Connection};
@@ -8,6 +8,7 @@ use crate::broker::Broker;
 use crate::config::Listener;
 use crate::runtime::clock::Clock;
 use crate::runtime::limits::{Place, Side};
+use crate::telemetry::Complaint;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -171,10 +172,26 @@ async fn serve(mut seat: Seat<Open>, moving: Moving<Open>) {
             Ok(stream) => seat.move_to(to, Moving { connection: open, stream, reader }),
             Err(error) => warn!(%peer, %error, "a connection could not be moved to another thread"),
         },
-        Err(error) if error.is_the_peers_fault() => {
-            warn!(%peer, listener = %connection.listener.name, %error, "closed a connection");
-        }
+        Err(error) if error.is_the_peers_fault() => tell(&broker, &connection, &error),
         Err(_) => {}
+    }
+}
+
+/// Says why a connection was closed, once for each software and reason in a while.
+fn tell(broker: &Broker, connection: &Connection, error: &Ended) {
+    let (software, client_id) = connection.client();
+    let client = software.clone().or_else(|| client_id.as_deref().map(str::to_owned)).unwrap_or_default();
+    let complaint = Complaint { client, reason: error.to_string() };
+    if let Some(left_out) = broker.complaints.admit(complaint, broker.clock.monotonic()) {
+        warn!(
+            peer = %connection.peer,
+            listener = %connection.listener.name,
+            software,
+            client_id = client_id.as_deref(),
+            left_out = (left_out > 0).then_some(left_out),
+            %error,
+            "closed a connection"
+        );
     }
 }
 

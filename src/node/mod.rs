@@ -31,7 +31,7 @@ use crate::runtime::producer_ids::ProducerIds;
 use crate::runtime::publisher::{self, Publication};
 use crate::runtime::registration::{self, Endpoint, Registration};
 use crate::runtime::{blocking, random};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Complaints, Metrics};
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use metadata::VersionedRecord;
@@ -220,6 +220,7 @@ fn broker(
         node: Node { id: config.node_id, cluster_id: cluster_id.into() },
         clock,
         metrics,
+        complaints: Complaints::default(),
         limits: Arc::new(ConnectionLimits::default()),
         request_memory: MemoryLimit::new(settings.queued_max_request_bytes),
         stopping: CancellationToken::new(),

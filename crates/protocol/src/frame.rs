@@ -2,7 +2,7 @@
 
 use crate::codec::{DecodeError, EncodeError, Message, Reader, Writer};
 use crate::messages::request_header::RequestHeader;
-use crate::{ApiKey, MetadataRecord};
+use crate::{ApiKey, MetadataRecord, Str};
 use bytes::Bytes;
 
 /// The frame version of a metadata record.
@@ -40,6 +40,11 @@ impl RequestPrefix {
         let mut r = Reader::new(frame.clone());
         Ok(Self { api_key: r.i16()?, api_version: r.i16()?, correlation_id: r.i32()? })
     }
+}
+
+/// The client id in a request's header, which is in the same place in every version. Errors: the frame ends before.
+pub fn peek_client_id(frame: &Bytes) -> Result<Option<Str>, DecodeError> {
+    Ok(RequestHeader::decode(&mut Reader::new(frame.clone()), 1)?.client_id)
 }
 
 /// Reads a request's header and leaves the reader at its body.

@@ -20,7 +20,7 @@ pub use codec::{
     DecodeError, EncodeError, FramePart, Message, Reader, Records, Str, UnknownTaggedFields, Writer, decode_from,
     decode_versioned, encode_to_bytes, encode_versioned,
 };
-pub use frame::{RequestPrefix, read_request_header, write_request, write_response};
+pub use frame::{RequestPrefix, peek_client_id, read_request_header, write_request, write_response};
 pub use messages::api_key::ApiKey;
 pub use messages::group_log_record::GroupRecord;
 pub use messages::metadata_log_record::MetadataRecord;

@@ -120,6 +120,25 @@ async fn a_frame_that_is_kept_does_not_change() {
 }
 
 #[tokio::test]
+async fn other_protocols_are_named() {
+    for (bytes, named) in [
+        (&b"\x16\x03\x01\x02\x00\x01\x00"[..], "a TLS handshake"),
+        (b"\x16\x03\x03\x00\x50", "a TLS handshake"),
+        (b"GET / HTTP/1.1\r\n", "an HTTP request"),
+        (b"POST /x", "an HTTP request"),
+        (b"PRI * HTTP/2.0", "an HTTP/2 connection"),
+        (b"SSH-2.0-OpenSSH", "an SSH connection"),
+        (b"PROXY TCP4", "a PROXY header"),
+        (b"\r\n\r\n\0\r\nQUIT\n", "a PROXY header"),
+    ] {
+        let mut reading = Reading::new().await;
+        reading.feed(bytes).await;
+        let error = reading.next(MAX).await.unwrap_err().to_string();
+        assert!(error.starts_with(&format!("no request of Kafka's protocol but {named}")), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn lengths_that_no_request_has_are_refused() {
     let above = i32::try_from(MAX).unwrap() + 1;
     for length in [-1, i32::MIN, above, i32::MAX] {
