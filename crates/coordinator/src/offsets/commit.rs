@@ -5,8 +5,8 @@ use crate::builder::{DecisionBuilder, StoredOrLiveGroup};
 use crate::record;
 use crate::reply::GroupReply;
 use crate::request::ReplyId;
-use crate::state::{ClassicGroup, CommittedOffset, GroupState, TimerKey};
-use model::{ErrorCode, LeaderEpoch, Offset, Timestamp, TopicId};
+use crate::state::{ClassicGroup, CommittedOffset, GroupState, TimerKey, committed_epoch};
+use model::{ErrorCode, Offset, Timestamp, TopicId};
 use protocol::Str;
 use protocol::messages::offset_commit_request::{OffsetCommitRequest, OffsetCommitRequestPartition};
 use protocol::messages::offset_commit_response::{
@@ -70,7 +70,7 @@ fn committed(
     CommittedOffset {
         record_offset: Offset(0),
         offset: partition.committed_offset,
-        leader_epoch: LeaderEpoch::from_wire(partition.committed_leader_epoch),
+        leader_epoch: committed_epoch(partition.committed_leader_epoch),
         metadata: partition.committed_metadata.clone().unwrap_or_default(),
         commit_timestamp: now,
         expire_timestamp: expire,

@@ -15,7 +15,7 @@ pub(crate) use classic::JoinTimer;
 pub use classic::{ClassicGroup, GroupState};
 pub use member::Member;
 pub(crate) use member::own_protocols;
-pub(crate) use offsets::{ByTopic, CommittedOffset};
+pub(crate) use offsets::{ByTopic, CommittedOffset, committed_epoch};
 pub(crate) use replicated::ReplicatedState;
 pub use soft::SoftChange;
 pub(crate) use soft::SoftState;

@@ -25,12 +25,17 @@ pub(crate) struct CommittedOffset {
     pub(crate) topic_id: TopicId,
 }
 
+/// The leader epoch of a commit, as the client sent it. Only -1 stands for none, as in Kafka.
+pub(crate) fn committed_epoch(epoch: i32) -> Option<LeaderEpoch> {
+    (epoch != -1).then_some(LeaderEpoch(epoch))
+}
+
 impl CommittedOffset {
     pub(crate) fn from_value(record_offset: Offset, value: OffsetCommitValue) -> Self {
         Self {
             record_offset,
             offset: value.offset,
-            leader_epoch: LeaderEpoch::from_wire(value.leader_epoch),
+            leader_epoch: committed_epoch(value.leader_epoch),
             metadata: value.metadata,
             commit_timestamp: Timestamp(value.commit_timestamp),
             expire_timestamp: Timestamp::from_wire(value.expire_timestamp),

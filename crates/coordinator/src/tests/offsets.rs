@@ -33,6 +33,20 @@ fn commit_metadata_round_trips() {
 }
 
 #[test]
+fn a_leader_epoch_is_kept_as_it_came() {
+    let mut h = Harness::new();
+    for epoch in [-7, i32::MIN, 0, i32::MAX, -1] {
+        let mut request = commit("g", "", -1, 42);
+        request.topics[0].partitions[0].committed_leader_epoch = epoch;
+        assert_eq!(h.commit(request), ErrorCode::None);
+        for _ in 0..2 {
+            assert_eq!(h.fetch("g", "t1", true).committed_leader_epoch, epoch);
+            h.fail_over();
+        }
+    }
+}
+
+#[test]
 fn metadata_has_a_limit_in_utf16_units() {
     let mut h = Harness::new();
     let mut with = |metadata: String| {
