@@ -4,9 +4,10 @@ mod collector;
 
 use crate::broker::Broker;
 use crate::config::Address;
+use crate::telemetry::Exposition;
 use axum::Router;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use collector::StateCollector;
@@ -37,10 +38,20 @@ pub async fn bind(address: &Address) -> io::Result<(TcpListener, SocketAddr)> {
 /// How long requests may take to finish when the broker stops.
 const REQUESTS_END: Duration = Duration::from_secs(1);
 
+/// What there is to ask for.
+const PATHS: &str = "This is the HTTP port of Gregor, a Kafka broker and controller. There are:
+/livez    200 while the process runs
+/readyz   200 once every partition is served and the broker is not fenced; else 503 with what is missing
+/metrics  metrics in the text format of Prometheus, or in OpenMetrics where Accept asks for it
+Clients of Kafka connect to another port, which the log names at the start.
+";
+
 /// Serves until the broker stops.
 pub async fn serve(broker: Arc<Broker>, socket: TcpListener) {
     broker.metrics.register_collector(Box::new(StateCollector::new(&broker)));
     let routes = Router::new()
+        .route("/", get(|| async { PATHS }))
+        .fallback(|| async { (StatusCode::NOT_FOUND, PATHS) })
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
@@ -66,9 +77,11 @@ async fn ready(State(broker): State<Arc<Broker>>) -> Response {
     }
 }
 
-async fn metrics(State(broker): State<Arc<Broker>>) -> Response {
-    let kind = [(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")];
-    match broker.metrics.text() {
+async fn metrics(State(broker): State<Arc<Broker>>, headers: HeaderMap) -> Response {
+    let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|it| it.to_str().ok());
+    let format = Exposition::accepted(&accepted.collect::<Vec<_>>().join(","));
+    let kind = [(header::CONTENT_TYPE, format.content_type())];
+    match broker.metrics.text(format) {
         Ok(text) => (kind, text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }

@@ -1,6 +1,7 @@
 //! Every metric that events feed, each a field here. What is a state and not an event (partitions, log sizes, lag) is read from its owner when
 //! the text is asked for, by a collector that `admin` registers.
 
+use super::exposition::{self, Exposition};
 use parking_lot::Mutex;
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
@@ -10,6 +11,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 use protocol::ApiKey;
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 /// All of them.
@@ -51,11 +53,14 @@ pub struct FlushMetrics {
     batches: Histogram,
 }
 
+type LatencyFamily = Family<RequestLabels, Histogram, fn() -> Histogram>;
+
 /// Requests: how many of each key were served, in what time, with which errors.
 #[derive(Debug)]
 pub struct RequestMetrics {
-    /// One handle per key, so that counting a request looks nothing up.
-    latency: BTreeMap<ApiKey, Histogram>,
+    /// One handle per key, so that counting a request looks nothing up; made by the key's first request.
+    latency: BTreeMap<ApiKey, OnceLock<Histogram>>,
+    latency_family: LatencyFamily,
     errors: Family<ErrorLabels, Counter>,
 }
 
@@ -81,17 +86,14 @@ impl FlushMetrics {
 impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("gregor");
-        let latency: Family<RequestLabels, Histogram, fn() -> Histogram> =
-            Family::new_with_constructor(latency_histogram);
+        let latency: LatencyFamily = Family::new_with_constructor(latency_histogram);
         let errors = Family::default();
         let metrics = Self {
             connections_total: Counter::default(),
             connections: Gauge::default(),
             requests: RequestMetrics {
-                latency: ApiKey::ALL
-                    .iter()
-                    .map(|key| (*key, latency.get_or_create(&RequestLabels { request: key.name() }).clone()))
-                    .collect(),
+                latency: ApiKey::ALL.iter().map(|key| (*key, OnceLock::new())).collect(),
+                latency_family: latency.clone(),
                 errors: Family::clone(&errors),
             },
             bytes_in: Counter::default(),
@@ -124,11 +126,14 @@ impl Metrics {
         self.registry.lock().register_collector(collector);
     }
 
-    /// All metrics in the OpenMetrics text format.
-    pub fn text(&self) -> Result<String, std::fmt::Error> {
+    /// All metrics as text.
+    pub fn text(&self, format: Exposition) -> Result<String, std::fmt::Error> {
         let mut out = String::new();
         text::encode(&mut out, &self.registry.lock())?;
-        Ok(out)
+        Ok(match format {
+            Exposition::OpenMetrics => out,
+            Exposition::Classic => exposition::classic(&out),
+        })
     }
 }
 
@@ -136,7 +141,9 @@ impl RequestMetrics {
     /// A request was served in so much time.
     pub fn served(&self, key: ApiKey, latency: Duration) {
         if let Some(histogram) = self.latency.get(&key) {
-            histogram.observe(latency.as_secs_f64());
+            let labels = RequestLabels { request: key.name() };
+            let made = || self.latency_family.get_or_create(&labels).clone();
+            histogram.get_or_init(made).observe(latency.as_secs_f64());
         }
     }
 

@@ -2,9 +2,11 @@
 //! faults of clients are worth a line in it.
 
 mod complaints;
+mod exposition;
 mod log;
 mod metrics;
 
 pub use complaints::{Complaint, Complaints};
+pub use exposition::Exposition;
 pub use log::init_logging;
 pub use metrics::{FlushMetrics, Metrics, RequestMetrics};

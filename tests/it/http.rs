@@ -10,13 +10,19 @@ use tokio::net::TcpStream;
 
 /// Returns the status and the body of a GET.
 pub async fn get(node: &Node, path: &str) -> (u16, String) {
+    let (head, body) = ask(node, path, "").await;
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), body)
+}
+
+/// Head and body of the answer to a GET with more headers, each with its end of line.
+async fn ask(node: &Node, path: &str, headers: &str) -> (String, String) {
     let mut stream = TcpStream::connect(node.running.http.unwrap()).await.unwrap();
-    let request = format!("GET {path} HTTP/1.1\r\nHost: it\r\nConnection: close\r\n\r\n");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: it\r\nConnection: close\r\n{headers}\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut response = String::new();
     stream.read_to_string(&mut response).await.unwrap();
     let (head, body) = response.split_once("\r\n\r\n").unwrap();
-    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+    (head.to_owned(), body.to_owned())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -45,6 +51,19 @@ async fn health_and_metrics() {
     ] {
         assert!(text.lines().any(|it| it == line), "{line} is not in\n{text}");
     }
+    assert!(text.contains("# TYPE gregor_records_in_total counter") && !text.contains("# EOF"), "{text}");
+    // A request that never came has no series.
+    assert!(!text.contains("ShareFetch"), "{text}");
+    for path in ["/", "/nothing"] {
+        let (status, text) = get(&node, path).await;
+        assert_eq!(status, if path == "/" { 200 } else { 404 });
+        assert!(["/livez", "/readyz", "/metrics"].iter().all(|path| text.contains(path)), "{text}");
+    }
+    let (head, open_metrics) = ask(&node, "/metrics", "Accept: application/openmetrics-text\r\n").await;
+    assert!(head.contains("content-type: application/openmetrics-text; version=1.0.0"), "{head}");
+    assert!(open_metrics.contains("# TYPE gregor_records_in counter") && open_metrics.ends_with("# EOF\n"));
+    let (head, _) = ask(&node, "/metrics", "Accept: */*\r\n").await;
+    assert!(head.contains("content-type: text/plain; version=0.0.4"), "{head}");
     lag_follows_the_log(&node, &mut client).await;
     // An incomplete request does not delay the stop.
     let mut half = TcpStream::connect(node.running.http.unwrap()).await.unwrap();
