@@ -100,11 +100,13 @@ pub use context::{Connection, Context, Outcome, Refused, Reply};
 pub(crate) use table::{ON_BROKER, ON_CONTROLLER, TABLE};
 
 use crate::broker::Broker;
+use crate::runtime::loggers::REQUEST_TARGET;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use protocol::{ApiKey, Message, Reader, RequestPrefix};
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 #[cfg(test)]
 mod tests;
@@ -115,13 +117,50 @@ pub type Served = BoxFuture<'static, Result<Outcome, Refused>>;
 /// Serves one request frame.
 pub fn serve(broker: Arc<Broker>, connection: Arc<Connection>, frame: Bytes) -> Served {
     let received = broker.clock.instant();
+    let line = RequestLine::of(&connection, &frame);
     match begin(broker.clone(), connection, frame) {
         Ok((key, served)) => Box::pin(async move {
             let outcome = served.await;
-            broker.metrics.requests.served(key, received.elapsed());
+            let took = received.elapsed();
+            broker.metrics.requests.served(key, took);
+            if let Some(line) = line {
+                line.log(key, took);
+            }
             outcome
         }),
         Err(refused) => Box::pin(std::future::ready(Err(refused))),
+    }
+}
+
+/// What the log says of a request, as Kafka's `kafka.request.logger` does; made where that is asked for alone.
+struct RequestLine {
+    connection: Arc<Connection>,
+    prefix: RequestPrefix,
+    client_id: Option<protocol::Str>,
+}
+
+impl RequestLine {
+    fn of(connection: &Arc<Connection>, frame: &Bytes) -> Option<Box<Self>> {
+        if !tracing::enabled!(target: REQUEST_TARGET, tracing::Level::DEBUG) {
+            return None;
+        }
+        let prefix = RequestPrefix::peek(frame).ok()?;
+        let client_id = protocol::peek_client_id(frame).unwrap_or_default();
+        Some(Box::new(Self { connection: connection.clone(), prefix, client_id }))
+    }
+
+    fn log(&self, key: ApiKey, took: Duration) {
+        tracing::debug!(
+            target: REQUEST_TARGET,
+            request = key.name(),
+            version = self.prefix.api_version,
+            correlation_id = self.prefix.correlation_id,
+            client_id = self.client_id.as_deref(),
+            peer = %self.connection.peer,
+            listener = %self.connection.listener.name,
+            micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+            "answered a request"
+        );
     }
 }
 

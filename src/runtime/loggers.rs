@@ -1,95 +1,209 @@
 //! The loggers whose levels can be changed while the broker runs, as Kafka's BROKER_LOGGER resource names them.
 //!
-//! Gregor has one logger, `root`: what it logs is chosen by level, and by target in `RUST_LOG` at the start.
+//! Runbooks name Kafka's loggers, which are Java classes. [`LOGGERS`] says which modules of Gregor log what each of them
+//! does. A logger without a level has that of the closest one above it, by the dots in its name, and in the end `root`'s;
+//! a module has the level of its loggers that is not `root`'s, the most talkative one. What `RUST_LOG` said at the start
+//! holds where no level was set, until `root`'s is.
 
 use model::{ApiError, BrokerId, ErrorCode};
 use parking_lot::Mutex;
 use protocol::messages::incremental_alter_configs_request::AlterConfigsResource;
-use tracing::level_filters::LevelFilter;
+use std::collections::BTreeMap;
 use tracing_subscriber::{EnvFilter, Registry, reload};
 
-/// The logger's name.
+/// The logger above all others.
 pub const ROOT: &str = "root";
-/// Kafka's levels, the quietest last.
-const LEVELS: [&str; 6] = ["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"];
+/// The module under which every request that was answered has a line, at DEBUG.
+pub const REQUEST_TARGET: &str = "gregor::request";
+
+/// Kafka's levels, in the order in which its message lists them; `FATAL` is `ERROR` here.
+const LEVELS: [&str; 6] = ["DEBUG", "ERROR", "FATAL", "INFO", "TRACE", "WARN"];
+/// The levels from the quietest on.
+const BY_VOLUME: [&str; 6] = ["FATAL", "ERROR", "WARN", "INFO", "DEBUG", "TRACE"];
+
+/// Kafka's loggers, sorted, with the modules that do here what they do there. They are those of its log4j2.yaml, and the
+/// classes of a broker that log what something here logs.
+const LOGGERS: &[(&str, &[&str])] = &[
+    ("kafka", &["gregor"]),
+    ("kafka.cluster.Partition", &["gregor::replica::partition"]),
+    ("kafka.controller", &["gregor::runtime::controller"]),
+    ("kafka.coordinator.group", &["gregor::runtime::group", "coordinator"]),
+    ("kafka.log", &["gregor::replica", "storage"]),
+    ("kafka.log.LogCleaner", &["gregor::replica::cleaner"]),
+    ("kafka.log.LogManager", &["gregor::replica"]),
+    ("kafka.network", &["gregor::net"]),
+    ("kafka.network.ConnectionQuotas", &["gregor::net::listener"]),
+    ("kafka.network.DataPlaneAcceptor", &["gregor::net::listener"]),
+    ("kafka.network.Processor", &["gregor::net"]),
+    ("kafka.network.RequestChannel$", &[REQUEST_TARGET]),
+    ("kafka.network.SocketServer", &["gregor::net"]),
+    ("kafka.request.logger", &[REQUEST_TARGET]),
+    ("kafka.server.BrokerServer", &["gregor::node", "gregor::broker"]),
+    ("kafka.server.ConfigAdminManager", &["gregor::api::incremental_alter_configs"]),
+    ("kafka.server.ControllerApis", &["gregor::api"]),
+    ("kafka.server.ControllerServer", &["gregor::runtime::controller"]),
+    ("kafka.server.KafkaApis", &["gregor::api"]),
+    ("kafka.server.KafkaRaftServer", &["gregor::node"]),
+    ("kafka.server.KafkaRequestHandler", &["gregor::api"]),
+    ("kafka.server.ReplicaManager", &["gregor::replica"]),
+    ("kafka.server.ReplicaManager$LogDirFailureHandler", &["gregor::node::dirs"]),
+    ("kafka.server.metadata.BrokerMetadataPublisher", &["gregor::runtime::publisher"]),
+    ("kafka.server.metadata.DynamicConfigPublisher", &["gregor::runtime::config_rules"]),
+    ("org.apache.kafka", &["gregor"]),
+    ("org.apache.kafka.common.network.Selector", &["gregor::net"]),
+    ("org.apache.kafka.controller", &["gregor::runtime::controller"]),
+    ("org.apache.kafka.controller.QuorumController", &["gregor::runtime::controller"]),
+    ("org.apache.kafka.controller.ReplicationControlManager", &["gregor::runtime::controller"]),
+    ("org.apache.kafka.coordinator.common.runtime.CoordinatorRuntime", &["gregor::runtime::group"]),
+    ("org.apache.kafka.coordinator.group", &["gregor::runtime::group", "coordinator"]),
+    ("org.apache.kafka.coordinator.group.GroupCoordinatorService", &["gregor::runtime::group"]),
+    ("org.apache.kafka.image.loader.MetadataLoader", &["gregor::runtime::publisher", "metadata"]),
+    ("org.apache.kafka.raft", &["gregor::runtime::metadata_log", "raft"]),
+    ("org.apache.kafka.raft.KafkaRaftClient", &["gregor::runtime::metadata_log", "raft"]),
+    ("org.apache.kafka.server.AssignmentsManager", &["gregor::replica::assignments"]),
+    ("org.apache.kafka.server.BrokerLifecycleManager", &["gregor::runtime::registration"]),
+    ("org.apache.kafka.storage.internals.log.LogCleaner", &["gregor::replica::cleaner"]),
+    ("org.apache.kafka.storage.internals.log.LogDirFailureChannel", &["gregor::node::dirs"]),
+    ("org.apache.kafka.storage.internals.log.LogLoader", &["gregor::replica::open", "gregor::replica::opening"]),
+    ("org.apache.kafka.storage.internals.log.UnifiedLog", &["storage"]),
+    (ROOT, &[]),
+    ("state.change.logger", &["gregor::replica::apply", "gregor::runtime::publisher"]),
+];
 
 /// How the filter of a running process is changed.
 pub type FilterHandle = reload::Handle<EnvFilter, Registry>;
 
-/// The level in force.
+/// The levels in force.
 #[derive(Debug)]
 pub struct Loggers {
     handle: Option<FilterHandle>,
-    level: Mutex<&'static str>,
+    levels: Mutex<Levels>,
+}
+
+/// What was set, and what held before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Levels {
+    /// The directives of the start; none once `root` was set.
+    start: String,
+    root: &'static str,
+    set: BTreeMap<&'static str, &'static str>,
 }
 
 impl Loggers {
     /// Changes the filter behind this handle; without one, only what is answered changes.
     pub fn new(handle: Option<FilterHandle>) -> Self {
-        Self { handle, level: Mutex::new("INFO") }
+        let start = handle.as_ref().and_then(|handle| handle.with_current(ToString::to_string).ok());
+        let start = start.unwrap_or_else(|| "info".into());
+        let level = |word: &str| BY_VOLUME.into_iter().find(|level| word.eq_ignore_ascii_case(level));
+        // Without a directive for everything, the log has errors alone.
+        let root = start.split(',').rev().find_map(|word| level(word.trim())).unwrap_or("ERROR");
+        Self { handle, levels: Mutex::new(Levels { start, root, set: BTreeMap::new() }) }
     }
 
     /// Every logger with its level.
     pub fn all(&self) -> Vec<(&'static str, &'static str)> {
-        vec![(ROOT, *self.level.lock())]
+        let levels = self.levels.lock();
+        LOGGERS.iter().map(|(name, _)| (*name, levels.set_above(name).unwrap_or(levels.root))).collect()
     }
 
-    /// Changes levels of this `node`, all or none. Errors: INVALID_CONFIG for an unknown logger or level, INVALID_REQUEST for another node and for an
-    /// operation that levels do not have.
+    /// Changes levels of this `node`, all or none. Errors: INVALID_CONFIG for an unknown logger or level, INVALID_REQUEST
+    /// for another node and for an operation that levels do not have.
     pub fn alter(&self, node: BrokerId, resource: &AlterConfigsResource, validate_only: bool) -> Result<(), ApiError> {
         const SET: i8 = 0;
         const DELETE: i8 = 1;
         check_node(node, &resource.resource_name)?;
-        let mut level = None;
+        let mut levels = self.levels.lock();
+        let mut changed = levels.clone();
         for config in &resource.configs {
-            let is_known = config.name == ROOT;
-            level = Some(match config.config_operation {
-                SET | DELETE if !is_known => {
+            let known = LOGGERS.iter().map(|(name, _)| *name).find(|name| *name == config.name);
+            match (config.config_operation, known) {
+                (SET | DELETE, None) => {
                     let message = format!("Logger {} does not exist!", config.name);
                     return Err(ApiError::new(ErrorCode::InvalidConfig, message));
                 }
-                SET => {
-                    let wanted = config.value.as_deref().unwrap_or_default();
-                    LEVELS.iter().copied().find(|known| *known == wanted).ok_or_else(|| {
-                        let message = format!(
-                            "Cannot set the log level of {} to {wanted} as it is not a supported log level. Valid log levels are {}",
-                            config.name,
-                            LEVELS.join(", ")
-                        );
-                        ApiError::new(ErrorCode::InvalidConfig, message)
-                    })?
-                }
-                DELETE => {
+                (SET, Some(name)) => changed.set(name, level_of(name, config.value.as_deref().unwrap_or_default())?),
+                (DELETE, Some(ROOT)) => {
                     let message = format!("Removing the log level of the {ROOT} logger is not allowed");
                     return Err(ApiError::new(ErrorCode::InvalidRequest, message));
                 }
-                other => {
+                (DELETE, Some(name)) => drop(changed.set.remove(name)),
+                (other, _) => {
                     let operation = if other == 2 { "APPEND" } else { "SUBTRACT" };
                     let message = format!("{operation} operation is not allowed for the BROKER_LOGGER resource");
                     return Err(ApiError::new(ErrorCode::InvalidRequest, message));
                 }
-            });
+            }
         }
-        if let Some(level) = level.filter(|_| !validate_only) {
-            self.set(level);
+        if !validate_only && *levels != changed {
+            if let Some(handle) = &self.handle {
+                // The subscriber lives as long as the process.
+                let _ = handle.reload(EnvFilter::new(changed.directives()));
+            }
+            *levels = changed;
         }
         Ok(())
     }
+}
 
-    fn set(&self, level: &'static str) {
-        let filter = match level {
-            "TRACE" => LevelFilter::TRACE,
-            "DEBUG" => LevelFilter::DEBUG,
-            "INFO" => LevelFilter::INFO,
-            "WARN" => LevelFilter::WARN,
-            _ => LevelFilter::ERROR,
-        };
-        if let Some(handle) = &self.handle {
-            // The subscriber lives as long as the process.
-            let _ = handle.reload(EnvFilter::default().add_directive(filter.into()));
+impl Levels {
+    fn set(&mut self, name: &'static str, level: &'static str) {
+        if name == ROOT {
+            self.root = level;
+            self.start.clear();
+        } else {
+            self.set.insert(name, level);
         }
-        *self.level.lock() = level;
     }
+
+    /// The level that was set of a logger or of the closest one above it but `root`.
+    fn set_above(&self, name: &str) -> Option<&'static str> {
+        let mut name = name;
+        loop {
+            if let Some(level) = self.set.get(name) {
+                return Some(level);
+            }
+            name = name.rsplit_once('.')?.0;
+        }
+    }
+
+    /// The filter's text: of two directives for a module the later one counts, and a longer name before a shorter.
+    fn directives(&self) -> String {
+        let mut modules: BTreeMap<&str, usize> = BTreeMap::new();
+        for (name, targets) in LOGGERS {
+            let Some(level) = self.set_above(name) else { continue };
+            let volume = BY_VOLUME.iter().position(|known| *known == level).unwrap_or(0);
+            for target in *targets {
+                let loudest = modules.entry(target).or_insert(volume);
+                *loudest = volume.max(*loudest);
+            }
+        }
+        let first = if self.start.is_empty() { filter_level(self.root).into() } else { self.start.clone() };
+        let modules =
+            modules.into_iter().map(|(target, volume)| format!("{target}={}", filter_level(BY_VOLUME[volume])));
+        std::iter::once(first).chain(modules).collect::<Vec<_>>().join(",")
+    }
+}
+
+/// The filter's word for a level.
+fn filter_level(level: &str) -> &str {
+    match level {
+        "FATAL" => "error",
+        "ERROR" => "error",
+        "WARN" => "warn",
+        "INFO" => "info",
+        "DEBUG" => "debug",
+        _ => "trace",
+    }
+}
+
+fn level_of(logger: &str, wanted: &str) -> Result<&'static str, ApiError> {
+    LEVELS.into_iter().find(|known| *known == wanted).ok_or_else(|| {
+        let message = format!(
+            "Cannot set the log level of {logger} to {wanted} as it is not a supported log level. Valid log levels are {}",
+            LEVELS.join(", ")
+        );
+        ApiError::new(ErrorCode::InvalidConfig, message)
+    })
 }
 
 fn check_node(node: BrokerId, name: &str) -> Result<(), ApiError> {
@@ -106,27 +220,104 @@ mod tests {
     use super::*;
     use protocol::messages::incremental_alter_configs_request::AlterableConfig;
 
-    fn alter(name: &str, logger: &str, operation: i8, level: &str) -> Result<(), String> {
-        let config = AlterableConfig {
-            name: logger.into(),
-            config_operation: operation,
-            value: Some(level.into()),
+    const SET: i8 = 0;
+    const DELETE: i8 = 1;
+
+    fn resource(name: &str, configs: &[(&str, i8, &str)]) -> AlterConfigsResource {
+        let config = |(logger, operation, level): &(&str, i8, &str)| AlterableConfig {
+            name: (*logger).into(),
+            config_operation: *operation,
+            value: Some((*level).into()),
             ..Default::default()
         };
-        let resource = AlterConfigsResource { resource_name: name.into(), configs: vec![config], ..Default::default() };
-        let altered = Loggers::new(None).alter(BrokerId(1), &resource, false);
+        AlterConfigsResource {
+            resource_name: name.into(),
+            configs: configs.iter().map(config).collect(),
+            ..Default::default()
+        }
+    }
+
+    fn alter(loggers: &Loggers, configs: &[(&str, i8, &str)]) -> Result<(), String> {
+        let altered = loggers.alter(BrokerId(1), &resource("1", configs), false);
         altered.map_err(|error| format!("{:?}: {}", error.code, error.message.unwrap_or_default()))
+    }
+
+    fn level(loggers: &Loggers, name: &str) -> &'static str {
+        loggers.all().into_iter().find(|(known, _)| *known == name).unwrap().1
     }
 
     #[test]
     fn another_node_comes_before_an_operation_before_a_name_before_a_level() {
-        let refused = |name, logger, operation, level| alter(name, logger, operation, level).unwrap_err();
+        let refused = |name, logger, operation, level| {
+            let altered = Loggers::new(None)
+                .alter(BrokerId(1), &resource(name, &[(logger, operation, level)]), false)
+                .unwrap_err();
+            format!("{:?}: {}", altered.code, altered.message.unwrap_or_default())
+        };
         assert_eq!(refused("7", "x", 2, "LOUD"), "INVALID_REQUEST: Unexpected node id. Expected 1, but received 7");
         assert_eq!(refused("one", "x", 2, "LOUD"), "INVALID_REQUEST: Node id must be an integer, but it is: one");
         let append = "INVALID_REQUEST: APPEND operation is not allowed for the BROKER_LOGGER resource";
         assert_eq!(refused("1", "x", 2, "LOUD"), append);
         assert_eq!(refused("1", "x", 0, "LOUD"), "INVALID_CONFIG: Logger x does not exist!");
-        assert!(refused("1", ROOT, 0, "LOUD").starts_with("INVALID_CONFIG: Cannot set the log level of root to LOUD"));
-        assert_eq!(alter("1", ROOT, 0, "DEBUG"), Ok(()));
+        let loud = "INVALID_CONFIG: Cannot set the log level of root to LOUD as it is not a supported log level. \
+                    Valid log levels are DEBUG, ERROR, FATAL, INFO, TRACE, WARN";
+        assert_eq!(refused("1", ROOT, 0, "LOUD"), loud);
+    }
+
+    #[test]
+    fn kafkas_loggers_are_described_altered_and_inherit() {
+        let loggers = Loggers::new(None);
+        let names: Vec<&str> = loggers.all().iter().map(|(name, _)| *name).collect();
+        assert!(names.is_sorted());
+        assert!(loggers.all().iter().all(|(_, level)| *level == "INFO"));
+        alter(&loggers, &[("kafka.server.KafkaApis", SET, "DEBUG"), ("org.apache.kafka", SET, "WARN")]).unwrap();
+        let levels = |names: [&str; 4]| names.map(|name| level(&loggers, name));
+        let some = ["kafka.server.KafkaApis", "org.apache.kafka.controller", "state.change.logger", ROOT];
+        assert_eq!(levels(some), ["DEBUG", "WARN", "INFO", "INFO"]);
+        alter(&loggers, &[(ROOT, SET, "FATAL")]).unwrap();
+        assert_eq!(levels(some), ["DEBUG", "WARN", "FATAL", "FATAL"]);
+        // One that is wrong leaves all as it is.
+        alter(&loggers, &[("kafka.server.KafkaApis", SET, "TRACE"), (ROOT, DELETE, "")]).unwrap_err();
+        assert_eq!(levels(some), ["DEBUG", "WARN", "FATAL", "FATAL"]);
+        alter(&loggers, &[("kafka.server.KafkaApis", DELETE, ""), ("org.apache.kafka", DELETE, "")]).unwrap();
+        assert_eq!(levels(some), ["FATAL"; 4]);
+        alter(&loggers, &[("kafka.server.KafkaApis", DELETE, "")]).unwrap();
+    }
+
+    #[test]
+    fn a_level_reaches_the_modules_of_its_logger() {
+        let loggers = Loggers::new(None);
+        let directives = || loggers.levels.lock().directives();
+        assert_eq!(directives(), "info");
+        alter(&loggers, &[("kafka.request.logger", SET, "DEBUG")]).unwrap();
+        assert_eq!(directives(), "info,gregor::request=debug");
+        alter(&loggers, &[("kafka.server.KafkaApis", SET, "FATAL"), (ROOT, SET, "WARN")]).unwrap();
+        assert_eq!(directives(), "warn,gregor::api=error,gregor::request=debug");
+        // A quiet logger does not silence what a talkative one of the same module asks for.
+        alter(&loggers, &[("kafka.server.ControllerApis", SET, "TRACE")]).unwrap();
+        assert_eq!(directives(), "warn,gregor::api=trace,gregor::request=debug");
+        for (_, targets) in LOGGERS {
+            for target in *targets {
+                assert!(EnvFilter::try_new(format!("{target}=debug")).is_ok(), "{target}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_the_start_said_holds_until_root_is_set() {
+        use tracing_subscriber::layer::SubscriberExt as _;
+        let (layer, handle) = reload::Layer::new(EnvFilter::new("warn,gregor::net=debug"));
+        let _registry = tracing_subscriber::registry().with(layer);
+        let loggers = Loggers::new(Some(handle.clone()));
+        let filter = || {
+            let text = handle.with_current(ToString::to_string).unwrap();
+            text.split(',').map(str::to_owned).collect::<std::collections::BTreeSet<String>>()
+        };
+        let expected = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+        assert_eq!(level(&loggers, ROOT), "WARN");
+        alter(&loggers, &[("kafka.server.KafkaApis", SET, "DEBUG")]).unwrap();
+        assert_eq!(filter(), expected(&["gregor::api=debug", "gregor::net=debug", "warn"]));
+        alter(&loggers, &[(ROOT, SET, "INFO")]).unwrap();
+        assert_eq!(filter(), expected(&["gregor::api=debug", "info"]));
     }
 }
