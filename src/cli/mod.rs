@@ -53,7 +53,7 @@ pub struct Start {
     #[arg(long, value_name = "DIR", default_value = "./gregor-data")]
     data_dir: PathBuf,
     /// Where clients connect when there is no server.properties; for a new folder 127.0.0.1:9092 unless told otherwise
-    #[arg(long, value_name = "HOST:PORT")]
+    #[arg(long, value_name = "HOST:PORT", value_parser = start::listen_address)]
     listen: Option<Address>,
     /// Serve /livez, /readyz and /metrics on this address
     #[arg(long, value_name = "HOST:PORT")]

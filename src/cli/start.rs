@@ -3,7 +3,10 @@
 use super::signals::Signals;
 use super::{Start, output};
 use crate::broker::Broker;
-use crate::config::{ADVERTISED_OF_EVERY_INTERFACE, Address, NewNode, NodeConfig, moved_listener, new_node_properties};
+use crate::config::{
+    ADVERTISED_OF_EVERY_INTERFACE, Address, Listener, NewNode, NodeConfig, NotAnAddress, moved_listener,
+    new_node_properties,
+};
 use crate::net::{ThreadLoad, free_loopback_port, measured};
 use crate::node::{self, Running};
 use crate::runtime::clock::Clock;
@@ -195,6 +198,11 @@ fn why_not(log_dir: &Path) -> &'static str {
     }
 }
 
+/// What `--listen` takes.
+pub(super) fn listen_address(text: &str) -> Result<Address, NotAnAddress> {
+    Address::parse_or(text, PORT)
+}
+
 fn read(path: &Path, overrides: &[String]) -> anyhow::Result<NodeConfig> {
     let config = NodeConfig::read(path, overrides)?;
     for warning in &config.warnings {
@@ -218,22 +226,47 @@ fn say_open_files(files: Option<u64>) {
 fn say_started(running: &Running, files: Option<u64>, is_new: bool) {
     let listeners: Vec<String> =
         running.addresses.iter().map(|(name, address)| format!("{name}://{address}")).collect();
+    let advertised: Vec<String> =
+        running.advertised.iter().map(|(name, address)| format!("{name}://{address}")).collect();
     let dirs: Vec<PathBuf> = running.broker.config.log_dirs.clone();
     info!(
         version = env!("CARGO_PKG_VERSION"),
         node_id = %running.broker.node.id,
         listeners = listeners.join(","),
+        advertised_listeners = advertised.join(","),
         log_dirs = ?dirs,
         cluster_id = %running.broker.node.cluster_id,
         open_files_max = files,
         "Gregor has started"
     );
-    let clients = running.broker.config.listeners.all.iter().position(|listener| !listener.is_controller);
-    if let (true, Some((_, address))) = (is_new, clients.and_then(|index| running.addresses.get(index))) {
+    for line in unreachable(&running.broker.config.listeners.all, &running.advertised) {
+        warn!("{line}");
+    }
+    if let (true, Some((_, address))) = (is_new, running.advertised.first()) {
         output::remark(format_args!(
             "\nTry it:\n  echo hello | kcat -b {address} -t greetings -P\n  kcat -b {address} -t greetings -C -e\n  kafka-topics.sh --bootstrap-server {address} --list\n"
         ));
     }
+}
+
+/// What is worth saying of listeners that other machines reach and whose advertised addresses lead those to themselves.
+fn unreachable(listeners: &[Listener], advertised: &[(String, Address)]) -> Vec<String> {
+    let is_open = |listener: &Listener| {
+        let address = Address { host: listener.host.clone(), port: listener.port };
+        !address.is_loopback() && !listener.is_controller
+    };
+    let open = listeners.iter().filter(|listener| is_open(listener));
+    let lines = open.filter_map(|listener| {
+        let (name, address) = advertised.iter().find(|(name, _)| *name == listener.name)?;
+        address.is_loopback().then(|| {
+            format!(
+                "clients on other machines are told to connect to {address}, which is themselves: to serve them, say where this \
+                 node is with --override advertised.listeners={name}://HOST:{}",
+                address.port
+            )
+        })
+    });
+    lines.collect()
 }
 
 /// How the node is, in one line: what SIGQUIT is answered with.
@@ -341,6 +374,28 @@ mod tests {
     }
 
     #[test]
+    fn an_advertised_address_that_leads_others_to_themselves_is_told() {
+        let lines = |listens: &str, advertised: &[&str]| {
+            let home = tempfile::tempdir().unwrap();
+            let data_dir = home.path().to_str().unwrap();
+            let listen = format!("--listen={listens}");
+            let (config, _) = start(&[&["--data-dir", data_dir, &listen], advertised].concat()).config().unwrap();
+            let told = config.listeners.advertised.iter();
+            let told = told.map(|it| (it.name.clone(), Address { host: it.host.clone(), port: it.port }));
+            unreachable(&config.listeners.all, &told.collect::<Vec<_>>())
+        };
+        for listens in ["0.0.0.0:19092", ":19092", "[::]:19092"] {
+            let [line] = lines(listens, &[]).try_into().unwrap();
+            assert!(line.contains("localhost:19092,") && line.ends_with("PLAINTEXT://HOST:19092"), "{line}");
+        }
+        let chosen = ["--override", "advertised.listeners=PLAINTEXT://box.example:19092"];
+        assert!(lines("0.0.0.0:19092", &chosen).is_empty());
+        assert!(lines("127.0.0.1:19092", &[]).is_empty());
+        assert!(lines("[::1]:19092", &[]).is_empty());
+        assert!(lines("localhost:19092", &[]).is_empty());
+    }
+
+    #[test]
     fn http_is_served_where_the_command_line_says_and_else_where_the_file_does() {
         let home = tempfile::tempdir().unwrap();
         let data_dir = home.path().to_str().unwrap();
@@ -357,11 +412,17 @@ mod tests {
 
     #[test]
     fn what_is_no_address_is_an_error_of_one_line() {
-        for word in ["--listen", "--http"] {
-            let error = Arguments::try_parse_from(["gregor", "start", word, "9092"]).unwrap_err().to_string();
+        let cases = [
+            ("--listen", "19092", 19092),
+            ("--listen", "box", 9092),
+            ("--http", "8080", 8080),
+            ("--http", "box", 9644),
+        ];
+        for (word, text, port) in cases {
+            let error = Arguments::try_parse_from(["gregor", "start", word, text]).unwrap_err().to_string();
             let line = error.lines().next().unwrap_or_default();
             let wanted = format!(
-                "error: invalid value '9092' for '{word} <HOST:PORT>': it takes HOST:PORT, such as 127.0.0.1:9644 or :9644"
+                "error: invalid value '{text}' for '{word} <HOST:PORT>': it takes HOST:PORT, such as 127.0.0.1:{port} or :{port}"
             );
             assert_eq!(line, wanted);
         }

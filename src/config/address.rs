@@ -1,6 +1,7 @@
 //! `HOST:PORT`, as the addresses of Kafka's listeners are written.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 
 /// An address to listen on. The host may be a name, an IP address (an IPv6 one in brackets), or empty for every interface.
@@ -14,13 +15,37 @@ pub struct Address {
 
 /// A text that is no `HOST:PORT`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("it takes HOST:PORT, such as 127.0.0.1:9644 or :9644")]
-pub struct NotAnAddress;
+#[error("it takes HOST:PORT, such as 127.0.0.1:{example_port} or :{example_port}")]
+pub struct NotAnAddress {
+    /// The text, where it is a port alone; else one that would do.
+    pub example_port: u16,
+}
+
+/// The port of HTTP that examples show.
+const HTTP_PORT: u16 = 9644;
 
 impl Address {
+    /// Reads an address. Errors: it is none; the example has `example_port` where the text itself is no port.
+    pub fn parse_or(text: &str, example_port: u16) -> Result<Self, NotAnAddress> {
+        let text = text.trim();
+        let as_port = |text: &str| {
+            // A sign is a number's to Rust, and no port's.
+            let digits = Some(text).filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+            digits.and_then(|text| text.parse().ok())
+        };
+        let address = split(text).and_then(|(host, port)| Some(Self { host: host.to_string(), port: as_port(port)? }));
+        address.ok_or_else(|| NotAnAddress { example_port: as_port(text).unwrap_or(example_port) })
+    }
+
     /// Whether it is no address that a client could connect to, but all that the machine has.
     pub fn is_every_interface(&self) -> bool {
         matches!(self.host.as_str(), "" | "0.0.0.0" | "::")
+    }
+
+    /// Whether it leads every machine to itself.
+    pub fn is_loopback(&self) -> bool {
+        let is_loopback = |address: IpAddr| address.to_canonical().is_loopback();
+        self.host.eq_ignore_ascii_case("localhost") || self.host.parse().is_ok_and(is_loopback)
     }
 }
 
@@ -28,11 +53,7 @@ impl FromStr for Address {
     type Err = NotAnAddress;
 
     fn from_str(text: &str) -> Result<Self, NotAnAddress> {
-        let (host, port) = split(text.trim()).ok_or(NotAnAddress)?;
-        // A sign is a number's to Rust, and no port's.
-        let port = Some(port).filter(|port| port.bytes().all(|byte| byte.is_ascii_digit()));
-        let port = port.and_then(|port| port.parse().ok()).ok_or(NotAnAddress)?;
-        Ok(Self { host: host.to_string(), port })
+        Self::parse_or(text, HTTP_PORT)
     }
 }
 
@@ -76,9 +97,10 @@ mod tests {
 
     #[test]
     fn what_is_no_address_is_refused() {
-        for text in ["", "9090", "localhost", "localhost:", "a b:1", "http://x:1", "x:65536", "x:-1", "x:+1", "x:1/"] {
-            assert_eq!(text.parse::<Address>(), Err(NotAnAddress), "{text}");
+        let fault = |text: &str| text.parse::<Address>().unwrap_err().to_string();
+        assert_eq!(fault("19092"), "it takes HOST:PORT, such as 127.0.0.1:19092 or :19092");
+        for text in ["", "localhost", "localhost:", "a b:1", "http://x:1", "x:65536", "x:-1", "x:+1", "x:1/"] {
+            assert_eq!(fault(text), "it takes HOST:PORT, such as 127.0.0.1:9644 or :9644", "{text}");
         }
-        assert_eq!(NotAnAddress.to_string(), "it takes HOST:PORT, such as 127.0.0.1:9644 or :9644");
     }
 }

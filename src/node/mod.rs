@@ -81,6 +81,8 @@ pub struct Running {
     pub broker: Arc<Broker>,
     /// Where clients reach it: the listener's name and the address it got.
     pub addresses: Vec<(String, SocketAddr)>,
+    /// What clients are told to connect to: the listener's name and its address.
+    pub advertised: Vec<(String, Address)>,
     /// Where operators' HTTP is served.
     pub http: Option<SocketAddr>,
     metadata_log_dir: Option<LogDir>,
@@ -112,6 +114,11 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
     let dir_faults = dirs::faults_of(&broker, folders.metadata_log_dir.as_ref());
     let registration =
         Registration { previous_epoch, ..registration(&config, &broker.node, &listening, directory_ids) };
+    let advertised = registration.endpoints.iter().map(|it| {
+        let address = Address { host: it.host.to_string(), port: it.port };
+        (it.name.to_string(), address)
+    });
+    let advertised = advertised.collect();
     let (published_in, published) = watch::channel(None);
     let (publications, received) = mpsc::channel();
     let (acting, runtime) = (broker.clone(), tokio::runtime::Handle::current());
@@ -157,7 +164,18 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
     tasks.spawn(dirs::watch(broker.clone(), dir_faults, ends));
     spawn_background(&broker, &tasks);
     let metadata_log_dir = folders.metadata_log_dir;
-    Ok(Running { broker, addresses, http, metadata_log_dir, connections, connection_threads, tasks, threads, faults })
+    Ok(Running {
+        broker,
+        addresses,
+        advertised,
+        http,
+        metadata_log_dir,
+        connections,
+        connection_threads,
+        tasks,
+        threads,
+        faults,
+    })
 }
 
 async fn bind_listeners(config: &NodeConfig) -> Result<Vec<Listening>, StartError> {

@@ -166,7 +166,7 @@ fn what_is_not_known_or_has_no_effect_yet_makes_a_warning() {
     let words = "Invalid value -2 for configuration gregor.log.dir.reserve.bytes: Value must be at least -1";
     assert_eq!(error, words);
     let error = start(&changed("gregor.http.listener=8080")).expect_err("a port alone");
-    let words = "Invalid value 8080 for configuration gregor.http.listener: it takes HOST:PORT, such as 127.0.0.1:9644 or :9644";
+    let words = "Invalid value 8080 for configuration gregor.http.listener: it takes HOST:PORT, such as 127.0.0.1:8080 or :8080";
     assert_eq!(error, words);
 }
 
