@@ -32,6 +32,7 @@ const PORT: u16 = 9092;
 
 impl Start {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        limits::use_small_pages();
         let filter = init_logging();
         let files = limits::raise_file_descriptor_limit();
         say_open_files(files);

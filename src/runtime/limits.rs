@@ -160,3 +160,10 @@ pub fn raise_file_descriptor_limit() -> Option<u64> {
     }
     file_descriptors_max()
 }
+
+/// Leaves the memory of this process in small pages. The allocator asks for huge ones, and the first byte of each, one for
+/// every thread, makes 2 MB resident.
+pub fn use_small_pages() {
+    // A kernel without huge pages refuses, and has none to turn off.
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
+}

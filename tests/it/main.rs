@@ -17,6 +17,7 @@ mod held;
 mod http;
 mod kill;
 mod log_dirs;
+mod memory;
 mod moves;
 mod node;
 mod opening;
