@@ -9,10 +9,12 @@
 
 use super::Context;
 use crate::runtime::group::OFFSETS_TOPIC;
+use crate::telemetry::Complaint;
 use model::{BrokerId, ErrorCode, TopicIdPartition};
 use protocol::Str;
 use protocol::messages::find_coordinator_request::FindCoordinatorRequest;
 use protocol::messages::find_coordinator_response::{Coordinator, FindCoordinatorResponse};
+use tracing::warn;
 
 const GROUP: i8 = 0;
 const TRANSACTION: i8 = 1;
@@ -51,7 +53,10 @@ pub(super) async fn handle(context: Context, request: FindCoordinatorRequest) ->
 fn find(context: &Context, key_type: i8, key: Str) -> Coordinator {
     match key_type {
         GROUP => {}
-        TRANSACTION => return failed(key, ErrorCode::TransactionalIdAuthorizationFailed, Some(NO_TRANSACTIONS)),
+        TRANSACTION => {
+            tell_of_transactions(context);
+            return failed(key, ErrorCode::TransactionalIdAuthorizationFailed, Some(NO_TRANSACTIONS));
+        }
         // A share's coordinator is not here, and its key not looked at: this is Kafka's answer to a wrong one.
         SHARE => return failed(key, ErrorCode::InvalidRequest, None),
         _ => return failed(key, ErrorCode::InvalidRequest, Some(ErrorCode::InvalidRequest.message())),
@@ -70,6 +75,20 @@ fn find(context: &Context, key_type: i8, key: Str) -> Coordinator {
     match leader.and_then(|leader| context.node(leader.0)) {
         Some(node) => Coordinator { key, node_id: node.id, host: node.host, port: node.port, ..Default::default() },
         None => failed(key, ErrorCode::CoordinatorNotAvailable, None),
+    }
+}
+
+/// Says in the log, once for each client in a while, what tools hide: `kafka-transactions describe` speaks of
+/// authorization. Another code would not end a producer of librdkafka, which tries again for a minute.
+fn tell_of_transactions(context: &Context) {
+    let (software, _) = context.connection.client();
+    let client_id = context.client_id.as_deref().unwrap_or_default();
+    let client = software.clone().unwrap_or_else(|| client_id.to_owned());
+    let complaint = Complaint { client, reason: NO_TRANSACTIONS.into() };
+    let broker = &context.broker;
+    if let Some(left_out) = broker.complaints.admit(complaint, broker.clock.monotonic()) {
+        let left_out = (left_out > 0).then_some(left_out);
+        warn!(peer = %context.connection.peer, software, client_id, left_out, "asked for transactions, which are not served yet");
     }
 }
 

@@ -39,6 +39,35 @@ async fn get(client: &mut Client, kind: i8, resource: &str, config: &str) -> Str
     response.results[0].configs[0].value.as_deref().unwrap_or_default().to_owned()
 }
 
+/// What Apache Kafka 4.3.1 takes and shows; it stores the text as it came.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn numbers_are_taken_as_java_takes_them_and_outlive_the_broker() {
+    let home = Home::new();
+    let node = home.ready(&["num.partitions=\u{662}", "log.cleaner.min.cleanable.ratio=0x1p-2"]).await;
+    let mut client = node.client().await;
+    let forms = [
+        ("min.cleanable.dirty.ratio", "0x1p-1", "0.5"),
+        ("retention.ms", "\u{663}", "3"),
+        ("preallocate", "fal\u{17f}e", "false"),
+        ("segment.bytes", " +1048576\u{1f}", "1048576"),
+    ];
+    client.create_topic("t", 1, &forms.map(|(config, text, _)| (config, text))).await;
+    client.create_topic("many", -1, &[]).await;
+    assert_eq!(client.metadata("many", false).await.topics[0].partitions.len(), 2);
+    assert_eq!(get(&mut client, TOPIC, "many", "min.cleanable.dirty.ratio").await, "0.25");
+    for refused in ["0x1", "\u{b2}", "1_0", "\u{a0}1"] {
+        let code = set(&mut client, TOPIC, "t", "min.cleanable.dirty.ratio", refused).await;
+        assert_eq!(code, ErrorCode::InvalidConfig.code(), "{refused}");
+    }
+    node.stop().await;
+    let node = home.ready(&[]).await;
+    let mut client = node.client().await;
+    for (config, _, shown) in forms {
+        assert_eq!(get(&mut client, TOPIC, "t", config).await, shown, "{config}");
+    }
+    node.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn configs_take_effect_at_once_and_stay() {
     let home = Home::new();

@@ -103,3 +103,35 @@ fn no_subcommand_fails_since_its_reader_has_gone() {
     }
     assert_eq!(status(&["start", "no-such.properties"], full().into(), full().into()), Some(1));
 }
+
+/// What ends a connection from outside, until the node has closed it.
+async fn closed_after(port: u16, bytes: &[u8]) {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    stream.write_all(bytes).await.unwrap();
+    // A reset says as much as an end.
+    let _ = stream.read_to_end(&mut Vec::new()).await;
+}
+
+#[tokio::test]
+async fn an_old_client_that_tries_again_has_one_line_that_names_it() {
+    let home = tempfile::tempdir().unwrap();
+    let log = home.path().join("log");
+    let port = free_port();
+    let mut command = start(&home.path().join("d"), port);
+    let child = command.env_remove("RUST_LOG").stderr(File::create(&log).unwrap()).spawn().unwrap();
+    let address: SocketAddr = ([127, 0, 0, 1], port).into();
+    until("a node that listens", async || tokio::net::TcpStream::connect(address).await.ok()).await;
+    // Fetch in version 0, of a client that names itself in its header.
+    let old = b"\x00\x00\x00\x0d\x00\x01\x00\x00\x00\x00\x00\x01\x00\x03old";
+    for _ in 0..5 {
+        closed_after(port, old).await;
+        closed_after(port, b"\x16\x03\x01\x02\x00\x01\x00").await;
+    }
+    serves_and_stops(child, port).await;
+    let text = std::fs::read_to_string(&log).unwrap();
+    let lines = |word: &str| text.lines().filter(|line| line.contains(word)).count();
+    assert_eq!((lines("closed a connection"), lines("a TLS handshake"), lines("an HTTP request")), (3, 1, 1), "{text}");
+    assert_eq!(lines("client_id=\"old\" error=version 0 of Fetch is not served; versions 4 to 18 are"), 1, "{text}");
+    assert_eq!(lines("advertised_listeners=\"PLAINTEXT://127.0.0.1:"), 1, "{text}");
+}
