@@ -95,14 +95,13 @@ pub struct Running {
 
 /// Brings a node up. Errors: what is wrong with its folder, its ports or its configuration.
 pub async fn start(start: Start) -> Result<Running, StartError> {
-    let clock = Clock;
-    let config = start.config;
+    let (clock, config) = (Clock, start.config);
     let folders = Folders::open(&config, start.disk, clock)?;
     let listening = bind_listeners(&config).await?;
-    let mut http = None;
-    if let Some(address) = &start.http {
-        http = Some(admin::bind(address).await.with_context(|| format!("the HTTP listener cannot use {address}"))?);
-    }
+    let http = match &start.http {
+        Some(it) => Some(admin::bind(it).await.with_context(|| format!("the HTTP listener cannot use {it}"))?),
+        None => None,
+    };
     let previous_epoch = previous_epoch(&folders.log_dirs)?;
     let (controller, inbox) = ControllerHandle::new();
     let (unfenced_in, unfenced) = watch::channel(false);
@@ -114,11 +113,7 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
     let dir_faults = dirs::faults_of(&broker, folders.metadata_log_dir.as_ref());
     let registration =
         Registration { previous_epoch, ..registration(&config, &broker.node, &listening, directory_ids) };
-    let advertised = registration.endpoints.iter().map(|it| {
-        let address = Address { host: it.host.to_string(), port: it.port };
-        (it.name.to_string(), address)
-    });
-    let advertised = advertised.collect();
+    let advertised = advertised(&registration);
     let (published_in, published) = watch::channel(None);
     let (publications, received) = mpsc::channel();
     let (acting, runtime) = (broker.clone(), tokio::runtime::Handle::current());
@@ -314,6 +309,12 @@ fn registration(config: &NodeConfig, node: &Node, listening: &[Listening], log_d
             u64::try_from(config.settings.broker_heartbeat_interval_ms).unwrap_or(2000),
         ),
     }
+}
+
+/// What clients are told to connect to: the listener's name and its address.
+fn advertised(registration: &Registration) -> Vec<(String, Address)> {
+    let address = |it: &Endpoint| (it.name.to_string(), Address { host: it.host.to_string(), port: it.port });
+    registration.endpoints.iter().map(address).collect()
 }
 
 /// The controller's thread, with the raft machine started on what is on disk.

@@ -292,7 +292,7 @@ fn resources(run: &mut Run) {
         (BROKER, "1", ("listener.name.x.ssl.keystore.location", SET, Some("/nowhere"))),
         (LOGGER, "7", ("kafka", SET, Some("INFO"))),
         (LOGGER, "1", ("no.such.logger", SET, Some("INFO"))),
-        (LOGGER, "1", ("org.apache.kafka", SET, Some("LOUD"))),
+        (LOGGER, "1", ("kafka.server.KafkaApis", SET, Some("LOUD"))),
         (LOGGER, "1", ("org.apache.kafka", APPEND, Some("INFO"))),
         (METRICS, "sub", ("interval.ms", SET, Some("1"))),
         (METRICS, "sub", ("interval.ms", SET, Some("x"))),
