@@ -16,6 +16,7 @@ pub(crate) fn of_storage(error: &Error) -> ErrorCode {
         | Error::Locked { .. }
         | Error::Moved { .. }
         | Error::Offline { .. } => ErrorCode::KafkaStorageError,
+        Error::EndedEpoch { .. } => ErrorCode::NotLeaderOrFollower,
         Error::OffsetOutOfRange { .. } | Error::AboveHighWatermark { .. } => ErrorCode::OffsetOutOfRange,
         Error::UnexpectedOffset { .. } => ErrorCode::UnknownServerError,
         Error::LargerThanSegment { .. } => ErrorCode::RecordListTooLarge,

@@ -372,7 +372,11 @@ impl Partition {
 
     /// This broker does not lead any more: whoever waits is told.
     pub fn resign(&self) {
-        *self.leader.write() = None;
+        let ended = self.leader.write().take();
+        if let Some(ended) = ended {
+            // An append that read the epoch before it ended is refused by the log. One that is offline refuses all.
+            let _ = self.on_log(|log| log.end_epoch(ended.leader_epoch()));
+        }
         self.watchers.wake();
         self.flush_watchers.wake();
     }
@@ -418,6 +422,11 @@ impl Partition {
             return Err(ApiError::new(ErrorCode::InvalidTopicException, message).into());
         }
         let epoch = self.epoch_to_append_in(append.all_replicas)?;
+        self.append_in(epoch, &append)
+    }
+
+    /// Appends in an epoch that may have ended since it was read: the log then refuses it.
+    fn append_in(self: &Arc<Self>, epoch: LeaderEpoch, append: &Append) -> Result<Appended, AppendError> {
         let rules = self.rules.load();
         let valid = records::validate(&append.records, &self.name, &rules.validation, append.now)
             .map_err(AppendError::Invalid)?;
@@ -443,15 +452,23 @@ impl Partition {
         if self.leader_epoch() != Some(epoch) {
             return Err(ErrorCode::NotLeaderOrFollower);
         }
+        self.append_state_in(epoch, &batch)
+    }
+
+    /// Appends in an epoch that may have ended since it was compared: the log then refuses it.
+    fn append_state_in(self: &Arc<Self>, epoch: LeaderEpoch, batch: &Bytes) -> Result<Offset, ErrorCode> {
         if batch.len() > self.max_batch_bytes() {
             return Err(ErrorCode::MessageTooLarge);
         }
-        let batch = Validated::trusted(&batch).map_err(|_| ErrorCode::UnknownServerError)?;
+        let batch = Validated::trusted(batch).map_err(|_| ErrorCode::UnknownServerError)?;
         let now = batch.header().max_timestamp;
         let how = LeaderAppend { leader_epoch: epoch, origin: Origin::Coordinator, now, transaction_version: 0 };
-        let done = self.append_valid(&batch, how).map_err(|error| {
-            tracing::error!(%error, "a coordinator's records could not be appended");
-            ErrorCode::KafkaStorageError
+        let done = self.append_valid(&batch, how).map_err(|error| match error {
+            Error::EndedEpoch { .. } => ErrorCode::NotLeaderOrFollower,
+            error => {
+                tracing::error!(%error, "a coordinator's records could not be appended");
+                ErrorCode::KafkaStorageError
+            }
         })?;
         self.moved(&done, now);
         Ok(done.base_offset)

@@ -1,6 +1,6 @@
 //! Faults of the store. What they mean to a client is decided elsewhere.
 
-use model::Offset;
+use model::{LeaderEpoch, Offset};
 use rustix::io::Errno;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -96,6 +96,16 @@ pub enum Error {
         path: PathBuf,
         /// The partition, as `topic-0`.
         partition: String,
+    },
+    /// A leader appends in an epoch that has ended (NOT_LEADER_OR_FOLLOWER).
+    #[error("leader epoch {epoch} of {partition} has ended: epoch {least} is the first that may append")]
+    EndedEpoch {
+        /// The partition, as `topic-0`.
+        partition: String,
+        /// The epoch of the append.
+        epoch: LeaderEpoch,
+        /// The lowest epoch in which a leader may append.
+        least: LeaderEpoch,
     },
     /// Another process holds the log dir's lock.
     #[error("Failed to acquire lock on file .lock in {}. A Kafka instance in another process or thread is using this directory.", path.display())]

@@ -142,6 +142,34 @@ fn too_few_in_sync_refuse_writes_that_want_all_and_hold_the_high_watermark() {
     assert_eq!(error.message.as_deref(), Some(message));
 }
 
+/// The refusals of the log, for a client and for a coordinator that read the epoch before it ended.
+fn late_appends(partition: &Arc<Partition>, epoch: LeaderEpoch) {
+    let mut batch = BatchBuilder::new(Offset(0));
+    batch.append(NOW, None, Some(b"late"));
+    let records = batch.finish().unwrap();
+    let before = partition.log().leader_epochs();
+    let append = Append { records: records.clone(), all_replicas: false, may_write_internal: false, now: NOW };
+    let refused = partition.append_in(epoch, &append);
+    assert!(matches!(refused, Err(AppendError::Storage(Error::EndedEpoch { .. }))), "{refused:?}");
+    assert_eq!(partition.append_state_in(epoch, &records), Err(ErrorCode::NotLeaderOrFollower));
+    assert_eq!((partition.log_end_offset(), partition.log().leader_epochs()), (Offset(1), before));
+}
+
+#[test]
+fn an_epoch_that_ends_between_its_reading_and_the_append_refuses_the_append() {
+    let partition = partition(1);
+    partition.lead(&state(5, 0, &[1]), NOW).unwrap();
+    append(&partition, false).unwrap();
+    let epoch = partition.epoch_to_append_in(false).unwrap();
+    partition.lead(&state(6, 1, &[1]), NOW).unwrap();
+    late_appends(&partition, epoch);
+    let epoch = partition.epoch_to_append_in(false).unwrap();
+    partition.resign();
+    late_appends(&partition, epoch);
+    partition.lead(&state(8, 2, &[1]), NOW).unwrap();
+    assert_eq!(append(&partition, true).unwrap().epoch, LeaderEpoch(8));
+}
+
 #[test]
 fn an_epoch_that_ends_answers_who_waits() {
     let partition = partition(1);

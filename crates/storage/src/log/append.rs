@@ -65,10 +65,12 @@ pub struct Appended {
 }
 
 impl Log {
-    /// Gives batches the next offsets and writes them behind the last record.
+    /// Gives batches the next offsets and writes them behind the last record. Errors: among others
+    /// `EndedEpoch`, where the leader's epoch has ended by now.
     pub fn append_as_leader(&self, batches: &[Validated], how: LeaderAppend) -> Result<Appended> {
         let writer = &mut *self.writer.lock();
         self.check_online()?;
+        self.check_epoch(writer, how.leader_epoch)?;
         if how.origin == Origin::Client {
             self.check_room()?;
         }
@@ -222,6 +224,16 @@ impl Log {
         }
         writer.producers.end_offset = end;
         Ok(())
+    }
+
+    /// Checks that a leader may append in an epoch. The caller read the epoch before it took the
+    /// writer, and a newer epoch may have begun in between.
+    fn check_epoch(&self, writer: &Writer, epoch: LeaderEpoch) -> Result<()> {
+        let least = self.latest_epoch().map_or(writer.least_epoch, |latest| latest.max(writer.least_epoch));
+        match epoch < least {
+            true => Err(Error::EndedEpoch { partition: self.partition.to_string(), epoch, least }),
+            false => Ok(()),
+        }
     }
 
     fn checked(&self, header: &BatchHeader, body: &[u8], transaction_version: i16) -> Result<Option<Checked>> {

@@ -104,6 +104,9 @@ struct Writer {
     snapshots: BTreeSet<Offset>,
     /// Files that are renamed and removed later, with the time from which on.
     doomed: Vec<(Timestamp, Vec<String>)>,
+    /// The lowest epoch in which a leader may append. The log's own epochs do not say all of it: they
+    /// hold nothing of an epoch in which another replica leads and nothing was copied yet.
+    least_epoch: LeaderEpoch,
     /// A failed write may have left bytes behind the last record.
     leftovers: bool,
     closed: bool,
@@ -307,10 +310,21 @@ impl Log {
     }
 
     /// Notes that this replica leads from its log end on in an epoch: in memory, as `note_epochs` does.
+    /// From here on a leader may not append in an earlier one.
     pub fn assign_epoch(&self, epoch: LeaderEpoch) -> Result<()> {
-        let _writer = self.writer.lock();
+        let writer = &mut *self.writer.lock();
         self.check_online()?;
+        writer.least_epoch = epoch;
         self.note_epochs(&[(epoch, self.log_end_offset())]);
+        Ok(())
+    }
+
+    /// Notes that this replica leads no more in an epoch: a leader's append in it that comes from here on
+    /// is refused. Errors: the log is offline, where every append is refused.
+    pub fn end_epoch(&self, epoch: LeaderEpoch) -> Result<()> {
+        let writer = &mut *self.writer.lock();
+        self.check_online()?;
+        writer.least_epoch = writer.least_epoch.max(LeaderEpoch(epoch.0.saturating_add(1)));
         Ok(())
     }
 

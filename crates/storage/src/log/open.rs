@@ -17,7 +17,7 @@ use crate::producer::{Producers, read_snapshot, write_snapshot};
 use crate::segment::Segment;
 use crate::siblings::Siblings;
 use arc_swap::ArcSwap;
-use model::{Offset, Timestamp, TopicPartition};
+use model::{LeaderEpoch, Offset, Timestamp, TopicPartition};
 use parking_lot::{Mutex, RwLock};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -470,8 +470,14 @@ impl Opening {
         let settling = Settling::new(siblings, recovery_point > Offset(0));
         let flushed =
             Flushed { recovery_point, end: recovery_point, at: options.now, truncations: 0, rolled_at: Offset(0) };
-        let writer =
-            Writer { producers, snapshots: self.snapshots, doomed: Vec::new(), leftovers: true, closed: false };
+        let writer = Writer {
+            producers,
+            snapshots: self.snapshots,
+            doomed: Vec::new(),
+            least_epoch: LeaderEpoch(0),
+            leftovers: true,
+            closed: false,
+        };
         let log = Log {
             partition: options.partition,
             folder: self.folder,

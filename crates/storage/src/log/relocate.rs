@@ -136,6 +136,7 @@ impl Log {
             })?;
             // Also of those whose batches are gone.
             writer.producers = original_writer.producers.clone();
+            writer.least_epoch = original_writer.least_epoch;
             writer.producers.end_offset = end;
             writer.snapshots.remove(&end);
             self.take_snapshot(writer, true)?;

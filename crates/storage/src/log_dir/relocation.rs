@@ -134,6 +134,7 @@ fn live(disk: &SimDisk, known: &mut Known) -> Result<()> {
     while !copy.follow(&log, u64::MAX, NOW)? {}
     checkpoint(&b, &[&copy])?;
     let old = log.replace_with(&copy, id(3), NOW, || {})?;
+    assert!(append(&copy, 2).is_err(), "epoch 2 has ended");
     known.flushed = known.written;
     checkpoint(&a, &[])?;
     checkpoint(&b, &[&copy])?;

@@ -45,6 +45,40 @@ fn leader_epochs_are_cut_with_the_log() {
     assert_eq!(bench.log.end_of_epoch(LeaderEpoch(3)), Some((LeaderEpoch(1), Offset(4))));
 }
 
+/// The epoch of an append that is refused, and the lowest that would not be.
+fn ended(appended: Result<Appended>) -> (i32, i32) {
+    match appended {
+        Err(Error::EndedEpoch { epoch, least, .. }) => (epoch.0, least.0),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_leader_does_not_append_in_an_epoch_that_has_ended() {
+    let bench = Bench::new(config());
+    let append = |epoch| bench.log.append_as_leader(&[batch(&[1, 1])], at(epoch, 0, Origin::Client));
+    bench.log.assign_epoch(LeaderEpoch(5)).unwrap();
+    append(5).unwrap();
+    // The next leader's epoch begins, with records or without.
+    bench.log.assign_epoch(LeaderEpoch(7)).unwrap();
+    assert_eq!(ended(append(5)), (5, 7));
+    append(7).unwrap();
+    assert_eq!(ended(append(5)), (5, 7));
+    let coordinator = bench.log.append_as_leader(&[batch(&[1])], at(5, 0, Origin::Coordinator));
+    assert_eq!(ended(coordinator), (5, 7));
+    assert_eq!(bench.log.leader_epochs().entries(), [(LeaderEpoch(5), Offset(0)), (LeaderEpoch(7), Offset(2))]);
+    assert_eq!(bench.log.log_end_offset(), Offset(4));
+    // This replica leads no more, and nothing of the next leader's epoch is known here yet.
+    bench.log.end_epoch(LeaderEpoch(7)).unwrap();
+    assert_eq!(ended(append(7)), (7, 8));
+    bench.log.assign_epoch(LeaderEpoch(9)).unwrap();
+    append(9).unwrap();
+    // A start knows the epochs of the records.
+    let (bench, _) = bench.reopen(false);
+    let late = bench.log.append_as_leader(&[batch(&[1])], at(8, 0, Origin::Client));
+    assert_eq!(ended(late), (8, 9));
+}
+
 #[test]
 fn a_log_can_begin_anew_elsewhere() {
     let bench = filled(60);

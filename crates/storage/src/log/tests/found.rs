@@ -172,10 +172,15 @@ fn a_deletion_of_segments_is_in_the_checkpoint_or_on_disk() {
 #[test]
 fn leader_epochs_of_records_that_were_refused_are_forgotten() {
     let bench = Bench::new(config());
-    let append = |epoch| bench.log.append_as_leader(&[batch(&[1])], at(epoch, 0, Origin::Client));
-    append(1).unwrap();
+    bench.log.append_as_leader(&[batch(&[1])], at(1, 0, Origin::Client)).unwrap();
     bench.log.assign_epoch(LeaderEpoch(2)).unwrap();
-    append(1).unwrap();
+    // It follows again, and the leader has gone on in the first epoch.
+    let (header, body) = {
+        let batch = batch(&[1]);
+        (batch.assign(Offset(1), LeaderEpoch(1)).0, batch.body().clone())
+    };
+    let copied = Bytes::from([&header[..], &body].concat());
+    bench.log.append_as_follower(&copied, FollowerAppend { now: Timestamp(0) }).unwrap().unwrap();
     assert_eq!(bench.log.leader_epochs().entries(), [(LeaderEpoch(1), Offset(0))]);
 }
 
