@@ -3,21 +3,27 @@
 //! - 2: is flexible.
 
 use super::{Context, error};
+use crate::runtime::blocking;
 use model::{ErrorCode, Offset};
 use protocol::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsRequest};
 use protocol::messages::delete_records_response::{
     DeleteRecordsPartitionResult, DeleteRecordsResponse, DeleteRecordsTopicResult,
 };
 
-/// Deletes the records below an offset in each partition; -1 stands for the high watermark.
+/// Deletes the records below an offset in each partition; -1 stands for the high watermark. On the pool,
+/// since whoever holds a log meanwhile may wait for the disk.
 pub(super) async fn handle(context: Context, request: DeleteRecordsRequest) -> DeleteRecordsResponse {
+    blocking::run(move || delete_all(&context, request)).await.unwrap_or_default()
+}
+
+fn delete_all(context: &Context, request: DeleteRecordsRequest) -> DeleteRecordsResponse {
     let image = context.broker.image();
     let topics = request.topics.into_iter().map(|topic| {
         let known = image.topics.by_name(&topic.name);
         let partitions = topic.partitions.into_iter().map(|asked| {
             let deleted = match known {
                 None => Err(ErrorCode::UnknownTopicOrPartition),
-                Some(known) => delete(&context, known, &asked),
+                Some(known) => delete(context, known, &asked),
             };
             let (error_code, low_watermark) = match deleted {
                 Ok(start) => (0, start.0),

@@ -71,7 +71,7 @@ pub(super) async fn handle(context: Context, mut body: Reader) -> Result<Outcome
         }
         return Ok(Outcome::Reply(head.write(&refused(request, code, message))?));
     }
-    let appended = append(&context, facts, request);
+    let appended = append(&context, facts, request).await;
     if acks == 0 {
         return without_answer(&appended);
     }
@@ -148,7 +148,7 @@ struct Done {
 }
 
 /// Appends what can be. As in Kafka, of a partition that is named twice the last records count, and a fault of either is what is answered.
-fn append(context: &Context, facts: Facts, request: ProduceRequest) -> Vec<(Key, Done)> {
+async fn append(context: &Context, facts: Facts, request: ProduceRequest) -> Vec<(Key, Done)> {
     let image = context.broker.image();
     let mut good: IndexMap<Key, (&Topic, Bytes)> = IndexMap::new();
     let mut bad: IndexMap<Key, ErrorCode> = IndexMap::new();
@@ -164,7 +164,7 @@ fn append(context: &Context, facts: Facts, request: ProduceRequest) -> Vec<(Key,
     }
     let mut done: IndexMap<Key, Done> = IndexMap::with_capacity(good.len() + bad.len());
     for (key, (topic, records)) in good {
-        let result = append_partition(context, request.acks, topic, key.2, records);
+        let result = append_partition(context, request.acks, topic, key.2, records).await;
         done.insert(key, Done { result, unconfirmed: None });
     }
     done.extend(bad.into_iter().map(|(key, code)| (key, Done { result: Err(code.into()), unconfirmed: None })));
@@ -186,7 +186,7 @@ fn records_of(data: &PartitionProduceData) -> Bytes {
     }
 }
 
-fn append_partition(
+async fn append_partition(
     context: &Context,
     acks: i16,
     topic: &Topic,
@@ -202,7 +202,8 @@ fn append_partition(
         all_replicas: acks == -1,
         now: context.broker.clock.now(),
         may_write_internal: context.client_id.as_deref() == Some(ADMIN_CLIENT_ID),
-    })?;
+    });
+    let appended = appended.await?;
     context.broker.metrics.records_in.inc_by(appended.record_count);
     context.broker.metrics.bytes_in.inc_by(appended.size_bytes);
     Ok((appended, partition))

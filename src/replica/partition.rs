@@ -9,6 +9,7 @@
 use self::offline::OfflineEpoch;
 use super::commit::Committer;
 use super::watch::{Wake, Watch, Watchers};
+use crate::runtime::blocking;
 use ::replica::{Leader, LeaderStart};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -412,8 +413,18 @@ impl Partition {
         Ok(leader.leader_epoch())
     }
 
-    /// Appends a producer's batch.
-    pub fn append(self: &Arc<Self>, append: Append) -> Result<Appended, AppendError> {
+    /// Appends a producer's batch: in place, or on the pool where the log has to sync something first.
+    pub async fn append(self: &Arc<Self>, append: Append) -> Result<Appended, AppendError> {
+        match self.append_or(Wait::Try, &append) {
+            Err(AppendError::Storage(Error::WouldBlock)) => {}
+            done => return done,
+        }
+        let this = self.clone();
+        let appended = blocking::run(move || this.append_or(Wait::Block, &append)).await;
+        appended.unwrap_or_else(|_| Err(ErrorCode::KafkaStorageError.into()))
+    }
+
+    fn append_or(self: &Arc<Self>, wait: Wait, append: &Append) -> Result<Appended, AppendError> {
         if self.leader_epoch().is_none() {
             return Err(self.not_leading().into());
         }
@@ -422,11 +433,11 @@ impl Partition {
             return Err(ApiError::new(ErrorCode::InvalidTopicException, message).into());
         }
         let epoch = self.epoch_to_append_in(append.all_replicas)?;
-        self.append_in(epoch, &append)
+        self.append_in(epoch, append, wait)
     }
 
     /// Appends in an epoch that may have ended since it was read: the log then refuses it.
-    fn append_in(self: &Arc<Self>, epoch: LeaderEpoch, append: &Append) -> Result<Appended, AppendError> {
+    fn append_in(self: &Arc<Self>, epoch: LeaderEpoch, append: &Append, wait: Wait) -> Result<Appended, AppendError> {
         let rules = self.rules.load();
         let valid = records::validate(&append.records, &self.name, &rules.validation, append.now)
             .map_err(AppendError::Invalid)?;
@@ -435,7 +446,7 @@ impl Partition {
         let size_bytes = header.size_bytes() as u64;
         let log_append_time = (header.timestamp_type() == TimestampType::LogAppendTime).then_some(header.max_timestamp);
         let how = LeaderAppend { leader_epoch: epoch, origin: Origin::Client, now: append.now, transaction_version: 0 };
-        let done = self.append_valid(&valid, how)?;
+        let done = self.append_valid(&valid, how, wait)?;
         Ok(Appended {
             base_offset: done.base_offset,
             last_offset: done.last_offset,
@@ -447,35 +458,56 @@ impl Partition {
         })
     }
 
-    /// Appends a batch of a coordinator that runs on this broker, in the epoch in which it decided. Returns its first offset.
-    pub fn append_state(self: &Arc<Self>, batch: Bytes, epoch: LeaderEpoch) -> Result<Offset, ErrorCode> {
+    /// Appends a batch of a coordinator that runs on this broker, in the epoch in which it decided; on
+    /// the pool where the log has to sync something first. Returns its first offset.
+    pub async fn append_state(self: &Arc<Self>, batch: Bytes, epoch: LeaderEpoch) -> Result<Offset, ErrorCode> {
         if self.leader_epoch() != Some(epoch) {
             return Err(ErrorCode::NotLeaderOrFollower);
         }
-        self.append_state_in(epoch, &batch)
-    }
-
-    /// Appends in an epoch that may have ended since it was compared: the log then refuses it.
-    fn append_state_in(self: &Arc<Self>, epoch: LeaderEpoch, batch: &Bytes) -> Result<Offset, ErrorCode> {
         if batch.len() > self.max_batch_bytes() {
             return Err(ErrorCode::MessageTooLarge);
         }
-        let batch = Validated::trusted(batch).map_err(|_| ErrorCode::UnknownServerError)?;
-        let now = batch.header().max_timestamp;
-        let how = LeaderAppend { leader_epoch: epoch, origin: Origin::Coordinator, now, transaction_version: 0 };
-        let done = self.append_valid(&batch, how).map_err(|error| match error {
+        let appended = match self.append_state_in(epoch, &batch, Wait::Try) {
+            Err(Error::WouldBlock) => {
+                let this = self.clone();
+                let waited = blocking::run(move || this.append_state_in(epoch, &batch, Wait::Block)).await;
+                waited.map_err(|_| ErrorCode::UnknownServerError)?
+            }
+            done => done,
+        };
+        appended.map_err(|error| match error {
             Error::EndedEpoch { .. } => ErrorCode::NotLeaderOrFollower,
+            Error::InvalidBatch { .. } => ErrorCode::UnknownServerError,
             error => {
                 tracing::error!(%error, "a coordinator's records could not be appended");
                 ErrorCode::KafkaStorageError
             }
-        })?;
+        })
+    }
+
+    /// Appends in an epoch that may have ended since it was compared: the log then refuses it.
+    fn append_state_in(self: &Arc<Self>, epoch: LeaderEpoch, batch: &Bytes, wait: Wait) -> Result<Offset, Error> {
+        let invalid =
+            |error: records::BatchError| Error::InvalidBatch { partition: self.name(), reason: error.to_string() };
+        let batch = Validated::trusted(batch).map_err(invalid)?;
+        let now = batch.header().max_timestamp;
+        let how = LeaderAppend { leader_epoch: epoch, origin: Origin::Coordinator, now, transaction_version: 0 };
+        let done = self.append_valid(&batch, how, wait)?;
         self.moved(&done, now);
         Ok(done.base_offset)
     }
 
-    fn append_valid(self: &Arc<Self>, batch: &Validated, how: LeaderAppend) -> Result<storage::Appended, Error> {
-        let done = self.on_log(|log| log.append_as_leader(std::slice::from_ref(batch), how));
+    fn append_valid(
+        self: &Arc<Self>,
+        batch: &Validated,
+        how: LeaderAppend,
+        wait: Wait,
+    ) -> Result<storage::Appended, Error> {
+        let batches = std::slice::from_ref(batch);
+        let done = self.on_log(|log| match wait {
+            Wait::Try => log.try_append_as_leader(batches, how),
+            Wait::Block => log.append_as_leader(batches, how),
+        });
         if done.as_ref().map_or(true, |done| done.rolled_at.is_some())
             || self.is_flushed_by_time.load(Ordering::Acquire)
         {

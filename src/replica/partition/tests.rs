@@ -87,7 +87,8 @@ pub(in crate::replica) fn state(leader_epoch: i32, partition_epoch: i32, isr: &[
 fn append(partition: &Arc<Partition>, all_replicas: bool) -> Result<Appended, AppendError> {
     let mut batch = BatchBuilder::new(Offset(0));
     batch.append(NOW, None, Some(b"value"));
-    partition.append(Append { records: batch.finish().unwrap(), all_replicas, may_write_internal: false, now: NOW })
+    let records = batch.finish().unwrap();
+    partition.append_or(Wait::Block, &Append { records, all_replicas, may_write_internal: false, now: NOW })
 }
 
 fn refusal(appended: Result<Appended, AppendError>) -> ErrorCode {
@@ -149,9 +150,10 @@ fn late_appends(partition: &Arc<Partition>, epoch: LeaderEpoch) {
     let records = batch.finish().unwrap();
     let before = partition.log().leader_epochs();
     let append = Append { records: records.clone(), all_replicas: false, may_write_internal: false, now: NOW };
-    let refused = partition.append_in(epoch, &append);
+    let refused = partition.append_in(epoch, &append, Wait::Try);
     assert!(matches!(refused, Err(AppendError::Storage(Error::EndedEpoch { .. }))), "{refused:?}");
-    assert_eq!(partition.append_state_in(epoch, &records), Err(ErrorCode::NotLeaderOrFollower));
+    let refused = partition.append_state_in(epoch, &records, Wait::Try);
+    assert!(matches!(refused, Err(Error::EndedEpoch { .. })), "{refused:?}");
     assert_eq!((partition.log_end_offset(), partition.log().leader_epochs()), (Offset(1), before));
 }
 

@@ -2,7 +2,7 @@
 //! soft changes, and holds the replies back until the high watermark has passed the last record
 //! that was applied when the decision was made, also when it has no records of its own.
 //!
-//! Nothing here waits, and the time is an argument. Invariant: a reply goes out as it was decided
+//! The time is an argument. Only an append may wait, for a sync of the log. Invariant: a reply goes out as it was decided
 //! only in the leader epoch of the decision, and only while every record of this broker could be
 //! applied.
 
@@ -84,9 +84,9 @@ pub(super) struct ShardDriver {
 
 impl ShardDriver {
     /// Drives a shard that was loaded up to an offset. Errors: the fault of a record.
-    pub(super) fn start(parts: DriverParts, applied: Option<Offset>, now: Now) -> Result<Self, OwnRecordFault> {
+    pub(super) async fn start(parts: DriverParts, applied: Option<Offset>, now: Now) -> Result<Self, OwnRecordFault> {
         let mut driver = Self { parts, waiting: HashMap::new(), held: HeldReplies::default(), next_reply: 0, applied };
-        driver.execute(Command::PartitionLoaded, now)?;
+        driver.execute(Command::PartitionLoaded, now).await?;
         Ok(driver)
     }
 
@@ -107,34 +107,34 @@ impl ShardDriver {
     }
 
     /// Carries out a message. Errors: the fault of a record; the driver must not be used any more.
-    pub(super) fn receive(&mut self, message: Message, now: Now) -> Result<(), OwnRecordFault> {
+    pub(super) async fn receive(&mut self, message: Message, now: Now) -> Result<(), OwnRecordFault> {
         match message {
             Message::Request(request, answer) => {
                 let id = ReplyId(self.next_reply);
                 self.next_reply += 1;
                 self.waiting.insert(id, answer);
-                self.execute(Command::Request(id, *request), now)
+                self.execute(Command::Request(id, *request), now).await
             }
-            Message::TopicsDeleted(topics) => self.execute(Command::TopicsDeleted(topics), now),
+            Message::TopicsDeleted(topics) => self.execute(Command::TopicsDeleted(topics), now).await,
         }
     }
 
     /// Handles every deadline that has passed. Errors: as `receive`.
-    pub(super) fn elapse(&mut self, now: Now) -> Result<(), OwnRecordFault> {
+    pub(super) async fn elapse(&mut self, now: Now) -> Result<(), OwnRecordFault> {
         let is_due = |deadline: Option<Monotonic>| deadline.is_some_and(|deadline| deadline <= now.monotonic);
         while is_due(self.parts.shard.lock().next_deadline()) {
-            self.execute(Command::TimerDue, now)?;
+            self.execute(Command::TimerDue, now).await?;
         }
         self.release(now.monotonic);
         Ok(())
     }
 
     /// Decides, appends, applies, and holds the replies back.
-    fn execute(&mut self, command: Command, now: Now) -> Result<(), OwnRecordFault> {
+    async fn execute(&mut self, command: Command, now: Now) -> Result<(), OwnRecordFault> {
         let config = self.parts.config.load_full();
         let context = DecisionContext { now, random: random::bytes(), config: &config };
         let decision = self.parts.shard.lock().decide(&context, &command);
-        match self.carry_out(&decision, now.wall) {
+        match self.carry_out(&decision, now.wall).await {
             Ok(()) => self.conclude(decision, now.monotonic),
             Err(AppendFault::Refused(code)) => {
                 let failed = Command::AppendFailed(decision.into_unappended(command), code);
@@ -148,7 +148,7 @@ impl ShardDriver {
     }
 
     /// Appends a decision's records and applies them.
-    fn carry_out(&mut self, decision: &Decision, now: Timestamp) -> Result<(), AppendFault> {
+    async fn carry_out(&mut self, decision: &Decision, now: Timestamp) -> Result<(), AppendFault> {
         if decision.records.is_empty() {
             return Ok(());
         }
@@ -159,7 +159,7 @@ impl ShardDriver {
                 builder.append(now, Some(&record.key), record.value.as_deref());
             }
             let bytes = builder.finish().map_err(|_| ErrorCode::UnknownServerError)?;
-            let base = partition.append_state(bytes, self.parts.epoch)?;
+            let base = partition.append_state(bytes, self.parts.epoch).await?;
             for (index, record) in batch.iter().enumerate() {
                 let offset = base.plus(i64::try_from(index).unwrap_or(i64::MAX));
                 let at = BatchContext { offset, leader_epoch: self.parts.epoch, timestamp: now, producer: None };

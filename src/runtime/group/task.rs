@@ -133,7 +133,7 @@ async fn serve(
 ) -> ShardEnd {
     let wake = Wake::new();
     let _watch = parts.partition.watch(&wake);
-    let mut driver = match ShardDriver::start(parts, applied, clock.both()) {
+    let mut driver = match ShardDriver::start(parts, applied, clock.both()).await {
         Ok(driver) => driver,
         Err(fault) => return ShardEnd::Fault(fault.to_string()),
     };
@@ -147,12 +147,16 @@ async fn serve(
             () = wake.woken(), if driver.holds_replies() => Ok(()),
             message = messages.recv() => match message {
                 None => break ShardEnd::Leadership,
-                Some(message) => driver.receive(message, clock.both()),
+                Some(message) => driver.receive(message, clock.both()).await,
             },
             () = tokio::time::sleep(sleep) => Ok(()),
         };
         // After every event, so that no timer waits behind requests that keep coming.
-        if let Err(fault) = received.and_then(|()| driver.elapse(clock.both())) {
+        let served = match received {
+            Ok(()) => driver.elapse(clock.both()).await,
+            fault => fault,
+        };
+        if let Err(fault) = served {
             break ShardEnd::Fault(fault.to_string());
         }
         if !driver.is_leading() {

@@ -13,6 +13,11 @@ use protocol::messages::offset_commit_request::{
 use records::BatchBuilder;
 use std::sync::atomic::AtomicUsize;
 
+/// The result of an append that has nothing to wait for.
+fn now<T>(future: impl Future<Output = T>) -> T {
+    futures_util::FutureExt::now_or_never(future).expect("nothing to wait for")
+}
+
 /// How many faults of a kind are still to come.
 #[derive(Clone, Debug, Default)]
 pub(super) struct PlantedFault(Arc<AtomicUsize>);
@@ -106,7 +111,7 @@ fn error_of(reply: GroupReply) -> ErrorCode {
 fn append_garbage(partition: &Arc<Partition>) {
     let mut batch = BatchBuilder::new(Offset(0)).leader_epoch(EPOCH);
     batch.append(Timestamp(1), Some(&[0]), Some(b"?"));
-    partition.append_state(batch.finish().unwrap(), EPOCH).unwrap();
+    now(partition.append_state(batch.finish().unwrap(), EPOCH)).unwrap();
 }
 
 /// Runs a shard's task; a request that is sent gives back its error.
@@ -127,10 +132,10 @@ async fn ask(inbox: &mpsc::Sender<Message>, request: GroupRequest) -> ErrorCode 
 fn a_reply_is_held_until_its_record_is_committed() {
     let parts = parts(leading(EPOCH.0, &[1, 2]));
     let partition = parts.partition.clone();
-    let mut driver = ShardDriver::start(parts, None, at(0)).unwrap();
+    let mut driver = now(ShardDriver::start(parts, None, at(0))).unwrap();
     let (message, mut answered) = message(commit(7));
-    driver.receive(message, at(0)).unwrap();
-    driver.elapse(at(4999)).unwrap();
+    now(driver.receive(message, at(0))).unwrap();
+    now(driver.elapse(at(4999))).unwrap();
     assert!(answered.try_recv().is_err(), "the other replica in sync does not have it");
     assert_eq!(driver.next_deadline(), Some(Monotonic(5000)));
     partition.lead(&crate::replica::alone_in_sync(EPOCH.0, 1), Timestamp(1)).unwrap();
@@ -143,17 +148,17 @@ fn a_reply_is_held_until_its_record_is_committed() {
 fn a_reply_that_is_held_too_long_is_coordinator_not_available() {
     let parts = parts(leading(EPOCH.0, &[1, 2]));
     let partition = parts.partition.clone();
-    let mut driver = ShardDriver::start(parts, None, at(0)).unwrap();
+    let mut driver = now(ShardDriver::start(parts, None, at(0))).unwrap();
     let (first, mut first_answered) = message(commit(7));
-    driver.receive(first, at(0)).unwrap();
+    now(driver.receive(first, at(0))).unwrap();
     let (second, mut second_answered) = message(commit(8));
-    driver.receive(second, at(10)).unwrap();
-    driver.elapse(at(5000)).unwrap();
+    now(driver.receive(second, at(10))).unwrap();
+    now(driver.elapse(at(5000))).unwrap();
     assert_eq!(error_of(first_answered.try_recv().unwrap()), ErrorCode::CoordinatorNotAvailable);
     assert!(second_answered.try_recv().is_err());
     // Its record is in the log all the same, and commits later.
     partition.lead(&crate::replica::alone_in_sync(EPOCH.0, 1), Timestamp(1)).unwrap();
-    driver.elapse(at(5009)).unwrap();
+    now(driver.elapse(at(5009))).unwrap();
     assert_eq!(error_of(second_answered.try_recv().unwrap()), ErrorCode::None);
     assert_eq!(partition.high_watermark(), Offset(2));
 }
@@ -162,9 +167,9 @@ fn a_reply_that_is_held_too_long_is_coordinator_not_available() {
 fn a_reply_of_a_leadership_that_has_ended_is_not_coordinator() {
     let parts = parts(leading(EPOCH.0, &[1, 2]));
     let partition = parts.partition.clone();
-    let mut driver = ShardDriver::start(parts, None, at(0)).unwrap();
+    let mut driver = now(ShardDriver::start(parts, None, at(0))).unwrap();
     let (message, mut answered) = message(commit(7));
-    driver.receive(message, at(0)).unwrap();
+    now(driver.receive(message, at(0))).unwrap();
     partition.resign();
     driver.release(Monotonic(1));
     assert_eq!(error_of(answered.try_recv().unwrap()), ErrorCode::NotCoordinator);
@@ -198,12 +203,12 @@ async fn timers_do_not_wait_behind_requests_that_keep_coming() {
 
 #[test]
 fn every_message_is_followed_by_the_timers_that_are_due() {
-    let mut driver = ShardDriver::start(parts(leading(EPOCH.0, &[1])), None, at(0)).unwrap();
+    let mut driver = now(ShardDriver::start(parts(leading(EPOCH.0, &[1])), None, at(0))).unwrap();
     let (first, mut answered) = message(join(""));
-    driver.receive(first, at(0)).unwrap();
+    now(driver.receive(first, at(0))).unwrap();
     assert_eq!(error_of(answered.try_recv().unwrap()), ErrorCode::MemberIdRequired);
     assert_eq!(driver.next_deadline(), Some(Monotonic(100)));
-    driver.elapse(at(100)).unwrap();
+    now(driver.elapse(at(100))).unwrap();
     assert_eq!(driver.next_deadline(), Some(Monotonic(600_000)), "only the search for expired offsets is left");
 }
 

@@ -3,6 +3,7 @@
 use super::{Log, Mark, Writer};
 use crate::error::{Error, Result};
 use crate::frames::Frame;
+use crate::index::Wait;
 use crate::marker;
 use crate::names;
 use crate::planted::{Bug, is_planted};
@@ -14,6 +15,7 @@ use model::{LeaderEpoch, Offset, ProducerEpoch, Timestamp};
 use records::{BATCH_OVERHEAD, BatchError, BatchHeader, Validated};
 use std::io::IoSlice;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// So many bytes are appended before the system is asked to begin writing them back.
 const WRITE_BACK_BYTES: u32 = 8 << 20;
@@ -64,11 +66,39 @@ pub struct Appended {
     pub is_write_back_due: bool,
 }
 
+/// Batches that have their offsets.
+#[derive(Clone, Copy)]
+struct ToWrite<'a> {
+    placed: &'a [segment::Appended],
+    slices: &'a [IoSlice<'a>],
+    /// Their leader epochs, and where they begin.
+    epochs: &'a [(LeaderEpoch, Offset)],
+}
+
 impl Log {
     /// Gives batches the next offsets and writes them behind the last record. Errors: among others
     /// `EndedEpoch`, where the leader's epoch has ended by now.
     pub fn append_as_leader(&self, batches: &[Validated], how: LeaderAppend) -> Result<Appended> {
-        let writer = &mut *self.writer.lock();
+        self.append_led(&mut self.writer.lock(), batches, how, Wait::Block)
+    }
+
+    /// Does the same where it needs no sync. Errors: `WouldBlock` where a segment that is flushed must be
+    /// rolled first, or where the log is held by someone who syncs; nothing has changed then.
+    pub fn try_append_as_leader(&self, batches: &[Validated], how: LeaderAppend) -> Result<Appended> {
+        let writer = self.writer.try_lock();
+        if writer.is_none() && self.is_held_over_sync.load(Ordering::Acquire) {
+            return Err(Error::WouldBlock);
+        }
+        self.append_led(&mut writer.unwrap_or_else(|| self.writer.lock()), batches, how, Wait::Try)
+    }
+
+    fn append_led(
+        &self,
+        writer: &mut Writer,
+        batches: &[Validated],
+        how: LeaderAppend,
+        wait: Wait,
+    ) -> Result<Appended> {
         self.check_online()?;
         self.check_epoch(writer, how.leader_epoch)?;
         if how.origin == Origin::Client {
@@ -102,7 +132,8 @@ impl Log {
             .zip(batches)
             .flat_map(|(header, batch)| [IoSlice::new(header), IoSlice::new(batch.body())])
             .collect();
-        self.write(writer, &placed, &slices, &[epoch], producers, how.now).map_err(|error| self.note_fault(error))
+        let batches = ToWrite { placed: &placed, slices: &slices, epochs: &[epoch] };
+        self.write(writer, &batches, producers, how.now, wait).map_err(|error| self.note_fault(error))
     }
 
     /// Writes batches as their leader sent them. They must begin at or after the log end; a batch that is cut off at the end is left out.
@@ -151,19 +182,20 @@ impl Log {
             return Ok(None);
         }
         let slices = [IoSlice::new(&batches[..position])];
-        let written = self.write(writer, &placed, &slices, &epochs, producers, how.now);
+        let batches = ToWrite { placed: &placed, slices: &slices, epochs: &epochs };
+        let written = self.write(writer, &batches, producers, how.now, Wait::Block);
         written.map(Some).map_err(|error| self.note_fault(error))
     }
 
     fn write(
         &self,
         writer: &mut Writer,
-        placed: &[segment::Appended],
-        slices: &[IoSlice<'_>],
-        epochs: &[(LeaderEpoch, Offset)],
+        batches: &ToWrite<'_>,
         producers: ProducerAppend,
         now: Timestamp,
+        wait: Wait,
     ) -> Result<Appended> {
+        let ToWrite { placed, slices, epochs } = *batches;
         let (Some(first), Some(last)) = (placed.first(), placed.last()) else {
             return Err(self.invalid("there is none"));
         };
@@ -173,10 +205,10 @@ impl Log {
             let partition = self.partition.to_string();
             return Err(Error::LargerThanSegment { size, partition, segment_bytes: config.segment_bytes });
         }
-        self.note_epochs(epochs);
         let newest = placed.iter().map(|batch| batch.max_timestamp).max().unwrap_or(-1);
         let rolled = self.must_roll(size as u32, newest, (first.base_offset, last.last_offset), now)?;
-        let rolled_at = if rolled { Some(self.roll(writer, first.base_offset, now)?) } else { None };
+        let rolled_at = if rolled { Some(self.roll_or(wait, writer, first.base_offset, now)?) } else { None };
+        self.note_epochs(epochs);
         let active = self.active();
         if writer.leftovers {
             active.cut_leftovers()?;
@@ -294,8 +326,12 @@ impl Log {
 
     /// Begins a new segment at an offset, or at the log end if that is above.
     pub(super) fn roll(&self, writer: &mut Writer, at: Offset, now: Timestamp) -> Result<Offset> {
+        self.roll_or(Wait::Block, writer, at, now)
+    }
+
+    fn roll_or(&self, wait: Wait, writer: &mut Writer, at: Offset, now: Timestamp) -> Result<Offset> {
         let (at, rolled_before) = (at.max(self.log_end_offset()), self.flushed.lock().rolled_at);
-        let rolled = self.begin_segment(writer, at, now);
+        let rolled = self.begin_segment(writer, at, now, wait);
         if rolled.is_err() && self.active().base_offset() != at {
             // No segment ends there.
             self.flushed.lock().rolled_at = rolled_before;
@@ -303,7 +339,7 @@ impl Log {
         rolled
     }
 
-    fn begin_segment(&self, writer: &mut Writer, at: Offset, now: Timestamp) -> Result<Offset> {
+    fn begin_segment(&self, writer: &mut Writer, at: Offset, now: Timestamp, wait: Wait) -> Result<Offset> {
         let active = self.active();
         let mut segments = Vec::clone(&self.segments.load());
         let is_empty = active.size() == 0;
@@ -321,7 +357,7 @@ impl Log {
             Some(active.clone())
         };
         if let Some(before) = &before {
-            self.sync_where_flushed(before, at)?;
+            self.sync_where_flushed(before, at, wait)?;
         }
         segments.push(self.create_segment(&active, at, now)?);
         if is_empty {
@@ -351,14 +387,18 @@ impl Log {
     }
 
     /// A start takes a segment as it is that ends where all is flushed, so what was added to it since must be on disk before there is a next. Without room
-    /// for that there is none: a checkpoint may say already that all is flushed.
-    fn sync_where_flushed(&self, before: &Segment, at: Offset) -> Result<()> {
+    /// for that there is none: a checkpoint may say already that all is flushed. Errors: `WouldBlock` where the caller may not wait for a sync.
+    fn sync_where_flushed(&self, before: &Segment, at: Offset, wait: Wait) -> Result<()> {
         let is_flushed = {
             let flushed = &mut *self.flushed.lock();
             flushed.rolled_at = at;
             flushed.recovery_point >= self.log_end_offset()
         };
         if is_flushed {
+            if wait == Wait::Try {
+                return Err(Error::WouldBlock);
+            }
+            let _held = self.held_over_sync();
             before.complete()?;
             before.sync().map_err(|error| self.go_offline(error))?;
             self.sync_folder()?;

@@ -186,6 +186,7 @@ impl Log {
             if writer.closed {
                 return Ok(());
             }
+            let _held = self.held_over_sync();
             let active = self.active();
             active.cut_leftovers()?;
             active.seal()?;

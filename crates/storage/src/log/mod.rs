@@ -154,6 +154,17 @@ pub struct Log {
     cleaning: Mutex<()>,
     cleaned_up_to: Mutex<Option<Offset>>,
     writer: Mutex<Writer>,
+    /// Whoever holds the writer syncs meanwhile. Who may not wait for a sync does not wait for the writer then.
+    is_held_over_sync: AtomicBool,
+}
+
+/// As long as it is kept, the writer is held over a sync.
+struct HeldOverSync<'a>(&'a AtomicBool);
+
+impl Drop for HeldOverSync<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
 }
 
 impl Log {
@@ -206,6 +217,12 @@ impl Log {
         self.folder.sync().map_err(|error| self.go_offline(error))?;
         self.deletions_synced.fetch_max(deletions, Ordering::AcqRel);
         Ok(())
+    }
+
+    /// For the one that holds the writer, before it syncs.
+    fn held_over_sync(&self) -> HeldOverSync<'_> {
+        self.is_held_over_sync.store(true, Ordering::Release);
+        HeldOverSync(&self.is_held_over_sync)
     }
 
     /// The exclusive end of what is replicated.

@@ -487,6 +487,7 @@ impl Opening {
             epochs: RwLock::new(self.epochs),
             epochs_unwritten: AtomicBool::new(self.epochs_unwritten),
             epochs_file: Mutex::default(),
+            is_held_over_sync: AtomicBool::new(false),
             // A first segment that was made now may be lost, and whether the names that a killed broker left are on disk nobody knows.
             deletions: AtomicU64::new(u64::from(self.is_made || !options.is_clean)),
             deletions_synced: AtomicU64::new(0),

@@ -100,6 +100,7 @@ impl Log {
     pub fn replace_with(&self, copy: &Log, unique: Uuid, now: Timestamp, publish: impl FnOnce()) -> Result<PathBuf> {
         let writer = &mut *self.writer.lock();
         self.check_online()?;
+        let _held = self.held_over_sync();
         // Nothing is appended or cut meanwhile, so that this ends.
         while !copy.follow(self, u64::MAX, now)? {}
         copy.take_over(self, writer, now)?;

@@ -87,7 +87,7 @@ impl Log {
         let kept = self.segments.load()[count..].to_vec();
         let start = kept.first().map_or(end, |segment| segment.base_offset());
         self.deletions.fetch_add(1, Ordering::AcqRel);
-        self.raise_log_start(writer, start)?;
+        self.raise_log_start(writer, start);
         self.segments.store(Arc::new(kept));
         let mut expired = Expired::default();
         for segment in &segments[..count] {

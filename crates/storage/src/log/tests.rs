@@ -19,8 +19,8 @@ mod ends;
 mod found;
 mod golden;
 mod swap;
-
 mod transactions;
+mod waits;
 
 /// A log on a simulated disk.
 struct Bench {

@@ -19,6 +19,7 @@ impl Log {
         if end >= self.log_end_offset() {
             return Ok(false);
         }
+        let _held = self.held_over_sync();
         let segments = self.segments.load_full();
         let kept = segments.partition_point(|segment| segment.base_offset() <= end);
         let Some(last) = kept.checked_sub(1) else {
@@ -124,6 +125,7 @@ impl Log {
     pub fn truncate_fully_and_start_at(&self, start: Offset, now: Timestamp) -> Result<()> {
         let writer = &mut *self.writer.lock();
         self.check_online()?;
+        let _held = self.held_over_sync();
         self.start_anew(writer, start, now)
     }
 
@@ -169,7 +171,7 @@ impl Log {
         result.map_err(|error| self.go_offline(error))
     }
 
-    /// Raises the log start offset; whole segments below it go with the next retention. Whether it moved.
+    /// Raises the log start offset, in memory: nothing is written or synced. Whole segments below it go with the next retention. Whether it moved.
     pub fn delete_records(&self, before: Offset) -> Result<bool> {
         let writer = &mut *self.writer.lock();
         self.check_online()?;
@@ -181,17 +183,20 @@ impl Log {
                 high_watermark,
             });
         }
-        self.raise_log_start(writer, before)
+        Ok(self.raise_log_start(writer, before))
     }
 
-    pub(super) fn raise_log_start(&self, writer: &mut Writer, to: Offset) -> Result<bool> {
+    pub(super) fn raise_log_start(&self, writer: &mut Writer, to: Offset) -> bool {
         if to <= self.log_start_offset() {
-            return Ok(false);
+            return false;
         }
-        self.change_epochs(|epochs| epochs.truncate_from_start(to))?;
+        // Their file follows with a flush: a start cuts what it reads where it finds the log's start.
+        if self.epochs.write().truncate_from_start(to) {
+            self.epochs_unwritten.store(true, Ordering::Release);
+        }
         writer.producers.log_start_moved(to);
         self.marks.write().log_start = to;
         self.publish_unstable(writer);
-        Ok(true)
+        true
     }
 }

@@ -1,9 +1,11 @@
-//! Partitions whose batches count once they are flushed, on a disk whose syncs are held until the test lets them go.
+//! Partitions whose batches count once they are flushed, on a disk whose syncs are held until the test lets them go,
+//! and which tells on which threads they were made.
 
 use super::*;
 use futures_util::FutureExt as _;
 use parking_lot::{Condvar, Mutex};
 use std::io::{self, IoSlice};
+use std::thread::{self, ThreadId};
 use storage::disk::{Crash, DirEntry, DiskFile, DiskLock, Fault, Metadata, OpenMode, Operation, Space};
 
 /// Holds the syncs of records.
@@ -53,6 +55,8 @@ impl Gate {
 struct HeldDisk {
     inner: SimDisk,
     gate: Arc<Gate>,
+    /// The threads of all syncs, of files and of folders.
+    syncs: Arc<Mutex<Vec<ThreadId>>>,
 }
 
 #[derive(Debug)]
@@ -60,6 +64,7 @@ struct HeldFile {
     inner: Arc<dyn DiskFile>,
     /// Of the files with records.
     gate: Option<Arc<Gate>>,
+    syncs: Arc<Mutex<Vec<ThreadId>>>,
 }
 
 impl HeldDisk {
@@ -76,7 +81,8 @@ impl Disk for HeldDisk {
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
         let inner = self.inner.open(path, mode)?;
         let has_records = path.extension().is_some_and(|it| it == "log");
-        Ok(Arc::new(HeldFile { inner, gate: has_records.then(|| self.gate.clone()) }))
+        let (gate, syncs) = (has_records.then(|| self.gate.clone()), self.syncs.clone());
+        Ok(Arc::new(HeldFile { inner, gate, syncs }))
     }
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.inner.rename(from, to)
@@ -97,6 +103,7 @@ impl Disk for HeldDisk {
         self.inner.metadata(path)
     }
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        self.syncs.lock().push(thread::current().id());
         self.inner.sync_dir(path)
     }
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn DiskLock>>> {
@@ -118,6 +125,7 @@ impl DiskFile for HeldFile {
         self.inner.try_read_at(position, buffer)
     }
     fn sync(&self) -> io::Result<()> {
+        self.syncs.lock().push(thread::current().id());
         // What it covers is what was written when it began.
         let synced = self.inner.sync();
         if let Some(gate) = &self.gate {
@@ -336,4 +344,47 @@ async fn what_is_flushed_is_answered_though_the_next_append_could_not_begin_a_se
 #[tokio::test]
 async fn what_is_flushed_is_answered_though_the_next_append_began_a_segment_and_was_refused() {
     answered_beside_a_refused_roll(Operation::Write, "00000000000000000002.log").await;
+}
+
+#[tokio::test]
+async fn no_sync_is_made_on_a_worker_when_segments_are_rolled_and_records_deleted() {
+    let disk = HeldDisk::new();
+    let config = LogConfig { segment_bytes: 300, ..config(1) };
+    let partition = opened(Arc::new(disk.clone()), config, 1);
+    partition.lead(&state(5, 0, &[1]), NOW).unwrap();
+    disk.syncs.lock().clear();
+    for number in 0..20 {
+        let mut batch = BatchBuilder::new(Offset(0));
+        batch.append(NOW, None, Some(b"value"));
+        let records = batch.finish().unwrap();
+        let appended = if number % 2 == 0 {
+            let append = Append { records, all_replicas: false, may_write_internal: false, now: NOW };
+            partition.append(append).await.unwrap()
+        } else {
+            let offset = partition.append_state(records, LeaderEpoch(5)).await.unwrap();
+            Appended { base_offset: offset, last_offset: offset, ..flushed_append() }
+        };
+        assert_eq!((appended.base_offset, partition.until_flushed(&appended).await), (Offset(number), Ok(())));
+    }
+    assert!(partition.log().segments().len() > 3);
+    partition.on_log(|log| log.delete_records(Offset(12))).unwrap();
+    assert!(partition.log().delete_old_segments(NOW).is_ok_and(|expired| expired.segments > 0));
+    let worker = thread::current().id();
+    // The last one is retention's, which this test called where it stands: the disk tells workers from others.
+    let syncs = disk.syncs.lock().clone();
+    let (last, others) = syncs.split_last().unwrap();
+    assert!(*last == worker && others.len() > 20 && !others.contains(&worker), "{syncs:?}, worker {worker:?}");
+}
+
+/// An append that waits for its flush.
+fn flushed_append() -> Appended {
+    Appended {
+        base_offset: Offset(0),
+        last_offset: Offset(0),
+        epoch: LeaderEpoch(5),
+        log_append_time: None,
+        record_count: 1,
+        size_bytes: 1,
+        awaits_flush: true,
+    }
 }

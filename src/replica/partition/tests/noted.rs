@@ -47,7 +47,7 @@ impl Bench {
         let records = batch.finish().unwrap();
         // A full disk may refuse it.
         let append = Append { records, all_replicas: false, may_write_internal: false, now: self.now };
-        drop(self.partition.append(append));
+        drop(self.partition.append_or(Wait::Block, &append));
     }
 
     fn step(&mut self) {
