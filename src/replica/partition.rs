@@ -6,6 +6,7 @@
 //!
 //! Invariant: a reply that says "committed" was given under the leader epoch in which the records were appended.
 
+use self::flush_state::{FlushState, LogEnds};
 use self::offline::OfflineEpoch;
 use super::commit::Committer;
 use super::watch::{Wake, Watch, Watchers};
@@ -19,9 +20,10 @@ use parking_lot::RwLock;
 use records::{TimestampType, Validated, ValidationRules};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use storage::{Error, FileRegion, Isolation, LeaderAppend, Log, LogConfig, Origin, Wait};
 
+mod flush;
+mod flush_state;
 mod offline;
 mod replay;
 #[cfg(test)]
@@ -172,25 +174,10 @@ pub struct Partition {
     flush_watchers: Arc<Watchers>,
     /// Of the log dir that the log is in.
     committer: ArcSwap<Committer>,
-    /// A batch counts only once it is flushed (`flush.messages=1`).
-    is_durable: AtomicBool,
-    /// What is below it and not flushed was refused by a full disk. It stays where it is, and a later flush may still cover it.
-    refused_end: AtomicI64,
-    /// `flush.ms` is set: what is appended is flushed when it is over.
-    is_flushed_by_time: AtomicBool,
-    /// The committer has noted it, and has not looked at it since.
-    is_noted: AtomicBool,
+    /// When its batches count, and what the background task has to flush of them.
+    flush_state: FlushState,
     offline: OfflineEpoch,
     node_id: BrokerId,
-}
-
-/// Where the closed segments end.
-fn closed_end(log: &Log) -> Offset {
-    log.segments().last().map_or(Offset(0), |active| active.base_offset())
-}
-
-fn is_durable(config: &LogConfig) -> bool {
-    config.flush_messages.is_some_and(|count| count <= 1)
 }
 
 impl Partition {
@@ -206,9 +193,7 @@ impl Partition {
         Self {
             id,
             is_internal,
-            is_durable: AtomicBool::new(is_durable(&log.config())),
-            is_flushed_by_time: AtomicBool::new(log.config().flush_ms.is_some()),
-            is_noted: AtomicBool::new(false),
+            flush_state: FlushState::new(&log.config()),
             name: log.partition().clone(),
             log: ArcSwap::new(log),
             rules: ArcSwap::from_pointee(rules),
@@ -216,7 +201,6 @@ impl Partition {
             watchers: Arc::default(),
             flush_watchers: Arc::default(),
             committer: ArcSwap::new(committer),
-            refused_end: AtomicI64::new(0),
             offline: OfflineEpoch::none(),
             node_id,
         }
@@ -315,8 +299,7 @@ impl Partition {
 
     /// Changes the settings; they count from the next append on.
     pub fn set_config(self: &Arc<Self>, config: LogConfig, rules: WriteRules) {
-        self.is_durable.store(is_durable(&config), Ordering::Release);
-        self.is_flushed_by_time.store(config.flush_ms.is_some(), Ordering::Release);
+        self.flush_state.set_config(&config);
         self.log.load().set_config(config);
         self.note_unflushed();
         if let Some(leader) = self.leader.write().as_mut() {
@@ -331,11 +314,8 @@ impl Partition {
         if is_new {
             self.on_log(|log| log.assign_epoch(state.leader_epoch))?;
             let rules = self.rules.load();
-            let log_end_offset = self.log.load().log_end_offset();
-            let own_end_offset = match self.is_durable.load(Ordering::Acquire) {
-                true => self.log.load().flushed_end(),
-                false => log_end_offset,
-            };
+            let ends = LogEnds::of(&self.log.load());
+            let (log_end_offset, own_end_offset) = (ends.log_end, self.flush_state.counting_end(ends));
             let leader = Leader::new(LeaderStart {
                 broker_id: self.node_id,
                 leader_epoch: state.leader_epoch,
@@ -350,7 +330,7 @@ impl Partition {
                 now,
             });
             self.log.load().advance_high_watermark(leader.high_watermark());
-            self.refused_end.store(0, Ordering::Release);
+            self.flush_state.begin_epoch();
             {
                 let mut current = self.leader.write();
                 if self.offline.covers(state.leader_epoch) {
@@ -508,118 +488,11 @@ impl Partition {
             Wait::Try => log.try_append_as_leader(batches, how),
             Wait::Block => log.append_as_leader(batches, how),
         });
-        if done.as_ref().map_or(true, |done| done.rolled_at.is_some())
-            || self.is_flushed_by_time.load(Ordering::Acquire)
-        {
+        if done.as_ref().map_or(true, |done| done.rolled_at.is_some()) || self.flush_state.is_flushed_by_time() {
             // One that failed may have closed a segment before.
             self.note();
         }
         done
-    }
-
-    /// The log has grown: the high watermark follows, at once or when the records are flushed, and whoever waits is woken. Whether the append is answered
-    /// only after a flush.
-    fn moved(self: &Arc<Self>, done: &storage::Appended, now: Timestamp) -> bool {
-        let end = Offset(done.last_offset.0.saturating_add(1));
-        if done.is_write_back_due {
-            self.committer.load().begin_write_back(&self.log());
-        }
-        // Read after the append, which then counts its own records and none of a later one that has to wait.
-        if self.is_durable.load(Ordering::Acquire) {
-            return self.moved_durably(end, now);
-        }
-        self.advance(|leader| leader.appended(end, end, now, &may_join));
-        self.watchers.wake();
-        if !done.is_flush_due {
-            return false;
-        }
-        self.committer.load().add(self);
-        // Kafka flushes by count before it answers, and by time beside.
-        self.log.load().config().flush_messages.is_some()
-    }
-
-    fn moved_durably(self: &Arc<Self>, end: Offset, now: Timestamp) -> bool {
-        let flushed = self.log.load().flushed_end();
-        self.advance(|leader| leader.appended(end, flushed, now, &may_join));
-        if self.leader.read().as_ref().is_some_and(Leader::has_followers) {
-            // They read to the log's end. Nobody else has anything new to see.
-            self.watchers.wake();
-        }
-        if flushed < end {
-            self.committer.load().add(self);
-        }
-        flushed < end
-    }
-
-    /// A flush has ended: the high watermark follows it, and whoever waits is woken.
-    pub(super) fn flushed(&self, now: Timestamp) {
-        let flushed = self.log.load().flushed_end();
-        if self.advance(|leader| leader.appended(flushed, flushed, now, &may_join)) {
-            self.watchers.wake();
-        }
-        self.flush_watchers.wake();
-    }
-
-    /// A flush of what is below an offset has failed: whoever waits for it is told so. After a fault the log is offline, and nobody leads here any more.
-    pub(super) fn flush_failed(self: &Arc<Self>, end: Offset) {
-        self.refused_end.fetch_max(end.0, Ordering::AcqRel);
-        if self.log.load().fault().is_some() {
-            return self.resign();
-        }
-        self.flush_watchers.wake();
-        // There may be room later.
-        self.note();
-    }
-
-    fn note(self: &Arc<Self>) {
-        if !self.is_noted.swap(true, Ordering::AcqRel) {
-            self.committer.load().note(self);
-        }
-    }
-
-    /// Has the background task look at what is not flushed, if there is anything.
-    pub(super) fn note_unflushed(self: &Arc<Self>) {
-        let log = self.log.load();
-        if log.recovery_point() < log.log_end_offset() {
-            self.note();
-        }
-    }
-
-    /// Flushes closed segments, and all where `flush.ms` is over; has the committer flush where batches count only then, which a full disk may have
-    /// refused before. It is noted again as long as there is something to come.
-    pub(super) fn flush_due(self: &Arc<Self>, now: Timestamp) -> Result<(), Error> {
-        // Before it is looked at: what happens from here on notes it again.
-        self.is_noted.swap(false, Ordering::AcqRel);
-        let log = self.log();
-        if log.fault().is_some() {
-            return Ok(());
-        }
-        if self.is_durable.load(Ordering::Acquire) {
-            if log.recovery_point() < log.log_end_offset() {
-                self.committer.load().add(self);
-            }
-            return Ok(());
-        }
-        let up_to = if log.is_flush_due(now) { log.log_end_offset() } else { closed_end(&log) };
-        let flushed = if up_to > log.recovery_point() { log.flush(up_to, now) } else { Ok(()) };
-        let log = self.log.load();
-        let is_to_come = self.is_flushed_by_time.load(Ordering::Acquire) && log.recovery_point() < log.log_end_offset();
-        if flushed.is_err() || is_to_come || log.recovery_point() < closed_end(&log) {
-            self.note();
-        }
-        flushed
-    }
-
-    /// What is known of the flush that an append waits for, if it waits for one; `None` while nothing is. Errors: KAFKA_STORAGE_ERROR when it failed,
-    /// NOT_LEADER_OR_FOLLOWER when its epoch has ended.
-    fn flush_result(&self, appended: &Appended) -> Option<Result<(), ErrorCode>> {
-        if !appended.awaits_flush || self.log.load().flushed_end() > appended.last_offset {
-            return Some(Ok(()));
-        }
-        if appended.last_offset.0 < self.refused_end.load(Ordering::Acquire) {
-            return Some(Err(ErrorCode::KafkaStorageError));
-        }
-        (self.leader_epoch() != Some(appended.epoch)).then(|| Err(self.not_leading()))
     }
 
     /// What is known of an append that waits for all replicas in sync; `None` while nothing is. Errors: NOT_LEADER_OR_FOLLOWER when its epoch has ended,

@@ -85,7 +85,7 @@ impl Bench {
         let committer = self.partition.committer.load();
         committer.flush_noted(self.now);
         let log = self.partition.log();
-        let are_closed_flushed = log.recovery_point() >= closed_end(&log);
+        let are_closed_flushed = log.recovery_point() >= LogEnds::of(&log).closed_end;
         self.now.0 += FLUSH_MS;
         committer.flush_noted(self.now);
         let is_all_flushed = self.config.flush_ms.is_none() || log.recovery_point() == log.log_end_offset();
