@@ -16,7 +16,7 @@
 use super::context::{METADATA_TOPIC, METADATA_TOPIC_ID, ReplyHead, is_metadata_log};
 use super::{Context, Outcome, Refused, Reply, error};
 use crate::replica::session::{FetchSessions, SessionPlan, SessionRequest, Target, TargetKey, TopicKey};
-use crate::replica::{Found, Partition, ReadError, ReadRequest, Wake};
+use crate::replica::{Found, Partition, ReadError, ReadRequest, Wake, Watch};
 use crate::runtime::{blocking, random};
 use indexmap::IndexMap;
 use model::{ErrorCode, LeaderEpoch, Offset, TopicId};
@@ -46,6 +46,12 @@ struct Answer {
     key: TargetKey,
     data: PartitionData,
     region: Option<FileRegion>,
+}
+
+impl Answer {
+    fn size_bytes(&self) -> u64 {
+        self.region.as_ref().map_or(0, |region| u64::from(region.length))
+    }
 }
 
 /// Reads what there is, waiting up to the client's time for as many bytes as it wants.
@@ -212,34 +218,53 @@ impl Reading {
         }
     }
 
-    /// Reads, and as long as there is too little, reads again when one of the partitions has grown, until the deadline or the broker's end.
+    /// Reads, and as long as there is too little, reads again what has moved, until the deadline or the broker's end.
     async fn wait(&self, plan: &Arc<SessionPlan>, max_wait_ms: i32) -> Vec<Answer> {
         let wake = Wake::new();
         let deadline = tokio::time::sleep(Duration::from_millis(u64::try_from(max_wait_ms).unwrap_or(0)));
         tokio::pin!(deadline);
-        let mut watches = Vec::new();
-        loop {
-            let pass = self.pass(plan).await;
-            if pass.must_answer || pass.bytes >= self.min_bytes || max_wait_ms <= 0 || plan.targets.is_empty() {
-                return pass.answers;
-            }
-            if watches.is_empty() {
-                // Watched before they are read again, so that nothing that is appended between is missed.
-                watches = self.partitions(plan).map(|partition| partition.watch(&wake)).collect();
-                if !watches.is_empty() {
-                    continue;
-                }
-            }
+        let mut pass = self.pass(plan).await;
+        if max_wait_ms <= 0 || plan.targets.is_empty() || self.is_enough(&pass) {
+            return pass.answers;
+        }
+        let targets = plan.targets.iter().enumerate();
+        let watched = targets.filter_map(|(index, (key, _))| Some(self.partition(key).ok()?.watch_as(&wake, index)));
+        let watches: Vec<Watch> = watched.collect();
+        if !watches.is_empty() {
+            // Watched before they are read again, so that nothing that is appended between is missed.
+            pass = self.pass(plan).await;
+        }
+        while !self.is_enough(&pass) {
             tokio::select! {
                 () = wake.woken() => {}
                 () = &mut deadline => return self.pass(plan).await.answers,
                 () = self.context.broker.stopping.cancelled() => return pass.answers,
             }
+            if self.read_moved(plan, &mut pass, &wake.take_moved()).is_err() {
+                pass = self.pass(plan).await;
+            }
         }
+        pass.answers
     }
 
-    fn partitions(&self, plan: &SessionPlan) -> impl Iterator<Item = Arc<Partition>> {
-        plan.targets.iter().filter_map(|(key, _)| self.partition(key).ok())
+    fn is_enough(&self, pass: &Pass) -> bool {
+        pass.must_answer || pass.bytes >= self.min_bytes
+    }
+
+    /// Reads again those targets alone that have moved since a pass, within what the others leave of the limit.
+    fn read_moved(&self, plan: &SessionPlan, pass: &mut Pass, moved: &[usize]) -> Result<(), WouldBlock> {
+        for &index in moved {
+            let (Some((key, target)), Some(before)) = (plan.targets.get(index), pass.answers.get(index)) else {
+                continue;
+            };
+            let others = pass.bytes.saturating_sub(before.size_bytes());
+            let left = self.max_bytes.saturating_sub_unsigned(u32::try_from(others).unwrap_or(u32::MAX)).max(0);
+            let left = if others == 0 { self.max_bytes } else { left };
+            let answer = self.read_target(key, target, left, others == 0, Wait::Try, &mut pass.must_answer)?;
+            pass.bytes = others + answer.size_bytes();
+            pass.answers[index] = answer;
+        }
+        Ok(())
     }
 
     fn partition(&self, key: &TargetKey) -> Result<Arc<Partition>, ErrorCode> {
@@ -273,23 +298,36 @@ impl Reading {
         let mut pass = Pass { answers: Vec::with_capacity(plan.targets.len()), bytes: 0, must_answer: false };
         for (key, target) in &plan.targets {
             // The first batch is given whole even above the limits, so that every reader gets on.
-            let answer = match self.read_partition(key, target, left, pass.bytes == 0, wait) {
-                Err(ReadError::Storage(storage::Error::WouldBlock)) => return Err(WouldBlock),
-                Ok(found) => {
-                    pass.must_answer |= found.diverging.is_some();
-                    self.answered(key, found)
-                }
-                Err(error) => {
-                    pass.must_answer = true;
-                    self.failed(key, &error)
-                }
-            };
-            let size = answer.region.as_ref().map_or(0, |region| region.length);
-            left = left.saturating_sub_unsigned(size).max(0);
-            pass.bytes += u64::from(size);
+            let answer = self.read_target(key, target, left, pass.bytes == 0, wait, &mut pass.must_answer)?;
+            let size = answer.size_bytes();
+            left = left.saturating_sub_unsigned(u32::try_from(size).unwrap_or(u32::MAX)).max(0);
+            pass.bytes += size;
             pass.answers.push(answer);
         }
         Ok(pass)
+    }
+
+    /// The answer of one partition. Notes where it alone calls for an answer now.
+    fn read_target(
+        &self,
+        key: &TargetKey,
+        target: &Target,
+        left: i32,
+        at_least_one_batch: bool,
+        wait: Wait,
+        must_answer: &mut bool,
+    ) -> Result<Answer, WouldBlock> {
+        match self.read_partition(key, target, left, at_least_one_batch, wait) {
+            Err(ReadError::Storage(storage::Error::WouldBlock)) => Err(WouldBlock),
+            Ok(found) => {
+                *must_answer |= found.diverging.is_some();
+                Ok(self.answered(key, found))
+            }
+            Err(error) => {
+                *must_answer = true;
+                Ok(self.failed(key, &error))
+            }
+        }
     }
 
     fn read_partition(

@@ -297,6 +297,11 @@ impl Partition {
         self.watchers.watch(wake)
     }
 
+    /// Does the same, and notes `key` in `wake` each time.
+    pub fn watch_as(&self, wake: &Wake, key: usize) -> Watch {
+        self.watchers.watch_as(wake, key)
+    }
+
     /// Changes the settings; they count from the next append on.
     pub fn set_config(self: &Arc<Self>, config: LogConfig, rules: WriteRules) {
         self.flush_state.set_config(&config);

@@ -2,6 +2,7 @@
 //! carry only partitions that have something to say.
 //!
 //! Invariants: a session's epoch grows by one with each request; a request of another epoch is refused, so that no answer is lost unnoticed.
+//! A session is read and changed under its own lock; the lock of all of them is held to find one, to add one and to make room.
 //! There are never more sessions than slots, and a follower's never makes room for a consumer's before its time.
 
 use indexmap::IndexMap;
@@ -10,6 +11,8 @@ use parking_lot::Mutex;
 use protocol::Str;
 use protocol::messages::fetch_response::PartitionData;
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
 #[cfg(test)]
 mod tests;
@@ -94,10 +97,17 @@ struct Session {
     /// In the order in which they are read next.
     partitions: IndexMap<TargetKey, Cached>,
     epoch: i32,
-    is_follower: bool,
     uses_topic_ids: bool,
+}
+
+/// A session with its own lock, and what an eviction has to know of it without taking that.
+#[derive(Debug)]
+struct Slot {
+    session: Mutex<Session>,
+    is_follower: bool,
     created: Timestamp,
-    last_used: Timestamp,
+    last_used_ms: AtomicI64,
+    partition_count: AtomicUsize,
 }
 
 impl Session {
@@ -131,10 +141,16 @@ impl Session {
             self.partitions.values_mut().for_each(|cached| cached.is_served = false);
         }
     }
+}
+
+impl Slot {
+    fn last_used_ms(&self) -> i64 {
+        self.last_used_ms.load(Ordering::Relaxed)
+    }
 
     /// Whether it has lived long enough to make room for any more valuable one, as it was when it was last used.
     fn had_its_time(&self) -> bool {
-        self.last_used.0 - self.created.0 > EVICTABLE_AFTER_MS
+        self.last_used_ms() - self.created.0 > EVICTABLE_AFTER_MS
     }
 }
 
@@ -180,7 +196,8 @@ pub struct SessionPlan {
 #[derive(Debug)]
 pub struct FetchSessions {
     slots: usize,
-    sessions: Mutex<HashMap<i32, Session>>,
+    /// Held while a session is looked up, added or removed, and never while one is read or changed.
+    sessions: Mutex<HashMap<i32, Arc<Slot>>>,
 }
 
 impl FetchSessions {
@@ -207,13 +224,13 @@ impl FetchSessions {
         wanted: Vec<(TargetKey, Target)>,
         forgotten: &[TargetKey],
     ) -> Result<SessionPlan, ErrorCode> {
-        let mut sessions = self.sessions.lock();
         if request.epoch == INITIAL_EPOCH || request.epoch == FINAL_EPOCH {
-            sessions.remove(&request.id);
+            let _removed = self.sessions.lock().remove(&request.id);
             let kind = if request.epoch == FINAL_EPOCH { SessionKind::Sessionless } else { SessionKind::Full };
             return Ok(SessionPlan { kind, targets: named_once(wanted) });
         }
-        let session = sessions.get_mut(&request.id).ok_or(ErrorCode::FetchSessionIdNotFound)?;
+        let slot = self.slot(request.id).ok_or(ErrorCode::FetchSessionIdNotFound)?;
+        let session = &mut *slot.session.lock();
         if session.epoch != request.epoch {
             return Err(ErrorCode::InvalidFetchSessionEpoch);
         }
@@ -221,17 +238,23 @@ impl FetchSessions {
             return Err(ErrorCode::FetchSessionTopicIdError);
         }
         session.update(&wanted, forgotten);
+        slot.partition_count.store(session.partitions.len(), Ordering::Relaxed);
         if session.partitions.is_empty() {
-            sessions.remove(&request.id);
+            // Nobody who holds all sessions waits for one of them.
+            let _removed = self.sessions.lock().remove(&request.id);
             // What the request names is answered once more, although it forgets it.
             return Ok(SessionPlan { kind: SessionKind::Sessionless, targets: named_once(wanted) });
         }
-        session.last_used = now;
+        slot.last_used_ms.store(now.0, Ordering::Relaxed);
         session.epoch = next_epoch(session.epoch);
         Ok(SessionPlan {
             kind: SessionKind::Incremental { id: request.id, epoch: session.epoch },
             targets: session.partitions.iter().map(|(key, cached)| (key.clone(), cached.target.clone())).collect(),
         })
+    }
+
+    fn slot(&self, id: i32) -> Option<Arc<Slot>> {
+        self.sessions.lock().get(&id).cloned()
     }
 
     /// Completes an answer: opens the session or leaves out what says nothing new. Returns the session id of the answer. Errors: the session went
@@ -248,12 +271,13 @@ impl FetchSessions {
             SessionKind::Sessionless => Ok(NO_SESSION),
             SessionKind::Full => Ok(self.open(now, request, plan, random, answers)),
             SessionKind::Incremental { id, epoch } => {
-                match self.sessions.lock().get_mut(&id) {
-                    Some(session) if session.epoch == epoch => session.leave_out(answers),
-                    Some(_) => return Err(ErrorCode::InvalidFetchSessionEpoch),
-                    // It made room for another while the answer was waited for. The answer is good all the same, and whole.
-                    None => {}
+                // It may have made room for another while the answer was waited for. The answer is good all the same, and whole.
+                let Some(slot) = self.slot(id) else { return Ok(id) };
+                let session = &mut *slot.session.lock();
+                if session.epoch != epoch {
+                    return Err(ErrorCode::InvalidFetchSessionEpoch);
                 }
+                session.leave_out(answers);
                 Ok(id)
             }
         }
@@ -268,10 +292,6 @@ impl FetchSessions {
         random: u64,
         answers: &[(TargetKey, PartitionData)],
     ) -> i32 {
-        let mut sessions = self.sessions.lock();
-        if !self.make_room(&mut sessions, now, request.is_follower, plan.targets.len()) {
-            return NO_SESSION;
-        }
         let targets: HashMap<&TargetKey, &Target> = plan.targets.iter().map(|(key, target)| (key, target)).collect();
         let partitions = answers.iter().filter_map(|(key, answer)| {
             let mut cached = Cached::new(Target::clone(targets.get(key)?));
@@ -279,39 +299,53 @@ impl FetchSessions {
             cached.is_served = false;
             Some((key.clone(), cached))
         });
+        let partitions: IndexMap<TargetKey, Cached> = partitions.collect();
+        let slot = Slot {
+            is_follower: request.is_follower,
+            created: now,
+            last_used_ms: AtomicI64::new(now.0),
+            partition_count: AtomicUsize::new(partitions.len()),
+            session: Mutex::new(Session {
+                partitions,
+                epoch: next_epoch(INITIAL_EPOCH),
+                uses_topic_ids: request.uses_topic_ids,
+            }),
+        };
+        let mut sessions = self.sessions.lock();
+        if !self.make_room(&mut sessions, now, request.is_follower, plan.targets.len()) {
+            return NO_SESSION;
+        }
         let mut id = (random & 0x7fff_ffff) as i32;
         while id == NO_SESSION || sessions.contains_key(&id) {
             id = id.wrapping_add(1) & i32::MAX;
         }
-        let session = Session {
-            partitions: partitions.collect(),
-            epoch: next_epoch(INITIAL_EPOCH),
-            is_follower: request.is_follower,
-            uses_topic_ids: request.uses_topic_ids,
-            created: now,
-            last_used: now,
-        };
-        sessions.insert(id, session);
+        sessions.insert(id, Arc::new(slot));
         id
     }
 
     /// Whether there is a slot, if need be that of another session: the one longest unused, if that is long, else the least valuable of those
     /// that may go, if it is less valuable than the new one. A follower's is worth more than a consumer's, and more partitions than fewer.
-    fn make_room(&self, sessions: &mut HashMap<i32, Session>, now: Timestamp, is_follower: bool, size: usize) -> bool {
+    fn make_room(
+        &self,
+        sessions: &mut HashMap<i32, Arc<Slot>>,
+        now: Timestamp,
+        is_follower: bool,
+        size: usize,
+    ) -> bool {
         if sessions.len() < self.slots {
             return true;
         }
         let stale = sessions
             .iter()
-            .map(|(id, session)| (session.last_used, *id))
+            .map(|(id, slot)| (slot.last_used_ms(), *id))
             .min()
-            .filter(|(last_used, _)| now.0 - last_used.0 > EVICTABLE_AFTER_MS)
+            .filter(|(last_used, _)| now.0 - last_used > EVICTABLE_AFTER_MS)
             .map(|(_, id)| id);
         let lesser = || {
             sessions
                 .iter()
-                .filter(|(_, session)| (is_follower && !session.is_follower) || session.had_its_time())
-                .map(|(id, session)| ((session.is_follower, session.partitions.len()), *id))
+                .filter(|(_, slot)| (is_follower && !slot.is_follower) || slot.had_its_time())
+                .map(|(id, slot)| ((slot.is_follower, slot.partition_count.load(Ordering::Relaxed)), *id))
                 .min()
                 .filter(|(value, _)| *value < (is_follower, size))
                 .map(|(_, id)| id)

@@ -8,9 +8,19 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use tokio::sync::Notify;
 
+/// So many notes of partitions that have moved may be doubles.
+const MOVED_UNSORTED_MAX: usize = 64;
+
 /// What a waiter sleeps on. A wake that comes before the sleep is not lost.
 #[derive(Clone, Debug, Default)]
-pub struct Wake(Arc<Notify>);
+pub struct Wake(Arc<Waiter>);
+
+#[derive(Debug, Default)]
+struct Waiter {
+    notify: Notify,
+    /// The keys of the watched partitions that have moved, each once for every time.
+    moved: Mutex<Vec<usize>>,
+}
 
 impl Wake {
     /// One that nobody has woken.
@@ -20,8 +30,24 @@ impl Wake {
 
     /// Sleeps until a watched partition has moved.
     pub async fn woken(&self) {
-        self.0.notified().await;
+        self.0.notify.notified().await;
     }
+
+    /// The keys of the partitions that have moved since this was asked last, each once.
+    pub fn take_moved(&self) -> Vec<usize> {
+        let mut moved = std::mem::take(&mut *self.0.moved.lock());
+        moved.sort_unstable();
+        moved.dedup();
+        moved
+    }
+}
+
+#[derive(Debug)]
+struct Watcher {
+    id: usize,
+    /// By which the waiter knows the partition, where it asks which of them have moved.
+    key: Option<usize>,
+    waiter: Arc<Waiter>,
 }
 
 /// The waiters of one partition.
@@ -29,7 +55,7 @@ impl Wake {
 pub struct Watchers {
     /// How many there are, so that an append without any costs one load.
     count: AtomicUsize,
-    waiters: Mutex<Vec<(usize, Arc<Notify>)>>,
+    waiters: Mutex<Vec<Watcher>>,
     next: AtomicUsize,
 }
 
@@ -40,12 +66,31 @@ pub struct Watch {
     id: usize,
 }
 
+impl Waiter {
+    /// A partition that moves again and again before the waiter looks is noted about once.
+    fn note_moved(&self, key: usize) {
+        let mut moved = self.moved.lock();
+        if moved.last() != Some(&key) && !(moved.len() > MOVED_UNSORTED_MAX && moved.contains(&key)) {
+            moved.push(key);
+        }
+    }
+}
+
 impl Watchers {
     /// Adds a waiter.
     pub fn watch(self: &Arc<Self>, wake: &Wake) -> Watch {
+        self.add(wake, None)
+    }
+
+    /// Adds a waiter that asks which of the partitions that it watches have moved.
+    pub fn watch_as(self: &Arc<Self>, wake: &Wake, key: usize) -> Watch {
+        self.add(wake, Some(key))
+    }
+
+    fn add(self: &Arc<Self>, wake: &Wake, key: Option<usize>) -> Watch {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let mut waiters = self.waiters.lock();
-        waiters.push((id, wake.0.clone()));
+        waiters.push(Watcher { id, key, waiter: wake.0.clone() });
         self.count.store(waiters.len(), Ordering::SeqCst);
         Watch { watchers: Arc::downgrade(self), id }
     }
@@ -55,8 +100,11 @@ impl Watchers {
         // Orders the publishing before the count is read: a waiter either is counted here or sees what was published when it reads.
         std::sync::atomic::fence(Ordering::SeqCst);
         if self.count.load(Ordering::SeqCst) > 0 {
-            for (_, waiter) in self.waiters.lock().iter() {
-                waiter.notify_one();
+            for Watcher { key, waiter, .. } in self.waiters.lock().iter() {
+                if let Some(key) = key {
+                    waiter.note_moved(*key);
+                }
+                waiter.notify.notify_one();
             }
         }
     }
@@ -66,7 +114,7 @@ impl Drop for Watch {
     fn drop(&mut self) {
         let Some(watchers) = self.watchers.upgrade() else { return };
         let mut waiters = watchers.waiters.lock();
-        if let Some(position) = waiters.iter().position(|(id, _)| *id == self.id) {
+        if let Some(position) = waiters.iter().position(|watcher| watcher.id == self.id) {
             waiters.swap_remove(position);
         }
         watchers.count.store(waiters.len(), Ordering::SeqCst);
@@ -93,5 +141,16 @@ mod tests {
         watchers.wake();
         assert_eq!(pin!(wake.woken()).poll(&mut context), Poll::Pending);
         assert_eq!(watchers.count.load(Ordering::SeqCst), 0);
+    }
+
+    #[test]
+    fn a_waiter_learns_which_partitions_have_moved_each_once() {
+        let [first, second, other] = [(); 3].map(|()| Arc::new(Watchers::default()));
+        let wake = Wake::new();
+        let _watches = [first.watch_as(&wake, 4), second.watch_as(&wake, 2), other.watch_as(&wake, 3)];
+        (0..200).for_each(|_| [&first, &second].into_iter().for_each(|watchers| watchers.wake()));
+        assert!(wake.0.moved.lock().len() <= MOVED_UNSORTED_MAX + 2);
+        assert_eq!(wake.take_moved(), [2, 4]);
+        assert_eq!(wake.take_moved(), [0; 0]);
     }
 }

@@ -280,7 +280,7 @@ fn a_session_is_closed_by_its_final_epoch_and_replaced_by_its_initial_one() {
 fn epochs_wrap_from_the_greatest_to_one() {
     let sessions = FetchSessions::new(ROOM);
     let mut client = Client::at(0).open(&sessions, 1).unwrap();
-    sessions.sessions.lock().get_mut(&client.id).unwrap().epoch = i32::MAX;
+    sessions.sessions.lock()[&client.id].session.lock().epoch = i32::MAX;
     client.epoch = i32::MAX;
     let plan = client.begin(&sessions, &[], &[]).unwrap();
     assert_eq!(plan.kind, SessionKind::Incremental { id: client.id, epoch: 1 });
@@ -422,4 +422,20 @@ fn a_session_has_had_its_time_only_when_it_is_used_after_it() {
     assert!(Client::at(LONG_MS).open(&sessions, 9).is_none());
     assert!(old.go_on(&sessions, LONG_MS));
     assert!(Client::at(LONG_MS).open(&sessions, 9).is_some());
+}
+
+#[test]
+fn a_session_that_is_in_use_keeps_no_other_waiting() {
+    let sessions = FetchSessions::new(8);
+    let mut ids = Vec::new();
+    for random in 1..3 {
+        let request = SessionRequest { id: NO_SESSION, epoch: 0, is_follower: false, uses_topic_ids: true };
+        let plan = sessions.begin(Timestamp(0), request, Vec::new(), &[]).unwrap();
+        ids.push(sessions.complete(Timestamp(0), request, &plan, random, &mut Vec::new()).unwrap());
+    }
+    let busy = sessions.slot(ids[0]).unwrap();
+    let _in_use = busy.session.lock();
+    let request = SessionRequest { id: ids[1], epoch: 1, is_follower: false, uses_topic_ids: true };
+    assert!(sessions.begin(Timestamp(0), request, Vec::new(), &[]).is_ok());
+    assert_eq!(sessions.len(), 1);
 }
