@@ -5,8 +5,8 @@
 
 use bytes::Bytes;
 use gregor::config::{NewNode, NodeConfig, new_node_properties};
+use gregor::env::clock::Clock;
 use gregor::node::{Running, Start, start};
-use gregor::runtime::clock::Clock;
 use gregor::runtime::format::{FirstVoters, Format};
 use metadata::MetadataVersion;
 use model::{BrokerId, ErrorCode, Offset, Timestamp};

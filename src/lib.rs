@@ -9,6 +9,7 @@
 //! | api | `api`: one file for each API key |
 //! | services | `broker` (all services as fields), `replica`, `runtime`, `security`, `telemetry` |
 //! | | `config`, `peer` (connections to other nodes) |
+//! | | `env` (clocks, randomness, threads that may block) |
 //! | machines | the crates storage, replica, raft, metadata, coordinator |
 //! | words | the crates model, records, protocol |
 
@@ -17,6 +18,7 @@ pub mod api;
 pub mod broker;
 pub mod cli;
 pub mod config;
+pub mod env;
 pub mod net;
 pub mod node;
 pub mod peer;

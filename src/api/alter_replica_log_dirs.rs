@@ -7,7 +7,7 @@
 //! names a partition several times, the last log dir counts, and the partition is answered once.
 
 use super::Context;
-use crate::runtime::blocking;
+use crate::env::blocking;
 use model::{ErrorCode, TopicPartition};
 use protocol::Str;
 use protocol::messages::alter_replica_log_dirs_request::AlterReplicaLogDirsRequest;

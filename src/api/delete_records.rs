@@ -3,7 +3,7 @@
 //! - 2: is flexible.
 
 use super::{Context, error};
-use crate::runtime::blocking;
+use crate::env::blocking;
 use model::{ErrorCode, Offset};
 use protocol::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsRequest};
 use protocol::messages::delete_records_response::{

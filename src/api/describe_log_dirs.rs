@@ -7,8 +7,8 @@
 //! - 5: says whether a log dir is cordoned, so that it gets no new replicas (KIP-1066).
 
 use super::Context;
+use crate::env::blocking;
 use crate::replica::{Dir, Replicas};
-use crate::runtime::blocking;
 use model::ErrorCode;
 use protocol::Str;
 use protocol::messages::describe_log_dirs_request::DescribeLogDirsRequest;

@@ -15,9 +15,9 @@
 
 use super::context::{METADATA_TOPIC, METADATA_TOPIC_ID, ReplyHead, is_metadata_log};
 use super::{Context, Outcome, Refused, Reply, error};
+use crate::env::{blocking, random};
 use crate::replica::session::{FetchSessions, SessionPlan, SessionRequest, Target, TargetKey, TopicKey};
 use crate::replica::{Found, Partition, ReadError, ReadRequest, Wake, Watch};
-use crate::runtime::{blocking, random};
 use indexmap::IndexMap;
 use model::{ErrorCode, LeaderEpoch, Offset, TopicId};
 use protocol::messages::fetch_request::{FetchPartition, FetchRequest};

@@ -5,7 +5,7 @@
 //! advertise the request. It still answers the request: no metric is wanted.
 
 use super::Context;
-use crate::runtime::random;
+use crate::env::random;
 use model::Uuid;
 use protocol::messages::get_telemetry_subscriptions_request::GetTelemetrySubscriptionsRequest;
 use protocol::messages::get_telemetry_subscriptions_response::GetTelemetrySubscriptionsResponse;

@@ -10,8 +10,8 @@
 //! - 11: finds the earliest offset that waits for its upload (KIP-1023).
 
 use super::{Context, error};
+use crate::env::blocking;
 use crate::replica::Partition;
-use crate::runtime::blocking;
 use indexmap::IndexMap;
 use metadata::image::Topic;
 use model::{ErrorCode, LeaderEpoch, Offset, Timestamp};

@@ -1,8 +1,8 @@
 //! The background tasks, each named and all stopped by the broker's token.
 
 use super::Broker;
+use crate::env::blocking;
 use crate::replica::{Replicas, cleaner};
-use crate::runtime::blocking;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::task::TaskTracker;

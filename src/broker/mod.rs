@@ -7,9 +7,9 @@ mod background;
 pub(crate) use background::spawn as spawn_background;
 
 use crate::config::{BrokerSettings, Effective, NodeConfig};
+use crate::env::clock::Clock;
 use crate::replica::session::FetchSessions;
 use crate::replica::{Partition, Progress, Replicas};
-use crate::runtime::clock::Clock;
 use crate::runtime::config_rules;
 use crate::runtime::controller::ControllerHandle;
 use crate::runtime::group::{GroupCoordinators, OFFSETS_TOPIC};

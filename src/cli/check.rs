@@ -2,8 +2,8 @@
 
 use super::{Check, output};
 use crate::config::NodeConfig;
+use crate::env::clock::Clock;
 use crate::node::report::{self, DirReport, PartitionReport, Report, Verdict};
-use crate::runtime::clock::Clock;
 use std::fmt::Write as _;
 use std::process::ExitCode;
 use std::sync::Arc;

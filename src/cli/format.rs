@@ -2,7 +2,7 @@
 
 use super::{Format, output};
 use crate::config::NodeConfig;
-use crate::runtime::clock::Clock;
+use crate::env::clock::Clock;
 use crate::runtime::format::{FirstVoters, Format as Formatting};
 use anyhow::{Context, bail};
 use metadata::MetadataVersion;

@@ -177,7 +177,7 @@ impl Arguments {
             Some(Command::Storage(storage)) => storage.run(),
             Some(Command::DumpLog(dump)) => dump.run(),
             Some(Command::RandomUuid) => {
-                output::result(format_args!("{}\n", crate::runtime::random::uuid()))?;
+                output::result(format_args!("{}\n", crate::env::random::uuid()))?;
                 Ok(ExitCode::SUCCESS)
             }
             // Without a word, a broker starts, with what `start` has as defaults.

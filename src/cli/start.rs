@@ -7,11 +7,12 @@ use crate::config::{
     ADVERTISED_OF_EVERY_INTERFACE, Address, Listener, NewNode, NodeConfig, NotAnAddress, moved_listener,
     new_node_properties,
 };
+use crate::env::clock::Clock;
+use crate::env::random;
 use crate::net::{ThreadLoad, free_loopback_port, measured};
 use crate::node::{self, Running};
-use crate::runtime::clock::Clock;
 use crate::runtime::format::{FirstVoters, Format};
-use crate::runtime::{limits, random};
+use crate::runtime::limits;
 use crate::telemetry::init_logging;
 use anyhow::{Context, bail};
 use metadata::MetadataVersion;

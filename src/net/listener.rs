@@ -6,7 +6,7 @@ use super::threads::{ConnectionThreads, Moving, Seat, ThreadLoad};
 use crate::api::{self, Connection};
 use crate::broker::Broker;
 use crate::config::Listener;
-use crate::runtime::clock::Clock;
+use crate::env::clock::Clock;
 use crate::runtime::limits::{Place, Side};
 use crate::telemetry::Complaint;
 use std::io;

@@ -3,7 +3,7 @@
 //! A region is read without blocking where the page cache has it, else on the pool. Why not sendfile is in docs/decisions.
 
 use crate::api::Reply;
-use crate::runtime::blocking;
+use crate::env::blocking;
 use bytes::{Buf, Bytes};
 use protocol::FramePart;
 use std::io::{self, IoSlice};

@@ -2,8 +2,8 @@
 //! metadata log, or without any, the node ends.
 
 use crate::broker::Broker;
+use crate::env::blocking;
 use crate::replica::Dir;
-use crate::runtime::blocking;
 use crate::runtime::metadata_log::LogFault;
 use std::path::PathBuf;
 use std::sync::Arc;

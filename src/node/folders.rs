@@ -5,11 +5,11 @@
 
 use super::{StartError, rules};
 use crate::config::NodeConfig;
-use crate::runtime::clock::Clock;
+use crate::env::clock::Clock;
+use crate::env::random;
 use crate::runtime::format::BOOTSTRAP;
 use crate::runtime::limits::{file_descriptors_max, segment_files_max};
 use crate::runtime::metadata_log::{LogFault, MetadataLog, Opened, SnapshotLimits};
-use crate::runtime::random;
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use metadata::decide::bootstrap_features;

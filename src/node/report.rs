@@ -4,7 +4,7 @@
 
 use super::rules::{self, Known};
 use crate::config::NodeConfig;
-use crate::runtime::clock::Clock;
+use crate::env::clock::Clock;
 use crate::runtime::metadata_log::METADATA_TOPIC;
 use metadata::image::{Image, Topic};
 use model::TopicPartition;

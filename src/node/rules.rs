@@ -4,10 +4,10 @@
 
 use super::StartError;
 use crate::config::NodeConfig;
-use crate::runtime::clock::Clock;
+use crate::env::clock::Clock;
+use crate::env::random;
 use crate::runtime::metadata_log::{LogFault, METADATA_TOPIC};
 use crate::runtime::metadata_look::Look;
-use crate::runtime::random;
 use anyhow::{Context as _, bail};
 use metadata::image::Image;
 use metadata::version::{FEATURES, Feature, METADATA_VERSION, later_release};

@@ -3,7 +3,7 @@
 use super::left::LeftFolder;
 use super::opening::Turn;
 use super::{Dir, Hosted, Partition, Replicas, is_internal};
-use crate::runtime::{blocking, random};
+use crate::env::{blocking, random};
 use metadata::Changes;
 use metadata::image::{self, Image, ResourceType, Topic};
 use model::{PartitionIndex, Timestamp, TopicIdPartition, TopicPartition};

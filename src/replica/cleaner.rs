@@ -8,9 +8,9 @@
 use super::throttle::{THROTTLE_WINDOW, Throttle, WAIT_MIN};
 use super::{Dir, Partition, Replicas};
 use crate::config::BrokerSettings;
-use crate::runtime::blocking;
-use crate::runtime::clock::Moment;
-use crate::runtime::random;
+use crate::env::blocking;
+use crate::env::clock::Moment;
+use crate::env::random;
 use model::TopicIdPartition;
 use parking_lot::Mutex;
 use std::collections::HashSet;

@@ -9,8 +9,8 @@
 use super::Partition;
 use super::faults::say;
 use super::write_back::WriteBack;
-use crate::runtime::blocking;
-use crate::runtime::clock::Clock;
+use crate::env::blocking;
+use crate::env::clock::Clock;
 use crate::telemetry::FlushMetrics;
 use model::Timestamp;
 use parking_lot::{Condvar, Mutex};

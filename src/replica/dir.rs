@@ -6,7 +6,7 @@
 use super::commit::Committer;
 use super::left::{Left, LeftFolder};
 use super::opening::Queue;
-use crate::runtime::random;
+use crate::env::random;
 use model::{DirectoryId, Offset, Timestamp, TopicId, TopicPartition};
 use parking_lot::Mutex;
 use std::collections::HashSet;

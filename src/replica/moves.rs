@@ -13,7 +13,7 @@ use super::dir::Dir;
 use super::left::LeftFolder;
 use super::throttle::{THROTTLE_WINDOW, Throttle, WAIT_MIN};
 use super::{Hosted, Partition, Replicas};
-use crate::runtime::{blocking, random};
+use crate::env::{blocking, random};
 use metadata::image::{self, Topic};
 use model::{DirectoryId, ErrorCode, PartitionIndex, Timestamp, TopicId, TopicIdPartition, TopicPartition};
 use parking_lot::{Condvar, Mutex, RwLock};

@@ -2,7 +2,7 @@
 
 use super::left::LeftFolder;
 use super::{Dir, Hosted, Partition, Progress, Replicas, is_internal};
-use crate::runtime::blocking;
+use crate::env::blocking;
 use metadata::image::{Image, Topic};
 use model::{DirectoryId, LeaderEpoch, TopicId, TopicIdPartition, TopicPartition};
 use std::sync::Arc;

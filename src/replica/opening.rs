@@ -3,7 +3,7 @@
 //! A start serves at once what costs nothing: logs are opened in the order of what has to be read for each, the coordinators' first, and one that a
 //! client asks for before all others. Invariant: a partition is in `waiting`, or in `running`, or nobody opens it.
 
-use crate::runtime::clock::{Clock, Moment};
+use crate::env::clock::{Clock, Moment};
 use model::TopicIdPartition;
 use parking_lot::{Condvar, Mutex};
 use std::collections::{BTreeMap, HashMap};
@@ -242,7 +242,7 @@ mod tests {
         let queue = Arc::new(queue());
         let (running, given_up) = queue.take().unwrap();
         let other = queue.clone();
-        let opener = crate::runtime::blocking::thread("opener", move || {
+        let opener = crate::env::blocking::thread("opener", move || {
             while !given_up.load(Ordering::SeqCst) {
                 std::thread::yield_now();
             }

@@ -10,7 +10,7 @@ use self::flush_state::{FlushState, LogEnds};
 use self::offline::OfflineEpoch;
 use super::commit::Committer;
 use super::watch::{Wake, Watch, Watchers};
-use crate::runtime::blocking;
+use crate::env::blocking;
 use ::replica::{Leader, LeaderStart};
 use arc_swap::ArcSwap;
 use bytes::Bytes;

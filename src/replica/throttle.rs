@@ -1,6 +1,6 @@
 //! Keeps what is done in the background below a number of bytes a second: compaction and moves between log dirs.
 
-use crate::runtime::clock::{Clock, Moment};
+use crate::env::clock::{Clock, Moment};
 use std::time::Duration;
 
 /// How long the speed is measured before it counts anew, as in Kafka: a pause earns no right to hurry later.

@@ -3,7 +3,7 @@
 //! Left to itself it waits until much has come together, and then an append waits for the disk. The call may wait for room in the device's queue, so a
 //! thread makes it, which is started when it is first needed and sleeps when it is not. Nothing depends on it: what it cannot do is left out.
 
-use crate::runtime::blocking;
+use crate::env::blocking;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};

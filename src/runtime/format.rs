@@ -1,7 +1,7 @@
 //! Formats log dirs, as `kafka-storage format` does: identity, the features a cluster begins with, and the first voters.
 
-use super::clock::Clock;
-use super::random;
+use crate::env::clock::Clock;
+use crate::env::random;
 use metadata::decide::bootstrap_features;
 use metadata::{MetadataVersion, VersionedRecord};
 use model::{BrokerId, DirectoryId, TopicPartition};

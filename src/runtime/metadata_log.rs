@@ -2,8 +2,8 @@
 //!
 //! Every write here is fsynced before it counts, whatever `flush.*` says. A fault ends the node.
 
-use super::clock::Clock;
 use super::spare::SpareRoom;
+use crate::env::clock::Clock;
 use bytes::Bytes;
 use metadata::image::{Image, Provenance};
 use metadata::{ApplyError, LoadedBatch, Loader};

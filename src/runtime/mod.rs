@@ -1,7 +1,5 @@
-//! The drivers of the pure machines, and what they run on: clocks, randomness, threads, limits.
+//! The drivers of the pure machines, and the limits of what they take.
 
-pub mod blocking;
-pub mod clock;
 pub mod config_rules;
 pub mod controller;
 pub mod format;
@@ -12,7 +10,5 @@ pub mod metadata_log;
 pub mod metadata_look;
 pub mod producer_ids;
 pub mod publisher;
-pub mod random;
 pub mod registration;
 pub mod spare;
-pub mod usage;

@@ -2,7 +2,7 @@
 //!
 //! To start, a node writes a vote and a few records: on a disk without a byte left it could not even serve what it has. Apache Kafka does not look at the file.
 
-use super::random;
+use crate::env::random;
 use std::io::{self, ErrorKind, IoSlice};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -2,8 +2,8 @@
 
 use crate::client::{Client, until};
 use gregor::config::{NewNode, NodeConfig, new_node_properties};
+use gregor::env::clock::Clock;
 use gregor::node::{Running, Start, start};
-use gregor::runtime::clock::Clock;
 use gregor::runtime::format::{FirstVoters, Format};
 use metadata::MetadataVersion;
 use model::BrokerId;

@@ -3,7 +3,7 @@
 use crate::client::name;
 use crate::groups::{await_coordinator, commit};
 use crate::node::{CLUSTER_ID, Home, Node};
-use gregor::runtime::clock::Clock;
+use gregor::env::clock::Clock;
 use gregor::runtime::format::{FirstVoters, Format};
 use metadata::MetadataVersion;
 use model::BrokerId;

@@ -15,8 +15,8 @@ mod tests;
 pub use load::ThreadLoad;
 
 use super::frame::FrameReader;
-use crate::runtime::clock::Clock;
-use crate::runtime::{blocking, usage};
+use crate::env::clock::Clock;
+use crate::env::{blocking, usage};
 use parking_lot::Mutex;
 use std::io;
 use std::net::TcpStream;

@@ -1,10 +1,10 @@
 //! Images that come before, while and after a log is opened.
 
 use super::*;
+use crate::env::clock::Clock;
 use crate::replica::Parts;
 use crate::replica::open::OpenedLog;
 use crate::replica::partition::tests::rules;
-use crate::runtime::clock::Clock;
 use crate::telemetry::FlushMetrics;
 use arc_swap::ArcSwap;
 use metadata::{LoadedBatch, Loader};

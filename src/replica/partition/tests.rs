@@ -1,7 +1,7 @@
 //! A partition as producers meet it while replicas come and go. The followers are what the controller says of them: none fetches.
 
 use super::*;
-use crate::runtime::clock::Clock;
+use crate::env::clock::Clock;
 use crate::telemetry::FlushMetrics;
 use metadata::image::LeaderRecovery;
 use model::{PartitionEpoch, PartitionIndex, TopicPartition, Uuid};

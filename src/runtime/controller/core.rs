@@ -1,10 +1,10 @@
 //! The controller's turn: decide, append, apply; then one fsync for all, and what it commits goes to the publisher.
 
 use super::{ControllerParts, Deadline, Inbox, QuorumFacts, Waiting};
-use crate::runtime::clock::Moment;
+use crate::env::clock::Moment;
+use crate::env::random;
 use crate::runtime::metadata_log::{LogFault, MetadataLog};
 use crate::runtime::publisher::{Publication, Reply};
-use crate::runtime::random;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use metadata::decide::{self, Context, Decided, Decision, Soft};

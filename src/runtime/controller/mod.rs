@@ -12,10 +12,10 @@ mod core;
 
 use self::core::Core;
 pub use self::core::View;
-use super::clock::{Clock, Moment};
 use super::config_rules::Rules;
 use super::metadata_log::{LogFault, MetadataLog};
 use super::publisher::{Publication, Reply};
+use crate::env::clock::{Clock, Moment};
 use arc_swap::ArcSwap;
 use metadata::decide::{Context, Decided, Settings};
 use metadata::{Loader, VersionedRecord};

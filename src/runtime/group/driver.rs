@@ -7,8 +7,8 @@
 //! applied.
 
 use super::held::HeldReplies;
+use crate::env::random;
 use crate::replica::Partition;
-use crate::runtime::random;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use coordinator::{

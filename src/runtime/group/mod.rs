@@ -14,8 +14,8 @@ mod task;
 mod tests;
 
 use self::driver::{DriverParts, Message};
+use crate::env::clock::Clock;
 use crate::replica::Partition;
-use crate::runtime::clock::Clock;
 use arc_swap::ArcSwap;
 use coordinator::{GroupConfig, GroupReply, GroupRequest, GroupShard};
 use model::{ErrorCode, LeaderEpoch, PartitionIndex, TopicId};

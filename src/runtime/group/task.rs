@@ -5,9 +5,9 @@
 //! leads it no more, and its groups are answered NOT_COORDINATOR.
 
 use super::driver::{DriverParts, Message, ShardDriver};
+use crate::env::blocking;
+use crate::env::clock::Clock;
 use crate::replica::{Partition, Wake};
-use crate::runtime::blocking;
-use crate::runtime::clock::Clock;
 use bytes::Bytes;
 use coordinator::{BatchContext, Entry, GroupShard};
 use model::{LeaderEpoch, Offset};

@@ -14,23 +14,23 @@ struct Ban {
 const BANS: &[Ban] = &[
     Ban {
         words: &["std::fs", "tokio::fs"],
-        home: &["crates/storage/src/disk/", "src/config/file.rs", "src/cli/", "src/runtime/usage.rs"],
+        home: &["crates/storage/src/disk/", "src/config/file.rs", "src/cli/", "src/env/usage.rs"],
         instead: "storage::Disk for data, config::file for configuration",
     },
     Ban {
         words: &["Instant::now", "SystemTime"],
-        home: &["src/runtime/clock.rs"],
-        instead: "an argument, or runtime::clock in a driver",
+        home: &["src/env/clock.rs"],
+        instead: "an argument, or env::clock in a driver",
     },
     Ban {
         words: &["rand::", "getrandom", "RandomState"],
-        home: &["src/runtime/random.rs"],
-        instead: "an argument, or runtime::random in a driver",
+        home: &["src/env/random.rs"],
+        instead: "an argument, or env::random in a driver",
     },
     Ban {
         words: &["spawn_blocking", "block_in_place", "thread::spawn", "thread::Builder"],
-        home: &["src/runtime/blocking.rs"],
-        instead: "runtime::blocking",
+        home: &["src/env/blocking.rs"],
+        instead: "env::blocking",
     },
     Ban {
         words: &["TcpListener", "TcpStream", "UdpSocket"],
@@ -59,6 +59,7 @@ const LAYERS: &[&[&str]] = &[
     &["broker"],
     &["replica", "runtime", "tier", "security", "telemetry"],
     &["config", "peer"],
+    &["env"],
 ];
 
 /// What is wrong with one file.
