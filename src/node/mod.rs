@@ -21,17 +21,18 @@ use crate::env::clock::Clock;
 use crate::env::{blocking, random};
 use crate::net::{self, ConnectionThreads, Listening, Open, ThreadLoad};
 use crate::replica::session::FetchSessions;
-use crate::replica::{self, Replicas, Telling, TopicSettings};
+use crate::replica::{self, Replicas, TopicSettings};
+use crate::runtime::assignment_sender::AssignmentSender;
 use crate::runtime::config_rules::{self, Rules};
 use crate::runtime::controller::{self, ControllerHandle, ControllerParts};
 use crate::runtime::group::GroupCoordinators;
 use crate::runtime::limits::{ConnectionLimits, MemoryLimit};
-use crate::runtime::loggers::{FilterHandle, Loggers};
+use crate::runtime::loggers::Loggers;
 use crate::runtime::metadata_log::Opened;
 use crate::runtime::producer_ids::ProducerIds;
 use crate::runtime::publisher::{self, Publication};
 use crate::runtime::registration::{self, Endpoint, Registration};
-use crate::telemetry::{Complaints, Metrics};
+use crate::telemetry::{Complaints, FilterHandle, Metrics};
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use metadata::VersionedRecord;
@@ -153,7 +154,7 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
         address
     });
     let stopping = broker.stopping.clone();
-    tasks.spawn(broker.replicas.assignments().clone().run(telling(&broker)));
+    tasks.spawn(assignment_sender(&broker).run());
     let dir_states = broker.replicas.dir_states();
     tasks.spawn(registration::run(registration, controller, published, unfenced_in, dir_states, stopping));
     tasks.spawn(dirs::watch(broker.clone(), dir_faults, ends));
@@ -270,8 +271,9 @@ fn previous_epoch(log_dirs: &[(LogDir, DirectoryId)]) -> Result<Option<BrokerEpo
 }
 
 /// Who tells the controller in which log dirs replicas are.
-fn telling(broker: &Broker) -> Telling {
-    Telling {
+fn assignment_sender(broker: &Broker) -> AssignmentSender {
+    AssignmentSender {
+        assignments: broker.replicas.assignments().clone(),
         node_id: broker.node.id,
         controller: broker.controller.clone(),
         image: broker.image.clone(),

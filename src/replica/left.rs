@@ -3,8 +3,7 @@
 //! Invariant: the checkpoints' entry of a partition is kept, and written again, until its log is open. A stop in the middle of a recovery, or a log that
 //! cannot be opened now, costs nothing of what is known about it.
 
-use crate::runtime::metadata_log::METADATA_TOPIC;
-use model::{Offset, TopicId, TopicPartition};
+use model::{METADATA_TOPIC, Offset, TopicId, TopicPartition};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 use storage::{LogDir, OffsetCheckpoint, Offsets, names::Folder};

@@ -21,7 +21,10 @@ mod throttle;
 mod watch;
 mod write_back;
 
-pub use assignments::{Assignments, Telling};
+#[cfg(test)]
+pub(crate) use assignments::ASSIGNMENTS_MAX;
+pub(crate) use assignments::Assignment;
+pub use assignments::Assignments;
 pub use dir::Dir;
 pub use opening::Progress;
 #[cfg(test)]

@@ -5,11 +5,12 @@
 //! a module has the level of its loggers that is not `root`'s, the most talkative one. What `RUST_LOG` said at the start
 //! holds where no level was set, until `root`'s is.
 
+use crate::telemetry::FilterHandle;
 use model::{ApiError, BrokerId, ErrorCode};
 use parking_lot::Mutex;
 use protocol::messages::incremental_alter_configs_request::AlterConfigsResource;
 use std::collections::BTreeMap;
-use tracing_subscriber::{EnvFilter, Registry, reload};
+use tracing_subscriber::EnvFilter;
 
 /// The logger above all others.
 pub const ROOT: &str = "root";
@@ -60,7 +61,10 @@ const LOGGERS: &[(&str, &[&str])] = &[
     ("org.apache.kafka.image.loader.MetadataLoader", &["gregor::runtime::publisher", "metadata"]),
     ("org.apache.kafka.raft", &["gregor::runtime::metadata_log", "raft"]),
     ("org.apache.kafka.raft.KafkaRaftClient", &["gregor::runtime::metadata_log", "raft"]),
-    ("org.apache.kafka.server.AssignmentsManager", &["gregor::replica::assignments"]),
+    (
+        "org.apache.kafka.server.AssignmentsManager",
+        &["gregor::replica::assignments", "gregor::runtime::assignment_sender"],
+    ),
     ("org.apache.kafka.server.BrokerLifecycleManager", &["gregor::runtime::registration"]),
     ("org.apache.kafka.storage.internals.log.LogCleaner", &["gregor::replica::cleaner"]),
     ("org.apache.kafka.storage.internals.log.LogDirFailureChannel", &["gregor::node::dirs"]),
@@ -69,9 +73,6 @@ const LOGGERS: &[(&str, &[&str])] = &[
     (ROOT, &[]),
     ("state.change.logger", &["gregor::replica::apply", "gregor::runtime::publisher"]),
 ];
-
-/// How the filter of a running process is changed.
-pub type FilterHandle = reload::Handle<EnvFilter, Registry>;
 
 /// The levels in force.
 #[derive(Debug)]
@@ -306,7 +307,7 @@ mod tests {
     #[test]
     fn what_the_start_said_holds_until_root_is_set() {
         use tracing_subscriber::layer::SubscriberExt as _;
-        let (layer, handle) = reload::Layer::new(EnvFilter::new("warn,gregor::net=debug"));
+        let (layer, handle) = tracing_subscriber::reload::Layer::new(EnvFilter::new("warn,gregor::net=debug"));
         let _registry = tracing_subscriber::registry().with(layer);
         let loggers = Loggers::new(Some(handle.clone()));
         let filter = || {

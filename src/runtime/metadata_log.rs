@@ -25,8 +25,7 @@ use storage::{
 };
 use tracing::{info, warn};
 
-/// The metadata log's topic.
-pub const METADATA_TOPIC: &str = "__cluster_metadata";
+pub use model::METADATA_TOPIC;
 /// The id that this topic has everywhere.
 pub const METADATA_TOPIC_ID: TopicId = Uuid::ONE;
 /// Bytes read at a time.

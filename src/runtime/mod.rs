@@ -1,5 +1,6 @@
 //! The drivers of the pure machines, and the limits of what they take.
 
+pub mod assignment_sender;
 pub mod config_rules;
 pub mod controller;
 pub mod format;

@@ -1,10 +1,12 @@
 //! Structured logs on standard error: one line an event, `RUST_LOG` chooses what.
 
-use crate::runtime::loggers::FilterHandle;
 use std::io::IsTerminal as _;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, fmt, reload};
+use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
+
+/// How the filter of a running process is changed.
+pub type FilterHandle = reload::Handle<EnvFilter, Registry>;
 
 /// Sets the log up for the process, and gives what changes its level; `None` when it was set up before.
 pub fn init_logging() -> Option<FilterHandle> {

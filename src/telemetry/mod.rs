@@ -8,5 +8,5 @@ mod metrics;
 
 pub use complaints::{Complaint, Complaints};
 pub use exposition::Exposition;
-pub use log::init_logging;
+pub use log::{FilterHandle, init_logging};
 pub use metrics::{FlushMetrics, Metrics, RequestMetrics};

@@ -18,3 +18,6 @@ pub use ids::{
 };
 pub use time::{Monotonic, Now};
 pub use uuid::{ParseUuidError, Uuid};
+
+/// The metadata log's topic.
+pub const METADATA_TOPIC: &str = "__cluster_metadata";

@@ -57,7 +57,9 @@ const LAYERS: &[&[&str]] = &[
     &["net", "admin"],
     &["api"],
     &["broker"],
-    &["replica", "runtime", "tier", "security", "telemetry"],
+    &["runtime", "tier"],
+    &["replica", "security"],
+    &["telemetry"],
     &["config", "peer"],
     &["env"],
 ];

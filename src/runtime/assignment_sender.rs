@@ -1,0 +1,184 @@
+//! Tells the controller in which log dir each replica of this broker is (KIP-858): many replicas with one request, and again until the controller has it.
+//!
+//! Invariant: one request is under way at a time, so that the newest word on a replica is the last that the controller hears.
+
+use super::controller::ControllerHandle;
+use crate::replica::{Assignment, Assignments};
+use arc_swap::ArcSwap;
+use metadata::decide;
+use metadata::image::Image;
+use model::{ApiError, BrokerId, DirectoryId, ErrorCode, PartitionIndex, TopicIdPartition};
+use protocol::messages::assign_replicas_to_dirs_request::{
+    AssignReplicasToDirsRequest, DirectoryData, PartitionData, TopicData,
+};
+use protocol::messages::assign_replicas_to_dirs_response::AssignReplicasToDirsResponse;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+/// How long a refused request waits before it is sent again: at first, and at most.
+const RETRY_MIN: Duration = Duration::from_millis(100);
+const RETRY_MAX: Duration = Duration::from_secs(10);
+
+/// Sends what the controller is yet to be told of log dirs.
+pub struct AssignmentSender {
+    /// `node.id`
+    pub node_id: BrokerId,
+    /// What it is yet to be told.
+    pub assignments: Arc<Assignments>,
+    /// The controller.
+    pub controller: ControllerHandle,
+    /// The newest published image.
+    pub image: Arc<ArcSwap<Image>>,
+    /// Whether the controller has let this broker in: before, it would refuse.
+    pub unfenced: watch::Receiver<bool>,
+    /// Ends the task.
+    pub stopping: CancellationToken,
+}
+
+impl AssignmentSender {
+    /// Tells the controller whatever comes, until the broker stops.
+    pub async fn run(mut self) {
+        let stopping = self.stopping.clone();
+        let told = async {
+            if self.unfenced.wait_for(|unfenced| *unfenced).await.is_err() {
+                return;
+            }
+            loop {
+                self.assignments.added().await;
+                self.tell_all().await;
+            }
+        };
+        tokio::select! {
+            () = told => {}
+            () = stopping.cancelled() => {}
+        }
+    }
+
+    async fn tell_all(&self) {
+        let mut pause = RETRY_MIN;
+        loop {
+            let image = self.image.load_full();
+            let batch = self.relevant(&image, self.assignments.take());
+            if batch.is_empty() {
+                return;
+            }
+            match self.tell(&image, directories(&batch)).await {
+                Ok(refused) => {
+                    pause = RETRY_MIN;
+                    let (refused, told): (HashMap<_, _>, HashMap<_, _>) =
+                        batch.into_iter().partition(|(id, _)| refused.contains(id));
+                    told.into_values().filter_map(|assignment| assignment.on_known).for_each(|told| told());
+                    if refused.is_empty() {
+                        continue;
+                    }
+                    self.assignments.put_back(refused);
+                }
+                Err(error) => {
+                    let count = batch.len();
+                    warn!(%error, count, "the controller could not be told in which log dirs replicas are; it is tried again");
+                    self.assignments.put_back(batch);
+                }
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(RETRY_MAX);
+        }
+    }
+
+    /// Leaves out what is no replica of this broker any more, and what the controller knows, or cannot know yet: whoever waits for that is told at once.
+    fn relevant(
+        &self,
+        image: &Image,
+        assignments: HashMap<TopicIdPartition, Assignment>,
+    ) -> HashMap<TopicIdPartition, Assignment> {
+        let knows_directories = image.features.version().has_directories();
+        let mut relevant = HashMap::new();
+        for (id, assignment) in assignments {
+            let partition = image.topics.by_id(id.topic_id).and_then(|topic| topic.partition(id.partition));
+            let Some(partition) = partition.filter(|it| it.replicas.contains(&self.node_id)) else { continue };
+            if knows_directories && partition.directory(self.node_id) != Some(assignment.dir) {
+                relevant.insert(id, assignment);
+            } else if let Some(told) = assignment.on_known {
+                told();
+            }
+        }
+        relevant
+    }
+
+    /// Sends one request. Gives the replicas that the controller refused to note.
+    async fn tell(
+        &self,
+        image: &Image,
+        directories: Vec<DirectoryData>,
+    ) -> Result<HashSet<TopicIdPartition>, ApiError> {
+        let broker = image.cluster.brokers.get(&self.node_id).ok_or(ErrorCode::BrokerIdNotRegistered)?;
+        let request = AssignReplicasToDirsRequest {
+            broker_id: self.node_id.0,
+            broker_epoch: broker.epoch.0,
+            directories,
+            ..Default::default()
+        };
+        let decided =
+            self.controller.decide(move |view, context| decide::assign_replicas_to_dirs(view.image, context, &request));
+        let response = decided.await?;
+        match ErrorCode::from_code(response.error_code) {
+            Some(ErrorCode::None) => Ok(refused(&response)),
+            error => Err(error.unwrap_or(ErrorCode::UnknownServerError).into()),
+        }
+    }
+}
+
+fn directories(batch: &HashMap<TopicIdPartition, Assignment>) -> Vec<DirectoryData> {
+    let mut by_dir: BTreeMap<DirectoryId, BTreeMap<_, Vec<PartitionData>>> = BTreeMap::new();
+    for (id, assignment) in batch {
+        let partition = PartitionData { partition_index: id.partition.0, ..Default::default() };
+        by_dir.entry(assignment.dir).or_default().entry(id.topic_id).or_default().push(partition);
+    }
+    let topics = |topics: BTreeMap<_, Vec<PartitionData>>| {
+        let of = |(topic_id, partitions)| TopicData { topic_id, partitions, ..Default::default() };
+        topics.into_iter().map(of).collect()
+    };
+    by_dir.into_iter().map(|(id, of)| DirectoryData { id, topics: topics(of), ..Default::default() }).collect()
+}
+
+fn refused(response: &AssignReplicasToDirsResponse) -> HashSet<TopicIdPartition> {
+    let mut refused = HashSet::new();
+    for topic in response.directories.iter().flat_map(|directory| &directory.topics) {
+        for partition in topic.partitions.iter().filter(|partition| partition.error_code != 0) {
+            let index = PartitionIndex(partition.partition_index);
+            debug!(topic_id = %topic.topic_id, partition = %index, error_code = partition.error_code, "the controller did not note a log dir");
+            refused.insert(TopicIdPartition { topic_id: topic.topic_id, partition: index });
+        }
+    }
+    refused
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::replica::ASSIGNMENTS_MAX;
+    use model::Uuid;
+
+    fn id(number: i32) -> TopicIdPartition {
+        TopicIdPartition { topic_id: Uuid::from_random([1; 16]), partition: PartitionIndex(number) }
+    }
+
+    fn dir(number: u8) -> DirectoryId {
+        Uuid::from_random([number; 16])
+    }
+
+    #[test]
+    fn a_request_names_each_dir_and_topic_once_and_is_bounded() {
+        let assignments = Assignments::default();
+        (0..3000).for_each(|number| assignments.add(id(number), dir((number % 2) as u8), None));
+        let batch = assignments.take();
+        assert_eq!((batch.len(), assignments.len()), (ASSIGNMENTS_MAX, 3000 - ASSIGNMENTS_MAX));
+        let directories = directories(&batch);
+        assert_eq!(directories.iter().map(|directory| directory.topics.len()).collect::<Vec<_>>(), [1, 1]);
+        let count: usize = directories.iter().map(|directory| directory.topics[0].partitions.len()).sum();
+        assert_eq!(count, ASSIGNMENTS_MAX);
+    }
+}
