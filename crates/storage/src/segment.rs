@@ -4,7 +4,6 @@
 //! open beyond what `OpenFiles` allows. A truncation makes a new `Segment` over the same files and marks the old one, so that a file region that
 //! was planned before can tell whether its bytes are still what they were.
 
-use crate::cleaner::CleanedSegment;
 use crate::disk::{DiskFile, OpenMode};
 use crate::error::{Error, Result};
 use crate::files::{Folder, Slot};
@@ -75,6 +74,15 @@ pub struct Segment {
     /// Up to here the system was asked to begin writing the records back.
     write_back_begun: AtomicU32,
     recent: RwLock<VecDeque<Recent>>,
+}
+
+/// A finished segment that waits to be swapped in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CleanedSegment {
+    pub(crate) base_offset: Offset,
+    pub(crate) size: u32,
+    pub(crate) newest: Newest,
+    pub(crate) has_aborted: bool,
 }
 
 impl Segment {

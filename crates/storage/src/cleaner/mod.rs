@@ -18,12 +18,11 @@ mod transactions;
 pub use dirt::Dirt;
 pub(crate) use dirt::{Standing, between, look};
 pub(crate) use filter::LastRecord;
-pub(crate) use output::CleanedSegment;
 
 use crate::config::LogConfig;
 use crate::error::{Error, Result};
 use crate::files::Folder;
-use crate::segment::Segment;
+use crate::segment::{CleanedSegment, Segment};
 use crate::txn_index::AbortedTxn;
 use chunks::Chunks;
 use filter::{Counts, Filter};

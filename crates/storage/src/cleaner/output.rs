@@ -10,20 +10,11 @@ use crate::frames::Frame;
 use crate::index::{Entry, OffsetEntry, TimeEntry};
 use crate::names::{self, CLEANED};
 use crate::planted::{Bug, is_planted};
-use crate::segment::Newest;
+use crate::segment::{CleanedSegment, Newest};
 use crate::txn_index::AbortedTxn;
 use model::{Offset, Timestamp};
 use std::io::IoSlice;
 use std::sync::Arc;
-
-/// A finished segment that waits to be swapped in.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct CleanedSegment {
-    pub(crate) base_offset: Offset,
-    pub(crate) size: u32,
-    pub(crate) newest: Newest,
-    pub(crate) has_aborted: bool,
-}
 
 /// A segment that is being written.
 #[derive(Debug)]

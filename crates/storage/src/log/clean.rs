@@ -1,12 +1,10 @@
 //! Compaction of one log: what there is to clean, and a cleaning (`cleaner`).
 
 use super::Log;
-use crate::cleaner::{
-    self, Cleaned, CleanedSegment, CleanerLimits, Cleaning, Dirt, LastRecord, Source, Standing, Step, Stop,
-};
+use crate::cleaner::{self, Cleaned, CleanerLimits, Cleaning, Dirt, LastRecord, Source, Standing, Step, Stop};
 use crate::error::Result;
 use crate::index::Wait;
-use crate::segment::Segment;
+use crate::segment::{CleanedSegment, Segment};
 use crate::txn_index::AbortedTxn;
 use model::{Offset, ProducerId, Timestamp};
 use std::collections::HashMap;

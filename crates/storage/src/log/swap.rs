@@ -12,11 +12,11 @@
 //! find the records of the one segment with the index of the other, so plans are made anew when a swap came between ([`Log::undisturbed`]).
 
 use super::{Log, Writer};
-use crate::cleaner::{CleanedSegment, Step, Stop};
+use crate::cleaner::{Step, Stop};
 use crate::error::{Error, Result};
 use crate::index::Wait;
 use crate::names::{self, CLEANED, DELETED, SWAP};
-use crate::segment::Segment;
+use crate::segment::{CleanedSegment, Segment};
 use model::{Offset, Timestamp};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
