@@ -1,5 +1,6 @@
 //! `cargo xtask tidy`: what Cargo cannot say about the code, said with its replacement.
 
+mod circles;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -18,10 +19,22 @@ pub fn run(root: &Path) -> Result<()> {
     }
     findings.extend(machines_without_tokio(root)?);
     findings.extend(one_file_per_api(root)?);
+    report(&findings)
+}
+
+/// Checks that no modules name each other in a circle. Errors: each circle is printed, and there was at
+/// least one.
+pub fn circles(root: &Path) -> Result<()> {
+    let read = |path: String| Ok((path.clone(), fs::read_to_string(root.join(&path)).context(path)?));
+    let files = rust_files(root)?.into_iter().map(read).collect::<Result<Vec<_>>>()?;
+    report(&circles::find(&files))
+}
+
+fn report(findings: &[String]) -> Result<()> {
     if findings.is_empty() {
         return Ok(());
     }
-    for finding in &findings {
+    for finding in findings {
         eprintln!("{finding}");
     }
     bail!("{} findings", findings.len());
