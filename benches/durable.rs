@@ -131,7 +131,7 @@ fn median(mut figures: Vec<Figures>) -> Figures {
 
 /// Returns how often the node flushed a log for waiting appends.
 fn flushes(node: &Running) -> f64 {
-    let text = node.broker.metrics.text().expect("metrics");
+    let text = node.broker.metrics.text(gregor::telemetry::Exposition::Classic).expect("metrics");
     let value = text.lines().find_map(|line| line.strip_prefix("gregor_log_flush_seconds_count "));
     value.and_then(|value| value.parse().ok()).expect("a count of flushes")
 }
