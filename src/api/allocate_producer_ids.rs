@@ -7,7 +7,8 @@ use protocol::messages::allocate_producer_ids_response::AllocateProducerIdsRespo
 
 /// Passes the request to the controller, which decides.
 pub(super) async fn handle(context: Context, request: AllocateProducerIdsRequest) -> AllocateProducerIdsResponse {
-    let decided = context.broker.controller.decide(move |view, _| decide::allocate_producer_ids(view.image, &request));
+    let decided =
+        context.broker.controller.decide_at_commit(move |view, _| decide::allocate_producer_ids(view.image, &request));
     decided
         .await
         .unwrap_or_else(|error| AllocateProducerIdsResponse { error_code: error.code.code(), ..Default::default() })

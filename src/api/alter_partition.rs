@@ -14,6 +14,7 @@ pub(super) async fn handle(context: Context, request: AlterPartitionRequest) -> 
     if request.topics.is_empty() {
         return AlterPartitionResponse::default();
     }
-    let decided = context.broker.controller.decide(move |view, cx| decide::alter_partition(view.image, cx, &request));
+    let decided =
+        context.broker.controller.decide_at_commit(move |view, cx| decide::alter_partition(view.image, cx, &request));
     decided.await.unwrap_or_else(|error| AlterPartitionResponse { error_code: error.code.code(), ..Default::default() })
 }

@@ -10,8 +10,10 @@ use protocol::messages::broker_heartbeat_response::BrokerHeartbeatResponse;
 
 /// Passes the request to the controller, which decides.
 pub(super) async fn handle(context: Context, request: BrokerHeartbeatRequest) -> BrokerHeartbeatResponse {
-    let decided =
-        context.broker.controller.decide(move |view, cx| decide::heartbeat(view.image, view.soft, cx, &request));
+    let decided = context
+        .broker
+        .controller
+        .decide_at_commit(move |view, cx| decide::heartbeat(view.image, view.soft, cx, &request));
     decided
         .await
         .unwrap_or_else(|error| BrokerHeartbeatResponse { error_code: error.code.code(), ..Default::default() })

@@ -12,10 +12,9 @@ use protocol::messages::broker_registration_response::BrokerRegistrationResponse
 
 /// Passes the request to the controller, which decides.
 pub(super) async fn handle(context: Context, request: BrokerRegistrationRequest) -> BrokerRegistrationResponse {
-    let decided = context
-        .broker
-        .controller
-        .decide(move |view, cx| decide::register_broker(view.image, view.soft, cx, &request, view.next_offset));
+    let decided = context.broker.controller.decide_at_commit(move |view, cx| {
+        decide::register_broker(view.image, view.soft, cx, &request, view.next_offset)
+    });
     decided
         .await
         .unwrap_or_else(|error| BrokerRegistrationResponse { error_code: error.code.code(), ..Default::default() })

@@ -8,7 +8,8 @@ use protocol::messages::controller_registration_response::ControllerRegistration
 
 /// Passes the request to the controller, which decides.
 pub(super) async fn handle(context: Context, request: ControllerRegistrationRequest) -> ControllerRegistrationResponse {
-    let decided = context.broker.controller.decide(move |view, _| decide::register_controller(view.image, &request));
+    let decided =
+        context.broker.controller.decide_at_commit(move |view, _| decide::register_controller(view.image, &request));
     decided.await.unwrap_or_else(|error| ControllerRegistrationResponse {
         error_code: error.code.code(),
         error_message: error.message.map(Into::into),

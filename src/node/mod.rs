@@ -118,7 +118,7 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
     let (published_in, published) = watch::channel(None);
     let (publications, received) = mpsc::channel();
     let (acting, runtime) = (broker.clone(), tokio::runtime::Handle::current());
-    let act: publisher::Act = Box::new(move |image, changes| {
+    let listener: publisher::ImageListener = Box::new(move |image, changes| {
         let _entered = runtime.enter();
         acting.published(image, changes);
     });
@@ -130,7 +130,9 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
         }
     }));
     let image = broker.image.clone();
-    let mut threads = vec![blocking::thread("publisher", move || publisher::run(received, image, published_in, act))?];
+    let done = controller.clone();
+    let publish = move || publisher::run(received, image, published_in, done, listener);
+    let mut threads = vec![blocking::thread("publisher", publish)?];
     let (fault_in, faults) = channel::unbounded_channel();
     let ends = fault_in.clone();
     let parts =
@@ -328,7 +330,6 @@ fn controller_parts(
     publisher: Sender<Publication>,
 ) -> Result<ControllerParts, StartError> {
     let (config, settings, clock) = (&broker.config, broker.settings(), broker.clock);
-    let millis = |ms: i32| u64::try_from(ms).unwrap_or(0);
     let (raft, actions) = rules::start_raft(config, directory_id, metadata.stored, clock)?;
     rules::refuse_other_voters(&raft)?;
     Ok(ControllerParts {
@@ -356,8 +357,7 @@ fn controller_parts(
             max_age_ms: u64::try_from(settings.metadata_max_retention_ms).ok(),
         },
         stopping: broker.stopping.clone(),
-        max_idle: (settings.metadata_max_idle_interval_ms > 0)
-            .then(|| Duration::from_millis(millis(settings.metadata_max_idle_interval_ms))),
+        max_idle_ms: Some(i64::from(settings.metadata_max_idle_interval_ms)).filter(|ms| *ms > 0),
         clock,
     })
 }

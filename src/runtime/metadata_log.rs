@@ -7,7 +7,7 @@ use crate::env::clock::Clock;
 use bytes::Bytes;
 use metadata::image::{Image, Provenance};
 use metadata::{ApplyError, LoadedBatch, Loader};
-use model::{LeaderEpoch, Offset, Timestamp, TopicId, TopicPartition, Uuid};
+use model::{LeaderEpoch, Now, Offset, Timestamp, TopicId, TopicPartition, Uuid};
 use protocol::MetadataRecord;
 use raft::batch::parse_batch;
 use raft::snapshot::retention::{Limits, StoredSnapshot, deletion};
@@ -205,7 +205,7 @@ impl MetadataLog {
         if recovery.bytes_cut > 0 {
             info!(bytes = recovery.bytes_cut, "cut what was not whole off the metadata log");
         }
-        let schedule = SnapshotSchedule::new(limits.max_bytes, limits.max_interval_ms, now_ms(clock));
+        let schedule = SnapshotSchedule::new(limits.max_bytes, limits.max_interval_ms, clock.monotonic());
         let spare = SpareRoom::new(disk.clone(), log_dir);
         let this = Self { disk, folder, log, schedule, spare };
         let mut control_records = Vec::new();
@@ -290,13 +290,13 @@ impl MetadataLog {
         loader: &Loader,
         batch: &ReadBatch,
         raft: &Raft,
-        clock: Clock,
+        now: Now,
     ) -> Result<Option<SnapshotId>, LogFault> {
         let is_open = loader.open_transaction().is_some();
-        let Some(reason) = self.schedule.applied(batch.bytes, is_open, now_ms(clock)) else { return Ok(None) };
+        let Some(reason) = self.schedule.applied(batch.bytes, is_open, now.monotonic) else { return Ok(None) };
         let id = SnapshotId { end: batch.last.plus(1), epoch: batch.epoch };
         info!(snapshot = %id, %reason, "writing a snapshot of the metadata");
-        match self.write_snapshot(id, loader.image(), batch.timestamp, raft, clock.now()) {
+        match self.write_snapshot(id, loader.image(), batch.timestamp, raft, now.wall) {
             // The log has all that is in it, and the next one comes when it is due again.
             Err(fault) if fault.is_refusal() => {
                 warn!(snapshot = %id, error = %fault, "there is no room for a snapshot of the metadata");
@@ -412,10 +412,6 @@ pub(super) fn load_snapshot(
     }
     let provenance = Provenance { last_offset: since, epoch: id.epoch, last_timestamp: timestamp };
     Ok(Loader::from_snapshot(&Image::default(), provenance, &records)?)
-}
-
-fn now_ms(clock: Clock) -> u64 {
-    u64::try_from(clock.now().0).unwrap_or(0)
 }
 
 pub(super) fn read_batch(bytes: Bytes) -> Result<ReadBatch, LogFault> {

@@ -37,7 +37,8 @@ impl ProducerIds {
         let epoch = (*self.broker_epoch.lock()).ok_or_else(retry)?;
         let request =
             AllocateProducerIdsRequest { broker_id: self.node_id.0, broker_epoch: epoch.0, ..Default::default() };
-        let decided = controller.decide(move |view, _| decide::allocate_producer_ids(view.image, &request)).await;
+        let decided =
+            controller.decide_at_commit(move |view, _| decide::allocate_producer_ids(view.image, &request)).await;
         let given = decided.map_err(|_| retry())?;
         *block = given.producer_id_start..given.producer_id_start + i64::from(given.producer_id_len);
         block.next().map(ProducerId).ok_or_else(retry)

@@ -129,7 +129,7 @@ async fn register_controller(this: &Registration, handle: &ControllerHandle, sto
     };
     while !stopping.is_cancelled() {
         let request = request.clone();
-        match handle.decide(move |view, _| decide::register_controller(view.image, &request)).await {
+        match handle.decide_at_commit(move |view, _| decide::register_controller(view.image, &request)).await {
             Ok(_) => return,
             // An older metadata.version does not know controllers, which is no fault.
             Err(error) if error.code == model::ErrorCode::UnsupportedVersion => return,
@@ -178,7 +178,7 @@ async fn register_broker(
     };
     while !stopping.is_cancelled() {
         let request = request.clone();
-        let registered = handle.decide(move |view, context| {
+        let registered = handle.decide_at_commit(move |view, context| {
             decide::register_broker(view.image, view.soft, context, &request, view.next_offset)
         });
         match registered.await {
@@ -214,6 +214,7 @@ async fn heartbeat(
         cordoned_log_dirs: Some(dirs.cordoned.clone()),
         ..Default::default()
     };
-    let answered = handle.decide(move |view, context| decide::heartbeat(view.image, view.soft, context, &request));
+    let answered =
+        handle.decide_at_commit(move |view, context| decide::heartbeat(view.image, view.soft, context, &request));
     answered.await.map(|response| response.is_fenced)
 }

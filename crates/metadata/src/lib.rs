@@ -18,11 +18,13 @@
 //!    [`decide::Soft::activated`].
 //! 2. For each request build a [`decide::Context`] (the time, random bits, [`decide::Settings`], [`decide::ConfigRules`]) and call its function. An `Err` is the
 //!    answer to the whole request.
-//! 3. Append [`decide::Decision::records`] (as one batch where `atomic`; each encoded with [`VersionedRecord::encode`]), apply them through a [`Delta`],
-//!    make the soft changes with [`decide::Soft::apply`], and answer once the records, or with none of them everything decided so far, are committed.
+//! 3. Encode [`decide::Decision::records`] with [`VersionedRecord::encode`], apply them with [`Loader::after`] to a copy of
+//!    the image, and only then append them (as one batch where `atomic`) and go on with the copy: what cannot be
+//!    applied is never in the log. Make the soft changes with [`decide::Soft::apply`], and answer once the records, or
+//!    with none of them everything decided so far, are committed.
 //! 4. When [`decide::Soft::next_expiry`] has passed call [`decide::fence_stale_brokers`] until it gives nothing. Every
-//!    `leader.imbalance.check.interval.seconds` append [`decide::elect_preferred_leaders`]. After `metadata.max.idle.interval.ms` without a record append a
-//!    `NoOpRecord`.
+//!    `leader.imbalance.check.interval.seconds` append [`decide::elect_preferred_leaders`]. After
+//!    `metadata.max.idle.interval.ms` without a record append a `NoOpRecord`.
 //! 5. A controller that resigns drops its image and its soft state; what was not committed is decided again by another.
 
 pub mod decide;

@@ -74,6 +74,15 @@ impl Loader {
         Ok(())
     }
 
+    /// The loader after one more batch, while this one stays as it is: a batch that cannot be applied leaves no trace.
+    /// What changed is not noted, since nothing is published from here.
+    pub fn after(&self, batch: &LoadedBatch<'_>) -> Result<Self, ApplyError> {
+        let mut next = self.clone();
+        next.apply(batch)?;
+        next.delta.forget_changes();
+        Ok(next)
+    }
+
     fn apply_record(
         &mut self,
         record: &MetadataRecord,

@@ -7,7 +7,7 @@ use crate::voters::{KRaftVersion, ReplicaKey, Voter};
 use model::{BrokerId, LeaderEpoch, Offset, Timestamp};
 
 /// An observer that has not fetched for this long is no longer listed.
-const OBSERVER_SESSION_MS: i64 = 300_000;
+const OBSERVER_SESSION_MS: u64 = 300_000;
 
 /// The quorum as its leader sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,7 +47,7 @@ impl Raft {
         let Role::Leader(leader) = &self.role else { return None };
         let voters = leader.voters.values().map(|progress| self.describe_replica(progress, now)).collect();
         let is_heard = |progress: &&Progress| {
-            progress.last_fetch.is_some_and(|at| now.wall.0.saturating_sub(at.0) < OBSERVER_SESSION_MS)
+            progress.last_fetch.is_some_and(|at| now.monotonic.ms_since(at.monotonic) < OBSERVER_SESSION_MS)
         };
         let observers = leader.observers.values().filter(is_heard);
         Some(QuorumDescription {
@@ -68,7 +68,7 @@ impl Raft {
         ReplicaDescription {
             key: progress.key,
             log_end: if is_leader { Some(self.log.end) } else { progress.end },
-            last_fetch: own.or(progress.last_fetch),
+            last_fetch: own.or(progress.last_fetch.map(|at| at.wall)),
             last_caught_up: own.or(progress.last_caught_up),
         }
     }

@@ -1,30 +1,38 @@
-//! The controller's turn: decide, append, apply; then one fsync for all, and what it commits goes to the publisher.
+//! The controller's turn: decide, apply, append; then one fsync for all, and what it commits goes to the publisher.
+//!
+//! A decision is applied to a copy of the image before it is appended. One that cannot be applied is a mistake of this
+//! code: it is answered with UNKNOWN_SERVER_ERROR and logged, and image, soft state and log are as they were. In the
+//! log it would end this node at every later start, and every other node that reads it.
 
-use super::{ControllerParts, Deadline, Inbox, QuorumFacts, Waiting};
-use crate::env::clock::Moment;
+use super::replies::{PendingReply, Replies};
+use super::{ControllerParts, Inbox, QuorumFacts, Request};
 use crate::env::random;
 use crate::runtime::metadata_log::{LogFault, MetadataLog};
-use crate::runtime::publisher::{Publication, Reply};
+use crate::runtime::publisher::Completion;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use metadata::decide::{self, Context, Decided, Decision, Soft};
 use metadata::image::Image;
 use metadata::{LoadedBatch, Loader, VersionedRecord};
-use model::{ApiError, ErrorCode, LeaderEpoch, Offset};
+use model::{ApiError, ErrorCode, LeaderEpoch, Monotonic, Offset};
 use protocol::MetadataRecord;
 use raft::snapshot::retention::CHECK_INTERVAL_MS;
-use raft::{Action, Event, Now};
-use std::collections::VecDeque;
+use raft::{Action, Event, Now, ProposeError};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
 /// How long the thread waits before it looks again whether the disk has room.
 const ROOM_INTERVAL: Duration = Duration::from_millis(200);
+/// How long a fencing waits that could not be appended.
+const FENCING_RETRY_MS: i64 = 1_000;
+/// The thread did not listen for so long only where its disk held it up: that time counts against no broker's session.
+const STALL_MS: u64 = 500;
+/// How long the thread sleeps at most.
+const SLEEP_MAX_MS: u64 = 3_600_000;
 
 /// What a decision is made on.
-pub struct View<'a> {
+pub struct ControllerState<'a> {
     /// The image with every record appended so far.
     pub image: &'a Image,
     /// What only this controller remembers.
@@ -37,84 +45,112 @@ pub struct View<'a> {
 pub struct Core {
     pub(super) parts: ControllerParts,
     facts: Arc<ArcSwap<QuorumFacts>>,
+    /// The moment of what is being done, as the thread has read it last.
+    now: Now,
     /// The image with every record appended.
     ahead: Loader,
     soft: Soft,
     /// The epoch in which this node's controller is active.
     active: Option<LeaderEpoch>,
-    waiting: VecDeque<Waiting>,
+    replies: Replies,
+    /// The committed image has changed since it was last handed to the publisher.
+    is_image_new: bool,
     /// A flush is due up to here.
     flush_to: Option<Offset>,
-    started: Moment,
-    last_append: Duration,
+    last_append: Monotonic,
     /// When old snapshots were last looked for.
-    last_retention: Duration,
+    last_retention: Monotonic,
+    /// No broker is fenced before.
+    fence_from: Monotonic,
     fault: Option<LogFault>,
 }
 
 impl Core {
-    pub(super) fn new(parts: ControllerParts, inbox: &Inbox) -> Self {
+    pub(super) fn new(parts: ControllerParts, inbox: &Inbox, now: Now) -> Self {
         Self {
             facts: inbox.facts.clone(),
+            now,
             ahead: parts.loader.clone(),
             soft: Soft::default(),
             active: None,
-            waiting: VecDeque::new(),
+            replies: Replies::new(parts.publisher.clone()),
+            is_image_new: false,
             flush_to: None,
-            started: parts.clock.instant(),
-            last_append: Duration::ZERO,
-            last_retention: Duration::ZERO,
+            last_append: now.monotonic,
+            last_retention: now.monotonic,
+            fence_from: now.monotonic,
             fault: None,
             parts,
         }
     }
 
+    /// Carries out what the raft machine asked for when it was started.
+    pub(super) fn begin(&mut self) -> Result<(), LogFault> {
+        let actions = std::mem::take(&mut self.parts.actions);
+        self.act(actions)?;
+        self.settle()
+    }
+
+    /// Time goes on: what follows happens at this moment.
+    pub(super) fn set_now(&mut self, now: Now) {
+        self.now = now;
+    }
+
     pub(super) fn now(&self) -> Now {
-        self.parts.clock.both()
+        self.now
+    }
+
+    /// The thread listens again, since `since` it did not.
+    pub(super) fn listens_again(&mut self, since: Monotonic) {
+        let stall_ms = self.now.monotonic.ms_since(since);
+        if stall_ms >= STALL_MS {
+            self.soft.extend_sessions(stall_ms);
+        }
     }
 
     /// How long the thread may sleep.
     pub(super) fn until_deadline(&self) -> Duration {
-        let now = self.now();
-        let raft = self.parts.raft.next_deadline().map(|at| Duration::from_millis(at.saturating_sub(now.monotonic.0)));
-        let idle = self.parts.max_idle.filter(|_| self.active.is_some());
-        let idle = idle.map(|most| (self.last_append + most).saturating_sub(self.started.elapsed()));
-        let session =
-            self.soft.next_expiry(self.parts.settings.broker_session_timeout_ms).filter(|_| self.active.is_some());
-        let session = session.map(|at| Duration::from_millis(u64::try_from(at.0 - now.wall.0).unwrap_or(0) + 1));
-        [raft, idle, session].into_iter().flatten().min().unwrap_or(Duration::from_secs(3600))
+        let raft = self.parts.raft.next_deadline().map(Monotonic);
+        let idle = self.parts.max_idle_ms.map(|most| self.last_append.plus_ms(most));
+        let session = self.soft.next_expiry(self.parts.settings.broker_session_timeout_ms);
+        let session = session.map(|at| at.plus_ms(1).max(self.fence_from));
+        let own = [idle, session].into_iter().flatten().filter(|_| self.active.is_some());
+        let next = own.chain(raft).min().map(|at| at.ms_since(self.now.monotonic));
+        Duration::from_millis(next.unwrap_or(SLEEP_MAX_MS).min(SLEEP_MAX_MS))
     }
 
-    /// What is due by now: the raft machine's deadline, sessions that have ended, a sign of life in the log.
-    pub(super) fn tick(&mut self) -> Result<(), LogFault> {
-        let actions = self.parts.raft.step(Event::Tick, self.now())?;
+    /// What is due by now: the raft machine's deadline, sessions that have ended, a sign of life in the log. Sessions
+    /// end only where every request that has arrived is taken: a heartbeat may be among the others.
+    pub(super) fn tick(&mut self, is_inbox_empty: bool) -> Result<(), LogFault> {
+        let actions = self.parts.raft.step(Event::Tick, self.now)?;
         self.act(actions)?;
         self.retain()?;
         if self.active.is_none() {
             return Ok(());
         }
-        let timeout = self.parts.settings.broker_session_timeout_ms;
-        if self.soft.next_expiry(timeout).is_some_and(|at| at < self.now().wall) {
+        if is_inbox_empty && self.now.monotonic >= self.fence_from {
             self.fence_stale_brokers()?;
         }
-        if self.parts.max_idle.is_some_and(|most| self.started.elapsed() >= self.last_append + most) {
-            self.append(&Decision::atomic(vec![VersionedRecord::v0(MetadataRecord::NoOp(Default::default()))], ()))
-                .map_err(LogFault::unexpected)?;
+        if self.parts.max_idle_ms.is_some_and(|most| self.now.monotonic >= self.last_append.plus_ms(most)) {
+            let no_op = VersionedRecord::v0(MetadataRecord::NoOp(Default::default()));
+            if self.append(&Decision::atomic(vec![no_op], ())).is_err() {
+                // The next one comes when it is due again.
+                self.last_append = self.now.monotonic;
+            }
         }
-        Ok(())
+        self.check()
     }
 
     /// Looks once in a while for snapshots that are too old, and for what of the log they make needless.
     fn retain(&mut self) -> Result<(), LogFault> {
-        if self.started.elapsed() < self.last_retention + Duration::from_millis(CHECK_INTERVAL_MS) {
+        if self.now.monotonic.ms_since(self.last_retention) < CHECK_INTERVAL_MS {
             return Ok(());
         }
-        self.last_retention = self.started.elapsed();
+        self.last_retention = self.now.monotonic;
         self.keep_spare_room();
-        let now = self.parts.clock.now();
-        self.parts.log.remove_deleted(now)?;
-        if let Some(start) = self.parts.log.delete_old(self.parts.retention, now)? {
-            let actions = self.parts.raft.step(Event::LogStartMoved { start }, self.now())?;
+        self.parts.log.remove_deleted(self.now.wall)?;
+        if let Some(start) = self.parts.log.delete_old(self.parts.retention, self.now.wall)? {
+            let actions = self.parts.raft.step(Event::LogStartMoved { start }, self.now)?;
             self.act(actions)?;
         }
         Ok(())
@@ -130,10 +166,15 @@ impl Core {
     fn fence_stale_brokers(&mut self) -> Result<(), LogFault> {
         loop {
             let decision =
-                self.with_context(|view, context| decide::fence_stale_brokers(view.image, view.soft, context));
+                self.with_context(|state, context| decide::fence_stale_brokers(state.image, state.soft, context));
             let Some(decision) = decision else { return Ok(()) };
-            tracing::warn!(broker = %decision.reply, "fenced a broker that was not heard from");
-            self.append(&decision).map_err(LogFault::unexpected)?;
+            if self.append(&decision).is_err() {
+                self.fence_from = self.now.monotonic.plus_ms(FENCING_RETRY_MS);
+                return Ok(());
+            }
+            if let Some(broker) = decision.reply {
+                warn!(%broker, "fenced a broker that was not heard from");
+            }
             self.check()?;
         }
     }
@@ -141,51 +182,43 @@ impl Core {
     /// Decides and appends; the reply waits for the commit.
     pub(super) fn take<R: Send + 'static>(
         &mut self,
-        deadline: Option<Deadline>,
-        decide: impl FnOnce(&View<'_>, &mut Context<'_>) -> Decided<R>,
-        answer: oneshot::Sender<Result<R, ApiError>>,
+        request: &Request,
+        decide: impl FnOnce(&ControllerState<'_>, &mut Context<'_>) -> Decided<R>,
+        answer: impl FnOnce(Result<R, ApiError>) + Send + 'static,
     ) {
-        let Some(epoch) = self.active else {
-            let _ = answer.send(Err(ErrorCode::NotController.into()));
-            return;
-        };
-        let is_late = deadline.is_some_and(|deadline| deadline.since.elapsed() >= deadline.timeout);
-        let on_time_or_not = |view: &View<'_>, context: &mut Context<'_>| {
+        let Some(epoch) = self.active else { return answer(Err(ErrorCode::NotController.into())) };
+        let is_late = request.deadline.is_some_and(|deadline| deadline.is_over(self.now.monotonic));
+        let on_time_or_not = |state: &ControllerState<'_>, context: &mut Context<'_>| {
             context.is_late = is_late;
-            decide(view, context)
+            decide(state, context)
         };
         let decided = self.with_context(on_time_or_not).and_then(|decision| {
             let end = self.append(&decision)?;
             Ok((end, decision.reply))
         });
-        match decided {
+        let (end, completion): (Offset, Completion) = match decided {
             // An error rests on what was read, which may not be committed either: it waits like any reply.
-            Err(error) => {
-                let end = self.parts.raft.log().end;
-                let reply: Reply = Box::new(move |outcome| drop(answer.send(outcome.and(Err(error)))));
-                self.waiting.push_back(Waiting { end, epoch, reply });
-            }
-            Ok((end, reply)) => {
-                let reply: Reply = Box::new(move |outcome| drop(answer.send(outcome.map(|()| reply))));
-                self.waiting.push_back(Waiting { end, epoch, reply });
-            }
-        }
+            Err(error) => (self.parts.raft.log().end, Box::new(move |outcome| answer(outcome.and(Err(error))))),
+            Ok((end, reply)) => (end, Box::new(move |outcome| answer(outcome.map(|()| reply)))),
+        };
+        self.replies.add(PendingReply { end, epoch, at: request.reply_at, completion });
     }
 
-    fn with_context<T>(&self, decide: impl FnOnce(&View<'_>, &mut Context<'_>) -> T) -> T {
+    fn with_context<T>(&self, decide: impl FnOnce(&ControllerState<'_>, &mut Context<'_>) -> T) -> T {
         let mut random = random::number;
-        let view =
-            View { image: self.ahead.uncommitted_image(), soft: &self.soft, next_offset: self.parts.raft.log().end };
+        let state = ControllerState {
+            image: self.ahead.uncommitted_image(),
+            soft: &self.soft,
+            next_offset: self.parts.raft.log().end,
+        };
         self.parts.rules.with(|rules| {
             let settings = &self.parts.settings;
-            decide(
-                &view,
-                &mut Context { now: self.parts.clock.now(), random: &mut random, settings, rules, is_late: false },
-            )
+            decide(&state, &mut Context { now: self.now, random: &mut random, settings, rules, is_late: false })
         })
     }
 
-    /// Appends a decision's records, applies them, and makes its soft changes. Returns the log end that a reply has to wait for.
+    /// Applies a decision's records, appends them, and makes its soft changes. Returns the log end that a reply has to
+    /// wait for. Errors: the records cannot be written or applied, and nothing has happened.
     fn append<R>(&mut self, decision: &Decision<R>) -> Result<Offset, ApiError> {
         let epoch = self.active.ok_or(ErrorCode::NotController)?;
         if !decision.records.is_empty() {
@@ -199,28 +232,33 @@ impl Core {
     }
 
     fn propose(&mut self, epoch: LeaderEpoch, records: &[VersionedRecord]) -> Result<(), ApiError> {
-        let unexpected =
-            |error: &dyn std::fmt::Display| ApiError::new(ErrorCode::UnknownServerError, error.to_string());
         let values: Result<Vec<Bytes>, _> = records.iter().map(VersionedRecord::encode).collect();
-        let values = values.map_err(|error| unexpected(&error))?;
-        let proposed = self.parts.raft.propose(epoch, &values, self.now()).map_err(|error| unexpected(&error))?;
-        let records: Vec<MetadataRecord> = records.iter().map(|record| record.record.clone()).collect();
-        let batch = LoadedBatch {
-            base_offset: proposed.base,
-            epoch,
-            timestamp: self.parts.clock.now(),
-            records: &records,
-            last_offset: proposed.last,
-        };
-        // A record that cannot be applied here cannot be applied anywhere: the node ends before it is committed.
-        if let Err(error) = self.ahead.apply(&batch) {
-            self.fault = Some(LogFault::Apply(error));
-        }
-        self.last_append = self.started.elapsed();
+        let values = values.map_err(|error| mistake(&error))?;
+        let ahead = self.ahead_after(epoch, &values).map_err(|error| mistake(&error))?;
+        let proposed = self.parts.raft.propose(epoch, &values, self.now).map_err(|error| match error {
+            ProposeError::NotLeader { .. } => ErrorCode::NotController.into(),
+            error => mistake(&error),
+        })?;
+        self.ahead = ahead;
+        self.last_append = self.now.monotonic;
         if let Err(fault) = self.act(proposed.actions) {
             self.fault = Some(fault);
         }
         Ok(())
+    }
+
+    /// The image with these records, read as every node will read them from the log.
+    fn ahead_after(&self, epoch: LeaderEpoch, values: &[Bytes]) -> Result<Loader, LogFault> {
+        let base_offset = self.parts.raft.log().end;
+        let mut last_offset = base_offset.plus(-1);
+        let mut records = Vec::with_capacity(values.len());
+        for value in values {
+            last_offset = last_offset.plus(1);
+            let read = MetadataRecord::decode(value.clone());
+            records.push(read.map_err(|error| LogFault::Record { offset: last_offset, error })?.0);
+        }
+        let batch = LoadedBatch { base_offset, epoch, timestamp: self.now.wall, records: &records, last_offset };
+        Ok(self.ahead.after(&batch)?)
     }
 
     /// A fault that came up while something was decided.
@@ -233,10 +271,7 @@ impl Core {
         for action in actions {
             match action {
                 Action::PersistElection { content, .. } => self.with_room(|log| log.write_quorum_state(&content))?,
-                Action::Append(batch) => {
-                    let now = self.parts.clock.now();
-                    self.with_room(|log| log.append(&batch.bytes, now))?;
-                }
+                Action::Append(batch) => self.with_room(|log| log.append(&batch.bytes, self.now.wall))?,
                 Action::Flush { end } => self.flush_to = self.flush_to.max(Some(end)),
                 Action::Commit { high_watermark } => self.committed(high_watermark)?,
                 Action::LeaderChanged { leader, epoch } => {
@@ -283,13 +318,12 @@ impl Core {
     /// Fsyncs once for all that was appended, until nothing is due any more.
     pub(super) fn settle(&mut self) -> Result<(), LogFault> {
         while let Some(end) = self.flush_to.take() {
-            let now = self.parts.clock.now();
-            self.with_room(|log| log.flush(now))?;
-            let actions = self.parts.raft.step(Event::Flushed { end }, self.now())?;
+            self.with_room(|log| log.flush(self.now.wall))?;
+            let actions = self.parts.raft.step(Event::Flushed { end }, self.now)?;
             self.act(actions)?;
         }
         // Replies that had nothing to append, and all before them is committed already.
-        self.publish(None);
+        self.publish();
         Ok(())
     }
 
@@ -300,40 +334,46 @@ impl Core {
         let mut snapshots = Vec::new();
         for batch in &batches {
             self.parts.loader.apply(&batch.loaded()).map_err(LogFault::Apply)?;
-            let made = self.parts.log.snapshot_if_due(&self.parts.loader, batch, &self.parts.raft, self.parts.clock)?;
+            let made = self.parts.log.snapshot_if_due(&self.parts.loader, batch, &self.parts.raft, self.now)?;
             snapshots.extend(made);
         }
         self.parts.applied = high_watermark;
         self.parts.log.committed(high_watermark);
         for snapshot in snapshots {
             // It calls for nothing: a quorum of one has nobody to tell.
-            self.parts.raft.step(Event::SnapshotMade(snapshot), self.now())?;
+            self.parts.raft.step(Event::SnapshotMade(snapshot), self.now)?;
         }
         if self.active.is_none() {
             self.ahead = self.parts.loader.clone();
         }
-        let (image, changes) = self.parts.loader.publish();
-        self.publish(Some((Arc::new(image), changes)));
+        self.is_image_new = true;
+        self.publish();
         Ok(())
     }
 
-    fn publish(&mut self, news: Option<(Arc<Image>, metadata::Changes)>) {
-        let mut replies = Vec::new();
-        while let Some(waiting) = self.waiting.pop_front_if(|waiting| waiting.end <= self.parts.applied) {
-            debug_assert_eq!(Some(waiting.epoch), self.active, "a resignation answers what waits");
-            replies.push(waiting.reply);
+    /// Gives the replies whose time has come, to the publisher where they wait for it.
+    pub(super) fn publish(&mut self) {
+        self.replies.committed(self.parts.applied, self.active);
+        let loader = &mut self.parts.loader;
+        let news = self.is_image_new.then_some(|| {
+            let (image, changes) = loader.publish();
+            (Arc::new(image), changes)
+        });
+        if self.replies.publish(news) {
+            self.is_image_new = false;
         }
-        if news.is_some() || !replies.is_empty() {
-            // The publisher ends after this thread.
-            let _ = self.parts.publisher.send(Publication { news, replies });
-        }
+    }
+
+    /// The publisher is done with a publication.
+    pub(super) fn published(&mut self) {
+        self.replies.published();
     }
 
     /// This node leads, and all that earlier leaders committed is applied: the controller begins.
     fn activate(&mut self, epoch: LeaderEpoch) -> Result<(), LogFault> {
         self.ahead = self.parts.loader.clone();
-        self.soft =
-            Soft::activated(self.ahead.uncommitted_image(), self.parts.clock.now(), Some(self.parts.settings.node_id));
+        let own = Some(self.parts.settings.node_id);
+        self.soft = Soft::activated(self.ahead.uncommitted_image(), self.now.monotonic, own);
         self.active = Some(epoch);
         info!(%epoch, "the controller is active");
         self.keep_spare_room();
@@ -347,17 +387,19 @@ impl Core {
     fn resign(&mut self) {
         self.active = None;
         self.ahead = self.parts.loader.clone();
-        for waiting in self.waiting.drain(..) {
-            (waiting.reply)(Err(ErrorCode::NotController.into()));
-        }
+        self.replies.resign();
     }
 
     /// Ends cleanly: what was appended is on disk.
     pub(super) fn stop(mut self) -> Result<(), LogFault> {
         self.settle()?;
-        for waiting in self.waiting.drain(..) {
-            (waiting.reply)(Err(ErrorCode::NotController.into()));
-        }
-        self.parts.log.close(self.parts.clock.now())
+        self.replies.stop();
+        self.parts.log.close(self.now.wall)
     }
+}
+
+/// A decision that cannot be written or applied: the answer to it.
+fn mistake(error: &dyn std::fmt::Display) -> ApiError {
+    error!(%error, "a decision of the controller cannot be applied and is not made; this is a bug, please report it");
+    ApiError::new(ErrorCode::UnknownServerError, error.to_string())
 }

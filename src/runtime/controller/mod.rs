@@ -9,26 +9,33 @@
 //! changes metadata: nothing has happened, so that it is tried again until it has.
 
 mod core;
+mod replies;
 
+pub use self::core::ControllerState;
 use self::core::Core;
-pub use self::core::View;
+use self::replies::ReplyAt;
 use super::config_rules::Rules;
 use super::metadata_log::{LogFault, MetadataLog};
-use super::publisher::{Publication, Reply};
-use crate::env::clock::{Clock, Moment};
+use super::publisher::Publication;
+use crate::env::clock::Clock;
 use arc_swap::ArcSwap;
 use metadata::decide::{Context, Decided, Settings};
 use metadata::{Loader, VersionedRecord};
-use model::{ApiError, BrokerId, ErrorCode, LeaderEpoch, Offset};
+use model::{ApiError, BrokerId, ErrorCode, LeaderEpoch, Monotonic, Offset};
 use raft::{Action, QuorumDescription, Raft};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
 
-/// Commands that one fsync may serve together.
-const TURN_COMMANDS_MAX: usize = 512;
+/// Messages, most of them requests, that one fsync may serve together.
+const TURN_MESSAGES_MAX: usize = 512;
+/// Requests of clients that the controller has taken and not answered. Others wait for a place: for as long as their
+/// timeout says, and then they are answered REQUEST_TIMED_OUT, or where they have none with their connection.
+pub const CLIENT_REQUESTS_MAX: usize = 1024;
+/// Requests of brokers and controllers, which have places of their own, so that clients do not keep a heartbeat out.
+pub const BROKER_REQUESTS_MAX: usize = 1024;
 
 /// What other services know of the quorum without asking.
 #[derive(Clone, Debug, Default)]
@@ -45,22 +52,43 @@ pub struct QuorumFacts {
 #[derive(Clone, Debug)]
 pub struct ControllerHandle {
     inbox: Sender<Message>,
+    clients: Arc<Semaphore>,
+    brokers: Arc<Semaphore>,
     facts: Arc<ArcSwap<QuorumFacts>>,
 }
 
 /// By when a request's turn must come.
 #[derive(Clone, Copy, Debug)]
 struct Deadline {
-    since: Moment,
-    timeout: Duration,
+    since: Monotonic,
+    timeout_ms: u64,
 }
 
-/// A decision about a command, and how its reply gets back.
+impl Deadline {
+    fn is_over(self, now: Monotonic) -> bool {
+        now.ms_since(self.since) >= self.timeout_ms
+    }
+
+    fn left(self, now: Monotonic) -> Duration {
+        Duration::from_millis(self.timeout_ms.saturating_sub(now.ms_since(self.since)))
+    }
+}
+
+/// What is known of a request before it is decided.
+#[derive(Clone, Copy, Debug)]
+struct Request {
+    deadline: Option<Deadline>,
+    reply_at: ReplyAt,
+}
+
+/// A decision about a request, and how its reply gets back.
 type Job = Box<dyn FnOnce(&mut Core) + Send>;
 
 enum Message {
     Decide(Job),
     Describe(oneshot::Sender<Option<QuorumDescription>>),
+    /// The publisher is done with a publication.
+    Published,
     Stop,
 }
 
@@ -69,7 +97,9 @@ impl ControllerHandle {
     pub fn new() -> (Self, Inbox) {
         let (inbox, messages) = std::sync::mpsc::channel();
         let facts = Arc::new(ArcSwap::default());
-        (Self { inbox, facts: facts.clone() }, Inbox { messages, facts })
+        let places = |most| Arc::new(Semaphore::new(most));
+        let (clients, brokers) = (places(CLIENT_REQUESTS_MAX), places(BROKER_REQUESTS_MAX));
+        (Self { inbox, clients, brokers, facts: facts.clone() }, Inbox { messages, facts })
     }
 
     /// The leader of the quorum.
@@ -82,36 +112,78 @@ impl ControllerHandle {
         self.facts.load().kraft_version
     }
 
-    /// Has something decided, and answers when it is committed and published here. Errors: what the decision says, and NOT_CONTROLLER where this node
-    /// does not lead the quorum or stops leading before the commit.
+    /// Asks the controller to decide something, and answers when it is committed and published here. While the
+    /// controller has [`CLIENT_REQUESTS_MAX`] requests, this waits. Errors: what the decision says, and NOT_CONTROLLER
+    /// where this node does not lead the quorum or stops leading before the commit.
     pub async fn decide<R: Send + 'static>(
         &self,
-        decide: impl FnOnce(&View<'_>, &mut Context<'_>) -> Decided<R> + Send + 'static,
+        decide: impl FnOnce(&ControllerState<'_>, &mut Context<'_>) -> Decided<R> + Send + 'static,
     ) -> Result<R, ApiError> {
-        self.decide_by(None, decide).await
+        self.ask(Request { deadline: None, reply_at: ReplyAt::Publish }, decide).await
     }
 
-    /// The same for a request that has so much time from now on, none where it is below zero: the decision learns whether it is over when its turn
-    /// comes. What has begun is not broken off.
+    /// The same for a request that has so much time from now on, none where it is below zero: the decision learns
+    /// whether it is over when its turn comes. What has begun is not broken off. Errors: REQUEST_TIMED_OUT too, where
+    /// the controller had too many requests for all that time.
     pub async fn decide_within<R: Send + 'static>(
         &self,
         timeout_ms: i32,
-        decide: impl FnOnce(&View<'_>, &mut Context<'_>) -> Decided<R> + Send + 'static,
+        decide: impl FnOnce(&ControllerState<'_>, &mut Context<'_>) -> Decided<R> + Send + 'static,
     ) -> Result<R, ApiError> {
-        let timeout = Duration::from_millis(u64::try_from(timeout_ms).unwrap_or(0));
-        self.decide_by(Some(Deadline { since: Clock.instant(), timeout }), decide).await
+        let deadline = Deadline { since: Clock.monotonic(), timeout_ms: u64::try_from(timeout_ms).unwrap_or(0) };
+        self.ask(Request { deadline: Some(deadline), reply_at: ReplyAt::Publish }, decide).await
     }
 
-    async fn decide_by<R: Send + 'static>(
+    /// The same for what brokers and controllers ask of the active controller: it is answered when it is committed, and
+    /// never waits for this node's publisher, nor for a place among the clients' requests.
+    pub async fn decide_at_commit<R: Send + 'static>(
         &self,
-        deadline: Option<Deadline>,
-        decide: impl FnOnce(&View<'_>, &mut Context<'_>) -> Decided<R> + Send + 'static,
+        decide: impl FnOnce(&ControllerState<'_>, &mut Context<'_>) -> Decided<R> + Send + 'static,
     ) -> Result<R, ApiError> {
-        let (answer, answered) = oneshot::channel();
-        let job: Job = Box::new(move |core: &mut Core| core.take(deadline, decide, answer));
+        self.ask(Request { deadline: None, reply_at: ReplyAt::Commit }, decide).await
+    }
+
+    async fn ask<R: Send + 'static>(
+        &self,
+        request: Request,
+        decide: impl FnOnce(&ControllerState<'_>, &mut Context<'_>) -> Decided<R> + Send + 'static,
+    ) -> Result<R, ApiError> {
+        let place = self.place(&request).await?;
+        let (sender, answered) = oneshot::channel();
+        // The place is taken until the reply is given, also where nobody waits for it any more.
+        let answer = move |outcome| {
+            let _ = sender.send(outcome);
+            drop(place);
+        };
+        let job: Job = Box::new(move |core: &mut Core| core.take(&request, decide, answer));
         let gone = || ApiError::from(ErrorCode::NotController);
         self.inbox.send(Message::Decide(job)).map_err(|_| gone())?;
         answered.await.unwrap_or_else(|_| Err(gone()))
+    }
+
+    /// A place among the requests that the controller may have.
+    async fn place(&self, request: &Request) -> Result<OwnedSemaphorePermit, ApiError> {
+        let places = match request.reply_at {
+            ReplyAt::Publish => &self.clients,
+            ReplyAt::Commit => &self.brokers,
+        };
+        if let Ok(place) = places.clone().try_acquire_owned() {
+            return Ok(place);
+        }
+        let place = places.clone().acquire_owned();
+        let place = match request.deadline {
+            None => place.await,
+            Some(deadline) => match tokio::time::timeout(deadline.left(Clock.monotonic()), place).await {
+                Err(_) => return Err(ErrorCode::RequestTimedOut.into()),
+                Ok(place) => place,
+            },
+        };
+        place.map_err(|_| ErrorCode::NotController.into())
+    }
+
+    /// The publisher is done with a publication.
+    pub(super) fn published(&self) {
+        let _ = self.inbox.send(Message::Published);
     }
 
     /// Describes the quorum.
@@ -155,7 +227,7 @@ pub struct ControllerParts {
     /// Where images go.
     pub publisher: Sender<Publication>,
     /// `metadata.max.idle.interval.ms`, `None` for never.
-    pub max_idle: Option<Duration>,
+    pub max_idle_ms: Option<i64>,
     /// Cancelled when the node stops: then nothing waits for room any more.
     pub stopping: CancellationToken,
     /// How much of the log and its snapshots is kept.
@@ -164,39 +236,42 @@ pub struct ControllerParts {
     pub clock: Clock,
 }
 
-/// A reply that waits for its records to be committed.
-struct Waiting {
-    end: Offset,
-    epoch: LeaderEpoch,
-    reply: Reply,
-}
-
 /// Runs the controller until it is told to stop. Errors: the fault that ends the node.
 pub fn run(parts: ControllerParts, inbox: Inbox) -> Result<(), LogFault> {
-    let mut core = Core::new(parts, &inbox);
-    let actions = std::mem::take(&mut core.parts.actions);
-    core.act(actions)?;
-    core.settle()?;
+    let clock = parts.clock;
+    let mut core = Core::new(parts, &inbox, clock.both());
+    core.begin()?;
+    let mut listened = clock.monotonic();
     loop {
+        core.set_now(clock.both());
+        core.listens_again(listened);
         let message = match inbox.messages.recv_timeout(core.until_deadline()) {
             Ok(message) => Some(message),
             Err(RecvTimeoutError::Timeout) => None,
             Err(RecvTimeoutError::Disconnected) => return core.stop(),
         };
-        let mut stop = false;
-        let more = inbox.messages.try_iter().take(TURN_COMMANDS_MAX);
+        listened = clock.monotonic();
+        let (mut stop, mut count) = (false, 0);
+        let more = inbox.messages.try_iter().take(TURN_MESSAGES_MAX);
         for message in message.into_iter().chain(more) {
+            count += 1;
+            core.set_now(clock.both());
             match message {
                 Message::Decide(job) => job(&mut core),
                 Message::Describe(answer) => drop(answer.send(core.parts.raft.describe(core.now()))),
+                Message::Published => core.published(),
                 Message::Stop => stop = true,
             }
             core.check()?;
         }
-        core.tick()?;
+        core.set_now(clock.both());
+        core.tick(count <= TURN_MESSAGES_MAX)?;
         core.settle()?;
         if stop {
             return core.stop();
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,14 +2,14 @@
 
 use crate::image::{ConfigResource, Image, ResourceType};
 use imbl::OrdMap;
-use model::{ApiError, BrokerId, ErrorCode, Timestamp, Uuid, java_number};
+use model::{ApiError, BrokerId, ErrorCode, Now, Uuid, java_number};
 use protocol::Str;
 use protocol::messages::create_topics_response::CreatableTopicConfigs;
 
 /// What a decision needs besides the image.
 pub struct Context<'a> {
-    /// Now.
-    pub now: Timestamp,
+    /// The moment: sessions are measured on its monotonic clock.
+    pub now: Now,
     /// A source of random bits.
     pub random: &'a mut dyn FnMut() -> u64,
     /// This node's settings.

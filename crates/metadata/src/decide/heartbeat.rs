@@ -4,7 +4,7 @@ use super::elections::{BrokerEvent, fence_broker, fencing_change, leader_and_isr
 use super::{Context, Decided, Decision, Soft, SoftChange, check_broker_epoch};
 use crate::VersionedRecord;
 use crate::image::{Broker, Image};
-use model::{BrokerId, DirectoryId, Offset, Timestamp};
+use model::{BrokerId, DirectoryId, Offset};
 use protocol::MetadataRecord;
 use protocol::messages::broker_heartbeat_request::BrokerHeartbeatRequest;
 use protocol::messages::broker_heartbeat_response::BrokerHeartbeatResponse;
@@ -37,7 +37,7 @@ pub fn heartbeat(
     let mut changes = vec![SoftChange::Heard {
         broker: id,
         epoch: broker.epoch,
-        at: context.now,
+        at: context.now.monotonic,
         metadata_offset: Offset::from_wire(request.current_metadata_offset),
         fenced: matches!(next, Standing::Fenced | Standing::Dismissed),
     }];
@@ -179,15 +179,20 @@ fn cordon(broker: &Broker, cordoned: Option<&[DirectoryId]>) -> Option<Versioned
     Some(VersionedRecord { record: MetadataRecord::BrokerRegistrationChange(record), version: 3 })
 }
 
-/// Fences one broker whose session has ended: the driver calls again while it gets records.
-pub fn fence_stale_brokers(image: &Image, soft: &Soft, context: &mut Context<'_>) -> Option<Decision<BrokerId>> {
+/// Ends one session whose broker was silent for too long, and fences the broker: the reply names it. A session of a
+/// broker that is fenced already, or registered anew, or gone, ends without a record. The driver calls again until it
+/// gets nothing.
+pub fn fence_stale_brokers(
+    image: &Image,
+    soft: &Soft,
+    context: &mut Context<'_>,
+) -> Option<Decision<Option<BrokerId>>> {
     let timeout_ms = context.settings.broker_session_timeout_ms;
-    let ended = |at: Timestamp| context.now.0 - at.0 > timeout_ms;
-    let (id, _) = soft.sessions().find(|(id, session)| {
-        let known = image.cluster.brokers.get(id);
-        ended(session.last_contact) && known.is_some_and(|it| it.epoch == session.epoch && !it.fenced)
-    })?;
-    let mut decision = Decision::of(fence_broker(image, context.settings, id), id);
+    let (id, session) = soft.sessions().find(|(_, session)| session.has_ended(context.now.monotonic, timeout_ms))?;
+    let known = image.cluster.brokers.get(&id);
+    let is_stale = known.is_some_and(|broker| broker.epoch == session.epoch && !broker.fenced);
+    let records = if is_stale { fence_broker(image, context.settings, id) } else { Vec::new() };
+    let mut decision = Decision::of(records, is_stale.then_some(id));
     decision.soft.push(SoftChange::Forgotten(id));
     Some(decision)
 }

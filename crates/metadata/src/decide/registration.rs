@@ -92,7 +92,7 @@ fn check(
     }
     if let Some(existing) = existing {
         let timeout_ms = settings.broker_session_timeout_ms;
-        let alive = soft.has_valid_session(existing.id, existing.epoch, context.now, timeout_ms);
+        let alive = soft.has_valid_session(existing.id, existing.epoch, context.now.monotonic, timeout_ms);
         if alive && existing.incarnation_id != request.incarnation_id {
             let message = "Another broker is registered with that broker id. If the broker was recently restarted this should self-resolve once the \
                            heartbeat manager expires the broker's session.";

@@ -1,7 +1,7 @@
 //! What only the active controller remembers: when it last heard from which broker. It is not replicated; a new controller begins anew.
 
 use crate::image::Image;
-use model::{BrokerEpoch, BrokerId, Offset, Timestamp};
+use model::{BrokerEpoch, BrokerId, Monotonic, Offset};
 use std::collections::BTreeMap;
 
 /// The controller's memory of brokers.
@@ -16,11 +16,18 @@ pub struct BrokerSession {
     /// The registration that it belongs to.
     pub epoch: BrokerEpoch,
     /// When it was last heard from.
-    pub last_contact: Timestamp,
+    pub last_contact: Monotonic,
     /// Up to where it has applied the metadata log; `None` before it said so.
     pub metadata_offset: Option<Offset>,
     /// Once it is shutting down, the offset that every active broker must reach before it may go.
     pub controlled_shutdown_offset: Option<Offset>,
+}
+
+impl BrokerSession {
+    /// Whether the broker was silent for longer than it may be.
+    pub fn has_ended(&self, now: Monotonic, timeout_ms: i64) -> bool {
+        now.ms_since(self.last_contact) > u64::try_from(timeout_ms).unwrap_or(0)
+    }
 }
 
 /// A change of what is remembered. The driver makes it with [`Soft::apply`] when the decision's records are appended.
@@ -35,7 +42,7 @@ pub enum SoftChange {
         /// Under which registration.
         epoch: BrokerEpoch,
         /// When.
-        at: Timestamp,
+        at: Monotonic,
         /// How far it has come.
         metadata_offset: Option<Offset>,
         /// Whether it is fenced now, which ends a controlled shutdown.
@@ -51,7 +58,7 @@ impl Soft {
     /// The memory of a controller that has just become active: every broker has a session from now on. `own` is the broker in this very process: an
     /// earlier incarnation of it cannot be alive, since this process holds the lock of its log dirs, so it may register at once. Kafka does not know
     /// that, and a node that crashed waits there until its old session ends.
-    pub fn activated(image: &Image, now: Timestamp, own: Option<BrokerId>) -> Self {
+    pub fn activated(image: &Image, now: Monotonic, own: Option<BrokerId>) -> Self {
         let session =
             |epoch| BrokerSession { epoch, last_contact: now, metadata_offset: None, controlled_shutdown_offset: None };
         let brokers = image.cluster.brokers.values().filter(|broker| !broker.fenced && Some(broker.id) != own);
@@ -79,6 +86,14 @@ impl Soft {
         }
     }
 
+    /// The controller itself did not listen for so long, since its disk was slow or full: no broker could be heard,
+    /// and that time counts against none.
+    pub fn extend_sessions(&mut self, ms: u64) {
+        for session in self.sessions.values_mut() {
+            session.last_contact = session.last_contact.plus_ms(i64::try_from(ms).unwrap_or(i64::MAX));
+        }
+    }
+
     /// What is remembered of a broker.
     pub fn session(&self, broker: BrokerId) -> Option<&BrokerSession> {
         self.sessions.get(&broker)
@@ -90,12 +105,12 @@ impl Soft {
     }
 
     /// Whether a registration of this broker was heard from lately.
-    pub fn has_valid_session(&self, broker: BrokerId, epoch: BrokerEpoch, now: Timestamp, timeout_ms: i64) -> bool {
-        self.session(broker).is_some_and(|it| it.epoch == epoch && now.0 - it.last_contact.0 <= timeout_ms)
+    pub fn has_valid_session(&self, broker: BrokerId, epoch: BrokerEpoch, now: Monotonic, timeout_ms: i64) -> bool {
+        self.session(broker).is_some_and(|it| it.epoch == epoch && !it.has_ended(now, timeout_ms))
     }
 
     /// When the next session ends unless it is renewed: a driver calls [`super::fence_stale_brokers`] then.
-    pub fn next_expiry(&self, timeout_ms: i64) -> Option<Timestamp> {
-        self.sessions.values().map(|session| Timestamp(session.last_contact.0 + timeout_ms)).min()
+    pub fn next_expiry(&self, timeout_ms: i64) -> Option<Monotonic> {
+        self.sessions.values().map(|session| session.last_contact.plus_ms(timeout_ms)).min()
     }
 }

@@ -107,6 +107,12 @@ impl Delta {
         self.image.provenance = provenance;
     }
 
+    /// Goes on as if the image had been this from the start.
+    pub(crate) fn forget_changes(&mut self) {
+        self.changes = Changes::default();
+        self.replaced = None;
+    }
+
     /// The new image and what changed.
     pub fn finish(self) -> (Image, Changes) {
         match self.replaced {

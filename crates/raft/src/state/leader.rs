@@ -5,7 +5,7 @@
 
 use super::NEVER;
 use crate::voters::{ReplicaKey, VoterSet};
-use model::{BrokerId, Offset, Timestamp};
+use model::{BrokerId, Now, Offset, Timestamp};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ pub(crate) struct Progress {
     pub(crate) key: ReplicaKey,
     /// Its log end offset as of its last fetch; the leader's own is what it has fsynced.
     pub(crate) end: Option<Offset>,
-    pub(crate) last_fetch: Option<Timestamp>,
+    pub(crate) last_fetch: Option<Now>,
     /// When it last had all that the leader had.
     pub(crate) last_caught_up: Option<Timestamp>,
     /// Whether it knows of this leader: it fetched, or answered BeginQuorumEpoch.

@@ -5,6 +5,7 @@ use crate::batch::{batch_len, control_batch, data_batch, parse_batch};
 use crate::snapshot::retention::{Deletion, DeletionReason, Limits, StoredSnapshot, deletion};
 use crate::snapshot::{SnapshotPart, SnapshotReason, SnapshotSchedule, SnapshotWriter, read_snapshot};
 use bytes::Bytes;
+use model::Monotonic;
 
 const STANDALONE: &[u8] = include_bytes!("../../testdata/standalone-bootstrap.checkpoint");
 const KRAFT1: &[u8] = include_bytes!("../../testdata/kraft1-48-1.checkpoint");
@@ -190,16 +191,16 @@ fn snapshot_names_are_exact() {
 
 #[test]
 fn snapshots_are_due_by_bytes_and_by_time() {
-    let mut schedule = SnapshotSchedule::new(3000, 1000, 0);
+    let mut schedule = SnapshotSchedule::new(3000, 1000, Monotonic(0));
     for _ in 0..41 {
-        assert_eq!(schedule.applied(72, false, 10), None);
+        assert_eq!(schedule.applied(72, false, Monotonic(10)), None);
     }
-    assert_eq!(schedule.applied(72, true, 10), None, "one is being written");
-    assert_eq!(schedule.applied(72, false, 10), Some(SnapshotReason::MaxBytes(3000)));
-    assert_eq!(schedule.applied(72, false, 1009), None);
-    assert_eq!(schedule.applied(72, false, 1010), Some(SnapshotReason::MaxInterval(1000)));
-    let mut without_time = SnapshotSchedule::new(3000, 0, 0);
-    assert_eq!(without_time.applied(72, false, u64::MAX), None);
+    assert_eq!(schedule.applied(72, true, Monotonic(10)), None, "one is being written");
+    assert_eq!(schedule.applied(72, false, Monotonic(10)), Some(SnapshotReason::MaxBytes(3000)));
+    assert_eq!(schedule.applied(72, false, Monotonic(1009)), None);
+    assert_eq!(schedule.applied(72, false, Monotonic(1010)), Some(SnapshotReason::MaxInterval(1000)));
+    let mut without_time = SnapshotSchedule::new(3000, 0, Monotonic(0));
+    assert_eq!(without_time.applied(72, false, Monotonic(u64::MAX)), None);
 }
 
 #[test]

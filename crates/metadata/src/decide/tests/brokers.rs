@@ -58,7 +58,7 @@ fn a_node_starts_stops_and_starts_again() {
     assert_eq!(records, ["BrokerRegistrationChange v0 {brokerId:1,brokerEpoch:10,fenced:1}"]);
     assert_eq!(says, "caught_up=true fenced=true shut_down=true");
 
-    cluster.soft = Soft::activated(&cluster.image, Timestamp(0), None);
+    cluster.soft = Soft::activated(&cluster.image, Monotonic(0), None);
     let registered = cluster.register(1, 2, 10).unwrap();
     assert_eq!(registered.len(), 1, "it stopped cleanly, so nothing is cleaned up: {registered:?}");
     let (records, _) = cluster.beat(1, |_| {}).unwrap();
@@ -72,9 +72,9 @@ fn a_node_starts_stops_and_starts_again() {
 fn a_node_that_crashed_comes_back_as_a_recovering_leader() {
     let mut cluster = Cluster::of_one_broker();
     topics::create(&mut cluster, "a", 1);
-    cluster.soft = Soft::activated(&cluster.image, Timestamp(0), None);
+    cluster.soft = Soft::activated(&cluster.image, Monotonic(0), None);
     assert_eq!(cluster.register(1, 2, -1).unwrap_err().code, ErrorCode::DuplicateBrokerRegistration);
-    cluster.soft = Soft::activated(&cluster.image, Timestamp(0), Some(BrokerId(1)));
+    cluster.soft = Soft::activated(&cluster.image, Monotonic(0), Some(BrokerId(1)));
     let records = cluster.register(1, 2, -1).unwrap();
     assert_eq!(
         records[0], "PartitionChange v2 {partitionId:0,topicId:a,isr:[],leader:-1,lastKnownElr:[1]}",
@@ -138,13 +138,51 @@ fn a_silent_broker_is_fenced_and_others_lead() {
     let mut fence = |now| {
         cluster.now = now;
         let decided = cluster.decide(|image, soft, context| {
-            Ok(fence_stale_brokers(image, soft, context).unwrap_or(Decision::reply(BrokerId(0))))
+            Ok(fence_stale_brokers(image, soft, context).unwrap_or(Decision::reply(None)))
         });
         decided.unwrap()
     };
-    assert_eq!(fence(9_000).1, BrokerId(0));
+    assert_eq!(fence(9_000).1, None);
     let (records, fenced) = fence(9_001);
-    assert_eq!(fenced, BrokerId(1));
+    assert_eq!(fenced, Some(BrokerId(1)));
     assert!(records[0].contains("isr:[2]") && records.last().unwrap().contains("fenced:1"), "{records:?}");
     assert_eq!(cluster.image.topics.partition("a", model::PartitionIndex(0)).unwrap().leader, Some(BrokerId(2)));
+}
+
+#[test]
+fn a_wall_clock_that_jumps_fences_nobody_and_keeps_nobody_alive() {
+    const DAY_MS: i64 = 86_400_000;
+    let mut cluster = Cluster::of_one_broker();
+    let mut silent = |now, wall| {
+        (cluster.now, cluster.wall) = (now, wall);
+        let decided = cluster.decide(|image, soft, context| {
+            Ok(fence_stale_brokers(image, soft, context).unwrap_or(Decision::reply(None)))
+        });
+        decided.unwrap().1
+    };
+    assert_eq!(silent(9_000, DAY_MS), None, "a day forward");
+    assert_eq!(silent(9_001, -DAY_MS), Some(BrokerId(1)), "a day back");
+    let mut cluster = Cluster::of_one_broker();
+    (cluster.now, cluster.wall) = (9_000, DAY_MS);
+    assert_eq!(cluster.register(1, 2, -1).unwrap_err().code, ErrorCode::DuplicateBrokerRegistration);
+    (cluster.now, cluster.wall) = (9_001, -DAY_MS);
+    cluster.register(1, 2, -1).unwrap();
+}
+
+#[test]
+fn the_session_of_a_fenced_broker_ends_without_a_record() {
+    let mut cluster = Cluster::of_one_broker();
+    cluster.beat(1, |it| it.want_fence = true).unwrap();
+    cluster.now = 9_001;
+    let (records, fenced) =
+        cluster.decide(|image, soft, context| Ok(fence_stale_brokers(image, soft, context).unwrap())).unwrap();
+    assert!(records.is_empty() && fenced.is_none());
+    assert_eq!(cluster.soft.next_expiry(9_000), None, "nothing is due for ever");
+}
+
+#[test]
+fn time_in_which_the_controller_did_not_listen_counts_against_no_broker() {
+    let mut cluster = Cluster::of_one_broker();
+    cluster.soft.extend_sessions(60_000);
+    assert_eq!(cluster.soft.next_expiry(9_000), Some(Monotonic(69_000)));
 }

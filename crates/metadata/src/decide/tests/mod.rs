@@ -12,7 +12,7 @@ use crate::delta::Delta;
 use crate::image::ResourceType;
 use crate::version::MetadataVersion;
 use imbl::OrdMap;
-use model::{Offset, Timestamp, Uuid};
+use model::{Monotonic, Now, Offset, Timestamp, Uuid};
 use protocol::messages::broker_heartbeat_request::BrokerHeartbeatRequest;
 use protocol::messages::broker_registration_request::{BrokerRegistrationRequest, Feature, Listener};
 use protocol::{Message, MetadataRecord, Str};
@@ -23,7 +23,10 @@ pub(super) struct Cluster {
     pub(super) image: Image,
     pub(super) soft: Soft,
     pub(super) settings: Settings,
-    pub(super) now: i64,
+    /// The monotonic clock.
+    pub(super) now: u64,
+    /// The wall clock, which goes as it likes.
+    pub(super) wall: i64,
     /// Whether requests come too late.
     pub(super) is_late: bool,
     next_offset: i64,
@@ -51,6 +54,7 @@ impl Cluster {
             soft: Soft::default(),
             settings,
             now: 0,
+            wall: 0,
             is_late: false,
             next_offset: 1,
             random: 1,
@@ -104,7 +108,7 @@ impl Cluster {
             random
         };
         let settings = self.settings.clone();
-        let now = Timestamp(self.now);
+        let now = Now { monotonic: Monotonic(self.now), wall: Timestamp(self.wall) };
         let mut context =
             Context { now, random: &mut source, settings: &settings, rules: &rules, is_late: self.is_late };
         let decision = decide(&self.image, &self.soft, &mut context)?;

@@ -1,0 +1,359 @@
+//! The controller's turns over a simulated disk, at moments that the test chooses.
+
+use super::*;
+use crate::config::{NodeConfig, Properties};
+use crate::runtime::metadata_log::SnapshotLimits;
+use arc_swap::ArcSwap;
+use metadata::MetadataVersion;
+use metadata::decide::{self, Decision, Soft};
+use metadata::image::Image;
+use model::{Now, Timestamp, TopicId, Uuid};
+use protocol::messages::broker_heartbeat_request::BrokerHeartbeatRequest;
+use protocol::messages::broker_registration_request::{BrokerRegistrationRequest, Feature};
+use protocol::messages::config_record::ConfigRecord;
+use protocol::messages::feature_level_record::FeatureLevelRecord;
+use protocol::messages::partition_change_record::PartitionChangeRecord;
+use protocol::{MetadataRecord, Str};
+use raft::snapshot::retention::Limits;
+use raft::{ReplicaKey, Timeouts, VoterSet};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::mpsc::{Receiver, channel};
+use storage::disk::{Disk, SimDisk};
+use storage::{LogConfig, OpenFiles};
+
+const DIR: &str = "/data";
+const CLUSTER: &str = "AAAAAAAAAAAAAAAAAAAAAQ";
+
+struct Controller {
+    core: Core,
+    disk: SimDisk,
+    publications: Receiver<Publication>,
+    now: Now,
+}
+
+fn config() -> Arc<NodeConfig> {
+    let properties: Properties = [
+        ("process.roles", "broker,controller"),
+        ("node.id", "1"),
+        ("controller.quorum.voters", "1@127.0.0.1:9093"),
+        ("listeners", "PLAINTEXT://127.0.0.1:9092,CONTROLLER://127.0.0.1:9093"),
+        ("controller.listener.names", "CONTROLLER"),
+        ("log.dirs", DIR),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .into();
+    Arc::new(NodeConfig::from_properties(&properties, &|_| None).unwrap())
+}
+
+impl Controller {
+    /// A new cluster's.
+    fn new() -> Self {
+        let disk = SimDisk::new();
+        disk.create_dir(Path::new(DIR)).unwrap();
+        let bootstrap = decide::bootstrap_features(MetadataVersion::LATEST, &BTreeMap::new()).unwrap();
+        Self::start(disk, bootstrap).unwrap()
+    }
+
+    fn start(disk: SimDisk, bootstrap: Vec<VersionedRecord>) -> Result<Self, LogFault> {
+        let now = Now { monotonic: Monotonic(1), wall: Timestamp(1_800_000_000_000) };
+        let limits = SnapshotLimits { max_bytes: 1 << 20, max_interval_ms: 0 };
+        let files = OpenFiles::new(8);
+        let opened =
+            MetadataLog::open(Arc::new(disk.clone()), files, Path::new(DIR), LogConfig::default(), limits, Clock)?;
+        let raft_config = raft::Config {
+            local: ReplicaKey { id: BrokerId(1), directory_id: Some(Uuid::from_random([1; 16])) },
+            configured_voters: VoterSet::from_config("1@127.0.0.1:9093", "CONTROLLER").unwrap(),
+            timeouts: Timeouts::default(),
+        };
+        let (raft, actions) = Raft::start(raft_config, opened.stored, 1, now)?;
+        let config = config();
+        let effective = config.effective(&Properties::new(), &Properties::new());
+        let (publisher, publications) = channel();
+        let parts = ControllerParts {
+            log: opened.log,
+            raft,
+            actions,
+            loader: opened.loader,
+            applied: opened.applied,
+            settings: Settings {
+                node_id: BrokerId(1),
+                cluster_id: CLUSTER.into(),
+                default_partitions: 1,
+                default_replication_factor: 1,
+                min_insync_replicas: 1,
+                unclean_leader_election: false,
+                delete_topic_enable: true,
+                broker_session_timeout_ms: 9_000,
+                voters: vec![BrokerId(1)],
+            },
+            rules: Arc::new(Rules::new(config, Arc::new(ArcSwap::from_pointee(effective)))),
+            bootstrap,
+            publisher,
+            max_idle_ms: Some(500),
+            stopping: CancellationToken::new(),
+            retention: Limits { max_bytes: None, max_age_ms: None },
+            clock: Clock,
+        };
+        let (_, inbox) = ControllerHandle::new();
+        let mut core = Core::new(parts, &inbox, now);
+        core.begin()?;
+        Ok(Self { core, disk, publications, now })
+    }
+
+    /// Time goes on, and the wall clock goes where it likes.
+    fn at(&mut self, monotonic: u64, wall: i64) {
+        self.now = Now { monotonic: Monotonic(monotonic), wall: Timestamp(wall) };
+        self.core.set_now(self.now);
+    }
+
+    /// Takes one request, without the end of the turn.
+    fn take<R: Send + 'static>(
+        &mut self,
+        reply_at: ReplyAt,
+        decide: impl FnOnce(&ControllerState<'_>, &mut Context<'_>) -> Decided<R>,
+    ) -> oneshot::Receiver<Result<R, ApiError>> {
+        let (sender, answered) = oneshot::channel();
+        let request = Request { deadline: None, reply_at };
+        self.core.take(&request, decide, move |outcome| drop(sender.send(outcome)));
+        answered
+    }
+
+    fn end_turn(&mut self) {
+        self.core.check().unwrap();
+        self.core.tick(true).unwrap();
+        self.core.settle().unwrap();
+    }
+
+    fn publish(&mut self) {
+        while let Ok(publication) = self.publications.try_recv() {
+            publication.completions.into_iter().for_each(|completion| completion(Ok(())));
+            self.core.published();
+            self.core.publish();
+        }
+    }
+
+    /// Has one request decided, to its reply.
+    fn decide<R: Send + 'static>(
+        &mut self,
+        decide: impl FnOnce(&ControllerState<'_>, &mut Context<'_>) -> Decided<R>,
+    ) -> Result<R, ApiError> {
+        let mut answered = self.take(ReplyAt::Commit, decide);
+        self.end_turn();
+        answered.try_recv().unwrap()
+    }
+
+    fn register(&mut self) {
+        let features = metadata::version::FEATURES.iter().map(|it| Feature {
+            name: it.name.into(),
+            min_supported_version: it.min,
+            max_supported_version: it.max,
+            ..Default::default()
+        });
+        let request = BrokerRegistrationRequest {
+            broker_id: 1,
+            cluster_id: CLUSTER.into(),
+            incarnation_id: Uuid([3; 16]),
+            features: features.collect(),
+            log_dirs: vec![Uuid([7; 16])],
+            ..Default::default()
+        };
+        self.decide(|state, cx| decide::register_broker(state.image, state.soft, cx, &request, state.next_offset))
+            .unwrap();
+    }
+
+    fn heartbeat(&mut self) -> oneshot::Receiver<Result<bool, ApiError>> {
+        let epoch = self.image().cluster.brokers[&BrokerId(1)].epoch;
+        let request = BrokerHeartbeatRequest {
+            broker_id: 1,
+            broker_epoch: epoch.0,
+            current_metadata_offset: epoch.0,
+            cordoned_log_dirs: Some(Vec::new()),
+            ..Default::default()
+        };
+        self.take(ReplyAt::Commit, move |state, cx| {
+            let decided = decide::heartbeat(state.image, state.soft, cx, &request)?;
+            let reply = decided.reply.is_fenced;
+            Ok(Decision { records: decided.records, atomic: decided.atomic, soft: decided.soft, reply })
+        })
+    }
+
+    fn image(&mut self) -> Image {
+        self.state().0
+    }
+
+    /// Image, soft state and the log's end.
+    fn state(&mut self) -> (Image, Soft, Offset) {
+        let (sender, seen) = channel();
+        let request = Request { deadline: None, reply_at: ReplyAt::Commit };
+        let look = |state: &ControllerState<'_>, _: &mut Context<'_>| {
+            sender.send((state.image.clone(), state.soft.clone(), state.next_offset)).unwrap();
+            Ok(Decision::reply(()))
+        };
+        self.core.take(&request, look, |_| {});
+        seen.recv().unwrap()
+    }
+
+    /// The log's bytes.
+    fn log(&self) -> Vec<u8> {
+        let path = Path::new(DIR).join("__cluster_metadata-0/00000000000000000000.log");
+        storage::disk::read_all(&self.disk, &path).unwrap()
+    }
+
+    /// The node ends without a clean stop, and starts again on what is on disk.
+    fn restart(self) -> Result<Self, LogFault> {
+        let disk = self.disk.clone();
+        drop(self);
+        Self::start(disk, Vec::new())
+    }
+}
+
+fn config_record(name: &str) -> VersionedRecord {
+    VersionedRecord::v0(MetadataRecord::Config(ConfigRecord {
+        resource_type: 4,
+        name: name.into(),
+        value: Some("1".into()),
+        ..Default::default()
+    }))
+}
+
+/// A change of a partition of a topic that does not exist.
+fn impossible() -> VersionedRecord {
+    let topic_id = TopicId::from_random([9; 16]);
+    VersionedRecord::v0(MetadataRecord::PartitionChange(PartitionChangeRecord { topic_id, ..Default::default() }))
+}
+
+#[test]
+fn a_decision_that_cannot_be_applied_costs_one_answer_and_leaves_no_trace() {
+    let mut controller = Controller::new();
+    controller.register();
+    let (before, log) = (controller.state(), controller.log());
+    let decided = controller.decide(|_, _| {
+        let records = vec![config_record("log.retention.ms"), impossible()];
+        Ok(Decision { soft: vec![decide::SoftChange::Forgotten(BrokerId(1))], ..Decision::atomic(records, ()) })
+    });
+    let error = decided.unwrap_err();
+    assert_eq!(error.code, ErrorCode::UnknownServerError);
+    assert!(error.message.unwrap().contains("does not exist"));
+    let after = controller.state();
+    assert_eq!((&after.0, after.2), (&before.0, before.2));
+    assert!(after.1.sessions().eq(before.1.sessions()));
+    assert_eq!(controller.log(), log);
+    // The node goes on, now and after a crash.
+    controller.decide(|_, _| Ok(Decision::atomic(vec![config_record("log.retention.ms")], ()))).unwrap();
+    let mut again = controller.restart().unwrap();
+    let image = again.image();
+    let everywhere = metadata::image::ConfigResource::all_brokers();
+    assert_eq!(image.configs.value(&everywhere, "log.retention.ms"), Some(&Str::from("1")));
+}
+
+#[test]
+fn bootstrap_records_that_cannot_be_applied_end_the_start_and_are_not_in_the_log() {
+    let disk = SimDisk::new();
+    disk.create_dir(Path::new(DIR)).unwrap();
+    let record = FeatureLevelRecord { name: "metadata.version".into(), feature_level: 99, ..Default::default() };
+    let bad = vec![VersionedRecord::v0(MetadataRecord::FeatureLevel(record))];
+    let fault = Controller::start(disk.clone(), bad).err().unwrap();
+    assert!(fault.to_string().contains("99"), "{fault}");
+    let good = decide::bootstrap_features(MetadataVersion::LATEST, &BTreeMap::new()).unwrap();
+    let mut controller = Controller::start(disk, good).unwrap();
+    assert_eq!(controller.image().features.metadata_version, Some(MetadataVersion::LATEST));
+}
+
+#[test]
+fn a_heartbeat_is_answered_while_the_publisher_is_held() {
+    let mut controller = Controller::new();
+    controller.register();
+    // Nobody takes what is published: the publisher creates a large topic's logs, or waits for a disk.
+    for turn in 0..100 {
+        let mut client = controller.take(ReplyAt::Publish, |_, _| Ok(Decision::reply(())));
+        let now = 1 + turn * 2_000;
+        controller.at(now, 1_800_000_000_000);
+        let mut answered = controller.heartbeat();
+        controller.end_turn();
+        assert!(!answered.try_recv().unwrap().unwrap(), "fenced after {now} ms");
+        assert!(client.try_recv().is_err(), "a client's reply waits for its image");
+    }
+    let waiting = controller.publications.try_iter().count();
+    assert!(waiting <= crate::runtime::publisher::PUBLICATIONS_MAX, "{waiting} publications wait");
+}
+
+#[test]
+fn what_is_committed_while_the_publisher_is_held_is_published_as_one() {
+    let mut controller = Controller::new();
+    controller.publish();
+    let mut answers = Vec::new();
+    for number in 0..5 {
+        let name: Str = format!("follower.replication.throttled.rate{number}").into();
+        answers.push(
+            controller.take(ReplyAt::Publish, move |_, _| Ok(Decision::atomic(vec![config_record(&name)], number))),
+        );
+        controller.end_turn();
+    }
+    let first: Vec<Publication> = controller.publications.try_iter().collect();
+    assert_eq!(first.len(), crate::runtime::publisher::PUBLICATIONS_MAX);
+    let end = controller.state().2;
+    for publication in first {
+        publication.completions.into_iter().for_each(|completion| completion(Ok(())));
+        controller.core.published();
+    }
+    controller.core.publish();
+    let rest: Vec<Publication> = controller.publications.try_iter().collect();
+    assert_eq!(rest.len(), 1);
+    for publication in rest {
+        let (image, changes) = publication.news.unwrap();
+        assert_eq!(image.provenance.last_offset, Some(end.plus(-1)));
+        assert!(!changes.is_empty());
+        publication.completions.into_iter().for_each(|completion| completion(Ok(())));
+    }
+    let replies: Vec<i32> = answers.iter_mut().map(|answer| answer.try_recv().unwrap().unwrap()).collect();
+    assert_eq!(replies, [0, 1, 2, 3, 4]);
+}
+
+#[test]
+fn a_wall_clock_that_jumps_changes_no_session() {
+    const DAY_MS: i64 = 86_400_000;
+    let mut controller = Controller::new();
+    controller.register();
+    let mut answered = controller.heartbeat();
+    controller.end_turn();
+    assert!(!answered.try_recv().unwrap().unwrap());
+    let is_fenced = |controller: &mut Controller| controller.image().cluster.brokers[&BrokerId(1)].fenced;
+    controller.at(9_001, 1_800_000_000_000 + DAY_MS);
+    controller.end_turn();
+    assert!(!is_fenced(&mut controller), "a day forward");
+    assert!(controller.core.until_deadline() <= Duration::from_millis(500));
+    controller.at(9_002, 1_800_000_000_000 - DAY_MS);
+    controller.end_turn();
+    assert!(is_fenced(&mut controller), "a day back keeps nobody alive");
+}
+
+#[test]
+fn a_controller_that_its_disk_held_up_fences_nobody_for_it() {
+    let mut controller = Controller::new();
+    controller.register();
+    let mut answered = controller.heartbeat();
+    controller.end_turn();
+    assert!(!answered.try_recv().unwrap().unwrap());
+    controller.at(60_001, 1_800_000_060_000);
+    controller.core.listens_again(Monotonic(1));
+    controller.end_turn();
+    assert!(!controller.image().cluster.brokers[&BrokerId(1)].fenced);
+    controller.at(69_002, 1_800_000_069_000);
+    controller.core.tick(false).unwrap();
+    assert!(!controller.image().cluster.brokers[&BrokerId(1)].fenced, "its heartbeat may still be in the inbox");
+    controller.end_turn();
+    assert!(controller.image().cluster.brokers[&BrokerId(1)].fenced);
+}
+
+#[test]
+fn an_idle_controller_writes_a_sign_of_life() {
+    let mut controller = Controller::new();
+    let end = controller.state().2;
+    controller.at(500, 1_800_000_000_000);
+    controller.end_turn();
+    assert_eq!(controller.state().2, end);
+    controller.at(501, 0);
+    controller.end_turn();
+    assert_eq!(controller.state().2, end.plus(1));
+}
