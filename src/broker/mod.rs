@@ -25,8 +25,8 @@ use model::{BrokerId, TopicId, TopicIdPartition};
 use parking_lot::Mutex;
 use protocol::Str;
 use protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig, CreateTopicsRequest};
-use std::collections::HashSet;
-use std::net::{IpAddr, ToSocketAddrs as _};
+use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -127,7 +127,7 @@ impl Broker {
         for name in effective.without_effect.iter().filter(|name| !known.without_effect.contains(name)) {
             tracing::warn!("the dynamic config {name} has no effect yet");
         }
-        self.limits.set(maxima(&effective.settings));
+        set_maxima(&self.limits, &effective.settings);
         self.replicas.set_cordoned(&effective.settings.cordoned_log_dirs);
         self.replicas.set_move_rate(effective.move_bytes_per_second());
         self.groups.set_config(config_rules::group_config(&effective, image.features.version()));
@@ -224,23 +224,32 @@ impl Broker {
     }
 }
 
-/// The maxima of connections that the settings name. A host that has no address counts for nothing.
-pub(crate) fn maxima(settings: &BrokerSettings) -> Maxima {
+/// Sets the maxima of connections that the settings name. The addresses of names are looked up by a task of their own:
+/// a name server may take longer to answer than a broker may be silent.
+pub(crate) fn set_maxima(limits: &Arc<ConnectionLimits>, settings: &BrokerSettings) {
     let count = |number: i32| usize::try_from(number).unwrap_or(usize::MAX);
     let overrides = settings.max_connections_per_ip_overrides().into_iter();
-    Maxima {
+    let unresolved = limits.set(Maxima {
         connections: count(settings.max_connections),
         per_ip: count(settings.max_connections_per_ip),
-        overrides: overrides.filter_map(|(host, most)| Some((address(&host)?, count(most)))).collect(),
+        overrides: overrides.map(|(host, most)| (host, count(most))).collect(),
+    });
+    if unresolved.names.is_empty() {
+        return;
     }
+    let limits = limits.clone();
+    tokio::spawn(async move {
+        let mut addresses = HashMap::new();
+        for name in &unresolved.names {
+            addresses.extend(address(name).await.map(|address| (name.clone(), address)));
+        }
+        limits.resolved(&unresolved, addresses);
+    });
 }
 
-/// The first address of a host, which may be given as one. Where a name has none, that is logged.
-fn address(host: &str) -> Option<IpAddr> {
-    if let Ok(address) = host.parse() {
-        return Some(address);
-    }
-    match (host, 0).to_socket_addrs().map(|mut found| found.next()) {
+/// The first address of a host. Where it has none, that is logged.
+async fn address(host: &str) -> Option<IpAddr> {
+    match tokio::net::lookup_host((host, 0)).await.map(|mut found| found.next()) {
         Ok(Some(found)) => Some(found.ip().to_canonical()),
         Ok(None) | Err(_) => {
             warn!(host, "a host of max.connections.per.ip.overrides has no address, and no limit of its own");
@@ -253,10 +262,10 @@ fn address(host: &str) -> Option<IpAddr> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_host_of_an_override_is_an_address_or_a_name() {
-        assert_eq!(address("127.0.0.9"), Some(IpAddr::from([127, 0, 0, 9])));
-        assert!(address("localhost").is_some_and(|found| found.is_loopback()));
-        assert_eq!(address("no such host"), None);
+    #[tokio::test]
+    async fn the_host_of_an_override_is_an_address_or_a_name() {
+        assert_eq!(address("127.0.0.9").await, Some(IpAddr::from([127, 0, 0, 9])));
+        assert!(address("localhost").await.is_some_and(|found| found.is_loopback()));
+        assert_eq!(address("no such host").await, None);
     }
 }

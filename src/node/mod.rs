@@ -15,7 +15,7 @@ pub use self::dirs::NodeFault;
 
 use self::folders::Folders;
 use crate::admin;
-use crate::broker::{Broker, Node, maxima, spawn_background};
+use crate::broker::{Broker, Node, set_maxima, spawn_background};
 use crate::config::{Address, Advertised, Effective, NodeConfig, Properties};
 use crate::env::clock::Clock;
 use crate::env::{blocking, random};
@@ -253,7 +253,7 @@ fn broker(
         unfenced,
         creating: Arc::default(),
     };
-    broker.limits.set(maxima(&broker.settings()));
+    set_maxima(&broker.limits, &broker.settings());
     broker.replicas.set_cordoned(&broker.settings().cordoned_log_dirs);
     Ok(Arc::new(broker))
 }

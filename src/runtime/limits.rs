@@ -17,13 +17,13 @@ pub struct Maxima {
     pub connections: usize,
     /// Connections from one address.
     pub per_ip: usize,
-    /// Addresses with a maximum of their own.
-    pub overrides: HashMap<IpAddr, usize>,
+    /// Hosts with a maximum of their own, as they are configured: addresses and names.
+    pub overrides: Vec<(String, usize)>,
 }
 
 impl Default for Maxima {
     fn default() -> Self {
-        Self { connections: usize::MAX, per_ip: usize::MAX, overrides: HashMap::new() }
+        Self { connections: usize::MAX, per_ip: usize::MAX, overrides: Vec::new() }
     }
 }
 
@@ -43,12 +43,43 @@ struct Counts {
     by_ip: HashMap<IpAddr, usize>,
 }
 
+/// Names of hosts whose addresses are wanted for maxima that were set.
+#[derive(Debug)]
+pub struct UnresolvedHosts {
+    generation: u64,
+    /// The names.
+    pub names: Vec<String>,
+}
+
+/// The maxima in force.
+#[derive(Debug, Default)]
+struct InForce {
+    maxima: Maxima,
+    /// The addresses that have a maximum of their own.
+    by_address: HashMap<IpAddr, usize>,
+    /// The address that a name was last found to have.
+    addresses: HashMap<String, IpAddr>,
+    /// Counts how often maxima were set.
+    generation: u64,
+}
+
+impl InForce {
+    fn follow_addresses(&mut self) {
+        let address = |host: &str| host.parse().ok().or_else(|| self.addresses.get(host).copied());
+        let overrides = self.maxima.overrides.iter();
+        self.by_address = overrides.filter_map(|(host, most)| Some((address(host)?, *most))).collect();
+    }
+}
+
 /// Counts the open connections against their maxima.
+///
+/// Whoever sets maxima never waits for a name server: a name has no maximum of its own until somebody has asked for its
+/// address, and until then the one that it had before, if it had any.
 ///
 /// Invariant: a connection is counted in the same step that finds a place for it, so that listeners that accept at once never exceed a maximum.
 #[derive(Debug, Default)]
 pub struct ConnectionLimits {
-    maxima: Mutex<Maxima>,
+    in_force: Mutex<InForce>,
     broker: Mutex<Counts>,
     controller: Mutex<Counts>,
     freed: Notify,
@@ -63,9 +94,33 @@ pub struct Place {
 }
 
 impl ConnectionLimits {
-    /// Sets the maxima; connections above new ones stay.
-    pub fn set(&self, maxima: Maxima) {
-        *self.maxima.lock() = maxima;
+    /// Sets the maxima; connections above new ones stay. Gives the names whose addresses are to be looked up elsewhere,
+    /// and then handed to [`Self::resolved`].
+    pub fn set(&self, maxima: Maxima) -> UnresolvedHosts {
+        let unresolved = {
+            let in_force = &mut *self.in_force.lock();
+            in_force.generation += 1;
+            let hosts = maxima.overrides.iter().map(|(host, _)| host);
+            let names: Vec<String> = hosts.filter(|host| host.parse::<IpAddr>().is_err()).cloned().collect();
+            in_force.addresses.retain(|host, _| names.contains(host));
+            in_force.maxima = maxima;
+            in_force.follow_addresses();
+            UnresolvedHosts { generation: in_force.generation, names }
+        };
+        self.freed.notify_waiters();
+        unresolved
+    }
+
+    /// The addresses of names. Those that were asked for on behalf of older maxima count for nothing.
+    pub fn resolved(&self, unresolved: &UnresolvedHosts, addresses: HashMap<String, IpAddr>) {
+        {
+            let in_force = &mut *self.in_force.lock();
+            if in_force.generation != unresolved.generation {
+                return;
+            }
+            in_force.addresses = addresses;
+            in_force.follow_addresses();
+        }
         self.freed.notify_waiters();
     }
 
@@ -75,8 +130,9 @@ impl ConnectionLimits {
         loop {
             let freed = self.freed.notified();
             let (most, most_of_ip) = {
-                let maxima = self.maxima.lock();
-                (maxima.connections, maxima.overrides.get(&ip).copied().unwrap_or(maxima.per_ip))
+                let in_force = self.in_force.lock();
+                let of_ip = in_force.by_address.get(&ip).copied();
+                (in_force.maxima.connections, of_ip.unwrap_or(in_force.maxima.per_ip))
             };
             {
                 let mut counts = self.counts(side).lock();

@@ -67,8 +67,26 @@ fn max_connections_per_ip_refuses_an_address_and_no_other() {
 }
 
 #[test]
+fn maxima_are_set_without_a_name_server() {
+    let limits = limits(Maxima::default());
+    let maxima = |most| Maxima { overrides: vec![("home.example".to_owned(), most)], ..Maxima::default() };
+    let of_home = || limits.in_force.lock().by_address.get(&HOME).copied();
+    let found = || HashMap::from([("home.example".to_owned(), HOME)]);
+    let first = limits.set(maxima(1));
+    assert_eq!(first.names, ["home.example"]);
+    assert_eq!(of_home(), None, "its address is not known yet");
+    let second = limits.set(maxima(2));
+    limits.resolved(&first, found());
+    assert_eq!(of_home(), None, "an answer to an older question");
+    limits.resolved(&second, found());
+    assert_eq!(of_home(), Some(2));
+    limits.set(maxima(3));
+    assert_eq!(of_home(), Some(3), "the address that it had counts until there is a newer one");
+}
+
+#[test]
 fn an_override_holds_for_its_address_in_both_directions() {
-    let overrides = HashMap::from([(HOME, 3), (AWAY, 0)]);
+    let overrides = vec![(HOME.to_string(), 3), (AWAY.to_string(), 0)];
     let limits = limits(Maxima { per_ip: 1, overrides, ..Maxima::default() });
     let places: Vec<Place> = std::iter::from_fn(|| enter(&limits, HOME).unwrap()).collect();
     assert_eq!(places.len(), 3);
