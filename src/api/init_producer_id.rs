@@ -21,7 +21,7 @@ pub(super) async fn handle(context: Context, request: InitProducerIdRequest) -> 
         Some(_) => failed(ErrorCode::TransactionalIdAuthorizationFailed),
         // A producer gives both its id and its epoch, or neither.
         None if (request.producer_id == -1) != (request.producer_epoch == -1) => failed(ErrorCode::InvalidRequest),
-        None => match context.broker.producer_ids.next(&context.broker.controller).await {
+        None => match context.broker.producer_ids.next(&context.broker.controller) {
             Ok(id) => InitProducerIdResponse { producer_id: id.0, producer_epoch: 0, ..Default::default() },
             Err(error) => failed(error.code),
         },

@@ -102,7 +102,7 @@ impl Broker {
         if changes.brokers.contains(&self.node.id)
             && let Some(registered) = image.cluster.brokers.get(&self.node.id)
         {
-            self.producer_ids.registered(registered.epoch);
+            self.producer_ids.registered(registered.epoch, &self.controller);
         }
         let offsets_partitions = image.topics.by_name(OFFSETS_TOPIC).map_or(0, |topic| topic.partitions.len());
         self.groups.set_partition_count(i32::try_from(offsets_partitions).unwrap_or(i32::MAX));

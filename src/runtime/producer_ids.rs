@@ -1,4 +1,9 @@
 //! Producer ids for idempotent producers: the controller gives a block of a thousand, and each is given once.
+//!
+//! Nobody waits for a block: a producer that comes while there is none is told to come again, and the next block is
+//! asked for when most of this one is used, as Apache Kafka's RPCProducerIdManager does.
+//!
+//! Invariant: at most one request for a block is under way.
 
 use super::controller::ControllerHandle;
 use metadata::decide;
@@ -6,41 +11,136 @@ use model::{ApiError, BrokerEpoch, BrokerId, ErrorCode, ProducerId};
 use parking_lot::Mutex;
 use protocol::messages::allocate_producer_ids_request::AllocateProducerIdsRequest;
 use std::ops::Range;
-use tokio::sync::Mutex as AsyncMutex;
+use std::sync::Arc;
+use std::time::Duration;
+use tracing::debug;
 
-/// The block that is being given out.
+/// The next block is asked for when so many percent of this one are used.
+const PREFETCH_PERCENT: i64 = 90;
+/// How long the next request waits after one that was refused.
+const RETRY: Duration = Duration::from_millis(50);
+
+/// The blocks that are being given out.
 #[derive(Debug)]
 pub struct ProducerIds {
     node_id: BrokerId,
-    broker_epoch: Mutex<Option<BrokerEpoch>>,
-    block: AsyncMutex<Range<i64>>,
+    blocks: Arc<Mutex<Blocks>>,
+}
+
+#[derive(Debug, Default)]
+struct Blocks {
+    /// This broker's registration, without which no block is given to it.
+    broker_epoch: Option<BrokerEpoch>,
+    current: Range<i64>,
+    /// The current block is asked to be followed by another from this id on.
+    prefetch_from: i64,
+    next: Option<Range<i64>>,
+    is_requested: bool,
+}
+
+impl Blocks {
+    /// The next id, if there is one.
+    fn take(&mut self) -> Option<ProducerId> {
+        if self.current.is_empty() {
+            let next = self.next.take()?;
+            self.begin(next);
+        }
+        self.current.next().map(ProducerId)
+    }
+
+    fn begin(&mut self, block: Range<i64>) {
+        self.prefetch_from = block.start + (block.end - block.start) * PREFETCH_PERCENT / 100;
+        self.current = block;
+    }
+
+    /// The registration under which another block is to be asked for now, if one is.
+    fn begin_request(&mut self) -> Option<BrokerEpoch> {
+        let is_due = self.next.is_none() && (self.current.is_empty() || self.current.start >= self.prefetch_from);
+        let epoch = self.broker_epoch.filter(|_| is_due && !self.is_requested)?;
+        self.is_requested = true;
+        Some(epoch)
+    }
+
+    /// The controller gave a block.
+    fn given(&mut self, block: Range<i64>) {
+        self.is_requested = false;
+        if self.current.is_empty() { self.begin(block) } else { self.next = Some(block) }
+    }
 }
 
 impl ProducerIds {
     /// No block yet.
     pub fn new(node_id: BrokerId) -> Self {
-        Self { node_id, broker_epoch: Mutex::new(None), block: AsyncMutex::new(0..0) }
+        Self { node_id, blocks: Arc::default() }
     }
 
-    /// This broker is registered with this epoch.
-    pub fn registered(&self, epoch: BrokerEpoch) {
-        *self.broker_epoch.lock() = Some(epoch);
+    /// This broker is registered with this epoch: it asks for its first block. Needs a runtime.
+    pub fn registered(&self, epoch: BrokerEpoch, controller: &ControllerHandle) {
+        self.blocks.lock().broker_epoch = Some(epoch);
+        self.request_if_due(controller);
     }
 
-    /// The next id. Errors: COORDINATOR_LOAD_IN_PROGRESS while no block can be had, which clients retry.
-    pub async fn next(&self, controller: &ControllerHandle) -> Result<ProducerId, ApiError> {
-        let mut block = self.block.lock().await;
-        if let Some(id) = block.next() {
-            return Ok(ProducerId(id));
+    /// The next id. Errors: COORDINATOR_LOAD_IN_PROGRESS while there is no block, which clients retry.
+    pub fn next(&self, controller: &ControllerHandle) -> Result<ProducerId, ApiError> {
+        let id = self.blocks.lock().take();
+        self.request_if_due(controller);
+        id.ok_or_else(|| ErrorCode::CoordinatorLoadInProgress.into())
+    }
+
+    fn request_if_due(&self, controller: &ControllerHandle) {
+        let Some(epoch) = self.blocks.lock().begin_request() else { return };
+        let (blocks, controller, broker_id) = (self.blocks.clone(), controller.clone(), self.node_id.0);
+        tokio::spawn(async move {
+            let request = AllocateProducerIdsRequest { broker_id, broker_epoch: epoch.0, ..Default::default() };
+            let decided =
+                controller.decide_at_commit(move |state, _| decide::allocate_producer_ids(state.image, &request));
+            match decided.await {
+                Ok(reply) => {
+                    let (start, len) = (reply.producer_id_start, i64::from(reply.producer_id_len));
+                    blocks.lock().given(start..start + len);
+                }
+                Err(error) => {
+                    debug!(%error, "the controller gave no block of producer ids");
+                    tokio::time::sleep(RETRY).await;
+                    // Whoever comes next has one asked for.
+                    blocks.lock().is_requested = false;
+                }
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_block_is_asked_for_when_most_of_this_one_is_used() {
+        let mut blocks = Blocks::default();
+        assert_eq!(blocks.begin_request(), None, "not registered");
+        blocks.broker_epoch = Some(BrokerEpoch(7));
+        assert_eq!(blocks.take(), None, "nobody waits for a block");
+        assert_eq!(blocks.begin_request(), Some(BrokerEpoch(7)));
+        assert_eq!(blocks.begin_request(), None, "one request at a time");
+        blocks.given(0..1000);
+        let ids: Vec<i64> = (0..900).map(|_| blocks.take().unwrap().0).collect();
+        assert!(ids.iter().copied().eq(0..900));
+        assert_eq!(blocks.begin_request(), Some(BrokerEpoch(7)));
+        blocks.given(5000..6000);
+        let ids: Vec<i64> = (0..101).map(|_| blocks.take().unwrap().0).collect();
+        assert!(ids.iter().copied().eq((900..1000).chain([5000])));
+        assert_eq!(blocks.begin_request(), None);
+    }
+
+    #[tokio::test]
+    async fn a_producer_that_comes_before_the_first_block_is_told_to_come_again() {
+        // Nobody takes what the controller is asked.
+        let (controller, _inbox) = ControllerHandle::new();
+        let ids = ProducerIds::new(BrokerId(1));
+        ids.registered(BrokerEpoch(7), &controller);
+        for _ in 0..3 {
+            assert_eq!(ids.next(&controller).unwrap_err().code, ErrorCode::CoordinatorLoadInProgress);
         }
-        let retry = || ApiError::from(ErrorCode::CoordinatorLoadInProgress);
-        let epoch = (*self.broker_epoch.lock()).ok_or_else(retry)?;
-        let request =
-            AllocateProducerIdsRequest { broker_id: self.node_id.0, broker_epoch: epoch.0, ..Default::default() };
-        let decided =
-            controller.decide_at_commit(move |view, _| decide::allocate_producer_ids(view.image, &request)).await;
-        let given = decided.map_err(|_| retry())?;
-        *block = given.producer_id_start..given.producer_id_start + i64::from(given.producer_id_len);
-        block.next().map(ProducerId).ok_or_else(retry)
+        assert!(ids.blocks.lock().is_requested);
     }
 }

@@ -17,7 +17,7 @@ use metadata::{LoadedBatch, Loader, VersionedRecord};
 use model::{ApiError, ErrorCode, LeaderEpoch, Monotonic, Offset};
 use protocol::MetadataRecord;
 use raft::snapshot::retention::CHECK_INTERVAL_MS;
-use raft::{Action, Event, Now, ProposeError};
+use raft::{Action, Event, MAX_BATCH_BYTES, Now, ProposeError};
 use std::sync::Arc;
 use std::time::Duration;
 use tracing::{error, info, warn};
@@ -28,6 +28,13 @@ const ROOM_INTERVAL: Duration = Duration::from_millis(200);
 const FENCING_RETRY_MS: i64 = 1_000;
 /// The thread did not listen for so long only where its disk held it up: that time counts against no broker's session.
 const STALL_MS: u64 = 500;
+/// Records that stand in one batch, where they may be split, as in Apache Kafka.
+const BATCH_RECORDS_MAX: usize = 10_000;
+/// A batch's header.
+const BATCH_OVERHEAD_BYTES: usize = 61;
+/// The most that a record takes besides its value: its length, attributes, timestamp, offset, no key, the value's length
+/// and no headers.
+const RECORD_OVERHEAD_BYTES: usize = 5 + 1 + 1 + 5 + 1 + 5 + 1;
 /// How long the thread sleeps at most.
 const SLEEP_MAX_MS: u64 = 3_600_000;
 
@@ -222,7 +229,7 @@ impl Core {
     fn append<R>(&mut self, decision: &Decision<R>) -> Result<Offset, ApiError> {
         let epoch = self.active.ok_or(ErrorCode::NotController)?;
         if !decision.records.is_empty() {
-            self.propose(epoch, &decision.records)?;
+            self.propose(epoch, decision)?;
         }
         let end = self.parts.raft.log().end;
         for change in &decision.soft {
@@ -231,20 +238,30 @@ impl Core {
         Ok(end)
     }
 
-    fn propose(&mut self, epoch: LeaderEpoch, records: &[VersionedRecord]) -> Result<(), ApiError> {
-        let values: Result<Vec<Bytes>, _> = records.iter().map(VersionedRecord::encode).collect();
+    fn propose<R>(&mut self, epoch: LeaderEpoch, decision: &Decision<R>) -> Result<(), ApiError> {
+        let values: Result<Vec<Bytes>, _> = decision.records.iter().map(VersionedRecord::encode).collect();
         let values = values.map_err(|error| mistake(&error))?;
+        let batches = batches(&values, decision.atomic)?;
         let ahead = self.ahead_after(epoch, &values).map_err(|error| mistake(&error))?;
-        let proposed = self.parts.raft.propose(epoch, &values, self.now).map_err(|error| match error {
-            ProposeError::NotLeader { .. } => ErrorCode::NotController.into(),
-            error => mistake(&error),
-        })?;
+        for (number, batch) in batches.iter().enumerate() {
+            match self.parts.raft.propose(epoch, batch, self.now) {
+                Ok(proposed) => self.carry_out(proposed.actions),
+                Err(ProposeError::NotLeader { .. }) if number == 0 => return Err(ErrorCode::NotController.into()),
+                Err(error) if number == 0 => return Err(mistake(&error)),
+                // The ones before are in the log: all were found to fit.
+                Err(error) => self.fault = Some(LogFault::unexpected(error)),
+            }
+        }
         self.ahead = ahead;
         self.last_append = self.now.monotonic;
-        if let Err(fault) = self.act(proposed.actions) {
+        Ok(())
+    }
+
+    /// Carries out actions where a fault cannot be given on: [`Self::check`] gives it.
+    fn carry_out(&mut self, actions: Vec<Action>) {
+        if let Err(fault) = self.act(actions) {
             self.fault = Some(fault);
         }
-        Ok(())
     }
 
     /// The image with these records, read as every node will read them from the log.
@@ -396,6 +413,37 @@ impl Core {
         self.replies.stop();
         self.parts.log.close(self.now.wall)
     }
+}
+
+/// The batches that a decision's values stand in: one where it is atomic, else as many as their sizes ask for. Errors:
+/// what must stand in one batch is larger than a batch may be. Apache Kafka 4.3.1 answers the same, after its controller
+/// has given up its leadership.
+fn batches(values: &[Bytes], is_atomic: bool) -> Result<Vec<&[Bytes]>, ApiError> {
+    let too_large = |bytes: usize| {
+        warn!(
+            bytes,
+            max = MAX_BATCH_BYTES,
+            "a request is refused: what it leads to is larger than a batch of the metadata log"
+        );
+        let message = "The server experienced an unexpected error when processing the request.";
+        ApiError::new(ErrorCode::UnknownServerError, message)
+    };
+    let mut batches = Vec::new();
+    let (mut start, mut bytes) = (0, BATCH_OVERHEAD_BYTES);
+    for (index, value) in values.iter().enumerate() {
+        let len = value.len() + RECORD_OVERHEAD_BYTES;
+        let is_full = bytes + len > MAX_BATCH_BYTES || index - start == BATCH_RECORDS_MAX;
+        if is_full && !is_atomic && index > start {
+            batches.push(&values[start..index]);
+            (start, bytes) = (index, BATCH_OVERHEAD_BYTES);
+        }
+        bytes += len;
+        if bytes > MAX_BATCH_BYTES && !is_atomic {
+            return Err(too_large(bytes));
+        }
+    }
+    batches.push(&values[start..]);
+    if bytes > MAX_BATCH_BYTES { Err(too_large(bytes)) } else { Ok(batches) }
 }
 
 /// A decision that cannot be written or applied: the answer to it.

@@ -261,6 +261,32 @@ fn bootstrap_records_that_cannot_be_applied_end_the_start_and_are_not_in_the_log
 }
 
 #[test]
+fn a_decision_over_the_batch_limit_is_split_or_refused() {
+    let mut controller = Controller::new();
+    let before = controller.state().2;
+    // 300 records of 32 KB each are more than 8 MiB.
+    let records = |count: usize, bytes: usize| {
+        let with_value = |number| {
+            let mut record = config_record(&format!("name{number}"));
+            if let MetadataRecord::Config(config) = &mut record.record {
+                config.value = Some("x".repeat(bytes).into());
+            }
+            record
+        };
+        (0..count).map(with_value).collect::<Vec<_>>()
+    };
+    let error = controller.decide(|_, _| Ok(Decision::atomic(records(300, 32_000), ()))).unwrap_err();
+    assert_eq!(error.code, ErrorCode::UnknownServerError, "as Apache Kafka 4.3.1 answers");
+    assert_eq!(controller.state().2, before, "nothing of it is in the log");
+    controller.decide(|_, _| Ok(Decision::of(records(300, 32_000), ()))).unwrap();
+    assert_eq!(controller.state().2, before.plus(300));
+    controller.decide(|_, _| Ok(Decision::of(records(10_001, 1), ()))).unwrap();
+    let mut again = controller.restart().unwrap();
+    let everywhere = metadata::image::ConfigResource::all_brokers();
+    assert_eq!(again.image().configs.value(&everywhere, "name10000"), Some(&Str::from("x")));
+}
+
+#[test]
 fn a_heartbeat_is_answered_while_the_publisher_is_held() {
     let mut controller = Controller::new();
     controller.register();
