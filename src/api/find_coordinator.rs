@@ -63,7 +63,7 @@ fn find(context: &Context, key_type: i8, key: Str) -> Coordinator {
     }
     let image = context.broker.image();
     let Some(topic) = image.topics.by_name(OFFSETS_TOPIC) else {
-        context.broker.create_topic_later(OFFSETS_TOPIC);
+        context.broker.create_topics_later(vec![OFFSETS_TOPIC.into()]);
         return failed(key, ErrorCode::CoordinatorNotAvailable, None);
     };
     let partitions = i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX);

@@ -121,20 +121,23 @@ impl View<'_> {
         let may_create = may_create && self.context.broker.settings().auto_create_topics_enable;
         let mut seen = std::collections::HashSet::new();
         let names = asked.into_iter().filter_map(|one| one.name).filter(|name| seen.insert(name.clone()));
-        names
+        let mut unknown = Vec::new();
+        let topics = names
             .map(|name| match self.image.topics.by_name(&name) {
                 Some(topic) => self.topic(topic),
                 None if metadata::decide::validate_topic_name(&name).is_err() => {
                     self.failed(Some(name), TopicId::ZERO, ErrorCode::InvalidTopicException)
                 }
                 None => {
-                    if may_create {
-                        self.context.broker.create_topic_later(&name);
-                    }
+                    unknown.push(name.clone());
                     self.failed(Some(name), TopicId::ZERO, ErrorCode::UnknownTopicOrPartition)
                 }
             })
-            .collect()
+            .collect();
+        if may_create && !unknown.is_empty() {
+            self.context.broker.create_topics_later(unknown);
+        }
+        topics
     }
 
     fn topic(&self, topic: &Topic) -> MetadataResponseTopic {

@@ -2,8 +2,10 @@
 //!
 //! `node` brings them up in the order in which they need each other, and takes them down in reverse.
 
+mod auto_creation;
 mod background;
 
+pub(crate) use auto_creation::AutoCreation;
 pub(crate) use background::spawn as spawn_background;
 
 use crate::config::{BrokerSettings, Effective, NodeConfig};
@@ -18,14 +20,13 @@ use crate::runtime::loggers::Loggers;
 use crate::runtime::producer_ids::ProducerIds;
 use crate::telemetry::{Complaints, Metrics};
 use arc_swap::ArcSwap;
+use metadata::Changes;
 use metadata::image::{Image, ResourceType};
 use metadata::version::METADATA_VERSION;
-use metadata::{Changes, decide};
+
 use model::{BrokerId, TopicId, TopicIdPartition};
-use parking_lot::Mutex;
 use protocol::Str;
-use protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig, CreateTopicsRequest};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -76,8 +77,8 @@ pub struct Broker {
     pub(crate) settings: ArcSwap<BrokerSettings>,
     pub(crate) image: Arc<ArcSwap<Image>>,
     pub(crate) unfenced: watch::Receiver<bool>,
-    /// Topics that are being created because somebody asked for them.
-    pub(crate) creating: Arc<Mutex<HashSet<Str>>>,
+    /// Topics that are being created because clients want them.
+    pub(crate) auto_creation: AutoCreation,
 }
 
 impl Broker {
@@ -170,57 +171,9 @@ impl Broker {
         (!*self.unfenced.borrow()).then(|| "not yet registered with the controller".into())
     }
 
-    /// Has a topic created that somebody asked for, without waiting for it. State topics get the settings that Kafka gives them.
-    pub fn create_topic_later(&self, name: &str) {
-        let name = Str::from(name);
-        if !self.creating.lock().insert(name.clone()) {
-            return;
-        }
-        let topic = self.topic_on_demand(&name);
-        let (controller, creating) = (self.controller.clone(), self.creating.clone());
-        tokio::spawn(async move {
-            let request = CreateTopicsRequest { topics: vec![topic], ..Default::default() };
-            let decided = controller
-                .decide(move |view, context| decide::create_topics(view.image, context, &request, &|_| false));
-            match decided.await {
-                Err(error) => tracing::warn!(topic = %name, %error, "a topic could not be created on demand"),
-                Ok(response) => {
-                    for failed in response.topics.iter().filter(|topic| topic.error_code != 0) {
-                        let message = failed.error_message.as_deref().unwrap_or_default();
-                        tracing::info!(topic = %name, code = failed.error_code, message, "a topic was not created on demand");
-                    }
-                }
-            }
-            creating.lock().remove(&name);
-        });
-    }
-
-    fn topic_on_demand(&self, name: &Str) -> CreatableTopic {
-        let settings = self.settings();
-        if name != OFFSETS_TOPIC {
-            return CreatableTopic {
-                name: name.clone(),
-                num_partitions: -1,
-                replication_factor: -1,
-                ..Default::default()
-            };
-        }
-        let config = |name: &'static str, value: String| CreatableTopicConfig {
-            name: Str::const_new(name),
-            value: Some(value.into()),
-            ..Default::default()
-        };
-        CreatableTopic {
-            name: name.clone(),
-            num_partitions: settings.offsets_topic_num_partitions,
-            replication_factor: settings.offsets_topic_replication_factor,
-            configs: vec![
-                config("cleanup.policy", "compact".into()),
-                config("compression.type", "producer".into()),
-                config("segment.bytes", settings.offsets_topic_segment_bytes.to_string()),
-            ],
-            ..Default::default()
-        }
+    /// Asks the controller to create topics that a client wants, and does not wait for it.
+    pub fn create_topics_later(&self, names: Vec<Str>) {
+        auto_creation::create_later(self, names);
     }
 }
 

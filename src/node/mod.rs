@@ -251,7 +251,7 @@ fn broker(
         settings: ArcSwap::from_pointee(settings),
         image,
         unfenced,
-        creating: Arc::default(),
+        auto_creation: Default::default(),
     };
     set_maxima(&broker.limits, &broker.settings());
     broker.replicas.set_cordoned(&broker.settings().cordoned_log_dirs);

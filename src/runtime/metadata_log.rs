@@ -18,7 +18,7 @@ use raft::{ControlRecord, ElectionState, LogFacts, QUORUM_STATE_FILE, Raft, Snap
 use std::io::IoSlice;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use storage::disk::{Disk, OpenMode, read_all, write_atomically};
+use storage::disk::{Disk, DiskFile, OpenMode, read_all, write_atomically};
 use storage::{
     FollowerAppend, Isolation, Log, LogConfig, Meaning, OpenFiles, OpenLog, Read, Wait, names, read_partition_metadata,
     write_partition_metadata,
@@ -30,6 +30,8 @@ pub use model::METADATA_TOPIC;
 pub const METADATA_TOPIC_ID: TopicId = Uuid::ONE;
 /// Bytes read at a time.
 const READ_BYTES: u32 = 1 << 20;
+/// The first batch of a snapshot is rarely larger: header, `kraft.version` and voters.
+const HEADER_BATCH_BYTES: usize = 4096;
 
 /// What ends the node.
 #[derive(Debug, thiserror::Error)]
@@ -364,10 +366,8 @@ impl MetadataLog {
         for entry in self.disk.list(&self.folder).map_err(at)? {
             let Some(id) = SnapshotId::from_file_name(&entry.name) else { continue };
             let path = self.folder.join(&entry.name);
-            let bytes = read_file(&*self.disk, &path)?;
-            let last_contained_log_timestamp =
-                snapshot_timestamp(&bytes).map_err(|reason| LogFault::Corrupt { path, reason })?;
-            stored.push(StoredSnapshot { id, bytes: bytes.len() as u64, last_contained_log_timestamp });
+            let (bytes, last_contained_log_timestamp) = snapshot_facts(&*self.disk, &path)?;
+            stored.push(StoredSnapshot { id, bytes, last_contained_log_timestamp });
         }
         stored.sort_by_key(|snapshot| snapshot.id);
         Ok(stored)
@@ -440,6 +440,28 @@ fn read_file(disk: &dyn Disk, path: &Path) -> Result<Bytes, LogFault> {
     read_all(disk, path).map(Bytes::from).map_err(|error| LogFault::File { path: path.to_path_buf(), error })
 }
 
+/// A snapshot's size and the timestamp in its header, of which no more than the first batch is read.
+fn snapshot_facts(disk: &dyn Disk, path: &Path) -> Result<(u64, Timestamp), LogFault> {
+    let at = |error| LogFault::File { path: path.to_path_buf(), error };
+    let corrupt = |reason: String| LogFault::Corrupt { path: path.to_path_buf(), reason };
+    let file = disk.open(path, OpenMode::Read).map_err(at)?;
+    let mut first = read_prefix(&*file, HEADER_BATCH_BYTES).map_err(at)?;
+    if let Some(len) = batch_len(&first).filter(|len| *len > first.len()) {
+        first = read_prefix(&*file, len).map_err(at)?;
+    }
+    let timestamp = snapshot_timestamp(&first).map_err(corrupt)?;
+    Ok((file.length().map_err(at)?, timestamp))
+}
+
+/// The first bytes of a file, fewer where it is shorter.
+fn read_prefix(file: &dyn DiskFile, bytes: usize) -> std::io::Result<Bytes> {
+    let bytes = usize::try_from(file.length()?).unwrap_or(usize::MAX).min(bytes);
+    let mut prefix = vec![0; bytes];
+    let read = file.read_at(0, &mut prefix)?;
+    prefix.truncate(read);
+    Ok(Bytes::from(prefix))
+}
+
 /// The timestamp in a snapshot's header.
 fn snapshot_timestamp(bytes: &Bytes) -> Result<Timestamp, String> {
     let mut reader = SnapshotReader::new();
@@ -476,3 +498,6 @@ fn newest_snapshot(disk: &dyn Disk, folder: &Path) -> Result<Option<SnapshotId>,
     }
     Ok(newest)
 }
+
+#[cfg(test)]
+mod tests;
