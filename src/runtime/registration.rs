@@ -4,7 +4,7 @@ use super::controller::ControllerHandle;
 use crate::replica::DirStates;
 use metadata::decide;
 use metadata::version::FEATURES;
-use model::{BrokerEpoch, DirectoryId, Offset, Uuid};
+use model::{ApiError, BrokerEpoch, DirectoryId, ErrorCode, Offset, Uuid};
 use protocol::Str;
 use protocol::messages::broker_heartbeat_request::BrokerHeartbeatRequest;
 use protocol::messages::broker_registration_request::{self as broker, BrokerRegistrationRequest};
@@ -72,16 +72,25 @@ pub async fn run(
         _ = seen => {}
         () = stopping.cancelled() => return,
     }
+    let mut refusals = Refusals::default();
     loop {
         let offset = Offset::to_wire(*published.borrow());
         let states = dirs.borrow_and_update().clone();
         match heartbeat(&this, &handle, epoch, offset, &states, false).await {
             Ok(fenced) => {
+                refusals = Refusals::default();
                 if unfenced.send_replace(!fenced) == fenced {
                     info!(fenced, broker_epoch = %epoch, "the controller answered this broker's heartbeat");
                 }
             }
-            Err(error) => warn!(%error, "a heartbeat was refused"),
+            Err(error) => {
+                if error.code == ErrorCode::StaleBrokerEpoch {
+                    unfenced.send_replace(false);
+                }
+                if let Some(line) = refusals.line(&error) {
+                    warn!(%error, broker_id = this.node_id, "{line}");
+                }
+            }
         }
         tokio::select! {
             () = tokio::time::sleep(this.heartbeat_interval) => {}
@@ -98,6 +107,29 @@ pub async fn run(
     };
     if tokio::time::timeout(SHUTDOWN, asked).await.is_err() {
         warn!("the controlled shutdown was not answered in time");
+    }
+}
+
+/// Says once why heartbeats are refused, and not with each of them.
+#[derive(Debug, Default)]
+struct Refusals {
+    said: Option<ErrorCode>,
+}
+
+impl Refusals {
+    /// The line to log, if it is not yet said.
+    fn line(&mut self, error: &ApiError) -> Option<&'static str> {
+        if self.said.replace(error.code) == Some(error.code) {
+            return None;
+        }
+        Some(match error.code {
+            ErrorCode::StaleBrokerEpoch => {
+                "the controller does not know this broker's registration any more: it was unregistered, or another process \
+                 has registered with its node.id. It stays out of the cluster until this node is restarted, which registers \
+                 it again"
+            }
+            _ => "a heartbeat was refused; the next ones are sent as usual",
+        })
     }
 }
 
@@ -132,8 +164,8 @@ async fn register_controller(this: &Registration, handle: &ControllerHandle, sto
         match handle.decide_at_commit(move |view, _| decide::register_controller(view.image, &request)).await {
             Ok(_) => return,
             // An older metadata.version does not know controllers, which is no fault.
-            Err(error) if error.code == model::ErrorCode::UnsupportedVersion => return,
-            Err(error) if error.code == model::ErrorCode::NotController => tokio::time::sleep(RETRY).await,
+            Err(error) if error.code == ErrorCode::UnsupportedVersion => return,
+            Err(error) if error.code == ErrorCode::NotController => tokio::time::sleep(RETRY).await,
             Err(error) => {
                 warn!(%error, "this controller could not be registered");
                 return;
@@ -203,7 +235,7 @@ async fn heartbeat(
     current_metadata_offset: i64,
     dirs: &DirStates,
     want_shut_down: bool,
-) -> Result<bool, model::ApiError> {
+) -> Result<bool, ApiError> {
     let request = BrokerHeartbeatRequest {
         broker_id: this.node_id,
         broker_epoch: epoch.0,
@@ -217,4 +249,19 @@ async fn heartbeat(
     let answered =
         handle.decide_at_commit(move |view, context| decide::heartbeat(view.image, view.soft, context, &request));
     answered.await.map(|response| response.is_fenced)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broker_that_was_unregistered_says_once_that_a_restart_registers_it() {
+        let mut refusals = Refusals::default();
+        let stale = ApiError::from(ErrorCode::StaleBrokerEpoch);
+        let line = refusals.line(&stale).unwrap();
+        assert!(line.contains("unregistered") && line.contains("restarted"), "{line}");
+        assert_eq!((0..100).find_map(|_| refusals.line(&stale)), None);
+        assert!(refusals.line(&ErrorCode::NotController.into()).is_some(), "another reason is said");
+    }
 }

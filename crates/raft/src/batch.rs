@@ -1,41 +1,36 @@
-//! Batches of the metadata log and of snapshots: format v2, create time, no compression, no producer.
+//! Batches of the metadata log and of snapshots, as `records` writes and reads them: create time, no compression, no
+//! producer, and control records apart from data.
 
 use crate::control::{ControlRecord, ControlRecordError};
 use crate::event::Fault;
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use model::{LeaderEpoch, Offset, Timestamp};
-
-/// The bytes before the length's end, which the length does not count.
-const LENGTH_END: usize = 12;
-const HEADER_BYTES: usize = 61;
-/// Where the checksum ends and what it covers begins.
-const CRC_END: usize = 21;
-const CONTROL: i16 = 0x20;
-const COMPRESSION: i16 = 0x07;
+use records::{BATCH_OVERHEAD, BatchBuilder, BatchView, Codec, LOG_OVERHEAD, RecordReader};
 
 /// A batch that cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum BatchError {
     /// More bytes, or fewer, than its header says.
     #[error("its length is wrong")]
     Length,
-    /// The checksum does not fit.
-    #[error("its checksum is wrong")]
-    Checksum,
-    /// A magic or an attribute that the metadata log does not have.
-    #[error("magic {magic}, attributes {attributes:#x} are not those of the metadata log")]
-    Kind {
-        /// The magic byte.
-        magic: i8,
+    /// It is no batch, or damaged.
+    #[error(transparent)]
+    Batch(#[from] records::BatchError),
+    /// It is compressed, which no batch of the metadata log is.
+    #[error("attributes {attributes:#x} are not those of the metadata log")]
+    Attributes {
         /// The attributes.
         attributes: i16,
     },
     /// Lengths or counts that contradict each other.
     #[error("its records do not fit its header")]
     Records,
-    /// More records, or larger ones, than a batch can hold.
-    #[error("it is too large")]
-    TooLarge,
+    /// A record that cannot be read.
+    #[error(transparent)]
+    Record(#[from] records::RecordError),
+    /// It cannot be written: there are more records, or larger ones, than a batch can hold.
+    #[error(transparent)]
+    Build(#[from] records::BuildError),
 }
 
 /// A batch, taken apart.
@@ -69,7 +64,11 @@ impl ParsedBatch {
 
 /// A batch of metadata records.
 pub fn data_batch(base: Offset, epoch: LeaderEpoch, now: Timestamp, values: &[Bytes]) -> Result<Bytes, BatchError> {
-    build(base, epoch, now, 0, values.iter().map(|value| (None, value.clone())))
+    let mut batch = BatchBuilder::new(base).leader_epoch(epoch);
+    for value in values {
+        batch.append(now, None, Some(value));
+    }
+    Ok(batch.finish()?)
 }
 
 /// A batch of control records.
@@ -79,145 +78,49 @@ pub fn control_batch(
     now: Timestamp,
     records: &[ControlRecord],
 ) -> Result<Bytes, Fault> {
-    let encoded = records.iter().map(ControlRecord::encode).collect::<Result<Vec<_>, _>>()?;
-    Ok(build(base, epoch, now, CONTROL, encoded.into_iter().map(|(key, value)| (Some(key), value)))?)
-}
-
-fn build(
-    base: Offset,
-    epoch: LeaderEpoch,
-    now: Timestamp,
-    attributes: i16,
-    records: impl Iterator<Item = (Option<Bytes>, Bytes)>,
-) -> Result<Bytes, BatchError> {
-    let mut out = BytesMut::zeroed(HEADER_BYTES);
-    let mut count = 0i32;
-    for (key, value) in records {
-        let mut body = BytesMut::with_capacity(value.len() + 16);
-        body.put_u8(0);
-        put_varint(&mut body, 0);
-        put_varint(&mut body, count);
-        put_length(&mut body, key.as_ref().map(Bytes::len))?;
-        body.extend_from_slice(&key.unwrap_or_default());
-        put_length(&mut body, Some(value.len()))?;
-        body.extend_from_slice(&value);
-        put_varint(&mut body, 0);
-        put_length(&mut out, Some(body.len()))?;
-        out.extend_from_slice(&body);
-        count = count.checked_add(1).ok_or(BatchError::TooLarge)?;
+    let mut batch = BatchBuilder::new(base).leader_epoch(epoch).control();
+    for record in records {
+        let (key, value) = record.encode()?;
+        batch.append(now, Some(&key), Some(&value));
     }
-    let length = i32::try_from(out.len() - LENGTH_END).map_err(|_| BatchError::TooLarge)?;
-    let mut after_crc = BytesMut::with_capacity(HEADER_BYTES);
-    after_crc.put_i16(attributes);
-    after_crc.put_i32(count - 1);
-    after_crc.put_i64(now.0);
-    after_crc.put_i64(now.0);
-    after_crc.put_i64(-1);
-    after_crc.put_i16(-1);
-    after_crc.put_i32(-1);
-    after_crc.put_i32(count);
-    out[CRC_END..HEADER_BYTES].copy_from_slice(&after_crc);
-    let crc = checksum(&out[CRC_END..]);
-    let mut header = &mut out[..CRC_END];
-    header.put_i64(base.0);
-    header.put_i32(length);
-    header.put_i32(epoch.0);
-    header.put_i8(2);
-    header.put_u32(crc);
-    Ok(out.freeze())
+    Ok(batch.finish().map_err(BatchError::from)?)
 }
 
-/// The length of the batch that these bytes begin with, `None` while there are fewer than 12 of them or they are no batch.
+/// The length of the batch that these bytes begin with, `None` while there are fewer than 12 of them or they are no
+/// batch.
 pub fn batch_len(prefix: &[u8]) -> Option<usize> {
-    let length: [u8; 4] = prefix.get(8..LENGTH_END)?.try_into().ok()?;
+    let length: [u8; 4] = prefix.get(8..LOG_OVERHEAD)?.try_into().ok()?;
     let length = usize::try_from(i32::from_be_bytes(length)).ok()?;
-    (length >= HEADER_BYTES - LENGTH_END).then_some(length + LENGTH_END)
+    (length >= BATCH_OVERHEAD - LOG_OVERHEAD).then_some(length + LOG_OVERHEAD)
 }
 
-/// Takes one whole batch apart, and checks it.
+/// Takes one whole batch apart, and checks it. Its records are slices of it.
 pub fn parse_batch(bytes: Bytes) -> Result<ParsedBatch, BatchError> {
     if batch_len(&bytes) != Some(bytes.len()) {
         return Err(BatchError::Length);
     }
-    let mut header = &bytes[..HEADER_BYTES];
-    let base = Offset(header.get_i64());
-    header.advance(4);
-    let epoch = LeaderEpoch(header.get_i32());
-    let magic = header.get_i8();
-    let crc = header.get_u32();
-    let attributes = header.get_i16();
-    if magic != 2 || attributes & COMPRESSION != 0 {
-        return Err(BatchError::Kind { magic, attributes });
+    let batch = BatchView::parse(&bytes)?;
+    batch.verify_crc()?;
+    let header = batch.header();
+    if header.attributes.codec() != Ok(Codec::None) {
+        return Err(BatchError::Attributes { attributes: header.attributes.0 });
     }
-    if checksum(&bytes[CRC_END..]) != crc {
-        return Err(BatchError::Checksum);
-    }
-    let last = base.plus(i64::from(header.get_i32()));
-    header.advance(8);
-    let max_timestamp = Timestamp(header.get_i64());
-    header.advance(14);
-    let count = header.get_i32();
-    let mut rest = bytes.slice(HEADER_BYTES..);
+    let slice = |part: Option<&[u8]>| part.map(|part| bytes.slice_ref(part)).unwrap_or_default();
+    let mut reader = RecordReader::new(&batch)?;
     let mut records = Vec::new();
-    for _ in 0..count {
-        records.push(take_record(base, &mut rest)?);
+    while let Some(record) = reader.next_record() {
+        let record = record?;
+        records.push((record.offset, slice(record.key), slice(record.value)));
     }
-    if !rest.is_empty() || records.last().is_none_or(|(offset, ..)| *offset != last) {
+    if records.last().is_none_or(|(offset, ..)| *offset != header.last_offset()) {
         return Err(BatchError::Records);
     }
-    let is_control = attributes & CONTROL != 0;
-    Ok(ParsedBatch { base, last, epoch, is_control, max_timestamp, records })
-}
-
-fn take_record(base: Offset, rest: &mut Bytes) -> Result<(Offset, Bytes, Bytes), BatchError> {
-    let mut body = take(rest)?;
-    if body.is_empty() {
-        return Err(BatchError::Records);
-    }
-    body.advance(1);
-    take_varint(&mut body)?;
-    let offset = base.plus(take_varint(&mut body)?);
-    let key = take(&mut body)?;
-    let value = take(&mut body)?;
-    Ok((offset, key, value))
-}
-
-/// A length and so many bytes; a null is nothing.
-fn take(rest: &mut Bytes) -> Result<Bytes, BatchError> {
-    let len = usize::try_from(take_varint(rest)?.max(0)).map_err(|_| BatchError::Records)?;
-    if len > rest.len() {
-        return Err(BatchError::Records);
-    }
-    Ok(rest.split_to(len))
-}
-
-fn take_varint(rest: &mut Bytes) -> Result<i64, BatchError> {
-    let mut zigzag = 0u64;
-    for shift in (0..64).step_by(7) {
-        let byte = if rest.has_remaining() { rest.get_u8() } else { return Err(BatchError::Records) };
-        zigzag |= u64::from(byte & 0x7f) << shift;
-        if byte & 0x80 == 0 {
-            return Ok((zigzag >> 1) as i64 ^ -((zigzag & 1) as i64));
-        }
-    }
-    Err(BatchError::Records)
-}
-
-fn put_length(out: &mut BytesMut, len: Option<usize>) -> Result<(), BatchError> {
-    let len = len.map_or(Ok(-1), i32::try_from).map_err(|_| BatchError::TooLarge)?;
-    put_varint(out, len);
-    Ok(())
-}
-
-fn put_varint(out: &mut BytesMut, value: i32) {
-    let mut zigzag = ((value << 1) ^ (value >> 31)) as u32;
-    while zigzag >= 0x80 {
-        out.put_u8(zigzag as u8 | 0x80);
-        zigzag >>= 7;
-    }
-    out.put_u8(zigzag as u8);
-}
-
-fn checksum(bytes: &[u8]) -> u32 {
-    crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32Iscsi, bytes) as u32
+    Ok(ParsedBatch {
+        base: header.base_offset,
+        last: header.last_offset(),
+        epoch: header.partition_leader_epoch.unwrap_or(LeaderEpoch(-1)),
+        is_control: header.is_control(),
+        max_timestamp: header.max_timestamp,
+        records,
+    })
 }

@@ -37,11 +37,6 @@ impl<T> History<T> {
         self.entries.iter().rev().find(|(since, _)| since.is_none_or(|since| since < end)).map(|(_, value)| value)
     }
 
-    /// Forgets what the log beyond `end` said.
-    pub fn cut(&mut self, end: Offset) {
-        self.entries.retain(|(since, _)| since.is_none_or(|since| since < end));
-    }
-
     /// Forgets values that no log from `start` on can need: all but the newest below it.
     pub fn forget_before(&mut self, start: Offset) {
         let needed = self.entries.iter().rposition(|(since, _)| since.is_none_or(|since| since <= start)).unwrap_or(0);
@@ -94,18 +89,6 @@ impl QuorumHistory {
     pub fn at_end(&self, end: Offset) -> (KRaftVersion, &VoterSet) {
         let version = self.kraft_version.at_end(end).copied().unwrap_or_default();
         (version, self.voters.at_end(end).unwrap_or(&self.configured))
-    }
-
-    /// The log was cut: records from `end` on are gone.
-    pub fn cut(&mut self, end: Offset) {
-        self.voters.cut(end);
-        self.kraft_version.cut(end);
-    }
-
-    /// The log was replaced by a snapshot: what it said is gone.
-    pub fn clear(&mut self) {
-        self.voters = History::default();
-        self.kraft_version = History::default();
     }
 
     /// The log starts later.
