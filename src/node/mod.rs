@@ -38,13 +38,13 @@ use arc_swap::ArcSwap;
 use metadata::VersionedRecord;
 use metadata::decide::Settings;
 use metadata::image::Image;
-use model::{BrokerEpoch, DirectoryId};
+use model::{BrokerEpoch, DirectoryId, Offset};
 use raft::snapshot::retention::Limits;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{self, Sender};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use storage::LogDir;
@@ -117,11 +117,6 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
     let advertised = advertised(&registration);
     let (published_in, published) = watch::channel(None);
     let (publications, received) = mpsc::channel();
-    let (acting, runtime) = (broker.clone(), tokio::runtime::Handle::current());
-    let listener: publisher::ImageListener = Box::new(move |image, changes| {
-        let _entered = runtime.enter();
-        acting.published(image, changes);
-    });
     let (leading, runtime) = (Arc::downgrade(&broker), tokio::runtime::Handle::current());
     broker.replicas.on_led(Box::new(move |partition| {
         let _entered = runtime.enter();
@@ -129,10 +124,7 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
             broker.led(partition);
         }
     }));
-    let image = broker.image.clone();
-    let done = controller.clone();
-    let publish = move || publisher::run(received, image, published_in, done, listener);
-    let mut threads = vec![blocking::thread("publisher", publish)?];
+    let mut threads = vec![publisher(&broker, received, published_in)?];
     let (fault_in, faults) = channel::unbounded_channel();
     let ends = fault_in.clone();
     let parts =
@@ -186,6 +178,21 @@ async fn bind_listeners(config: &NodeConfig) -> Result<Vec<Listening>, StartErro
         })?);
     }
     Ok(listening)
+}
+
+/// Starts the publisher: the broker acts on each new image.
+fn publisher(
+    broker: &Arc<Broker>,
+    received: Receiver<Publication>,
+    published: watch::Sender<Option<Offset>>,
+) -> std::io::Result<JoinHandle<()>> {
+    let (acting, runtime) = (broker.clone(), tokio::runtime::Handle::current());
+    let listener: publisher::ImageListener = Box::new(move |image, changes| {
+        let _entered = runtime.enter();
+        acting.published(image, changes);
+    });
+    let (image, controller) = (broker.image.clone(), broker.controller.clone());
+    blocking::thread("publisher", move || publisher::run(received, image, published, controller, listener))
 }
 
 /// The services, before anything runs.
