@@ -73,18 +73,24 @@ pub async fn run(
         () = stopping.cancelled() => return,
     }
     let mut refusals = Refusals::default();
+    let (mut is_fenced, mut announcing) = (true, tokio::spawn(async {}));
     loop {
         let offset = Offset::to_wire(*published.borrow());
         let states = dirs.borrow_and_update().clone();
         match heartbeat(&this, &handle, epoch, offset, &states, false).await {
             Ok(fenced) => {
                 refusals = Refusals::default();
-                if unfenced.send_replace(!fenced) == fenced {
+                if is_fenced != fenced {
                     info!(fenced, broker_epoch = %epoch, "the controller answered this broker's heartbeat");
+                    is_fenced = fenced;
+                    announcing.abort();
+                    announcing = tokio::spawn(announce(handle.clone(), unfenced.clone(), fenced));
                 }
             }
             Err(error) => {
                 if error.code == ErrorCode::StaleBrokerEpoch {
+                    announcing.abort();
+                    is_fenced = true;
                     unfenced.send_replace(false);
                 }
                 if let Some(line) = refusals.line(&error) {
@@ -130,6 +136,14 @@ impl Refusals {
             }
             _ => "a heartbeat was refused; the next ones are sent as usual",
         })
+    }
+}
+
+/// Says whether this broker is fenced: that it is not, once it has published the image that says so, and with it leads.
+/// A heartbeat's answer does not wait for that.
+async fn announce(handle: ControllerHandle, unfenced: watch::Sender<bool>, fenced: bool) {
+    if fenced || handle.decide(|_, _| Ok(decide::Decision::reply(()))).await.is_ok() {
+        unfenced.send_replace(!fenced);
     }
 }
 
