@@ -1,4 +1,4 @@
-//! `gregor`: arguments, and the subcommand that they name.
+//! The `gregor` binary: parses the arguments and runs the subcommand that they name.
 
 use clap::Parser as _;
 use std::process::ExitCode;

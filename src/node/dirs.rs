@@ -1,5 +1,5 @@
-//! What becomes of the node when a log dir fails: the dir's partitions go offline and the controller is told, as in Kafka; without the dir that holds the
-//! metadata log, or without any, the node ends.
+//! Handles the failure of a log dir. The dir's partitions go offline and the controller is told, as
+//! in Kafka. The node stops if the dir holds the metadata log, or if it was the last one online.
 
 use crate::broker::Broker;
 use crate::env::blocking;
@@ -11,49 +11,49 @@ use storage::LogDir;
 use tokio::sync::mpsc;
 use tracing::error;
 
-/// Why a node can no longer run.
+/// Why a node must stop.
 #[derive(Debug, thiserror::Error)]
 pub enum NodeFault {
-    /// The metadata log cannot go on.
+    /// The metadata log failed.
     #[error("the metadata log failed, and with it this node: {0}")]
     MetadataLog(#[from] LogFault),
     /// The log dir with the metadata log failed.
     #[error("the log dir {} with the metadata log failed, and with it this node: {reason}", path.display())]
     MetadataLogDir {
-        /// Which.
+        /// The log dir.
         path: PathBuf,
-        /// What its disk could not do.
+        /// The disk error.
         reason: String,
     },
-    /// There is none left.
+    /// Every log dir has failed.
     #[error("every log dir has failed, and with them this node; the last is {}: {reason}", path.display())]
     EveryLogDir {
-        /// The last one.
+        /// The log dir that failed last.
         path: PathBuf,
-        /// What its disk could not do.
+        /// The disk error.
         reason: String,
     },
 }
 
-/// A log dir that failed.
+/// A log dir that failed, and why.
 #[derive(Debug)]
 pub(super) struct DirFault {
     path: PathBuf,
     reason: String,
 }
 
-/// Has the faults of all log dirs told, and of the one that only the metadata log is in.
+/// Returns a channel that receives the faults of all log dirs, and of a separate metadata log dir.
 pub(super) fn faults_of(broker: &Broker, metadata_log_dir: Option<&LogDir>) -> mpsc::UnboundedReceiver<DirFault> {
     let (tell, told) = mpsc::unbounded_channel();
     for dir in broker.replicas.dirs().iter().map(|dir| &dir.log_dir).chain(metadata_log_dir) {
         let (tell, path) = (tell.clone(), dir.path().to_path_buf());
-        // Nobody is there to be told once the node has ended.
+        // The send fails only after the node has stopped.
         dir.on_fault(Box::new(move |reason| drop(tell.send(DirFault { path, reason: reason.to_owned() }))));
     }
     told
 }
 
-/// Acts on faults of log dirs until the node stops.
+/// Handles faults of log dirs until the node stops.
 pub(super) async fn watch(
     broker: Arc<Broker>,
     mut faults: mpsc::UnboundedReceiver<DirFault>,
@@ -68,7 +68,7 @@ pub(super) async fn watch(
             () = broker.stopping.cancelled() => return,
         };
         if path == broker.config.metadata_log_dir {
-            // Whoever waits for the end has had one already, if this is too late.
+            // The send fails if another fault has already ended the node.
             let _ = end.send(NodeFault::MetadataLogDir { path, reason });
             continue;
         }

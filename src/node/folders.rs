@@ -1,7 +1,8 @@
-//! What is on this node's disks: locked, and known to be this node's, before anything is changed.
+//! Opens the node's folders. It locks them and checks that they belong to this node before it
+//! changes anything.
 //!
-//! As in Kafka, a log dir that was never formatted is given this cluster's identity, as long as the one with the metadata log has one, and a directory id
-//! that is missing is added.
+//! As in Kafka, a log dir that was never formatted gets this cluster's identity if the dir with the
+//! metadata log has one. A missing directory id is added.
 
 use super::{StartError, rules};
 use crate::config::NodeConfig;
@@ -28,11 +29,11 @@ use tracing::error;
 pub(super) struct Folders {
     /// The log dirs with their ids, in the order of `log.dirs`.
     pub(super) log_dirs: Vec<(LogDir, DirectoryId)>,
-    /// Log dirs whose disks cannot be read or written: the node goes on without them, as in Kafka.
+    /// Log dirs whose disks cannot be read or written. The node starts without them, as in Kafka.
     pub(super) lost: Vec<PathBuf>,
     /// The id of the dir with the metadata log.
     pub(super) metadata_directory_id: DirectoryId,
-    /// Where the metadata log is, if that is none of the log dirs: locked as long as the node runs.
+    /// The dir of the metadata log if it is not a log dir. It stays locked while the node runs.
     pub(super) metadata_log_dir: Option<LogDir>,
     pub(super) cluster_id: String,
     pub(super) metadata: Opened,
@@ -40,7 +41,7 @@ pub(super) struct Folders {
 }
 
 impl Folders {
-    /// Looks at all of them, which changes nothing, locks them, and opens the metadata log.
+    /// Checks all folders without a change to any, locks them, and opens the metadata log.
     pub(super) fn open(config: &NodeConfig, disk: Arc<dyn Disk>, clock: Clock) -> Result<Self, StartError> {
         rules::refuse_locked(config, &*disk)?;
         let cluster_id = rules::examine(config, &*disk)?.cluster_id;
@@ -81,7 +82,7 @@ impl Folders {
                 lost.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
             );
         }
-        // Through the dir's own disk, which knows then of whatever goes wrong.
+        // The metadata log uses the log dir's own disk, so that the dir learns of its disk errors.
         let disk = match log_dirs.iter().find(|it| is_metadata(it)).map(|(dir, _)| dir).or(metadata_log_dir.as_ref()) {
             Some(dir) => dir.disk().clone(),
             None => disk,
@@ -92,12 +93,12 @@ impl Folders {
     }
 }
 
-/// Whether it is the disk that stands in the way, and not what is on it.
+/// Whether the error comes from the disk and not from the files on it.
 fn is_of_the_disk(error: &storage::Error) -> bool {
     matches!(error, storage::Error::Io { .. })
 }
 
-/// Whether the node can go on without a log dir that failed.
+/// Whether the node can run without this log dir.
 fn can_lose(dir: &LogDir, config: &NodeConfig) -> bool {
     dir.fault().is_some() && dir.path() != config.metadata_log_dir
 }
@@ -129,10 +130,11 @@ fn open_metadata_log(
     MetadataLog::open(disk, open_files, &config.metadata_log_dir, log_config, limits, clock)
 }
 
-/// What a log dir says of itself; `None` of one that is lost, and within it where it was never formatted.
+/// The identity of a log dir. The outer `None` is a lost dir, the inner `None` a dir that was never
+/// formatted.
 type Identity = Option<Option<MetaProperties>>;
 
-/// What each folder says of itself.
+/// Reads the identity of each folder.
 fn identities(dirs: &[LogDir], config: &NodeConfig, lost: &mut Vec<PathBuf>) -> Result<Vec<Identity>, StartError> {
     let mut identities = Vec::new();
     for dir in dirs {
@@ -147,7 +149,7 @@ fn identities(dirs: &[LogDir], config: &NodeConfig, lost: &mut Vec<PathBuf>) -> 
     Ok(identities)
 }
 
-/// The id of a log dir.
+/// Returns the directory id of a log dir.
 fn directory_id(
     dir: &LogDir,
     meta: Option<MetaProperties>,
@@ -173,7 +175,8 @@ fn directory_id(
     Ok(id)
 }
 
-/// The features of `bootstrap.checkpoint`; the newest where there is no such file, as in Kafka.
+/// Reads the features from `bootstrap.checkpoint`. Without that file they are the newest, as in
+/// Kafka.
 fn bootstrap_records(disk: &dyn Disk, path: &Path) -> Result<Vec<VersionedRecord>, StartError> {
     let file = path.join(BOOTSTRAP);
     let bytes = match read_all(disk, &file) {

@@ -1,10 +1,12 @@
-//! A whole node: the order in which its services come up, and its reverse.
+//! Starts and stops a whole node. Services stop in the reverse order of their start:
 //!
-//! 1. Locks the log dirs, reads their `meta.properties`, opens the metadata log: nothing outside is touched before the folder is known to be ours.
-//! 2. Binds the listeners, so that a port that is taken ends the start at once.
-//! 3. Starts the publisher and the controller: the quorum elects itself, the committed log is applied, the first image is published, and with it
-//!    partitions are opened and coordinators begin.
-//! 4. Serves connections, registers the broker, starts the background tasks.
+//! 1. Lock the log dirs, read their `meta.properties`, and open the metadata log. Nothing else is
+//!    touched until the folders are known to belong to this node.
+//! 2. Bind the listeners, so that a port in use ends the start at once.
+//! 3. Start the publisher and the controller. The quorum elects this node, the committed log is
+//!    applied, and the first image is published. The image opens partitions and starts
+//!    coordinators.
+//! 4. Serve connections, register the broker, and start the background tasks.
 
 mod dirs;
 mod folders;
@@ -54,37 +56,37 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
-/// How long connections may take to finish what they have begun.
+/// How long connections may take to finish their requests when the node stops.
 const CONNECTIONS_END: Duration = Duration::from_secs(10);
 
-/// Why a node did not start: one line that says what was found where, and what to do.
+/// Why a node did not start. One line: what was found, where, and what to do about it.
 pub type StartError = anyhow::Error;
 
-/// What is started.
+/// The arguments of [`start`].
 pub struct Start {
     /// The node's configuration.
     pub config: Arc<NodeConfig>,
-    /// Changes the level of the log.
+    /// Changes the log level.
     pub filter: Option<FilterHandle>,
-    /// Where operators' HTTP is served.
+    /// The address of the HTTP endpoint for operators.
     pub http: Option<Address>,
-    /// What the node's files are on.
+    /// The disk that holds the node's files.
     pub disk: Arc<dyn Disk>,
     /// How many threads may serve connections.
     pub connection_threads: usize,
-    /// How busy the thread is that starts the node: it serves connections too.
+    /// The load of the thread that starts the node. That thread serves connections too.
     pub load: Arc<ThreadLoad>,
 }
 
-/// A node that runs.
+/// A running node.
 pub struct Running {
-    /// Its services.
+    /// The node's services.
     pub broker: Arc<Broker>,
-    /// Where clients reach it: the listener's name and the address it got.
+    /// The name of each listener and the address that it is bound to.
     pub addresses: Vec<(String, SocketAddr)>,
-    /// What clients are told to connect to: the listener's name and its address.
+    /// The name of each listener and the address that clients are told to connect to.
     pub advertised: Vec<(String, Address)>,
-    /// Where operators' HTTP is served.
+    /// The bound address of the HTTP endpoint for operators.
     pub http: Option<SocketAddr>,
     metadata_log_dir: Option<LogDir>,
     connections: TaskTracker,
@@ -94,7 +96,7 @@ pub struct Running {
     faults: channel::UnboundedReceiver<NodeFault>,
 }
 
-/// Brings a node up. Errors: what is wrong with its folder, its ports or its configuration.
+/// Starts a node. Errors: what is wrong with its folders, its ports or its configuration.
 pub async fn start(start: Start) -> Result<Running, StartError> {
     let (clock, config) = (Clock, start.config);
     let folders = Folders::open(&config, start.disk, clock)?;
@@ -109,7 +111,7 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
     let directory_ids = folders.log_dirs.iter().map(|(_, id)| *id).collect();
     let dirs = (folders.log_dirs, folders.lost);
     let broker = broker(&config, dirs, &folders.cluster_id, controller.clone(), unfenced, start.filter, clock)?;
-    // Before anything is written, so that no producer gets what the disk has no room for.
+    // Before anything is written: no producer may get space that the disk does not have.
     broker.replicas.check_room();
     let dir_faults = dirs::faults_of(&broker, folders.metadata_log_dir.as_ref());
     let registration =
@@ -131,7 +133,7 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
         controller_parts(&broker, folders.metadata_directory_id, folders.metadata, folders.bootstrap, publications)?;
     threads.push(blocking::thread("controller", move || {
         if let Err(fault) = controller::run(parts, inbox) {
-            // Whoever waits ends the node.
+            // The receiver ends the node.
             let _ = fault_in.send(fault.into());
         }
     })?);
@@ -195,7 +197,7 @@ fn publisher(
     blocking::thread("publisher", move || publisher::run(received, image, published, controller, listener))
 }
 
-/// The services, before anything runs.
+/// Creates the services. None of them runs yet.
 fn broker(
     config: &Arc<NodeConfig>,
     (dirs, lost): (Vec<(LogDir, DirectoryId)>, Vec<PathBuf>),
@@ -207,7 +209,7 @@ fn broker(
 ) -> Result<Arc<Broker>, StartError> {
     let effective = config.effective(&Properties::new(), &Properties::new());
     let settings = effective.settings.clone();
-    // Until the first image is published, as for the oldest version.
+    // The features of the oldest version apply until the first image is published.
     let groups = GroupCoordinators::new(
         config_rules::group_config(&effective, Image::default().features.version()),
         config_rules::offsets_codec(&effective),
@@ -229,7 +231,7 @@ fn broker(
         reserve_bytes: config.log_dir_reserve_bytes,
         settings: topic_settings,
         image: image.clone(),
-        // As many as there are log dirs, unless said otherwise.
+        // The default is the number of log dirs.
         move_threads: moving
             .and_then(|count| usize::try_from(count).ok())
             .filter(|count| *count > 0)
@@ -265,7 +267,8 @@ fn broker(
     Ok(Arc::new(broker))
 }
 
-/// The broker's epoch when it last stopped; `None` unless every log dir says that it stopped cleanly, and all the same, as in Kafka.
+/// Returns the broker's epoch at its last stop. As in Kafka, it is `None` unless every log dir has
+/// the marker of a clean stop and all markers agree.
 fn previous_epoch(log_dirs: &[(LogDir, DirectoryId)]) -> Result<Option<BrokerEpoch>, StartError> {
     let mut epochs = Vec::new();
     for (dir, _) in log_dirs {
@@ -279,7 +282,7 @@ fn previous_epoch(log_dirs: &[(LogDir, DirectoryId)]) -> Result<Option<BrokerEpo
     Ok(first.filter(|_| epochs.iter().all(|epoch| *epoch == first)))
 }
 
-/// Who tells the controller in which log dirs replicas are.
+/// Creates the task that tells the controller in which log dirs replicas are.
 fn assignment_sender(broker: &Broker) -> AssignmentSender {
     AssignmentSender {
         assignments: broker.replicas.assignments().clone(),
@@ -291,7 +294,7 @@ fn assignment_sender(broker: &Broker) -> AssignmentSender {
     }
 }
 
-/// What this node says of itself. A port of 0 is the one that the listener got.
+/// Builds the registration of this node. A port of 0 becomes the port that the listener got.
 fn registration(config: &NodeConfig, node: &Node, listening: &[Listening], log_dirs: Vec<DirectoryId>) -> Registration {
     let endpoint = |it: &Advertised| {
         let bound = listening.iter().find(|one| one.listener.name == it.name).map(|one| one.address);
@@ -322,13 +325,14 @@ fn registration(config: &NodeConfig, node: &Node, listening: &[Listening], log_d
     }
 }
 
-/// What clients are told to connect to: the listener's name and its address.
+/// Returns the name of each listener and the address that clients are told to connect to.
 fn advertised(registration: &Registration) -> Vec<(String, Address)> {
     let address = |it: &Endpoint| (it.name.to_string(), Address { host: it.host.to_string(), port: it.port });
     registration.endpoints.iter().map(address).collect()
 }
 
-/// The controller's thread, with the raft machine started on what is on disk.
+/// Builds the parts of the controller's thread, with a raft machine that starts from the files on
+/// disk.
 fn controller_parts(
     broker: &Broker,
     directory_id: DirectoryId,
@@ -370,21 +374,23 @@ fn controller_parts(
 }
 
 impl Running {
-    /// Waits until the node can no longer run, and gives why.
+    /// Waits until the node can no longer run, and returns why.
     pub async fn failed(&mut self) -> NodeFault {
         match self.faults.recv().await {
             Some(fault) => fault,
-            // All that could tell of a fault has ended because it was told to.
+            // Every sender has ended, because the node is stopping.
             None => std::future::pending().await,
         }
     }
 
-    /// Takes the node down: waiting requests are answered, logs closed, the marker of a clean stop written.
+    /// Stops the node: answers waiting requests, closes the logs, and writes the marker of a clean
+    /// stop.
     pub async fn stop(self) {
         let Running { broker, metadata_log_dir, connections, connection_threads, tasks, threads, .. } = self;
         broker.stopping.cancel();
         broker.replicas.interrupt();
-        // Members that wait for their group, and the controller's replies that wait for logs to be opened, hold up nothing.
+        // Members that wait for a rebalance, and controller replies that wait for logs to open,
+        // must not delay the stop.
         broker.groups.resign_all();
         connections.close();
         if tokio::time::timeout(CONNECTIONS_END, connections.wait()).await.is_err() {

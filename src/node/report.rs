@@ -1,6 +1,8 @@
-//! What a start would find on a node's folders, and what it would do to each partition, found out without writing.
+//! Reports what a start would find in a node's folders and what it would do to each partition.
+//! Nothing is written.
 //!
-//! Logs are opened as a start opens them, each on an [`Overlay`] of its own: what recovery would cut or drop is what it cuts there.
+//! Each log is opened as a start opens it, but on an [`Overlay`]. Recovery truncates or drops data
+//! only in that overlay.
 
 use super::rules::{self, Known};
 use crate::config::NodeConfig;
@@ -16,58 +18,58 @@ use storage::disk::{Disk, Overlay};
 use storage::names::{self, Folder};
 use storage::{Found, LogConfig, LogDir, MetaProperties, Offsets, OpenFiles, Recovery};
 
-/// Files of one log that are open at once while it is looked at.
+/// The maximum number of files of one log that are open at once while it is examined.
 const OPEN_FILES: usize = 16;
 
 /// Whether a node starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// It does, and nothing is lost or left out.
+    /// It starts, and nothing is lost or left out.
     Starts,
-    /// It does, and something is lost, left out or not honoured.
+    /// It starts, and something is lost, left out or not honoured.
     StartsWithWarnings,
-    /// It does not.
+    /// It does not start.
     DoesNotStart,
 }
 
-/// All that was found.
+/// The result of [`examine`].
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     /// Whether the node starts.
     pub verdict: Verdict,
-    /// Why it does not: the line with which `gregor start` would end.
+    /// Why the node does not start: the line with which `gregor start` would end.
     pub refusal: Option<String>,
     /// What is lost, left out or not honoured.
     pub warnings: Vec<String>,
-    /// `node.id`
+    /// `node.id`.
     pub node_id: Option<i32>,
     /// The cluster that the folders belong to.
     pub cluster_id: Option<String>,
     /// Finalized features.
     pub features: BTreeMap<String, i16>,
-    /// Each folder.
+    /// One report for each folder.
     pub log_dirs: Vec<DirReport>,
 }
 
-/// A log dir.
+/// The report on a log dir.
 #[derive(Clone, Debug, Serialize)]
 pub struct DirReport {
-    /// Where it is.
+    /// The path of the dir.
     pub path: PathBuf,
-    /// Its identity; `None` where a start gives it one.
+    /// Its directory id; `None` if a start would generate one.
     pub directory_id: Option<String>,
-    /// Whether it was formatted; a start formats one that was not.
+    /// Whether it was formatted. A start formats a dir that was not.
     pub is_formatted: bool,
     /// Whether the last process that used it stopped cleanly.
     pub stopped_cleanly: bool,
-    /// The process that has it locked now.
+    /// The id of the process that holds its lock now.
     pub locked_by: Option<u32>,
-    /// What is in it.
+    /// The folders of partitions in it.
     pub partitions: Vec<PartitionReport>,
 }
 
-/// What a folder is to a start.
+/// How a start classifies a folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
@@ -75,46 +77,46 @@ pub enum Kind {
     Partition,
     /// The metadata log.
     Metadata,
-    /// One whose removal was not finished: it is removed.
+    /// A partition whose deletion did not finish. A start deletes it.
     Deleted,
-    /// A copy on its way from another log dir: it is left as it is.
+    /// A copy that is being moved from another log dir. A start does not change it.
     Future,
-    /// One that was set aside before: it is left as it is.
+    /// A partition that an earlier start set aside. A start does not change it.
     Stray,
-    /// A partition of no topic of this cluster: it is set aside.
+    /// A partition of no topic of this cluster. A start sets it aside.
     Unowned,
-    /// A partition that has no folder: it is made anew, empty.
+    /// A partition without a folder. A start creates it empty.
     Missing,
 }
 
-/// A partition's folder.
+/// The report on one partition's folder.
 #[derive(Clone, Debug, Serialize)]
 pub struct PartitionReport {
     /// The folder's name.
     pub name: String,
-    /// What it is.
+    /// What the folder is.
     pub kind: Kind,
-    /// From `partition.metadata`.
+    /// The topic id from `partition.metadata`.
     pub topic_id: Option<String>,
-    /// How many segments there are.
+    /// The number of segments.
     pub segments: usize,
-    /// Their bytes.
+    /// The size of the segments in bytes.
     pub bytes: u64,
-    /// The first offset and the one after the last, as a start finds them.
+    /// The first offset and the offset after the last, as a start finds them.
     pub offsets: Option<(i64, i64)>,
-    /// Bytes of records that are read and checked before it is served.
+    /// Bytes of records that a start reads and checks before it serves the partition.
     pub bytes_to_check: u64,
-    /// Segments that are.
+    /// The number of segments that those bytes are in.
     pub segments_to_check: usize,
-    /// Bytes that are not whole batches and are cut off.
+    /// Bytes at the end that are not whole batches. A start truncates them.
     pub bytes_cut: u64,
-    /// Segments behind a bad batch, which are dropped.
+    /// Segments after a corrupt batch. A start drops them.
     pub segments_dropped: usize,
-    /// What a start does with it, in words.
+    /// A description of what a start does with the folder.
     pub action: String,
 }
 
-/// Looks at a node's folders.
+/// Examines a node's folders.
 pub fn examine(config: &NodeConfig, disk: &Arc<dyn Disk>, clock: Clock) -> Report {
     let mut report = Report {
         verdict: Verdict::Starts,
@@ -136,7 +138,7 @@ pub fn examine(config: &NodeConfig, disk: &Arc<dyn Disk>, clock: Clock) -> Repor
     report
 }
 
-/// A configuration that cannot be used at all.
+/// Returns the report on a configuration that cannot be used at all.
 pub fn refused(why: String) -> Report {
     Report {
         verdict: Verdict::DoesNotStart,
@@ -235,7 +237,8 @@ fn examine_dir(
     for found in dir.partitions()? {
         let is_metadata = matches!(&found.folder, Folder::Partition(of) if &*of.topic == METADATA_TOPIC);
         if is_log_dir || is_metadata {
-            // A layer for each, so that what one recovery keeps in memory goes with it.
+            // Each folder gets its own overlay, so that the memory of one recovery is freed before
+            // the next.
             partitions.push(examine_folder(&open()?, found, &offsets, is_clean, image, clock)?);
         }
     }
@@ -305,7 +308,7 @@ fn examine_folder(
     if kind != Kind::Partition && kind != Kind::Metadata {
         return Ok(report);
     }
-    // The end of the metadata log is checked at every start.
+    // A start always checks the end of the metadata log.
     let is_clean = is_clean && kind == Kind::Partition;
     if !is_clean {
         let point = offsets.recovery_points.get(&partition).copied().unwrap_or_default();

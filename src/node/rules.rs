@@ -1,6 +1,7 @@
-//! What a start refuses before it touches anything: one line each, that says what was found where and what to do.
+//! The reasons to refuse a start, checked before anything is changed. Each is one line that says
+//! what was found, where, and what to do.
 //!
-//! `gregor start` and `gregor check` both ask here, so they cannot disagree. Nothing is written.
+//! `gregor start` and `gregor check` both use these rules, so that they agree. Nothing is written.
 
 use super::StartError;
 use crate::config::NodeConfig;
@@ -20,21 +21,22 @@ use storage::disk::Disk;
 use storage::names::Folder;
 use storage::{META_PROPERTIES, MetaProperties, find_partitions};
 
-/// The largest number that is set aside among Kafka's ids: no log dir has one of them.
+/// Kafka reserves the ids up to this number. No log dir may have one of them.
 const RESERVED_IDS: u128 = 100;
 
-/// A node's folders, known to be its own.
+/// Folders that are known to belong to this node.
 #[derive(Debug)]
 pub struct Known {
-    /// The cluster that they belong to.
+    /// The id of their cluster.
     pub cluster_id: String,
-    /// Each folder with its identity; `None` for one that was never formatted, which a start gives one. One that cannot be read is left out.
+    /// Each readable folder with its identity. `None` is a folder that was never formatted; a start
+    /// gives it an identity.
     pub identities: Vec<(PathBuf, Option<MetaProperties>)>,
-    /// The metadata as of the log's end.
+    /// The metadata at the end of the log.
     pub image: Image,
 }
 
-/// The log dirs, and where the metadata log is.
+/// Returns the log dirs and the dir of the metadata log.
 pub fn folders_of(config: &NodeConfig) -> Vec<PathBuf> {
     let mut paths = config.log_dirs.clone();
     if !paths.contains(&config.metadata_log_dir) {
@@ -43,7 +45,7 @@ pub fn folders_of(config: &NodeConfig) -> Vec<PathBuf> {
     paths
 }
 
-/// The folders that a running process has locked, with its id.
+/// Returns the folders that a running process has locked, each with the id of that process.
 pub fn locked(config: &NodeConfig, disk: &dyn Disk) -> Result<Vec<(PathBuf, u32)>, StartError> {
     let mut locked = Vec::new();
     for path in folders_of(config) {
@@ -51,7 +53,7 @@ pub fn locked(config: &NodeConfig, disk: &dyn Disk) -> Result<Vec<(PathBuf, u32)
         match disk.lock_holder(&file) {
             Ok(Some(process)) => locked.push((path, process)),
             Ok(None) => {}
-            // Whoever locks it says why that fails.
+            // The code that locks the folder reports this error.
             Err(_) if path != config.metadata_log_dir => {}
             Err(error) => return Err(anyhow::Error::from(error).context(file.display().to_string())),
         }
@@ -70,7 +72,7 @@ pub fn refuse_locked(config: &NodeConfig, disk: &dyn Disk) -> Result<(), StartEr
     Ok(())
 }
 
-/// Looks at all folders. Errors: why a node of this configuration cannot start on them.
+/// Examines all folders. Errors: why a node with this configuration cannot start on them.
 pub fn examine(config: &NodeConfig, disk: &dyn Disk) -> Result<Known, StartError> {
     let identities = identities(config, disk)?;
     let cluster_id = refuse_mixed(config, &identities)?;
@@ -80,12 +82,12 @@ pub fn examine(config: &NodeConfig, disk: &dyn Disk) -> Result<Known, StartError
     Ok(Known { cluster_id, identities, image })
 }
 
-/// The identity of each folder.
+/// Reads the identity of each folder.
 fn identities(config: &NodeConfig, disk: &dyn Disk) -> Result<Vec<(PathBuf, Option<MetaProperties>)>, StartError> {
     let mut identities = Vec::new();
     for path in folders_of(config) {
         let meta = match MetaProperties::read(disk, &path.join(META_PROPERTIES)) {
-            // A disk that fails is lost, and the node goes on with the others.
+            // A log dir with a failed disk is lost. The node starts with the others.
             Err(storage::Error::Io { .. }) if path != config.metadata_log_dir => continue,
             read => read.with_context(|| {
                 let shown = path.display();
@@ -100,7 +102,8 @@ fn identities(config: &NodeConfig, disk: &dyn Disk) -> Result<Vec<(PathBuf, Opti
         }
         identities.push((path, meta));
     }
-    // A start formats further disks; the one with the metadata log says what cluster this is.
+    // A start can format additional disks, but only if the dir with the metadata log names the
+    // cluster.
     let is_formatted = |path: &Path| identities.iter().any(|(at, meta)| at == path && meta.is_some());
     if !is_formatted(&config.metadata_log_dir) {
         let missing = config.metadata_log_dir.display();
@@ -115,7 +118,8 @@ fn identities(config: &NodeConfig, disk: &dyn Disk) -> Result<Vec<(PathBuf, Opti
     Ok(identities)
 }
 
-/// Refuses folders of several clusters or nodes, and a metadata log where none is expected. Gives the cluster's id.
+/// Refuses folders of several clusters or nodes, and a metadata log in an unexpected dir. Returns
+/// the cluster's id.
 fn refuse_mixed(config: &NodeConfig, identities: &[(PathBuf, Option<MetaProperties>)]) -> Result<String, StartError> {
     let mut known: Option<(&str, &Path)> = None;
     let mut nodes: BTreeMap<BrokerId, &Path> = BTreeMap::new();
@@ -153,7 +157,7 @@ fn refuse_mixed(config: &NodeConfig, identities: &[(PathBuf, Option<MetaProperti
     known.map(|(id, _)| id.to_owned()).context("no log dir is formatted")
 }
 
-/// Refuses directory ids that two folders share, or that no folder can have.
+/// Refuses a directory id that two folders share, and an id that Kafka reserves.
 fn refuse_ids(identities: &[(PathBuf, Option<MetaProperties>)]) -> Result<(), StartError> {
     let mut seen: BTreeMap<DirectoryId, &Path> = BTreeMap::new();
     for (path, meta) in identities {
@@ -174,7 +178,8 @@ fn refuse_ids(identities: &[(PathBuf, Option<MetaProperties>)]) -> Result<(), St
     Ok(())
 }
 
-/// Refuses a partition that is in two log dirs, and a metadata log beside the one that is configured.
+/// Refuses a partition that is in two log dirs, and a second metadata log outside the configured
+/// dir.
 fn refuse_doubled(config: &NodeConfig, disk: &dyn Disk) -> Result<(), StartError> {
     let mut seen: BTreeMap<(bool, TopicPartition), PathBuf> = BTreeMap::new();
     for path in folders_of(config) {
@@ -208,7 +213,8 @@ fn refuse_doubled(config: &NodeConfig, disk: &dyn Disk) -> Result<(), StartError
     Ok(())
 }
 
-/// Looks at the metadata log. Errors: it cannot be read, or is of a later release, or of a cluster of several nodes.
+/// Reads the metadata log. Errors: the log cannot be read, is of a later release, or is of a
+/// cluster of several nodes.
 fn examine_metadata(config: &NodeConfig, disk: &dyn Disk) -> Result<Image, StartError> {
     let folder = config.metadata_log_dir.join(format!("{METADATA_TOPIC}-0"));
     let look = Look::at(disk, &config.metadata_log_dir).map_err(|fault| match fault {
@@ -251,7 +257,7 @@ fn feature_error(folder: &Path, name: &str, level: i16) -> StartError {
     anyhow::anyhow!("{folder} has {name} at level {level}{needed}, {known}; {remedy}")
 }
 
-/// Starts the raft machine on what is on disk.
+/// Starts the raft machine from the files on disk.
 pub(super) fn start_raft(
     config: &NodeConfig,
     directory_id: DirectoryId,
@@ -276,7 +282,7 @@ pub(super) fn start_raft(
     Ok(Raft::start(raft_config, stored, random::number(), clock.both())?)
 }
 
-/// Refuses a quorum of more than this node.
+/// Refuses a quorum with voters other than this node.
 pub(super) fn refuse_other_voters(raft: &Raft) -> Result<(), StartError> {
     if !raft.is_leader() {
         bail!(

@@ -1,4 +1,5 @@
-//! Every folder that a node cannot start on: one line that says why, and nothing touched.
+//! Tests of every kind of folder that a node cannot start on: one line says why, and nothing is
+//! changed.
 
 use super::*;
 use crate::config::Properties;
@@ -74,7 +75,7 @@ impl Node {
         self.write(name, text.replace(from, to).as_bytes());
     }
 
-    /// Every file and folder with its contents and age.
+    /// Returns every file and folder with its contents and modification time.
     fn tree(&self) -> Vec<(PathBuf, Vec<u8>, i64)> {
         let mut tree = Vec::new();
         let mut folders = vec![self.dir.path().to_path_buf()];
@@ -93,7 +94,8 @@ impl Node {
         tree
     }
 
-    /// Starts, which must fail with one line that holds all words, and touch nothing.
+    /// Starts the node. The start must fail with one line that contains all `words`, and change
+    /// nothing.
     fn refused(&self, words: &[&str]) {
         let before = self.tree();
         let error = match Folders::open(&self.config(), self.disk.clone(), Clock) {
@@ -108,7 +110,7 @@ impl Node {
         assert_eq!(self.tree(), before, "something was touched");
     }
 
-    /// Adds records to the metadata log, as a node that runs would.
+    /// Appends records to the metadata log, as a running node would.
     fn append(&self, records: &[VersionedRecord]) {
         let values: Vec<bytes::Bytes> = records.iter().map(|it| it.encode().unwrap()).collect();
         let batch = raft::batch::data_batch(model::Offset(0), model::LeaderEpoch(1), Clock.now(), &values);
@@ -174,11 +176,11 @@ fn a_folder_of_a_newer_feature_level_is_refused() {
 }
 
 #[test]
-fn a_folder_of_zookeepers_days_is_refused() {
+fn a_folder_formatted_for_zookeeper_is_refused() {
     let node = Node::new();
     node.write("b/meta.properties", b"#\nversion=0\nbroker.id=1\ncluster.id=AAAAAAAAAAAAAAAAAAAAAQ\n");
     node.refused(&["ZooKeeper", "version=0", "migrate", "/b"]);
-    // The version was not always written.
+    // Old releases did not write the version.
     node.write("a/meta.properties", b"broker.id=1\ncluster.id=AAAAAAAAAAAAAAAAAAAAAQ\n");
     node.refused(&["ZooKeeper", "/a"]);
 }
@@ -234,7 +236,7 @@ fn a_partition_in_two_dirs_is_refused() {
     node.write("a/topic-0/00000000000000000000.log", b"");
     node.write("b/topic-0/00000000000000000000.log", b"");
     node.refused(&["topic-0", "/a/topic-0", "/b/topic-0", "move the other"]);
-    // A copy that was being made of it is none of the two.
+    // A copy that is being moved is not a duplicate.
     let node = Node::new();
     node.write("a/topic-0/00000000000000000000.log", b"");
     node.write("b/topic-0.0123456789abcdef0123456789abcdef-future/00000000000000000000.log", b"");
