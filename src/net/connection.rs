@@ -1,9 +1,11 @@
-//! One connection: requests in, replies out, in order.
+//! One connection: it reads requests and sends the replies in the same order.
 //!
-//! A request is begun only when the one before it has been answered, as in Kafka, with one exception: a produce that has been appended and waits for
-//! its replicas. What follows it is begun meanwhile, and its reply takes its place in the order.
+//! A request starts when the one before it has been answered, as in Kafka. The exception is a
+//! produce request that is appended and waits for its replicas: later requests start while it
+//! waits, and its reply keeps its place in the order.
 //!
-//! Invariant: what has been begun is answered before the connection ends, whatever ends it, unless the peer can no longer be written to.
+//! Invariant: every request that has started is answered before the connection ends, unless nothing
+//! more can be written to the peer.
 
 use super::frame::{FrameError, FrameReader};
 use super::send;
@@ -24,18 +26,19 @@ use tokio_util::sync::CancellationToken;
 #[cfg(test)]
 mod tests;
 
-/// Replies of one connection that may wait for replicas before the next request is read.
+/// The maximum number of replies of one connection that wait for replicas. At the maximum, no
+/// further request is read.
 const REPLIES_WAITING_MAX: usize = 64;
-/// How long a peer may take over a reply once the broker ends.
+/// How long a peer may take to receive a reply once the broker stops.
 const LAST_REPLY_MAX: Duration = Duration::from_secs(1);
 
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
 pub enum Ended {
-    /// Its bytes are no frames.
+    /// Its bytes are not frames.
     #[error("{0}")]
     Frame(#[from] FrameError),
-    /// A frame is no request that can be answered.
+    /// A frame is not a request that can be answered.
     #[error("{0}")]
     Request(#[from] api::Refused),
     /// A reply could not be sent.
@@ -47,7 +50,7 @@ pub enum Ended {
 }
 
 impl Ended {
-    /// Whether it is worth a line in the log: peers that leave are not.
+    /// Whether the end is logged. A peer that only closed its connection is not.
     pub fn is_the_peers_fault(&self) -> bool {
         match self {
             Ended::Frame(FrameError::Length(..) | FrameError::Foreign(_)) | Ended::Request(_) => true,
@@ -55,13 +58,14 @@ impl Ended {
         }
     }
 
-    /// Whether the socket carries nothing more in either direction. A peer that has only closed its own side still reads.
+    /// Whether the socket can carry nothing more in either direction. A peer that has closed only
+    /// its own side still reads.
     fn is_final(&self) -> bool {
         matches!(self, Ended::Frame(FrameError::Io(_)) | Ended::Send(_))
     }
 }
 
-/// What a connection may take, and when it ends.
+/// The limits of a connection.
 #[derive(Clone, Copy, Debug)]
 pub struct Terms<'a> {
     /// `connections.max.idle.ms`
@@ -70,28 +74,30 @@ pub struct Terms<'a> {
     pub request_bytes_max: usize,
     /// `queued.max.request.bytes`
     pub request_memory: &'a MemoryLimit,
-    /// The broker's end.
+    /// Cancelled when the broker stops.
     pub stopping: &'a CancellationToken,
 }
 
-/// How the serving of a connection came to its end.
+/// How [`serve`] ended.
 #[derive(Debug)]
 pub enum Finished<T> {
-    /// The connection is at its end.
+    /// The connection ended.
     Ended,
-    /// The connection goes on elsewhere: all that was begun is answered, and nothing is lost.
+    /// The connection continues on another thread. Every request that started is answered, and no
+    /// byte is lost.
     Left {
-        /// What `leaves` gave.
+        /// The value that `leaves` returned.
         to: T,
         /// The socket.
         stream: TcpStream,
-        /// What was read from the socket and not begun.
+        /// The bytes that were read from the socket and not yet served.
         reader: FrameReader,
     },
 }
 
-/// Serves requests until the peer leaves, breaks the protocol, is idle too long, or the broker stops. `begin` begins what a frame asks for.
-/// `leaves` is asked after each answer whether the connection is to go on elsewhere.
+/// Serves requests until the peer leaves, breaks the protocol or is idle too long, or the broker
+/// stops. `begin` starts the request in a frame. `leaves` is called after each answer and says
+/// whether the connection moves to another thread.
 pub async fn serve<T>(
     terms: Terms<'_>,
     (stream, reader): (TcpStream, FrameReader),
@@ -102,7 +108,7 @@ pub async fn serve<T>(
     let mut incoming = Incoming { terms, reader, memory: None };
     let mut waiting: FuturesOrdered<BoxFuture<'static, Reply>> = FuturesOrdered::new();
     let mut serving: Option<Serving<'_>> = None;
-    // Why nothing more is begun.
+    // Why no further request starts.
     let mut ending: Option<Result<(), Ended>> = None;
     let mut has_answered = false;
     loop {
@@ -110,7 +116,7 @@ pub async fn serve<T>(
             if let Some(end) = ending {
                 return end.map(|()| Finished::Ended);
             }
-            // A frame that has its memory already is read to its end here.
+            // A frame that already has its memory is read to its end on this thread.
             if std::mem::take(&mut has_answered)
                 && incoming.memory.is_none()
                 && let Some(to) = leaves()
@@ -132,7 +138,8 @@ pub async fn serve<T>(
                         send(&mut writing, reply, &terms).await?;
                         has_answered = true;
                     }
-                    // Replies that wait come first: the order is that of the requests.
+                    // The reply queues behind the waiting replies, so that replies keep the order
+                    // of the requests.
                     Ok(Outcome::Reply(reply)) => waiting.push_back(Box::pin(std::future::ready(reply))),
                     Ok(Outcome::Later(reply)) => waiting.push_back(reply),
                     Ok(Outcome::Silence) => {}
@@ -152,7 +159,7 @@ pub async fn serve<T>(
     }
 }
 
-/// Sends a reply. From the broker's end on, a peer that is slow to take it is not waited for.
+/// Sends a reply. Once the broker stops, a slow peer has only [`LAST_REPLY_MAX`].
 async fn send(socket: &mut OwnedWriteHalf, reply: Reply, terms: &Terms<'_>) -> Result<(), Ended> {
     let patience = async {
         terms.stopping.cancelled().await;
@@ -165,13 +172,14 @@ async fn send(socket: &mut OwnedWriteHalf, reply: Reply, terms: &Terms<'_>) -> R
     }
 }
 
-/// The request that is being served. Its memory is given back when it has been answered.
+/// The request that is being served. Its memory is released when it has been answered.
 struct Serving<'a> {
     outcome: Served,
     _memory: Option<SemaphorePermit<'a>>,
 }
 
-/// What becomes of the request that is being served; never, where none is.
+/// Waits for the outcome of the request that is being served. Without a request, it never
+/// completes.
 async fn outcome(serving: &mut Option<Serving<'_>>) -> Result<Outcome, api::Refused> {
     match serving {
         Some(serving) => (&mut serving.outcome).await,
@@ -179,7 +187,7 @@ async fn outcome(serving: &mut Option<Serving<'_>>) -> Result<Outcome, api::Refu
     }
 }
 
-/// The stream of requests, with the memory that the one being read may take.
+/// The stream of requests, with the memory reserved for the request that is being read.
 struct Incoming<'a> {
     terms: Terms<'a>,
     reader: FrameReader,
@@ -187,7 +195,7 @@ struct Incoming<'a> {
 }
 
 impl Incoming<'_> {
-    /// The next whole frame. May be dropped at any await without losing a byte.
+    /// Reads the next whole frame. Cancel safe: no byte is lost.
     async fn frame(&mut self, socket: &OwnedReadHalf) -> Result<Bytes, Ended> {
         let Terms { idle, request_bytes_max, request_memory, .. } = self.terms;
         loop {

@@ -1,9 +1,11 @@
-//! Cuts a connection's bytes into frames.
+//! Splits a connection's bytes into frames.
 //!
-//! A frame is an int32 length and so many bytes. Small frames share one read; a large one gets memory of its own once its length is known, so
-//! that its bytes are read to where they stay. An idle connection holds no buffer.
+//! A frame is an int32 length followed by that number of bytes. Small frames share one read. A
+//! large frame gets its own memory once its length is known, so that its bytes are never moved. An
+//! idle connection holds no buffer.
 //!
-//! Invariant: a buffer is never larger than what has come by more than `AHEAD_BYTES`, or than twice what has come. A length is only a claim.
+//! Invariant: a buffer exceeds the bytes received by at most `AHEAD_BYTES`, or is at most twice as
+//! large as them. A length field alone is not trusted.
 
 use bytes::{Buf, Bytes, BytesMut};
 use std::io;
@@ -12,14 +14,15 @@ use tokio::net::tcp::OwnedReadHalf;
 #[cfg(test)]
 pub(super) mod tests;
 
-/// What one read takes at least, in bytes: most requests fit.
+/// The minimum size of one read in bytes. Most requests fit.
 const READ_BYTES: usize = 4 * 1024;
-/// Memory for bytes that a frame still owes: a request of a client with Kafka's defaults (1 MiB) is read into one piece that never moves.
+/// Memory that a frame gets before its bytes arrive. A request of a client with Kafka's defaults (1
+/// MiB) is read into one block that never moves.
 const AHEAD_BYTES: usize = 2 * 1024 * 1024;
-/// Bytes before a frame that give its length.
+/// The size of the length field before a frame.
 const LENGTH_BYTES: usize = 4;
 
-/// Why a stream yields no further frame.
+/// Why a stream has no further frame.
 #[derive(Debug, thiserror::Error)]
 pub enum FrameError {
     /// The peer closed between two frames.
@@ -28,10 +31,10 @@ pub enum FrameError {
     /// The peer closed within a frame.
     #[error("closed by the peer within a request")]
     Cut,
-    /// A length that no request has.
+    /// A length that no request can have.
     #[error("a request of {0} bytes, where {1} are allowed (socket.request.max.bytes)")]
     Length(i32, usize),
-    /// Bytes of another protocol, which read as a length make no sense.
+    /// The first bytes belong to another protocol.
     #[error("no request of Kafka's protocol but {0}")]
     Foreign(&'static str),
     /// The socket failed.
@@ -39,13 +42,13 @@ pub enum FrameError {
     Io(#[from] io::Error),
 }
 
-/// What another protocol's first bytes look like.
+/// Recognizes another protocol by its first bytes.
 fn foreign(start: &[u8; LENGTH_BYTES]) -> Option<&'static str> {
     const TLS: &str = "a TLS handshake: the client has security.protocol=SSL or SASL_SSL, this listener is plain text";
     const HTTP: &str = "an HTTP request: health and metrics have a port of their own (--http, gregor.http.listener)";
     Some(match start {
         [0x16, 0x03, ..] => TLS,
-        // SSL 2's hello, which old clients of TLS begin with.
+        // The hello message of SSL 2, with which old TLS clients start.
         [0x80..=0xff, _, 0x01, 0x00 | 0x03] => TLS,
         b"GET " | b"POST" | b"PUT " | b"HEAD" | b"OPTI" | b"DELE" | b"PATC" | b"CONN" | b"TRAC" => HTTP,
         b"PRI " => "an HTTP/2 connection: health and metrics have a port of their own, which takes HTTP/1.1",
@@ -66,7 +69,8 @@ pub struct FrameReader {
 }
 
 impl FrameReader {
-    /// The length of the frame at the front, if its length field is there. Errors: a length below zero or above `max`.
+    /// Returns the length of the frame at the front once its length field has been read. Errors: a
+    /// length below zero or above `max`.
     pub fn length(&self, max: usize) -> Result<Option<usize>, FrameError> {
         let Some(field) = self.buffer.first_chunk::<LENGTH_BYTES>() else { return Ok(None) };
         let length = i32::from_be_bytes(*field);
@@ -84,13 +88,14 @@ impl FrameReader {
         self.buffer.advance(LENGTH_BYTES);
         let frame = self.buffer.split_to(length).freeze();
         if self.buffer.is_empty() {
-            // What the frame does not hold is given back: an idle connection keeps nothing.
+            // The rest of the buffer is freed: an idle connection holds no memory.
             self.buffer = BytesMut::new();
         }
         Some(frame)
     }
 
-    /// Reads what the socket has. May be dropped at any await without losing a byte. `wanted` is the length of the frame at the front, if known.
+    /// Reads the bytes that the socket has. Cancel safe: no byte is lost. `wanted` is the length of
+    /// the frame at the front, if known.
     pub async fn read(&mut self, socket: &OwnedReadHalf, wanted: Option<usize>) -> Result<(), FrameError> {
         loop {
             socket.readable().await?;
@@ -109,7 +114,8 @@ impl FrameReader {
         }
     }
 
-    /// Memory for one read at least, and where the length of the frame at the front is known, for as much of it as its bytes so far vouch for.
+    /// Reserves memory for at least one read. If the length of the frame at the front is known, it
+    /// reserves as much for that frame as the bytes received so far justify.
     fn make_room(&mut self, wanted: Option<usize>) {
         let owed = match wanted {
             Some(length) => (LENGTH_BYTES + length).saturating_sub(self.buffer.len()).max(1),

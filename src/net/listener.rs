@@ -19,25 +19,26 @@ use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 use tracing::{info, warn};
 
-/// How long accepting rests after the process ran out of files: nothing else frees one.
+/// How long accepting pauses after the process ran out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// A bound socket and the listener it stands for.
+/// A bound socket and its listener.
 #[derive(Debug)]
 pub struct Listening {
     /// The listener as configured.
     pub listener: Arc<Listener>,
-    /// The address it got; its port differs from the configured one where that is 0.
+    /// The bound address. Its port differs from the configured port if that is 0.
     pub address: SocketAddr,
     socket: TcpListener,
 }
 
-/// A port on 127.0.0.1 that is free now.
+/// Returns a port on 127.0.0.1 that is free now.
 pub fn free_loopback_port() -> io::Result<u16> {
     Ok(std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }
 
-/// Binds one listener; an empty host is every interface. Errors: the address is taken or not this machine's.
+/// Binds one listener. An empty host means every interface. Errors: the address is in use, or is
+/// not an address of this machine.
 pub async fn bind(listener: Listener, backlog: u32) -> io::Result<Listening> {
     let host = if listener.host.is_empty() { "::" } else { listener.host.as_str() };
     let mut last = io::Error::new(io::ErrorKind::AddrNotAvailable, "the host has no address");
@@ -45,7 +46,7 @@ pub async fn bind(listener: Listener, backlog: u32) -> io::Result<Listening> {
         Ok(addresses) => addresses.collect(),
         Err(error) => return Err(error),
     };
-    // As Java does: `localhost` is 127.0.0.1 where it is that and ::1.
+    // As in Java, `localhost` is 127.0.0.1 if it resolves to both 127.0.0.1 and ::1.
     addresses.sort_by_key(SocketAddr::is_ipv6);
     let every = [SocketAddr::from(([0, 0, 0, 0], listener.port))];
     for address in addresses.iter().chain(every.iter().filter(|_| listener.host.is_empty())) {
@@ -63,7 +64,7 @@ pub async fn bind(listener: Listener, backlog: u32) -> io::Result<Listening> {
 fn bind_address(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
     let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None)?;
     if address.is_ipv6() {
-        // One socket serves both families where all interfaces are meant.
+        // For all interfaces, one socket serves IPv4 and IPv6.
         socket.set_only_v6(false)?;
     }
     socket.set_reuse_address(true)?;
@@ -74,8 +75,10 @@ fn bind_address(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
 }
 
 impl Listening {
-    /// Accepts until the broker stops. `connections` counts the connections. Clients are accepted from when the controller has first let this broker in:
-    /// before that, Metadata would name no broker, and a client would wait long before it asks again. The system keeps whoever connects meanwhile.
+    /// Accepts connections until the broker stops; `connections` tracks them. Accepting starts when
+    /// the controller has unfenced this broker for the first time. Before that, Metadata would list
+    /// no broker, and a client would wait long before it asks again. Until then, the operating
+    /// system queues new connections.
     pub async fn accept(self, broker: Arc<Broker>, threads: Arc<ConnectionThreads<Open>>, connections: TaskTracker) {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1);
         let side = if self.listener.is_controller { Side::Controller } else { Side::Broker };
@@ -125,7 +128,7 @@ impl Listening {
     }
 }
 
-/// An open connection, on whichever thread it is served.
+/// An open connection, on the thread that currently serves it.
 pub struct Open {
     connection: Arc<Connection>,
     metered: Metered,
@@ -133,7 +136,7 @@ pub struct Open {
     _counted: TaskTrackerToken,
 }
 
-/// A connection in the metrics, for as long as it lives.
+/// A connection that is counted in the metrics while it is open.
 struct Metered(Arc<Broker>);
 
 impl Metered {
@@ -150,13 +153,15 @@ impl Drop for Metered {
     }
 }
 
-/// The threads that serve the connections of a broker. `main` is the load of the thread that will run the first of them.
+/// Creates the threads that serve the connections of a broker. `main` is the load of the thread
+/// that will run the first of them.
 pub fn connection_threads(count: usize, main: Arc<ThreadLoad>, clock: Clock) -> Arc<ConnectionThreads<Open>> {
     let serve = |seat, moving: Moving<Open>| drop(tokio::spawn(serve(seat, moving)));
     ConnectionThreads::new(count, main, clock, Box::new(serve))
 }
 
-/// Serves a connection until it ends or moves to another thread. Says once why it ended, where that is the peer's fault.
+/// Serves a connection until it ends or moves to another thread. If the peer caused the end, the
+/// reason is logged once.
 async fn serve(mut seat: Seat<Open>, moving: Moving<Open>) {
     let Moving { connection: open, stream, reader } = moving;
     let broker = open.metered.0.clone();
@@ -177,7 +182,7 @@ async fn serve(mut seat: Seat<Open>, moving: Moving<Open>) {
     }
 }
 
-/// Says why a connection was closed, once for each software and reason in a while.
+/// Logs why a connection was closed, once for each client software and reason in a period.
 fn tell(broker: &Broker, connection: &Connection, error: &Ended) {
     let (software, client_id) = connection.client();
     let client = software.clone().or_else(|| client_id.as_deref().map(str::to_owned)).unwrap_or_default();
@@ -195,7 +200,7 @@ fn tell(broker: &Broker, connection: &Connection, error: &Ended) {
     }
 }
 
-/// The settings of a connection do not change while it lives: Kafka changes neither of these without a restart.
+/// The settings do not change while the connection is open: Kafka changes them only with a restart.
 fn terms(broker: &Broker) -> Terms<'_> {
     let settings = broker.settings();
     Terms {
@@ -210,7 +215,7 @@ fn prepare(broker: &Broker, stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let socket = socket2::SockRef::from(stream);
     socket.set_keepalive(true)?;
-    // -1 leaves the system's own, as in Kafka.
+    // -1 keeps the default of the operating system, as in Kafka.
     if let Ok(bytes) = usize::try_from(broker.settings().socket_send_buffer_bytes) {
         socket.set_send_buffer_size(bytes)?;
     }

@@ -1,7 +1,7 @@
 //! The server side of sockets: listeners, connections, their limits, and how they end.
 //!
-//! Nothing here knows what a request means. A connection cuts the stream into frames, hands each to `api`, and sends the replies in the order
-//! of the requests.
+//! This module does not know what a request means. A connection splits the stream into frames,
+//! passes each frame to `api`, and sends the replies in the order of the requests.
 
 mod connection;
 mod frame;

@@ -1,6 +1,8 @@
-//! Sends a reply: bytes in memory as they are, file regions through one buffer of bounded size.
+//! Sends a reply. Bytes in memory are sent from where they are; file regions go through one buffer
+//! of bounded size.
 //!
-//! A region is read without blocking where the page cache has it, else on the pool. Why not sendfile is in docs/decisions.
+//! A region in the page cache is read without blocking; any other is read on the blocking pool.
+//! docs/decisions says why sendfile is not used.
 
 use crate::api::Reply;
 use crate::env::blocking;
@@ -13,11 +15,12 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::time::timeout;
 
-/// The buffer through which file regions go, in bytes.
+/// The size of the buffer for file regions.
 const REGION_BUFFER_BYTES: usize = 64 * 1024;
 
-/// Sends a whole reply. Errors: the socket's, a peer that takes nothing for as long as a connection may be idle, and a region that no longer has
-/// its bytes because the log was truncated; each ends the connection.
+/// Sends a whole reply. Errors, each of which ends the connection: the socket failed; the peer
+/// received nothing for as long as a connection may be idle; a region lost its bytes because the
+/// log was truncated.
 pub async fn reply(socket: &mut OwnedWriteHalf, reply: Reply, idle: Duration) -> io::Result<()> {
     let mut regions = reply.regions.into_iter();
     let mut pending: Vec<Bytes> = Vec::new();
@@ -38,7 +41,7 @@ pub async fn reply(socket: &mut OwnedWriteHalf, reply: Reply, idle: Duration) ->
     Ok(())
 }
 
-/// Sends what is pending and then a region, in as few writes as the buffer allows.
+/// Sends the pending bytes and then a region, in as few writes as the buffer allows.
 async fn send_region(
     socket: &mut OwnedWriteHalf,
     pending: &mut Vec<Bytes>,
@@ -57,13 +60,14 @@ async fn send_region(
         }
         pending.push(chunk.clone());
         write_all(socket, pending, idle).await?;
-        // Nobody else holds the chunk any more, so its memory serves the next one.
+        // No one else holds the chunk, so its memory is reused for the next one.
         buffer = chunk.try_into_mut().map(Vec::from).unwrap_or_default();
     }
     Ok(())
 }
 
-/// Reads up to `wanted` bytes of a region, in place when the page cache has them, else on the pool.
+/// Reads up to `wanted` bytes of a region: directly if the page cache has them, else on the
+/// blocking pool.
 async fn read(region: &FileRegion, at: u32, wanted: usize, mut buffer: Vec<u8>) -> io::Result<Vec<u8>> {
     buffer.resize(wanted, 0);
     let read = match region.read_at(at, &mut buffer, Wait::Try) {
@@ -87,7 +91,7 @@ async fn read(region: &FileRegion, at: u32, wanted: usize, mut buffer: Vec<u8>) 
     Ok(buffer)
 }
 
-/// Writes pieces of memory, gathered, until all are sent.
+/// Sends all pieces of memory with gathered writes.
 async fn write_all(socket: &mut OwnedWriteHalf, pieces: &mut Vec<Bytes>, idle: Duration) -> io::Result<()> {
     let mut first = 0;
     while first < pieces.len() {

@@ -1,5 +1,5 @@
-//! A connection over a loopback socket, in front of requests that end when the test says so. The body of a request is its kind, its name and
-//! padding, parted by blanks; its reply is its name.
+//! Tests of a connection over a loopback socket. The test decides when each request ends. The body
+//! of a request is its kind, its name and padding, separated by spaces. Its reply is its name.
 
 use super::*;
 use crate::net::frame::tests::{framed, pair};
@@ -52,7 +52,7 @@ impl Requests {
         self.gates.lock().entry(name.into()).or_insert_with(|| Arc::new(Semaphore::new(0))).clone()
     }
 
-    /// Lets a request end.
+    /// Ends a request.
     fn end(&self, name: &str) {
         self.gate(name).add_permits(1);
     }
@@ -84,7 +84,7 @@ impl Requests {
     }
 }
 
-/// What the connections of a test share.
+/// The parts that all connections of a test share.
 struct Side {
     requests: Arc<Requests>,
     memory: Arc<MemoryLimit>,
@@ -113,7 +113,7 @@ impl Side {
     }
 }
 
-/// A client's end of a connection that is being served.
+/// The client's end of a connection.
 struct Peer {
     stream: TcpStream,
     requests: Arc<Requests>,
@@ -129,13 +129,13 @@ impl Peer {
         self.stream.write_all(&framed(request.as_bytes())).await.unwrap();
     }
 
-    /// Sends a request and waits until it has been begun.
+    /// Sends a request and waits until it has started.
     async fn begin(&mut self, request: &str) {
         self.send(request).await;
         self.requests.event(&format!("begin {}", request.split(' ').nth(1).unwrap())).await;
     }
 
-    /// The next reply.
+    /// Receives the next reply.
     async fn receive(&mut self) -> String {
         let length = self.stream.read_i32().await.unwrap();
         let mut body = vec![0; usize::try_from(length).unwrap()];
@@ -143,7 +143,8 @@ impl Peer {
         String::from_utf8(body).unwrap()
     }
 
-    /// The next reply, of so many bytes, while paused time stands still: it moves by itself only when no task has anything to do.
+    /// Receives the next reply, of `bytes` bytes, without a change of the paused time. Paused time
+    /// advances only when every task is idle.
     async fn receive_in_no_time(&mut self, bytes: usize) -> String {
         let mut frame = vec![0; 4 + bytes];
         let mut come = 0;
@@ -158,7 +159,7 @@ impl Peer {
         String::from_utf8(frame.split_off(4)).unwrap()
     }
 
-    /// How the connection ended, after which nothing more came.
+    /// Checks that nothing more arrives, and returns how the connection ended.
     async fn end(mut self) -> Result<(), Ended> {
         let mut rest = Vec::new();
         self.stream.read_to_end(&mut rest).await.unwrap();
@@ -167,7 +168,7 @@ impl Peer {
     }
 }
 
-/// Lets every task do what it can.
+/// Runs every task until all of them wait.
 async fn settle() {
     for _ in 0..200 {
         tokio::task::yield_now().await;
@@ -244,7 +245,7 @@ async fn requests_beyond_the_memory_wait_until_others_have_been_answered() {
     assert_eq!(one.receive().await, "first");
     assert_eq!(other.receive().await, "second");
     assert_eq!(side.requests.events(), ["begin first", "end first", "begin second"]);
-    // All of it has been given back.
+    // All the memory has been released.
     assert!(side.memory.take(2048).now_or_never().flatten().is_some());
 }
 
@@ -370,7 +371,7 @@ async fn a_peer_that_has_closed_its_side_gets_the_replies_that_wait() {
 async fn a_peer_that_is_gone_is_not_waited_for() {
     let mut peer = Peer::new().await;
     peer.begin("later first").await;
-    // A close that resets the connection.
+    // A close with a reset.
     socket2::SockRef::from(&peer.stream).set_linger(Some(Duration::ZERO)).unwrap();
     drop(peer.stream);
     assert!(matches!(peer.ended.await.unwrap(), Err(Ended::Frame(FrameError::Io(_)))));
@@ -454,7 +455,8 @@ async fn a_connection_leaves_between_two_requests_with_what_was_read() {
     let terms =
         Terms { idle: IDLE, request_bytes_max: REQUEST_BYTES_MAX, request_memory: &memory, stopping: &stopping };
     peer.write_all(&[framed(b"later a"), framed(b"now b"), framed(b"now c")].concat()).await.unwrap();
-    // Asked while `a` waits, it would leave `a` without an answer: it is asked when both are answered.
+    // A move while `a` waits would leave `a` unanswered. `leaves` is called only when both are
+    // answered.
     let (begin, gate) = (|frame: Bytes| requests.begin(&frame), requests.gate("a"));
     let asked = Mutex::new(0);
     let leaves = || {
@@ -465,7 +467,7 @@ async fn a_connection_leaves_between_two_requests_with_what_was_read() {
     let finished = serve(terms, (ours, FrameReader::default()), begin, leaves).await.unwrap();
     let Finished::Left { to, stream, reader } = finished else { panic!("it has not left") };
     assert_eq!((to, *asked.lock()), ("there", 1));
-    // Elsewhere it goes on where it was.
+    // The connection continues on the other thread where it stopped.
     drop(peer.write_all(&framed(b"last d")).await);
     let left = serve(terms, (stream, reader), begin, || None::<()>);
     let mut answers = vec![0; 4 * 5];

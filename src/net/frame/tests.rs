@@ -1,14 +1,15 @@
-//! Frames over a loopback socket: cut anywhere, several at once, of lengths that no request has, and what they cost in memory.
+//! Tests of frames over a loopback socket: frames that are split anywhere, several at once, invalid
+//! lengths, and the memory they use.
 
 use super::*;
 use futures_util::FutureExt as _;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 
-/// What the readers of these tests accept.
+/// The maximum frame length in these tests.
 const MAX: usize = 1024;
 
-/// Both ends of a connection: the peer's and ours.
+/// Returns both ends of a connection: the peer's and ours.
 pub(in crate::net) async fn pair() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
@@ -17,7 +18,7 @@ pub(in crate::net) async fn pair() -> (TcpStream, TcpStream) {
     (peer, ours)
 }
 
-/// A frame as it is sent.
+/// Returns a frame as it is sent.
 pub(in crate::net) fn framed(body: &[u8]) -> Vec<u8> {
     let mut frame = i32::try_from(body.len()).unwrap().to_be_bytes().to_vec();
     frame.extend_from_slice(body);
@@ -36,7 +37,7 @@ impl Reading {
         Self { peer, socket: ours.into_split().0, reader: FrameReader::default() }
     }
 
-    /// Sends bytes and reads exactly these.
+    /// Sends bytes and reads exactly those bytes.
     async fn feed(&mut self, bytes: &[u8]) {
         self.peer.write_all(bytes).await.unwrap();
         let all = self.reader.buffer.len() + bytes.len();
@@ -46,7 +47,7 @@ impl Reading {
         }
     }
 
-    /// The frame at the front, if it has been read.
+    /// Returns the frame at the front if it has been read.
     fn here(&mut self) -> Option<Bytes> {
         let length = self.reader.length(MAX).unwrap()?;
         self.reader.take(length)
@@ -147,7 +148,8 @@ async fn lengths_that_no_request_has_are_refused() {
         let error = reading.next(MAX).await.unwrap_err();
         assert!(matches!(error, FrameError::Length(told, MAX) if told == length), "{length}: {error}");
     }
-    // Empty and just as large as is allowed are frames; what is in them is not decided here.
+    // An empty frame and one of the maximum length are both valid. The contents are not checked
+    // here.
     let mut reading = Reading::new().await;
     reading.feed(&framed(b"")).await;
     assert_eq!(reading.next(MAX).await.unwrap(), b"".as_slice());

@@ -1,42 +1,45 @@
-//! How busy a thread is, and what that means for its connections.
+//! Measures the load of a thread, and decides from it which thread serves a connection.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-/// What one measurement covers at least.
+/// The minimum length of one measurement.
 const INTERVAL: Duration = Duration::from_millis(250);
-/// A thread that works more of its time than this hands connections to another one (per mille).
+/// A thread that works for more than this share of its time (per mille) moves connections to
+/// another thread.
 const BUSY: u32 = 800;
-/// Another thread takes connections if it works less than the busy one by this much (per mille).
+/// Another thread receives connections only if its load is lower by at least this much (per mille).
 const DIFFERENCE_MIN: u32 = 300;
-/// A thread takes new connections in its turn while it works less of its time than this.
+/// A thread receives new connections while its load is below this (per mille).
 const TAKES_NEW: u32 = 600;
-/// A thread takes another one's connections back if both together work less than this.
+/// A thread takes back the connections of another one if the load of both together is below this
+/// (per mille).
 const TAKES_BACK: u32 = 400;
-/// All of a thread's time.
+/// A load of 100%, per mille.
 const WHOLE: u32 = 1000;
 
-/// How busy one thread is.
+/// The load of one thread.
 ///
-/// The thread writes it, and all others read it. A value that is a little old does no harm.
+/// The thread writes it, and all others read it. A value that is slightly out of date is harmless.
 #[derive(Debug, Default)]
 pub struct ThreadLoad {
-    /// The share of the last measured interval in which the thread worked: on a core, or blocked in
-    /// a system call. Waiting for a core does not count, since a second thread would wait as well.
+    /// The share of the last measured interval in which the thread ran on a core or was blocked in
+    /// a system call. The time it waited for a core does not count, because a second thread would
+    /// wait as well.
     per_mille: AtomicU32,
     is_awake: AtomicBool,
     /// When the thread last woke up, in microseconds of the monotonic clock.
     woken_at: AtomicU64,
-    /// Time awake until it last went to sleep, in microseconds.
+    /// The time awake, up to when the thread last went to sleep, in microseconds.
     awake_us: AtomicU64,
     measured_at: AtomicU64,
     measured_awake_us: AtomicU64,
     measured_delay_us: AtomicU64,
-    /// Connections that were served since the last measurement.
+    /// Connections that had a request served since the last measurement.
     active: AtomicU32,
-    /// Counts the measurements.
+    /// The number of measurements.
     measurements: AtomicU32,
-    /// Connections that are still to move away.
+    /// Connections that must still move to another thread.
     leaving: AtomicU32,
     /// The thread that they move to.
     leaving_to: AtomicU32,
@@ -47,21 +50,21 @@ fn micros(duration: Duration) -> u64 {
 }
 
 impl ThreadLoad {
-    /// The thread's runtime has nothing to do.
+    /// Records that the thread's runtime became idle.
     pub(super) fn sleeps(&self, now: Duration) {
         let awake = micros(now).saturating_sub(self.woken_at.load(Relaxed));
         self.awake_us.fetch_add(awake, Relaxed);
         self.is_awake.store(false, Relaxed);
     }
 
-    /// The thread's runtime has something to do again.
+    /// Records that the thread's runtime has work again.
     pub(super) fn wakes(&self, now: Duration) {
         self.woken_at.store(micros(now), Relaxed);
         self.is_awake.store(true, Relaxed);
     }
 
-    /// How busy the thread is now, per mille. A thread that has been awake for a whole interval is
-    /// busy, and one that has measured nothing for two is idle.
+    /// Returns the thread's current load, per mille. A thread that has been awake for a whole
+    /// interval is fully busy. One without a measurement for two intervals is idle.
     pub(super) fn busy(&self, now: Duration) -> u32 {
         let (now, interval) = (micros(now), micros(INTERVAL));
         let is_old = now.saturating_sub(self.measured_at.load(Relaxed)) > 2 * interval;
@@ -71,9 +74,10 @@ impl ThreadLoad {
         if is_old { 0 } else { self.per_mille.load(Relaxed) }
     }
 
-    /// A connection of the thread that calls was served; it was last counted at `counted`. Measures
-    /// the thread, if the last measurement is old enough: then gives how many connections were
-    /// active meanwhile. `delay` gives how long the thread has waited for a core since it began.
+    /// Records that a connection of the calling thread had a request served. `counted` is the
+    /// measurement that last counted the connection. If the last measurement is old enough, this
+    /// measures the thread and returns how many connections were active since. `delay` returns how
+    /// long the thread has waited for a core since it started.
     pub(super) fn served(&self, counted: &mut u32, now: Duration, delay: impl FnOnce() -> Duration) -> Option<u32> {
         let measurement = self.measurements.load(Relaxed).wrapping_add(1);
         if std::mem::replace(counted, measurement) != measurement {
@@ -98,14 +102,14 @@ impl ThreadLoad {
         Some(self.active.swap(0, Relaxed))
     }
 
-    /// So many connections are to move to another thread, from now on and no others.
+    /// Sets how many connections move, and to which thread. It replaces the previous decision.
     pub(super) fn set_leaving(&self, leaving: Option<(u32, usize)>) {
         let (count, to) = leaving.unwrap_or_default();
         self.leaving_to.store(u32::try_from(to).unwrap_or(0), Relaxed);
         self.leaving.store(count, Relaxed);
     }
 
-    /// Whether the connection that asks is one of those that are to move, and to which thread.
+    /// Returns the thread that the calling connection must move to, if it is one that moves.
     pub(super) fn leave(&self) -> Option<usize> {
         if self.leaving.load(Relaxed) == 0 {
             return None;
@@ -115,8 +119,8 @@ impl ThreadLoad {
     }
 }
 
-/// How many of a thread's active connections should move, and to which thread. `busy` has the load
-/// of each thread.
+/// Returns how many of a thread's active connections should move, and to which thread. `busy` holds
+/// the load of each thread.
 pub(super) fn balance(busy: &[u32], own: usize, active: u32) -> Option<(u32, usize)> {
     let this = busy[own];
     if this > BUSY {
@@ -124,7 +128,7 @@ pub(super) fn balance(busy: &[u32], own: usize, active: u32) -> Option<(u32, usi
         if active < 2 || least + DIFFERENCE_MIN > this {
             return None;
         }
-        // Both threads then have the same to do, if the connections are alike.
+        // If the connections are alike, both threads then have the same load.
         let count = active * (this - least) / (2 * this);
         return Some((count.clamp(1, active - 1), other));
     }
@@ -132,7 +136,8 @@ pub(super) fn balance(busy: &[u32], own: usize, active: u32) -> Option<(u32, usi
     Some((active.max(1), lower))
 }
 
-/// The thread for a new connection: the first that has time, else the least busy one.
+/// Returns the thread for a new connection: the first one with a low load, else the one with the
+/// lowest.
 pub(super) fn place(busy: &[u32]) -> usize {
     let least = || busy.iter().enumerate().min_by_key(|(_, busy)| **busy).map_or(0, |(index, _)| index);
     busy.iter().position(|busy| *busy < TAKES_NEW).unwrap_or_else(least)

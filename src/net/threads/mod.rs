@@ -1,12 +1,12 @@
-//! The threads that serve connections: one until it is busy, then up to one for each core.
+//! The threads that serve connections: one until it is busy, then up to one per core.
 //!
-//! A connection is a task of one thread's own runtime, and stays there: what its requests wake is
-//! woken on the same thread, without a hop to another one that first has to get a core. All
-//! connections begin on the main thread, beside the coordinators. A thread that is busy hands part
-//! of its connections to the least busy one; a thread that has little to do hands its connections
-//! back. The figures are in docs/decisions/2026-11-30-connections-stay-with-a-thread.md.
+//! A connection is a task on one thread's own runtime and stays there. Its requests wake tasks on
+//! the same thread, and no other thread first has to get a core. All connections start on the main
+//! thread, beside the coordinators. A busy thread moves part of its connections to the thread with
+//! the lowest load. A thread with a low load returns its connections. The measurements are in
+//! docs/decisions/2026-11-30-connections-stay-with-a-thread.md.
 //!
-//! Nothing here polls: a thread measures itself when it has answered a request.
+//! Nothing here polls: a thread measures itself after it has answered a request.
 
 mod load;
 #[cfg(test)]
@@ -27,25 +27,26 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error};
 
-/// Threads at most.
+/// The maximum number of threads.
 const THREADS_MAX: usize = 16;
-/// Threads for reads of cold files that one thread's runtime may start.
+/// The maximum number of threads for reads of cold files that one thread's runtime starts.
 const BLOCKING_THREADS_MAX: usize = 64;
 
-/// A connection between two requests, on its way to the thread that serves it.
+/// A connection between two requests, while it moves to another thread.
 pub struct Moving<C> {
-    /// What the connection is.
+    /// The state of the connection.
     pub connection: C,
     /// Its socket.
     pub stream: TcpStream,
-    /// The bytes that were read from the socket and belong to requests that are not begun.
+    /// The bytes that were read from the socket and belong to requests that have not started.
     pub reader: FrameReader,
 }
 
-/// Serves the connections that come to a thread: begins a task of the current runtime for each.
+/// Serves the connections that arrive at a thread: it starts a task on the current runtime for
+/// each.
 pub type Serve<C> = Box<dyn Fn(Seat<C>, Moving<C>) + Send + Sync>;
 
-/// The threads of one node. `C` is what a connection takes along when it moves.
+/// The threads of one node. `C` is the state that a connection takes along when it moves.
 pub struct ConnectionThreads<C> {
     threads: Vec<Thread<C>>,
     serve: Serve<C>,
@@ -60,9 +61,9 @@ struct Thread<C> {
 }
 
 enum ThreadState<C> {
-    /// What arrives is kept here until the thread runs.
+    /// Holds the connections that arrive before the thread starts.
     NotStarted(mpsc::UnboundedReceiver<Moving<C>>),
-    /// The handle of a thread of its own; the main thread has none.
+    /// The handle of the thread. The main thread has none.
     Started(Option<JoinHandle<()>>),
 }
 
@@ -75,7 +76,7 @@ pub struct Seat<C> {
 }
 
 impl<C: Send + 'static> ConnectionThreads<C> {
-    /// Up to so many threads. `main` is the load of the thread that will run `serve_first`.
+    /// Creates up to `count` threads. `main` is the load of the thread that will run `serve_first`.
     pub fn new(count: usize, main: Arc<ThreadLoad>, clock: Clock, serve: Serve<C>) -> Arc<Self> {
         let others = (1..count.clamp(1, THREADS_MAX)).map(|_| Arc::default());
         let threads = std::iter::once(main).chain(others).map(|load| {
@@ -85,8 +86,7 @@ impl<C: Send + 'static> ConnectionThreads<C> {
         Arc::new(Self { threads: threads.collect(), serve, stopping: CancellationToken::new(), clock })
     }
 
-    /// Serves the connections of the first thread on the runtime of whoever awaits this, until
-    /// `end`.
+    /// Serves the connections of the first thread on the caller's runtime, until `end`.
     pub async fn serve_first(self: Arc<Self>) {
         let state = std::mem::replace(&mut *self.threads[0].state.lock(), ThreadState::Started(None));
         if let ThreadState::NotStarted(received) = state {
@@ -99,7 +99,7 @@ impl<C: Send + 'static> ConnectionThreads<C> {
         self.send(load::place(&self.busy()), moving);
     }
 
-    /// Tells the threads to end. Their connections have ended before, or are closed now.
+    /// Tells the threads to end. Connections that are still open are closed.
     pub fn end(&self) {
         self.stopping.cancel();
     }
@@ -129,11 +129,11 @@ impl<C: Send + 'static> ConnectionThreads<C> {
                 0
             }
         };
-        // A thread ends with the node, and what arrives then is closed.
+        // The send fails only if the thread has ended with the node. The connection is then closed.
         let _ = self.threads[index].arrivals.send(moving);
     }
 
-    /// Starts a thread, unless it runs. The first one is run by the node.
+    /// Starts a thread if it does not run. The node itself runs the first one.
     fn start(self: &Arc<Self>, index: usize) -> io::Result<()> {
         let mut state = self.threads[index].state.lock();
         if index == 0 || matches!(&*state, ThreadState::Started(_)) {
@@ -149,7 +149,7 @@ impl<C: Send + 'static> ConnectionThreads<C> {
         })?;
         debug!(index, "started a thread for connections");
         if let ThreadState::NotStarted(received) = std::mem::replace(&mut *state, ThreadState::Started(Some(handle))) {
-            // The thread waits for it.
+            // The thread waits for this message.
             let _ = begin.send(received);
         }
         Ok(())
@@ -174,7 +174,7 @@ impl<C: Send + 'static> ConnectionThreads<C> {
     }
 }
 
-/// Has a runtime of one thread measure how busy it is.
+/// Makes a single-threaded runtime measure its load.
 pub fn measured(builder: &mut tokio::runtime::Builder, load: &Arc<ThreadLoad>, clock: Clock) {
     let (sleeping, waking) = (load.clone(), load.clone());
     builder
@@ -183,8 +183,8 @@ pub fn measured(builder: &mut tokio::runtime::Builder, load: &Arc<ThreadLoad>, c
 }
 
 impl<C: Send + 'static> Seat<C> {
-    /// A request of the connection was answered. The thread that the connection should move to, if
-    /// it should.
+    /// Records that a request of the connection was answered. Returns the thread that the
+    /// connection should move to, if any.
     pub fn served(&mut self) -> Option<usize> {
         let load = &self.threads.threads[self.index].load;
         if let Some(active) = load.served(&mut self.counted, self.threads.clock.uptime(), usage::run_delay) {

@@ -1,4 +1,4 @@
-//! When connections move, and that they lose nothing when they do.
+//! Tests of when connections move, and that a move loses nothing.
 
 use super::load::{balance, place};
 use super::*;
@@ -44,7 +44,8 @@ struct OneConnection {
 }
 
 impl OneConnection {
-    /// The thread answers a request, after it has waited for a core for `delay` in all.
+    /// Records an answered request. `delay` is the total time that the thread has waited for a
+    /// core.
     fn served(&mut self, at: Duration, delay: Duration) -> Option<u32> {
         self.load.served(&mut self.counted, at, || delay)
     }
@@ -84,7 +85,7 @@ fn as_many_connections_leave_as_were_told_to() {
     assert_eq!(load.leave(), None);
 }
 
-/// Answers each byte with the name of the thread that serves it, and moves on.
+/// Answers each byte with the name of the thread that serves it, and then moves to the next thread.
 async fn answer_and_move(mut seat: Seat<()>, moving: Moving<()>) {
     let stream = tokio::net::TcpStream::from_std(moving.stream).unwrap();
     let (mut reader, (reading, mut writing)) = (moving.reader, stream.into_split());
@@ -107,7 +108,7 @@ fn a_connection_moves_between_threads_with_what_was_read_of_it() {
     let mut peer = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (stream, _) = listener.accept().unwrap();
     stream.set_nonblocking(true).unwrap();
-    // Four empty frames in one piece, which the first read takes together.
+    // Four empty frames in one write. The first read receives all of them.
     peer.write_all(&[0; 16]).unwrap();
     let serve = Box::new(|seat, moving| drop(tokio::spawn(answer_and_move(seat, moving))));
     let threads = ConnectionThreads::new(3, Arc::default(), Clock, serve);
