@@ -1,28 +1,29 @@
-//! Which faults of clients are worth a line in the log: one for each software and reason, however often the client tries
-//! again.
+//! Decides which client faults are logged: one per client software and reason, no matter how often
+//! the client retries.
 //!
-//! An old client that meets a version which is not served connects again at once, for hours. Its first fault is told; the
-//! next line about it comes when a period is over, and says how many were left out.
+//! An old client that meets an unsupported version reconnects at once, for hours. Its first fault
+//! is logged. The next line about it follows after a period and gives the number of faults that
+//! were suppressed.
 
 use model::Monotonic;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 
-/// How long a fault that was told is not told again.
+/// How long a logged fault is suppressed.
 const PERIOD_MS: u64 = 10 * 60 * 1000;
-/// Faults that are told apart within a period; what comes beyond them is not told.
+/// The maximum number of distinct faults in a period. Faults beyond it are not logged.
 const COMPLAINTS_MAX: usize = 64;
 
-/// Who did what.
+/// A fault, and the client that caused it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Complaint {
-    /// The client's software, or its client id where it does not name one; empty where neither is known.
+    /// The client's software name, or its client id if it sends no name; empty if neither is known.
     pub client: String,
     /// What is wrong.
     pub reason: String,
 }
 
-/// The faults that were told, and how often each came again since.
+/// The logged faults, and how often each occurred again.
 #[derive(Debug, Default)]
 pub struct Complaints {
     told: Mutex<HashMap<Complaint, Told>>,
@@ -35,7 +36,8 @@ struct Told {
 }
 
 impl Complaints {
-    /// Whether to tell of this fault: how often it was left out since it was last told; `None` where it is left out.
+    /// Decides whether this fault is logged. If so, returns how many were suppressed since the last
+    /// line; otherwise `None`.
     pub fn admit(&self, complaint: Complaint, now: Monotonic) -> Option<u64> {
         let mut told = self.told.lock();
         if let Some(known) = told.get_mut(&complaint) {

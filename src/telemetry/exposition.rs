@@ -1,21 +1,23 @@
-//! The two text formats of metrics, and which of them a scraper asks for.
+//! The two text formats of metrics, and which of them a scraper requests.
 //!
-//! They differ in little that breaks much: OpenMetrics names a counter's family without `_total`, has units, and ends with
-//! `# EOF`. A reader of the classic format takes such a counter for an untyped series.
+//! The differences are small but break readers. OpenMetrics names a counter's family without
+//! `_total`, has units, and ends with `# EOF`. A reader of the classic format treats such a counter
+//! as an untyped series.
 
 use std::fmt::Write as _;
 
 /// A text format of metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exposition {
-    /// Prometheus' own, version 0.0.4: for whoever does not ask for another.
+    /// Prometheus' own, version 0.0.4: the default.
     Classic,
     /// OpenMetrics 1.0.0.
     OpenMetrics,
 }
 
 impl Exposition {
-    /// The format that an `Accept` header asks for: OpenMetrics where it is named, and no less wanted than plain text.
+    /// Returns the format that an `Accept` header requests: OpenMetrics if the header names it and
+    /// does not prefer plain text.
     pub fn accepted(header: &str) -> Self {
         let wanted = |media: &str| header.split(',').filter_map(|range| quality(range, media)).fold(0.0, f32::max);
         let open_metrics = wanted("application/openmetrics-text");
@@ -31,7 +33,8 @@ impl Exposition {
     }
 }
 
-/// How much a range of an `Accept` header wants a media type; `None` where it is about another.
+/// Returns the quality that a range of an `Accept` header gives a media type; `None` if it names
+/// another type.
 fn quality(range: &str, media: &str) -> Option<f32> {
     let mut parts = range.split(';').map(str::trim);
     if !parts.next()?.eq_ignore_ascii_case(media) {
@@ -41,7 +44,7 @@ fn quality(range: &str, media: &str) -> Option<f32> {
     Some(q.map_or(1.0, |q| q.parse().unwrap_or(0.0)))
 }
 
-/// OpenMetrics text in the classic format.
+/// Converts OpenMetrics text to the classic format.
 pub(super) fn classic(open_metrics: &str) -> String {
     let mut text = String::with_capacity(open_metrics.len());
     let mut help = None;

@@ -1,14 +1,15 @@
-//! Structured logs on standard error: one line an event, `RUST_LOG` chooses what.
+//! Structured logs on standard error: one line per event, filtered by `RUST_LOG`.
 
 use std::io::IsTerminal as _;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
 
-/// How the filter of a running process is changed.
+/// Changes the filter of a running process.
 pub type FilterHandle = reload::Handle<EnvFilter, Registry>;
 
-/// Sets the log up for the process, and gives what changes its level; `None` when it was set up before.
+/// Sets up the log of the process. Returns the handle that changes its level; `None` if it was set
+/// up before.
 pub fn init_logging() -> Option<FilterHandle> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let (filter, handle) = reload::Layer::new(filter);
@@ -16,7 +17,8 @@ pub fn init_logging() -> Option<FilterHandle> {
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
-        // A line that cannot be written is lost. Saying so on standard error, which is what failed, would panic.
+        // A line that cannot be written is lost. To report that on standard error would fail too,
+        // and panic.
         .log_internal_errors(false);
     tracing_subscriber::registry().with(filter).with(lines).try_init().ok().map(|()| handle)
 }

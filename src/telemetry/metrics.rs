@@ -1,5 +1,6 @@
-//! Every metric that events feed, each a field here. What is a state and not an event (partitions, log sizes, lag) is read from its owner when
-//! the text is asked for, by a collector that `admin` registers.
+//! Every metric that counts events, one field each. A metric that is a state (partitions, log
+//! sizes, lag) is read from its owner when the text is requested, by a collector that `admin`
+//! registers.
 
 use super::exposition::{self, Exposition};
 use parking_lot::Mutex;
@@ -14,7 +15,7 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-/// All of them.
+/// All metrics of events.
 #[derive(Debug)]
 pub struct Metrics {
     /// Connections accepted.
@@ -45,8 +46,8 @@ struct ErrorLabels {
     error: &'static str,
 }
 
-/// Flushes that appends wait for: how many there were (the histograms' counts), in what time, and how many batches each served. Kafka's
-/// `LogFlushRateAndTimeMs` for these.
+/// Flushes that appends wait for: their number (the histograms' counts), their time, and how many
+/// batches each served. Kafka's `LogFlushRateAndTimeMs` for these flushes.
 #[derive(Clone, Debug)]
 pub struct FlushMetrics {
     seconds: Histogram,
@@ -55,10 +56,11 @@ pub struct FlushMetrics {
 
 type LatencyFamily = Family<RequestLabels, Histogram, fn() -> Histogram>;
 
-/// Requests: how many of each key were served, in what time, with which errors.
+/// Requests by key: their number, their time, and their errors.
 #[derive(Debug)]
 pub struct RequestMetrics {
-    /// One handle per key, so that counting a request looks nothing up; made by the key's first request.
+    /// One handle per key, so that a request is counted without a lookup. The first request of a
+    /// key creates it.
     latency: BTreeMap<ApiKey, OnceLock<Histogram>>,
     latency_family: LatencyFamily,
     errors: Family<ErrorLabels, Counter>,
@@ -76,7 +78,7 @@ impl Default for FlushMetrics {
 }
 
 impl FlushMetrics {
-    /// A flush took so long, and so many batches had waited for it.
+    /// Records a flush: the time it took and the number of batches that waited for it.
     pub fn flushed(&self, took: Duration, batches: u64) {
         self.seconds.observe(took.as_secs_f64());
         self.batches.observe(batches as f64);
@@ -121,12 +123,12 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Adds metrics that are read from their owners when asked for.
+    /// Adds metrics that are read from their owners on request.
     pub fn register_collector(&self, collector: Box<dyn prometheus_client::collector::Collector>) {
         self.registry.lock().register_collector(collector);
     }
 
-    /// All metrics as text.
+    /// Returns all metrics as text.
     pub fn text(&self, format: Exposition) -> Result<String, std::fmt::Error> {
         let mut out = String::new();
         text::encode(&mut out, &self.registry.lock())?;
@@ -138,7 +140,7 @@ impl Metrics {
 }
 
 impl RequestMetrics {
-    /// A request was served in so much time.
+    /// Records a served request and its time.
     pub fn served(&self, key: ApiKey, latency: Duration) {
         if let Some(histogram) = self.latency.get(&key) {
             let labels = RequestLabels { request: key.name() };
@@ -147,7 +149,7 @@ impl RequestMetrics {
         }
     }
 
-    /// A response carried an error code; zero is none and costs nothing.
+    /// Counts the error code of a response. Zero means no error and is not counted.
     pub fn answered(&self, key: ApiKey, code: i16) {
         if code != 0 {
             let error = model::ErrorCode::from_code(code).map_or("UNKNOWN", model::ErrorCode::name);

@@ -1,5 +1,5 @@
-//! What the broker tells about itself: metrics, every one in the table of `metrics`, the log's set-up, and which
-//! faults of clients are worth a line in it.
+//! Metrics (all of them are in the table of `metrics`), the setup of the log, and the decision
+//! which client faults are logged.
 
 mod complaints;
 mod exposition;
