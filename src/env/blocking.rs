@@ -1,19 +1,20 @@
-//! The one place where work leaves the async threads: short reads of cold files, and threads that own what blocks.
+//! The only module that moves work off the async threads: short reads of cold files, and threads
+//! that may block.
 
 use std::io;
 use std::thread::JoinHandle;
 
-/// Runs one piece of blocking work on the pool.
+/// Runs blocking work on the pool.
 pub async fn run<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
     tokio::task::spawn_blocking(work).await.map_err(io::Error::other)
 }
 
-/// Starts a thread that lives as long as what it serves. Errors: the system has no more threads.
+/// Starts a dedicated thread. Errors: the system has no more threads.
 pub fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
     std::thread::Builder::new().name(name.into()).spawn(work)
 }
 
-/// Does the same to every item, on up to so many threads, and returns when all is done.
+/// Runs `work` on every item with up to `threads` threads, and returns when all items are done.
 pub fn for_each<T: Send + Sync>(threads: usize, items: Vec<T>, work: impl Fn(&T) + Sync) {
     let threads = threads.min(items.len());
     if threads <= 1 {

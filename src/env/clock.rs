@@ -1,4 +1,5 @@
-//! The one place that reads a clock. Machines get time as an argument; their drivers get it here.
+//! The only module that reads a clock. Machines receive time as an argument; their drivers read it
+//! here.
 
 use model::{Monotonic, Now, Timestamp};
 use std::sync::LazyLock;
@@ -8,43 +9,44 @@ use std::time::{Duration, Instant, SystemTime};
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Clock;
 
-/// A point of the monotonic clock, for measuring.
+/// A point in time of the monotonic clock, for measurements.
 #[derive(Clone, Copy, Debug)]
 pub struct Moment(Instant);
 
-/// Where the monotonic clock of this process begins.
+/// The zero of this process's monotonic clock.
 static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 impl Clock {
-    /// The moment on both clocks.
+    /// Returns the current time of both clocks.
     pub fn both(self) -> Now {
         Now { monotonic: self.monotonic(), wall: self.now() }
     }
 
-    /// The clock by which durations are measured: milliseconds since the process first asked.
+    /// Returns the monotonic clock in milliseconds since its first use in this process. Durations
+    /// are measured with it.
     pub fn monotonic(self) -> Monotonic {
         Monotonic(u64::try_from(self.uptime().as_millis()).unwrap_or(u64::MAX))
     }
 
-    /// The same clock at its full resolution.
+    /// Returns the monotonic clock at its full resolution.
     pub fn uptime(self) -> Duration {
         ORIGIN.elapsed()
     }
 
-    /// The wall clock, in milliseconds since 1970.
+    /// Returns the wall clock in milliseconds since 1970.
     pub fn now(self) -> Timestamp {
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
     }
 
-    /// The monotonic clock.
+    /// Returns the current moment of the monotonic clock.
     pub fn instant(self) -> Moment {
         Moment(Instant::now())
     }
 }
 
 impl Moment {
-    /// Time since then.
+    /// Returns the time since this moment.
     pub fn elapsed(self) -> Duration {
         self.0.elapsed()
     }

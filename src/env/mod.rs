@@ -1,5 +1,5 @@
-//! What the process has of its surroundings: clocks, randomness, and threads that may block. Everything
-//! that needs one of them is given it, or asks here.
+//! The environment of the process: clocks, randomness, and threads that may block. Other code
+//! receives these as arguments or gets them here.
 
 pub mod blocking;
 pub mod clock;

@@ -1,24 +1,25 @@
-//! The one place that draws random bytes.
+//! The only module that generates random bytes.
 
 use model::Uuid;
 
-/// Random bytes from the system.
+/// Returns random bytes from the operating system.
 pub fn bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     let mut filled = 0;
     while filled < N {
-        // The kernel's generator fails only before it is seeded at boot; then it is asked again.
+        // The kernel's generator fails only before it is seeded at boot. The call is then repeated.
         filled += rustix::rand::getrandom(&mut bytes[filled..], rustix::rand::GetRandomFlags::empty()).unwrap_or(0);
     }
     bytes
 }
 
-/// A random 64-bit number.
+/// Returns a random 64-bit number.
 pub fn number() -> u64 {
     u64::from_ne_bytes(bytes())
 }
 
-/// A random version 4 UUID that does not begin with '-', as Kafka draws them, so that tools do not take it for an option.
+/// Returns a random version 4 UUID that does not begin with '-'. Kafka generates them so, because
+/// tools would take it for an option.
 pub fn uuid() -> Uuid {
     loop {
         let id = Uuid::from_random(bytes());
