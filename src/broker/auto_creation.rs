@@ -1,8 +1,8 @@
-//! Creates topics because a client wants them: all names of one request with one CreateTopics, as Apache Kafka's
-//! AutoTopicCreationManager does.
+//! Creates topics on a client's request. One CreateTopics request creates all names of a client's
+//! request, as in Apache Kafka's AutoTopicCreationManager.
 //!
-//! Invariants: a name is asked for once at a time, and at most [`NAMES_MAX`] names are under way. A name that finds no
-//! room is left out; its client asks again, as it does until the topic is there.
+//! Invariants: a name has at most one pending request, and at most [`NAMES_MAX`] names are pending.
+//! Names beyond that are dropped; the client asks again until the topic exists.
 
 use super::Broker;
 use crate::config::BrokerSettings;
@@ -15,25 +15,25 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use tracing::{info, warn};
 
-/// Names that may be under way.
+/// The maximum number of pending names.
 pub(crate) const NAMES_MAX: usize = 1_000;
 /// How long the request may wait for the controller.
 const TIMEOUT_MS: i32 = 30_000;
 
-/// The names that are under way.
+/// The pending names.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct AutoCreation {
     names: Arc<Mutex<HashSet<Str>>>,
 }
 
-/// Names that one request asks for. They may be asked for again when this is dropped.
+/// The names of one request. When this is dropped, they may be requested again.
 struct Claim {
     names: Vec<Str>,
     of: AutoCreation,
 }
 
 impl AutoCreation {
-    /// Takes the names that are not under way, as far as there is room.
+    /// Claims the names that are not pending, up to the maximum.
     fn claim(&self, names: Vec<Str>, most: usize) -> Claim {
         let under_way = &mut *self.names.lock();
         let most = most.min(NAMES_MAX.saturating_sub(under_way.len()));
@@ -52,7 +52,7 @@ impl Drop for Claim {
     }
 }
 
-/// Asks the controller for these topics, each of them once, and does not wait for it.
+/// Asks the controller to create these topics, and does not wait for the answer.
 pub(super) fn create_later(broker: &Broker, names: Vec<Str>) {
     let settings = broker.settings();
     let claim = broker.auto_creation.claim(names, names_per_request(&settings));
@@ -79,13 +79,14 @@ pub(super) fn create_later(broker: &Broker, names: Vec<Str>) {
     });
 }
 
-/// So many topics lead to no more records than one request may: else all of them would be refused.
+/// The number of topics that stay within the maximum of records of one request. A larger request
+/// would be refused as a whole.
 fn names_per_request(settings: &BrokerSettings) -> usize {
     let partitions = usize::try_from(settings.num_partitions).unwrap_or(1);
     (RECORDS_PER_REQUEST_MAX / (partitions + 1)).max(1)
 }
 
-/// Topics of coordinators get the settings that Kafka gives them.
+/// Builds the topic to create. A coordinator's topic gets the settings that Kafka gives it.
 fn topic(settings: &BrokerSettings, name: &Str) -> CreatableTopic {
     if name != OFFSETS_TOPIC {
         return CreatableTopic { name: name.clone(), num_partitions: -1, replication_factor: -1, ..Default::default() };

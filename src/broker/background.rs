@@ -1,4 +1,4 @@
-//! The background tasks, each named and all stopped by the broker's token.
+//! The background tasks. Each has a name, and the broker's token stops all of them.
 
 use super::Broker;
 use crate::env::blocking;
@@ -8,18 +8,19 @@ use std::time::Duration;
 use tokio_util::task::TaskTracker;
 use tracing::error;
 
-/// How often files of deleted segments and partitions are looked for.
+/// How often the files of deleted segments and partitions are removed.
 const REMOVAL_INTERVAL: Duration = Duration::from_secs(10);
-/// How often closed segments, and logs whose `flush.ms` is over, are flushed.
+/// How often closed segments, and logs whose `flush.ms` has passed, are flushed.
 const FLUSH_INTERVAL: Duration = Duration::from_secs(3);
 
-/// How often log dirs are asked for their room: a disk fills and is freed no faster than an operator looks.
+/// How often the free space of log dirs is checked. A disk does not fill or get freed faster than
+/// an operator looks.
 const ROOM_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A name, how often it is done, and what is done.
+/// A name, an interval, and the work.
 type Task = (&'static str, Duration, fn(&Arc<Replicas>));
 
-/// Starts them all.
+/// Starts all background tasks.
 pub(crate) fn spawn(broker: &Arc<Broker>, tasks: &TaskTracker) {
     let settings = broker.settings();
     let of = |ms: i64| Duration::from_millis(u64::try_from(ms).unwrap_or(0).max(1));
@@ -48,7 +49,7 @@ pub(crate) fn spawn(broker: &Arc<Broker>, tasks: &TaskTracker) {
     }
 }
 
-/// Does a piece of work again and again, on the pool, until the broker stops.
+/// Repeats a piece of work on the blocking pool until the broker stops.
 async fn repeat(broker: Arc<Broker>, name: &'static str, interval: Duration, work: fn(&Arc<Replicas>)) {
     loop {
         tokio::select! {

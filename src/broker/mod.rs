@@ -1,6 +1,6 @@
-//! `Broker`: the services that a request may reach, as public fields.
+//! `Broker`: the services that a request may use, as public fields.
 //!
-//! `node` brings them up in the order in which they need each other, and takes them down in reverse.
+//! `node` starts them in the order of their dependencies, and stops them in reverse.
 
 mod auto_creation;
 mod background;
@@ -33,29 +33,29 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-/// Who this node is.
+/// The identity of this node.
 #[derive(Clone, Debug)]
 pub struct Node {
-    /// `node.id`
+    /// `node.id`.
     pub id: BrokerId,
     /// The cluster's id.
     pub cluster_id: Str,
 }
 
-/// Everything that a request may reach.
+/// All services that a request may use.
 #[derive(Debug)]
 pub struct Broker {
-    /// Who this node is.
+    /// The identity of this node.
     pub node: Node,
     /// The clock.
     pub clock: Clock,
     /// Metrics.
     pub metrics: Metrics,
-    /// Faults of clients that the log has told of.
+    /// Client faults that have been logged.
     pub complaints: Complaints,
-    /// Counts connections against their maxima.
+    /// Limits the number of connections.
     pub limits: Arc<ConnectionLimits>,
-    /// Memory of requests in flight.
+    /// The memory of requests in flight.
     pub request_memory: MemoryLimit,
     /// The token that stops every task.
     pub stopping: CancellationToken,
@@ -71,28 +71,29 @@ pub struct Broker {
     pub producer_ids: ProducerIds,
     /// The loggers and their levels.
     pub loggers: Loggers,
-    /// What this node's file says.
+    /// The properties of this node's file.
     pub config: Arc<NodeConfig>,
     pub(crate) effective: Arc<ArcSwap<Effective>>,
     pub(crate) settings: ArcSwap<BrokerSettings>,
     pub(crate) image: Arc<ArcSwap<Image>>,
     pub(crate) unfenced: watch::Receiver<bool>,
-    /// Topics that are being created because clients want them.
+    /// Topics that are being created on a client's request.
     pub(crate) auto_creation: AutoCreation,
 }
 
 impl Broker {
-    /// The configuration in force: the file's, and what was changed since.
+    /// Returns the configuration in force: the node's file with the dynamic configs over it.
     pub fn effective(&self) -> Arc<Effective> {
         self.effective.load_full()
     }
 
-    /// The settings in force.
+    /// Returns the settings in force.
     pub fn settings(&self) -> Arc<BrokerSettings> {
         self.settings.load_full()
     }
 
-    /// Acts on a new image: settings first, then partitions, and with each the coordinator that depends on it.
+    /// Applies a new image: first the settings, then each partition and the coordinator that
+    /// depends on it.
     pub(crate) fn published(&self, image: &Arc<Image>, changes: &Changes) {
         if changes.configs.iter().any(|resource| resource.kind == ResourceType::Broker) {
             self.change_settings(image);
@@ -137,7 +138,7 @@ impl Broker {
         self.replicas.cleaner.wake();
     }
 
-    /// A partition begins or ends to lead: so does what depends on it.
+    /// Starts or stops what depends on a partition when this broker starts or stops to lead it.
     pub(crate) fn led(&self, partition: &Arc<Partition>) {
         if partition.topic() != OFFSETS_TOPIC {
             return;
@@ -149,17 +150,18 @@ impl Broker {
         }
     }
 
-    /// The newest published image.
+    /// Returns the newest published image.
     pub fn image(&self) -> Arc<Image> {
         self.image.load_full()
     }
 
-    /// Whether a broker serves a partition that the image says it leads: of another one nothing else is known, of this one its log must be open.
+    /// Whether a leader named by the image can serve the partition. The log must be open if this
+    /// broker is the leader. Another broker's state is unknown, so the answer is true.
     pub fn is_ready(&self, leader: BrokerId, id: TopicIdPartition) -> bool {
         leader != self.node.id || self.replicas.get(id).is_some_and(|partition| partition.leader_epoch().is_some())
     }
 
-    /// What is missing before this broker serves everything; `None` when nothing is.
+    /// Returns what is missing before this broker serves everything; `None` if nothing is.
     pub fn not_ready_because(&self) -> Option<String> {
         if self.stopping.is_cancelled() {
             return Some("stopping".into());
@@ -171,14 +173,14 @@ impl Broker {
         (!*self.unfenced.borrow()).then(|| "not yet registered with the controller".into())
     }
 
-    /// Asks the controller to create topics that a client wants, and does not wait for it.
+    /// Asks the controller to create topics for a client, and does not wait for the answer.
     pub fn create_topics_later(&self, names: Vec<Str>) {
         auto_creation::create_later(self, names);
     }
 }
 
-/// Sets the maxima of connections that the settings name. The addresses of names are looked up by a task of their own:
-/// a name server may take longer to answer than a broker may be silent.
+/// Sets the limits of connections from the settings. A separate task resolves host names, because a
+/// name server may take longer than a broker may miss heartbeats.
 pub(crate) fn set_maxima(limits: &Arc<ConnectionLimits>, settings: &BrokerSettings) {
     let count = |number: i32| usize::try_from(number).unwrap_or(usize::MAX);
     let overrides = settings.max_connections_per_ip_overrides().into_iter();
@@ -200,7 +202,7 @@ pub(crate) fn set_maxima(limits: &Arc<ConnectionLimits>, settings: &BrokerSettin
     });
 }
 
-/// The first address of a host. Where it has none, that is logged.
+/// Returns the first address of a host. If there is none, that is logged.
 async fn address(host: &str) -> Option<IpAddr> {
     match tokio::net::lookup_host((host, 0)).await.map(|mut found| found.next()) {
         Ok(Some(found)) => Some(found.ip().to_canonical()),
