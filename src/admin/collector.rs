@@ -1,4 +1,4 @@
-//! Metrics that are states: read from their owners when the text is asked for.
+//! Metrics of states: each is read from its owner when the text is requested.
 
 use crate::broker::Broker;
 use crate::runtime::group::{Committed, Survey};
@@ -10,7 +10,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::gauge::ConstGauge;
 use std::sync::{Arc, Weak};
 
-/// Lags of groups that are shown at most: a line each.
+/// The maximum number of group lags that are shown, one per line.
 const GROUP_LAGS_MAX: usize = 10_000;
 
 /// Reads the broker's state.
@@ -20,7 +20,7 @@ pub struct StateCollector {
 }
 
 impl StateCollector {
-    /// A collector that does not keep the broker alive.
+    /// Creates a collector that does not keep the broker alive.
     pub fn new(broker: &Arc<Broker>) -> Self {
         Self { broker: Arc::downgrade(broker) }
     }
@@ -57,7 +57,7 @@ impl Collector for StateCollector {
     }
 }
 
-/// How compaction goes. The names are Kafka's, with units.
+/// Encodes the progress of compaction. The names are Kafka's, with units.
 fn cleaner(encoder: &mut DescriptorEncoder<'_>, broker: &Broker) -> Result<(), std::fmt::Error> {
     let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
     let uncleanable = broker.replicas.uncleanable();
@@ -93,7 +93,8 @@ fn cleaner(encoder: &mut DescriptorEncoder<'_>, broker: &Broker) -> Result<(), s
     gauge(encoder, "cleaner_since_last_run_milliseconds", help, looked.elapsed().as_millis() as i64)
 }
 
-/// What the groups that this broker coordinates have committed, against the partitions' high watermarks: how far they are behind what they may read.
+/// Encodes the offsets that the groups of this coordinator have committed, and their lag behind the
+/// high watermarks.
 fn groups(encoder: &mut DescriptorEncoder<'_>, broker: &Broker) -> Result<(), std::fmt::Error> {
     let Survey { group_count, offset_count, offsets } = broker.groups.survey(GROUP_LAGS_MAX);
     let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
@@ -116,7 +117,8 @@ fn groups(encoder: &mut DescriptorEncoder<'_>, broker: &Broker) -> Result<(), st
     Ok(())
 }
 
-/// Records between a committed offset and the high watermark; `None` where the partition's log is not here.
+/// Returns the number of records between a committed offset and the high watermark; `None` if the
+/// partition's log is not on this broker.
 fn lag(broker: &Broker, image: &Image, committed: &Committed) -> Option<i64> {
     let topic = image.topics.by_name(&committed.topic)?;
     let partition = broker.replicas.of(topic, committed.partition.0).ok()?;

@@ -1,4 +1,4 @@
-//! The HTTP listener for operators: `/livez`, `/readyz` and `/metrics`. Off unless asked for.
+//! The HTTP listener for operators: `/livez`, `/readyz` and `/metrics`. It is off by default.
 
 mod collector;
 
@@ -18,15 +18,16 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, lookup_host};
 
-/// Binds the address and returns the socket and the address it got. Errors: the host is not known, or the address is taken.
+/// Binds the address and returns the socket and its bound address. Errors: the host is unknown, or
+/// the address is in use.
 pub async fn bind(address: &Address) -> io::Result<(TcpListener, SocketAddr)> {
     let Address { host, port } = address;
     let mut wanted: Vec<SocketAddr> = match host.as_str() {
-        // The first serves both families; a machine without IPv6 has the second.
+        // The first address serves IPv4 and IPv6. The second is for a machine without IPv6.
         "" => vec![(Ipv6Addr::UNSPECIFIED, *port).into(), (Ipv4Addr::UNSPECIFIED, *port).into()],
         host => lookup_host((host, *port)).await?.collect(),
     };
-    // As for Kafka's listeners: `localhost` is 127.0.0.1 where it is that and ::1.
+    // As for Kafka's listeners, `localhost` is 127.0.0.1 if it resolves to both 127.0.0.1 and ::1.
     if !host.is_empty() {
         wanted.sort_by_key(SocketAddr::is_ipv6);
     }
@@ -38,7 +39,7 @@ pub async fn bind(address: &Address) -> io::Result<(TcpListener, SocketAddr)> {
 /// How long requests may take to finish when the broker stops.
 const REQUESTS_END: Duration = Duration::from_secs(1);
 
-/// What there is to ask for.
+/// The answer to `/` and to any unknown path.
 const PATHS: &str = "This is the HTTP port of Gregor, a Kafka broker and controller. There are:
 /livez    200 while the process runs
 /readyz   200 once every partition is served and the broker is not fenced; else 503 with what is missing
@@ -46,7 +47,7 @@ const PATHS: &str = "This is the HTTP port of Gregor, a Kafka broker and control
 Clients of Kafka connect to another port, which the log names at the start.
 ";
 
-/// Serves until the broker stops.
+/// Serves requests until the broker stops.
 pub async fn serve(broker: Arc<Broker>, socket: TcpListener) {
     broker.metrics.register_collector(Box::new(StateCollector::new(&broker)));
     let routes = Router::new()
@@ -64,12 +65,13 @@ pub async fn serve(broker: Arc<Broker>, socket: TcpListener) {
                 tracing::warn!(%error, "the HTTP listener failed");
             }
         }
-        // A peer that sends half a request does not hold up the stop.
+        // A peer that sends half a request must not delay the stop.
         () = async { ended.cancelled().await; tokio::time::sleep(REQUESTS_END).await } => {}
     }
 }
 
-/// 200 once every partition is served and the broker is not fenced; 503 with what is missing before.
+/// Answers 200 once every partition is served and the broker is unfenced; before that, 503 with
+/// what is missing.
 async fn ready(State(broker): State<Arc<Broker>>) -> Response {
     match broker.not_ready_because() {
         None => "ready\n".into_response(),
