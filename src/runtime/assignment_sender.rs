@@ -1,6 +1,8 @@
-//! Tells the controller in which log dir each replica of this broker is (KIP-858): many replicas with one request, and again until the controller has it.
+//! Tells the controller in which log dir each replica of this broker is (KIP-858). One request
+//! carries many replicas and is retried until the controller accepts it.
 //!
-//! Invariant: one request is under way at a time, so that the newest word on a replica is the last that the controller hears.
+//! Invariant: only one request is in flight at a time, so that the controller receives the newest
+//! dir of a replica last.
 
 use super::controller::ControllerHandle;
 use crate::replica::{Assignment, Assignments};
@@ -19,28 +21,28 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-/// How long a refused request waits before it is sent again: at first, and at most.
+/// The first and the longest wait before a rejected request is sent again.
 const RETRY_MIN: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(10);
 
-/// Sends what the controller is yet to be told of log dirs.
+/// Sends the assignments to log dirs that the controller does not have yet.
 pub struct AssignmentSender {
-    /// `node.id`
+    /// `node.id`.
     pub node_id: BrokerId,
-    /// What it is yet to be told.
+    /// The assignments to send.
     pub assignments: Arc<Assignments>,
     /// The controller.
     pub controller: ControllerHandle,
     /// The newest published image.
     pub image: Arc<ArcSwap<Image>>,
-    /// Whether the controller has let this broker in: before, it would refuse.
+    /// Whether the controller has unfenced this broker. Before that, it would reject the request.
     pub unfenced: watch::Receiver<bool>,
     /// Ends the task.
     pub stopping: CancellationToken,
 }
 
 impl AssignmentSender {
-    /// Tells the controller whatever comes, until the broker stops.
+    /// Sends assignments until the broker stops.
     pub async fn run(mut self) {
         let stopping = self.stopping.clone();
         let told = async {
@@ -88,7 +90,8 @@ impl AssignmentSender {
         }
     }
 
-    /// Leaves out what is no replica of this broker any more, and what the controller knows, or cannot know yet: whoever waits for that is told at once.
+    /// Removes replicas that this broker no longer has, those that the controller already has in
+    /// this dir, and those that it cannot know yet. Wakes the waiters of the removed ones at once.
     fn relevant(
         &self,
         image: &Image,
@@ -108,7 +111,7 @@ impl AssignmentSender {
         relevant
     }
 
-    /// Sends one request. Gives the replicas that the controller refused to note.
+    /// Sends one request. Returns the replicas that the controller rejected.
     async fn tell(
         &self,
         image: &Image,

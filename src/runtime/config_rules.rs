@@ -1,4 +1,5 @@
-//! Configuration as the services take it: what the controller's decisions ask, and what a topic's log is told.
+//! Converts configuration for its users: rules for the controller's decisions, and settings for a
+//! topic's log.
 
 use crate::config::{
     BROKER, CLIENT_METRICS, Effective, GROUP, Kind, NodeConfig, Properties, ResourceKind, TOPIC, Table, TopicSettings,
@@ -17,7 +18,7 @@ use records::{Codec, Compression, TimestampType, ValidationRules};
 use std::sync::Arc;
 use storage::{CleanupPolicy, LogConfig};
 
-/// What every config may be, by this node's configuration as it applies now.
+/// The rules for all configs, from this node's current configuration.
 #[derive(Debug)]
 pub struct Rules {
     config: Arc<NodeConfig>,
@@ -25,12 +26,12 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// The rules of a node.
+    /// Creates the rules of a node.
     pub fn new(config: Arc<NodeConfig>, effective: Arc<ArcSwap<Effective>>) -> Self {
         Self { config, effective }
     }
 
-    /// Gives the rules to a decision.
+    /// Passes the rules to a decision.
     pub fn with<T>(&self, decide: impl FnOnce(&ConfigRules<'_>) -> T) -> T {
         let effective = self.effective.load();
         let row = |kind: ResourceType, name: &str| table_of(kind).and_then(|table| table.get(name));
@@ -38,7 +39,8 @@ impl Rules {
             let kind = kind_of(resource.kind)?;
             let mut configs = properties(configs);
             if resource.kind != ResourceType::Broker {
-                // What an older release has stored and this one does not know is carried and does not count (KAFKA-19851).
+                // A config that an older release stored and this one does not know is kept, but has
+                // no effect (KAFKA-19851).
                 let is_old = |name: &str| row(resource.kind, name).is_none() && stored.contains_key(name);
                 configs.retain(|name, _| !is_old(name));
             }
@@ -85,18 +87,18 @@ fn table_of(kind: ResourceType) -> Option<&'static Table> {
     }
 }
 
-/// Configs of an image as the configuration takes them.
+/// Converts the configs of an image to properties.
 pub fn properties(configs: &OrdMap<Str, Str>) -> Properties {
     configs.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect()
 }
 
-/// The dynamic configs that an image has for all brokers and for one.
+/// Returns an image's dynamic configs of all brokers and of one broker.
 pub fn broker_configs(image: &Image, id: BrokerId) -> (Properties, Properties) {
     let of = |resource| properties(&image.configs.of(&resource));
     (of(ConfigResource::all_brokers()), of(ConfigResource::broker(id)))
 }
 
-/// What a topic's log and its writers are told.
+/// Returns the settings of a topic's log and the rules for writes to it.
 pub fn topic_settings(effective: &Effective, image: &Image, topic: &str) -> (LogConfig, WriteRules) {
     let configs = properties(&image.configs.of(&ConfigResource::topic(topic)));
     let settings = TopicSettings::new(&configs, &effective.values);
@@ -142,7 +144,7 @@ pub fn topic_settings(effective: &Effective, image: &Image, topic: &str) -> (Log
     (log, rules)
 }
 
-/// `compression.type` with its level; `None` for `producer`.
+/// Returns `compression.type` with its level; `None` for `producer`.
 fn compression(settings: &TopicSettings) -> Option<Compression> {
     let (codec, level) = match settings.compression_type.as_str() {
         "gzip" => (Codec::Gzip, Some(settings.compression_gzip_level)),
@@ -155,7 +157,7 @@ fn compression(settings: &TopicSettings) -> Option<Compression> {
     Some(Compression { codec, level })
 }
 
-/// What the group coordinators obey at a finalized `metadata.version`.
+/// Returns the settings of the group coordinators at a finalized `metadata.version`.
 pub fn group_config(effective: &Effective, version: MetadataVersion) -> GroupConfig {
     let settings = &effective.settings;
     let count = |number: i32| usize::try_from(number).unwrap_or(0);
@@ -171,7 +173,7 @@ pub fn group_config(effective: &Effective, version: MetadataVersion) -> GroupCon
     }
 }
 
-/// What the records of groups are compressed with (`offsets.topic.compression.codec`).
+/// Returns the codec that compresses the records of groups (`offsets.topic.compression.codec`).
 pub fn offsets_codec(effective: &Effective) -> Codec {
     match effective.settings.offsets_topic_compression_codec {
         1 => Codec::Gzip,

@@ -1,4 +1,5 @@
-//! Formats log dirs, as `kafka-storage format` does: identity, the features a cluster begins with, and the first voters.
+//! Formats log dirs as `kafka-storage format` does: the identity, the cluster's first features, and
+//! the first voters.
 
 use crate::env::clock::Clock;
 use crate::env::random;
@@ -13,81 +14,81 @@ use std::sync::Arc;
 use storage::disk::{Disk, write_atomically};
 use storage::{META_PROPERTIES, MetaProperties};
 
-/// The features a cluster begins with, beside `meta.properties`.
+/// The file with the cluster's first features, beside `meta.properties`.
 pub const BOOTSTRAP: &str = "bootstrap.checkpoint";
-/// How many levels of `kraft.version` this node can run.
+/// The lowest and the highest level of `kraft.version` that this node supports.
 const KRAFT_VERSIONS: (i16, i16) = (0, 1);
 
-/// Who votes first.
+/// The first voters of the quorum.
 #[derive(Clone, Debug)]
 pub enum FirstVoters {
-    /// `controller.quorum.voters` says it.
+    /// The voters in `controller.quorum.voters`.
     Configured,
-    /// This node alone, reached at these addresses (`--standalone`).
+    /// Only this node, with these endpoints (`--standalone`).
     Standalone(Vec<raft::Endpoint>),
-    /// Nobody here: the node joins a quorum (`--no-initial-controllers`).
+    /// No voters are written: the node joins an existing quorum (`--no-initial-controllers`).
     None,
 }
 
-/// What is to be formatted, and how.
+/// What to format, and how.
 #[derive(Clone, Debug)]
 pub struct Format {
-    /// `log.dirs`
+    /// `log.dirs`.
     pub log_dirs: Vec<PathBuf>,
     /// `metadata.log.dir`, one of them.
     pub metadata_log_dir: PathBuf,
-    /// `node.id`
+    /// `node.id`.
     pub node_id: BrokerId,
     /// The cluster's id.
     pub cluster_id: String,
-    /// Who votes first.
+    /// The first voters.
     pub voters: FirstVoters,
-    /// `metadata.version`
+    /// `metadata.version`.
     pub version: MetadataVersion,
-    /// Levels of other features that were asked for.
+    /// The requested levels of other features.
     pub features: BTreeMap<String, i16>,
-    /// Leave dirs alone that are formatted.
+    /// Skip dirs that are already formatted.
     pub ignore_formatted: bool,
 }
 
 /// Why nothing was formatted.
 #[derive(Debug, thiserror::Error)]
 pub enum FormatError {
-    /// The disk.
+    /// The disk failed.
     #[error(transparent)]
     Storage(#[from] storage::Error),
-    /// A file.
+    /// A file could not be read or written.
     #[error("{path}: {error}", path = path.display())]
     File {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         error: std::io::Error,
     },
-    /// A dir belongs to something already.
+    /// A dir is already formatted.
     #[error("Log directory {path} is already formatted. Use --ignore-formatted to ignore this directory and format the others.", path = path.display())]
     Formatted {
-        /// Which.
+        /// The dir.
         path: PathBuf,
     },
     /// A dir belongs to another node or cluster.
     #[error("{path}: {reason}", path = path.display())]
     Foreign {
-        /// Which.
+        /// The dir.
         path: PathBuf,
-        /// Whose.
+        /// The node or cluster that it belongs to.
         reason: String,
     },
-    /// A feature that cannot be had.
+    /// A feature or level that is not available.
     #[error("{0}")]
     Feature(String),
-    /// A record that cannot be written.
+    /// A record could not be written.
     #[error(transparent)]
     Raft(#[from] raft::Fault),
 }
 
 impl Format {
-    /// Formats, and gives a line for each dir that says what was done.
+    /// Formats the dirs, and returns one line per dir that says what was done.
     pub fn run(&self, disk: &Arc<dyn Disk>, clock: Clock) -> Result<Vec<String>, FormatError> {
         let records = bootstrap_features(self.version, &self.features).map_err(FormatError::Feature)?;
         let mut fresh = Vec::new();
@@ -107,7 +108,8 @@ impl Format {
         Ok(lines)
     }
 
-    /// A dir that is formatted: it must be this node's, and the caller must have said that this is fine.
+    /// Checks a dir that is already formatted. It must belong to this node, and `ignore_formatted`
+    /// must be set.
     fn check(&self, path: &Path, meta: &MetaProperties) -> Result<(), FormatError> {
         let foreign = |reason| Err(FormatError::Foreign { path: path.to_path_buf(), reason });
         if !self.ignore_formatted {
@@ -155,7 +157,7 @@ impl Format {
                 write_atomically(disk, &file, &bytes).map_err(at(&file))?;
             }
         }
-        // Last, since a dir with it counts as formatted.
+        // Written last, because a dir with this file counts as formatted.
         let meta = MetaProperties {
             version: 1,
             cluster_id: Some(self.cluster_id.clone()),
@@ -167,7 +169,7 @@ impl Format {
         Ok(line)
     }
 
-    /// The snapshot `0-0`: this node as the only voter.
+    /// Builds the snapshot `0-0`, with this node as the only voter.
     fn first_voters(
         &self,
         directory_id: DirectoryId,
@@ -184,7 +186,7 @@ impl Format {
     }
 }
 
-/// The bootstrap checkpoint: a snapshot that holds the records of the first features.
+/// Builds the bootstrap checkpoint: a snapshot with the records of the first features.
 pub fn bootstrap_checkpoint(records: &[VersionedRecord], clock: Clock) -> Result<Vec<u8>, FormatError> {
     snapshot(records, (KRaftVersion::V0, &VoterSet::default()), clock)
 }

@@ -1,4 +1,5 @@
-//! What one process lets its peers take: connections, connections of one address, and memory of requests in flight.
+//! The limits of a process for its peers: connections, connections per address, and the memory of
+//! requests in flight.
 
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -10,14 +11,15 @@ use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 #[cfg(test)]
 mod tests;
 
-/// `max.connections`, `max.connections.per.ip` and `max.connections.per.ip.overrides`, which change while the broker runs.
+/// `max.connections`, `max.connections.per.ip` and `max.connections.per.ip.overrides`. They may
+/// change while the broker runs.
 #[derive(Clone, Debug)]
 pub struct Maxima {
-    /// Connections of a side's listeners together.
+    /// The maximum for all listeners of a side together.
     pub connections: usize,
-    /// Connections from one address.
+    /// The maximum per address.
     pub per_ip: usize,
-    /// Hosts with a maximum of their own, as they are configured: addresses and names.
+    /// Configured hosts (addresses or names) with their own maximum.
     pub overrides: Vec<(String, usize)>,
 }
 
@@ -27,13 +29,14 @@ impl Default for Maxima {
     }
 }
 
-/// Whose listener a connection came to. They count apart, as broker and controller of Apache Kafka have a server each: clients that take every
-/// place of the broker do not lock its operators out of the controller.
+/// The side of a connection's listener. The sides are counted separately, as in Apache Kafka, where
+/// broker and controller each have a server. If clients use up the broker's connections, operators
+/// can still reach the controller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
     /// Clients and brokers.
     Broker,
-    /// The quorum's.
+    /// The quorum.
     Controller,
 }
 
@@ -43,7 +46,7 @@ struct Counts {
     by_ip: HashMap<IpAddr, usize>,
 }
 
-/// Names of hosts whose addresses are wanted for maxima that were set.
+/// Host names whose addresses are needed for maxima.
 #[derive(Debug)]
 pub struct UnresolvedHosts {
     generation: u64,
@@ -55,11 +58,11 @@ pub struct UnresolvedHosts {
 #[derive(Debug, Default)]
 struct InForce {
     maxima: Maxima,
-    /// The addresses that have a maximum of their own.
+    /// The maximum of each address that has its own.
     by_address: HashMap<IpAddr, usize>,
-    /// The address that a name was last found to have.
+    /// The last known address of each name.
     addresses: HashMap<String, IpAddr>,
-    /// Counts how often maxima were set.
+    /// How often maxima have been set.
     generation: u64,
 }
 
@@ -71,12 +74,14 @@ impl InForce {
     }
 }
 
-/// Counts the open connections against their maxima.
+/// Counts open connections and enforces the maxima.
 ///
-/// Whoever sets maxima never waits for a name server: a name has no maximum of its own until somebody has asked for its
-/// address, and until then the one that it had before, if it had any.
+/// The code that sets maxima never waits for a name server. The maximum of a name takes effect when
+/// [`Self::resolved`] receives its address. Until then, the name's last known address applies, if
+/// there is one.
 ///
-/// Invariant: a connection is counted in the same step that finds a place for it, so that listeners that accept at once never exceed a maximum.
+/// Invariant: a connection is checked and counted in one step. So listeners that accept at the same
+/// time never exceed a maximum.
 #[derive(Debug, Default)]
 pub struct ConnectionLimits {
     in_force: Mutex<InForce>,
@@ -85,7 +90,7 @@ pub struct ConnectionLimits {
     freed: Notify,
 }
 
-/// A counted connection; dropping it gives its place back.
+/// A counted connection. Dropping it frees its place.
 #[derive(Debug)]
 pub struct Place {
     limits: Arc<ConnectionLimits>,
@@ -94,8 +99,8 @@ pub struct Place {
 }
 
 impl ConnectionLimits {
-    /// Sets the maxima; connections above new ones stay. Gives the names whose addresses are to be looked up elsewhere,
-    /// and then handed to [`Self::resolved`].
+    /// Sets the maxima. Connections above a new maximum stay open. Returns the names to resolve
+    /// elsewhere; the addresses are then passed to [`Self::resolved`].
     pub fn set(&self, maxima: Maxima) -> UnresolvedHosts {
         let unresolved = {
             let in_force = &mut *self.in_force.lock();
@@ -111,7 +116,7 @@ impl ConnectionLimits {
         unresolved
     }
 
-    /// The addresses of names. Those that were asked for on behalf of older maxima count for nothing.
+    /// Sets the addresses of names. Addresses that were requested for older maxima are ignored.
     pub fn resolved(&self, unresolved: &UnresolvedHosts, addresses: HashMap<String, IpAddr>) {
         {
             let in_force = &mut *self.in_force.lock();
@@ -124,8 +129,8 @@ impl ConnectionLimits {
         self.freed.notify_waiters();
     }
 
-    /// Counts a connection once there is a place for it, which its listener waits for as Kafka's acceptor does. `None` when its address has as
-    /// many as it may.
+    /// Waits until the side has a free place, as Kafka's acceptor does, and counts the connection.
+    /// Returns `None` if the connection's address is at its maximum.
     pub async fn enter(self: &Arc<Self>, side: Side, ip: IpAddr) -> Option<Place> {
         loop {
             let freed = self.freed.notified();
@@ -172,21 +177,23 @@ impl Drop for Place {
     }
 }
 
-/// `queued.max.request.bytes`: memory that requests in flight may take together; a connection that finds none left is not read further.
+/// `queued.max.request.bytes`: the memory of all requests in flight together. While none is left,
+/// no connection reads a further request.
 #[derive(Debug)]
 pub struct MemoryLimit {
-    /// In units of 1 KiB, so that a semaphore's permits reach any size; `None` without a limit.
+    /// In units of 1 KiB, so that a semaphore's permits cover any size; `None` without a limit.
     kibibytes: Option<(Semaphore, u32)>,
 }
 
 impl MemoryLimit {
-    /// A limit in bytes; zero and below is none.
+    /// Creates a limit of `bytes` bytes. Zero or less means no limit.
     pub fn new(bytes: i64) -> Self {
         let kibibytes = u32::try_from(bytes.div_euclid(1024) + i64::from(bytes % 1024 > 0)).unwrap_or(u32::MAX);
         Self { kibibytes: (bytes > 0).then(|| (Semaphore::new(kibibytes as usize), kibibytes)) }
     }
 
-    /// Takes memory for a frame; a frame above the whole limit takes all of it. The memory is given back when the permit is dropped.
+    /// Reserves memory for a frame. A frame above the whole limit reserves all of it. Dropping the
+    /// permit releases the memory.
     pub async fn take(&self, bytes: usize) -> Option<SemaphorePermit<'_>> {
         let (semaphore, most) = self.kibibytes.as_ref()?;
         let wanted = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX).min(*most);
@@ -194,32 +201,33 @@ impl MemoryLimit {
     }
 }
 
-/// How many files of segments may stay open in a process that may have so many files: half of them, so that connections find room, and no more than
-/// are of use.
+/// Returns how many segment files may stay open in a process that may open `files_max` files: half
+/// of them, so that enough are left for connections, and no more than are useful.
 pub fn segment_files_max(files_max: Option<u64>) -> usize {
     let half = files_max.map_or(usize::MAX, |files| usize::try_from(files / 2).unwrap_or(usize::MAX));
     half.clamp(1, OPEN_FILES_DEFAULT)
 }
 
-/// The limit of open files, as it is; `None` without one.
+/// Returns the current limit of open files; `None` without one.
 pub fn file_descriptors_max() -> Option<u64> {
     rustix::process::getrlimit(rustix::process::Resource::Nofile).current
 }
 
-/// Raises the limit of open files to the hard limit and returns it: a partition takes several files, a connection one.
+/// Raises the limit of open files to the hard limit and returns it. A partition uses several files,
+/// a connection one.
 pub fn raise_file_descriptor_limit() -> Option<u64> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum {
-        // A refusal leaves the limit that is returned.
+        // If this fails, the old limit stays and is returned.
         let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
     }
     file_descriptors_max()
 }
 
-/// Leaves the memory of this process in small pages. The allocator asks for huge ones, and the first byte of each, one for
-/// every thread, makes 2 MB resident.
+/// Keeps the memory of this process in small pages. The allocator asks for huge ones, and the first
+/// byte of each, one per thread, would make 2 MB resident.
 pub fn use_small_pages() {
-    // A kernel without huge pages refuses, and has none to turn off.
+    // A kernel without huge pages rejects this, and has nothing to turn off.
     let _ = rustix::thread::disable_transparent_huge_pages(true);
 }

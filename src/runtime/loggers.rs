@@ -1,9 +1,11 @@
-//! The loggers whose levels can be changed while the broker runs, as Kafka's BROKER_LOGGER resource names them.
+//! The loggers whose levels can be changed while the broker runs, with the names of Kafka's
+//! BROKER_LOGGER resource.
 //!
-//! Runbooks name Kafka's loggers, which are Java classes. [`LOGGERS`] says which modules of Gregor log what each of them
-//! does. A logger without a level has that of the closest one above it, by the dots in its name, and in the end `root`'s;
-//! a module has the level of its loggers that is not `root`'s, the most talkative one. What `RUST_LOG` said at the start
-//! holds where no level was set, until `root`'s is.
+//! Runbooks name Kafka's loggers, which are Java classes. [`LOGGERS`] maps each of them to the
+//! modules of Gregor that log the same. A logger without a level has the level of its closest
+//! ancestor by the dots in its name, and finally of `root`. A module has the most verbose level of
+//! its loggers, `root` excluded. The `RUST_LOG` of the start applies to everything without a level,
+//! until `root` gets one.
 
 use crate::telemetry::FilterHandle;
 use model::{ApiError, BrokerId, ErrorCode};
@@ -12,18 +14,18 @@ use protocol::messages::incremental_alter_configs_request::AlterConfigsResource;
 use std::collections::BTreeMap;
 use tracing_subscriber::EnvFilter;
 
-/// The logger above all others.
+/// The root logger.
 pub const ROOT: &str = "root";
-/// The module under which every request that was answered has a line, at DEBUG.
+/// The module that logs one line per answered request, at DEBUG.
 pub const REQUEST_TARGET: &str = "gregor::request";
 
-/// Kafka's levels, in the order in which its message lists them; `FATAL` is `ERROR` here.
+/// Kafka's levels, in the order of its error message. `FATAL` is `ERROR` here.
 const LEVELS: [&str; 6] = ["DEBUG", "ERROR", "FATAL", "INFO", "TRACE", "WARN"];
-/// The levels from the quietest on.
+/// The levels, from the quietest to the most verbose.
 const BY_VOLUME: [&str; 6] = ["FATAL", "ERROR", "WARN", "INFO", "DEBUG", "TRACE"];
 
-/// Kafka's loggers, sorted, with the modules that do here what they do there. They are those of its log4j2.yaml, and the
-/// classes of a broker that log what something here logs.
+/// Kafka's loggers, sorted, each with the modules that do the same here. They are those of its
+/// log4j2.yaml, and the broker classes that log what a module here logs.
 const LOGGERS: &[(&str, &[&str])] = &[
     ("kafka", &["gregor"]),
     ("kafka.cluster.Partition", &["gregor::replica::partition"]),
@@ -81,34 +83,36 @@ pub struct Loggers {
     levels: Mutex<Levels>,
 }
 
-/// What was set, and what held before.
+/// The levels that were set, and the ones from the start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Levels {
-    /// The directives of the start; none once `root` was set.
+    /// The directives of the start; empty once `root` was set.
     start: String,
     root: &'static str,
     set: BTreeMap<&'static str, &'static str>,
 }
 
 impl Loggers {
-    /// Changes the filter behind this handle; without one, only what is answered changes.
+    /// Creates loggers that change the filter behind this handle. Without a handle, changes are
+    /// only reported to clients.
     pub fn new(handle: Option<FilterHandle>) -> Self {
         let start = handle.as_ref().and_then(|handle| handle.with_current(ToString::to_string).ok());
         let start = start.unwrap_or_else(|| "info".into());
         let level = |word: &str| BY_VOLUME.into_iter().find(|level| word.eq_ignore_ascii_case(level));
-        // Without a directive for everything, the log has errors alone.
+        // Without a default directive, only errors are logged.
         let root = start.split(',').rev().find_map(|word| level(word.trim())).unwrap_or("ERROR");
         Self { handle, levels: Mutex::new(Levels { start, root, set: BTreeMap::new() }) }
     }
 
-    /// Every logger with its level.
+    /// Returns every logger with its level.
     pub fn all(&self) -> Vec<(&'static str, &'static str)> {
         let levels = self.levels.lock();
         LOGGERS.iter().map(|(name, _)| (*name, levels.set_above(name).unwrap_or(levels.root))).collect()
     }
 
-    /// Changes levels of this `node`, all or none. Errors: INVALID_CONFIG for an unknown logger or level, INVALID_REQUEST
-    /// for another node and for an operation that levels do not have.
+    /// Changes levels of this `node`: all of them or none. Errors: INVALID_CONFIG for an unknown
+    /// logger or level, INVALID_REQUEST for another node and for an operation that levels do not
+    /// support.
     pub fn alter(&self, node: BrokerId, resource: &AlterConfigsResource, validate_only: bool) -> Result<(), ApiError> {
         const SET: i8 = 0;
         const DELETE: i8 = 1;
@@ -156,7 +160,7 @@ impl Levels {
         }
     }
 
-    /// The level that was set of a logger or of the closest one above it but `root`.
+    /// Returns the level that was set on a logger or its closest ancestor, `root` excluded.
     fn set_above(&self, name: &str) -> Option<&'static str> {
         let mut name = name;
         loop {
@@ -167,7 +171,8 @@ impl Levels {
         }
     }
 
-    /// The filter's text: of two directives for a module the later one counts, and a longer name before a shorter.
+    /// Builds the filter's text. Of two directives for a module, the later one wins; a longer name
+    /// wins over a shorter one.
     fn directives(&self) -> String {
         let mut modules: BTreeMap<&str, usize> = BTreeMap::new();
         for (name, targets) in LOGGERS {
@@ -185,7 +190,7 @@ impl Levels {
     }
 }
 
-/// The filter's word for a level.
+/// Returns the filter's name of a level.
 fn filter_level(level: &str) -> &str {
     match level {
         "FATAL" => "error",
@@ -277,7 +282,7 @@ mod tests {
         assert_eq!(levels(some), ["DEBUG", "WARN", "INFO", "INFO"]);
         alter(&loggers, &[(ROOT, SET, "FATAL")]).unwrap();
         assert_eq!(levels(some), ["DEBUG", "WARN", "FATAL", "FATAL"]);
-        // One that is wrong leaves all as it is.
+        // An invalid change leaves all levels unchanged.
         alter(&loggers, &[("kafka.server.KafkaApis", SET, "TRACE"), (ROOT, DELETE, "")]).unwrap_err();
         assert_eq!(levels(some), ["DEBUG", "WARN", "FATAL", "FATAL"]);
         alter(&loggers, &[("kafka.server.KafkaApis", DELETE, ""), ("org.apache.kafka", DELETE, "")]).unwrap();
@@ -294,7 +299,7 @@ mod tests {
         assert_eq!(directives(), "info,gregor::request=debug");
         alter(&loggers, &[("kafka.server.KafkaApis", SET, "FATAL"), (ROOT, SET, "WARN")]).unwrap();
         assert_eq!(directives(), "warn,gregor::api=error,gregor::request=debug");
-        // A quiet logger does not silence what a talkative one of the same module asks for.
+        // A quiet logger does not silence a verbose one of the same module.
         alter(&loggers, &[("kafka.server.ControllerApis", SET, "TRACE")]).unwrap();
         assert_eq!(directives(), "warn,gregor::api=trace,gregor::request=debug");
         for (_, targets) in LOGGERS {

@@ -1,4 +1,4 @@
-//! The drivers of the pure machines, and the limits of what they take.
+//! The drivers of the pure machines, and the limits of their input.
 
 pub mod assignment_sender;
 pub mod config_rules;

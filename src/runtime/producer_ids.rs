@@ -1,9 +1,10 @@
-//! Producer ids for idempotent producers: the controller gives a block of a thousand, and each is given once.
+//! Producer ids for idempotent producers. The controller allocates blocks of a thousand, and each
+//! id is used once.
 //!
-//! Nobody waits for a block: a producer that comes while there is none is told to come again, and the next block is
-//! asked for when most of this one is used, as Apache Kafka's RPCProducerIdManager does.
+//! No request waits for a block. While there is none, a producer is told to retry. The next block
+//! is requested when most of the current one is used, as in Apache Kafka's RPCProducerIdManager.
 //!
-//! Invariant: at most one request for a block is under way.
+//! Invariant: at most one request for a block is in flight.
 
 use super::controller::ControllerHandle;
 use metadata::decide;
@@ -15,12 +16,12 @@ use std::sync::Arc;
 use std::time::Duration;
 use tracing::debug;
 
-/// The next block is asked for when so many percent of this one are used.
+/// The next block is requested when this percentage of the current one is used.
 const PREFETCH_PERCENT: i64 = 90;
-/// How long the next request waits after one that was refused.
+/// How long to wait after a rejected request before the next one.
 const RETRY: Duration = Duration::from_millis(50);
 
-/// The blocks that are being given out.
+/// The blocks in use.
 #[derive(Debug)]
 pub struct ProducerIds {
     node_id: BrokerId,
@@ -29,17 +30,17 @@ pub struct ProducerIds {
 
 #[derive(Debug, Default)]
 struct Blocks {
-    /// This broker's registration, without which no block is given to it.
+    /// The epoch of this broker's registration. Without one, the controller gives no block.
     broker_epoch: Option<BrokerEpoch>,
     current: Range<i64>,
-    /// The current block is asked to be followed by another from this id on.
+    /// The id at which the next block is requested.
     prefetch_from: i64,
     next: Option<Range<i64>>,
     is_requested: bool,
 }
 
 impl Blocks {
-    /// The next id, if there is one.
+    /// Takes the next id, if there is one.
     fn take(&mut self) -> Option<ProducerId> {
         if self.current.is_empty() {
             let next = self.next.take()?;
@@ -53,7 +54,7 @@ impl Blocks {
         self.current = block;
     }
 
-    /// The registration under which another block is to be asked for now, if one is.
+    /// Returns the epoch to request a block with, if one is needed now.
     fn begin_request(&mut self) -> Option<BrokerEpoch> {
         let is_due = self.next.is_none() && (self.current.is_empty() || self.current.start >= self.prefetch_from);
         let epoch = self.broker_epoch.filter(|_| is_due && !self.is_requested)?;
@@ -61,7 +62,7 @@ impl Blocks {
         Some(epoch)
     }
 
-    /// The controller gave a block.
+    /// Adds a block from the controller.
     fn given(&mut self, block: Range<i64>) {
         self.is_requested = false;
         if self.current.is_empty() { self.begin(block) } else { self.next = Some(block) }
@@ -69,18 +70,19 @@ impl Blocks {
 }
 
 impl ProducerIds {
-    /// No block yet.
+    /// Creates an empty set of blocks.
     pub fn new(node_id: BrokerId) -> Self {
         Self { node_id, blocks: Arc::default() }
     }
 
-    /// This broker is registered with this epoch: it asks for its first block. Needs a runtime.
+    /// Sets the broker's epoch and requests the first block. Must be called on a runtime.
     pub fn registered(&self, epoch: BrokerEpoch, controller: &ControllerHandle) {
         self.blocks.lock().broker_epoch = Some(epoch);
         self.request_if_due(controller);
     }
 
-    /// The next id. Errors: COORDINATOR_LOAD_IN_PROGRESS while there is no block, which clients retry.
+    /// Returns the next id. Errors: COORDINATOR_LOAD_IN_PROGRESS while there is no block; clients
+    /// retry it.
     pub fn next(&self, controller: &ControllerHandle) -> Result<ProducerId, ApiError> {
         let id = self.blocks.lock().take();
         self.request_if_due(controller);
@@ -102,7 +104,7 @@ impl ProducerIds {
                 Err(error) => {
                     debug!(%error, "the controller gave no block of producer ids");
                     tokio::time::sleep(RETRY).await;
-                    // Whoever comes next has one asked for.
+                    // The next caller requests a block again.
                     blocks.lock().is_requested = false;
                 }
             }
@@ -134,7 +136,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_producer_that_comes_before_the_first_block_is_told_to_come_again() {
-        // Nobody takes what the controller is asked.
+        // No one receives the request to the controller.
         let (controller, _inbox) = ControllerHandle::new();
         let ids = ProducerIds::new(BrokerId(1));
         ids.registered(BrokerEpoch(7), &controller);

@@ -1,4 +1,5 @@
-//! Registers this node with the active controller, as broker and as controller, and keeps its session alive by heartbeats.
+//! Registers this node with the active controller, as broker and as controller, and keeps its
+//! session alive by heartbeats.
 
 use super::controller::ControllerHandle;
 use crate::replica::DirStates;
@@ -14,17 +15,17 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-/// How long a refused registration waits before it is tried again.
+/// How long to wait after a rejected registration before the next attempt.
 const RETRY: Duration = Duration::from_millis(100);
-/// How long a controlled shutdown may take.
+/// The maximum time of a controlled shutdown.
 const SHUTDOWN: Duration = Duration::from_secs(5);
 
-/// Where a listener is reached.
+/// The address of a listener.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
     /// The listener's name.
     pub name: Str,
-    /// The host as it is advertised.
+    /// The advertised host.
     pub host: Str,
     /// The port.
     pub port: u16,
@@ -32,30 +33,31 @@ pub struct Endpoint {
     pub security_protocol: i16,
 }
 
-/// What this node says of itself.
+/// The registration of this node.
 #[derive(Clone, Debug)]
 pub struct Registration {
-    /// `node.id`
+    /// `node.id`.
     pub node_id: i32,
     /// The cluster's id.
     pub cluster_id: Str,
-    /// This process.
+    /// The id of this run of the process.
     pub incarnation_id: Uuid,
-    /// The listeners that are advertised to clients and brokers.
+    /// The listeners advertised to clients and brokers.
     pub endpoints: Vec<Endpoint>,
     /// The controllers' listeners.
     pub controller_endpoints: Vec<Endpoint>,
-    /// `broker.rack`
+    /// `broker.rack`.
     pub rack: Option<Str>,
     /// The log dirs that are online.
     pub log_dirs: Vec<DirectoryId>,
-    /// The broker's epoch when it last stopped, if it stopped cleanly: only then does it stay eligible to lead (KIP-966).
+    /// The broker's epoch at its last stop, if that was clean. Only then does the broker stay
+    /// eligible to lead (KIP-966).
     pub previous_epoch: Option<BrokerEpoch>,
-    /// `broker.heartbeat.interval.ms`
+    /// `broker.heartbeat.interval.ms`.
     pub heartbeat_interval: Duration,
 }
 
-/// Registers, and sends heartbeats until the broker stops; then asks to be let go.
+/// Registers, sends heartbeats until the broker stops, and then requests a controlled shutdown.
 pub async fn run(
     this: Registration,
     handle: ControllerHandle,
@@ -66,7 +68,8 @@ pub async fn run(
 ) {
     register_controller(&this, &handle, &stopping).await;
     let Some(epoch) = register_broker(&this, &handle, &stopping).await else { return };
-    // The first heartbeat goes out when this node has seen its own registration: then it is unfenced at once.
+    // The first heartbeat is sent when this node has seen its own registration. The controller then
+    // unfences it at once.
     let seen = published.wait_for(|at| at.is_some_and(|at| at.0 >= epoch.0));
     tokio::select! {
         _ = seen => {}
@@ -100,12 +103,12 @@ pub async fn run(
         }
         tokio::select! {
             () = tokio::time::sleep(this.heartbeat_interval) => {}
-            // News of the log dirs wait for no interval.
+            // A change of the log dirs is sent at once.
             Ok(()) = dirs.changed() => {}
             () = stopping.cancelled() => break,
         }
     }
-    // A node alone has nobody to hand its partitions to; the controller fences it and it goes.
+    // A single node has no one to hand its partitions to. The controller fences it, and it stops.
     let asked = async {
         let offset = Offset::to_wire(*published.borrow());
         let states = dirs.borrow().clone();
@@ -116,14 +119,14 @@ pub async fn run(
     }
 }
 
-/// Says once why heartbeats are refused, and not with each of them.
+/// Logs once why heartbeats are rejected, and not for each of them.
 #[derive(Debug, Default)]
 struct Refusals {
     said: Option<ErrorCode>,
 }
 
 impl Refusals {
-    /// The line to log, if it is not yet said.
+    /// Returns the line to log, if it has not been logged yet.
     fn line(&mut self, error: &ApiError) -> Option<&'static str> {
         if self.said.replace(error.code) == Some(error.code) {
             return None;
@@ -139,8 +142,9 @@ impl Refusals {
     }
 }
 
-/// Says whether this broker is fenced: that it is not, once it has published the image that says so, and with it leads.
-/// A heartbeat's answer does not wait for that.
+/// Announces whether this broker is fenced. It announces "unfenced" once the image that says so is
+/// published, because with that image the broker leads. The answer to a heartbeat does not wait for
+/// this.
 async fn announce(handle: ControllerHandle, unfenced: watch::Sender<bool>, fenced: bool) {
     if fenced || handle.decide(|_, _| Ok(decide::Decision::reply(()))).await.is_ok() {
         unfenced.send_replace(!fenced);
@@ -177,7 +181,7 @@ async fn register_controller(this: &Registration, handle: &ControllerHandle, sto
         let request = request.clone();
         match handle.decide_at_commit(move |view, _| decide::register_controller(view.image, &request)).await {
             Ok(_) => return,
-            // An older metadata.version does not know controllers, which is no fault.
+            // An older metadata.version does not know controllers, which is not an error.
             Err(error) if error.code == ErrorCode::UnsupportedVersion => return,
             Err(error) if error.code == ErrorCode::NotController => tokio::time::sleep(RETRY).await,
             Err(error) => {
@@ -241,7 +245,7 @@ async fn register_broker(
     None
 }
 
-/// Sends one heartbeat; whether this broker is fenced afterwards.
+/// Sends one heartbeat. Returns whether this broker is fenced afterwards.
 async fn heartbeat(
     this: &Registration,
     handle: &ControllerHandle,

@@ -1,6 +1,8 @@
-//! Room that is kept for the metadata log: a file beside it, which is given up when the disk is full.
+//! Disk space reserved for the metadata log: a file beside it that is released when the disk is
+//! full.
 //!
-//! To start, a node writes a vote and a few records: on a disk without a byte left it could not even serve what it has. Apache Kafka does not look at the file.
+//! To start, a node writes a vote and a few records. On a completely full disk it could not even
+//! serve its existing data. Apache Kafka ignores the file.
 
 use crate::env::random;
 use std::io::{self, ErrorKind, IoSlice};
@@ -8,16 +10,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use storage::disk::{Disk, OpenMode};
 
-/// Its name in the log dir.
+/// The name of the file in the log dir.
 const NAME: &str = ".gregor-spare-room";
-/// How much it holds: ten starts, even where others take at once what is left of each.
+/// The size of the file. It is enough for ten starts, even if other programs use up the rest of
+/// each released part.
 const BYTES: u64 = 256 << 10;
-/// How much of it is given up at a time.
+/// How much of the file is released at a time.
 const PART_BYTES: u64 = 16 << 10;
-/// It is made where so much is free.
+/// The file is created only if this much space is free.
 const FREE_LEAST: u64 = 64 * BYTES;
 
-/// The file.
+/// The file with the reserved space.
 #[derive(Debug)]
 pub struct SpareRoom {
     disk: Arc<dyn Disk>,
@@ -25,12 +28,12 @@ pub struct SpareRoom {
 }
 
 impl SpareRoom {
-    /// That of a log dir.
+    /// Returns the reserved space of a log dir.
     pub fn new(disk: Arc<dyn Disk>, log_dir: &Path) -> Self {
         Self { disk, path: log_dir.join(NAME) }
     }
 
-    /// Makes the file, unless it is there or little is free.
+    /// Creates the file, unless it exists or little space is free.
     pub fn keep(&self) -> io::Result<()> {
         match self.disk.metadata(&self.path) {
             Ok(found) if found.length == BYTES => return Ok(()),
@@ -41,13 +44,13 @@ impl SpareRoom {
         if self.disk.space(dir)?.usable_bytes < FREE_LEAST {
             return Ok(());
         }
-        // Bytes that no file system can leave out.
+        // Random bytes, which no file system can compress or leave sparse.
         let bytes: Vec<u8> = (0..BYTES / 4096).flat_map(|_| random::bytes::<4096>()).collect();
         let file = self.disk.open(&self.path, OpenMode::Truncate)?;
         file.write_at(0, &[IoSlice::new(&bytes)]).and_then(|()| file.sync())
     }
 
-    /// Gives some of the room up. Whether there was any.
+    /// Releases a part of the space. Returns whether there was any.
     pub fn give_up(&self) -> bool {
         let cut = || -> io::Result<bool> {
             let file = self.disk.open(&self.path, OpenMode::Write)?;

@@ -1,10 +1,10 @@
-//! Drives one shard: decides, appends the decision's records as batches, applies them, makes the
-//! soft changes, and holds the replies back until the high watermark has passed the last record
-//! that was applied when the decision was made, also when it has no records of its own.
+//! Drives one shard. It makes a decision, appends its records as batches, applies them, and makes
+//! the soft changes. It holds the replies back until the high watermark has passed the last record
+//! that was applied when the decision was made, even if the decision has no records.
 //!
-//! The time is an argument. Only an append may wait, for a sync of the log. Invariant: a reply goes out as it was decided
-//! only in the leader epoch of the decision, and only while every record of this broker could be
-//! applied.
+//! The time is an argument. Only an append may wait, for a sync of the log. Invariant: a reply is
+//! sent as decided only in the leader epoch of the decision, and only while every record that this
+//! broker wrote could be applied.
 
 use super::held::HeldReplies;
 use crate::env::random;
@@ -23,33 +23,33 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
-/// What reaches a shard from outside.
+/// A message to a shard.
 #[derive(Debug)]
 pub(super) enum Message {
-    /// A request, and where its reply goes.
+    /// A request, and the channel of its reply.
     Request(Box<GroupRequest>, oneshot::Sender<GroupReply>),
-    /// Topics are gone: their committed offsets go too.
+    /// Topics were deleted: the shard deletes their committed offsets.
     TopicsDeleted(Vec<(TopicId, Str)>),
 }
 
-/// What one leadership of a partition has from its begin to its end, however often its groups are
-/// loaded.
+/// The parts of a shard that last for one leadership of its partition, even if the groups are
+/// loaded again.
 #[derive(Clone)]
 pub(super) struct DriverParts {
     pub(super) partition: Arc<Partition>,
     pub(super) epoch: LeaderEpoch,
-    /// For metrics too.
+    /// Shared with metrics.
     pub(super) shard: Arc<Mutex<GroupShard>>,
     pub(super) config: Arc<ArcSwap<GroupConfig>>,
     pub(super) codec: Codec,
-    /// `offsets.commit.timeout.ms`
+    /// `offsets.commit.timeout.ms`.
     pub(super) commit_timeout_ms: i64,
     #[cfg(test)]
     pub(super) faults: super::tests::PlantedFaults,
 }
 
-/// A record that this broker has written and cannot apply: a fault of this program. What the shard
-/// knows is no longer what the log says.
+/// This broker wrote a record that it cannot apply, which is a bug. The shard's state no longer
+/// matches the log.
 #[derive(Debug, thiserror::Error)]
 #[error("a record of this broker's own at offset {offset} cannot be applied: {reason}")]
 pub(super) struct OwnRecordFault {
@@ -59,9 +59,9 @@ pub(super) struct OwnRecordFault {
 
 /// Why a decision's records are not in the shard.
 enum AppendFault {
-    /// Nothing was appended of what is atomic.
+    /// The append was rejected. Of an atomic decision, nothing was appended.
     Refused(ErrorCode),
-    /// They are in the log, and cannot be applied.
+    /// The records are in the log, but cannot be applied.
     NotApplied(OwnRecordFault),
 }
 
@@ -71,42 +71,43 @@ impl From<ErrorCode> for AppendFault {
     }
 }
 
-/// A loaded shard at work.
+/// A loaded shard that serves requests.
 pub(super) struct ShardDriver {
     parts: DriverParts,
-    /// Requests without a reply yet.
+    /// Requests that have no reply yet.
     waiting: HashMap<ReplyId, oneshot::Sender<GroupReply>>,
     held: HeldReplies,
     next_reply: u64,
-    /// The last offset that was applied.
+    /// The offset of the last applied record.
     applied: Option<Offset>,
 }
 
 impl ShardDriver {
-    /// Drives a shard that was loaded up to an offset. Errors: the fault of a record.
+    /// Drives a shard that was loaded up to an offset. Errors: a record that cannot be applied.
     pub(super) async fn start(parts: DriverParts, applied: Option<Offset>, now: Now) -> Result<Self, OwnRecordFault> {
         let mut driver = Self { parts, waiting: HashMap::new(), held: HeldReplies::default(), next_reply: 0, applied };
         driver.execute(Command::PartitionLoaded, now).await?;
         Ok(driver)
     }
 
-    /// Whether replies are held back.
+    /// Whether any reply is held back.
     pub(super) fn holds_replies(&self) -> bool {
         !self.held.is_empty()
     }
 
-    /// Whether the partition is still led in the epoch in which the shard was loaded.
+    /// Whether this broker still leads the partition in the epoch in which the shard was loaded.
     pub(super) fn is_leading(&self) -> bool {
         self.parts.partition.leader_epoch() == Some(self.parts.epoch)
     }
 
-    /// When `elapse` has something to do.
+    /// Returns when `elapse` next has work.
     pub(super) fn next_deadline(&self) -> Option<Monotonic> {
         let timer = self.parts.shard.lock().next_deadline();
         timer.into_iter().chain(self.held.next_deadline()).min()
     }
 
-    /// Carries out a message. Errors: the fault of a record; the driver must not be used any more.
+    /// Handles a message. Errors: a record that cannot be applied; the driver must not be used
+    /// after that.
     pub(super) async fn receive(&mut self, message: Message, now: Now) -> Result<(), OwnRecordFault> {
         match message {
             Message::Request(request, answer) => {
@@ -129,7 +130,7 @@ impl ShardDriver {
         Ok(())
     }
 
-    /// Decides, appends, applies, and holds the replies back.
+    /// Makes a decision, appends and applies its records, and holds the replies back.
     async fn execute(&mut self, command: Command, now: Now) -> Result<(), OwnRecordFault> {
         let config = self.parts.config.load_full();
         let context = DecisionContext { now, random: random::bytes(), config: &config };
@@ -138,7 +139,7 @@ impl ShardDriver {
             Ok(()) => self.conclude(decision, now.monotonic),
             Err(AppendFault::Refused(code)) => {
                 let failed = Command::AppendFailed(decision.into_unappended(command), code);
-                // What is decided about a failure has no records of its own.
+                // The decision about a failed append has no records.
                 let decision = self.parts.shard.lock().decide(&context, &failed);
                 self.conclude(decision, now.monotonic);
             }
@@ -192,8 +193,8 @@ impl ShardDriver {
         self.release(now);
     }
 
-    /// Sends the replies whose records are committed, and errors for those that have waited too
-    /// long.
+    /// Sends the replies whose records are committed, and errors for those whose timeout has
+    /// passed.
     pub(super) fn release(&mut self, now: Monotonic) {
         if !self.is_leading() {
             return self.refuse_all();
@@ -203,21 +204,21 @@ impl ShardDriver {
             self.answer(id, reply);
         }
         while let Some((id, reply)) = self.held.pop_expired(now) {
-            // Its records may still commit. Kafka says REQUEST_TIMED_OUT, which clients of groups
-            // get as this.
+            // The records may still be committed. Kafka's error is REQUEST_TIMED_OUT, which it
+            // converts to this one for clients of groups.
             self.answer(id, reply.into_error(ErrorCode::CoordinatorNotAvailable));
         }
     }
 
     fn answer(&mut self, id: ReplyId, reply: GroupReply) {
         if let Some(answer) = self.waiting.remove(&id) {
-            // Whoever asked may have gone.
+            // The send fails if the client has disconnected.
             let _ = answer.send(reply);
         }
     }
 
-    /// The leadership is over, or the shard is dropped: what was held back may never commit, and
-    /// nobody is told that it has.
+    /// Answers every request with an error, because the leadership has ended or the shard is
+    /// dropped. What was held back may never commit, so no one is told that it has.
     pub(super) fn refuse_all(&mut self) {
         let parked = std::mem::take(&mut *self.parts.shard.lock()).resign();
         let held: Vec<(ReplyId, GroupReply)> = self.held.drain().collect();
@@ -227,12 +228,12 @@ impl ShardDriver {
         for (id, reply) in parked {
             self.answer(id, reply);
         }
-        // Whoever is left gets NOT_COORDINATOR when its sender is dropped.
+        // Dropping the senders of the other requests answers them with NOT_COORDINATOR.
         self.waiting.clear();
     }
 }
 
-/// Cuts records into batches of at most `most` bytes, unless they must be one.
+/// Splits records into batches of at most `most` bytes, unless they must be one batch.
 fn cut(records: &[NewRecord], atomic: bool, most: usize) -> Vec<&[NewRecord]> {
     if atomic {
         return vec![records];

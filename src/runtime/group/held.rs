@@ -1,9 +1,8 @@
-//! Replies that wait until what they say is committed, for as long as `offsets.commit.timeout.ms`
-//! at most.
+//! Replies that wait until their records are committed, for at most `offsets.commit.timeout.ms`.
 //!
-//! Invariant: both the offsets and the deadlines of the queue ascend, since each reply is held when
-//! its shard has applied at least as much, and no earlier, than the one before. The first one is
-//! always the next to go.
+//! Invariant: both the offsets and the deadlines in the queue ascend. Each reply is added no
+//! earlier than the one before it, and its shard has applied at least as much by then. So the first
+//! reply is always the next to be sent.
 
 use coordinator::{GroupReply, ReplyId};
 use model::{Monotonic, Offset};
@@ -11,14 +10,14 @@ use std::collections::VecDeque;
 
 #[derive(Debug)]
 struct HeldReply {
-    /// The high watermark at which it goes out.
+    /// The reply is sent when the high watermark reaches this offset.
     end: Offset,
     deadline: Monotonic,
     id: ReplyId,
     reply: GroupReply,
 }
 
-/// The replies of one shard that are held back.
+/// The held replies of one shard.
 #[derive(Debug, Default)]
 pub(super) struct HeldReplies(VecDeque<HeldReply>);
 
@@ -32,12 +31,12 @@ impl HeldReplies {
         self.0.is_empty()
     }
 
-    /// Takes the first reply if all that it says is committed.
+    /// Takes the first reply if its records are committed.
     pub(super) fn pop_committed(&mut self, high_watermark: Offset) -> Option<(ReplyId, GroupReply)> {
         self.0.pop_front_if(|held| held.end <= high_watermark).map(|held| (held.id, held.reply))
     }
 
-    /// Takes the first reply if its time is over.
+    /// Takes the first reply if its deadline has passed.
     pub(super) fn pop_expired(&mut self, now: Monotonic) -> Option<(ReplyId, GroupReply)> {
         self.0.pop_front_if(|held| held.deadline <= now).map(|held| (held.id, held.reply))
     }
@@ -47,7 +46,7 @@ impl HeldReplies {
         self.0.drain(..).map(|held| (held.id, held.reply))
     }
 
-    /// When the time of the first reply is over.
+    /// Returns the deadline of the first reply.
     pub(super) fn next_deadline(&self) -> Option<Monotonic> {
         self.0.front().map(|held| held.deadline)
     }

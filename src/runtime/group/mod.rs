@@ -1,11 +1,12 @@
 //! The group coordinators of this broker: one task for each partition of `__consumer_offsets` that
 //! it leads.
 //!
-//! `task` loads a shard and waits for events; `driver` carries them out, with the time as an argument;
-//! `held` keeps replies back until what they say is committed. Requests find their shard here.
+//! `task` loads a shard and waits for events. `driver` handles the events, with the time as an
+//! argument. `held` holds replies back until their records are committed. This module finds the
+//! shard of a request.
 //!
-//! The task alone changes its shard. Metrics look at it in between, under a lock that is held for
-//! one decision or one bounded look, never over an append or an await.
+//! Only the task changes its shard. Metrics read it under a lock that is held for one decision or
+//! one bounded read, and never across an append or an await.
 
 mod driver;
 mod held;
@@ -27,21 +28,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use tokio::sync::{mpsc, oneshot};
 
-/// The topic in which groups and their offsets are kept.
+/// The topic that stores groups and their offsets.
 pub const OFFSETS_TOPIC: &str = "__consumer_offsets";
-/// Requests that may wait for one shard.
+/// The maximum number of requests that wait for one shard.
 const INBOX: usize = 4096;
 
 /// All group coordinators of this broker.
 #[derive(Debug)]
 pub struct GroupCoordinators {
     shards: RwLock<HashMap<i32, Shard>>,
-    /// Partitions of the offsets topic; 0 while it does not exist.
+    /// The number of partitions of the offsets topic; 0 if it does not exist.
     partition_count: AtomicI32,
     config: Arc<ArcSwap<GroupConfig>>,
-    /// `offsets.topic.compression.codec`
+    /// `offsets.topic.compression.codec`.
     codec: Codec,
-    /// `offsets.commit.timeout.ms`
+    /// `offsets.commit.timeout.ms`.
     commit_timeout_ms: i64,
     clock: Clock,
 }
@@ -54,18 +55,18 @@ struct Shard {
     groups: Arc<Mutex<GroupShard>>,
 }
 
-/// What the coordinators of this broker know at one moment.
+/// The state of this broker's coordinators at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct Survey {
-    /// Groups of every type.
+    /// The number of groups of every type.
     pub group_count: usize,
-    /// Committed offsets of all groups.
+    /// The number of committed offsets of all groups.
     pub offset_count: usize,
-    /// Some of them, or all.
+    /// The committed offsets, up to the requested maximum.
     pub offsets: Vec<Committed>,
 }
 
-/// How far a group has come in one partition.
+/// A group's committed offset in one partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Committed {
     /// The group.
@@ -79,7 +80,7 @@ pub struct Committed {
 }
 
 impl GroupCoordinators {
-    /// None yet.
+    /// Creates the set of coordinators. It is empty.
     pub fn new(config: GroupConfig, codec: Codec, commit_timeout_ms: i64, clock: Clock) -> Self {
         Self {
             shards: RwLock::default(),
@@ -91,18 +92,18 @@ impl GroupCoordinators {
         }
     }
 
-    /// Sets what the shards obey from now on.
+    /// Sets the configuration of the shards.
     pub fn set_config(&self, config: GroupConfig) {
         self.config.store(Arc::new(config));
     }
 
-    /// The offsets topic has so many partitions.
+    /// Sets the number of partitions of the offsets topic.
     pub fn set_partition_count(&self, count: i32) {
         self.partition_count.store(count, Ordering::SeqCst);
     }
 
-    /// This broker leads a partition: its shard is loaded and serves. An older leadership of it
-    /// ends.
+    /// Starts to lead a partition: loads its shard and serves it. An older leadership of the
+    /// partition ends.
     pub fn lead(&self, partition: Arc<Partition>, epoch: LeaderEpoch) {
         let index = partition.id().partition.0;
         let mut shards = self.shards.write();
@@ -126,17 +127,17 @@ impl GroupCoordinators {
         tokio::spawn(task::run(parts, self.clock, messages, is_loaded));
     }
 
-    /// This broker no longer leads a partition.
+    /// Stops to lead a partition.
     pub fn resign(&self, index: i32) {
         self.shards.write().remove(&index);
     }
 
-    /// This broker coordinates nothing any more.
+    /// Stops to lead every partition.
     pub fn resign_all(&self) {
         self.shards.write().clear();
     }
 
-    /// Topics are gone: every shard drops their offsets.
+    /// Tells every shard to delete the offsets of deleted topics.
     pub fn topics_deleted(&self, topics: &[(TopicId, Str)]) {
         let shards: Vec<Shard> = self.shards.read().values().cloned().collect();
         for shard in shards {
@@ -145,7 +146,7 @@ impl GroupCoordinators {
         }
     }
 
-    /// Asks the coordinator of the group that the request names.
+    /// Sends a request to the coordinator of the group that it names.
     pub async fn request(&self, request: GroupRequest) -> GroupReply {
         match request.group_id().cloned() {
             Some(group) => self.request_for(&group, request).await,
@@ -153,7 +154,7 @@ impl GroupCoordinators {
         }
     }
 
-    /// Asks the coordinator of a group.
+    /// Sends a request to the coordinator of a group.
     pub async fn request_for(&self, group: &str, request: GroupRequest) -> GroupReply {
         if group.is_empty() && needs_group_id(&request) {
             return request.refused(ErrorCode::InvalidGroupId);
@@ -170,7 +171,7 @@ impl GroupCoordinators {
         }
     }
 
-    /// Asks every coordinator of this broker.
+    /// Sends a request to every coordinator of this broker.
     pub async fn request_all(&self, request: impl Fn() -> GroupRequest) -> Vec<GroupReply> {
         let shards: Vec<Shard> = self.shards.read().values().cloned().collect();
         futures_util::future::join_all(shards.into_iter().map(|shard| {
@@ -180,8 +181,8 @@ impl GroupCoordinators {
         .await
     }
 
-    /// Looks at what every loaded coordinator knows now, with so many committed offsets at most.
-    /// Waits for no request and no disk.
+    /// Returns the current state of every loaded coordinator, with at most `offsets_max` committed
+    /// offsets. It waits for neither requests nor the disk.
     pub fn survey(&self, offsets_max: usize) -> Survey {
         let shards: Vec<Shard> = self.shards.read().values().cloned().collect();
         let mut survey = Survey::default();
@@ -213,15 +214,15 @@ impl Shard {
         if self.inbox.send(Message::Request(Box::new(request), answer)).await.is_err() {
             return not_here;
         }
-        // Whoever waits for its reply does not keep the inbox open: its end is what ends the
-        // shard's task, which then answers.
+        // A waiting request must not keep the inbox open. The shard's task ends when the inbox
+        // closes, and then answers the request.
         drop(self.inbox);
         answered.await.unwrap_or(not_here)
     }
 }
 
-/// Whether a request must name a group. Commits and fetches of offsets may leave it empty, as
-/// Kafka's simple consumers do.
+/// Whether a request must name a group. Commits and fetches of offsets may have an empty group id,
+/// as from Kafka's simple consumers.
 fn needs_group_id(request: &GroupRequest) -> bool {
     matches!(
         request,

@@ -1,8 +1,9 @@
-//! The task of one shard: loads it, waits for what happens next, and ends with the leadership.
+//! The task of one shard. It loads the shard, waits for the next event, and ends with the
+//! leadership.
 //!
-//! Where a load fails, or a record of this broker's own cannot be applied, the shard is dropped and
-//! loaded anew, once in a leadership. After a second fault the partition goes offline: this broker
-//! leads it no more, and its groups are answered NOT_COORDINATOR.
+//! If a load fails, or this broker cannot apply its own record, the shard is dropped and loaded
+//! again, once per leadership. After a second fault the partition goes offline: this broker no
+//! longer leads it, and requests for its groups are answered with NOT_COORDINATOR.
 
 use super::driver::{DriverParts, Message, ShardDriver};
 use crate::env::blocking;
@@ -18,20 +19,20 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tracing::{debug, error};
 
-/// How often the groups of a partition are loaded in one leadership.
+/// The maximum number of loads of a partition's groups in one leadership.
 const LOADS_MAX: usize = 2;
-/// A shard without a deadline looks again after this time at the latest.
+/// The longest wait of a shard without a deadline.
 const NO_DEADLINE: Duration = Duration::from_secs(60);
 
 /// Why a load or the service after it ended.
 pub(super) enum ShardEnd {
-    /// This broker leads the partition no more, or not in this epoch.
+    /// This broker no longer leads the partition in this epoch.
     Leadership,
-    /// The groups cannot be served as they are.
+    /// The groups cannot be served in their current state.
     Fault(String),
 }
 
-/// Serves the groups of a partition for as long as this broker leads it.
+/// Serves the groups of a partition while this broker leads it.
 pub(super) async fn run(
     parts: DriverParts,
     clock: Clock,
@@ -56,13 +57,13 @@ pub(super) async fn run(
             }
         }
     }
-    // Requests find nobody here before FindCoordinator stops naming this broker.
+    // Requests fail from here on, before FindCoordinator stops to name this broker.
     drop(messages);
     error!(%partition, %reason, "the partition's groups cannot be loaded: it is offline until its leader epoch changes");
     parts.partition.take_offline(parts.epoch);
 }
 
-/// Replays the partition into the shard. Gives back the last offset that was applied.
+/// Replays the partition into the shard. Returns the offset of the last applied record.
 async fn load(parts: &DriverParts, clock: Clock) -> Result<Option<Offset>, ShardEnd> {
     let started = clock.instant();
     let (partition, epoch) = (parts.partition.clone(), parts.epoch);
@@ -123,7 +124,7 @@ fn apply(
     shard.apply(&at, entry).map_err(|error| format!("the record at offset {} is not readable: {error}", record.offset))
 }
 
-/// Carries out what happens, until the leadership ends or a fault.
+/// Handles events until the leadership ends or a fault occurs.
 async fn serve(
     parts: DriverParts,
     applied: Option<Offset>,
@@ -151,7 +152,7 @@ async fn serve(
             },
             () = tokio::time::sleep(sleep) => Ok(()),
         };
-        // After every event, so that no timer waits behind requests that keep coming.
+        // Checked after every event, so that steady requests cannot delay timers.
         let served = match received {
             Ok(()) => driver.elapse(clock.both()).await,
             fault => fault,

@@ -1,4 +1,5 @@
-//! Shards on a partition of a simulated disk. The time is an argument; no test waits for it.
+//! Tests of shards on a partition of a simulated disk. The time is an argument, and no test waits
+//! for it.
 
 use super::driver::ShardDriver;
 use super::task::{ShardEnd, replay};
@@ -13,12 +14,12 @@ use protocol::messages::offset_commit_request::{
 use records::BatchBuilder;
 use std::sync::atomic::AtomicUsize;
 
-/// The result of an append that has nothing to wait for.
+/// Returns the result of a future that does not wait.
 fn now<T>(future: impl Future<Output = T>) -> T {
     futures_util::FutureExt::now_or_never(future).expect("nothing to wait for")
 }
 
-/// How many faults of a kind are still to come.
+/// How many faults of a kind are left.
 #[derive(Clone, Debug, Default)]
 pub(super) struct PlantedFault(Arc<AtomicUsize>);
 
@@ -31,7 +32,7 @@ impl PlantedFault {
         self.0.load(Ordering::SeqCst)
     }
 
-    /// Whether this is one.
+    /// Takes one fault. Returns whether there was one.
     pub(super) fn take(&self) -> bool {
         self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
     }
@@ -107,14 +108,14 @@ fn error_of(reply: GroupReply) -> ErrorCode {
     ErrorCode::from_code(code).unwrap()
 }
 
-/// Appends a record that no broker wrote: its key is too short.
+/// Appends a record that no broker writes: its key is too short.
 fn append_garbage(partition: &Arc<Partition>) {
     let mut batch = BatchBuilder::new(Offset(0)).leader_epoch(EPOCH);
     batch.append(Timestamp(1), Some(&[0]), Some(b"?"));
     now(partition.append_state(batch.finish().unwrap(), EPOCH)).unwrap();
 }
 
-/// Runs a shard's task; a request that is sent gives back its error.
+/// Runs a shard's task. A request returns the error of its reply.
 fn run(parts: DriverParts) -> (mpsc::Sender<Message>, Arc<AtomicBool>, tokio::task::JoinHandle<()>) {
     let (inbox, messages) = mpsc::channel(8);
     let is_loaded = Arc::new(AtomicBool::new(false));
@@ -156,7 +157,7 @@ fn a_reply_that_is_held_too_long_is_coordinator_not_available() {
     now(driver.elapse(at(5000))).unwrap();
     assert_eq!(error_of(first_answered.try_recv().unwrap()), ErrorCode::CoordinatorNotAvailable);
     assert!(second_answered.try_recv().is_err());
-    // Its record is in the log all the same, and commits later.
+    // Its record is in the log nevertheless, and commits later.
     partition.lead(&crate::replica::alone_in_sync(EPOCH.0, 1), Timestamp(1)).unwrap();
     now(driver.elapse(at(5009))).unwrap();
     assert_eq!(error_of(second_answered.try_recv().unwrap()), ErrorCode::None);
@@ -176,7 +177,7 @@ fn a_reply_of_a_leadership_that_has_ended_is_not_coordinator() {
     assert!(!driver.is_leading());
 }
 
-/// The inbox is never empty: a session ends all the same.
+/// A session expires although the inbox is never empty.
 #[tokio::test]
 async fn timers_do_not_wait_behind_requests_that_keep_coming() {
     let parts = parts(leading(EPOCH.0, &[1]));
@@ -186,7 +187,7 @@ async fn timers_do_not_wait_behind_requests_that_keep_coming() {
     inbox.send(first).await.unwrap();
     let GroupReply::JoinGroup(joined) = answered.await.unwrap() else { panic!() };
     assert_eq!(error_of(GroupReply::JoinGroup(joined.clone())), ErrorCode::MemberIdRequired);
-    // The id that was given out expires after 100 ms. Until then the inbox is kept full.
+    // The generated member id expires after 100 ms. Until then the inbox is kept full.
     let deadline = shard.lock().next_deadline();
     assert!(deadline.is_some() && is_loaded.load(Ordering::SeqCst));
     let filler = || {
@@ -235,7 +236,7 @@ async fn groups_that_cannot_be_loaded_are_not_coordinator_and_their_partition_is
     }
     assert_eq!(partition.check_leader(None), Err(ErrorCode::KafkaStorageError));
     assert_eq!(error_of(groups.request(commit(7)).await), ErrorCode::NotCoordinator);
-    // The image is published again: nothing begins anew.
+    // The image is published again: nothing is loaded again.
     groups.lead(partition.clone(), EPOCH);
     assert_eq!(error_of(groups.request(commit(7)).await), ErrorCode::NotCoordinator);
 }
@@ -264,7 +265,7 @@ async fn a_record_of_its_own_that_cannot_be_applied_is_never_acknowledged() {
     assert_eq!(ask(&inbox, commit(7)).await, ErrorCode::None);
     faults.apply.plant(1);
     assert_eq!(ask(&inbox, commit(8)).await, ErrorCode::NotCoordinator);
-    // The groups are loaded anew, with the record that is in the log.
+    // The groups are loaded again, with the record that is in the log.
     assert_eq!(ask(&inbox, commit(9)).await, ErrorCode::None);
     assert!(is_loaded.load(Ordering::SeqCst));
     assert_eq!(partition.log_end_offset(), Offset(3));

@@ -1,4 +1,4 @@
-//! Places for connections and memory for requests, counted without a socket.
+//! Tests of the limits of connections and of request memory, without a socket.
 
 use super::*;
 use futures_util::FutureExt as _;
@@ -13,7 +13,7 @@ fn limits(maxima: Maxima) -> Arc<ConnectionLimits> {
     limits
 }
 
-/// What a connection is told at once: `Err` while it waits.
+/// Returns the immediate answer to a connection: `Err` if it would wait.
 fn enter(limits: &Arc<ConnectionLimits>, ip: IpAddr) -> Result<Option<Place>, ()> {
     limits.enter(Side::Broker, ip).now_or_never().ok_or(())
 }
@@ -38,7 +38,7 @@ fn max_connections_lets_one_wait_until_another_ends() {
     assert!((&mut third).now_or_never().is_none());
     assert!((&mut fourth).now_or_never().is_none());
     drop(first);
-    // Two listeners wait, and only one of them gets the place.
+    // Two listeners wait, and only one of them gets the free place.
     let third = third.now_or_never().unwrap().unwrap();
     assert!((&mut fourth).now_or_never().is_none());
     drop(third);
@@ -61,7 +61,7 @@ fn max_connections_per_ip_refuses_an_address_and_no_other() {
     let second = enter(&limits, HOME).unwrap().unwrap();
     assert!(enter(&limits, HOME).unwrap().is_none());
     let _other = enter(&limits, AWAY).unwrap().unwrap();
-    // Who was refused takes no place.
+    // A refused connection takes no place.
     drop(second);
     assert!(enter(&limits, HOME).unwrap().is_some());
 }
@@ -151,10 +151,10 @@ fn memory_is_taken_and_given_back() {
     assert!(memory.take(1025).now_or_never().is_none());
     let rest = memory.take(1024).now_or_never().unwrap();
     assert!(memory.take(1).now_or_never().is_none());
-    // A frame without bytes takes none.
+    // A frame without bytes needs no memory.
     assert!(memory.take(0).now_or_never().is_some());
     drop((some, rest));
-    // A frame above the whole limit takes all of it, and can be served.
+    // A frame above the whole limit reserves all of it, and can be served.
     let all = memory.take(usize::MAX).now_or_never().unwrap();
     assert!(memory.take(1).now_or_never().is_none());
     drop(all);
