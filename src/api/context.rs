@@ -1,4 +1,4 @@
-//! What a handler knows besides its request: the broker's services, the connection, and the
+//! The context of a handler besides its request: the broker's services, the connection, and the
 //! request's header.
 
 use crate::broker::Broker;
@@ -22,7 +22,7 @@ pub struct Connection {
     pub peer: SocketAddr,
     /// Name and version of the client's software, from its ApiVersions request (KIP-511).
     pub software: Mutex<Option<(Str, Str)>>,
-    /// The client id of the request that was refused, where one was.
+    /// The client id of a request that was refused.
     pub refused_client_id: Mutex<Option<Str>>,
 }
 
@@ -32,7 +32,8 @@ impl Connection {
         Self { id, listener, peer, software: Mutex::new(None), refused_client_id: Mutex::new(None) }
     }
 
-    /// Who is behind it, for the log: name and version of the software, and the client id of a request that was refused.
+    /// Returns the client's identity for the log: name and version of its software, and the client
+    /// id of a request that was refused.
     pub fn client(&self) -> (Option<String>, Option<Str>) {
         let software = self.software.lock().as_ref().map(|(name, version)| format!("{name} {version}"));
         (software, self.refused_client_id.lock().clone())
@@ -57,8 +58,7 @@ pub struct Context {
     pub version: i16,
     /// The number that the response must carry.
     pub correlation_id: i32,
-    /// Whether the client asked in a version that is not served. Only ApiVersions answers such a
-    /// request.
+    /// Whether the client's version is not served. Only ApiVersions answers such a request.
     pub version_is_unknown: bool,
     /// The name that the client gives itself.
     pub client_id: Option<Str>,
@@ -80,7 +80,7 @@ pub fn is_metadata_log<T>(topics: &[T], is_its: impl Fn(&T) -> bool, has_partiti
     matches!(topics, [topic] if is_its(topic) && has_partition_0(topic))
 }
 
-/// Returns the leader epoch that a client names: `None` for -1. A number below -1 is an epoch
+/// Returns the leader epoch that a client sends: `None` for -1. A number below -1 is an epoch
 /// before all others, except in Fetch, which treats it as none.
 pub fn believed_epoch(epoch: i32) -> Option<LeaderEpoch> {
     (epoch != -1).then_some(LeaderEpoch(epoch))
@@ -157,15 +157,15 @@ impl Context {
         coordinator::Client { id: self.client_id.clone().unwrap_or_default(), host: self.connection.client_host() }
     }
 
-    /// Returns what is needed to write the response's frame. A handler keeps it when it gives the
-    /// context away.
+    /// Returns the values needed to write the response's frame. A handler takes them before it
+    /// gives the context away.
     pub fn reply_head(&self) -> ReplyHead {
         let Context { broker, key, version, correlation_id, .. } = self;
         ReplyHead { broker: broker.clone(), key: *key, version: *version, correlation_id: *correlation_id }
     }
 }
 
-/// What is needed to write the response's frame.
+/// The values needed to write the response's frame.
 pub struct ReplyHead {
     broker: Arc<Broker>,
     key: ApiKey,

@@ -10,8 +10,8 @@ use protocol::messages::delete_records_response::{
     DeleteRecordsPartitionResult, DeleteRecordsResponse, DeleteRecordsTopicResult,
 };
 
-/// Deletes the records below an offset in each partition; -1 stands for the high watermark. On the pool,
-/// since whoever holds a log meanwhile may wait for the disk.
+/// Deletes the records below an offset in each partition; -1 stands for the high watermark. It runs
+/// on the blocking pool, because the holder of a log's lock may wait for the disk.
 pub(super) async fn handle(context: Context, request: DeleteRecordsRequest) -> DeleteRecordsResponse {
     blocking::run(move || delete_all(&context, request)).await.unwrap_or_default()
 }

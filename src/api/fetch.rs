@@ -54,7 +54,8 @@ impl Answer {
     }
 }
 
-/// Reads what there is, waiting up to the client's time for as many bytes as it wants.
+/// Reads the available records. Waits until there are as many bytes as the client wants, at most
+/// for the client's maximum time.
 pub(super) async fn handle(context: Context, mut body: Reader) -> Result<Outcome, Refused> {
     let request = FetchRequest::decode(&mut body, context.version)?;
     drop(body);
@@ -218,7 +219,8 @@ impl Reading {
         }
     }
 
-    /// Reads, and as long as there is too little, reads again what has moved, until the deadline or the broker's end.
+    /// Reads. While there are too few bytes, reads again the partitions that have moved, until the
+    /// deadline or until the broker stops.
     async fn wait(&self, plan: &Arc<SessionPlan>, max_wait_ms: i32) -> Vec<Answer> {
         let wake = Wake::new();
         let deadline = tokio::time::sleep(Duration::from_millis(u64::try_from(max_wait_ms).unwrap_or(0)));
@@ -231,7 +233,7 @@ impl Reading {
         let watched = targets.filter_map(|(index, (key, _))| Some(self.partition(key).ok()?.watch_as(&wake, index)));
         let watches: Vec<Watch> = watched.collect();
         if !watches.is_empty() {
-            // Watched before they are read again, so that nothing that is appended between is missed.
+            // Reads again after the watches are set, so that no append in between is missed.
             pass = self.pass(plan).await;
         }
         while !self.is_enough(&pass) {
@@ -251,7 +253,8 @@ impl Reading {
         pass.must_answer || pass.bytes >= self.min_bytes
     }
 
-    /// Reads again those targets alone that have moved since a pass, within what the others leave of the limit.
+    /// Reads again only the targets that have moved since a pass, within the part of the limit that
+    /// the other targets leave.
     fn read_moved(&self, plan: &SessionPlan, pass: &mut Pass, moved: &[usize]) -> Result<(), WouldBlock> {
         for &index in moved {
             let (Some((key, target)), Some(before)) = (plan.targets.get(index), pass.answers.get(index)) else {
@@ -297,7 +300,8 @@ impl Reading {
         let mut left = self.max_bytes;
         let mut pass = Pass { answers: Vec::with_capacity(plan.targets.len()), bytes: 0, must_answer: false };
         for (key, target) in &plan.targets {
-            // The first batch is given whole even above the limits, so that every reader gets on.
+            // The first batch is sent whole even above the limits, so that every reader makes
+            // progress.
             let answer = self.read_target(key, target, left, pass.bytes == 0, wait, &mut pass.must_answer)?;
             let size = answer.size_bytes();
             left = left.saturating_sub_unsigned(u32::try_from(size).unwrap_or(u32::MAX)).max(0);
@@ -307,7 +311,8 @@ impl Reading {
         Ok(pass)
     }
 
-    /// The answer of one partition. Notes where it alone calls for an answer now.
+    /// Returns the answer of one partition. Sets `must_answer` if that partition alone requires an
+    /// answer now.
     fn read_target(
         &self,
         key: &TargetKey,

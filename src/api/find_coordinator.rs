@@ -57,7 +57,8 @@ fn find(context: &Context, key_type: i8, key: Str) -> Coordinator {
             tell_of_transactions(context);
             return failed(key, ErrorCode::TransactionalIdAuthorizationFailed, Some(NO_TRANSACTIONS));
         }
-        // A share's coordinator is not here, and its key not looked at: this is Kafka's answer to a wrong one.
+        // Share coordinators are not served. Without a look at the key, this is Kafka's answer to
+        // an invalid one.
         SHARE => return failed(key, ErrorCode::InvalidRequest, None),
         _ => return failed(key, ErrorCode::InvalidRequest, Some(ErrorCode::InvalidRequest.message())),
     }
@@ -69,7 +70,7 @@ fn find(context: &Context, key_type: i8, key: Str) -> Coordinator {
     let partitions = i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX);
     let index = coordinator::partition_for(&key, partitions);
     let id = TopicIdPartition { topic_id: topic.id, partition: index };
-    // A broker that would refuse the group's requests is not named.
+    // A broker that would refuse the group's requests is not returned.
     let is_ready = |leader: &BrokerId| context.broker.is_ready(*leader, id);
     let leader = topic.partition(index).and_then(|partition| partition.leader).filter(is_ready);
     match leader.and_then(|leader| context.node(leader.0)) {
@@ -78,8 +79,9 @@ fn find(context: &Context, key_type: i8, key: Str) -> Coordinator {
     }
 }
 
-/// Says in the log, once for each client in a while, what tools hide: `kafka-transactions describe` speaks of
-/// authorization. Another code would not end a producer of librdkafka, which tries again for a minute.
+/// Logs once per client and period that transactions are not served, because tools hide it:
+/// `kafka-transactions describe` reports an authorization error. Another error code would not stop
+/// a producer of librdkafka, which retries for a minute.
 fn tell_of_transactions(context: &Context) {
     let (software, _) = context.connection.client();
     let client_id = context.client_id.as_deref().unwrap_or_default();

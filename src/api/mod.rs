@@ -1,4 +1,4 @@
-//! The requests: one visible table, and one file for each API key.
+//! The requests: one table, and one file for each API key.
 //!
 //! Dispatch, the ApiVersions answer, metric labels and the documentation come from the table. A
 //! handler takes the decoded request and returns a response. The handler's file turns the version
@@ -132,7 +132,8 @@ pub fn serve(broker: Arc<Broker>, connection: Arc<Connection>, frame: Bytes) -> 
     }
 }
 
-/// What the log says of a request, as Kafka's `kafka.request.logger` does; made where that is asked for alone.
+/// The log line of a request, as of Kafka's `kafka.request.logger`. It is created only if that log
+/// is enabled.
 struct RequestLine {
     connection: Arc<Connection>,
     prefix: RequestPrefix,

@@ -147,7 +147,8 @@ struct Done {
     unconfirmed: Option<ErrorCode>,
 }
 
-/// Appends what can be. As in Kafka, of a partition that is named twice the last records count, and a fault of either is what is answered.
+/// Appends the records that are valid. As in Kafka, if a partition is named twice, its last records
+/// are appended, and an error of either is answered.
 async fn append(context: &Context, facts: Facts, request: ProduceRequest) -> Vec<(Key, Done)> {
     let image = context.broker.image();
     let mut good: IndexMap<Key, (&Topic, Bytes)> = IndexMap::new();
