@@ -107,7 +107,7 @@ fn delete_group(builder: &mut DecisionBuilder<'_>, id: &Str) -> Result<(), Error
     let group = match builder.find_group(id) {
         StoredOrLiveGroup::Missing => return Err(ErrorCode::GroupIdNotFound),
         StoredOrLiveGroup::Classic(group) if group.state == GroupState::Empty => group,
-        // What belongs to a group of another kind is not known here, so that nothing of it can be
+        // The records of a group of another type are not known here, so none of them may be
         // deleted.
         StoredOrLiveGroup::Classic(_) | StoredOrLiveGroup::Carried(_) => return Err(ErrorCode::NonEmptyGroup),
     };

@@ -1,4 +1,4 @@
-//! A decision in the making: what it reads, and what it has gathered so far.
+//! A decision under construction: the state it reads, and its result so far.
 
 use crate::config::{DecisionContext, GroupConfig};
 use crate::decision::{Decision, OnFailure};
@@ -9,23 +9,23 @@ use crate::state::{CarriedGroup, ClassicGroup, ReplicatedState, SoftChange, Soft
 use model::{ErrorCode, Monotonic, Timestamp};
 use protocol::EncodeError;
 
-/// What a group is, as a request finds it.
+/// The state of a group that a request names.
 pub(crate) enum StoredOrLiveGroup<'a> {
     Missing,
-    /// A copy to work on, which shares what it does not change.
+    /// A working copy, which shares unchanged parts with the original.
     Classic(Box<ClassicGroup>),
     Carried(&'a CarriedGroup),
 }
 
-/// One decision.
+/// One decision under construction.
 pub(crate) struct DecisionBuilder<'a> {
     pub(crate) state: &'a ReplicatedState,
     pub(crate) soft: &'a SoftState,
     context: &'a DecisionContext<'a>,
     decision: Decision,
-    /// A record that has no bytes: a name that is too long for its field.
+    /// Whether a record could not be encoded, because a name is too long for its field.
     broken: bool,
-    /// The log will say how a group stands.
+    /// Whether the records contain the group's new state.
     wrote_group: bool,
 }
 
@@ -41,12 +41,12 @@ impl<'a> DecisionBuilder<'a> {
         }
     }
 
-    /// The wall clock: for timestamps that are written, and for comparing with such.
+    /// Returns the wall clock. It is for timestamps in records, and for comparisons with them.
     pub(crate) fn wall(&self) -> Timestamp {
         self.context.now.wall
     }
 
-    /// The monotonic clock: for deadlines.
+    /// Returns the monotonic clock. It is for deadlines.
     pub(crate) fn monotonic(&self) -> Monotonic {
         self.context.now.monotonic
     }
@@ -55,7 +55,7 @@ impl<'a> DecisionBuilder<'a> {
         self.context.config
     }
 
-    /// A version 4 UUID of the context's random bytes, as Java prints it: 36 characters.
+    /// Returns a version 4 UUID from the context's random bytes, as Java prints it: 36 characters.
     pub(crate) fn random_uuid(&self) -> String {
         let bytes = model::Uuid::from_random(self.context.random).0;
         let mut text = String::with_capacity(36);
@@ -70,7 +70,7 @@ impl<'a> DecisionBuilder<'a> {
         text
     }
 
-    /// The group of this name.
+    /// Returns the group with this name.
     pub(crate) fn find_group(&self, group: &str) -> StoredOrLiveGroup<'a> {
         if let Some(live) = self.soft.groups.get(group) {
             return StoredOrLiveGroup::Classic(Box::new(live.clone()));
@@ -91,7 +91,7 @@ impl<'a> DecisionBuilder<'a> {
         }
     }
 
-    /// Appends the record of a classic group.
+    /// Adds the record of a classic group.
     pub(crate) fn append_group(&mut self, record: Result<NewRecord, EncodeError>) {
         self.wrote_group = true;
         self.append(record);
@@ -101,7 +101,7 @@ impl<'a> DecisionBuilder<'a> {
         !self.decision.records.is_empty()
     }
 
-    /// The records may be cut into several batches.
+    /// Allows the records to be split into several batches.
     pub(crate) fn not_atomic(&mut self) {
         self.decision.atomic = false;
     }
@@ -114,7 +114,7 @@ impl<'a> DecisionBuilder<'a> {
         self.decision.replies.push((id, reply));
     }
 
-    /// Starts a timer, or starts it anew.
+    /// Starts or restarts a timer.
     pub(crate) fn schedule(&mut self, key: TimerKey, after_ms: i64) {
         self.change(SoftChange::SetTimer(key, self.monotonic().plus_ms(after_ms)));
     }
@@ -127,13 +127,13 @@ impl<'a> DecisionBuilder<'a> {
         self.decision.soft.push(change);
     }
 
-    /// Takes what another decision had gathered.
+    /// Takes over the soft changes and replies of another decision.
     pub(crate) fn take_over(&mut self, soft: Vec<SoftChange>, replies: Vec<(ReplyId, GroupReply)>) {
         self.decision.soft.extend(soft);
         self.decision.replies.extend(replies);
     }
 
-    /// Keeps a group's new state: softly, or not at all where the log says everything.
+    /// Keeps a group's new state as a soft change. If the log contains all of it, nothing is kept.
     pub(crate) fn keep_group(&mut self, group: Box<ClassicGroup>) {
         if group.is_at_rest() && (self.wrote_group || self.is_in_log(&group)) {
             self.change(SoftChange::Forget(group.id.clone()));

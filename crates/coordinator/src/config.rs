@@ -1,4 +1,4 @@
-//! What a decision may know beside the state: the time, fresh random bytes, and the settings.
+//! The inputs of a decision besides the state: the time, random bytes, and the settings.
 
 use model::Now;
 
@@ -39,13 +39,13 @@ impl Default for GroupConfig {
     }
 }
 
-/// What a decision may know of the world.
+/// The inputs of a decision besides the state.
 #[derive(Clone, Copy, Debug)]
 pub struct DecisionContext<'a> {
-    /// The time: deadlines are set on the monotonic clock, and what is written has the wall
-    /// clock's.
+    /// The time. Deadlines are on the monotonic clock; timestamps in records are from the wall
+    /// clock.
     pub now: Now,
-    /// Fresh random bytes: a new member's id is made of them, at most one for each decision.
+    /// Fresh random bytes for the id of a new member. A decision creates at most one.
     pub random: [u8; 16],
     /// The settings in force.
     pub config: &'a GroupConfig,

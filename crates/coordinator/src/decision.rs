@@ -1,4 +1,4 @@
-//! What a shard is told, and what it decides.
+//! The commands of a shard, and its decisions.
 
 use crate::entry::NewRecord;
 use crate::reply::GroupReply;
@@ -7,46 +7,46 @@ use crate::state::{ClassicGroup, SoftChange};
 use model::{ErrorCode, TopicId};
 use protocol::Str;
 
-/// Something to decide about.
+/// An input that a shard decides about.
 #[derive(Clone, Debug)]
 pub enum Command {
-    /// A client's request, answered under this ticket, at once or later.
+    /// A client's request. Its reply, now or later, has this id.
     Request(ReplyId, GroupRequest),
-    /// The log has been replayed to its end and this broker leads the partition.
+    /// The log has been replayed to its end, and this broker leads the partition.
     PartitionLoaded,
-    /// A deadline has passed: the earliest one is handled. Given again while `next_deadline` is not
-    /// above now.
+    /// A deadline has passed; the earliest one is handled. The driver repeats this while
+    /// `next_deadline` is not after the current time.
     TimerDue,
-    /// Topics are gone from the image: their committed offsets go too.
+    /// Topics were deleted from the image: their committed offsets are deleted too.
     TopicsDeleted(Vec<(TopicId, Str)>),
     /// The records of a decision could not be appended.
     AppendFailed(Box<Unappended>, ErrorCode),
 }
 
-/// What a command leads to.
+/// The result of a command.
 #[derive(Clone, Debug, Default)]
 pub struct Decision {
-    /// To be appended, in this order.
+    /// The records to append, in this order.
     pub records: Vec<NewRecord>,
-    /// Whether the records are one batch; otherwise they may be cut into several.
+    /// Whether the records must be one batch. Otherwise they may be split into several.
     pub atomic: bool,
-    /// For `GroupShard::apply_soft`, after the records are applied.
+    /// The changes for `GroupShard::apply_soft`, after the records are applied.
     pub soft: Vec<SoftChange>,
-    /// Answers, of this command and of parked ones.
+    /// Replies to this command and to parked requests.
     pub replies: Vec<(ReplyId, GroupReply)>,
-    /// How to go on when the append fails.
+    /// What to do if the append fails.
     pub(crate) on_failure: OnFailure,
 }
 
-/// What is to happen when the records of a decision cannot be appended.
+/// What to do if the records of a decision cannot be appended.
 #[derive(Clone, Debug, Default)]
 pub(crate) enum OnFailure {
-    /// Nothing but an error to whoever asked.
+    /// Only answer the request with an error.
     #[default]
     Refuse,
-    /// A group is empty now, whether or not the log can say so.
+    /// Keep the group as empty, although the log does not say so.
     KeepSoft(Box<ClassicGroup>),
-    /// The leader's assignment is lost: its group's members are told, and join again.
+    /// The leader's assignment is lost: its group's members are told, and rejoin.
     Rebalance { group: Str, leader: Str, reply: ReplyId },
 }
 
@@ -58,8 +58,8 @@ pub struct Unappended {
 }
 
 impl Decision {
-    /// Gives back a decision that could not be appended, with the command it came from; the result
-    /// goes into `Command::AppendFailed`.
+    /// Converts a decision that could not be appended, with its command, into the argument of
+    /// `Command::AppendFailed`.
     pub fn into_unappended(self, command: Command) -> Box<Unappended> {
         let asked = match command {
             Command::Request(id, request) => Some((id, request)),

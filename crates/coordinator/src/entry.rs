@@ -1,9 +1,9 @@
-//! Entries of a state partition's log: what is applied, and what is to be appended.
+//! Entries of a state partition's log, to apply and to append.
 
 use bytes::Bytes;
 use model::{LeaderEpoch, Offset, ProducerId, Timestamp};
 
-/// Where an entry stands in the log of the state partition.
+/// The position of an entry in the log of the state partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BatchContext {
     /// The entry's own offset.
@@ -12,8 +12,8 @@ pub struct BatchContext {
     pub leader_epoch: LeaderEpoch,
     /// Its timestamp.
     pub timestamp: Timestamp,
-    /// Who wrote its batch; set for transactional batches and for markers only. Idempotent batches
-    /// that are not transactional count as plain.
+    /// The producer of the batch; set only for transactional batches and markers. An idempotent
+    /// batch that is not transactional has none.
     pub producer: Option<ProducerId>,
 }
 
@@ -22,9 +22,9 @@ pub struct BatchContext {
 pub enum Entry {
     /// A record; one without a value is a tombstone.
     Record {
-        /// The key, which opens with the kind.
+        /// The key. It starts with the kind of the record.
         key: Bytes,
-        /// The value, which opens with its version.
+        /// The value. It starts with its version.
         value: Option<Bytes>,
     },
     /// The end of a producer's transaction.
@@ -34,7 +34,7 @@ pub enum Entry {
     },
 }
 
-/// A record to be appended.
+/// A record to append.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewRecord {
     /// The key.

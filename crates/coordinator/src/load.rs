@@ -11,8 +11,7 @@ use crate::state::{ClassicGroup, GroupState, SoftChange, StoredGroup, TimerKey};
 use model::ErrorCode;
 use protocol::Str;
 
-/// Members of the groups that the log tells of get a session each, and the search for what has
-/// expired begins.
+/// Starts a session for each member of the replayed groups, and the search for expired offsets.
 pub(crate) fn loaded(builder: &mut DecisionBuilder<'_>) {
     for (id, stored) in &builder.state.groups {
         let StoredGroup::Classic(value) = stored else { continue };
@@ -31,9 +30,8 @@ pub(crate) fn loaded(builder: &mut DecisionBuilder<'_>) {
     expire::schedule(builder);
 }
 
-/// The records of a decision are not in the log. Mostly that means that nothing has happened, and
-/// whoever asked is told; but members that are gone are gone, and an assignment that is lost is
-/// made anew.
+/// Handles records that could not be appended. In most cases nothing else changes, and the client
+/// gets an error. But removed members stay removed, and a lost assignment is requested again.
 pub(crate) fn append_failed(builder: &mut DecisionBuilder<'_>, failed: &Unappended, error: ErrorCode) {
     let code = append_error(error);
     let asked = failed.asked.as_ref().map(|(id, request)| (*id, refusal(request, code)));
@@ -42,7 +40,7 @@ pub(crate) fn append_failed(builder: &mut DecisionBuilder<'_>, failed: &Unappend
             if let Some((id, reply)) = asked {
                 builder.reply(id, reply);
             } else {
-                // What has expired is looked for again, in its own time.
+                // The next search for expired offsets is still scheduled.
                 let is_search = |it: &&SoftChange| matches!(it, SoftChange::SetTimer(TimerKey::Expire, _));
                 builder.take_over(failed.decision.soft.iter().filter(is_search).cloned().collect(), Vec::new());
             }
@@ -59,7 +57,7 @@ fn refusal(request: &GroupRequest, code: ErrorCode) -> GroupReply {
     }
 }
 
-/// The group is empty though the log does not say so.
+/// Keeps the group as empty although the log does not say so.
 fn keep_soft(
     builder: &mut DecisionBuilder<'_>,
     failed: &Unappended,
@@ -75,8 +73,8 @@ fn keep_soft(
     }
 }
 
-/// The leader's assignment did not reach the log: everybody who waits for it is told, and joins
-/// again.
+/// Handles an assignment that did not reach the log: every member that waits for it is told, and
+/// rejoins.
 fn lose_assignment(builder: &mut DecisionBuilder<'_>, group: &str, leader: &Str, reply: ReplyId, code: ErrorCode) {
     let StoredOrLiveGroup::Classic(mut group) = builder.find_group(group) else { return };
     if group.state != GroupState::CompletingRebalance {

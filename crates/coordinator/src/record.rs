@@ -1,9 +1,9 @@
-//! The records that the coordinator writes, byte for byte as Kafka does: a group in version 3, an
-//! offset in version 4, or in version 1 when the client gave it a time to live.
+//! The records that the coordinator writes, byte for byte as Kafka does: a group in version 3, and
+//! an offset in version 4, or in version 1 if the client set its time to live.
 //!
-//! Version 4 is flexible (KIP-915). A release that does not know it loads nothing of the partition,
-//! and so an offset is written in version 3 as long as the finalized `metadata.version` allows such a
-//! release. Version 3 has no topic id. Kafka 4.3.1 writes version 4 all the same.
+//! Version 4 is flexible (KIP-915). A release that does not know version 4 loads nothing of the
+//! partition. So an offset is written in version 3 while the finalized `metadata.version` allows
+//! such a release. Version 3 has no topic id. Kafka 4.3.1 always writes version 4.
 
 use crate::entry::NewRecord;
 use crate::state::{ClassicGroup, CommittedOffset};
@@ -31,7 +31,7 @@ fn offset_key(group: &Str, topic: &Str, partition: i32) -> OffsetCommitKey {
     OffsetCommitKey { group: group.clone(), topic: topic.clone(), partition, ..Default::default() }
 }
 
-/// A group with the assignment that its members have.
+/// Encodes a group with the current assignment of its members.
 pub(crate) fn group(group: &ClassicGroup) -> Result<NewRecord, EncodeError> {
     let protocol = group.protocol_name.clone();
     let members = group.members_in_order().into_iter().map(|member| MemberMetadata {
@@ -57,7 +57,7 @@ pub(crate) fn group(group: &ClassicGroup) -> Result<NewRecord, EncodeError> {
     encode(&GroupRecord::GroupMetadata(group_key(&group.id), Some(value)), GROUP_VERSION)
 }
 
-/// A group that has just come to be: whatever its members are doing, nothing of it is stable.
+/// Encodes a new group. It has no stable members, whatever its members do.
 pub(crate) fn new_group(group: &ClassicGroup) -> Result<NewRecord, EncodeError> {
     let value = GroupMetadataValue {
         protocol: None,
@@ -68,12 +68,12 @@ pub(crate) fn new_group(group: &ClassicGroup) -> Result<NewRecord, EncodeError> 
     encode(&GroupRecord::GroupMetadata(group_key(&group.id), Some(value)), GROUP_VERSION)
 }
 
-/// A classic group that is gone.
+/// Encodes the tombstone of a classic group.
 pub(crate) fn group_tombstone(group: &Str) -> Result<NewRecord, EncodeError> {
     encode(&GroupRecord::GroupMetadata(group_key(group), None), GROUP_VERSION)
 }
 
-/// A committed offset, in a flexible version where every release that may come can read one.
+/// Encodes a committed offset. The version is flexible if every release that may run can read that.
 pub(crate) fn offset(
     group: &Str,
     topic: &Str,
@@ -98,7 +98,7 @@ pub(crate) fn offset(
     encode(&GroupRecord::OffsetCommit(offset_key(group, topic, partition), Some(value)), version)
 }
 
-/// An offset that is gone.
+/// Encodes the tombstone of an offset.
 pub(crate) fn offset_tombstone(group: &Str, topic: &Str, partition: i32) -> Result<NewRecord, EncodeError> {
     encode(&GroupRecord::OffsetCommit(offset_key(group, topic, partition), None), OFFSET_VERSION)
 }

@@ -1,4 +1,4 @@
-//! Replies of a group coordinator, and those that are errors: each request's own shape of one.
+//! Replies of a group coordinator, and the error reply of each request.
 
 use crate::request::GroupRequest;
 use model::ErrorCode;
@@ -18,7 +18,7 @@ use protocol::messages::offset_delete_response::OffsetDeleteResponse;
 use protocol::messages::offset_fetch_response::OffsetFetchResponseGroup;
 use protocol::messages::sync_group_response::SyncGroupResponse;
 
-/// The answer to a request.
+/// The reply to a request.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs, reason = "each is the answer to the request of its name")]
 pub enum GroupReply {
@@ -34,7 +34,7 @@ pub enum GroupReply {
     DeleteGroups(Vec<DeletableGroupResult>),
 }
 
-/// How Kafka names a fault of the log to a member of a group.
+/// Converts an append error to the error that Kafka returns to a member of a group.
 pub(crate) fn append_error(code: ErrorCode) -> ErrorCode {
     match code {
         ErrorCode::UnknownTopicOrPartition | ErrorCode::NotEnoughReplicas | ErrorCode::RequestTimedOut => {
@@ -48,7 +48,7 @@ pub(crate) fn append_error(code: ErrorCode) -> ErrorCode {
     }
 }
 
-/// A JoinGroup that failed. It names no protocol, which versions below 7 write as an empty text.
+/// Returns a JoinGroup error. It names no protocol, which versions below 7 write as an empty text.
 pub(crate) fn join_error(member_id: &Str, code: ErrorCode) -> GroupReply {
     GroupReply::JoinGroup(JoinGroupResponse {
         member_id: member_id.clone(),
@@ -58,16 +58,16 @@ pub(crate) fn join_error(member_id: &Str, code: ErrorCode) -> GroupReply {
     })
 }
 
-/// A SyncGroup that failed.
+/// Returns a SyncGroup error.
 pub(crate) fn sync_error(code: ErrorCode) -> GroupReply {
     GroupReply::SyncGroup(SyncGroupResponse { error_code: code.code(), ..Default::default() })
 }
 
 impl GroupRequest {
-    /// The answer when no shard can serve the request: it is not here (NOT_COORDINATOR), it is
-    /// still being loaded (COORDINATOR_LOAD_IN_PROGRESS), it is stopping
-    /// (COORDINATOR_NOT_AVAILABLE). A heartbeat during a load is a good one and a list without a
-    /// partition that is not here is a shorter list, as in Kafka.
+    /// Returns the reply if no shard can serve the request: the shard is not on this broker
+    /// (NOT_COORDINATOR), is still loading (COORDINATOR_LOAD_IN_PROGRESS), or is stopping
+    /// (COORDINATOR_NOT_AVAILABLE). As in Kafka, a heartbeat during a load succeeds, and a list
+    /// omits the partitions that are not on this broker.
     pub fn refused(&self, code: ErrorCode) -> GroupReply {
         match self {
             GroupRequest::JoinGroup { request, .. } => match code {
@@ -117,7 +117,7 @@ impl GroupRequest {
     }
 }
 
-/// A LeaveGroup that failed: an unknown group is one without these members.
+/// Returns a LeaveGroup error. For an unknown group, each member is unknown.
 pub(crate) fn refused_leave(request: &LeaveGroupRequest, code: ErrorCode) -> GroupReply {
     let mut response = LeaveGroupResponse::default();
     if code == ErrorCode::UnknownMemberId {
@@ -150,8 +150,8 @@ fn refused_commit(request: &OffsetCommitRequest, code: ErrorCode) -> GroupReply 
 }
 
 impl GroupReply {
-    /// What to send instead of a reply that was held back when the leadership ended: the same shape
-    /// with an error, never a success.
+    /// Converts a reply that was held back when the leadership ended: the same type with an error,
+    /// never a success.
     pub fn into_error(self, code: ErrorCode) -> GroupReply {
         let number = code.code();
         match self {

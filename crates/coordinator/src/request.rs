@@ -1,4 +1,4 @@
-//! Requests of clients to a group coordinator, and who sends them.
+//! Client requests to a group coordinator, and their senders.
 
 use protocol::Str;
 use protocol::messages::heartbeat_request::HeartbeatRequest;
@@ -9,11 +9,11 @@ use protocol::messages::offset_delete_request::OffsetDeleteRequest;
 use protocol::messages::offset_fetch_request::OffsetFetchRequestGroup;
 use protocol::messages::sync_group_request::SyncGroupRequest;
 
-/// A ticket for one reply, chosen by the driver and never used twice.
+/// The id of one reply. The driver chooses it and never uses it twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ReplyId(pub u64);
 
-/// Who sent a request.
+/// The sender of a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Client {
     /// The client id of the request's header.
@@ -22,15 +22,14 @@ pub struct Client {
     pub host: Str,
 }
 
-/// A request of a client, as its API file hands it over. Facts that hang on the version have names.
+/// A client's request as its API file passes it on. Facts that depend on the version have names.
 #[derive(Clone, Debug)]
 pub enum GroupRequest {
     /// JoinGroup.
     JoinGroup {
         /// The sender.
         client: Client,
-        /// The request. The rebalance timeout is the session timeout where the version has none
-        /// (v0).
+        /// The request. If the version has no rebalance timeout (v0), it is the session timeout.
         request: JoinGroupRequest,
         /// A dynamic member without an id gets one with MEMBER_ID_REQUIRED and joins with it
         /// (KIP-394, v4 and up).
@@ -42,31 +41,30 @@ pub enum GroupRequest {
     SyncGroup(SyncGroupRequest),
     /// Heartbeat.
     Heartbeat(HeartbeatRequest),
-    /// LeaveGroup; versions 0 to 2 name their one member in `members` too.
+    /// LeaveGroup; versions 0 to 2 have their one member in `members` too.
     LeaveGroup(LeaveGroupRequest),
-    /// OffsetCommit, with names and ids of topics both filled in where they are known.
+    /// OffsetCommit, with both names and ids of topics if known.
     OffsetCommit {
         /// The request.
         request: OffsetCommitRequest,
         /// The client knows the consumer protocol's errors (KIP-848, v9 and up).
         supports_member_epochs: bool,
     },
-    /// One group of an OffsetFetch, with names and ids of topics both filled in; topics of `None`
-    /// are all topics.
+    /// One group of an OffsetFetch, with both names and ids of topics. If `topics` is `None`, all
+    /// topics are meant.
     OffsetFetch {
         /// The group.
         group: OffsetFetchRequestGroup,
-        /// Offsets of open transactions are not passed over (v7 and up).
+        /// Offsets of open transactions must not be skipped (v7 and up).
         require_stable: bool,
     },
     /// OffsetDelete.
     OffsetDelete(OffsetDeleteRequest),
-    /// The groups of a DescribeGroups that this partition keeps.
+    /// The groups of a DescribeGroups that this partition stores.
     DescribeGroups {
         /// Their ids.
         groups: Vec<Str>,
-        /// A group that does not exist is an error (KIP-1043, v6 and up); before, it is a dead
-        /// group.
+        /// Whether a missing group is an error (KIP-1043, v6 and up). Before, it is a dead group.
         report_missing: bool,
     },
     /// ListGroups.
@@ -76,12 +74,12 @@ pub enum GroupRequest {
         /// Names of types, in any case; empty for all.
         types: Vec<Str>,
     },
-    /// The groups of a DeleteGroups that this partition keeps.
+    /// The groups of a DeleteGroups that this partition stores.
     DeleteGroups(Vec<Str>),
 }
 
 impl GroupRequest {
-    /// The group a request is about; `None` where it names several or none.
+    /// Returns the group that the request is about; `None` if it names several or none.
     pub fn group_id(&self) -> Option<&Str> {
         match self {
             GroupRequest::JoinGroup { request, .. } => Some(&request.group_id),

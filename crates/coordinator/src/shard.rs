@@ -1,5 +1,5 @@
-//! The machine of one partition of `__consumer_offsets`: what goes in, and which file decides about
-//! it.
+//! The machine of one partition of `__consumer_offsets`: its inputs, and the dispatch of each
+//! command to its file.
 
 use crate::builder::DecisionBuilder;
 use crate::classic::{expiry, heartbeat, join, leave, sync};
@@ -21,8 +21,8 @@ pub struct GroupShard {
     pub(crate) soft: SoftState,
 }
 
-/// How many groups there are, by type, those that are only forming included, and how many offsets:
-/// for metrics.
+/// The number of groups by type, including groups that are forming, and the number of offsets: for
+/// metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Census {
     /// Classic groups.
@@ -34,13 +34,13 @@ pub struct Census {
 }
 
 impl GroupShard {
-    /// A shard before the first entry of its log.
+    /// Creates a shard before the first entry of its log.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Takes in one entry of the log: the only place where replicated state changes, at a load as
-    /// in live operation. Errors: bytes that are no record of Kafka's.
+    /// Applies one entry of the log. This is the only place where replicated state changes, both in
+    /// a load and in operation. Errors: the bytes are not a record of Kafka.
     pub fn apply(&mut self, at: &BatchContext, entry: Entry) -> Result<(), DecodeError> {
         self.state.apply(at, entry)
     }
@@ -50,12 +50,12 @@ impl GroupShard {
         self.soft.apply(changes);
     }
 
-    /// When `Command::TimerDue` is due next, on the monotonic clock.
+    /// Returns when `Command::TimerDue` is due next, on the monotonic clock.
     pub fn next_deadline(&self) -> Option<Monotonic> {
         self.soft.timers.earliest().map(|(deadline, _)| *deadline)
     }
 
-    /// Decides what a command leads to. Changes nothing.
+    /// Decides what a command leads to. Nothing changes.
     pub fn decide(&self, context: &DecisionContext<'_>, command: &Command) -> Decision {
         let mut builder = DecisionBuilder::new(&self.state, &self.soft, context);
         match command {
@@ -71,8 +71,8 @@ impl GroupShard {
         builder.finish(None)
     }
 
-    /// The leadership has ended: every parked request is answered NOT_COORDINATOR, and the shard is
-    /// gone. What the driver itself holds back goes through `GroupReply::into_error`.
+    /// Ends the leadership: every parked request is answered NOT_COORDINATOR, and the shard is
+    /// dropped. The driver converts the replies that it holds back with `GroupReply::into_error`.
     pub fn resign(self) -> Vec<(ReplyId, GroupReply)> {
         let mut replies = Vec::new();
         for member in self.soft.groups.values().flat_map(|group| group.members.values()) {
@@ -82,8 +82,8 @@ impl GroupShard {
         replies
     }
 
-    /// The committed offsets of every group: for the lag of groups in metrics. Gives (group, topic,
-    /// partition, offset).
+    /// Returns the committed offsets of every group as (group, topic, partition, offset): for the
+    /// lag metrics.
     pub fn committed_offsets(&self) -> impl Iterator<Item = (&Str, &Str, i32, i64)> {
         self.state.offsets.groups().flat_map(|(group, topics)| {
             topics.iter().flat_map(move |(topic, partitions)| {
@@ -92,7 +92,7 @@ impl GroupShard {
         })
     }
 
-    /// How much there is.
+    /// Counts the groups and offsets.
     pub fn census(&self) -> Census {
         let carried = self.state.groups.values().filter(|group| matches!(group, StoredGroup::Carried(_))).count();
         let forming = self.soft.groups.keys().filter(|group| !self.state.groups.contains_key(*group)).count();

@@ -1,5 +1,5 @@
-//! Timers of classic groups: sessions that end, join phases that take too long, members that never
-//! ask for their assignment.
+//! Timers of classic groups: expired sessions, join phases that take too long, and members that
+//! never send SyncGroup.
 
 use super::rebalance::{complete_join, prepare_rebalance, rebalance_or_complete, remove_member};
 use crate::builder::{DecisionBuilder, StoredOrLiveGroup};
@@ -13,7 +13,7 @@ fn find(builder: &DecisionBuilder<'_>, group: &str) -> Option<Box<ClassicGroup>>
     }
 }
 
-/// Nothing was heard of a member for as long as it said.
+/// Removes a member whose session has expired.
 pub(crate) fn session_ended(builder: &mut DecisionBuilder<'_>, group: &Str, member: &Str) {
     let Some(mut group) = find(builder, group) else { return };
     if group.pending_join.contains(member) {
@@ -34,7 +34,7 @@ pub(crate) fn session_ended(builder: &mut DecisionBuilder<'_>, group: &Str, memb
     builder.keep_group(group);
 }
 
-/// Unlike a join or a leave, the end of a session can end the first join phase of an empty group
+/// Unlike a join or a leave, an expired session can end the first join phase of an empty group
 /// before its delay.
 fn complete_if_ready(builder: &mut DecisionBuilder<'_>, group: &mut ClassicGroup) {
     if group.state == GroupState::PreparingRebalance && group.all_joined() {
@@ -42,12 +42,12 @@ fn complete_if_ready(builder: &mut DecisionBuilder<'_>, group: &mut ClassicGroup
     }
 }
 
-/// The join phase has taken its time.
+/// Handles the end of the join phase's time.
 pub(crate) fn join_phase_ended(builder: &mut DecisionBuilder<'_>, group: &Str) {
     let Some(mut group) = find(builder, group) else { return };
     match group.join_timer {
         JoinTimer::Initial { delay_ms, remaining_ms } if group.new_member_added && remaining_ms != 0 => {
-            // Members keep coming: one more delay, as far as the rebalance timeout goes.
+            // Members are still joining: wait for one more delay, up to the rebalance timeout.
             group.new_member_added = false;
             let next_ms = builder.config().initial_rebalance_delay_ms.min(remaining_ms);
             let remaining_ms = remaining_ms.saturating_sub(delay_ms).max(0);
@@ -59,7 +59,7 @@ pub(crate) fn join_phase_ended(builder: &mut DecisionBuilder<'_>, group: &Str) {
     builder.keep_group(group);
 }
 
-/// Members of the generation that have not asked for their assignment are out.
+/// Removes members of the generation that have not sent SyncGroup.
 pub(crate) fn sync_phase_ended(builder: &mut DecisionBuilder<'_>, group: &Str) {
     let Some(mut group) = find(builder, group) else { return };
     let is_under_way = matches!(group.state, GroupState::CompletingRebalance | GroupState::Stable);

@@ -1,4 +1,4 @@
-//! Heartbeat: a member is alive, and learns whether it must join again.
+//! Heartbeat: keeps a member's session alive, and tells it whether it must rejoin.
 
 use crate::builder::{DecisionBuilder, StoredOrLiveGroup};
 use crate::reply::GroupReply;

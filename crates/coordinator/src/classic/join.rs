@@ -1,4 +1,4 @@
-//! JoinGroup: a member asks to be part of the next generation, and waits until there is one.
+//! JoinGroup: a member asks to join the next generation, and waits until that starts.
 
 use super::rebalance::{
     complete_join_if_all_joined, join_response, prepare_rebalance, rebalance_or_complete, remove_member,
@@ -14,11 +14,11 @@ use model::ErrorCode;
 use protocol::Str;
 use protocol::messages::join_group_request::JoinGroupRequest;
 
-/// How long a member that has just joined may wait for its first generation, in milliseconds: a
-/// client that is gone may leave nothing else behind.
+/// How long a new member may wait for its first generation, in milliseconds. A client that
+/// disconnects may leave nothing else that expires.
 const NEW_MEMBER_JOIN_TIMEOUT_MS: i64 = 300_000;
 
-/// A JoinGroup as it came.
+/// A JoinGroup request.
 pub(crate) struct JoinAttempt<'a> {
     pub(crate) id: ReplyId,
     pub(crate) client: &'a Client,
@@ -28,12 +28,12 @@ pub(crate) struct JoinAttempt<'a> {
 }
 
 impl JoinAttempt<'_> {
-    /// An answer that names the member as the request did.
+    /// Answers with an error and the request's member id.
     fn refuse(&self, builder: &mut DecisionBuilder<'_>, code: ErrorCode) {
         builder.reply(self.id, join_error(&self.request.member_id, code));
     }
 
-    /// An answer that names no member.
+    /// Answers with an error and no member id.
     fn refuse_unknown(&self, builder: &mut DecisionBuilder<'_>, code: ErrorCode) {
         builder.reply(self.id, join_error(&Str::default(), code));
     }
@@ -60,8 +60,7 @@ pub(crate) fn join_group(builder: &mut DecisionBuilder<'_>, attempt: &JoinAttemp
         StoredOrLiveGroup::Missing | StoredOrLiveGroup::Carried(_) if !unknown => {
             return attempt.refuse(builder, ErrorCode::UnknownMemberId);
         }
-        // A consumer or streams group that everybody has left becomes a classic one, and keeps its
-        // offsets.
+        // An empty consumer or streams group becomes a classic one, and keeps its offsets.
         StoredOrLiveGroup::Missing | StoredOrLiveGroup::Carried(_) => {
             (Box::new(ClassicGroup::created(request.group_id.clone(), builder.wall())), true)
         }
@@ -80,7 +79,8 @@ pub(crate) fn join_group(builder: &mut DecisionBuilder<'_>, attempt: &JoinAttemp
     builder.keep_group(group);
 }
 
-/// Whether one more may join. In the join phase those count that have joined already.
+/// Whether one more member may join. In the join phase, only members that have joined already
+/// count.
 fn accepts_joining_member(group: &ClassicGroup, member: &str, max_size: usize) -> bool {
     let known = group.members.get(member);
     match group.state {
@@ -92,7 +92,7 @@ fn accepts_joining_member(group: &ClassicGroup, member: &str, max_size: usize) -
     }
 }
 
-/// A member without an id.
+/// Handles a member without an id.
 fn join_new(builder: &mut DecisionBuilder<'_>, attempt: &JoinAttempt<'_>, group: &mut ClassicGroup) {
     if !attempt.is_supported_by(group) {
         return attempt.refuse_unknown(builder, ErrorCode::InconsistentGroupProtocol);
@@ -115,7 +115,7 @@ fn join_new(builder: &mut DecisionBuilder<'_>, attempt: &JoinAttempt<'_>, group:
     }
 }
 
-/// A member that names its id.
+/// Handles a member that sends its id.
 fn join_known(builder: &mut DecisionBuilder<'_>, attempt: &JoinAttempt<'_>, group: &mut ClassicGroup) {
     let (request, id) = (attempt.request, &attempt.request.member_id);
     if !attempt.is_supported_by(group) {
@@ -134,11 +134,11 @@ fn join_known(builder: &mut DecisionBuilder<'_>, attempt: &JoinAttempt<'_>, grou
     let unchanged = group.members.get(id).is_some_and(|member| member.matches(&request.protocols));
     match group.state {
         GroupState::PreparingRebalance => update_member(builder, attempt, group, id),
-        // Its answer was lost on the way.
+        // The answer to an earlier JoinGroup was lost.
         GroupState::CompletingRebalance if unchanged => {
             builder.reply(attempt.id, GroupReply::JoinGroup(join_response(group, id, group.is_leader(id))));
         }
-        // A leader that joins again wants a new assignment: what it saw of the topics has changed.
+        // A leader that rejoins wants a new assignment, because its view of the topics has changed.
         GroupState::Stable if unchanged && !group.is_leader(id) => {
             builder.reply(attempt.id, GroupReply::JoinGroup(join_response(group, id, false)));
         }
@@ -171,13 +171,13 @@ fn add_member(builder: &mut DecisionBuilder<'_>, attempt: &JoinAttempt<'_>, grou
     rebalance_or_complete(builder, group);
 }
 
-/// Takes a member's new protocols and timeouts, and parks its JoinGroup in the place of an earlier
+/// Stores a member's new protocols and timeouts, and parks its JoinGroup in place of an earlier
 /// one.
 fn park(builder: &mut DecisionBuilder<'_>, attempt: &JoinAttempt<'_>, group: &mut ClassicGroup, id: &Str) {
     let Some(member) = group.members.get(id) else { return };
     let mut member = Member::clone(member);
     if let Some(earlier) = member.awaiting_join.replace(attempt.id) {
-        // Kafka forgets the earlier request. Whoever still waits for it is told to try again.
+        // Kafka drops the earlier request without an answer. Here its sender is told to rejoin.
         builder.reply(earlier, join_error(id, ErrorCode::RebalanceInProgress));
     }
     member.protocols = own_protocols(&attempt.request.protocols);
@@ -191,8 +191,8 @@ fn update_member(builder: &mut DecisionBuilder<'_>, attempt: &JoinAttempt<'_>, g
     rebalance_or_complete(builder, group);
 }
 
-/// A static member is back and has forgotten its id: it gets a new one, and what was said to the
-/// old one is void (KIP-345).
+/// Handles a static member that has returned without its id. It gets a new id, and requests with
+/// the old id are fenced (KIP-345).
 fn replace_static(
     builder: &mut DecisionBuilder<'_>,
     attempt: &JoinAttempt<'_>,
@@ -217,15 +217,15 @@ fn replace_static(
     park(builder, attempt, group, new);
     match group.state {
         GroupState::Stable if group.select_protocol() == group.protocol_name => {
-            // Nothing that the others do depends on the new id: they need not know.
+            // The other members do not depend on the new id, so no rebalance is needed.
             group.take_join(new);
             builder.append_group(record::group(group));
             let leads = group.is_leader(new);
             let mut response = join_response(group, new, leads && attempt.supports_skipping_assignment);
             response.skip_assignment = leads && attempt.supports_skipping_assignment;
             if !attempt.supports_skipping_assignment {
-                // A client that cannot skip the assignment is told of the old leader, so that it
-                // does not take itself for one.
+                // A client that cannot skip the assignment gets the old leader's id, so that it
+                // does not act as the leader.
                 response.leader = led_before;
             }
             builder.reply(attempt.id, GroupReply::JoinGroup(response));

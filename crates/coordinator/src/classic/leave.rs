@@ -1,5 +1,5 @@
-//! LeaveGroup: members go at once, without waiting for the end of their session; static ones can be
-//! sent away by name (KIP-345).
+//! LeaveGroup: removes members at once, before their session expires. Static members can be removed
+//! by name (KIP-345).
 
 use super::rebalance::{complete_join_if_all_joined, rebalance_or_complete, remove_member};
 use crate::builder::{DecisionBuilder, StoredOrLiveGroup};

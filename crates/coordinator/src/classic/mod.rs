@@ -1,10 +1,10 @@
 //! The classic group protocol: JoinGroup, SyncGroup, Heartbeat and LeaveGroup, as Kafka's brokers
 //! have served them since 0.9.
 //!
-//! A group lives in memory between two stable states. A decision takes a copy of it, whose members
-//! are shared with the original, changes the copy and hands it back as one soft change; the log
-//! sees a group only when its leader's assignment arrives, when it becomes empty, and when a static
-//! member takes its own place again.
+//! Between two stable states, a group exists only in memory. A decision copies the group (the copy
+//! shares the members with the original), changes the copy, and returns it as one soft change. The
+//! group is written to the log only when its leader's assignment arrives, when it becomes empty,
+//! and when a static member takes its own place again.
 //!
 //! ```text
 //!            first join                    all joined, or time is up         the leader's assignment

@@ -1,4 +1,4 @@
-//! The rebalance: how a group gets from one generation to the next.
+//! The rebalance: moves a group from one generation to the next.
 
 use crate::builder::DecisionBuilder;
 use crate::decision::OnFailure;
@@ -12,7 +12,7 @@ use protocol::messages::join_group_response::JoinGroupResponse;
 use protocol::messages::sync_group_response::SyncGroupResponse;
 use std::collections::HashMap;
 
-/// Starts a rebalance, or goes on with the one under way.
+/// Starts a rebalance, or continues the one in progress.
 pub(crate) fn rebalance_or_complete(builder: &mut DecisionBuilder<'_>, group: &mut ClassicGroup) {
     if group.state == GroupState::PreparingRebalance {
         complete_join_if_all_joined(builder, group);
@@ -21,8 +21,8 @@ pub(crate) fn rebalance_or_complete(builder: &mut DecisionBuilder<'_>, group: &m
     }
 }
 
-/// Starts a rebalance: members learn of it from their next heartbeat. An empty group waits a while
-/// for more members to come.
+/// Starts a rebalance. Members learn of it from their next heartbeat. An empty group waits some
+/// time for more members.
 pub(crate) fn prepare_rebalance(builder: &mut DecisionBuilder<'_>, group: &mut ClassicGroup) {
     if group.state == GroupState::CompletingRebalance {
         reset_assignments(builder, group, ErrorCode::RebalanceInProgress);
@@ -48,15 +48,16 @@ fn wait_for_joins(builder: &mut DecisionBuilder<'_>, group: &mut ClassicGroup) {
     builder.schedule(TimerKey::Join(group.id.clone()), i64::from(group.rebalance_timeout_ms()));
 }
 
-/// Ends the join phase when everybody is there; an empty group's first one ends with its delay
-/// only.
+/// Ends the join phase if all members have joined. An empty group's first join phase ends only with
+/// its delay.
 pub(crate) fn complete_join_if_all_joined(builder: &mut DecisionBuilder<'_>, group: &mut ClassicGroup) {
     if group.state == GroupState::PreparingRebalance && !group.initial_rebalance && group.all_joined() {
         complete_join(builder, group);
     }
 }
 
-/// Ends the join phase: dynamic members that have not joined are out, static ones keep their place.
+/// Ends the join phase. Dynamic members that have not joined are removed; static members keep their
+/// place.
 pub(crate) fn complete_join(builder: &mut DecisionBuilder<'_>, group: &mut ClassicGroup) {
     builder.cancel(TimerKey::Join(group.id.clone()));
     remove_late(builder, group, |member| member.instance_id.is_none());
@@ -64,7 +65,7 @@ pub(crate) fn complete_join(builder: &mut DecisionBuilder<'_>, group: &mut Class
         remove_late(builder, group, Member::repeats_a_protocol);
     }
     if !group.elect_joined_leader() && !group.members.is_empty() {
-        // Static members are left that have not come back: they get as long again.
+        // The remaining static members have not rejoined: they get the same time again.
         return wait_for_joins(builder, group);
     }
     if !group.has_candidate() && refuse_repeated_protocols(builder, group) {
@@ -98,10 +99,10 @@ fn remove_late(builder: &mut DecisionBuilder<'_>, group: &mut ClassicGroup, is_r
     }
 }
 
-/// Refuses members that list a protocol twice, in a group where no protocol is left that each
-/// member lists once. Kafka finds no protocol there and fails with an exception that leaves the
-/// group waiting for ever. Here these members get Kafka's answer and are out when the join phase
-/// that follows ends; the others wait for that. Gives back whether there was anyone.
+/// Refuses members that list a protocol twice, if the group has no protocol that each member lists
+/// once. Kafka finds no protocol then and fails with an exception, after which the group waits for
+/// ever. Here these members get Kafka's answer and are removed when the next join phase ends; the
+/// others wait for that. Returns whether there was such a member.
 fn refuse_repeated_protocols(builder: &mut DecisionBuilder<'_>, group: &mut ClassicGroup) -> bool {
     let repeating = group.members.values().filter(|member| member.repeats_a_protocol());
     let repeating: Vec<Str> = repeating.map(|member| member.id.clone()).collect();
@@ -113,7 +114,7 @@ fn refuse_repeated_protocols(builder: &mut DecisionBuilder<'_>, group: &mut Clas
     !repeating.is_empty()
 }
 
-/// The answer to a member that is part of the generation.
+/// Returns the answer to a member of the generation.
 pub(crate) fn join_response(group: &ClassicGroup, member: &Str, with_members: bool) -> JoinGroupResponse {
     JoinGroupResponse {
         generation_id: group.generation,
@@ -126,7 +127,7 @@ pub(crate) fn join_response(group: &ClassicGroup, member: &Str, with_members: bo
     }
 }
 
-/// Takes a member out for good: what it waits for is answered, and its session ends.
+/// Removes a member: answers its parked requests and ends its session.
 pub(crate) fn remove_member(builder: &mut DecisionBuilder<'_>, group: &mut ClassicGroup, id: &Str) {
     builder.cancel(TimerKey::Session(group.id.clone(), id.clone()));
     let Some(member) = group.remove(id) else { return };
@@ -138,14 +139,14 @@ pub(crate) fn remove_member(builder: &mut DecisionBuilder<'_>, group: &mut Class
     }
 }
 
-/// Gives a member a session timeout from now.
+/// Restarts a member's session timeout.
 pub(crate) fn restart_session(builder: &mut DecisionBuilder<'_>, group: &ClassicGroup, id: &Str) {
     if let Some(member) = group.members.get(id) {
         builder.schedule(TimerKey::Session(group.id.clone(), id.clone()), i64::from(member.session_timeout_ms));
     }
 }
 
-/// Takes the assignments back; who waits for one gets the error.
+/// Clears the assignments. Members that wait for one get the error.
 pub(crate) fn reset_assignments(builder: &mut DecisionBuilder<'_>, group: &mut ClassicGroup, error: ErrorCode) {
     let ids: Vec<Str> = group.members.keys().cloned().collect();
     for id in ids {
@@ -157,7 +158,7 @@ pub(crate) fn reset_assignments(builder: &mut DecisionBuilder<'_>, group: &mut C
     }
 }
 
-/// Gives every member its assignment, and an empty one to those that the leader has left out.
+/// Sets every member's assignment. A member that the leader omitted gets an empty one.
 pub(crate) fn set_assignments(
     builder: &mut DecisionBuilder<'_>,
     group: &mut ClassicGroup,
@@ -174,7 +175,7 @@ pub(crate) fn set_assignments(
     }
 }
 
-/// The answer to a member that has its assignment.
+/// Returns the answer to a member that has its assignment.
 pub(crate) fn sync_response(group: &ClassicGroup, member: &str) -> SyncGroupResponse {
     SyncGroupResponse {
         protocol_type: group.protocol_type.clone(),

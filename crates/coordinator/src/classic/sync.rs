@@ -1,4 +1,4 @@
-//! SyncGroup: the leader brings the assignment, the others fetch theirs.
+//! SyncGroup: the leader sends the assignment, and the other members fetch theirs.
 
 use super::rebalance::{set_assignments, sync_response};
 use crate::builder::{DecisionBuilder, StoredOrLiveGroup};
@@ -49,7 +49,7 @@ pub(crate) fn sync_group(builder: &mut DecisionBuilder<'_>, id: ReplyId, request
     builder.keep_group(group);
 }
 
-/// KIP-559: a client may say which protocol it thinks it is in.
+/// Checks the protocol that a client may send (KIP-559).
 fn validate(group: &ClassicGroup, request: &SyncGroupRequest) -> Result<(), ErrorCode> {
     let differs = |its: &Option<Str>, own: &Option<Str>| its.is_some() && own.is_some() && its != own;
     group.validate_member(&request.member_id, request.group_instance_id.as_deref())?;
@@ -64,12 +64,12 @@ fn validate(group: &ClassicGroup, request: &SyncGroupRequest) -> Result<(), Erro
     }
 }
 
-/// Parks a member's SyncGroup in the place of an earlier one.
+/// Parks a member's SyncGroup in place of an earlier one.
 pub(crate) fn park(builder: &mut DecisionBuilder<'_>, group: &mut ClassicGroup, member: &str, id: ReplyId) {
     let mut earlier = None;
     group.update(member, |member| earlier = member.awaiting_sync.replace(id));
     if let Some(earlier) = earlier {
-        // Kafka forgets the earlier request. Whoever still waits for it is told to try again.
+        // Kafka drops the earlier request without an answer. Here its sender is told to rejoin.
         builder.reply(earlier, sync_error(ErrorCode::RebalanceInProgress));
     }
 }
@@ -81,13 +81,13 @@ fn no_longer_pending(builder: &mut DecisionBuilder<'_>, group: &mut ClassicGroup
     }
 }
 
-/// The leader's assignment goes to the log and to all that wait for it.
+/// Writes the leader's assignment to the log and sends it to the members that wait for it.
 fn complete(builder: &mut DecisionBuilder<'_>, group: &mut ClassicGroup, id: ReplyId, request: &SyncGroupRequest) {
     let assignments: HashMap<&str, &Bytes> =
         request.assignments.iter().map(|it| (it.member_id.as_str(), &it.assignment)).collect();
     set_assignments(builder, group, &assignments);
-    // The record's time is that of the state before: it is written before the group counts as
-    // stable.
+    // The record has the timestamp of the previous state, because it is written before the group
+    // becomes stable.
     builder.append_group(record::group(group));
     group.enter(GroupState::Stable, builder.wall());
     let leader = request.member_id.clone();

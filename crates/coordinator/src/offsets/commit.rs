@@ -1,5 +1,5 @@
-//! OffsetCommit: a member of a generation, or a consumer that uses no group but its offsets, says
-//! how far it has read.
+//! OffsetCommit, from a member of a generation, or from a consumer that uses a group only for its
+//! offsets.
 
 use crate::builder::{DecisionBuilder, StoredOrLiveGroup};
 use crate::record;
@@ -55,7 +55,8 @@ pub(crate) fn commit_offsets(
     builder.reply(id, GroupReply::OffsetCommit(OffsetCommitResponse { topics, ..Default::default() }));
 }
 
-/// `offset.metadata.max.bytes` is held against Java's length of a text, which counts UTF-16 code units.
+/// Whether the metadata is above `offset.metadata.max.bytes`. Like Java's length of a text, the
+/// limit counts UTF-16 code units.
 fn is_too_large(partition: &OffsetCommitRequestPartition, max: usize) -> bool {
     let metadata = partition.committed_metadata.as_deref().unwrap_or_default();
     metadata.len() > max && metadata.encode_utf16().count() > max
@@ -85,7 +86,7 @@ fn validate(
 ) -> Result<(), ErrorCode> {
     let (epoch, member) = (request.generation_id_or_member_epoch, &request.member_id);
     let group = match builder.find_group(&request.group_id) {
-        // Offsets without a group: one of its own comes into being with them.
+        // A commit without a group creates a group that has only offsets.
         StoredOrLiveGroup::Missing if epoch < 0 => {
             Box::new(ClassicGroup::created(request.group_id.clone(), builder.wall()))
         }
@@ -107,7 +108,7 @@ fn validate(
         return Err(ErrorCode::UnknownMemberId);
     }
     match group.state {
-        // Whoever commits now does so for partitions that may not be its own any more.
+        // The member may commit partitions that are no longer assigned to it.
         GroupState::CompletingRebalance => return Err(ErrorCode::RebalanceInProgress),
         GroupState::Stable | GroupState::PreparingRebalance => keep_alive(builder, &group, member),
         GroupState::Empty => {}
@@ -115,7 +116,7 @@ fn validate(
     Ok(())
 }
 
-/// A commit counts as a heartbeat.
+/// Restarts the member's session: a commit counts as a heartbeat.
 fn keep_alive(builder: &mut DecisionBuilder<'_>, group: &ClassicGroup, member: &Str) {
     if let Some(known) = group.members.get(member) {
         let session = TimerKey::Session(group.id.clone(), member.clone());

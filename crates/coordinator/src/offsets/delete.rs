@@ -1,4 +1,4 @@
-//! OffsetDelete, and the offsets of topics that are gone.
+//! OffsetDelete, and the offsets of deleted topics.
 
 use crate::builder::{DecisionBuilder, StoredOrLiveGroup};
 use crate::record;
@@ -23,7 +23,7 @@ pub(crate) fn delete_offsets(builder: &mut DecisionBuilder<'_>, id: ReplyId, req
         }
     };
     for topic in &request.topics {
-        // Of a group that is not understood every topic may be in use.
+        // If the group's subscriptions cannot be read, every topic may be in use.
         let in_use = group.as_ref().is_none_or(|group| group.is_subscribed_to(&topic.name));
         let mut partitions = Vec::with_capacity(topic.partitions.len());
         for partition in &topic.partitions {
@@ -46,8 +46,8 @@ pub(crate) fn delete_offsets(builder: &mut DecisionBuilder<'_>, id: ReplyId, req
     builder.reply(id, GroupReply::OffsetDelete(response));
 }
 
-/// The group whose offsets may be deleted where it does not read the topic; `None` for a group of
-/// another kind.
+/// Returns the group, of which offsets of topics that it does not read may be deleted; `None` for a
+/// group of another type.
 fn find(builder: &DecisionBuilder<'_>, group: &str) -> Result<Option<Box<ClassicGroup>>, ErrorCode> {
     if group.is_empty() {
         return Err(ErrorCode::InvalidGroupId);
@@ -63,8 +63,8 @@ fn find(builder: &DecisionBuilder<'_>, group: &str) -> Result<Option<Box<Classic
     }
 }
 
-/// Tombstones for the offsets of topics that are gone, in groups of every kind: nobody can read on
-/// from them. A topic that was made anew under the old name keeps what was committed for it.
+/// Writes tombstones for the offsets of deleted topics, in groups of every type: no one can read on
+/// from them. A new topic with the old name keeps the offsets that were committed for it.
 pub(crate) fn topics_deleted(builder: &mut DecisionBuilder<'_>, topics: &[(TopicId, Str)]) {
     builder.not_atomic();
     let deleted: HashMap<&Str, TopicId> = topics.iter().map(|(id, name)| (name, *id)).collect();

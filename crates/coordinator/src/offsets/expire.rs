@@ -1,4 +1,4 @@
-//! The search for what has expired: offsets that nobody has touched for `offsets.retention.minutes`
+//! The search for expired state: offsets that were not committed for `offsets.retention.minutes`
 //! (KIP-211), and groups without members and offsets.
 
 use crate::builder::{DecisionBuilder, StoredOrLiveGroup};
@@ -7,14 +7,14 @@ use crate::state::{ClassicGroup, CommittedOffset, GroupState, SoftChange, Stored
 use model::Timestamp;
 use protocol::Str;
 
-/// Sets the time of the next search.
+/// Schedules the next search.
 pub(crate) fn schedule(builder: &mut DecisionBuilder<'_>) {
     let interval_ms = builder.config().offsets_retention_check_interval_ms;
     builder.schedule(TimerKey::Expire, interval_ms);
 }
 
-/// Looks through all classic groups. Groups of other kinds are left alone: what they still read
-/// cannot be told.
+/// Searches all classic groups. Groups of other types are skipped, because the topics that they
+/// read are not known.
 pub(crate) fn expire(builder: &mut DecisionBuilder<'_>) {
     builder.not_atomic();
     let groups = &builder.state.groups;
@@ -33,7 +33,7 @@ pub(crate) fn expire(builder: &mut DecisionBuilder<'_>) {
     schedule(builder);
 }
 
-/// The tombstone of a group, and the end of what it waits for.
+/// Writes the tombstone of a group, and cancels its timers.
 pub(crate) fn delete_group(builder: &mut DecisionBuilder<'_>, group: &ClassicGroup) {
     builder.append(record::group_tombstone(&group.id));
     for member in group.pending_join.iter() {
@@ -44,13 +44,13 @@ pub(crate) fn delete_group(builder: &mut DecisionBuilder<'_>, group: &ClassicGro
     builder.change(SoftChange::Forget(group.id.clone()));
 }
 
-/// From when on an offset is old.
+/// The time from which the retention of an offset counts.
 enum Since {
-    /// Never: the group is between two generations, or its members may read any topic.
+    /// Never expires: the group is between two generations, or its members may read any topic.
     Never,
-    /// Since the group is empty.
+    /// From when the group became empty.
     Empty(Timestamp),
-    /// Since it was committed.
+    /// From its commit.
     Commit,
 }
 
@@ -63,7 +63,7 @@ fn since(group: &ClassicGroup) -> Since {
     }
 }
 
-/// Tombstones for a group's expired offsets. Gives back whether none is left, those of open
+/// Writes tombstones for a group's expired offsets. Returns whether none is left, those of open
 /// transactions included.
 fn expire_offsets(builder: &mut DecisionBuilder<'_>, group: &ClassicGroup) -> bool {
     let state = builder.state;

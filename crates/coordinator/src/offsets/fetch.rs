@@ -1,4 +1,4 @@
-//! OffsetFetch: how far a group has read.
+//! OffsetFetch: returns committed offsets.
 
 use crate::builder::{DecisionBuilder, StoredOrLiveGroup};
 use crate::reply::GroupReply;
@@ -20,7 +20,7 @@ pub(crate) fn fetch_offsets(
     let mut response = OffsetFetchResponseGroup { group_id: request.group_id.clone(), ..Default::default() };
     let offsets = match validate(builder, request) {
         Ok(()) => builder.state.offsets.group(&request.group_id),
-        // A group that does not exist has read nothing.
+        // A group that does not exist has no offsets.
         Err(ErrorCode::GroupIdNotFound) => None,
         Err(code) => {
             response.error_code = code.code();
@@ -60,7 +60,7 @@ fn validate(builder: &DecisionBuilder<'_>, request: &OffsetFetchRequestGroup) ->
     }
 }
 
-/// An offset that was committed for an earlier topic of the same name is not the later one's.
+/// Whether the offset belongs to this topic, and not to an earlier topic with the same name.
 fn is_of_topic(committed: &CommittedOffset, topic_id: TopicId) -> bool {
     committed.topic_id.is_zero() || topic_id.is_zero() || committed.topic_id == topic_id
 }

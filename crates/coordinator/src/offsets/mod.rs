@@ -1,4 +1,5 @@
-//! Requests for committed offsets, and the offsets that expire or whose topics are gone.
+//! Requests for committed offsets, and the deletion of offsets that expire or whose topics are
+//! deleted.
 
 pub(crate) mod commit;
 pub(crate) mod delete;

@@ -1,5 +1,5 @@
-//! A group is known by the kind of its records. Kinds that are not served yet are carried: their
-//! members and epochs are followed, so that a request for them gets Kafka's answer, and their
+//! The kind of a group's records defines its type. Types that are not served yet are carried: their
+//! members and epochs are tracked, so that a request for them gets Kafka's answer, and their
 //! offsets never expire.
 
 use model::ErrorCode;
@@ -8,7 +8,7 @@ use protocol::{GroupRecord, Str};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-/// A kind that is carried.
+/// A carried group type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CarriedKind {
     Consumer,
@@ -17,7 +17,7 @@ pub(crate) enum CarriedKind {
 }
 
 impl CarriedKind {
-    /// The name of the type, which is the protocol type too.
+    /// Returns the name of the type, which is the protocol type too.
     pub(crate) fn name(self) -> &'static str {
         match self {
             CarriedKind::Consumer => "consumer",
@@ -31,11 +31,11 @@ impl CarriedKind {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct CarriedMember {
     epoch: i32,
-    /// Whether it has revoked and received all that it should.
+    /// Whether it has revoked and received all the partitions that it should.
     settled: bool,
 }
 
-/// A group whose kind is not served yet.
+/// A group of a type that is not served yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct CarriedGroup {
     pub(crate) kind: CarriedKind,
@@ -44,12 +44,12 @@ pub(crate) struct CarriedGroup {
     members: BTreeMap<Str, CarriedMember>,
 }
 
-/// What the log says of a group beside its offsets.
+/// The replicated state of a group, without its offsets.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum StoredGroup {
-    /// A classic group; without a record of its own it has offsets only, and is a simple one.
+    /// A classic group. Without its own record it has only offsets and is a simple group.
     Classic(Option<Arc<GroupMetadataValue>>),
-    /// A group of another kind.
+    /// A group of another type.
     Carried(CarriedGroup),
 }
 
@@ -62,17 +62,17 @@ impl CarriedGroup {
         self.members.is_empty()
     }
 
-    /// Whether a classic group may take its place.
+    /// Whether a classic group may replace it.
     pub(crate) fn may_become_classic(&self) -> bool {
         self.kind != CarriedKind::Share && self.is_empty()
     }
 
-    /// Share groups keep no offsets here.
+    /// Whether it has no offsets here: share groups store theirs elsewhere.
     pub(crate) fn has_no_offsets(&self) -> bool {
         self.kind == CarriedKind::Share
     }
 
-    /// The state that lists show.
+    /// Returns the state that lists show.
     pub(crate) fn state_name(&self) -> &'static str {
         let settled = |member: &CarriedMember| member.settled && member.epoch == self.assignment_epoch;
         match self.kind {
@@ -84,8 +84,8 @@ impl CarriedGroup {
         }
     }
 
-    /// Whether offsets may be committed with this member and epoch. A member that has the group's
-    /// current epoch may, and so may an administrator while nobody is in the group.
+    /// Whether offsets may be committed with this member and epoch. A member with the group's
+    /// current epoch may, and so may an administrator while the group has no members.
     pub(crate) fn may_commit(&self, member: &str, epoch: i32, knows_epochs: bool) -> Result<(), ErrorCode> {
         if self.kind == CarriedKind::Share {
             return Err(ErrorCode::GroupIdNotFound);
@@ -114,7 +114,7 @@ impl CarriedGroup {
     }
 }
 
-/// Takes in a record that is no offset and not of a classic group.
+/// Applies a record that is neither an offset nor of a classic group.
 pub(crate) fn apply(groups: &mut HashMap<Str, StoredGroup>, record: GroupRecord) {
     use CarriedKind::{Consumer, Share, Streams};
     match record {
@@ -176,8 +176,8 @@ pub(crate) fn apply(groups: &mut HashMap<Str, StoredGroup>, record: GroupRecord)
     }
 }
 
-/// The group, made of this kind when it is not yet. A classic group of that name has given way: the
-/// record says so.
+/// Returns the group, created with this type if it does not exist. The record implies that a
+/// classic group with that name was replaced.
 fn ensure(groups: &mut HashMap<Str, StoredGroup>, id: Str, kind: CarriedKind) -> &mut CarriedGroup {
     let slot = groups.entry(id).or_insert_with(|| StoredGroup::Carried(CarriedGroup::new(kind)));
     if !matches!(slot, StoredGroup::Carried(group) if group.kind == kind) {
@@ -187,7 +187,7 @@ fn ensure(groups: &mut HashMap<Str, StoredGroup>, id: Str, kind: CarriedKind) ->
     group
 }
 
-/// The group if it is of this kind.
+/// Returns the group if it has this type.
 fn find<'a>(groups: &'a mut HashMap<Str, StoredGroup>, id: &str, kind: CarriedKind) -> Option<&'a mut CarriedGroup> {
     match groups.get_mut(id) {
         Some(StoredGroup::Carried(group)) if group.kind == kind => Some(group),

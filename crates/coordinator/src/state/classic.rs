@@ -1,4 +1,4 @@
-//! A classic group and the changes it is made of.
+//! A classic group and its state changes.
 
 use super::member::Member;
 use crate::partition::java_map_order;
@@ -17,12 +17,12 @@ use std::sync::Arc;
 /// The protocol type of consumers, whose subscriptions the coordinator can read.
 pub(crate) const CONSUMER_PROTOCOL_TYPE: &str = "consumer";
 
-/// Where a group stands. Kafka's fifth state, Dead, is a group that does not exist.
+/// The state of a group. Kafka's fifth state, Dead, is a group that does not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GroupState {
-    /// No members; offsets, maybe.
+    /// No members; it may have offsets.
     Empty,
-    /// Members join.
+    /// Members are joining.
     PreparingRebalance,
     /// Members wait for the leader's assignment.
     CompletingRebalance,
@@ -31,7 +31,7 @@ pub enum GroupState {
 }
 
 impl GroupState {
-    /// The name that clients see.
+    /// Returns the name that clients see.
     pub fn name(self) -> &'static str {
         match self {
             GroupState::Empty => "Empty",
@@ -42,13 +42,14 @@ impl GroupState {
     }
 }
 
-/// What is to happen when the join timer goes off.
+/// What the join timer does when it fires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum JoinTimer {
-    /// The delay of an empty group's first rebalance: longer while members keep coming, up to the
-    /// rebalance timeout.
+    /// Ends the delay of an empty group's first rebalance. The delay is extended while members
+    /// join, up to the rebalance timeout.
     Initial { delay_ms: i32, remaining_ms: i32 },
-    /// The rebalance timeout: on without those who have not joined.
+    /// Ends the rebalance timeout: the rebalance continues without the members that have not
+    /// joined.
     Complete,
 }
 
@@ -57,7 +58,7 @@ pub(crate) enum JoinTimer {
 pub struct ClassicGroup {
     pub(crate) id: Str,
     pub(crate) state: GroupState,
-    /// The rebalance under way began when the group was empty.
+    /// Whether the group was empty when the current rebalance started.
     pub(crate) initial_rebalance: bool,
     pub(crate) state_timestamp: Option<Timestamp>,
     pub(crate) generation: i32,
@@ -67,23 +68,23 @@ pub struct ClassicGroup {
     pub(crate) members: OrdMap<Str, Arc<Member>>,
     /// Members by instance id.
     static_members: OrdMap<Str, Str>,
-    /// How many members support a protocol.
+    /// The number of members that support each protocol.
     supported: OrdMap<Str, usize>,
-    /// How many members list a protocol more than once.
+    /// The number of members that list each protocol more than once.
     repeated: OrdMap<Str, usize>,
     awaiting_join_count: usize,
-    /// Ids that were given out with MEMBER_ID_REQUIRED and have not joined yet.
+    /// Ids that were generated with MEMBER_ID_REQUIRED and have not joined yet.
     pub(crate) pending_join: OrdSet<Str>,
     /// Members of the generation that have not sent their SyncGroup yet.
     pub(crate) pending_sync: OrdSet<Str>,
     pub(crate) new_member_added: bool,
     pub(crate) join_timer: JoinTimer,
-    /// The topics that consumers have subscribed to; `None` where that is not known.
+    /// The topics that consumers have subscribed to; `None` if that is not known.
     subscribed_topics: Option<Arc<BTreeSet<Str>>>,
 }
 
 impl ClassicGroup {
-    /// A group that is named for the first time, now.
+    /// Creates a new group.
     pub(crate) fn created(id: Str, now: Timestamp) -> Self {
         Self { state_timestamp: Some(now), ..Self::new(id) }
     }
@@ -111,7 +112,7 @@ impl ClassicGroup {
         }
     }
 
-    /// The group that a record tells of; a simple one without a record.
+    /// Creates the group from its record; without a record it is a simple group.
     pub(crate) fn from_stored(id: Str, value: Option<&GroupMetadataValue>) -> Self {
         let mut group = Self::new(id);
         let Some(value) = value else { return group };
@@ -141,12 +142,12 @@ impl ClassicGroup {
         group
     }
 
-    /// Nothing is known of it that its last record does not say.
+    /// Whether the group's last record contains all of its state.
     pub(crate) fn is_at_rest(&self) -> bool {
         self.state == GroupState::Empty && self.members.is_empty() && self.pending_join.is_empty()
     }
 
-    /// Whether an empty group's record would be the other's.
+    /// Whether both groups, being empty, have the same record.
     pub(crate) fn has_same_record_as(&self, other: &Self) -> bool {
         self.generation == other.generation
             && self.protocol_type == other.protocol_type
@@ -167,17 +168,18 @@ impl ClassicGroup {
         self.awaiting_join_count
     }
 
-    /// Everyone is here, those included who have only asked for an id.
+    /// Whether every member has joined, and every generated id too.
     pub(crate) fn all_joined(&self) -> bool {
         self.awaiting_join_count == self.members.len() && self.pending_join.is_empty()
     }
 
-    /// The longest time a member takes to join.
+    /// Returns the longest rebalance timeout of the members.
     pub(crate) fn rebalance_timeout_ms(&self) -> i32 {
         self.members.values().map(|member| member.rebalance_timeout_ms).max().unwrap_or(0).max(0)
     }
 
-    /// Whether the id is a member's, and is not another's who has taken the instance's place.
+    /// Checks that the id is a member's, and that no other member has taken the place of its
+    /// instance id.
     pub(crate) fn validate_member(&self, member: &str, instance: Option<&str>) -> Result<(), ErrorCode> {
         if let Some(instance) = instance {
             match self.static_members.get(instance) {
@@ -189,9 +191,10 @@ impl ClassicGroup {
         if self.members.contains_key(member) { Ok(()) } else { Err(ErrorCode::UnknownMemberId) }
     }
 
-    /// Whether someone with this list of protocols can be in the group. One of them must be a
-    /// candidate of the members that are here. Where they have no candidate, since one of them
-    /// repeats every protocol that all list, a newcomer needs one of these and must not repeat any.
+    /// Whether a member with this list of protocols can join the group. One of the protocols must
+    /// be a candidate of the current members. If they have no candidate, because one of them
+    /// repeats every protocol that all list, a new member needs one of these protocols and must not
+    /// repeat any.
     pub(crate) fn supports(&self, protocol_type: &str, protocols: &[JoinGroupRequestProtocol]) -> bool {
         if self.state == GroupState::Empty {
             return !protocol_type.is_empty() && !protocols.is_empty();
@@ -212,10 +215,10 @@ impl ClassicGroup {
         self.supported.get(protocol) == Some(&self.members.len())
     }
 
-    /// Whether the next generation may have this protocol: each member lists it once. A list may
-    /// name another protocol twice, as those of sarama and franz-go do when their user says so.
-    /// Kafka counts how often a protocol is listed, so that one that is listed twice is never
-    /// everyone's.
+    /// Whether the next generation may use this protocol: each member lists it exactly once. A list
+    /// may repeat another protocol, as sarama and franz-go do if their user configures it so. Kafka
+    /// counts how often a protocol is listed, so a protocol that a member lists twice is never
+    /// supported by all.
     fn is_candidate(&self, protocol: &Str) -> bool {
         self.is_listed_by_all(protocol) && !self.repeated.contains_key(protocol)
     }
@@ -230,7 +233,7 @@ impl ClassicGroup {
         self.state_timestamp = Some(now);
     }
 
-    /// Adds a member, or puts a changed one in the place of the old.
+    /// Adds a member, or replaces it with a changed one.
     pub(crate) fn insert(&mut self, member: Member) {
         self.forget(&member.id);
         if let Some(instance) = &member.instance_id {
@@ -250,7 +253,7 @@ impl ClassicGroup {
         self.members.insert(member.id.clone(), Arc::new(member));
     }
 
-    /// Takes a member out of all counts.
+    /// Removes a member from all counts.
     fn forget(&mut self, id: &Str) -> Option<Arc<Member>> {
         let member = self.members.remove(id)?;
         self.awaiting_join_count -= usize::from(member.awaiting_join.is_some());
@@ -263,7 +266,8 @@ impl ClassicGroup {
         Some(member)
     }
 
-    /// Removes a member or the id of one to come; another member leads if it led.
+    /// Removes a member, or a generated id that has not joined. If the member was the leader,
+    /// another member becomes leader.
     pub(crate) fn remove(&mut self, id: &Str) -> Option<Arc<Member>> {
         let member = self.forget(id);
         if let Some(instance) = member.as_ref().and_then(|member| member.instance_id.as_ref()) {
@@ -278,7 +282,7 @@ impl ClassicGroup {
         member
     }
 
-    /// Gives a static member's place to a new id. Gives back the member as it was.
+    /// Gives a static member's place to a new id. Returns the old member.
     pub(crate) fn replace_static(&mut self, instance: &Str, old: &Str, new: &Str) -> Option<Arc<Member>> {
         let was = self.forget(old)?;
         let leads = self.is_leader(old);
@@ -294,7 +298,7 @@ impl ClassicGroup {
         Some(was)
     }
 
-    /// Changes a member in place. Protocols and instance ids are changed through `insert`.
+    /// Changes a member in place. To change protocols or instance ids, use `insert`.
     pub(crate) fn update(&mut self, id: &str, change: impl FnOnce(&mut Member)) {
         let Some(member) = self.members.get(id) else { return };
         let mut member = Member::clone(member);
@@ -319,8 +323,8 @@ impl ClassicGroup {
         Some(ticket)
     }
 
-    /// Lets a member lead that has joined, when the leader has not. Without one there is no next
-    /// generation.
+    /// Makes a joined member the leader if the leader has not joined. Without a joined member there
+    /// is no next generation.
     pub(crate) fn elect_joined_leader(&mut self) -> bool {
         let Some(leader) = &self.leader else { return false };
         if self.members.get(leader).is_some_and(|leader| leader.awaiting_join.is_some()) {
@@ -336,7 +340,8 @@ impl ClassicGroup {
         elected
     }
 
-    /// The protocol that most members prefer among those that each of them lists once.
+    /// Returns the protocol that most members prefer, among those that each member lists exactly
+    /// once.
     pub(crate) fn select_protocol(&self) -> Option<Str> {
         let mut order: Vec<&str> = Vec::new();
         let mut votes: HashMap<&str, usize> = HashMap::new();
@@ -360,7 +365,7 @@ impl ClassicGroup {
         winner.map(|(name, _)| Str::from(name))
     }
 
-    /// Goes on to the next generation: with a protocol for its members, or empty.
+    /// Starts the next generation: with a protocol if there are members, else empty.
     pub(crate) fn next_generation(&mut self, now: Timestamp) {
         self.generation = self.generation.wrapping_add(1);
         self.protocol_name = self.select_protocol();
@@ -371,7 +376,7 @@ impl ClassicGroup {
         self.pending_sync = OrdSet::new();
     }
 
-    /// The members in Kafka's order.
+    /// Returns the members in Kafka's order.
     pub(crate) fn members_in_order(&self) -> Vec<&Member> {
         let place = java_map_order(self.members.len());
         let mut members: Vec<&Member> = self.members.values().map(Arc::as_ref).collect();
@@ -379,7 +384,7 @@ impl ClassicGroup {
         members
     }
 
-    /// The members as their leader gets them, with their subscriptions.
+    /// Returns the members with their subscriptions, as sent to their leader.
     pub(crate) fn members_for_leader(&self) -> Vec<JoinGroupResponseMember> {
         let protocol = self.protocol_name.as_deref().unwrap_or_default();
         let members = self.members_in_order().into_iter().map(|member| JoinGroupResponseMember {
@@ -395,8 +400,8 @@ impl ClassicGroup {
         self.protocol_type.as_deref() == Some(CONSUMER_PROTOCOL_TYPE)
     }
 
-    /// Whether consumers of the group read a topic. Of consumers whose subscriptions cannot be read
-    /// that is assumed of every topic.
+    /// Whether consumers of the group read a topic. If a subscription cannot be read, the answer is
+    /// true for every topic.
     pub(crate) fn is_subscribed_to(&self, topic: &str) -> bool {
         match &self.subscribed_topics {
             Some(topics) => topics.contains(topic),
@@ -441,8 +446,8 @@ fn count_one_less(counts: &mut OrdMap<Str, usize>, name: &Str) {
     }
 }
 
-/// The topics of a consumer's subscription: its version as an int16, then the schema's fields;
-/// newer versions are read as far as they are known.
+/// Reads the topics of a consumer's subscription: its version as an int16, then the fields of the
+/// schema. Of a newer version, the known fields are read.
 fn subscribed_topics(metadata: Bytes) -> Result<Vec<Str>, DecodeError> {
     let mut r = Reader::new(metadata);
     let version = r.i16()?;

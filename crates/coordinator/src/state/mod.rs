@@ -1,5 +1,5 @@
-//! The state of a shard. What the log says changes in [`ReplicatedState::apply`] alone, and what it
-//! does not say in [`SoftState::apply`] alone.
+//! The state of a shard. Replicated state changes only in [`ReplicatedState::apply`], and soft
+//! state only in [`SoftState::apply`].
 
 mod carried;
 mod classic;

@@ -1,7 +1,7 @@
 //! Committed offsets, by group, topic and partition.
 //!
-//! Invariant: no empty map is kept, so that a group with an entry has offsets. Offsets are kept
-//! apart from groups: a group can change its kind and keep them.
+//! Invariant: no empty map is kept, so that a group with an entry has offsets. Offsets are stored
+//! apart from groups, because a group can change its type and keep them.
 
 use model::{LeaderEpoch, Offset, Timestamp, TopicId};
 use protocol::Str;
@@ -11,21 +11,21 @@ use std::collections::{BTreeMap, HashMap};
 /// One committed offset.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct CommittedOffset {
-    /// Where its record stands: of two commits the one further back in the log loses, whenever its
-    /// transaction ends.
+    /// The offset of its record in the log. Of two commits the later record wins, no matter when
+    /// its transaction ends.
     pub(crate) record_offset: Offset,
-    /// The offset, as it came: what clients send is not held against any log.
+    /// The committed offset as the client sent it. It is not compared with any log.
     pub(crate) offset: i64,
     pub(crate) leader_epoch: Option<LeaderEpoch>,
     pub(crate) metadata: Str,
     pub(crate) commit_timestamp: Timestamp,
-    /// When it expires, for clients that said so (OffsetCommit v2 to v4).
+    /// When it expires, if the client set a time (OffsetCommit v2 to v4).
     pub(crate) expire_timestamp: Option<Timestamp>,
-    /// Zero where it was not known.
+    /// Zero if unknown.
     pub(crate) topic_id: TopicId,
 }
 
-/// The leader epoch of a commit, as the client sent it. Only -1 stands for none, as in Kafka.
+/// Returns the leader epoch of a commit, as the client sent it. Only -1 means none, as in Kafka.
 pub(crate) fn committed_epoch(epoch: i32) -> Option<LeaderEpoch> {
     (epoch != -1).then_some(LeaderEpoch(epoch))
 }
@@ -65,7 +65,7 @@ impl Offsets {
         self.groups.iter()
     }
 
-    /// Offsets of all groups together.
+    /// Returns the number of offsets of all groups.
     pub(crate) fn count(&self) -> usize {
         self.count
     }

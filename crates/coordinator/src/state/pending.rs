@@ -1,19 +1,19 @@
-//! Offsets of open transactions: they count once the commit marker is read and are dropped at an
-//! abort.
+//! Offsets of open transactions. They are committed with the commit marker, and dropped with an
+//! abort marker.
 
 use super::offsets::{CommittedOffset, Offsets};
 use model::ProducerId;
 use protocol::Str;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-/// The partitions of one group with offsets that wait, and for whom.
+/// The partitions of one group with pending offsets, and the producers of those.
 type OpenPartitions = BTreeMap<(Str, i32), BTreeSet<ProducerId>>;
 
-/// All that wait.
+/// All pending offsets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Pending {
     by_producer: HashMap<ProducerId, HashMap<(Str, Str, i32), CommittedOffset>>,
-    /// The same, the other way round: per group and partition, who has an open transaction on it.
+    /// The reverse index: the producers with an open transaction, by group and partition.
     open: HashMap<Str, OpenPartitions>,
 }
 
@@ -41,17 +41,17 @@ impl Pending {
         self.open.contains_key(group)
     }
 
-    /// The partitions of a group with offsets that wait.
+    /// Returns the partitions of a group with pending offsets.
     pub(crate) fn partitions(&self, group: &str) -> impl Iterator<Item = &(Str, i32)> {
         self.open.get(group).into_iter().flat_map(|open| open.keys())
     }
 
-    /// Topics and partitions of all groups with offsets that wait, with their offsets.
+    /// Returns the pending offsets of all groups, with their topics and partitions.
     pub(crate) fn all(&self) -> impl Iterator<Item = (&(Str, Str, i32), &CommittedOffset)> {
         self.by_producer.values().flatten()
     }
 
-    /// A tombstone takes the offsets that wait along.
+    /// Applies a tombstone, which removes the pending offsets too.
     pub(crate) fn remove(&mut self, group: &str, topic: &Str, partition: i32) {
         let Some(open) = self.open.get_mut(group) else { return };
         for producer in open.remove(&(topic.clone(), partition)).into_iter().flatten() {
@@ -64,8 +64,8 @@ impl Pending {
         }
     }
 
-    /// Ends a producer's transaction. Of its offsets only those count that are younger than what
-    /// was committed meanwhile.
+    /// Ends a producer's transaction. Its offset replaces a committed one only if its record is
+    /// later in the log.
     pub(crate) fn end(&mut self, producer: ProducerId, committed: bool, offsets: &mut Offsets) {
         for ((group, topic, partition), offset) in self.by_producer.remove(&producer).into_iter().flatten() {
             self.close(producer, &group, &topic, partition);

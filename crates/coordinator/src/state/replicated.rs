@@ -1,4 +1,4 @@
-//! What the log says: the replicated state, and `apply`, the only place where it changes.
+//! The replicated state, and `apply`, the only function that changes it.
 
 use super::carried::{self, StoredGroup};
 use super::offsets::{CommittedOffset, Offsets};
@@ -20,8 +20,8 @@ pub(crate) struct ReplicatedState {
 }
 
 impl ReplicatedState {
-    /// Takes in one entry. Errors: bytes that are no record of Kafka's. A kind that is not known is
-    /// passed over, as in Kafka: a newer broker wrote it, and will read it again.
+    /// Applies one entry. Errors: the bytes are not a record of Kafka. As in Kafka, an unknown kind
+    /// is skipped: a newer broker wrote it and can read it again.
     pub(crate) fn apply(&mut self, at: &BatchContext, entry: Entry) -> Result<(), DecodeError> {
         match entry {
             Entry::Record { key, value } => self.apply_record(at, key, value),
@@ -58,8 +58,8 @@ impl ReplicatedState {
                 self.groups.insert(key.group, StoredGroup::Classic(Some(Arc::new(value))));
             }
             Ok(GroupRecord::GroupMetadata(key, None)) => {
-                // The tombstone of a classic group is also how one becomes a group of another kind,
-                // whose records must stay.
+                // The tombstone of a classic group is also written when it becomes a group of
+                // another type, whose records must stay.
                 if let Some(StoredGroup::Classic(_)) = self.groups.get(&key.group) {
                     self.groups.remove(&key.group);
                 }

@@ -1,5 +1,5 @@
-//! What a shard knows beyond the log: classic groups between two records, and timers. It is lost
-//! with the leadership, as in Kafka.
+//! The state of a shard that is not in the log: classic groups between two records, and timers. It
+//! is lost with the leadership, as in Kafka.
 
 use super::classic::ClassicGroup;
 use super::timers::{TimerKey, Timers};
@@ -7,20 +7,20 @@ use model::Monotonic;
 use protocol::Str;
 use std::collections::HashMap;
 
-/// A change of soft state: of what is not in the log.
+/// A change of soft state.
 #[derive(Clone, Debug)]
 pub enum SoftChange {
     /// A classic group between two records.
     Group(Box<ClassicGroup>),
-    /// The log says all there is to know of a group.
+    /// Drops a group's soft state, because the log contains all of it.
     Forget(Str),
-    /// A timer starts, or starts anew.
+    /// Starts or restarts a timer.
     SetTimer(TimerKey, Monotonic),
-    /// A timer ends.
+    /// Cancels a timer.
     CancelTimer(TimerKey),
 }
 
-/// All of it.
+/// The soft state.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SoftState {
     pub(crate) groups: HashMap<Str, ClassicGroup>,

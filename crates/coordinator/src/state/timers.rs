@@ -4,20 +4,20 @@ use model::Monotonic;
 use protocol::Str;
 use std::collections::{BTreeSet, HashMap};
 
-/// What a timer is for. Each kind of a group or member runs at most once.
+/// The purpose of a timer. Each key has at most one timer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum TimerKey {
-    /// A member's session ends (group, member).
+    /// A member's session expires (group, member).
     Session(Str, Str),
     /// The join phase of a rebalance ends.
     Join(Str),
-    /// Members that have not asked for their assignment are removed.
+    /// Members that have not sent SyncGroup are removed.
     Sync(Str),
-    /// Offsets and groups that have expired are looked for.
+    /// The search for expired offsets and groups starts.
     Expire,
 }
 
-/// Deadlines of the monotonic clock in order: the earliest is found, set and cancelled in
+/// Deadlines on the monotonic clock, in order. The earliest is found, set and cancelled in
 /// logarithmic time.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Timers {

@@ -1,4 +1,4 @@
-//! Appends that fail: what stays as it was, and what is gone all the same.
+//! Tests of appends that fail: which state stays, and which is lost nevertheless.
 
 use super::{Harness, code, commit, join, join_static, sync};
 use model::ErrorCode;

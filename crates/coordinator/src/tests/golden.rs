@@ -1,5 +1,5 @@
-//! A conversation with Apache Kafka 4.3.1, and the records that it left in `__consumer_offsets`:
-//! the same conversation must leave the same bytes.
+//! A recorded exchange with Apache Kafka 4.3.1, and the records that it wrote to
+//! `__consumer_offsets`. The same requests must write the same bytes.
 
 use super::{Harness, ask_to_join, code, commit, hex, join_request, sync, uuid};
 use crate::{Entry, GroupReply, GroupRequest};
@@ -9,7 +9,7 @@ use protocol::messages::offset_commit_request::OffsetCommitRequest;
 
 const FIRST: &str = "cl-977fa006-8e19-475d-8e94-efd36ad1222b";
 
-/// Key and value of each record, in the order in which they were written; a tombstone has no value.
+/// Key and value of each record, in the order of the writes; a tombstone has no value.
 const RECORDS: &[(&str, &str)] = &[
     ("000200026732", "0003000000000000ffffffff000001a1fd652d3e00000000"),
     (
@@ -38,11 +38,11 @@ const RECORDS: &[(&str, &str)] = &[
     ("0002000773696d706c6532", "-"),
 ];
 
-/// Sets the clock and the random bytes to what Kafka had.
+/// Sets the clock and the random bytes to Kafka's values.
 fn at(harness: &mut Harness, time: i64, random: &str) {
     harness.now = 0x01a1_fd65_0000 + time;
     if !random.is_empty() {
-        // The harness counts up before each command.
+        // The harness increments it before each command.
         harness.random = u128::from_be_bytes(uuid(random).0) - 1;
     }
 }
@@ -125,7 +125,7 @@ fn consumer_offsets_bytes_are_kafkas_to_the_byte() {
     assert_eq!(written.len(), RECORDS.len());
 }
 
-/// Releases before 3.4.1 load nothing of a partition that holds an offset in version 4.
+/// Releases before 3.4.1 load nothing of a partition that contains an offset in version 4.
 #[test]
 fn offsets_are_written_for_the_oldest_release_that_may_run() {
     let mut h = Harness::new();
@@ -151,7 +151,7 @@ fn offsets_are_written_for_the_oldest_release_that_may_run() {
     assert_eq!(written, wanted);
 }
 
-/// Names, states and types as Kafka's ListGroups gives them.
+/// Names, states and types as in Kafka's ListGroups.
 #[test]
 fn lists_filter_by_state_and_type_in_any_case() {
     let mut h = Harness::new();

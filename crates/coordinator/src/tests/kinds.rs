@@ -1,4 +1,4 @@
-//! Groups of other kinds: nothing of theirs is touched.
+//! Tests of groups of other types: their records are not changed.
 
 use super::{Harness, code, commit, join, sync};
 use crate::{Command, Entry};
@@ -53,7 +53,8 @@ fn other_kinds(h: &mut Harness) {
 #[test]
 fn a_coordinator_that_knows_only_classic_groups_deletes_nothing_of_the_others() {
     let mut h = Harness::new();
-    // Compaction can leave the offset before the record that says what the group is.
+    // Compaction can leave the offset in the log before the record that defines the type of its
+    // group.
     assert_eq!(h.commit(commit("consumer", "", -1, 5)), ErrorCode::None);
     assert_eq!(h.commit(commit("streams", "", -1, 6)), ErrorCode::None);
     other_kinds(&mut h);
@@ -82,7 +83,7 @@ fn a_coordinator_that_knows_only_classic_groups_deletes_nothing_of_the_others() 
     assert_eq!(h.fetch("streams", "t1", false).committed_offset, 6);
 }
 
-/// As Apache Kafka does it: one record, and no tombstone of the other kind.
+/// As in Apache Kafka: one record, and no tombstone of the other type.
 #[test]
 fn an_empty_consumer_group_becomes_a_classic_one_that_goes_on_from_its_offsets() {
     let mut h = Harness::new();

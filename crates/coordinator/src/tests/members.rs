@@ -1,4 +1,4 @@
-//! Members: ids, sessions, static places, leaving.
+//! Tests of members: ids, sessions, static members, and leaving.
 
 use super::{Harness, ask_to_join, code, commit, join, join_request, join_static, sync};
 use crate::{GroupRequest, ReplyId};
@@ -178,7 +178,7 @@ fn a_static_member_that_changes_the_protocol_or_comes_back_between_causes_a_reba
     let waiting = h.send(join_static("g", &leader, "one"));
     let back = h.send(join_static("g", "", "two"));
     assert_eq!((h.joined(waiting).generation_id, h.joined(back).generation_id), (2, 2));
-    // In the middle of the assignment.
+    // The group waits for the assignment.
     let back = h.send(join_static("g", "", "two"));
     assert!(h.parked.contains(&back));
     assert_eq!(h.heartbeat("g", &leader, 2), ErrorCode::RebalanceInProgress);
@@ -191,7 +191,7 @@ fn concurrent_joins_with_static_members_lose_nobody() {
     let mut h = Harness::new();
     h.config.initial_rebalance_delay_ms = 100;
     let instances: Vec<String> = (0..20).map(|number| format!("instance-{number}")).collect();
-    // Everyone asks twice, the second time before the first is answered, as clients do that have
+    // Every member sends two requests, the second before the first is answered, as clients do that
     // lost their connection.
     let first: Vec<ReplyId> = instances.iter().map(|it| h.send(join_static("g", "", it))).collect();
     let second: Vec<ReplyId> = instances.iter().map(|it| h.send(join_static("g", "", it))).collect();
@@ -274,7 +274,7 @@ fn who_waits_when_the_leadership_ends_is_told() {
     assert_eq!(code(h.joined(ticket).error_code), ErrorCode::UnknownMemberId, "ids are soft, as in Kafka");
 }
 
-/// A day, by which the wall clock jumps.
+/// The jump of the wall clock: one day.
 const DAY_MS: i64 = 86_400_000;
 
 #[test]
@@ -314,7 +314,7 @@ fn a_wall_clock_that_jumps_neither_ends_a_join_phase_nor_holds_it_up() {
         assert!(h.parked.contains(&joining));
         h.advance(1);
         assert_eq!(h.joined(joining).generation_id, 1);
-        // The search for what has expired comes at its interval, too.
+        // The search for expired offsets also fires at its interval.
         let expire = h.shard.next_deadline();
         h.wall_ahead_ms = 0;
         assert_eq!(h.shard.next_deadline(), expire);

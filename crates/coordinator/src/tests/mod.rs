@@ -1,7 +1,7 @@
-//! A shard with a log and a clock of its own: what every test drives.
+//! A test harness: a shard with its own log and clock.
 //!
-//! After each command the harness holds the shard against one that has only replayed the log, and
-//! counts the answers: none twice, none forgotten.
+//! After each command the harness compares the shard with one that has only replayed the log. It
+//! also checks that every request gets exactly one reply.
 
 mod failures;
 mod golden;
@@ -32,7 +32,7 @@ use protocol::messages::sync_group_request::{SyncGroupRequest, SyncGroupRequestA
 use protocol::messages::sync_group_response::SyncGroupResponse;
 use std::collections::{HashMap, HashSet};
 
-/// A subscription of topic `t1`, as Java's consumer writes it.
+/// A subscription to topic `t1`, as Java's consumer writes it.
 pub(super) const SUBSCRIPTION: &[u8] =
     &[0, 3, 0, 0, 0, 1, 0, 2, b't', b'1', 255, 255, 255, 255, 0, 0, 0, 0, 255, 255, 255, 255, 255, 255];
 
@@ -115,7 +115,7 @@ impl Harness {
         self.log.push((at, entry));
     }
 
-    /// Another broker takes over: the log is all there is.
+    /// Returns the shard of another broker that takes over: it has only replayed the log.
     pub(super) fn replayed(&self) -> GroupShard {
         let mut shard = GroupShard::new();
         for (at, entry) in &self.log {
@@ -242,7 +242,7 @@ impl Harness {
         }
     }
 
-    /// A member that joins an empty group alone and gets its assignment.
+    /// Adds a member that joins an empty group alone and gets its assignment.
     pub(super) fn stable_member(&mut self, group: &str) -> String {
         let id = self.send(join(group, ""));
         let id = {

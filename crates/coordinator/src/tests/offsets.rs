@@ -1,4 +1,5 @@
-//! Committed offsets: who may commit, what is kept, for how long, and what waits for a transaction.
+//! Tests of committed offsets: who may commit, what is kept and for how long, and pending
+//! transactions.
 
 use super::{Harness, code, commit, hex, join, sync};
 use crate::{Command, Entry, GroupReply, GroupRequest};
@@ -186,7 +187,7 @@ fn a_stable_group_keeps_what_it_reads() {
     request.topics.push(second);
     request.topics[1].name = "unread".into();
     assert_eq!(h.commit(request), ErrorCode::None);
-    // Sessions aside: the group is stable all the time.
+    // Without sessions: the group stays stable.
     h.config.offsets_retention_ms = 5000;
     h.config.offsets_retention_check_interval_ms = 9000;
     h.fail_over();
@@ -255,7 +256,7 @@ fn offsets_of_deleted_topics_go() {
     assert_eq!(left, [-1, -1, 1], "the last was committed for the topic that has the name now");
 }
 
-/// An offset of an open transaction, as TxnOffsetCommit leaves it in the log.
+/// Returns an offset of an open transaction, as TxnOffsetCommit writes it to the log.
 fn transactional(group: &str, offset: i64) -> Entry {
     let key = OffsetCommitKey { group: group.into(), topic: "t1".into(), partition: 0, ..Default::default() };
     let value = OffsetCommitValue { offset, metadata: Str::default(), commit_timestamp: 1, ..Default::default() };

@@ -1,5 +1,5 @@
-//! Random requests, clocks, failures and fail-overs. The harness checks after each step that the
-//! log says all that is replicated, and that no answer is given twice or forgotten.
+//! Tests with random requests, clocks, failures and failovers. After each step the harness checks
+//! that the log contains all replicated state, and that every request gets exactly one reply.
 
 use super::{Harness, ask_to_join, commit, join_request, sync};
 use crate::GroupState;
@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use protocol::Str;
 use protocol::messages::join_group_request::JoinGroupRequest;
 
-/// The harness replays the log after every step, so that a few cases take a while.
+/// The harness replays the log after every step, so that even a few cases take some time.
 const CASES: u32 = 64;
 
 #[derive(Clone, Debug)]
@@ -43,7 +43,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What a client remembers.
+/// The state of a client.
 #[derive(Clone, Default)]
 struct Memory {
     id: Str,
@@ -144,8 +144,8 @@ proptest! {
             run(&mut h, &mut memories, step, &mut asked);
             learn(&mut h, &mut memories, &asked);
             for group in h.shard.soft.groups.values() {
-                // A rebalance that everyone has left goes on until its delay, or those who have
-                // asked for an id, are gone too.
+                // A rebalance without members continues until its delay ends, or until the
+                // generated ids expire too.
                 let nobody = matches!(group.state, GroupState::Empty | GroupState::PreparingRebalance);
                 prop_assert!(
                     if group.members.is_empty() { nobody } else { group.state != GroupState::Empty },
@@ -157,7 +157,8 @@ proptest! {
                 prop_assert_eq!(waiting, group.awaiting_join_count());
             }
         }
-        // Left alone, every member is gone after its timeouts, and nobody waits any more.
+        // Without requests, every member is removed after its timeouts, and no request is left
+        // waiting.
         h.fail = None;
         h.advance(700_000);
         prop_assert!(h.parked.is_empty(), "{:?} still wait", h.parked);

@@ -1,4 +1,4 @@
-//! Joining, syncing and the time that they may take.
+//! Tests of joining and syncing, and of their timeouts.
 
 use super::{Harness, ask_to_join, code, commit, join, join_request, join_static, sync};
 use crate::GroupShard;
@@ -8,7 +8,7 @@ use model::{ErrorCode, LeaderEpoch, Now, Offset, Timestamp};
 use protocol::messages::join_group_request::{JoinGroupRequest, JoinGroupRequestProtocol};
 use protocol::messages::sync_group_request::SyncGroupRequest;
 
-/// A member id of its own, to join with.
+/// Returns a new member id to join with.
 fn id(h: &mut Harness, group: &str) -> String {
     let ticket = h.send(join(group, ""));
     h.joined(ticket).member_id.to_string()
@@ -72,8 +72,8 @@ fn members_that_do_not_rejoin_in_time_are_out() {
     assert_eq!(h.heartbeat("g", &a, 1), ErrorCode::UnknownMemberId);
 }
 
-/// Kafka counts such a member twice, finds no protocol that is everyone's, and fails; its group
-/// then waits for ever.
+/// Kafka counts such a member twice, finds no protocol that all members support, and fails. Its
+/// group then waits for ever.
 #[test]
 fn a_member_that_names_a_protocol_twice_is_refused_and_out_after_the_rebalance_timeout() {
     for instance in [None, Some("i")] {
@@ -199,7 +199,7 @@ fn the_protocol_that_most_prefer_wins_and_ties_fall_as_in_java() {
     };
     assert_eq!(rebalance("majority", &[&["range", "sticky"], &["sticky", "range"], &["sticky", "range"]]), "sticky");
     assert_eq!(rebalance("common", &[&["a", "range"], &["b", "range"]]), "range");
-    // "range" stands before "roundrobin" in a HashMap of both, whoever comes first.
+    // In a HashMap of both, "range" comes before "roundrobin", no matter which is inserted first.
     assert_eq!(rebalance("tie", &[&["range", "roundrobin"], &["roundrobin", "range"]]), "range");
     assert_eq!(rebalance("tie2", &[&["roundrobin", "range"], &["range", "roundrobin"]]), "range");
 }
@@ -331,7 +331,7 @@ fn an_empty_tick_changes_nothing() {
     assert_eq!(h.log.len(), before);
 }
 
-/// Straight against the shard: the harness replays its log after each step.
+/// Without the harness, which replays its log after each step.
 #[test]
 fn five_thousand_members_balance() {
     let config = GroupConfig { initial_rebalance_delay_ms: 0, ..Default::default() };

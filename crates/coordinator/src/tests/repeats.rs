@@ -1,5 +1,5 @@
-//! Lists that repeat themselves: what Kafka takes as a list is a list here, what it takes as a set
-//! is one.
+//! Tests of lists with repeated items. What Kafka treats as a list is a list here, and what it
+//! treats as a set is a set.
 
 use super::{Harness, ask_to_join, code, commit, join, join_request, sync};
 use crate::{GroupReply, GroupRequest};
@@ -13,7 +13,7 @@ use protocol::messages::offset_delete_request::{
 use protocol::messages::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopics};
 use std::fmt::Write;
 
-/// A JoinGroup with protocols by name; the subscription of each is its place in the list.
+/// Returns a JoinGroup with these protocols. The subscription of each is its index in the list.
 fn listing(member: &str, instance: Option<&str>, names: &[&str]) -> GroupRequest {
     let protocols = (1u8..).zip(names).map(|(place, name)| JoinGroupRequestProtocol {
         name: (*name).into(),
@@ -27,7 +27,7 @@ fn listing(member: &str, instance: Option<&str>, names: &[&str]) -> GroupRequest
     })
 }
 
-/// Joins one member after the other in one join phase, and tells how each one ended.
+/// Joins the members one after the other in one join phase, and returns each result.
 fn joining(lists: &[&[&str]]) -> String {
     let mut h = Harness::new();
     h.config.initial_rebalance_delay_ms = 3000;
@@ -49,7 +49,7 @@ fn joining(lists: &[&[&str]]) -> String {
 }
 
 /// Apache Kafka 4.3.1 answers the first four groups like this; the differential test sends them to
-/// both. In the last three Kafka finds no protocol and never answers again.
+/// both. In the last three, Kafka finds no protocol and never answers again.
 #[test]
 fn a_member_that_lists_one_protocol_twice_joins_with_one_that_each_member_lists_once() {
     let groups: &[&[&[&str]]] = &[

@@ -1,8 +1,8 @@
-//! Consumers that send a heartbeat less often than their rebalance timeout
-//! (`max.poll.interval.ms`). A member learns of a rebalance from its heartbeat only, so that it is
-//! out before it knows. Whether three of them ever meet depends on when they start, here as in
-//! Apache Kafka: the transcript of those that do not is what the log of Apache Kafka 4.3.1 shows of
-//! the same starts, but for the time of round trips.
+//! Consumers whose heartbeat interval is longer than their rebalance timeout
+//! (`max.poll.interval.ms`). A member learns of a rebalance only from its heartbeat, so it is
+//! removed before it knows. As in Apache Kafka, it depends on their start times whether three of
+//! them ever share a generation. The transcript of those that do not is the log of Apache Kafka
+//! 4.3.1 for the same start times, except for the round-trip times.
 
 use super::{Harness, ask_to_join, code, join_request, sync};
 use crate::{GroupReply, GroupRequest, ReplyId};
@@ -23,7 +23,7 @@ enum Waiting {
     Heartbeat(i64),
 }
 
-/// A classic consumer with an answer to everything in no time.
+/// A classic consumer that reacts to every answer at once.
 struct Consumer {
     member: String,
     generation: i32,
@@ -43,7 +43,7 @@ impl Consumer {
         self.waiting = Waiting::Join(h.send(request(&self.member)));
     }
 
-    /// Goes on as far as it can at this moment; names the generation that it joins.
+    /// Does everything that it can at this moment. Returns the generation that it joins.
     fn act(&mut self, h: &mut Harness) -> Option<i32> {
         match self.waiting {
             Waiting::Start(at) if at <= h.now => self.join(h),
@@ -84,7 +84,7 @@ impl Consumer {
     }
 }
 
-/// The generations of consumers that start at these times, each with those who are in it.
+/// Returns the generations of consumers that start at these times, each with its members.
 fn transcript(starts_ms: &[i64], end_ms: i64) -> String {
     let mut h = Harness::new();
     h.config.initial_rebalance_delay_ms = INITIAL_DELAY_MS;
@@ -95,7 +95,7 @@ fn transcript(starts_ms: &[i64], end_ms: i64) -> String {
     let mut text = String::new();
     for now in 0..end_ms {
         let mut joined: Vec<(i32, usize)> = Vec::new();
-        // Each may wait for what another does in the same moment.
+        // Each consumer may wait for another one's action at the same moment.
         for _ in 0..4 {
             for (who, consumer) in consumers.iter_mut().enumerate() {
                 joined.extend(consumer.act(&mut h).map(|generation| (generation, who)));
@@ -136,6 +136,6 @@ fn consumers_that_miss_the_initial_delay_put_each_other_out_in_turn() {
 
 #[test]
 fn consumers_whose_heartbeat_falls_into_the_join_phase_meet() {
-    // The second one starts a join phase that lasts until the first one's heartbeat.
+    // The second consumer starts a join phase, which lasts until the first one's heartbeat.
     assert_eq!(transcript(&[0, 2500], 10_000), "10 ms, generation 1: c0\n3010 ms, generation 2: c0 c1\n");
 }
