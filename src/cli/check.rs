@@ -1,4 +1,5 @@
-//! `gregor check`: whether a node starts on its folders, what it would recover and what it cannot carry over. Nothing is written.
+//! `gregor check`: reports whether a node can start on its folders, what it would recover, and what
+//! would be lost. Nothing is written.
 
 use super::{Check, output};
 use crate::config::NodeConfig;
@@ -22,7 +23,7 @@ impl Check {
             true => serde_json::to_string_pretty(&report)?,
             false => text(&report),
         };
-        // The verdict is the exit status, whoever reads the rest.
+        // The exit status carries the verdict, even if the report cannot be printed.
         output::done(shown.trim_end_matches('\n'));
         Ok(ExitCode::from(match report.verdict {
             Verdict::Starts => 0,
@@ -32,7 +33,7 @@ impl Check {
     }
 }
 
-/// The report for a person.
+/// Returns the report as text.
 fn text(report: &Report) -> String {
     let mut text = String::new();
     if let (Some(cluster_id), Some(node_id)) = (&report.cluster_id, report.node_id) {

@@ -1,13 +1,14 @@
-//! The one place that prints. The log has a writer of its own in `telemetry`.
+//! The only module that prints. Only the log has its own writer, in `telemetry`.
 //!
-//! Invariant: no print panics. A standard output or standard error that cannot be written neither ends the process nor
-//! changes what a subcommand has done; see `docs/decisions/2026-11-30-printing-and-signals.md`.
+//! Invariant: no print panics. If standard output or standard error cannot be written, the process
+//! does not end, and the work of a subcommand stays done; see
+//! `docs/decisions/2026-11-30-printing-and-signals.md`.
 
 use std::fmt::Display;
 use std::io::{self, ErrorKind, Write as _};
 
-/// Prints what a subcommand is run for. A reader that has closed its end has seen enough. Errors: the text is lost for
-/// another reason, such as a full disk.
+/// Prints the result of a subcommand. A reader that has closed the pipe is not an error. Errors:
+/// the text is lost for another reason, such as a full disk.
 pub(super) fn result(text: impl Display) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
     match write!(out, "{text}").and_then(|()| out.flush()) {
@@ -16,25 +17,26 @@ pub(super) fn result(text: impl Display) -> anyhow::Result<()> {
     }
 }
 
-/// Says on standard error what a person should know; where that cannot be written, nobody reads it.
+/// Prints a remark on standard error. If that cannot be written, the remark is lost.
 pub(super) fn remark(line: impl Display) {
-    // One write, so that lines of two processes do not mix.
+    // A single write, so that lines of two processes do not mix.
     let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
 }
 
-/// Says on standard output what a subcommand has done. It is done whether or not anybody reads so.
+/// Prints on standard output what a subcommand has done. It stays done even if this cannot be
+/// printed.
 pub(super) fn done(line: impl Display) {
     if let Err(error) = result(format_args!("{line}\n")) {
         failed(&error);
     }
 }
 
-/// Says why a subcommand failed: one line, what was found and what to do.
+/// Prints why a subcommand failed: one line with what was found and what to do.
 pub fn failed(error: &anyhow::Error) {
     remark(format_args!("gregor: {error:#}"));
 }
 
-/// The error of a standard output that cannot be written.
+/// Returns the error for a standard output that cannot be written.
 pub(super) fn unwritten(error: io::Error) -> anyhow::Error {
     anyhow::Error::from(error).context("standard output cannot be written")
 }

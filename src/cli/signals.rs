@@ -1,7 +1,9 @@
-//! What each signal does to a node that runs; see `docs/decisions/2026-11-30-printing-and-signals.md`.
+//! The effect of each signal on a running node; see
+//! `docs/decisions/2026-11-30-printing-and-signals.md`.
 //!
-//! Every signal whose default ends the process is in [`SIGNALS`], but those that cannot be caught and those of a fault of
-//! the process itself (SIGSEGV, SIGABRT, ...). SIGPIPE is not here: Rust ignores it at the start of every process.
+//! [`SIGNALS`] has every signal whose default ends the process, except those that cannot be caught
+//! and those that report a fault of the process itself (SIGSEGV, SIGABRT, ...). SIGPIPE is not
+//! included: Rust ignores it at the start of every process.
 
 use std::fs;
 use std::io;
@@ -9,30 +11,32 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
-/// What a signal does.
+/// The effect of a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Effect {
-    /// It stops the node cleanly, unless whoever started the process had it ignored, as `nohup` does with SIGHUP.
+    /// Stops the node cleanly, unless the signal was already ignored when the process started, as
+    /// SIGHUP is with `nohup`.
     Stop,
-    /// It logs how the node is.
+    /// Logs the state of the node.
     Report,
-    /// It does nothing: what the system refuses is an error where it is refused.
+    /// Does nothing: the failed system call reports an error itself.
     Nothing,
-    /// It does nothing but leave a line in the log.
+    /// Only logs a line.
     Ignored,
 }
 
-/// The numbers are Linux's on x86-64 and ARM, as everywhere in this file.
+/// The numbers are those of Linux on x86-64 and ARM, as everywhere in this file.
 const SIGNALS: &[(i32, &str, Effect)] = &[
     (1, "SIGHUP", Effect::Stop),
     (2, "SIGINT", Effect::Stop),
     (15, "SIGTERM", Effect::Stop),
-    // The limit of CPU time (`ulimit -t`): SIGKILL follows at the hard limit. The power fails.
+    // SIGXCPU: the soft limit of CPU time (`ulimit -t`); SIGKILL follows at the hard limit. SIGPWR:
+    // a power failure.
     (24, "SIGXCPU", Effect::Stop),
     (30, "SIGPWR", Effect::Stop),
     // The JVM prints its threads.
     (3, "SIGQUIT", Effect::Report),
-    // The limit of a file's size (`ulimit -f`): the write is refused with EFBIG.
+    // The limit of a file's size (`ulimit -f`): the write fails with EFBIG.
     (25, "SIGXFSZ", Effect::Nothing),
     (10, "SIGUSR1", Effect::Ignored),
     (12, "SIGUSR2", Effect::Ignored),
@@ -42,19 +46,19 @@ const SIGNALS: &[(i32, &str, Effect)] = &[
     (27, "SIGPROF", Effect::Ignored),
     (29, "SIGIO", Effect::Ignored),
 ];
-/// The real-time signals that are left to programs: the first two are the C library's own.
+/// The real-time signals that programs may use. The C library reserves the first two.
 const REAL_TIME: std::ops::RangeInclusive<i32> = 34..=64;
 
-/// Signals that came and wait to be acted upon, at most; one that finds no room is dropped, as the system does.
+/// The maximum number of pending signals. Further ones are dropped, as the system does.
 const WAITING_MAX: usize = 16;
 
-/// The signals of this process. Must be made and used on a tokio runtime.
+/// The signals of this process. Must be created and used on a tokio runtime.
 pub(super) struct Signals {
     came: mpsc::Receiver<(&'static str, Effect)>,
 }
 
 impl Signals {
-    /// Catches them from now on. Errors: the system refuses.
+    /// Starts to catch the signals. Errors: the system refuses.
     pub(super) fn catch() -> io::Result<Self> {
         let (tell, came) = mpsc::channel(WAITING_MAX);
         let ignored = ignored_at_start();
@@ -67,7 +71,8 @@ impl Signals {
             let tell = tell.clone();
             tokio::spawn(async move {
                 while signals.recv().await.is_some() {
-                    // Nobody waits for signals any more once the node stops.
+                    // The send fails once the node stops, because signals are then no longer
+                    // received.
                     let _ = tell.try_send((name, effect));
                 }
             });
@@ -75,8 +80,8 @@ impl Signals {
         Ok(Self { came })
     }
 
-    /// Waits until a signal asks for a stop and gives its name. Others are acted upon meanwhile; `report` logs how the node
-    /// is.
+    /// Waits until a signal requests a stop, and returns its name. Other signals are handled
+    /// meanwhile; `report` logs the state of the node.
     pub(super) async fn stop(&mut self, report: impl Fn()) -> &'static str {
         loop {
             match self.came.recv().await {
@@ -95,7 +100,8 @@ fn mask(number: i32) -> u64 {
     u32::try_from(number - 1).ok().and_then(|shift| 1_u64.checked_shl(shift)).unwrap_or(0)
 }
 
-/// The signals that whoever started this process had it ignore, one bit each; none where the system does not say so.
+/// Returns the signals that were ignored when this process started, one bit each; 0 if the system
+/// does not say.
 fn ignored_at_start() -> u64 {
     fs::read_to_string("/proc/self/status").map_or(0, |status| ignored_in(&status))
 }
@@ -112,9 +118,11 @@ mod tests {
 
     #[test]
     fn every_signal_that_ends_a_process_by_default_has_its_effect() {
-        // Those that a process cannot survive, or that say it is broken: KILL; ILL, TRAP, ABRT, BUS, FPE, SEGV, SYS.
+        // Signals that a process cannot survive, or that report a broken process: KILL; ILL, TRAP,
+        // ABRT, BUS, FPE, SEGV, SYS.
         let fatal = [9, 4, 5, 6, 7, 8, 11, 31];
-        // Ignored by Rust: PIPE. Ignored by default: CHLD, CONT, URG, WINCH. They stop it until SIGCONT: STOP, TSTP, TTIN, TTOU.
+        // Ignored by Rust: PIPE. Ignored by default: CHLD, CONT, URG, WINCH. Stopped until SIGCONT:
+        // STOP, TSTP, TTIN, TTOU.
         let others = [13, 17, 18, 23, 28, 19, 20, 21, 22];
         let listed: BTreeSet<i32> = SIGNALS.iter().map(|(number, ..)| *number).collect();
         assert_eq!(listed.len(), SIGNALS.len());

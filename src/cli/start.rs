@@ -26,9 +26,9 @@ use storage::OPEN_FILES_DEFAULT;
 use storage::disk::{Disk, RealDisk};
 use tracing::{error, info, warn};
 
-/// The configuration that a folder of its own gets.
+/// The name of the configuration file in a new node's folder.
 const PROPERTIES: &str = "server.properties";
-/// Where a new node's clients connect unless told otherwise.
+/// The default port of a new node's clients.
 const PORT: u16 = 9092;
 
 impl Start {
@@ -41,7 +41,7 @@ impl Start {
         let http = self.http(&config);
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         let load = Arc::new(ThreadLoad::default());
-        // Connections get threads of their own when this one is busy.
+        // When this thread is busy, connections get their own threads.
         let mut builder = tokio::runtime::Builder::new_current_thread();
         measured(&mut builder, &load, Clock);
         let runtime = builder.enable_all().build()?;
@@ -71,7 +71,7 @@ impl Start {
         })
     }
 
-    /// The node's configuration, and whether its folder was made just now.
+    /// Returns the node's configuration, and whether its folder was just created.
     fn config(&self) -> anyhow::Result<(NodeConfig, bool)> {
         if let Some(path) = &self.properties {
             return Ok((read(path, &self.overrides)?, false));
@@ -83,24 +83,26 @@ impl Start {
         }
         let config = read(&path, &self.overrides)?;
         let Some(address) = &self.listen else { return Ok((config, is_new)) };
-        // What is overridden by name counts more than where this puts the listener.
+        // A listener that is overridden by name wins over this address.
         let moved = moved_listener(&config.listeners, address);
         let overrides: Vec<String> = moved.iter().chain(&self.overrides).cloned().collect();
         Ok((if moved.is_empty() { config } else { read(&path, &overrides)? }, is_new))
     }
 
-    /// Where HTTP is served, if anywhere.
+    /// Returns the address of the HTTP endpoint; `None` if there is none.
     fn http(&self, config: &NodeConfig) -> Option<Address> {
         self.http.as_ref().or(config.http_listener.as_ref()).cloned()
     }
 
-    /// Makes a folder for a node alone: `server.properties`, and the log dir formatted as `format --standalone` does.
-    /// Nothing is made where that cannot work, and nothing is left where it fails.
+    /// Creates the folder of a single node: `server.properties`, and a log dir formatted as by
+    /// `format --standalone`. If that cannot work, nothing is created. If it fails, nothing is
+    /// left.
     fn new_node(&self, path: &Path) -> anyhow::Result<()> {
         let at = self.listen.clone().unwrap_or_else(|| Address { host: "127.0.0.1".into(), port: PORT });
         let folder = NewFolder::find(&self.data_dir)?;
         let log_dir = folder.path.join("logs");
-        // A port that is free now; nobody else is told of it, so it is still free in a moment.
+        // A port that is free now. No other process is told of it, so it is still free a moment
+        // later.
         let controller_port = free_loopback_port()?;
         let text = new_node_properties(&NewNode {
             host: &at.host,
@@ -132,23 +134,24 @@ impl Start {
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
         let made = folder.make().and_then(|()| {
             format.run(&disk, Clock)?;
-            // Last, since a folder with it is taken for complete.
+            // Written last, because a folder with this file counts as complete.
             fs::write(path, text).with_context(|| format!("{} cannot be written", path.display()))
         });
         made.inspect_err(|_| folder.remove())
     }
 }
 
-/// The folder of a node that is to be made: empty, or not there yet.
+/// The folder of a new node. It is empty or does not exist yet.
 struct NewFolder {
-    /// Where it is, without links.
+    /// The path without symbolic links.
     path: PathBuf,
-    /// The folders above it, and itself, that are not there: the outermost first.
+    /// The folder and its parents that do not exist, the outermost first.
     missing: Vec<PathBuf>,
 }
 
 impl NewFolder {
-    /// Looks where it will be, and changes nothing. Errors: there is something in it, or it is no folder.
+    /// Resolves the path, and changes nothing. Errors: the folder is not empty, or the path is not
+    /// a folder.
     fn find(data_dir: &Path) -> anyhow::Result<Self> {
         let shown = data_dir.display();
         let wanted = std::path::absolute(data_dir).with_context(|| format!("--data-dir {shown}"))?;
@@ -176,7 +179,8 @@ impl NewFolder {
         fs::create_dir_all(&self.path).with_context(|| format!("{} cannot be created", self.path.display()))
     }
 
-    /// Removes what was made; what cannot be removed stays, since the fault that is told is the first one.
+    /// Removes what was created. Errors are ignored, because the first error is the one that is
+    /// reported.
     fn remove(&self) {
         let _ = fs::remove_dir_all(self.path.join("logs"));
         let _ = fs::remove_file(self.path.join(PROPERTIES));
@@ -186,13 +190,13 @@ impl NewFolder {
     }
 }
 
-/// A path as a property holds it. Errors: no property can.
+/// Returns a path as the text of a property. Errors: no property can contain it.
 fn text_of(path: &Path) -> anyhow::Result<String> {
     let text = path.to_str().map(str::to_owned);
     text.with_context(|| format!("--data-dir {}: a path in {PROPERTIES} must be UTF-8; name another", path.display()))
 }
 
-/// Why `log.dirs` does not hold a path.
+/// Returns why `log.dirs` cannot contain a path.
 fn why_not(log_dir: &Path) -> &'static str {
     match log_dir.to_string_lossy().contains(',') {
         true => "log.dirs takes a comma for the end of a path; name a folder without a comma",
@@ -200,7 +204,7 @@ fn why_not(log_dir: &Path) -> &'static str {
     }
 }
 
-/// What `--listen` takes.
+/// Parses the argument of `--listen`.
 pub(super) fn listen_address(text: &str) -> Result<Address, NotAnAddress> {
     Address::parse_or(text, PORT)
 }
@@ -213,7 +217,8 @@ fn read(path: &Path, overrides: &[String]) -> anyhow::Result<NodeConfig> {
     Ok(config)
 }
 
-/// Files that a process should be able to open: segments' and as many connections.
+/// The number of files that a process should be able to open: those of segments, and the same
+/// number of connections.
 const OPEN_FILES_WANTED: u64 = 2 * OPEN_FILES_DEFAULT as u64;
 
 fn say_open_files(files: Option<u64>) {
@@ -251,7 +256,8 @@ fn say_started(running: &Running, files: Option<u64>, is_new: bool) {
     }
 }
 
-/// What is worth saying of listeners that other machines reach and whose advertised addresses lead those to themselves.
+/// Returns a remark for each listener that other machines can reach, but whose advertised address
+/// leads them to themselves.
 fn unreachable(listeners: &[Listener], advertised: &[(String, Address)]) -> Vec<String> {
     let is_open = |listener: &Listener| {
         let address = Address { host: listener.host.clone(), port: listener.port };
@@ -271,7 +277,7 @@ fn unreachable(listeners: &[Listener], advertised: &[(String, Address)]) -> Vec<
     lines.collect()
 }
 
-/// How the node is, in one line: what SIGQUIT is answered with.
+/// Logs the state of the node in one line: the answer to SIGQUIT.
 fn say_state(broker: &Broker) {
     let not_ready_because = broker.not_ready_because();
     info!(
@@ -313,7 +319,7 @@ mod tests {
         assert_eq!(config(&[]), (both("127.0.0.1:9092"), false));
         assert_eq!(config(&["--listen", "box:1"]), (both("box:1"), false));
         assert_eq!(config(&["--listen=:1"]), (["", "localhost"].map(|host| format!("{host}:1")), false));
-        // A start without the word is where the folder was made to be.
+        // A start without the argument listens where the folder was created to listen.
         assert_eq!(config(&[]), (both("127.0.0.1:9092"), false));
         let by_name = ["--listen=box:1", "--override", "advertised.listeners=PLAINTEXT://x:2"];
         assert_eq!(config(&by_name), (["box:1", "x:2"].map(str::to_owned), false));
@@ -368,7 +374,7 @@ mod tests {
         fs::create_dir(data_dir.join("logs")).unwrap();
         folder.remove();
         assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0);
-        // A folder that was there stays.
+        // A folder that already existed is kept.
         fs::create_dir(home.path().join("a")).unwrap();
         let folder = NewFolder::find(&home.path().join("a")).unwrap();
         folder.remove();

@@ -1,4 +1,5 @@
-//! `gregor storage info`: what log dirs are formatted for, in the words of `kafka-storage info`.
+//! `gregor storage info`: prints what log dirs are formatted for, in the words of `kafka-storage
+//! info`.
 
 use super::{Storage, output};
 use crate::config::NodeConfig;
@@ -22,7 +23,7 @@ impl Storage {
     }
 }
 
-/// What is to be printed, and how many problems there are.
+/// Returns the text to print and the number of problems.
 fn info(disk: &dyn Disk, dirs: &BTreeSet<PathBuf>) -> anyhow::Result<(String, usize)> {
     let (mut there, mut problems) = (Vec::new(), Vec::new());
     let mut first: Option<MetaProperties> = None;
@@ -88,7 +89,7 @@ fn list(text: &mut String, one: &str, several: &str, lines: &[String]) {
     text.push('\n');
 }
 
-/// The properties by name.
+/// Formats the properties, sorted by name.
 fn properties(meta: &MetaProperties) -> String {
     let node_key = if meta.version == 0 { "broker.id" } else { "node.id" };
     let mut all = vec![("version", meta.version.to_string())];

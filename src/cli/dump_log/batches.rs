@@ -12,7 +12,7 @@ use records::{
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-/// What is shown of a log.
+/// Which parts of a log are shown.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Show {
     /// Records, not only batches.
@@ -24,7 +24,7 @@ pub(super) struct Show {
 }
 
 impl Show {
-    /// What stands before a record's key or value when it is the first on the line.
+    /// Returns the text before a record's key or value if it is the first on the line.
     pub(super) fn margin(self) -> &'static str {
         if self.metadata { " " } else { "| " }
     }
@@ -42,7 +42,7 @@ pub(super) struct Batches {
 }
 
 impl Batches {
-    /// Opens a log of which at most `max_bytes` are shown.
+    /// Opens a log. At most its first `max_bytes` bytes are shown.
     pub(super) fn open(path: &Path, max_bytes: i32, show: Show, decoder: Decoder) -> anyhow::Result<Self> {
         let log = LogFile::open(path)?;
         let end = log.slice_end(0, max_bytes)?;
@@ -50,7 +50,7 @@ impl Batches {
         Ok(Self { path: path.to_path_buf(), log, end, is_limited, show, decoder, last_offset: -1 })
     }
 
-    /// Shows all batches. Errors: the damage at which Kafka's tool ends.
+    /// Shows all batches. Errors: the damage at which Kafka's tool stops.
     pub(super) fn dump(&mut self, out: &mut impl Write, faults: &mut Faults) -> anyhow::Result<()> {
         let mut position = 0;
         while let Some(prefix) = self.log.prefix(position, self.end)? {
@@ -70,7 +70,7 @@ impl Batches {
     }
 
     fn dump_batch(&mut self, out: &mut impl Write, faults: &mut Faults, prefix: Prefix) -> anyhow::Result<()> {
-        // A batch that says to be shorter than a header is shown with the bytes that follow it.
+        // A batch whose size is below a header is shown with the bytes that follow it.
         let shown = self.log.bytes(prefix.position, prefix.size_bytes.max(BATCH_OVERHEAD as u64))?;
         let head = Head::read(shown.first_chunk().context("a header is cut off")?);
         write_batch(out, prefix, &head, &shown[..usize::try_from(prefix.size_bytes)?])?;
@@ -84,7 +84,7 @@ impl Batches {
         if batch.header().attributes.codec()? == records::Codec::None {
             return text.write(out, faults, &batch, &head);
         }
-        // Compressed records are shown once all of them could be read.
+        // Compressed records are shown only after all of them could be read.
         let mut whole = Vec::new();
         let written = text.write(&mut whole, faults, &batch, &head);
         if !written.as_ref().is_err_and(|error| error.is::<RecordError>()) {
@@ -104,7 +104,7 @@ impl Batches {
     }
 }
 
-/// Notes where an offset does not follow the one before.
+/// Records a fault if an offset does not follow the one before.
 fn follow(path: &Path, faults: &mut Faults, last: &mut i64, offset: i64) {
     if offset != last.wrapping_add(1) {
         faults.gap(path, *last, offset);
@@ -112,7 +112,7 @@ fn follow(path: &Path, faults: &mut Faults, last: &mut i64, offset: i64) {
     *last = offset;
 }
 
-/// A header's fields as they stand, however damaged.
+/// A header's fields as they are, even if damaged.
 struct Head {
     base_offset: i64,
     leader_epoch: i32,
@@ -155,7 +155,7 @@ impl Head {
 fn write_batch(out: &mut impl Write, prefix: Prefix, head: &Head, bytes: &[u8]) -> anyhow::Result<()> {
     let Head { base_offset, record_count, base_sequence, producer_id, producer_epoch, leader_epoch, .. } = head;
     let last_offset = base_offset.wrapping_add(i64::from(head.last_offset_delta));
-    // Kafka's own rule: only -1 means that there is none.
+    // Kafka's rule: only -1 means that there is no sequence.
     let last_sequence =
         if *base_sequence == -1 { -1 } else { increment_sequence(*base_sequence, head.last_offset_delta) };
     write!(
@@ -180,12 +180,12 @@ fn write_batch(out: &mut impl Write, prefix: Prefix, head: &Head, bytes: &[u8]) 
     Ok(())
 }
 
-/// How Java prints an optional number.
+/// Formats an optional number as Java does.
 pub(super) fn optional_long(value: Option<i64>) -> String {
     value.map_or_else(|| "OptionalLong.empty".into(), |value| format!("OptionalLong[{value}]"))
 }
 
-/// Kafka's name of a timestamp's kind.
+/// Returns Kafka's name of a timestamp type.
 pub(super) fn timestamp_name(kind: TimestampType) -> &'static str {
     match kind {
         TimestampType::CreateTime => "CreateTime",
@@ -228,7 +228,7 @@ impl Records<'_> {
 fn write_record(out: &mut impl Write, head: &Head, record: &RecordView<'_>) -> anyhow::Result<()> {
     let kind = timestamp_name(head.attributes.timestamp_type());
     let size = |bytes: Option<&[u8]>| bytes.map_or(-1, |bytes| bytes.len() as i64);
-    // Only offsets beyond what a batch can hold would not fit, and wrap as Java's do.
+    // Only offsets beyond the range of a batch do not fit. They wrap, as in Java.
     let offset_delta = record.offset.0.wrapping_sub(head.base_offset) as i32;
     write!(
         out,

@@ -1,4 +1,4 @@
-//! What control records say: transaction markers, and raft's own records.
+//! The contents of control records: transaction markers, and raft's own records.
 
 use super::json;
 use anyhow::Context as _;
@@ -12,7 +12,8 @@ use protocol::{Message, decode_from};
 use records::{ControlType, EndTransactionMarker, RecordView};
 use std::io::Write;
 
-/// What Kafka's tool puts behind the metadata of a control record. Errors: a record that is none.
+/// Writes what Kafka's tool prints after the metadata of a control record. Errors: the record is
+/// not a control record.
 pub(super) fn write(out: &mut impl Write, record: &RecordView<'_>) -> anyhow::Result<()> {
     match ControlType::from_key(record.key)? {
         ControlType::Abort | ControlType::Commit => {
@@ -30,14 +31,15 @@ pub(super) fn write(out: &mut impl Write, record: &RecordView<'_>) -> anyhow::Re
     Ok(())
 }
 
-/// The value as JSON. It is read as version 0, as Kafka reads it, and shown as the version that it names.
+/// Returns the value as JSON. As in Kafka, it is read as version 0 and shown with the version that
+/// it contains.
 fn value<M: Message + Versioned>(record: &RecordView<'_>) -> anyhow::Result<String> {
     let bytes = record.value.context("a control record has no value")?;
     let message: M = decode_from(Bytes::copy_from_slice(bytes), 0)?;
     json::text(&message.to_json(message.version()))
 }
 
-/// A message that says itself which version it is.
+/// A message that contains its own version.
 trait Versioned {
     fn version(&self) -> i16;
 }

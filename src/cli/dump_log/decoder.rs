@@ -1,4 +1,4 @@
-//! What keys and values say: as text, or as the records of Kafka's own topics.
+//! Decodes keys and values: as text, or as the records of Kafka's own topics.
 
 use super::{json, text};
 use anyhow::bail;
@@ -11,9 +11,10 @@ use protocol::{DecodeError, GroupRecord, Message, MetadataRecord, ShareRecord, T
 use serde_json::{Value, json};
 use std::io::Write;
 
-/// More versions than any kind of metadata record has, in one byte of a varint.
+/// An upper bound for the versions of a metadata record. It fits in one byte of a varint.
 const VERSIONS_MAX: i16 = 100;
-/// The kinds of metadata records that have structures in them: of brokers, of client quotas, of controllers.
+/// The kinds of metadata records that contain structures: of brokers, client quotas and
+/// controllers.
 const WITH_STRUCTURES: [i32; 3] = [0, 14, 27];
 
 /// How records are read.
@@ -32,8 +33,8 @@ pub(super) enum Decoder {
 }
 
 impl Decoder {
-    /// Writes a record's key and value behind `margin`. A record that cannot be read is text too. Errors: a record without a key in a topic where
-    /// each has one.
+    /// Writes a record's key and value after `margin`. A record that cannot be decoded is written
+    /// as text. Errors: a record without a key, in a topic where every record has one.
     pub(super) fn write(
         self,
         out: &mut impl Write,
@@ -80,8 +81,9 @@ fn metadata(offset: i64, value: Option<&[u8]>) -> anyhow::Result<String> {
     }
 }
 
-/// A record of a version that is not known, read as the last one that is, as Kafka does, with that version and its own. `None` where Kafka refuses it
-/// too: where it has structures in it.
+/// Decodes a record of an unknown later version as the last known version, as Kafka does. Returns
+/// the record, that version and its own. Returns `None` if Kafka rejects it too, because it
+/// contains structures.
 fn of_later_version(value: &[u8]) -> Option<Result<(MetadataRecord, i16, i16), DecodeError>> {
     let mut rest = value;
     take_unsigned_varint(&mut rest)?;
@@ -100,7 +102,7 @@ fn of_later_version(value: &[u8]) -> Option<Result<(MetadataRecord, i16, i16), D
     })
 }
 
-/// `FooBarRecord` as Kafka's enum has it: `FOO_BAR_RECORD`.
+/// Converts `FooBarRecord` to the name in Kafka's enum: `FOO_BAR_RECORD`.
 fn metadata_kind(name: &str) -> String {
     let mut kind = String::new();
     for character in name.chars() {
@@ -112,13 +114,13 @@ fn metadata_kind(name: &str) -> String {
     kind
 }
 
-/// Kafka's words for a metadata record that cannot be read.
+/// Returns Kafka's message for a metadata record that cannot be decoded.
 fn metadata_error(value: &[u8], error: &DecodeError) -> String {
     let mut rest = value;
     let mut number = |what: &str| match take_unsigned_varint(&mut rest) {
         None => Err(format!("Error while reading {what}")),
         Some(number) if number > i32::from(i16::MAX) => Err(format!("Value for {what} was too large.")),
-        // Negative numbers are cut to their lower half, as in Kafka.
+        // A negative number keeps its lower 16 bits, as in Kafka.
         Some(number) => Ok(number as i16),
     };
     let mut numbers = || {
@@ -152,7 +154,7 @@ fn take_unsigned_varint(bytes: &mut &[u8]) -> Option<i32> {
     None
 }
 
-/// A record of a topic that a coordinator keeps its state in.
+/// A record of a topic in which a coordinator stores its state.
 trait StateRecord: Sized {
     fn decode(key: Bytes, value: Option<Bytes>) -> Result<Self, DecodeError>;
     fn max_version(&self) -> i16;
@@ -187,7 +189,7 @@ macro_rules! state_record {
 
 state_record!(GroupRecord, TransactionRecord, ShareRecord);
 
-/// Key and value as they are shown.
+/// Returns the key and value as shown.
 fn state<R: StateRecord>(
     offset: i64,
     key: Option<&[u8]>,
@@ -221,7 +223,7 @@ enum Unreadable {
 fn read_state<R: StateRecord>(key: Bytes, value: Option<&Bytes>) -> Result<(R, i16), Unreadable> {
     let because = |buffer: &str, version: i16, error: &DecodeError| {
         let why = match error {
-            // Java's exception says nothing.
+            // Java's exception has no message.
             DecodeError::Short(_) => "null".into(),
             error => error.to_string(),
         };
@@ -251,7 +253,7 @@ fn leading_number(bytes: &[u8]) -> Option<i16> {
 /// The kind of a classic group's record.
 const GROUP_METADATA: i16 = 2;
 
-/// Shows what members of a classic group of consumers have sent, where it can be read.
+/// Shows the data that members of a classic consumer group sent, if it can be decoded.
 fn show_members(kind: i16, record: &str, value: Option<&mut Value>) {
     let Some(value) = value.filter(|_| kind == GROUP_METADATA && record == "GroupRecord") else { return };
     if value.get("protocolType").and_then(Value::as_str) != Some("consumer") {
@@ -291,7 +293,7 @@ mod tests {
         );
         value.push(0);
         assert_eq!(metadata(7, Some(&value)).unwrap(), "Error at 7, skipping. Found 1 byte(s) of garbage after 64");
-        // A controller's registration has structures in it.
+        // The registration of a controller contains structures.
         value[1] = 27;
         assert_eq!(
             metadata(7, Some(&value)).unwrap(),

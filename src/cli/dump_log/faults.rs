@@ -1,4 +1,5 @@
-//! What is wrong between the files of a log: collected while they are read, said on standard error at the end, in the words of Kafka's tool.
+//! Faults between the files of a log. They are collected while the files are read, and printed on
+//! standard error at the end in the words of Kafka's tool.
 
 use super::absolute;
 use model::java;
@@ -6,7 +7,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::Path;
 
-/// Findings by file, the files in the order in which they came.
+/// Faults by file, in the order in which the files were first named.
 #[derive(Debug)]
 struct ByFile<T>(Vec<(String, T)>);
 
@@ -26,7 +27,7 @@ impl<T: Default> ByFile<T> {
         &mut self.0[index].1
     }
 
-    /// In the order in which Java's map of that many names gives them out.
+    /// Prints the files in the order in which Java's map with that number of names iterates.
     fn print(
         &self,
         out: &mut impl Write,
@@ -44,7 +45,7 @@ impl<T: Default> ByFile<T> {
     }
 }
 
-/// All findings.
+/// All faults.
 #[derive(Debug, Default)]
 pub(super) struct Faults {
     index: ByFile<BTreeMap<i64, i64>>,
@@ -55,7 +56,7 @@ pub(super) struct Faults {
 }
 
 impl Faults {
-    /// An entry of the offset index points to a batch that ends with another offset.
+    /// An entry of the offset index points to a batch with another last offset.
     pub(super) fn index_mismatch(&mut self, file: &Path, indexed: i64, found: i64) {
         self.index.of(file).insert(indexed, found);
     }
@@ -65,12 +66,12 @@ impl Faults {
         self.times.of(file).push((indexed, found));
     }
 
-    /// A timestamp of the time index is not above the one before.
+    /// A timestamp of the time index is not larger than the one before.
     pub(super) fn time_disorder(&mut self, file: &Path, indexed: i64, before: i64) {
         self.disordered.of(file).push((indexed, before));
     }
 
-    /// An offset of the time index is the end of no batch.
+    /// An offset of the time index is not the last offset of any batch.
     pub(super) fn offset_not_found(&mut self, file: &Path, indexed: i64, found: i64) {
         self.not_found.of(file).push((indexed, found));
     }
@@ -80,10 +81,10 @@ impl Faults {
         self.gaps.of(file).insert(before, offset);
     }
 
-    /// Prints all.
+    /// Prints all faults.
     pub(super) fn print(&self, out: &mut impl Write) -> io::Result<()> {
         self.index.print(out, "Mismatches in :", |out, found| {
-            // From the last offset down.
+            // In descending order of offset.
             found.iter().rev().try_for_each(|(a, b)| writeln!(out, "  Index offset: {a}, log offset: {b}"))
         })?;
         self.times.print(out, "Found timestamp mismatch in :", |out, found| {

@@ -1,7 +1,8 @@
-//! `.index` and `.timeindex` files, and whether they agree with their log.
+//! `.index` and `.timeindex` files, and the check against their log.
 //!
-//! An entry of an offset index is an offset relative to the base (i32) and a position (i32); one of a time index is a timestamp (i64) and a relative
-//! offset (i32). An index that was preallocated ends with zeros, which stand for the base offset.
+//! An entry of an offset index is an offset relative to the base (i32) and a position (i32). An
+//! entry of a time index is a timestamp (i64) and a relative offset (i32). A preallocated index
+//! ends with zeros, which stand for the base offset.
 
 use super::faults::Faults;
 use super::log_file::{LogFile, Prefix};
@@ -13,45 +14,45 @@ use std::path::{Path, PathBuf};
 
 const OFFSET_ENTRY_BYTES: usize = 8;
 const TIME_ENTRY_BYTES: usize = 12;
-/// Bytes at an index's end that a lookup tries first.
+/// Bytes at the end of an index that a lookup tries first.
 const WARM_BYTES: usize = 8192;
 
 /// How much of an index is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Depth {
-    /// Whether the broker would use it.
+    /// Only whether the broker would use it.
     Sanity,
-    /// Whether it agrees with the log.
+    /// Whether it matches the log.
     Verify,
     /// All entries.
     Print,
 }
 
-/// An index and the log that it is of.
+/// An index and its log.
 pub(super) struct IndexFile {
     path: PathBuf,
     base: i64,
     bytes: Vec<u8>,
     log: LogFile,
-    /// The segment's offset index, where this is its time index.
+    /// The segment's offset index, if this is its time index.
     offsets: Vec<u8>,
 }
 
 impl IndexFile {
-    /// An offset index. Errors: it or its log is missing.
+    /// Opens an offset index. Errors: the index or its log is missing.
     pub(super) fn offsets(path: &Path, base: i64) -> anyhow::Result<Self> {
         let log = LogFile::open(&sibling(path, "log"))?;
         Ok(Self { path: path.to_path_buf(), base, bytes: read(path)?, log, offsets: Vec::new() })
     }
 
-    /// A time index. Errors: it, its log or the offset index is missing.
+    /// Opens a time index. Errors: the index, its log or the offset index is missing.
     pub(super) fn times(path: &Path, base: i64) -> anyhow::Result<Self> {
         let log = LogFile::open(&sibling(path, "log"))?;
         let offsets = read(&sibling(path, "index"))?;
         Ok(Self { path: path.to_path_buf(), base, bytes: read(path)?, log, offsets })
     }
 
-    /// Shows an offset index. Errors: the damage at which Kafka's tool ends.
+    /// Shows an offset index. Errors: the damage at which Kafka's tool stops.
     pub(super) fn dump_offsets(
         mut self,
         out: &mut impl Write,
@@ -88,7 +89,7 @@ impl IndexFile {
         Ok(())
     }
 
-    /// Shows a time index. Errors: the damage at which Kafka's tool ends.
+    /// Shows a time index. Errors: the damage at which Kafka's tool stops.
     pub(super) fn dump_times(mut self, out: &mut impl Write, faults: &mut Faults, depth: Depth) -> anyhow::Result<()> {
         let (entries, rest) = self.bytes.as_chunks::<TIME_ENTRY_BYTES>();
         let entries: Vec<(i64, i64)> = entries.iter().map(|entry| time_entry(entry, self.base)).collect();
@@ -154,7 +155,7 @@ impl IndexFile {
         Ok(())
     }
 
-    /// The last offset of a batch, as it stands there.
+    /// Returns the last offset of a batch as its header has it.
     fn last_offset(&mut self, batch: Prefix) -> anyhow::Result<i64> {
         if batch.magic < 2 {
             return Ok(batch.offset);
@@ -164,7 +165,8 @@ impl IndexFile {
         Ok(batch.offset.wrapping_add(i64::from(delta)))
     }
 
-    /// The first batch from where the offset index says that ends at an offset or after it. Errors: damage anywhere after that.
+    /// Returns the first batch, from the offset index's position on, that ends at an offset or
+    /// after it. Errors: damage anywhere after that.
     fn find(&mut self, walk: &mut Walk, offset: i64) -> anyhow::Result<Option<(Prefix, i64)>> {
         let position = self.lookup(offset);
         let end = self.log.slice_end(position, i32::MAX)?;
@@ -181,7 +183,7 @@ impl IndexFile {
         Ok(None)
     }
 
-    /// Reads all batches from a position on, unless an earlier call has come past it.
+    /// Reads all batches from a position to the end, unless an earlier call has done so.
     fn walk_to_end(&mut self, walk: &mut Walk, start: u64, end: u64) -> anyhow::Result<()> {
         while walk.is_whole && walk.at < start {
             match self.log.prefix(walk.at, end)? {
@@ -200,8 +202,9 @@ impl IndexFile {
         Ok(())
     }
 
-    /// The position of the last entry of the offset index at or below an offset, found in the steps of Kafka's own search: where an index is out of
-    /// order, another search would find another.
+    /// Returns the position of the last entry of the offset index at or below an offset. It takes
+    /// the same steps as Kafka's search, because in an index that is out of order another search
+    /// would find another entry.
     fn lookup(&self, offset: i64) -> i32 {
         let (entries, _) = self.offsets.as_chunks::<OFFSET_ENTRY_BYTES>();
         let entry = |number: usize| offset_entry(&entries[number], self.base);
@@ -224,7 +227,7 @@ impl IndexFile {
         if entry(0).0 > offset { 0 } else { entry(search(0, first_warm)).1 }
     }
 
-    /// The largest timestamp of a batch's records. Errors: records that cannot be read.
+    /// Returns the largest timestamp of a batch's records. Errors: records that cannot be read.
     fn max_timestamp(&mut self, batch: Prefix) -> anyhow::Result<i64> {
         let bytes = self.log.bytes(batch.position, batch.size_bytes)?;
         let mut largest = -1;
@@ -241,7 +244,8 @@ impl IndexFile {
     }
 }
 
-/// How far the batches of a log are known to be readable to its end: from one that begins at `at`.
+/// The position from which all batches of a log are known to be readable, starting with a batch at
+/// `at`.
 #[derive(Debug, Default)]
 struct Walk {
     at: u64,
@@ -258,7 +262,7 @@ fn time_entry(entry: &[u8; TIME_ENTRY_BYTES], base: i64) -> (i64, i64) {
     (i64::from_be_bytes([a, b, c, d, e, f, g, h]), base.wrapping_add(i64::from(i32::from_be_bytes(offset))))
 }
 
-/// The file of the same segment with another suffix.
+/// Returns the file of the same segment with another suffix.
 fn sibling(path: &Path, suffix: &str) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     path.with_file_name(format!("{}.{suffix}", name.split('.').next().unwrap_or_default()))

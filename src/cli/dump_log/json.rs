@@ -1,4 +1,4 @@
-//! JSON in the letters of Kafka's tools, which print it with Jackson.
+//! JSON formatted as Kafka's tools print it with Jackson.
 
 use crate::config::java_double;
 use serde::Serialize as _;
@@ -6,14 +6,14 @@ use serde_json::Value;
 use serde_json::ser::{CharEscape, Formatter, Serializer};
 use std::io::{self, Write};
 
-/// The value in one line.
+/// Returns the value on one line.
 pub(super) fn text(value: &Value) -> anyhow::Result<String> {
     let mut bytes = Vec::new();
     value.serialize(&mut Serializer::with_formatter(&mut bytes, Jackson))?;
     Ok(String::from_utf8(bytes)?)
 }
 
-/// Control characters in upper-case digits, and doubles as Java prints them.
+/// Writes control characters with upper-case digits, and doubles as Java does.
 struct Jackson;
 
 impl Formatter for Jackson {

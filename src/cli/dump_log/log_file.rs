@@ -1,20 +1,20 @@
-//! A `.log` or `.checkpoint` file as batches one after the other, read through one window that slides.
+//! A `.log` or `.checkpoint` file as a sequence of batches, read through a sliding window.
 
 use anyhow::{Context as _, bail};
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
-/// Bytes that are read at a time, unless a batch is larger.
+/// Bytes of one read. A larger batch is read at once.
 const WINDOW_BYTES: usize = 1 << 20;
-/// Bytes up to the magic: what is read of a batch before anything is known of it.
+/// Bytes up to and including the magic: the part of a batch that is read first.
 const PREFIX_BYTES: u64 = 17;
-/// Bytes of the offset and the size.
+/// The size of the offset field and the size field.
 const LOG_OVERHEAD: u64 = 12;
 /// The smallest size that a message of any format has.
 const SIZE_MIN: i32 = 14;
 
-/// A log that is read.
+/// A log file that is being read.
 pub(super) struct LogFile {
     path: PathBuf,
     file: File,
@@ -23,13 +23,13 @@ pub(super) struct LogFile {
     window_at: u64,
 }
 
-/// What every batch of every format begins with.
+/// The first fields of every batch, the same in every format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Prefix {
     pub(super) position: u64,
-    /// The first offset in format v2, the last one before.
+    /// The first offset in format v2; the last offset in older formats.
     pub(super) offset: i64,
-    /// Bytes of the whole batch.
+    /// The size of the whole batch.
     pub(super) size_bytes: u64,
     pub(super) magic: i8,
 }
@@ -49,7 +49,8 @@ impl LogFile {
         Ok(Self { path: path.to_path_buf(), file, length, window: Vec::new(), window_at: 0 })
     }
 
-    /// The end of a slice of `size` bytes from `position` on. Errors: the slice begins outside the file.
+    /// Returns the end of a slice of `size` bytes that starts at `position`. Errors: the slice
+    /// begins outside the file.
     pub(super) fn slice_end(&self, position: i32, size: i32) -> anyhow::Result<u64> {
         let path = self.path.display();
         let Ok(start) = u64::try_from(position) else { bail!("Invalid position: {position} in read from {path}") };
@@ -60,7 +61,8 @@ impl LogFile {
         Ok(self.length.min(start + size))
     }
 
-    /// The batch at a position, which must end at `end` or before; `None` where no whole one is left. Errors: a size that no batch has.
+    /// Returns the batch at a position, which must end at or before `end`; `None` if no whole batch
+    /// is left. Errors: an invalid size.
     pub(super) fn prefix(&mut self, position: u64, end: u64) -> anyhow::Result<Option<Prefix>> {
         if position + PREFIX_BYTES > end {
             return Ok(None);
@@ -79,7 +81,7 @@ impl LogFile {
         Ok((position + size_bytes <= end).then_some(Prefix { position, offset, size_bytes, magic }))
     }
 
-    /// So many bytes at a position. Errors: the file ends before.
+    /// Returns `count` bytes at a position. Errors: the file ends before that.
     pub(super) fn bytes(&mut self, position: u64, count: u64) -> anyhow::Result<&[u8]> {
         if position + count > self.length {
             bail!("Failed to load record batch at position {position} from {}: it ends before", self.path.display());
@@ -87,7 +89,7 @@ impl LogFile {
         let count = usize::try_from(count)?;
         if position < self.window_at || position + count as u64 > self.window_at + self.window.len() as u64 {
             let wanted = count.max(WINDOW_BYTES.min(usize::try_from(self.length - position)?));
-            // A batch that was larger than the window does not leave its size behind.
+            // The window shrinks again after a large batch.
             if self.window.capacity() > 2 * WINDOW_BYTES.max(wanted) {
                 self.window = Vec::new();
             }

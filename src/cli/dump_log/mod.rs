@@ -1,7 +1,9 @@
-//! `gregor dump-log`: prints what is in the files of a log, as Apache Kafka's `kafka-dump-log` does, line for line.
+//! `gregor dump-log`: prints the contents of a log's files, line for line as Apache Kafka's
+//! `kafka-dump-log`.
 //!
-//! Standard output and the exit code are that tool's. What it finds wrong goes to standard error at the end, in its words; where it ends with a
-//! stack trace, this ends with one line. Files are read and never written, in pieces, so memory is bounded by the largest batch.
+//! Standard output and the exit code are equal to that tool's. Faults are printed on standard error
+//! at the end, in its words. Where that tool ends with a stack trace, this one ends with one line.
+//! Files are only read, and in pieces, so that the largest batch bounds the memory.
 
 mod batches;
 mod control;
@@ -24,7 +26,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Bytes of output that are collected before they are written.
+/// Bytes of output that are buffered before a write.
 const OUT_BYTES: usize = 256 * 1024;
 /// The name of the snapshot that `format` writes.
 const BOOTSTRAP: &str = "bootstrap.checkpoint";
@@ -34,13 +36,13 @@ impl DumpLog {
         self.refuse_classes()?;
         let mut out = BufWriter::with_capacity(OUT_BYTES, io::stdout().lock());
         let mut faults = Faults::default();
-        // What was found before an error is shown, as Kafka's tool shows it.
+        // Faults found before an error are shown, as in Kafka's tool.
         let dumped = self.dump(&mut out, &mut faults);
         let flushed = out.flush();
         match dumped.and(flushed.map_err(output::unwritten)) {
-            // As every remark, they are lost where standard error cannot be written.
+            // Like every remark, they are lost if standard error cannot be written.
             Ok(()) => drop(faults.print(&mut io::stderr().lock())),
-            // The reader has seen enough.
+            // The reader has closed the pipe.
             Err(error) if is_broken_pipe(&error) => {}
             Err(error) => return Err(error),
         }
@@ -139,13 +141,13 @@ fn write_title(out: &mut impl Write, name: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The offset that a file's name begins with.
+/// Parses the offset at the start of a file's name.
 fn base_offset(name: &str) -> anyhow::Result<i64> {
     let digits = name.split('.').next().unwrap_or_default();
     digits.parse().with_context(|| format!("{name} does not begin with an offset"))
 }
 
-/// Java's `split(",")`: empty words at the end do not count.
+/// Splits like Java's `split(",")`: trailing empty items are dropped.
 fn java_split(files: &str) -> Vec<&str> {
     let mut words: Vec<&str> = files.split(',').collect();
     while words.len() > 1 && words.last().is_some_and(|word| word.is_empty()) {
@@ -154,7 +156,7 @@ fn java_split(files: &str) -> Vec<&str> {
     words
 }
 
-/// Java's `File` of a path: without doubled slashes and without one at its end.
+/// Normalizes a path like Java's `File`: removes doubled slashes and a trailing one.
 fn java_path(text: &str) -> PathBuf {
     let mut plain = String::with_capacity(text.len());
     for character in text.chars() {
@@ -168,7 +170,7 @@ fn java_path(text: &str) -> PathBuf {
     PathBuf::from(plain)
 }
 
-/// Java's absolute path, which keeps `.` and `..`.
+/// Returns Java's absolute path, which keeps `.` and `..`.
 fn absolute(path: &Path) -> String {
     let from = std::env::current_dir().unwrap_or_default();
     from.join(path).display().to_string()

@@ -1,4 +1,4 @@
-//! Messages of formats v0 and v1, one line each, and the records in them.
+//! Messages of formats v0 and v1, one line each, and their records.
 
 use super::batches::{Show, timestamp_name};
 use super::decoder::Decoder;
@@ -7,10 +7,10 @@ use anyhow::{Context as _, bail};
 use records::{Codec, LegacyMessage, LegacyRecord, RecordError};
 use std::io::Write;
 
-/// Bytes of the offset, the size and a message's fields up to its key.
+/// The size of the offset, the size field and the message's fields up to its key, in v0 and v1.
 const HEADER_BYTES: [usize; 2] = [18, 26];
 
-/// The line of a message, compressed or not.
+/// Writes the line of a message, compressed or not.
 pub(super) fn write_message(out: &mut impl Write, prefix: Prefix, bytes: &[u8]) -> anyhow::Result<()> {
     write!(out, "offset: {}", prefix.offset)?;
     let Some(header) = usize::try_from(prefix.magic).ok().and_then(|magic| HEADER_BYTES.get(magic)) else {
@@ -27,7 +27,7 @@ pub(super) fn write_message(out: &mut impl Write, prefix: Prefix, bytes: &[u8]) 
         _ if attributes & 8 == 0 => ("CreateTime", timestamp(bytes)),
         _ => ("LogAppendTime", timestamp(bytes)),
     };
-    // The checksum is looked at before the fields, which may be damaged.
+    // The checksum is checked before the fields, which may be damaged.
     let is_valid = stored == crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32IsoHdlc, &bytes[16..]) as u32;
     writeln!(
         out,
@@ -41,7 +41,7 @@ fn timestamp(bytes: &[u8]) -> i64 {
     i64::from_be_bytes(std::array::from_fn(|index| bytes[18 + index]))
 }
 
-/// The lines of the records in a message; each offset is told to `follow`.
+/// Writes the lines of the records in a message, and passes each offset to `follow`.
 pub(super) fn write_records(
     out: &mut impl Write,
     bytes: &[u8],
@@ -60,7 +60,7 @@ pub(super) fn write_records(
             failed = write_record(&mut text, kind, show, decoder, &record).err();
         }
     });
-    // Format v1 is decompressed as a whole before anything of it is shown.
+    // A message of format v1 is decompressed completely before any of it is shown.
     if outer.magic() == 0 || !matches!(read, Err(RecordError::Decompress(_))) {
         out.write_all(&text)?;
     }

@@ -1,4 +1,5 @@
-//! `.snapshot` files, the producers as of an offset, and `.txnindex` files, the aborted transactions of a segment.
+//! `.snapshot` files (producers up to an offset) and `.txnindex` files (aborted transactions of a
+//! segment).
 
 use super::super::output;
 use super::absolute;
@@ -8,14 +9,15 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 
-/// Bytes before the producers: version, checksum, count.
+/// The size of the fields before the producers: version, checksum, count.
 const SNAPSHOT_HEADER_BYTES: usize = 10;
-/// Bytes of one producer.
+/// The size of one producer.
 const PRODUCER_BYTES: usize = 46;
-/// Bytes of one aborted transaction.
+/// The size of one aborted transaction.
 const ABORTED_BYTES: usize = 34;
 
-/// Prints the producers of a snapshot. One that is damaged is told on standard error and no error.
+/// Prints the producers of a snapshot. A damaged snapshot is reported on standard error and is not
+/// an error.
 pub(super) fn dump_producers(out: &mut impl Write, path: &Path) -> anyhow::Result<()> {
     let bytes = fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
     match producers(&bytes) {
@@ -81,7 +83,7 @@ fn write_producer(out: &mut impl Write, bytes: &[u8; PRODUCER_BYTES]) -> anyhow:
     Ok(())
 }
 
-/// The sequence so many records before; before 0 comes the largest number.
+/// Returns the sequence number `decrement` numbers before. The largest number comes before 0.
 fn decrement_sequence(sequence: i32, decrement: i32) -> i32 {
     if sequence < decrement {
         i32::MAX.wrapping_sub(decrement.wrapping_sub(sequence)).wrapping_add(1)
@@ -90,15 +92,16 @@ fn decrement_sequence(sequence: i32, decrement: i32) -> i32 {
     }
 }
 
-/// Prints the aborted transactions of a segment; bytes that are no whole entry at the end do not count. Errors: an entry of a newer version.
+/// Prints the aborted transactions of a segment. Trailing bytes that are not a whole entry are
+/// ignored. Errors: an entry of a newer version.
 pub(super) fn dump_aborted(out: &mut impl Write, path: &Path) -> anyhow::Result<()> {
     let bytes = match fs::read(path) {
-        // A segment without aborted transactions has no such file.
+        // A segment without aborted transactions does not have this file.
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         read => read.with_context(|| format!("{} cannot be read", path.display()))?,
     };
     let (entries, _) = bytes.as_chunks::<ABORTED_BYTES>();
-    // All are read before the first is shown.
+    // All entries are read before the first is shown.
     let newer = entries.iter().map(version).find(|version| *version > 0);
     if let Some(version) = newer {
         bail!(
@@ -121,12 +124,12 @@ pub(super) fn dump_aborted(out: &mut impl Write, path: &Path) -> anyhow::Result<
     Ok(())
 }
 
-/// Two bytes are set aside for it, of which Kafka looks at the first.
+/// Returns the version. The field has two bytes, of which Kafka reads the first.
 fn version(entry: &[u8; ABORTED_BYTES]) -> i8 {
     entry[0].cast_signed()
 }
 
-/// Big-endian numbers, one after the other; past the end they are zero, and no caller goes there.
+/// Reads consecutive big-endian numbers. Past the end they are zero; no caller reads past it.
 struct Fields<'a>(&'a [u8]);
 
 impl Fields<'_> {

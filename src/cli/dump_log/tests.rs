@@ -1,4 +1,5 @@
-//! What is Java's in the arguments and the words: the rest is tested against Kafka's own tool in `compat-tests/dump-log`.
+//! Tests of Java's rules for arguments and texts. `compat-tests/dump-log` tests the rest against
+//! Kafka's own tool.
 
 use super::*;
 use crate::cli::{Arguments, Command};

@@ -1,8 +1,9 @@
-//! Bytes as text in the way of Java's `new String(bytes, UTF_8)`, which replaces what is no UTF-8 in steps of its own.
+//! Decodes text like Java's `new String(bytes, UTF_8)`, which has its own rules for the replacement
+//! of invalid UTF-8.
 
 use std::borrow::Cow;
 
-/// The text; what is malformed becomes U+FFFD.
+/// Decodes the text. Invalid sequences become U+FFFD.
 pub(super) fn decode(bytes: &[u8]) -> Cow<'_, str> {
     if let Ok(text) = str::from_utf8(bytes) {
         return Cow::Borrowed(text);
@@ -24,13 +25,13 @@ pub(super) fn decode(bytes: &[u8]) -> Cow<'_, str> {
     Cow::Owned(text)
 }
 
-/// How many bytes one replacement stands for; the bytes begin with no character.
+/// Returns how many bytes one replacement covers. The bytes must not start with a valid character.
 fn malformed(bytes: &[u8]) -> usize {
     let follows = |index: usize| bytes.get(index).is_some_and(|byte| byte & 0xc0 == 0x80);
     let second = bytes.get(1).copied();
     let count = match (bytes.first().copied().unwrap_or_default(), second) {
         (0xe0, Some(0x80..=0x9f)) => 1,
-        // A surrogate is replaced as a whole.
+        // A surrogate is replaced with one character.
         (0xed, Some(0xa0..=0xbf)) if follows(2) => 3,
         (0xe0..=0xef, _) if follows(1) => 2,
         (0xf0, Some(0x80..=0x8f)) => 1,
@@ -39,7 +40,7 @@ fn malformed(bytes: &[u8]) -> usize {
         (0xf0..=0xf4, _) if follows(1) => 2,
         _ => 1,
     };
-    // A sequence that the end cuts off takes all that is left of it.
+    // A sequence that the end cuts off is replaced up to the end.
     count.min(bytes.len())
 }
 
@@ -47,7 +48,7 @@ fn malformed(bytes: &[u8]) -> usize {
 mod tests {
     use super::*;
 
-    /// As `jshell` shows them, the replacement written as `?`.
+    /// As `jshell` prints them, with the replacement written as `?`.
     #[test]
     fn malformed_bytes_are_replaced_as_in_java() {
         for (bytes, expected) in [
