@@ -1,35 +1,37 @@
-//! `HOST:PORT`, as the addresses of Kafka's listeners are written.
+//! `HOST:PORT`, the format of the addresses of Kafka's listeners.
 
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
-/// An address to listen on. The host may be a name, an IP address (an IPv6 one in brackets), or empty for every interface.
+/// An address to listen on. The host is a name, an IP address (IPv6 in brackets), or empty for
+/// every interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Address {
     /// The host, without brackets; empty for every interface.
     pub host: String,
-    /// The port; 0 for any free one.
+    /// The port; 0 for any free port.
     pub port: u16,
 }
 
-/// A text that is no `HOST:PORT`.
+/// The error for a text that is not `HOST:PORT`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("it takes HOST:PORT, such as 127.0.0.1:{example_port} or :{example_port}")]
 pub struct NotAnAddress {
-    /// The text, where it is a port alone; else one that would do.
+    /// The port in the message's example: the text itself if it is a port, else a valid one.
     pub example_port: u16,
 }
 
-/// The port of HTTP that examples show.
+/// The default HTTP port in examples.
 const HTTP_PORT: u16 = 9644;
 
 impl Address {
-    /// Reads an address. Errors: it is none; the example has `example_port` where the text itself is no port.
+    /// Parses an address. Errors: the text is not an address. The example in the message has the
+    /// text as port if it is one, else `example_port`.
     pub fn parse_or(text: &str, example_port: u16) -> Result<Self, NotAnAddress> {
         let text = text.trim();
         let as_port = |text: &str| {
-            // A sign is a number's to Rust, and no port's.
+            // Rust accepts a sign in a number, but a port has none.
             let digits = Some(text).filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
             digits.and_then(|text| text.parse().ok())
         };
@@ -37,12 +39,12 @@ impl Address {
         address.ok_or_else(|| NotAnAddress { example_port: as_port(text).unwrap_or(example_port) })
     }
 
-    /// Whether it is no address that a client could connect to, but all that the machine has.
+    /// Whether clients cannot connect to the address itself, because it means every interface.
     pub fn is_every_interface(&self) -> bool {
         matches!(self.host.as_str(), "" | "0.0.0.0" | "::")
     }
 
-    /// Whether it leads every machine to itself.
+    /// Whether the address leads every machine to itself.
     pub fn is_loopback(&self) -> bool {
         let is_loopback = |address: IpAddr| address.to_canonical().is_loopback();
         self.host.eq_ignore_ascii_case("localhost") || self.host.parse().is_ok_and(is_loopback)
@@ -64,7 +66,7 @@ impl fmt::Display for Address {
     }
 }
 
-/// Host and port as texts, the host without brackets and of characters that Kafka allows.
+/// Splits into host and port. The host has no brackets and only characters that Kafka allows.
 pub(super) fn split(text: &str) -> Option<(&str, &str)> {
     let (host, port) = text.rsplit_once(':')?;
     let host = host.strip_prefix('[').unwrap_or(host);
@@ -85,7 +87,7 @@ mod tests {
             (" box-1.example.org:80 ", "box-1.example.org", 80, "box-1.example.org:80"),
             (":9090", "", 9090, ":9090"),
             ("[::1]:9090", "::1", 9090, "[::1]:9090"),
-            // Kafka reads this too.
+            // Kafka accepts this too.
             ("::1:9090", "::1", 9090, "[::1]:9090"),
             ("[fe80::1%eth0]:1", "fe80::1%eth0", 1, "[fe80::1%eth0]:1"),
         ] {

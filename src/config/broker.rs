@@ -1,7 +1,9 @@
-//! The broker's properties: one table, from which reading, defaults, checks, DescribeConfigs and the documentation derive.
+//! The broker's properties: one table for parsing, defaults, checks, DescribeConfigs and the
+//! documentation.
 //!
-//! The rows are Apache Kafka 4.3.1's, in its order. The last column says what Gregor does with a property; a property that [`BrokerSettings`] has a
-//! field for is honoured, and a test holds the two together.
+//! The rows are those of Apache Kafka 4.3.1, in its order. The last column says what Gregor does
+//! with a property. A property with a field in [`BrokerSettings`] is honoured; a test checks that
+//! the two agree.
 //!
 //! [`BrokerSettings`]: super::BrokerSettings
 
@@ -16,7 +18,7 @@ use super::topic::COMPRESSIONS;
 /// The properties of `server.properties`.
 pub static BROKER: Table = Table::new(KEYS);
 
-/// Quotas of replication, which exist only as dynamic configs.
+/// Replication quotas, which exist only as dynamic configs.
 pub static DYNAMIC_ONLY: Table = Table::new(rows! {
     "leader.replication.throttled.rate", Long, Is("9223372036854775807"), AtLeast(0), Medium, ClusterWide, NotYet;
     "follower.replication.throttled.rate", Long, Is("9223372036854775807"), AtLeast(0), Medium, ClusterWide, NotYet;
@@ -24,18 +26,18 @@ pub static DYNAMIC_ONLY: Table = Table::new(rows! {
         Honoured;
 });
 
-/// Properties that stand for one another: where the first is not set, the next counts.
+/// Lists of synonyms: if the first property is not set, the next one is used.
 pub(super) const SYNONYMS: &[&[&str]] = &[
     &["log.roll.ms", "log.roll.hours"],
     &["log.roll.jitter.ms", "log.roll.jitter.hours"],
     &["log.retention.ms", "log.retention.minutes", "log.retention.hours"],
 ];
 
-/// Properties that one listener's prefix may precede and that then change for the whole cluster.
+/// Properties that may have a listener's prefix and then change for the whole cluster.
 pub(super) const CLUSTER_WIDE_OF_A_LISTENER: &[&str] =
     &["max.connections", "max.connection.creation.rate", "num.network.threads"];
 
-/// Properties that the prefix of a listener and a SASL mechanism may precede.
+/// Properties that may have the prefix of a listener and a SASL mechanism.
 pub(super) const OF_A_MECHANISM: &[&str] = &[
     "sasl.jaas.config",
     "sasl.login.callback.handler.class",
@@ -44,7 +46,8 @@ pub(super) const OF_A_MECHANISM: &[&str] = &[
     "connections.max.reauth.ms",
 ];
 
-/// A name without `listener.name.NAME.`, or without that and a SASL mechanism's name; `None` for one without that prefix.
+/// Removes `listener.name.NAME.` from a name, and the name of a SASL mechanism if there is one;
+/// `None` for a name without that prefix.
 pub fn without_listener(name: &str) -> Option<&str> {
     let (listener, base) = name.strip_prefix("listener.name.")?.split_once('.')?;
     if listener.is_empty() || base.is_empty() {
@@ -58,19 +61,20 @@ pub fn without_listener(name: &str) -> Option<&str> {
     Some(of_a_mechanism.copied().unwrap_or(base))
 }
 
-/// The row that says what a property holds, also for one with a listener's prefix and for one that is only dynamic.
+/// Returns the row of a property, also for a name with a listener's prefix and for one that is only
+/// dynamic.
 pub(super) fn key_of(name: &str) -> Option<&'static Key> {
     let get = |name: &str| BROKER.get(name).or_else(|| DYNAMIC_ONLY.get(name));
     get(name).or_else(|| get(without_listener(name)?))
 }
 
-/// Whether it may change while the broker runs, under exactly this name.
+/// Whether the property may change while the broker runs, under exactly this name.
 pub fn is_dynamic(name: &str) -> bool {
     let key = BROKER.get(name).or_else(|| DYNAMIC_ONLY.get(name));
     key.is_some_and(|key| matches!(key.mode, Mode::PerBroker | Mode::ClusterWide))
 }
 
-/// The names whose values count for `name`, in their order, `name` among them.
+/// Returns the names whose values apply to `name`, in order, `name` included.
 pub(super) fn synonyms(name: &str) -> Vec<&str> {
     if name == "log.flush.interval.ms" {
         return vec!["log.flush.interval.ms", "log.flush.scheduler.interval.ms"];

@@ -1,19 +1,19 @@
 //! Rules between properties of the broker, with Kafka's messages.
 //!
-//! What Kafka marks as a failed requirement begins with `requirement failed: `, since clients see it so when a dynamic config breaks the rule; at the
-//! start of a node that is cut off.
+//! A message of a failed requirement in Kafka begins with `requirement failed: `. Clients see it in
+//! this form when a dynamic config breaks the rule. At the start of a node the prefix is removed.
 
 use super::key::Values;
 use super::settings::map_entries;
 use super::{ConfigError, Properties};
 
-/// How Kafka begins some of its messages.
+/// The prefix of some of Kafka's messages.
 pub(super) const REQUIREMENT: &str = "requirement failed: ";
 
 /// The ids of `offsets.topic.compression.codec`: none, gzip, snappy, lz4, zstd.
 const COMPRESSION_IDS: std::ops::RangeInclusive<i64> = 0..=4;
 
-/// Checks all rules but those of listeners. Errors: the first that does not hold.
+/// Checks all rules except those of listeners. Errors: the first rule that fails.
 pub(super) fn check(properties: &Properties, values: &Values) -> Result<(), ConfigError> {
     check_logs(values)?;
     check_replication(values)?;
@@ -42,7 +42,7 @@ fn check_logs(values: &Values) -> Result<(), ConfigError> {
     require(retention != Some(0), "log.retention.ms must be unlimited (-1) or, greater than or equal to 1")?;
     let cleaners = values.integer("log.cleaner.threads");
     if cleaners == 0 {
-        // This is what clients of Kafka are told.
+        // Kafka sends clients this message.
         return Err(ConfigError("/ by zero".into()));
     }
     require(
@@ -110,7 +110,8 @@ fn at_most(name: &str, most: &str, values: &Values) -> Result<(), ConfigError> {
     Err(ConfigError(format!("{name} must be less than or equal to {most}")))
 }
 
-/// Each time of a kind of group lies within its bounds, and heartbeats come faster than sessions end.
+/// Checks that each time of a group type is within its bounds, and that the heartbeat interval is
+/// shorter than the session timeout.
 fn check_group_times(kind: &str, values: &Values) -> Result<(), ConfigError> {
     for time in ["heartbeat.interval.ms", "session.timeout.ms", "assignment.interval.ms"] {
         let [name, least, most] = ["", "min.", "max."].map(|bound| format!("group.{kind}.{bound}{time}"));

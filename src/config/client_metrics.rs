@@ -1,4 +1,4 @@
-//! Subscriptions to clients' metrics (KIP-714): the table of their configs, and the checks.
+//! Subscriptions to client metrics (KIP-714): the table of their configs, and the checks.
 
 use super::key::Default::Is;
 use super::key::{Table, rows};
@@ -18,7 +18,7 @@ pub static CLIENT_METRICS: Table = Table::new(rows! {
 const INTERVAL_MS_MIN: i64 = 100;
 const INTERVAL_MS_MAX: i64 = 3_600_000;
 
-/// What a subscription can select clients by.
+/// The client attributes that a subscription can match.
 const MATCHED: &[&str] = &[
     "client_instance_id",
     "client_id",
@@ -28,7 +28,8 @@ const MATCHED: &[&str] = &[
     "client_source_port",
 ];
 
-/// Checks the configs of a subscription, all of them together. Errors: INVALID_REQUEST or INVALID_CONFIG, with Kafka's message.
+/// Checks all configs of a subscription together. Errors: INVALID_REQUEST or INVALID_CONFIG, with
+/// Kafka's message.
 pub fn validate(configs: &Properties) -> Result<(), ApiError> {
     let mut names: Vec<&String> = configs.keys().filter(|name| CLIENT_METRICS.get(name).is_none()).collect();
     java::hash_order(&mut names, configs.len(), |name| name);
@@ -55,7 +56,8 @@ pub fn validate(configs: &Properties) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// What an entry of `match` selects by, and the expression that the whole of it must match. Errors: Kafka's message.
+/// Returns the attribute of a `match` entry, and the expression that must match all of it. Errors:
+/// Kafka's message.
 pub fn pattern_of(entry: &str) -> Result<(&str, Regex), ConfigError> {
     let illegal = || ConfigError(format!("Illegal client matching pattern: {entry}"));
     let mut parts = entry.split('=');

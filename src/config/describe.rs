@@ -1,7 +1,9 @@
-//! What DescribeConfigs shows of a resource: every config with its value, where that comes from, and what would count without it.
+//! The entries of DescribeConfigs for a resource: every config with its value, the source of the
+//! value, and the synonyms.
 //!
-//! Entries come in Kafka's order, that of Java's hash maps. A secret's value is never in an entry, and neither is the value of a name that nobody
-//! knows, since it may be one. Synonyms and documentation are always filled in; the caller drops what was not asked for.
+//! Entries are in Kafka's order, that of Java's hash maps. An entry never contains the value of a
+//! secret, nor that of an unknown name, because it could be a secret. Synonyms and documentation
+//! are always included; the caller removes what was not requested.
 
 use super::broker::{BROKER, is_dynamic, key_of, synonyms};
 use super::client_metrics::CLIENT_METRICS;
@@ -13,7 +15,7 @@ use super::topic::{self, TOPIC};
 use super::value::Kind;
 use super::{Properties, java};
 
-/// Where a value comes from.
+/// The source of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConfigSource {
     /// Set on the topic.
@@ -22,9 +24,9 @@ pub enum ConfigSource {
     DynamicBroker,
     /// Set on all brokers.
     DynamicDefaultBroker,
-    /// The node's file.
+    /// Set in the node's file.
     StaticBroker,
-    /// Nobody set it.
+    /// Not set.
     Default,
     /// Set on a logger of the broker.
     BrokerLogger,
@@ -50,7 +52,7 @@ impl ConfigSource {
     }
 }
 
-/// A config that counts where those before it are not set.
+/// A config whose value applies if those before it are not set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigSynonym {
     /// Its name.
@@ -61,29 +63,29 @@ pub struct ConfigSynonym {
     pub source: ConfigSource,
 }
 
-/// A config as clients are shown it.
+/// A config as clients see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigEntry {
     /// Its name.
     pub name: String,
-    /// Its value; `None` for a secret, and where there is none.
+    /// Its value; `None` for a secret, and if it has no value.
     pub value: Option<String>,
-    /// Whether a change takes a restart.
+    /// Whether a change needs a restart.
     pub is_read_only: bool,
     /// Where the value comes from.
     pub source: ConfigSource,
     /// Whether it is a secret.
     pub is_sensitive: bool,
-    /// The value's own source and those behind it, in the order in which they count.
+    /// The synonyms in order of precedence, starting with the value's own source.
     pub synonyms: Vec<ConfigSynonym>,
-    /// What it holds; `None` for a name that nobody knows.
+    /// Its type; `None` for an unknown name.
     pub kind: Option<Kind>,
-    /// What it is, in a few words.
+    /// A short description.
     pub documentation: Option<String>,
 }
 
 impl ConfigEntry {
-    /// The number of its kind in DescribeConfigs.
+    /// Returns the number of its type in DescribeConfigs.
     pub fn kind_to_wire(&self) -> i8 {
         self.kind.map_or(0, Kind::to_wire)
     }
@@ -98,14 +100,15 @@ fn documentation(key: &Key) -> Option<String> {
     Some(text)
 }
 
-/// The keys of a table in the order in which Kafka lists them.
+/// Returns the keys of a table in the order in which Kafka lists them.
 fn in_order(table: &Table) -> Vec<&'static Key> {
     let mut keys: Vec<&Key> = table.keys.iter().filter(|key| key.is_visible()).collect();
     java::hash_order(&mut keys, table.keys.len(), |key| key.name);
     keys
 }
 
-/// What is set besides the visible keys of the table, in Kafka's order; `set` is how many names are set at all.
+/// Returns the configs that are set but are not visible keys of the table, in Kafka's order. `set`
+/// is the number of all names that are set.
 fn besides<'a>(
     table: &Table,
     configs: impl Iterator<Item = (&'a String, &'a String)>,
@@ -133,7 +136,8 @@ fn entry(name: &str, key: Option<&Key>, value: Option<String>, synonyms: Vec<Con
 }
 
 impl NodeConfig {
-    /// The values that count for a property of the broker, in their order: those of `names`, from `name` on.
+    /// Returns the values that apply to a property of the broker, in order of precedence: those of
+    /// `names`, starting with `name`.
     fn chain(&self, now: &Effective, name: &str, names: &[&str], is_sensitive: bool) -> Vec<ConfigSynonym> {
         let mut chain = Vec::new();
         let mut push = |name: &str, value: &str, source| {
@@ -171,7 +175,7 @@ impl NodeConfig {
         entry
     }
 
-    /// This broker's configs.
+    /// Returns this broker's configs.
     pub fn describe_broker(&self, now: &Effective) -> Vec<ConfigEntry> {
         let others = besides(&BROKER, now.properties.iter(), now.properties.len());
         let others = others.into_iter().map(|(name, value)| self.broker_entry(now, name, Some(value.to_string())));
@@ -179,7 +183,7 @@ impl NodeConfig {
         others.chain(known.map(|key| self.broker_entry(now, key.name, now.values.get(key.name).to_text()))).collect()
     }
 
-    /// The configs that are set on all brokers.
+    /// Returns the configs that are set on all brokers.
     pub fn describe_all_brokers(&self, now: &Effective) -> Vec<ConfigEntry> {
         let mut configs: Vec<(&String, &String)> = now.cluster.iter().collect();
         java::hash_order(&mut configs, now.cluster.len(), |(name, _)| name);
@@ -192,7 +196,8 @@ impl NodeConfig {
         configs.into_iter().map(describe).collect()
     }
 
-    /// A topic's configs, given those that are set on it. What an older release has stored and this one does not know is not shown (KAFKA-19851).
+    /// Returns a topic's configs, given those that are set on it. A config that an older release
+    /// stored and this one does not know is omitted (KAFKA-19851).
     pub fn describe_topic(&self, now: &Effective, configs: &Properties) -> Vec<ConfigEntry> {
         let describe = |name: &str, raw: Option<&str>| {
             let key = TOPIC.get(name);
@@ -216,7 +221,8 @@ impl NodeConfig {
         others.chain(in_order(&TOPIC).into_iter().map(|key| describe(key.name, None))).collect()
     }
 
-    /// A topic's configs as CreateTopics answers them: sorted, as they were set, and with every property of the broker behind them.
+    /// Returns a topic's configs as in the answer of CreateTopics: sorted, with the values as they
+    /// were set, and with every broker property as a synonym.
     pub fn describe_new_topic(&self, now: &Effective, configs: &Properties) -> Vec<ConfigEntry> {
         let describe = |key: &Key| {
             let layers = [
@@ -243,7 +249,7 @@ impl NodeConfig {
         entries
     }
 
-    /// A group's configs, given those that are set on it.
+    /// Returns a group's configs, given those that are set on it.
     pub fn describe_group(&self, now: &Effective, configs: &Properties) -> Vec<ConfigEntry> {
         let describe = |key: &Key| {
             let own = configs.get(key.name);
@@ -269,7 +275,7 @@ impl NodeConfig {
     }
 }
 
-/// A subscription's configs, given those that are set on it.
+/// Returns a subscription's configs, given those that are set on it.
 pub fn client_metrics(configs: &Properties) -> Vec<ConfigEntry> {
     let describe = |key: &'static Key| {
         let own = configs.get(key.name).and_then(|text| key.parse(text).ok());

@@ -1,4 +1,4 @@
-//! `docs/configuration.md`, written from the table.
+//! Generates `docs/configuration.md` from the table.
 
 use super::broker::BROKER;
 use super::key::{Default, Importance, Key, Mode, Support};
@@ -17,7 +17,7 @@ property and what is allowed. Listeners are `PLAINTEXT`; any other security prot
 This page is generated from `src/config`.
 ";
 
-/// The page.
+/// Returns the page.
 pub fn document() -> String {
     let mut page = INTRODUCTION.to_string();
     let sections = [

@@ -1,6 +1,6 @@
-//! ISO-8601 durations as Java's `Duration.parse` reads them: `PnDTnHnMn.nS`.
+//! Parses ISO-8601 durations like Java's `Duration.parse`: `PnDTnHnMn.nS`.
 
-/// Milliseconds of a duration that is not negative.
+/// Returns a duration in milliseconds; `None` if it is negative or invalid.
 pub fn parse_millis(text: &str) -> Option<i64> {
     let (sign, rest) = signed(text);
     let rest = rest.strip_prefix(['P', 'p'])?;

@@ -1,4 +1,5 @@
-//! Dynamic configs of the broker (KIP-226): a node's file under the configs of all brokers and of this one, and whether a change is acceptable.
+//! Dynamic configs of the broker (KIP-226): they override a node's file, first those of all brokers
+//! and then those of this one. Also checks whether a change is valid.
 
 use super::broker::{BROKER, CLUSTER_WIDE_OF_A_LISTENER, is_dynamic, key_of, synonyms, without_listener};
 use super::java::trim;
@@ -10,12 +11,12 @@ use super::{BrokerSettings, ConfigError, Properties, checks, client_metrics, gro
 use model::java_number::{parse_int, parse_long};
 use model::{ApiError, ErrorCode};
 
-/// Resources with configs that the cluster keeps.
+/// Resources whose configs the cluster stores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ResourceKind {
     /// A topic.
     Topic,
-    /// A broker, or all of them where the name is empty.
+    /// A broker; all brokers if the name is empty.
     Broker,
     /// A group.
     Group,
@@ -23,27 +24,27 @@ pub enum ResourceKind {
     ClientMetrics,
 }
 
-/// A node's settings as they apply now.
+/// A node's settings in force.
 #[derive(Clone, Debug)]
 pub struct Effective {
-    /// The dynamic configs of all brokers, without those that are not valid.
+    /// The valid dynamic configs of all brokers.
     pub cluster: Properties,
-    /// The dynamic configs of this broker, without those that are not valid.
+    /// The valid dynamic configs of this broker.
     pub broker: Properties,
-    /// The file's properties under both.
+    /// The file's properties, overridden by both.
     pub properties: Properties,
     /// A value for every property.
     pub values: Values,
-    /// What the broker reads.
+    /// The typed settings of the broker.
     pub settings: BrokerSettings,
-    /// Stored configs that are not valid and count as not set: worth a line in the log.
+    /// Log lines about stored configs that are invalid and therefore ignored.
     pub warnings: Vec<String>,
-    /// Dynamic configs that have no effect yet: worth a line in the log when they are set.
+    /// Log lines about dynamic configs that have no effect yet.
     pub without_effect: Vec<String>,
 }
 
 impl Effective {
-    /// `replica.alter.log.dirs.io.max.bytes.per.second`, where it is set.
+    /// Returns `replica.alter.log.dirs.io.max.bytes.per.second` if it is set.
     pub fn move_bytes_per_second(&self) -> Option<u64> {
         let text = self.properties.get("replica.alter.log.dirs.io.max.bytes.per.second")?;
         u64::try_from(parse_long(trim(text))?).ok()
@@ -51,8 +52,9 @@ impl Effective {
 }
 
 impl NodeConfig {
-    /// The settings under these dynamic configs: of all brokers, and of this one. A stored config that is not valid counts as not set; where
-    /// they break a rule together, the last settings that hold remain in force: first without this broker's, then without any.
+    /// Returns the settings under the dynamic configs of all brokers and of this one. An invalid
+    /// stored config is ignored. If the configs break a rule together, those of this broker are
+    /// ignored, and if that is not enough, all of them.
     pub fn effective(&self, cluster: &Properties, broker: &Properties) -> Effective {
         let mut warnings = Vec::new();
         let cluster = valid(cluster, false, &mut warnings);
@@ -83,7 +85,7 @@ impl NodeConfig {
     fn combined(&self, cluster: &Properties, broker: &Properties) -> Result<(Properties, Values), ConfigError> {
         let mut properties = self.properties.clone();
         for (name, value) in cluster.iter().chain(broker) {
-            // A config that is set puts aside whatever stands for it in the file.
+            // A config that is set overrides all of its synonyms in the file.
             if without_listener(name).is_none() {
                 for synonym in synonyms(name) {
                     properties.remove(synonym);
@@ -96,9 +98,11 @@ impl NodeConfig {
         Ok((properties, values))
     }
 
-    /// Checks a resource's dynamic configs as they would all be. `current` is what applies now. Errors: the code and message that Kafka answers.
+    /// Checks all of a resource's dynamic configs after a change. `current` is the configuration in
+    /// force. Errors: the code and message of Kafka.
     ///
-    /// The caller has checked the resource's name, that no value is null, and that the resource exists.
+    /// The caller has checked the resource's name, that no value is null, and that the resource
+    /// exists.
     pub fn validate(
         &self,
         current: &Effective,
@@ -135,7 +139,7 @@ impl NodeConfig {
         self.check_listeners(&properties, &values)
     }
 
-    /// Listeners stay as they are while the node runs.
+    /// Checks that listeners do not change while the node runs.
     fn check_listeners(&self, properties: &Properties, values: &Values) -> Result<(), ConfigError> {
         let listeners = Listeners::new(properties, values)?;
         let changed = self.listeners.all.iter().find(|listener| !listeners.all.contains(listener));
@@ -153,7 +157,7 @@ impl NodeConfig {
     }
 }
 
-/// Names in the order in which Kafka lists them.
+/// Returns names in the order in which Kafka lists them.
 fn names(configs: &Properties, matches: impl Fn(&str) -> bool) -> Vec<&str> {
     let mut names: Vec<&str> = configs.keys().map(String::as_str).filter(|name| matches(name)).collect();
     let count = names.len();
@@ -168,7 +172,8 @@ fn is_per_broker(name: &str) -> bool {
     }
 }
 
-/// Configs of TLS, which belong to one listener; only those that Kafka can reload while it runs are meant.
+/// Whether the name is a TLS config, which belongs to one listener. Only those that Kafka can
+/// reload are included.
 fn is_security_of_a_listener(name: &str) -> bool {
     const NAMES: &[&str] = &[
         "ssl.keystore.type",
@@ -211,7 +216,7 @@ fn check_types(configs: &Properties) -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// A class that is not Kafka's own default cannot be found here.
+/// Refuses a class other than Kafka's default, because it cannot be loaded here.
 fn check_class(name: &str, class: &str, default: Option<&str>) -> Result<(), ConfigError> {
     if Some(class) == default {
         return Ok(());
@@ -219,7 +224,8 @@ fn check_class(name: &str, class: &str, default: Option<&str>) -> Result<(), Con
     Err(ConfigError(format!("Invalid value {class} for configuration {name}: Class {class} could not be found.")))
 }
 
-/// Configs of all brokers or of one that may be stored: the rest is dropped, with a line for the log each.
+/// Returns the valid configs of all brokers or of one. Each of the others is dropped with a log
+/// line.
 fn valid(configs: &Properties, per_broker: bool, warnings: &mut Vec<String>) -> Properties {
     let mut valid = Properties::new();
     for (name, value) in configs {
@@ -240,14 +246,14 @@ fn valid(configs: &Properties, per_broker: bool, warnings: &mut Vec<String>) -> 
     valid
 }
 
-/// How Kafka wraps what a running part says about its new configs.
+/// Wraps a message as Kafka does if a running component rejects its new configs.
 fn dynamic_fault(message: &str) -> ConfigError {
     ConfigError(format!(
         "Invalid value org.apache.kafka.common.config.ConfigException: {message} for configuration Invalid dynamic configuration"
     ))
 }
 
-/// Pools of threads in Kafka, which may at most double or halve.
+/// Thread pools in Kafka. A change may at most double or halve them.
 const THREADS: &[&str] = &[
     "num.io.threads",
     "num.replica.fetchers",
@@ -260,7 +266,7 @@ const THREADS: &[&str] = &[
     "remote.log.manager.expiration.thread.pool.size",
 ];
 
-/// What the running parts of Kafka say about a change.
+/// Checks a change as Kafka's running components do.
 fn check_changes(current: &Effective, configs: &Properties, values: &Values) -> Result<(), ConfigError> {
     for name in THREADS {
         check_threads(name, current.values.integer(name), values.integer(name))?;
@@ -318,7 +324,7 @@ fn check_cleaners(old: i64, new: i64) -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// What is kept locally is never more than what is kept at all; -2 stands for the same.
+/// Checks that local retention does not exceed total retention; -2 means the same.
 fn check_local_retention(unit: &str, values: &Values) -> Result<(), ConfigError> {
     let (name, whole) = (format!("log.local.retention.{unit}"), format!("log.retention.{unit}"));
     let local = values.integer(&name);

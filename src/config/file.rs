@@ -1,10 +1,10 @@
-//! Files of the configuration: the one place of this layer that reads them.
+//! Reads configuration files. No other module of this layer reads files.
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-/// The largest file that is read, in bytes.
+/// The maximum size of a file, in bytes.
 const FILE_BYTES_MAX: u64 = 16 << 20;
 
 fn bytes(path: &Path) -> io::Result<Vec<u8>> {
@@ -16,22 +16,22 @@ fn bytes(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// A file in ISO-8859-1, the encoding of Java's property files.
+/// Reads a file in ISO-8859-1, the encoding of Java's property files.
 pub(super) fn latin1(path: &Path) -> io::Result<String> {
     Ok(bytes(path)?.into_iter().map(char::from).collect())
 }
 
-/// A file in UTF-8; what is not, becomes the replacement character.
+/// Reads a file in UTF-8. Invalid bytes become the replacement character.
 pub(super) fn utf8(path: &Path) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&bytes(path)?).into_owned())
 }
 
-/// Whether it is a file, and not a folder.
+/// Whether the path is a file, and not a folder.
 pub(super) fn is_file(path: &Path) -> bool {
     path.is_file()
 }
 
-/// Whether there is something at the path.
+/// Whether the path exists.
 pub(super) fn exists(path: &Path) -> bool {
     path.exists()
 }

@@ -1,4 +1,5 @@
-//! Configs of groups: the table, the broker's properties that stand behind them and bound them, and the settings of one group.
+//! Configs of groups: the table, the broker properties that are their defaults and bounds, and the
+//! settings of one group.
 
 use super::key::Default::Is;
 use super::key::{Key, Table, Values, rows};
@@ -28,13 +29,13 @@ pub static GROUP: Table = Table::new(rows! {
     "streams.assignment.interval.ms", Int, Is("1000"), AtLeast(0), Medium, ClusterWide, NotYet;
 });
 
-/// The broker's property that counts where a group's config is not set: its name after `group.`.
+/// Returns the broker property that is the default of a group's config: its name after `group.`.
 pub(super) fn broker_property(name: &str) -> Option<String> {
     let property = format!("group.{name}");
     super::BROKER.get(&property).map(|_| property)
 }
 
-/// The configs that the broker bounds, in the order in which they are checked.
+/// The configs that the broker bounds, in the order of the checks.
 const BOUNDED: &[&str] = &[
     "consumer.heartbeat.interval.ms",
     "consumer.session.timeout.ms",
@@ -51,7 +52,7 @@ const BOUNDED: &[&str] = &[
     "streams.assignment.interval.ms",
 ];
 
-/// The broker's properties that hold the least and the most that a config may be.
+/// Returns the broker properties with the minimum and the maximum of a config.
 fn bounds(name: &str) -> (Option<String>, Option<String>) {
     let (kind, rest) = name.split_once('.').unwrap_or((name, ""));
     let rest = if rest == "num.standby.replicas" { "standby.replicas" } else { rest };
@@ -60,12 +61,13 @@ fn bounds(name: &str) -> (Option<String>, Option<String>) {
     (bound("min"), bound("max"))
 }
 
-/// A group config's value from the broker's properties, or its own default.
+/// Returns a group config's value from the broker's properties, or its own default.
 pub(super) fn from_broker(key: &Key, broker: &Values) -> Value {
     broker_property(key.name).map_or_else(|| key.default_value(), |property| broker.get(&property).clone())
 }
 
-/// A group config's value as it applies: the group's own within the broker's bounds, where it is valid, else the broker's.
+/// Returns a group config's value in force: the group's own within the broker's bounds if it is
+/// valid, else the broker's.
 fn effective(name: &str, overrides: &Properties, broker: &Values) -> Value {
     let Some(key) = GROUP.get(name) else { return Value::Null };
     let own = overrides.get(name).and_then(|text| key.parse(text).ok());
@@ -82,7 +84,8 @@ fn effective(name: &str, overrides: &Properties, broker: &Values) -> Value {
 }
 
 super::settings_struct! {
-    /// The settings of one group: its configs over the broker's properties. Fields are named after the configs.
+    /// The settings of one group: its configs over the broker's properties. Fields are named after
+    /// the configs.
     pub struct GroupSettings {
         consumer_session_timeout_ms: i32,
         consumer_heartbeat_interval_ms: i32,
@@ -105,14 +108,15 @@ super::settings_struct! {
 }
 
 impl GroupSettings {
-    /// The settings of a group with these configs on a broker with these values. A config outside the bounds that the broker has now counts as
-    /// the nearest one within.
+    /// Returns the settings of a group with these configs on a broker with these values. A config
+    /// outside the broker's current bounds is moved to the nearest bound.
     pub fn new(overrides: &Properties, broker: &Values) -> Self {
         Self::read(|name| effective(name, overrides, broker))
     }
 }
 
-/// Checks the configs of a group, all of them together. Errors: Kafka's message, which clients see with INVALID_CONFIG.
+/// Checks all configs of a group together. Errors: Kafka's message, which clients see with
+/// INVALID_CONFIG.
 pub fn validate(configs: &Properties, broker: &Values) -> Result<(), ConfigError> {
     let mut names: Vec<&String> = configs.keys().filter(|name| GROUP.get(name).is_none()).collect();
     java::hash_order(&mut names, configs.len(), |name| name);

@@ -1,16 +1,18 @@
-//! What configurations inherit from Java: the order of its hash maps, how it prints a number. How it reads one is in
-//! `model::java_number`.
+//! Java's rules in configurations: the order of its hash maps, and how it prints a number.
+//! `model::java_number` has how it parses one.
 //!
-//! Kafka answers DescribeConfigs in the order in which a `HashMap` of names is walked, and prints doubles with `Double.toString`.
+//! Kafka answers DescribeConfigs in the iteration order of a `HashMap` of names, and prints doubles
+//! with `Double.toString`.
 
 pub(super) use model::java_number::trim;
 
-/// Names in the order in which a Java `HashMap` that grew to `entries` walks them; the given order decides within a bucket.
+/// Sorts names into the iteration order of a Java `HashMap` that grew to `entries` entries. Names
+/// in the same bucket keep their order.
 pub(super) fn hash_order<T>(items: &mut [T], entries: usize, name: impl Fn(&T) -> &str) {
     model::java::hash_order(items, model::java::bucket_count(16, entries), |item| model::java::string_hash(name(item)));
 }
 
-/// Java's `Double.toString`.
+/// Formats a number like Java's `Double.toString`.
 pub fn double(value: f64) -> String {
     if value.is_nan() {
         return "NaN".into();

@@ -1,6 +1,8 @@
-//! Rows of the tables: what is known about a property, and tables of them with the values read from properties.
+//! Rows of the tables: the definition of a property, and tables of definitions with the values
+//! parsed from properties.
 //!
-//! The order of a table's rows is the order in which values are checked, so that of several faults the same one is named as in Kafka.
+//! Values are checked in the order of the rows, so that of several faults the same one is reported
+//! as in Kafka.
 
 use super::rule::Rule;
 use super::value::{FromValue, Kind, Value};
@@ -13,28 +15,28 @@ use std::sync::OnceLock;
 pub struct Key {
     /// Its name.
     pub name: &'static str,
-    /// What it holds.
+    /// Its type.
     pub kind: Kind,
-    /// Its value when it is not set.
+    /// Its default value.
     pub default: Default,
-    /// What values it may have.
+    /// The values that it may have.
     pub rule: Rule,
-    /// How much it matters to who sets up a broker.
+    /// How important it is for the setup of a broker.
     pub importance: Importance,
-    /// Whether and where it may change while the broker runs.
+    /// Whether and for what it may change while the broker runs.
     pub mode: Mode,
     /// What Gregor does with it.
     pub support: Support,
 }
 
-/// A value when none is set.
+/// The value of a property that is not set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Default {
-    /// One must be set.
+    /// The property must be set.
     Required,
-    /// There is none.
+    /// Null.
     Null,
-    /// This, as text.
+    /// This text.
     Is(&'static str),
 }
 
@@ -47,44 +49,46 @@ pub enum Importance {
     Low,
 }
 
-/// Whether and where a property may change while the broker runs (KIP-226).
+/// Whether and for what a property may change while the broker runs (KIP-226).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// It takes a restart.
+    /// A change needs a restart.
     ReadOnly,
     /// For one broker.
     PerBroker,
     /// For one broker or for all.
     ClusterWide,
-    /// It takes a restart, and is not shown to clients.
+    /// A change needs a restart, and clients do not see the property.
     Internal,
 }
 
 /// What Gregor does with a property.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Support {
-    /// It does what it says.
+    /// Honoured as documented.
     Honoured,
-    /// It tunes machinery that Gregor does not have, or a part that nothing switches on: accepted.
+    /// Accepted without effect: it tunes a mechanism that Gregor does not have, or a part that
+    /// nothing enables.
     NoEffect,
-    /// It is checked and has no effect yet: accepted with a warning.
+    /// Accepted with a warning: it is checked, but has no effect yet.
     NotYet,
-    /// Anything but the default stops the start, since ignoring it would open access or change data.
+    /// Any value except the default stops the start, because to ignore it would open access or
+    /// change data.
     Refused,
 }
 
 impl Key {
-    /// Whether its value is never shown.
+    /// Whether its value is a secret.
     pub fn is_sensitive(&self) -> bool {
         self.kind == Kind::Password
     }
 
-    /// Whether clients are shown it without asking for it by name.
+    /// Whether clients see it in a list of all configs.
     pub fn is_visible(&self) -> bool {
         self.mode != Mode::Internal
     }
 
-    /// Reads and checks a value. Errors: Kafka's message.
+    /// Parses and checks a value. Errors: Kafka's message.
     pub fn parse(&self, text: &str) -> Result<Value, String> {
         self.parse_named(self.name, text)
     }
@@ -97,7 +101,7 @@ impl Key {
         self.rule.check(name, value)
     }
 
-    /// The default as a value; a required one has none.
+    /// Returns the default as a value; null for a required property.
     pub fn default_value(&self) -> Value {
         match self.default {
             Default::Required | Default::Null => Value::Null,
@@ -105,7 +109,7 @@ impl Key {
         }
     }
 
-    /// The default as Kafka prints it.
+    /// Returns the default as Kafka prints it.
     pub fn default_text(&self) -> Option<&'static str> {
         match self.default {
             Default::Required | Default::Null => None,
@@ -114,7 +118,7 @@ impl Key {
     }
 }
 
-/// All properties of one kind of resource.
+/// All properties of one resource type.
 #[derive(Debug)]
 pub struct Table {
     /// The rows.
@@ -123,12 +127,12 @@ pub struct Table {
 }
 
 impl Table {
-    /// A table of these rows.
+    /// Creates a table of these rows.
     pub(super) const fn new(keys: &'static [Key]) -> Self {
         Self { keys, index: OnceLock::new() }
     }
 
-    /// The row with this name.
+    /// Returns the row with this name.
     pub fn get(&self, name: &str) -> Option<&'static Key> {
         self.position(name).map(|position| &self.keys[position])
     }
@@ -138,8 +142,9 @@ impl Table {
         index.get(name).copied()
     }
 
-    /// Reads and checks every property of the table that is set; the rest have their defaults. Names that are not in the table are left alone.
-    /// Errors: the first fault in the table's order, in Kafka's words.
+    /// Parses and checks every property of the table that is set; the others get their defaults.
+    /// Names that are not in the table are ignored. Errors: the first fault in the table's order,
+    /// in Kafka's words.
     pub fn parse(&'static self, properties: &Properties) -> Result<Values, ConfigError> {
         let mut values = Vec::with_capacity(self.keys.len());
         for key in self.keys {
@@ -166,24 +171,24 @@ pub struct Values {
 }
 
 impl Values {
-    /// A property's value; [`Value::Null`] for a name that is not in the table.
+    /// Returns a property's value; [`Value::Null`] for a name that is not in the table.
     pub fn get(&self, name: &str) -> &Value {
         const NULL: &Value = &Value::Null;
         self.table.position(name).and_then(|position| self.values.get(position)).unwrap_or(NULL)
     }
 
-    /// A property's value as a Rust type. A null number is 0 unless `T` is an `Option`.
+    /// Returns a property's value as a Rust type. A null number is 0 unless `T` is an `Option`.
     pub fn read<T: FromValue + std::default::Default>(&self, name: &str) -> T {
         T::from_value(self.get(name)).unwrap_or_default()
     }
 
-    /// An integer.
+    /// Returns an integer.
     pub(super) fn integer(&self, name: &str) -> i64 {
         self.read(name)
     }
 }
 
-/// Rows of a table: name, kind, default, rule, importance, mode, support.
+/// Builds the rows of a table: name, kind, default, rule, importance, mode, support.
 macro_rules! rows {
     ($($name:literal, $kind:ident, $default:expr, $rule:expr, $importance:ident, $mode:ident, $support:ident;)*) => {
         &[$($crate::config::key::Key {

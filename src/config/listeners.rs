@@ -1,4 +1,5 @@
-//! Listeners: where the node listens, what it tells clients to connect to, and Kafka's rules for both.
+//! Listeners: the addresses that the node listens on, those that it advertises, and Kafka's rules
+//! for both.
 
 use super::key::Values;
 use super::settings::map_entries;
@@ -6,7 +7,7 @@ use super::{ConfigError, Properties, address};
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// How connections of a listener are secured.
+/// The security protocol of a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SecurityProtocol {
     /// Neither encrypted nor authenticated.
@@ -20,7 +21,7 @@ pub enum SecurityProtocol {
 }
 
 impl SecurityProtocol {
-    /// Kafka's name.
+    /// Returns Kafka's name.
     pub fn name(self) -> &'static str {
         match self {
             SecurityProtocol::Plaintext => "PLAINTEXT",
@@ -30,7 +31,7 @@ impl SecurityProtocol {
         }
     }
 
-    /// Its number in registrations and metadata records.
+    /// Returns its number in registrations and metadata records.
     pub fn id(self) -> i16 {
         match self {
             SecurityProtocol::Plaintext => 0,
@@ -53,37 +54,38 @@ pub struct Listener {
     pub name: String,
     /// The host; empty for all interfaces.
     pub host: String,
-    /// The port; 0 for any free one.
+    /// The port; 0 for any free port.
     pub port: u16,
-    /// How it is secured.
+    /// Its security protocol.
     pub protocol: SecurityProtocol,
-    /// Whether it serves controllers' requests instead of clients'.
+    /// Whether it serves controller requests instead of client requests.
     pub is_controller: bool,
 }
 
-/// An address that clients and other nodes are told.
+/// An address that is advertised to clients and other nodes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Advertised {
     /// The listener's name, in upper case.
     pub name: String,
-    /// The host; empty stands for the machine's own name.
+    /// The host; empty means the machine's own name.
     pub host: String,
-    /// The port; 0 stands for the one that the listener got, where it is advertised as it listens.
+    /// The port; 0 means the port that the listener got, if the listener's own address is
+    /// advertised.
     pub port: u16,
-    /// How it is secured.
+    /// Its security protocol.
     pub protocol: SecurityProtocol,
 }
 
 /// All listeners of a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listeners {
-    /// Where the node listens, in the configuration's order.
+    /// The addresses that the node listens on, in the configuration's order.
     pub all: Vec<Listener>,
-    /// What brokers' clients are told, in the configuration's order.
+    /// The addresses advertised to clients, in the configuration's order.
     pub advertised: Vec<Advertised>,
-    /// What other controllers and brokers are told of the controller's listeners.
+    /// The addresses of the controller's listeners, advertised to other controllers and brokers.
     pub advertised_controller: Vec<Advertised>,
-    /// The listener that brokers use among themselves.
+    /// The listener that brokers use between each other.
     pub inter_broker: String,
     /// `controller.listener.names`, in upper case.
     pub controller_names: Vec<String>,
@@ -96,8 +98,8 @@ struct Endpoint {
 }
 
 impl Listeners {
-    /// Reads the listeners of a node that is broker and controller. Errors: Kafka's messages; those that it marks as a failed requirement begin
-    /// so here too.
+    /// Parses the listeners of a node that is broker and controller. Errors: Kafka's messages,
+    /// including the prefix of a failed requirement.
     pub(super) fn new(properties: &Properties, values: &Values) -> Result<Self, ConfigError> {
         let controller_names: Vec<String> =
             values.read::<Vec<String>>("controller.listener.names").iter().map(|name| name.to_uppercase()).collect();
@@ -144,7 +146,7 @@ impl Listeners {
         Ok(listeners)
     }
 
-    /// The rules between listeners of a node that is broker and controller.
+    /// Checks the rules between listeners of a node that is broker and controller.
     fn check(&self, values: &Values, advertised_controllers_too: bool) -> Result<(), ConfigError> {
         let require = |holds: bool, message: String| {
             if holds { Ok(()) } else { Err(ConfigError(format!("requirement failed: {message}"))) }
@@ -209,7 +211,7 @@ fn port(property: &str, endpoint: &Endpoint) -> Result<u16, ConfigError> {
 
 type Protocols = BTreeMap<String, SecurityProtocol>;
 
-/// `listener.security.protocol.map`, where the default holds for the controller's listeners too.
+/// Parses `listener.security.protocol.map`. Its default applies to the controller's listeners too.
 fn protocols(properties: &Properties, values: &Values, controller_names: &[String]) -> Result<Protocols, ConfigError> {
     let property = "listener.security.protocol.map";
     let mut protocols = Protocols::new();
@@ -248,7 +250,7 @@ fn inter_broker(properties: &Properties, values: &Values, protocols: &Protocols)
     Ok(name)
 }
 
-/// Reads a list of `NAME://host:port` and checks names and ports. Errors: Kafka's message.
+/// Parses a list of `NAME://host:port` and checks names and ports. Errors: Kafka's message.
 fn endpoints(
     property: &str,
     texts: &[String],
@@ -280,7 +282,8 @@ fn endpoints(
     Ok(endpoints)
 }
 
-/// Two listeners may share a port only where one has an IPv4 address and the other an IPv6 address (KIP-797).
+/// Checks that two listeners share a port only if one has an IPv4 address and the other an IPv6
+/// address (KIP-797).
 fn check_ports(endpoints: &[(Endpoint, SecurityProtocol)]) -> Result<(), String> {
     let mut by_port: BTreeMap<i32, Vec<&Endpoint>> = BTreeMap::new();
     for (endpoint, _) in endpoints.iter().filter(|(endpoint, _)| endpoint.port != 0) {
@@ -314,7 +317,7 @@ fn check_ports(endpoints: &[(Endpoint, SecurityProtocol)]) -> Result<(), String>
     Ok(())
 }
 
-/// `NAME://host:port`, where the host may be empty or in brackets.
+/// Parses `NAME://host:port`. The host may be empty or in brackets.
 fn endpoint(text: &str) -> Option<Endpoint> {
     let (name, address) = text.rsplit_once("://")?;
     let (host, port) = address::split(address)?;

@@ -1,11 +1,13 @@
-//! Configuration: from Kafka's property files and dynamic configs to typed settings, and back to what DescribeConfigs shows.
+//! Configuration: parses Kafka's property files and dynamic configs into typed settings, and
+//! describes them for DescribeConfigs.
 //!
-//! Four tables say everything that is known of a property: [`BROKER`], [`TOPIC`], [`GROUP`] and [`CLIENT_METRICS`]. Reading, defaults, checks with
-//! Kafka's messages, DescribeConfigs and `docs/configuration.md` derive from them. [`NodeConfig`] is what a node's file says and never changes;
-//! [`Effective`] is that file under the cluster's dynamic configs, and is made anew when they change.
+//! Four tables define all properties: [`BROKER`], [`TOPIC`], [`GROUP`] and [`CLIENT_METRICS`].
+//! Parsing, defaults, checks with Kafka's messages, DescribeConfigs and `docs/configuration.md`
+//! derive from them. [`NodeConfig`] is a node's file and never changes. [`Effective`] is that file
+//! overridden by the cluster's dynamic configs, and is built again when they change.
 //!
-//! Invariants: no text, however wrong, makes anything here panic; a value that is not valid never reaches settings; a secret never reaches a
-//! message or a description.
+//! Invariants: no text makes this module panic; an invalid value never reaches settings; a secret
+//! never reaches a message or a description.
 
 mod address;
 mod broker;
@@ -57,7 +59,7 @@ use std::collections::BTreeMap;
 /// Properties by name, as text.
 pub type Properties = BTreeMap<String, String>;
 
-/// What is wrong with a configuration, in one line.
+/// A fault in a configuration, in one line.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct ConfigError(pub String);

@@ -1,18 +1,20 @@
 //! The properties of a node that is started without a configuration.
 //!
-//! They are what Apache Kafka needs to use the same folder: one node that is broker and only controller, with state topics of one replica, and a
-//! quorum that can grow since its voters are in the metadata log (KIP-853). Such a node may be told at a later start to listen elsewhere.
+//! Apache Kafka can use the same folder with them. They define one node that is broker and the only
+//! controller, state topics with one replica, and a quorum that can grow because its voters are in
+//! the metadata log (KIP-853). A later start may change the address that such a node listens on.
 
 use super::{Address, Listener, Listeners, properties};
 
-/// Where a new node listens and keeps its data.
+/// The addresses and the folder of a new node.
 #[derive(Clone, Debug)]
 pub struct NewNode<'a> {
     /// The host of the clients' listener; empty for all interfaces.
     pub host: &'a str,
     /// The port of the clients' listener.
     pub port: u16,
-    /// What clients are told instead of the host; needed where that is no address of its own, such as `0.0.0.0`.
+    /// The host that is advertised to clients. Needed if the listener's host is not an address,
+    /// such as `0.0.0.0`.
     pub advertised_host: Option<&'a str>,
     /// The port of the controller's listener on 127.0.0.1.
     pub controller_port: u16,
@@ -20,7 +22,7 @@ pub struct NewNode<'a> {
     pub log_dir: &'a str,
 }
 
-/// The contents of `server.properties` for a new node.
+/// Returns the contents of `server.properties` for a new node.
 pub fn new_node_properties(node: &NewNode) -> String {
     let controller = format!("127.0.0.1:{}", node.controller_port);
     let listeners = format!("{},CONTROLLER://{controller}", endpoint("PLAINTEXT", node.host, node.port));
@@ -48,12 +50,14 @@ pub fn new_node_properties(node: &NewNode) -> String {
     )
 }
 
-/// What clients are told of a node that listens on every interface, and of which nothing else is known.
+/// The advertised host of a node that listens on every interface, if no other is known.
 pub const ADVERTISED_OF_EVERY_INTERFACE: &str = "localhost";
 
-/// Has the clients' first listener listen elsewhere: `name=value` pairs that count instead of the file's; none where it listens there already.
+/// Moves the clients' first listener to another address. Returns `name=value` pairs that override
+/// the file's; empty if the listener is there already.
 ///
-/// What clients are told moves along where it was the old address, or the name that a new node gives itself; a name that somebody chose stays.
+/// The advertised address moves too if it was the old address or the default of a new node. An
+/// address that the user chose stays.
 pub fn moved_listener(listeners: &Listeners, to: &Address) -> Vec<String> {
     let Some(old) = listeners.all.iter().find(|listener| !listener.is_controller) else { return Vec::new() };
     if old.host == to.host && old.port == to.port {

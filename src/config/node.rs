@@ -1,4 +1,4 @@
-//! A node's file: read, checked and typed, once at its start.
+//! A node's file, parsed and checked once at the start.
 
 use super::broker::BROKER;
 use super::checks::{self, REQUIREMENT};
@@ -21,10 +21,11 @@ pub struct Voter {
     pub port: u16,
 }
 
-/// What a node's file says; it does not change while the node runs.
+/// The contents of a node's file. They do not change while the node runs.
 #[derive(Clone, Debug)]
 pub struct NodeConfig {
-    /// The properties as text, with what config providers gave, and with `node.id` and `broker.id` both where one is set.
+    /// The properties as text, including the values of config providers. If `node.id` or
+    /// `broker.id` is set, both are present.
     pub properties: Properties,
     /// A value for every property.
     pub values: Values,
@@ -32,34 +33,37 @@ pub struct NodeConfig {
     pub settings: BrokerSettings,
     /// `node.id`.
     pub node_id: BrokerId,
-    /// Where it listens and what it tells others.
+    /// The addresses that it listens on and advertises.
     pub listeners: Listeners,
-    /// `log.dirs`, or else `log.dir`, in their order.
+    /// `log.dirs` in its order, or else `log.dir`.
     pub log_dirs: Vec<PathBuf>,
     /// `metadata.log.dir`, or else the first log dir.
     pub metadata_log_dir: PathBuf,
-    /// `controller.quorum.voters`: empty where the voters are in the metadata log (KIP-853).
+    /// `controller.quorum.voters`; empty if the voters are in the metadata log (KIP-853).
     pub voters: Vec<Voter>,
     /// `controller.quorum.bootstrap.servers`, as `host:port`.
     pub bootstrap_servers: Vec<String>,
-    /// `max.connections` of single listeners, by the listener's name.
+    /// `max.connections` of single listeners, by listener name.
     pub max_connections_of_listeners: Vec<(String, i32)>,
-    /// `gregor.http.listener`: where health and metrics are served.
+    /// `gregor.http.listener`: the address for health and metrics.
     pub http_listener: Option<Address>,
-    /// `gregor.log.dir.reserve.bytes`: how many bytes of a log dir's disk are kept from producers; `None` for a hundredth of the disk, 1 GiB at most.
+    /// `gregor.log.dir.reserve.bytes`: the bytes of a log dir's disk that producers may not use.
+    /// `None` means one percent of the disk, at most 1 GiB.
     pub log_dir_reserve_bytes: Option<u64>,
-    /// What is worth a line in the log.
+    /// Warnings for the log.
     pub warnings: Vec<String>,
 }
 
 impl NodeConfig {
-    /// Reads a node's file, with `name=value` pairs that count instead of the file's. Errors: one line that names the property at fault.
+    /// Reads a node's file. The `name=value` pairs override it. Errors: one line that names the
+    /// property at fault.
     pub fn read(path: &Path, overrides: &[String]) -> Result<Self, ConfigError> {
         let text = file::latin1(path).map_err(|error| ConfigError(format!("{}: {error}", path.display())))?;
         Self::of_text(&text, overrides)
     }
 
-    /// Reads the text of a node's file, with `name=value` pairs that count instead of the file's. Errors: as of [`Self::read`].
+    /// Parses the text of a node's file. The `name=value` pairs override it. Errors: as for
+    /// [`Self::read`].
     pub fn of_text(text: &str, overrides: &[String]) -> Result<Self, ConfigError> {
         let mut properties = properties::parse(text)?;
         for text in overrides {
@@ -72,7 +76,8 @@ impl NodeConfig {
         Self::from_properties(&properties, &|name| std::env::var(name).ok())
     }
 
-    /// Checks and types a node's properties. `environment` is asked by config providers. Errors: one line that names the property at fault.
+    /// Checks and types a node's properties. `environment` returns variables for config providers.
+    /// Errors: one line that names the property at fault.
     pub fn from_properties(
         properties: &Properties,
         environment: &dyn Fn(&str) -> Option<String>,
@@ -115,7 +120,8 @@ impl NodeConfig {
     }
 }
 
-/// A message for who starts a node: without Kafka's marks, and with the property's name where Kafka leaves it out.
+/// Converts a message for the user who starts a node: without Kafka's prefixes, and with the
+/// property's name if Kafka omits it.
 fn in_one_line(message: &str) -> String {
     let message = message.strip_prefix(REQUIREMENT).unwrap_or(message);
     let message = match message {
@@ -135,7 +141,7 @@ fn in_one_line(message: &str) -> String {
     named.replace(['\n', '\r'], " ")
 }
 
-/// `broker.id` is the older name of `node.id`; each stands for the other.
+/// Sets `broker.id`, the older name of `node.id`, and `node.id` to the same value.
 fn join_ids(properties: &mut Properties) -> Result<(), ConfigError> {
     let (node, broker) = (properties.get("node.id").cloned(), properties.get("broker.id").cloned());
     match (node, broker) {

@@ -1,12 +1,13 @@
-//! Java's property files, read and written as `java.util.Properties` does.
+//! Java's property files, parsed and written like `java.util.Properties`.
 //!
-//! A logical line is `key=value`, `key:value` or `key value`; a backslash at the end of a line joins the next one to it; `#` and `!` begin comments;
-//! `\t \n \r \f \uXXXX` are escapes, and any other escaped character stands for itself. Of several values for a key the last one counts.
+//! A logical line is `key=value`, `key:value` or `key value`. A backslash at the end of a line
+//! joins the next line to it. `#` and `!` start comments. `\t \n \r \f \uXXXX` are escapes, and any
+//! other escaped character means itself. Of several values for a key the last one wins.
 
 use super::{ConfigError, Properties};
 use std::fmt::Write as _;
 
-/// Reads properties. Errors: an escape `\u` without four hexadecimal digits.
+/// Parses properties. Errors: an escape `\u` without four hexadecimal digits.
 pub fn parse(text: &str) -> Result<Properties, ConfigError> {
     let mut properties = Properties::new();
     for line in logical_lines(text) {
@@ -27,7 +28,7 @@ fn is_blank(character: char) -> bool {
     matches!(character, ' ' | '\t' | '\u{c}')
 }
 
-/// Joins natural lines, without comments, blank lines and the blanks at their start.
+/// Joins natural lines into logical ones, without comments, blank lines and leading blanks.
 fn logical_lines(text: &str) -> Vec<Vec<char>> {
     let text = text.replace("\r\n", "\n").replace('\r', "\n");
     let mut lines = Vec::new();
@@ -52,7 +53,7 @@ fn logical_lines(text: &str) -> Vec<Vec<char>> {
     lines
 }
 
-/// Splits a logical line into its key and its value, both still escaped.
+/// Splits a logical line into key and value, both still escaped.
 fn split(line: &[char]) -> (&[char], &[char]) {
     let mut escaped = false;
     let mut end = line.len();
@@ -108,7 +109,7 @@ fn unescape(text: &[char]) -> Option<String> {
     Some(String::from_utf16_lossy(&units))
 }
 
-/// Writes properties, one on a line and sorted; reading them gives them back.
+/// Writes properties, sorted, one per line. `parse` reads the same properties back.
 pub fn write<'a>(properties: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
     let mut text = String::new();
     for (key, value) in properties {

@@ -1,7 +1,8 @@
-//! `config.providers`: values that a properties file takes from other files or the environment (KIP-297, KIP-421).
+//! `config.providers`: values that a properties file takes from other files or the environment
+//! (KIP-297, KIP-421).
 //!
-//! `${provider:path:key}` and `${provider:key}` anywhere in a value are replaced where the provider has the key, and stay as they are where it has
-//! not. What a provider gives is not searched for more of them.
+//! `${provider:path:key}` and `${provider:key}` anywhere in a value are replaced if the provider
+//! has the key; otherwise they stay. The replacement itself is not searched for references.
 
 use super::{ConfigError, Properties, file, properties};
 use regex_lite::Regex;
@@ -14,14 +15,15 @@ const PACKAGE: &str = "org.apache.kafka.common.config.provider.";
 enum Provider {
     /// Keys of a properties file.
     File { allowed: Option<Vec<PathBuf>> },
-    /// Files of a folder, by name.
+    /// Files of a folder, by file name.
     Directory { allowed: Option<Vec<PathBuf>> },
     /// Environment variables.
     Environment { allowed: Option<Regex> },
 }
 
-/// Replaces what providers give; the second result names the references that stayed. `environment` reads a variable. Errors: a provider that is
-/// set up wrongly, or a file that cannot be read.
+/// Replaces references to providers. The second result has the references that were not replaced.
+/// `environment` reads a variable. Errors: a provider with an invalid setup, or a file that cannot
+/// be read.
 pub(super) fn resolve(
     properties: &Properties,
     environment: &dyn Fn(&str) -> Option<String>,
@@ -88,7 +90,7 @@ fn allowed_names(provider: &str, pattern: Option<&String>) -> Result<Option<Rege
     Regex::new(&format!("^(?:{pattern})$")).map(Some).map_err(fault)
 }
 
-/// A path without `.` and `..`, whatever is on the disk.
+/// Removes `.` and `..` from a path, without a look at the disk.
 fn normal(path: &Path) -> PathBuf {
     let mut normal = PathBuf::new();
     for component in path.components() {
@@ -107,7 +109,8 @@ fn is_allowed(path: &Path, allowed: Option<&Vec<PathBuf>>) -> bool {
     allowed.is_none_or(|allowed| path.is_absolute() && allowed.iter().any(|allowed| normal(path).starts_with(allowed)))
 }
 
-/// A reference `${provider:path:key}`: what is between the braces, and its length with them.
+/// Finds a reference `${provider:path:key}`. Returns the parts between the braces, and the length
+/// of the reference.
 fn reference(text: &str) -> Option<(&str, &str, &str, usize)> {
     let inner = &text.strip_prefix("${")?;
     let inner = &inner[..inner.find('}')?];

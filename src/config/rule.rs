@@ -1,14 +1,15 @@
-//! What values a property may have, how Kafka says so in an error, and how in its documentation.
+//! The values that a property may have, and how Kafka describes them in an error and in its
+//! documentation.
 
 use super::value::Value;
 use super::{Address, java};
 use model::java_number;
 use std::fmt;
 
-/// What values a property may have.
+/// The values that a property may have.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Rule {
-    /// Any of its kind.
+    /// Any value of its type.
     Any,
     /// At least this.
     AtLeast(i64),
@@ -18,9 +19,10 @@ pub enum Rule {
     UpToHalf,
     /// One of these texts.
     OneOf(&'static [&'static str]),
-    /// One of these texts, which are in upper case, in any case.
+    /// One of these texts (in upper case), compared without case.
     OneOfAnyCase(&'static [&'static str]),
-    /// Items of these texts (none stands for any), none of them empty; an item given twice counts once.
+    /// Items from these texts (an empty list allows any). No item may be empty; a repeated item
+    /// counts once.
     Items(&'static [&'static str], Emptiness),
     /// Text that is not empty.
     NotEmptyText,
@@ -41,14 +43,14 @@ pub enum Rule {
 /// Whether a list may be empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Emptiness {
-    /// It may.
+    /// The list may be empty.
     MayBeEmpty,
-    /// It may not.
+    /// The list may not be empty.
     NotEmpty,
 }
 
 impl Rule {
-    /// Checks a value and drops what is given twice. Errors: Kafka's message.
+    /// Checks a value and removes repeated items. Errors: Kafka's message.
     pub(super) fn check(self, name: &str, value: Value) -> Result<Value, String> {
         match (self, &value) {
             (_, Value::Null) => {}
@@ -117,12 +119,13 @@ impl fmt::Display for Rule {
     }
 }
 
-/// Kafka's message about a value that is not allowed.
+/// Returns Kafka's message about an invalid value.
 pub(super) fn invalid(name: &str, value: &str, why: &str) -> String {
     format!("Invalid value {value} for configuration {name}: {why}")
 }
 
-/// The node's id and address in an entry of `controller.quorum.voters`. Errors: Kafka's message.
+/// Parses an entry of `controller.quorum.voters` into the node's id and address. Errors: Kafka's
+/// message.
 pub(super) fn voter_of(entry: &str) -> Result<(i32, String, u16), String> {
     let name = "controller.quorum.voters";
     let form = "Each entry should be in the form `{id}@{host}:{port}`.";
@@ -213,7 +216,7 @@ fn throttled(name: &str, replicas: &[String]) -> Result<(), String> {
     let is_replica =
         |text: &String| text.split_once(':').is_some_and(|(partition, broker)| digits(partition) && digits(broker));
     let mut named = replicas;
-    // A comma at the end is forgiven.
+    // A trailing comma is allowed.
     while let [rest @ .., last] = named
         && last.is_empty()
         && !rest.is_empty()

@@ -1,4 +1,4 @@
-//! The broker's settings: a typed field for every property that the broker reads.
+//! The broker's settings: a typed field for every property that the broker uses.
 
 use super::Properties;
 use super::key::Values;
@@ -15,7 +15,7 @@ macro_rules! settings_struct {
         }
 
         impl $name {
-            /// The names of the properties, and whether a value of each can be read.
+            /// The names of the properties, and a check whether a value can be converted.
             #[cfg(test)]
             #[allow(clippy::type_complexity, reason = "seen by one test")]
             pub(in crate::config) const FIELDS: &[(&str, fn(&$crate::config::Value) -> bool)] =
@@ -35,8 +35,9 @@ macro_rules! settings_struct {
 pub(super) use settings_struct;
 
 settings_struct! {
-    /// What the broker reads, as it applies now: dynamic configs over the node's file over the defaults. Fields are named after the properties
-    /// and have their units; what Kafka leaves unset is `None`.
+    /// The settings in force: dynamic configs override the node's file, which overrides the
+    /// defaults. Fields have the names and units of the properties. A field is `None` if Kafka's
+    /// default is unset.
     pub struct BrokerSettings {
         auto_create_topics_enable: bool,
         broker_heartbeat_interval_ms: i32,
@@ -108,12 +109,13 @@ settings_struct! {
 }
 
 impl BrokerSettings {
-    /// The settings that these values are.
+    /// Converts the values to settings.
     pub fn new(values: &Values) -> Self {
         Self::read(|name| values.get(name).clone())
     }
 
-    /// `max.connections.per.ip.overrides`: hosts or addresses, and how many connections each may have.
+    /// Returns `max.connections.per.ip.overrides`: hosts or addresses, each with its maximum of
+    /// connections.
     pub fn max_connections_per_ip_overrides(&self) -> Vec<(String, i32)> {
         let entries = map_entries("max.connections.per.ip.overrides", &self.max_connections_per_ip_overrides);
         let entries = entries.unwrap_or_default().into_iter();
@@ -121,7 +123,7 @@ impl BrokerSettings {
     }
 }
 
-/// `max.connections` of single listeners, by the listener's name in upper case.
+/// Returns `max.connections` of single listeners, by listener name in upper case.
 pub(super) fn max_connections_of_listeners(properties: &Properties) -> Vec<(String, i32)> {
     let of = |(name, value): (&String, &String)| {
         let listener = name.strip_prefix("listener.name.")?.strip_suffix(".max.connections")?;
@@ -130,7 +132,8 @@ pub(super) fn max_connections_of_listeners(properties: &Properties) -> Vec<(Stri
     properties.iter().filter_map(of).collect()
 }
 
-/// Entries `key:value` separated by commas; the last colon counts. Errors: Kafka's message about an entry without a colon.
+/// Parses comma-separated entries `key:value`. The last colon is the separator. Errors: Kafka's
+/// message about an entry without a colon.
 pub(super) fn map_entries<'a>(name: &str, text: &'a str) -> Result<Vec<(&'a str, &'a str)>, String> {
     let text = text.trim();
     if text.is_empty() {

@@ -1,7 +1,8 @@
-//! What stops a node's start or makes it warn: properties that Gregor does not honour, and names that nobody knows.
+//! Properties that stop a node's start or cause a warning: properties that Gregor does not honour,
+//! and unknown names.
 //!
-//! A property whose absence would open access or change data is never ignored. A class is a name here: those of Kafka's own that do what Gregor
-//! does anyway are accepted, any other one cannot be run.
+//! A property is never ignored if that would open access or change data. Classes cannot be loaded:
+//! those of Kafka that do what Gregor does anyway are accepted, and any other class is refused.
 
 use super::broker::{BROKER, DYNAMIC_ONLY, key_of, without_listener};
 use super::key::{Support, Table, rows};
@@ -15,13 +16,14 @@ pub(super) static OWN: Table = Table::new(rows! {
     "gregor.log.dir.reserve.bytes", Long, super::key::Default::Is("-1"), super::rule::Rule::AtLeast(-1), Medium, ReadOnly, Honoured;
 });
 
-/// Where health and metrics are served.
+/// The address for health and metrics.
 const HTTP_LISTENER: &str = "gregor.http.listener";
 
-/// How many bytes of a log dir's disk are kept from producers.
+/// The bytes of a log dir's disk that producers may not use.
 const LOG_DIR_RESERVE: &str = "gregor.log.dir.reserve.bytes";
 
-/// Values besides the default that a property which is refused or has no effect may have, since Gregor does what they say.
+/// Accepted values, besides the default, of properties that are refused or have no effect. Gregor
+/// already does what they say.
 const EQUIVALENT: &[(&str, &[&str])] = &[
     ("metric.reporters", &[""]),
     (
@@ -37,10 +39,10 @@ const EQUIVALENT: &[(&str, &[&str])] = &[
     ("replica.selector.class", &["org.apache.kafka.common.replica.LeaderSelector"]),
 ];
 
-/// Properties that are honoured for the whole node, and not yet for one listener.
+/// Properties that are honoured for the whole node, but not yet for one listener.
 const NOT_YET_OF_A_LISTENER: &[&str] = &["max.connections"];
 
-/// Beginnings of names that belong to plugins and are passed to them; where a plugin matters, its class is refused.
+/// Prefixes of names that are passed to plugins. If a plugin matters, its class is refused.
 const OF_PLUGINS: &[&str] = &[
     "config.providers.",
     "rsm.config.",
@@ -79,7 +81,7 @@ fn is_equivalent(name: &str, text: &str) -> bool {
     text.split(',').all(|item| allowed.contains(&item.trim()))
 }
 
-/// A node is broker and controller in one, and the only voter.
+/// Checks that the node is both broker and controller, and the only voter.
 fn refuse_roles(properties: &Properties) -> Result<(), ConfigError> {
     if let Some(roles) = properties.get("process.roles") {
         let has = |wanted: &str| roles.split(',').any(|role| role.trim() == wanted);
@@ -104,7 +106,8 @@ fn refuse_roles(properties: &Properties) -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// Refuses listeners that are secured in a way that is not served. Errors: one line that names the first of them.
+/// Refuses listeners with an unsupported security protocol. Errors: one line that names the first
+/// of them.
 pub(super) fn refuse_listeners(listeners: &Listeners) -> Result<(), ConfigError> {
     let secured = listeners.all.iter().find(|listener| listener.protocol != SecurityProtocol::Plaintext);
     match secured {
@@ -117,7 +120,8 @@ pub(super) fn refuse_listeners(listeners: &Listeners) -> Result<(), ConfigError>
     }
 }
 
-/// Where health and metrics are to be served; `None` where they are not. Errors: one line that names the property.
+/// Returns the address for health and metrics; `None` if it is not set. Errors: one line that names
+/// the property.
 pub(super) fn http_listener(properties: &Properties) -> Result<Option<Address>, ConfigError> {
     let parse = |text: &String| {
         text.parse::<Address>().map_err(|error| ConfigError(rule::invalid(HTTP_LISTENER, text, &error.to_string())))
@@ -125,13 +129,14 @@ pub(super) fn http_listener(properties: &Properties) -> Result<Option<Address>, 
     properties.get(HTTP_LISTENER).map(parse).transpose()
 }
 
-/// How many bytes of a log dir's disk are kept from producers; `None` for a share of the disk.
+/// Returns the bytes of a log dir's disk that producers may not use; `None` for a share of the
+/// disk.
 pub(super) fn log_dir_reserve_bytes(properties: &Properties) -> Result<Option<u64>, ConfigError> {
     let bytes: i64 = OWN.parse(properties)?.read(LOG_DIR_RESERVE);
     Ok(u64::try_from(bytes).ok())
 }
 
-/// Checks Gregor's own properties and says what else is worth a line in the log.
+/// Checks Gregor's own properties and returns all warnings for the log.
 pub(super) fn warnings(properties: &Properties) -> Result<Vec<String>, ConfigError> {
     let mut warnings = Vec::new();
     for (name, text) in properties {
@@ -154,7 +159,8 @@ pub(super) fn warnings(properties: &Properties) -> Result<Vec<String>, ConfigErr
     Ok(warnings)
 }
 
-/// Whether a property asks for something that Gregor does not do yet: a file's, or a dynamic config.
+/// Whether a property, in a file or as a dynamic config, requests a function that Gregor does not
+/// have yet.
 pub(super) fn has_no_effect(name: &str, text: &str) -> bool {
     if without_listener(name).is_some_and(|base| NOT_YET_OF_A_LISTENER.contains(&base)) {
         return true;

@@ -1,4 +1,5 @@
-//! Topic configs: the table, the broker's properties that stand behind them, and the settings of one topic.
+//! Topic configs: the table, the broker properties that are their defaults, and the settings of one
+//! topic.
 
 use super::key::Default::{Is, Null};
 use super::key::{Table, Values, rows};
@@ -49,10 +50,10 @@ pub static TOPIC: Table = Table::new(rows! {
     "internal.segment.bytes", Int, Null, Any, Medium, Internal, Honoured;
 });
 
-/// How the number in a broker's property becomes the topic's.
+/// How a broker property's number is converted to the topic's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unit {
-    /// As it is.
+    /// Not at all.
     Same,
     /// Minutes to milliseconds.
     Minutes,
@@ -69,7 +70,7 @@ impl Unit {
         }
     }
 
-    /// The text of the converted number, or the text itself where it is none.
+    /// Returns the converted number as text, or the text itself if it is not a number.
     pub(super) fn convert_text(self, text: &str) -> String {
         match (self, model::java_number::parse_long(super::java::trim(text))) {
             (Unit::Same, _) | (_, None) => text.to_string(),
@@ -78,7 +79,8 @@ impl Unit {
     }
 }
 
-/// The broker's properties that count where a topic's config is not set, the first one that has a value; empty for configs without one.
+/// Returns the broker properties that are a topic config's defaults. The first one with a value
+/// applies. Empty for configs without such a property.
 pub(super) fn broker_properties(name: &str) -> &'static [(&'static str, Unit)] {
     use Unit::{Hours, Minutes, Same};
     match name {
@@ -116,14 +118,14 @@ pub(super) fn broker_properties(name: &str) -> &'static [(&'static str, Unit)] {
     }
 }
 
-/// A topic config's value from the broker's properties, or its own default.
+/// Returns a topic config's value from the broker's properties, or its own default.
 pub(super) fn from_broker(name: &str, broker: &Values) -> Value {
     let set = broker_properties(name).iter().find_map(|(property, unit)| match broker.get(property) {
         Value::Null => None,
         value => Some(unit.convert(value)),
     });
     match (name, set) {
-        // Every negative retention of the broker means that nothing is too old.
+        // Every negative retention of the broker means that nothing expires.
         ("retention.ms", Some(Value::Integer(millis))) if millis < 0 => Value::Integer(-1),
         (_, Some(value)) => value,
         (_, None) => default_of(name),
@@ -134,15 +136,16 @@ fn default_of(name: &str) -> Value {
     TOPIC.get(name).map_or(Value::Null, super::key::Key::default_value)
 }
 
-/// A topic config's value: the topic's own, where it is valid, else the broker's.
+/// Returns a topic config's value in force: the topic's own if it is valid, else the broker's.
 pub(super) fn effective(name: &str, overrides: &Properties, broker: &Values) -> Value {
     let own = overrides.get(name).and_then(|text| TOPIC.get(name)?.parse(text).ok());
     own.unwrap_or_else(|| from_broker(name, broker))
 }
 
 super::settings_struct! {
-    /// The settings of one topic: its configs over the broker's properties. Fields are named after the configs; a value of -1 (and -2 for what
-    /// is kept locally), or the largest number, means no limit, as in Kafka.
+    /// The settings of one topic: its configs override the broker's properties. Fields are named
+    /// after the configs. As in Kafka, -1 (and -2 for local retention) or the largest number means
+    /// no limit.
     pub struct TopicSettings {
         segment_bytes: i32,
         segment_ms: i64,
@@ -175,8 +178,8 @@ super::settings_struct! {
 }
 
 impl TopicSettings {
-    /// The settings of a topic with these configs on a broker with these values. A stored config that is not valid (an older release may have
-    /// allowed it) counts as not set.
+    /// Returns the settings of a topic with these configs on a broker with these values. An invalid
+    /// stored config, which an older release may have allowed, is ignored.
     pub fn new(overrides: &Properties, broker: &Values) -> Self {
         Self::read(|name| effective(name, overrides, broker))
     }
@@ -196,13 +199,14 @@ impl TopicSettings {
         self.message_timestamp_type == "LogAppendTime"
     }
 
-    /// The size at which a segment is rolled.
+    /// Returns the size at which a segment is rolled.
     pub fn effective_segment_bytes(&self) -> i32 {
         self.internal_segment_bytes.unwrap_or(self.segment_bytes)
     }
 }
 
-/// Checks the configs of a topic, all of them together. Errors: Kafka's message, which clients see with INVALID_CONFIG.
+/// Checks all configs of a topic together. Errors: Kafka's message, which clients see with
+/// INVALID_CONFIG.
 pub fn validate(configs: &Properties, broker: &Values) -> Result<(), ConfigError> {
     let mut names: Vec<&String> = configs.keys().filter(|name| TOPIC.get(name).is_none()).collect();
     java::hash_order(&mut names, configs.len(), |name| name);

@@ -1,12 +1,12 @@
-//! Values of properties: their kinds, and how text becomes a value and a value text.
+//! Values of properties: their types, and the conversion from and to text.
 //!
-//! Reading and printing follow Kafka's `ConfigDef`: text is trimmed, a list is separated by commas, and the text of an error is the one that
-//! clients see.
+//! Parsing and printing follow Kafka's `ConfigDef`: text is trimmed, a list is separated by commas,
+//! and errors have the text that clients see.
 
 use super::java;
 use model::java_number;
 
-/// What a property holds.
+/// The type of a property.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// `true` or `false`.
@@ -25,12 +25,12 @@ pub enum Kind {
     List,
     /// The name of a Java class.
     Class,
-    /// Text that is never shown.
+    /// Text that is a secret.
     Password,
 }
 
 impl Kind {
-    /// Kafka's name.
+    /// Returns Kafka's name.
     pub fn name(self) -> &'static str {
         match self {
             Kind::Boolean => "BOOLEAN",
@@ -45,7 +45,7 @@ impl Kind {
         }
     }
 
-    /// Its number in DescribeConfigs.
+    /// Returns its number in DescribeConfigs.
     pub fn to_wire(self) -> i8 {
         match self {
             Kind::Boolean => 1,
@@ -64,7 +64,7 @@ impl Kind {
 /// A property's value.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
-    /// Not set, where the default is none.
+    /// Null: not set, and without a default.
     Null,
     /// A boolean.
     Boolean(bool),
@@ -79,7 +79,7 @@ pub enum Value {
 }
 
 impl Value {
-    /// Reads a value. Errors: what is wrong, without the property's name.
+    /// Parses a value. Errors: what is wrong, without the property's name.
     pub(super) fn parse(text: &str, kind: Kind) -> Result<Value, String> {
         let text = java::trim(text);
         let not_a_number = || format!("Not a number of type {}", kind.name());
@@ -97,7 +97,7 @@ impl Value {
         })
     }
 
-    /// The value as Kafka prints it; `None` for [`Value::Null`].
+    /// Returns the value as Kafka prints it; `None` for [`Value::Null`].
     pub fn to_text(&self) -> Option<String> {
         Some(match self {
             Value::Null => return None,
@@ -110,9 +110,9 @@ impl Value {
     }
 }
 
-/// A Rust type that a kind of value becomes.
+/// A Rust type for a type of value.
 pub trait FromValue: Sized {
-    /// The value; `None` where it is of another kind, which tests of the tables exclude.
+    /// Converts the value; `None` if it has another type, which tests of the tables rule out.
     fn from_value(value: &Value) -> Option<Self>;
 }
 

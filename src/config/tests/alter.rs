@@ -1,4 +1,5 @@
-//! Every answer to a change of configs: whether it is accepted, and the message if it is not.
+//! Tests of every recorded answer to a change of configs: whether it is accepted, and the message
+//! if it is not.
 
 use super::{node, properties, recorded_node};
 use crate::config::{GROUP, GroupSettings, Properties, ResourceKind, TopicSettings};

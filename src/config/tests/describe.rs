@@ -1,4 +1,5 @@
-//! Every entry that DescribeConfigs and CreateTopics answered, in its order: value, source, synonyms, kind.
+//! Tests of every entry that DescribeConfigs and CreateTopics answered, in order: value, source,
+//! synonyms, kind.
 
 use crate::config::{ConfigEntry, NodeConfig, Properties, describe_client_metrics};
 

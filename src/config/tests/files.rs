@@ -1,4 +1,4 @@
-//! Property files as Java reads and writes them, and values that config providers give.
+//! Tests of property files as Java reads and writes them, and of values from config providers.
 
 use super::{node, properties};
 use crate::config::{NodeConfig, Properties, parse_properties, write_properties};

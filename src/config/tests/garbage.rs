@@ -1,4 +1,4 @@
-//! No text makes the configuration panic.
+//! Tests that no text makes the configuration panic.
 
 use super::{node, properties, recorded_node};
 use crate::config::{
@@ -18,7 +18,7 @@ proptest! {
     #[test]
     fn written_properties_come_back(pairs in prop::collection::btree_map(".{0,20}", ".{0,40}", 0..8)) {
         let text = write_properties(pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())));
-        // A line without key and value is no line.
+        // A line without key and value is not written.
         let kept: Properties = pairs.into_iter().filter(|(name, value)| !name.is_empty() || !value.is_empty()).collect();
         let mut read = parse_properties(&text).expect("what is written is valid");
         read.retain(|name, value| !name.is_empty() || !value.is_empty());

@@ -1,4 +1,4 @@
-//! Tests of the configuration; what Apache Kafka 4.3.1 answered is in `testdata`.
+//! Tests of the configuration. `testdata` has the answers of Apache Kafka 4.3.1.
 
 mod alter;
 mod describe;
@@ -9,12 +9,12 @@ mod tables;
 
 use super::{NodeConfig, Properties};
 
-/// Properties from pairs.
+/// Returns properties from pairs.
 fn properties<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Properties {
     pairs.into_iter().map(|(name, value)| (name.to_string(), value.to_string())).collect()
 }
 
-/// The properties that the recorded broker of the alterations had in its file.
+/// Returns the properties in the file of the broker whose answers to changes were recorded.
 fn recorded_node() -> Properties {
     properties(
         include_str!("testdata/describe_file.tsv")
@@ -23,7 +23,7 @@ fn recorded_node() -> Properties {
     )
 }
 
-/// A node with these properties.
+/// Returns a node with these properties.
 fn node(properties: &Properties) -> NodeConfig {
     NodeConfig::from_properties(properties, &|_| None).expect("the node's properties are valid")
 }

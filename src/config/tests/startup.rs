@@ -1,4 +1,4 @@
-//! What stops a node's start, in whose words, and what only makes it warn.
+//! Tests of what stops a node's start, with which message, and of what only causes a warning.
 
 use super::properties;
 use crate::config::startup::warnings;
@@ -33,12 +33,13 @@ fn start(properties: &Properties) -> Result<NodeConfig, String> {
     NodeConfig::from_properties(properties, &|_| None).map_err(|error| error.to_string())
 }
 
-/// Kafka's message without its mark of a failed requirement.
+/// Removes Kafka's prefix of a failed requirement from a message.
 fn words(recorded: &str) -> &str {
     recorded.strip_prefix("requirement failed: ").unwrap_or(recorded)
 }
 
-/// Kafka's answer to each change of the base; a third column is Gregor's, where that is another one: it refuses more, or names the property.
+/// Kafka's answer to each change of the base. A third column is Gregor's answer if it differs,
+/// because it refuses more or names the property.
 #[test]
 fn a_start_is_refused_in_kafkas_words() {
     let mut wrong = Vec::new();
@@ -84,14 +85,16 @@ fn nothing_that_would_open_access_or_change_data_is_ignored() {
     }
 }
 
-/// A folder that was served with TLS, SASL or an authorizer is not served without, whatever the rest of its file says.
+/// A folder that was served with TLS, SASL or an authorizer is never served without them, whatever
+/// the rest of its file says.
 #[test]
 fn a_production_server_properties_with_tls_sasl_or_an_authorizer_is_never_served_openly() {
     let keys = "ssl.keystore.location=/etc/kafka/broker.p12 ; ssl.keystore.password=secret ; ssl.keystore.type=PKCS12 ; \
         ssl.truststore.location=/etc/kafka/ca.p12 ; ssl.truststore.password=secret ; num.network.threads=8";
     let plain_controller = "listener.security.protocol.map=CONTROLLER:PLAINTEXT";
     for secured in [
-        // Each a listener of its own name, one whose name is its protocol, and one beside an open one for the inside.
+        // A listener with its own name, one named after its protocol, and one beside an open
+        // internal listener.
         "listeners=SSL://0.0.0.0:9093,CONTROLLER://127.0.0.1:9094 ; inter.broker.listener.name=SSL ; \
          listener.security.protocol.map=SSL:SSL,CONTROLLER:PLAINTEXT ; ssl.client.auth=required",
         "listeners=PUBLIC://0.0.0.0:9093,CONTROLLER://127.0.0.1:9094 ; inter.broker.listener.name=PUBLIC ; \

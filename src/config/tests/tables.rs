@@ -1,4 +1,4 @@
-//! The tables agree with themselves, with the settings, and with the page that is written from them.
+//! Tests that the tables agree with themselves, with the settings, and with the generated page.
 
 use crate::config::startup::OWN;
 use crate::config::{
@@ -50,7 +50,7 @@ fn every_field_that_the_broker_reads_is_honoured() {
 
 #[test]
 fn every_honoured_property_is_read() {
-    // Those that become listeners, folders, voters or a topic's settings, or stand for another one.
+    // Properties that become listeners, folders, voters or a topic's settings, or are synonyms.
     const ELSEWHERE: &[&str] = &[
         "advertised.listeners",
         "broker.id",
