@@ -43,8 +43,8 @@ const REQUESTS_END: Duration = Duration::from_secs(1);
 const PATHS: &str = "This is the HTTP port of Gregor, a Kafka broker and controller. There are:
 /livez    200 while the process runs
 /readyz   200 once every partition is served and the broker is not fenced; else 503 with what is missing
-/metrics  metrics in the text format of Prometheus, or in OpenMetrics where Accept asks for it
-Clients of Kafka connect to another port, which the log names at the start.
+/metrics  metrics in the text format of Prometheus, or in OpenMetrics if Accept requests it
+Kafka clients connect to another port, which the log names at the start.
 ";
 
 /// Serves requests until the broker stops.

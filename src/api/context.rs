@@ -243,7 +243,7 @@ pub enum Refused {
         served: (i16, i16),
     },
     /// The request is well formed but has no meaning.
-    #[error("a request that means nothing: {0}")]
+    #[error("a request without a meaning: {0}")]
     Meaningless(&'static str),
     /// The request's version cannot carry the response, or a produce with acks=0 failed.
     #[error("{0}")]

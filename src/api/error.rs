@@ -56,7 +56,7 @@ pub(crate) fn of_append(error: &AppendError) -> ErrorCode {
 fn logged(error: &Error, code: ErrorCode) -> ErrorCode {
     let is_said = error.is_disk_full() || matches!(error, Error::Offline { .. });
     if !is_said && (code == ErrorCode::KafkaStorageError || code == ErrorCode::UnknownServerError) {
-        tracing::error!(%error, "a request met a fault of the store");
+        tracing::error!(%error, "a request failed because of a storage error");
     }
     code
 }

@@ -90,7 +90,7 @@ fn tell_of_transactions(context: &Context) {
     let broker = &context.broker;
     if let Some(left_out) = broker.complaints.admit(complaint, broker.clock.monotonic()) {
         let left_out = (left_out > 0).then_some(left_out);
-        warn!(peer = %context.connection.peer, software, client_id, left_out, "asked for transactions, which are not served yet");
+        warn!(peer = %context.connection.peer, software, client_id, left_out, "a client requested transactions, which are not supported yet");
     }
 }
 

@@ -123,7 +123,7 @@ impl Broker {
         let (cluster, own) = config_rules::broker_configs(image, self.node.id);
         let effective = self.config.effective(&cluster, &own);
         for warning in &effective.warnings {
-            tracing::warn!(%warning, "a stored config is not valid and counts as not set");
+            tracing::warn!(%warning, "a stored config is invalid and is ignored");
         }
         let known = self.effective();
         for name in effective.without_effect.iter().filter(|name| !known.without_effect.contains(name)) {
@@ -207,7 +207,7 @@ async fn address(host: &str) -> Option<IpAddr> {
     match tokio::net::lookup_host((host, 0)).await.map(|mut found| found.next()) {
         Ok(Some(found)) => Some(found.ip().to_canonical()),
         Ok(None) | Err(_) => {
-            warn!(host, "a host of max.connections.per.ip.overrides has no address, and no limit of its own");
+            warn!(host, "a host of max.connections.per.ip.overrides has no address: its override has no effect");
             None
         }
     }

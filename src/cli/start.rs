@@ -159,7 +159,7 @@ impl NewFolder {
         let known = fs::canonicalize(there).with_context(|| format!("{} cannot be used", there.display()))?;
         let rest = wanted.strip_prefix(there).unwrap_or(Path::new(""));
         if rest.components().any(|it| it == std::path::Component::ParentDir) {
-            bail!("--data-dir {shown}: {} is not there, and has no folder above it", there.join(rest).display());
+            bail!("--data-dir {shown}: {} has a `..` after a folder that does not exist", there.join(rest).display());
         }
         if rest.as_os_str().is_empty()
             && fs::read_dir(&known).with_context(|| format!("{shown} cannot be read"))?.next().is_some()
@@ -225,7 +225,7 @@ fn say_open_files(files: Option<u64>) {
     if let Some(open_files_max) = files.filter(|files| *files < OPEN_FILES_WANTED) {
         warn!(
             open_files_max,
-            "this process may open few files, which bounds its connections: raise the hard limit (ulimit -Hn, LimitNOFILE=) to {OPEN_FILES_WANTED} or more"
+            "this process may open only a few files, which limits its connections: raise the hard limit (ulimit -Hn, LimitNOFILE=) to {OPEN_FILES_WANTED} or more"
         );
     }
 }
@@ -285,7 +285,7 @@ fn say_state(broker: &Broker) {
         partitions = broker.replicas.len(),
         offline_log_dirs = broker.replicas.offline_dirs().len(),
         not_ready_because,
-        "this node runs (SIGQUIT)"
+        "this node is running (SIGQUIT)"
     );
 }
 

@@ -7,12 +7,16 @@ use std::fmt::Write as _;
 
 const INTRODUCTION: &str = "# Configuration
 
-`gregor start server.properties` reads the properties of Apache Kafka 4.3 by their names; `--override name=value` counts instead of the file. Values may
-come from `config.providers`: `FileConfigProvider`, `DirectoryConfigProvider` and `EnvVarConfigProvider` of `org.apache.kafka.common.config.provider`, with
-`allowed.paths` and `allowlist.pattern`. Names that are not known are ignored with a warning. An invalid value stops the start with one line that names the
-property and what is allowed. Listeners are `PLAINTEXT`; any other security protocol stops the start, and so do a role alone and several voters.
+`gregor start server.properties` reads the properties of Apache Kafka 4.3 by their names;
+`--override name=value` overrides the file. Values may come from `config.providers`:
+`FileConfigProvider`, `DirectoryConfigProvider` and `EnvVarConfigProvider` of
+`org.apache.kafka.common.config.provider`, with `allowed.paths` and `allowlist.pattern`. Unknown
+names are ignored with a warning. An invalid value stops the start with one line that names the
+property and the allowed values. Listeners are `PLAINTEXT`. Any other security protocol stops the
+start, and so do a single role and several voters.
 
-*Changes* says whether a property may change while the broker runs: at a `restart`, for one `broker`, or for the whole `cluster`.
+*Changes* says what a change of the property takes while the broker runs: a `restart`, or a dynamic
+config of one `broker` or of the whole `cluster`.
 
 This page is generated from `src/config`.
 ";
@@ -25,19 +29,20 @@ pub fn document() -> String {
         (
             Support::Refused,
             "Refused",
-            "Any value but the default stops the start, since ignoring it would open access or change data. The name of a \
-             class that does what Gregor does anyway is accepted.",
+            "Any value except the default stops the start, because to ignore it would open access or change data.\n\
+             The name of a class that does what Gregor does anyway is accepted.",
         ),
         (
             Support::NotYet,
             "Without effect yet",
-            "They are checked and accepted, with a line in the log at the start, or when they are set, where they differ from the default. So \
-             are `max.connections` of single listeners.",
+            "They are checked and accepted. If a value differs from the default, a line is logged at the start,\n\
+             or when the value is set. This also applies to `max.connections` of single listeners.",
         ),
         (
             Support::NoEffect,
             "Accepted without effect",
-            "They tune machinery that Gregor does not have, or parts that nothing can switch on yet: nothing is said about them.",
+            "They tune mechanisms that Gregor does not have, or parts that nothing can enable yet. Nothing is\n\
+             logged about them.",
         ),
     ];
     for (support, title, words) in sections {
@@ -46,9 +51,10 @@ pub fn document() -> String {
     section(
         &mut page,
         "Gregor's own",
-        "Apache Kafka ignores them. No other name may begin with `gregor.`. While fewer bytes than `gregor.log.dir.reserve.bytes` are free on \
-         a log dir's disk, producers are answered KAFKA_STORAGE_ERROR; what is left is for what frees room or cannot wait: metadata, group \
-         offsets, checkpoints, compaction. `-1` is a hundredth of the disk, 1 GiB at most.",
+        "Apache Kafka ignores them. No other name may begin with `gregor.`. While fewer bytes than\n\
+         `gregor.log.dir.reserve.bytes` are free on a log dir's disk, producers are answered with\n\
+         KAFKA_STORAGE_ERROR. The reserve is for work that frees space or cannot wait: metadata, group\n\
+         offsets, checkpoints, compaction. `-1` means one percent of the disk, at most 1 GiB.",
         OWN.keys.iter(),
     );
     page

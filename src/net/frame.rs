@@ -32,7 +32,7 @@ pub enum FrameError {
     #[error("closed by the peer within a request")]
     Cut,
     /// A length that no request can have.
-    #[error("a request of {0} bytes, where {1} are allowed (socket.request.max.bytes)")]
+    #[error("a request of {0} bytes exceeds the maximum of {1} (socket.request.max.bytes)")]
     Length(i32, usize),
     /// The first bytes belong to another protocol.
     #[error("no request of Kafka's protocol but {0}")]

@@ -73,7 +73,7 @@ pub(super) async fn watch(
             continue;
         }
         let Some(dir) = broker.replicas.dirs().iter().find(|dir| dir.path() == path).cloned() else { continue };
-        error!(log_dir = %path.display(), %reason, "a log dir failed: its partitions are offline until it is mended and the node started again");
+        error!(log_dir = %path.display(), %reason, "a log dir failed: its partitions are offline until it is repaired and the node restarted");
         take_offline(&broker, dir).await;
         broker.replicas.tell_dir_states();
         if broker.replicas.online_dirs().next().is_none() {

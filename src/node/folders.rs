@@ -104,7 +104,7 @@ fn can_lose(dir: &LogDir, config: &NodeConfig) -> bool {
 }
 
 fn lose(lost: &mut Vec<PathBuf>, path: PathBuf, error: &storage::Error) {
-    error!(log_dir = %path.display(), %error, "a log dir cannot be used: its partitions are offline until it is mended and the node started again");
+    error!(log_dir = %path.display(), %error, "a log dir cannot be used: its partitions are offline until it is repaired and the node restarted");
     lost.push(path);
 }
 

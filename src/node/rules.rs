@@ -91,7 +91,7 @@ fn identities(config: &NodeConfig, disk: &dyn Disk) -> Result<Vec<(PathBuf, Opti
             Err(storage::Error::Io { .. }) if path != config.metadata_log_dir => continue,
             read => read.with_context(|| {
                 let shown = path.display();
-                format!("{shown} cannot be taken for a log dir; bring back its {META_PROPERTIES}, or take it out of log.dirs")
+                format!("{shown} is not a valid log dir; bring back its {META_PROPERTIES}, or take it out of log.dirs")
             })?,
         };
         if meta.as_ref().is_some_and(|meta| meta.version == 0) {
@@ -112,7 +112,7 @@ fn identities(config: &NodeConfig, disk: &dyn Disk) -> Result<Vec<(PathBuf, Opti
         };
         let other = other.display();
         bail!(
-            "No `meta.properties` found in {missing}, where the metadata log is expected, while {other} is formatted: this is half of a node; name the folder with {METADATA_TOPIC}-0 as metadata.log.dir, or bring back what {missing} held"
+            "No `meta.properties` found in {missing}, where the metadata log is expected, while {other} is formatted: a part of the node is missing; name the folder with {METADATA_TOPIC}-0 as metadata.log.dir, or bring back what {missing} held"
         );
     }
     Ok(identities)

@@ -81,7 +81,7 @@ impl AssignmentSender {
                 }
                 Err(error) => {
                     let count = batch.len();
-                    warn!(%error, count, "the controller could not be told in which log dirs replicas are; it is tried again");
+                    warn!(%error, count, "the log dirs of replicas could not be sent to the controller; this is retried");
                     self.assignments.put_back(batch);
                 }
             }
@@ -152,7 +152,7 @@ fn refused(response: &AssignReplicasToDirsResponse) -> HashSet<TopicIdPartition>
     for topic in response.directories.iter().flat_map(|directory| &directory.topics) {
         for partition in topic.partitions.iter().filter(|partition| partition.error_code != 0) {
             let index = PartitionIndex(partition.partition_index);
-            debug!(topic_id = %topic.topic_id, partition = %index, error_code = partition.error_code, "the controller did not note a log dir");
+            debug!(topic_id = %topic.topic_id, partition = %index, error_code = partition.error_code, "the controller rejected the log dir of a replica");
             refused.insert(TopicIdPartition { topic_id: topic.topic_id, partition: index });
         }
     }

@@ -102,7 +102,7 @@ impl ProducerIds {
                     blocks.lock().given(start..start + len);
                 }
                 Err(error) => {
-                    debug!(%error, "the controller gave no block of producer ids");
+                    debug!(%error, "the controller allocated no block of producer ids");
                     tokio::time::sleep(RETRY).await;
                     // The next caller requests a block again.
                     blocks.lock().is_requested = false;

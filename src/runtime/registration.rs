@@ -137,7 +137,7 @@ impl Refusals {
                  has registered with its node.id. It stays out of the cluster until this node is restarted, which registers \
                  it again"
             }
-            _ => "a heartbeat was refused; the next ones are sent as usual",
+            _ => "a heartbeat was rejected; the next ones are sent as usual",
         })
     }
 }
@@ -234,7 +234,7 @@ async fn register_broker(
         match registered.await {
             Ok(response) => return Some(BrokerEpoch(response.broker_epoch)),
             Err(error) => {
-                warn!(%error, "this broker's registration was refused; it is tried again");
+                warn!(%error, "this broker's registration was rejected; it is retried");
                 tokio::select! {
                     () = tokio::time::sleep(RETRY) => {}
                     () = stopping.cancelled() => {}

@@ -51,7 +51,7 @@ pub(super) struct DriverParts {
 /// This broker wrote a record that it cannot apply, which is a bug. The shard's state no longer
 /// matches the log.
 #[derive(Debug, thiserror::Error)]
-#[error("a record of this broker's own at offset {offset} cannot be applied: {reason}")]
+#[error("this broker wrote a record at offset {offset} that it cannot apply: {reason}")]
 pub(super) struct OwnRecordFault {
     offset: Offset,
     reason: String,
