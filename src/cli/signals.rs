@@ -87,7 +87,9 @@ impl Signals {
             match self.came.recv().await {
                 Some((name, Effect::Stop)) => return name,
                 Some((_, Effect::Report)) => report(),
-                Some((_, Effect::Nothing)) => warn!("a write failed: the file is at the size limit of this process (ulimit -f)"),
+                Some((_, Effect::Nothing)) => {
+                    warn!("a write failed: the file is at the size limit of this process (ulimit -f)")
+                }
                 Some((name, Effect::Ignored)) => info!("{name} is ignored; SIGTERM stops this node"),
                 // The tasks live as long as the runtime.
                 None => std::future::pending().await,
