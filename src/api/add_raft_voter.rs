@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn endpoints_stand_in_the_order_of_javas_maps() {
+    fn endpoints_are_in_the_order_of_javas_maps() {
         let endpoints = Endpoints::of(&["one", "Two", "three", "four", "five"].map(|name| listener(name, 1)));
         let names: Vec<&str> = endpoints.0.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["FIVE", "TWO", "ONE", "THREE", "FOUR"]);

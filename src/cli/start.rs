@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_listens_where_the_last_start_wants_it() {
+    fn a_folder_listens_on_the_address_of_the_last_start() {
         let home = tempfile::tempdir().unwrap();
         let data_dir = home.path().join("data");
         let data_dir = data_dir.to_str().unwrap();
@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_of_any_name_works_or_is_refused_before_anything_is_made() {
+    fn a_folder_of_any_name_works_or_is_refused_before_any_change() {
         use std::os::unix::ffi::OsStrExt as _;
         let home = tempfile::tempdir().unwrap();
         let names: [&[u8]; 13] = [
@@ -382,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn an_advertised_address_that_leads_others_to_themselves_is_told() {
+    fn an_advertised_loopback_address_of_a_reachable_listener_is_reported() {
         let lines = |listens: &str, advertised: &[&str]| {
             let home = tempfile::tempdir().unwrap();
             let data_dir = home.path().to_str().unwrap();
@@ -419,7 +419,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_an_error_of_one_line() {
+    fn an_invalid_address_is_an_error_of_one_line() {
         let cases = [
             ("--listen", "19092", 19092),
             ("--listen", "box", 9092),

@@ -106,7 +106,7 @@ mod tests {
 
     /// As `kafka-storage info` of Kafka 4.3.1 prints it for the same folders.
     #[test]
-    fn dirs_are_told_in_kafkas_words() {
+    fn dirs_are_described_in_kafkas_words() {
         let dir = tempfile::tempdir().unwrap();
         let at = |name: &str| dir.path().join(name);
         let write = |name: &str, text: &str| {

@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_refused() {
+    fn an_invalid_address_is_refused() {
         let fault = |text: &str| text.parse::<Address>().unwrap_err().to_string();
         assert_eq!(fault("19092"), "it takes HOST:PORT, such as 127.0.0.1:19092 or :19092");
         for text in ["", "localhost", "localhost:", "a b:1", "http://x:1", "x:65536", "x:-1", "x:+1", "x:1/"] {

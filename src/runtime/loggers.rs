@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn another_node_comes_before_an_operation_before_a_name_before_a_level() {
+    fn the_node_is_checked_before_the_operation_the_name_and_the_level() {
         let refused = |name, logger, operation, level| {
             let altered = Loggers::new(None)
                 .alter(BrokerId(1), &resource(name, &[(logger, operation, level)]), false)
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_start_said_holds_until_root_is_set() {
+    fn the_directives_of_the_start_hold_until_root_is_set() {
         use tracing_subscriber::layer::SubscriberExt as _;
         let (layer, handle) = tracing_subscriber::reload::Layer::new(EnvFilter::new("warn,gregor::net=debug"));
         let _registry = tracing_subscriber::registry().with(layer);

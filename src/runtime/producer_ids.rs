@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_producer_that_comes_before_the_first_block_is_told_to_come_again() {
+    async fn a_producer_that_asks_before_the_first_block_must_retry() {
         // No one receives the request to the controller.
         let (controller, _inbox) = ControllerHandle::new();
         let ids = ProducerIds::new(BrokerId(1));

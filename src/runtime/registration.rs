@@ -274,7 +274,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_broker_that_was_unregistered_says_once_that_a_restart_registers_it() {
+    fn an_unregistered_broker_logs_once_that_a_restart_registers_it() {
         let mut refusals = Refusals::default();
         let stale = ApiError::from(ErrorCode::StaleBrokerEpoch);
         let line = refusals.line(&stale).unwrap();

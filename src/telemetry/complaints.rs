@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_tries_again_is_told_of_once_in_a_period() {
+    fn a_client_that_retries_is_logged_once_per_period() {
         let complaints = Complaints::default();
         assert_eq!(admit(&complaints, "old 1", "version 0", 5), Some(0));
         assert_eq!(admit(&complaints, "old 1", "version 0", 6), None);
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_than_so_many_are_told_in_a_period() {
+    fn the_faults_logged_in_a_period_are_limited() {
         let complaints = Complaints::default();
         let told = (0..1000).filter_map(|client| admit(&complaints, &client.to_string(), "", 0)).count();
         assert_eq!(told, COMPLAINTS_MAX);

@@ -33,7 +33,7 @@ fn changes_are_answered_as_kafka_answers_them() {
 }
 
 #[test]
-fn a_group_is_held_to_the_brokers_bounds() {
+fn a_group_config_stays_within_the_brokers_bounds() {
     let mut file = recorded_node();
     file.extend(properties([
         ("group.consumer.min.session.timeout.ms", "100"),
@@ -119,7 +119,7 @@ fn dynamic_configs_reach_the_settings() {
 }
 
 #[test]
-fn configs_that_break_a_rule_together_count_as_not_set() {
+fn configs_that_break_a_rule_together_are_ignored() {
     let node = node(&recorded_node());
     let now = node.effective(&properties([("message.max.bytes", "5")]), &properties([("max.connections.per.ip", "0")]));
     assert_eq!((now.settings.message_max_bytes, now.settings.max_connections_per_ip), (5, i32::MAX));

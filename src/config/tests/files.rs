@@ -59,7 +59,7 @@ fn surrogates_become_one_character() {
 }
 
 #[test]
-fn what_is_written_is_what_java_writes() {
+fn properties_are_written_as_java_writes_them() {
     let pairs = [
         ("a b", "  lead"),
         ("t\t", "n\nr\rf\u{c}\\"),
@@ -228,7 +228,7 @@ fn providers_that_are_set_up_wrongly_stop_the_start() {
 }
 
 #[test]
-fn an_override_counts_instead_of_the_file() {
+fn an_override_wins_over_the_file() {
     let secrets = Secrets::new("override");
     let path = secrets.0.join("server.properties");
     let file = super::recorded_node();

@@ -16,7 +16,7 @@ proptest! {
     }
 
     #[test]
-    fn written_properties_come_back(pairs in prop::collection::btree_map(".{0,20}", ".{0,40}", 0..8)) {
+    fn written_properties_are_read_back(pairs in prop::collection::btree_map(".{0,20}", ".{0,40}", 0..8)) {
         let text = write_properties(pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())));
         // A line without key and value is not written.
         let kept: Properties = pairs.into_iter().filter(|(name, value)| !name.is_empty() || !value.is_empty()).collect();

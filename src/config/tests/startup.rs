@@ -88,7 +88,7 @@ fn nothing_that_would_open_access_or_change_data_is_ignored() {
 /// A folder that was served with TLS, SASL or an authorizer is never served without them, whatever
 /// the rest of its file says.
 #[test]
-fn a_production_server_properties_with_tls_sasl_or_an_authorizer_is_never_served_openly() {
+fn a_server_properties_with_tls_sasl_or_an_authorizer_is_never_served_without_them() {
     let keys = "ssl.keystore.location=/etc/kafka/broker.p12 ; ssl.keystore.password=secret ; ssl.keystore.type=PKCS12 ; \
         ssl.truststore.location=/etc/kafka/ca.p12 ; ssl.truststore.password=secret ; num.network.threads=8";
     let plain_controller = "listener.security.protocol.map=CONTROLLER:PLAINTEXT";
@@ -137,7 +137,7 @@ fn classes_of_kafkas_own_that_gregor_stands_for_are_accepted() {
 }
 
 #[test]
-fn what_is_not_known_or_has_no_effect_yet_makes_a_warning() {
+fn unknown_properties_and_those_without_effect_cause_a_warning() {
     let inert = "zookeeper.connect=x ; listener.name.plaintext.nonsense=1 ; max.connection.creation.rate=5 ; \
                  listener.name.plaintext.max.connection.creation.rate=5 ; listener.name.plaintext.max.connections=5 ; \
                  metric.reporters=com.example.Reporter ; \
@@ -174,7 +174,7 @@ fn what_is_not_known_or_has_no_effect_yet_makes_a_warning() {
 }
 
 #[test]
-fn every_property_without_effect_makes_one_warning_where_it_is_not_the_default() {
+fn every_property_without_effect_causes_one_warning_unless_it_has_its_default() {
     for key in BROKER.keys.iter().filter(|key| key.support == Support::NotYet) {
         let number = key.default_text().and_then(|text| text.parse::<i64>().ok());
         let beside = number.iter().flat_map(|number| [number.saturating_add(1), number.saturating_sub(1)]);
@@ -202,7 +202,7 @@ fn dynamic_configs_without_effect_are_named() {
 }
 
 #[test]
-fn a_node_that_is_moved_listens_elsewhere_and_is_told_apart() {
+fn a_moved_node_listens_on_and_advertises_another_address() {
     let one = "PLAINTEXT://127.0.0.1:9092,CONTROLLER://127.0.0.1:9093";
     let inside = "INSIDE://10.0.0.1:9092,OUT://10.0.0.1:9094,CONTROLLER://127.0.0.1:9093 ; inter.broker.listener.name=INSIDE ; \
                   listener.security.protocol.map=INSIDE:PLAINTEXT,OUT:PLAINTEXT,CONTROLLER:PLAINTEXT";
@@ -258,7 +258,7 @@ fn a_secret_is_not_in_a_message() {
 }
 
 #[test]
-fn listeners_become_what_the_node_binds_and_tells() {
+fn listeners_become_the_bound_and_the_advertised_addresses() {
     let node = start(&changed(
         "listeners=inside://[::1]:9092, OUTSIDE://:0,CONTROLLER://127.0.0.1:9093 ; advertised.listeners=OUTSIDE://kafka.example:443,INSIDE://[::1]:9092 ; \
          listener.security.protocol.map=INSIDE:PLAINTEXT,OUTSIDE:PLAINTEXT,CONTROLLER:PLAINTEXT ; inter.broker.listener.name=inside ; \
@@ -289,7 +289,7 @@ fn listeners_become_what_the_node_binds_and_tells() {
 }
 
 #[test]
-fn a_new_nodes_file_starts_and_survives_its_way_through_the_disk() {
+fn a_new_nodes_file_starts_and_is_the_same_after_a_write_and_a_read() {
     let new = NewNode {
         host: "::1",
         port: 9092,

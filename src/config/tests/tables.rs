@@ -9,7 +9,7 @@ use crate::config::{
 const ALL: &[&Table] = &[&BROKER, &DYNAMIC_ONLY, &TOPIC, &GROUP, &CLIENT_METRICS, &OWN];
 
 #[test]
-fn every_default_is_valid_and_printed_as_it_stands() {
+fn every_default_is_valid_and_printed_unchanged() {
     for key in ALL.iter().flat_map(|table| table.keys) {
         if let Default::Is(text) = key.default {
             assert_eq!(key.parse(text).map(|value| value.to_text()), Ok(Some(text.to_string())), "{}", key.name);

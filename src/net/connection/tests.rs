@@ -200,7 +200,7 @@ async fn requests_of_one_read_are_all_answered() {
 }
 
 #[tokio::test]
-async fn a_request_is_begun_after_the_one_before_it_has_ended() {
+async fn a_request_starts_after_the_one_before_it_has_ended() {
     let mut peer = Peer::new().await;
     peer.begin("slow first").await;
     peer.send("now second").await;
@@ -271,7 +271,7 @@ async fn a_reply_that_waits_for_replicas_holds_no_memory() {
 }
 
 #[tokio::test]
-async fn a_connection_that_ends_within_a_request_gives_its_memory_back() {
+async fn a_connection_that_ends_within_a_request_releases_its_memory() {
     let side = Side::new(1024);
     let mut peer = side.connect().await;
     peer.stream.write_all(&framed(b"now cut")[..8]).await.unwrap();
@@ -322,7 +322,7 @@ async fn a_request_that_takes_long_is_not_idle() {
 }
 
 #[tokio::test]
-async fn an_oversize_request_closes_its_connection_alone() {
+async fn an_oversize_request_closes_only_its_own_connection() {
     let side = Side::new(0);
     let (mut one, mut other) = (side.connect().await, side.connect().await);
     one.begin("later first").await;
@@ -368,7 +368,7 @@ async fn a_peer_that_has_closed_its_side_gets_the_replies_that_wait() {
 }
 
 #[tokio::test]
-async fn a_peer_that_is_gone_is_not_waited_for() {
+async fn a_closed_peer_is_not_waited_for() {
     let mut peer = Peer::new().await;
     peer.begin("later first").await;
     // A close with a reset.
@@ -378,7 +378,7 @@ async fn a_peer_that_is_gone_is_not_waited_for() {
 }
 
 #[tokio::test]
-async fn at_the_brokers_end_what_was_begun_is_answered_and_nothing_is_begun() {
+async fn a_stopping_broker_answers_started_requests_and_starts_no_others() {
     let side = Side::new(0);
     let (mut peer, idle) = (side.connect().await, side.connect().await);
     peer.begin("later first").await;
@@ -398,7 +398,7 @@ async fn at_the_brokers_end_what_was_begun_is_answered_and_nothing_is_begun() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn at_the_brokers_end_a_peer_that_takes_no_reply_is_not_waited_for() {
+async fn a_stopping_broker_does_not_wait_for_a_peer_that_reads_no_reply() {
     let side = Side::new(0);
     let mut peer = side.connect().await;
     peer.begin("large 64000000").await;
@@ -428,7 +428,7 @@ async fn a_slow_reader_gets_the_whole_reply() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_peer_that_takes_no_reply_is_given_up() {
+async fn a_peer_that_reads_no_reply_is_disconnected() {
     let mut peer = Peer::new().await;
     peer.send("large 64000000").await;
     let end = (&mut peer.ended).await.unwrap();
@@ -436,7 +436,7 @@ async fn a_peer_that_takes_no_reply_is_given_up() {
 }
 
 #[tokio::test]
-async fn a_reply_that_cannot_be_whole_ends_the_connection() {
+async fn a_reply_that_cannot_be_complete_ends_the_connection() {
     let mut peer = Peer::new().await;
     peer.send("last first").await;
     assert_eq!(peer.receive().await, "first");
@@ -448,7 +448,7 @@ async fn a_reply_that_cannot_be_whole_ends_the_connection() {
 }
 
 #[tokio::test]
-async fn a_connection_leaves_between_two_requests_with_what_was_read() {
+async fn a_connection_moves_between_two_requests_with_its_unread_bytes() {
     let (mut peer, ours) = pair().await;
     let requests: Arc<Requests> = Arc::default();
     let (memory, stopping) = (MemoryLimit::new(-1), CancellationToken::new());

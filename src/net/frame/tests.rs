@@ -176,7 +176,7 @@ async fn a_peer_may_leave_between_frames_but_not_within_one() {
 }
 
 #[tokio::test]
-async fn a_reading_that_is_dropped_loses_no_byte() {
+async fn a_cancelled_read_loses_no_byte() {
     let mut reading = Reading::new().await;
     let bytes = framed(b"patience");
     for byte in bytes {

@@ -19,7 +19,7 @@ fn a_new_connection_goes_to_the_first_thread_that_has_time() {
 }
 
 #[test]
-fn a_busy_thread_hands_over_what_makes_both_alike() {
+fn a_busy_thread_moves_connections_until_both_loads_are_equal() {
     assert_eq!(balance(&[1000, 0], 0, 2), Some((1, 1)));
     assert_eq!(balance(&[1000, 0], 0, 100), Some((50, 1)));
     assert_eq!(balance(&[1000, 600, 500], 0, 100), Some((25, 2)));
@@ -29,7 +29,7 @@ fn a_busy_thread_hands_over_what_makes_both_alike() {
 }
 
 #[test]
-fn a_thread_with_little_to_do_hands_all_back() {
+fn a_thread_with_a_low_load_returns_all_connections() {
     assert_eq!(balance(&[100, 299], 1, 7), Some((7, 0)));
     assert_eq!(balance(&[100, 300], 1, 7), None);
     assert_eq!(balance(&[700, 100, 100], 2, 0), Some((1, 1)));
@@ -52,7 +52,7 @@ impl OneConnection {
 }
 
 #[test]
-fn time_in_which_the_thread_waits_for_a_core_does_not_count() {
+fn the_time_that_a_thread_waits_for_a_core_does_not_count() {
     let mut thread = OneConnection::default();
     thread.load.wakes(ms(0));
     assert_eq!(thread.served(ms(100), ms(0)), None, "it is measured once in a while");
@@ -75,7 +75,7 @@ fn a_thread_that_is_in_one_piece_of_work_for_long_is_busy() {
 }
 
 #[test]
-fn as_many_connections_leave_as_were_told_to() {
+fn exactly_the_requested_number_of_connections_leaves() {
     let load = ThreadLoad::default();
     assert_eq!(load.leave(), None);
     load.set_leaving(Some((2, 3)));
@@ -103,7 +103,7 @@ async fn answer_and_move(mut seat: Seat<()>, moving: Moving<()>) {
 }
 
 #[test]
-fn a_connection_moves_between_threads_with_what_was_read_of_it() {
+fn a_connection_moves_between_threads_and_keeps_the_bytes_read() {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let mut peer = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (stream, _) = listener.accept().unwrap();

@@ -251,7 +251,7 @@ fn a_metadata_log_in_the_wrong_dir_is_refused() {
 }
 
 #[test]
-fn what_names_nobody_is_refused() {
+fn meta_properties_without_ids_or_with_an_unknown_version_are_refused() {
     for (from, to, word) in [
         ("cluster.id=", "cluster.it=", "names no cluster.id"),
         ("node.id=1", "node.it=1", "names no node.id"),

@@ -214,7 +214,7 @@ fn every_message_is_followed_by_the_timers_that_are_due() {
 }
 
 #[test]
-fn a_partition_with_a_record_that_nobody_can_read_is_a_fault_of_the_load() {
+fn an_unreadable_record_in_a_partition_fails_the_load() {
     let partition = leading(EPOCH.0, &[1]);
     append_garbage(&partition);
     assert!(matches!(replay(&partition, EPOCH), Err(ShardEnd::Fault(reason)) if reason.contains("offset 0")));
@@ -242,7 +242,7 @@ async fn groups_that_cannot_be_loaded_are_not_coordinator_and_their_partition_is
 }
 
 #[tokio::test]
-async fn a_load_that_fails_is_tried_again_once() {
+async fn a_failed_load_is_retried_once() {
     let parts = parts(leading(EPOCH.0, &[1]));
     let (partition, faults) = (parts.partition.clone(), parts.faults.clone());
     faults.load.plant(1);

@@ -46,7 +46,7 @@ fn max_connections_lets_one_wait_until_another_ends() {
 }
 
 #[test]
-fn the_controllers_connections_count_apart() {
+fn the_controllers_connections_are_counted_separately() {
     let limits = limits(Maxima { connections: 1, per_ip: 1, ..Maxima::default() });
     let _broker = enter(&limits, HOME).unwrap().unwrap();
     assert!(enter(&limits, AWAY).is_err());
@@ -85,7 +85,7 @@ fn maxima_are_set_without_a_name_server() {
 }
 
 #[test]
-fn an_override_holds_for_its_address_in_both_directions() {
+fn an_override_raises_or_lowers_the_limit_of_its_address() {
     let overrides = vec![(HOME.to_string(), 3), (AWAY.to_string(), 0)];
     let limits = limits(Maxima { per_ip: 1, overrides, ..Maxima::default() });
     let places: Vec<Place> = std::iter::from_fn(|| enter(&limits, HOME).unwrap()).collect();
@@ -123,7 +123,7 @@ fn new_maxima_hold_at_once_and_close_nothing() {
 }
 
 #[tokio::test]
-async fn whoever_waits_for_a_place_is_woken() {
+async fn a_free_place_wakes_a_waiting_connection() {
     let limits = limits(Maxima { connections: 1, ..Maxima::default() });
     let place = limits.enter(Side::Broker, HOME).await.unwrap();
     let waiting = tokio::spawn({

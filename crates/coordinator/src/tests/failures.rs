@@ -31,7 +31,7 @@ fn a_group_that_is_not_in_the_log_does_not_exist() {
 }
 
 #[test]
-fn an_assignment_that_is_lost_makes_everyone_join_again() {
+fn a_lost_assignment_makes_every_member_rejoin() {
     let mut h = Harness::new();
     let (first, second) = (h.send(join_static("g", "", "one")), h.send(join_static("g", "", "two")));
     h.advance(0);
@@ -62,7 +62,7 @@ fn a_static_member_whose_return_is_not_in_the_log_has_its_old_place() {
 }
 
 #[test]
-fn members_that_are_gone_are_gone_whatever_the_log_says() {
+fn removed_members_stay_removed_even_if_the_append_fails() {
     let mut h = Harness::new();
     let a = h.stable_member("g");
     h.fail = Some(ErrorCode::NotEnoughReplicas);
@@ -79,7 +79,7 @@ fn members_that_are_gone_are_gone_whatever_the_log_says() {
 }
 
 #[test]
-fn the_search_for_what_has_expired_goes_on_after_a_failure() {
+fn the_search_for_expired_offsets_continues_after_a_failure() {
     let mut h = Harness::new();
     assert_eq!(h.commit(commit("g", "", -1, 1)), ErrorCode::None);
     h.config.offsets_retention_ms = 1;

@@ -64,7 +64,7 @@ fn with_topic_id(mut request: OffsetCommitRequest) -> OffsetCommitRequest {
 }
 
 #[test]
-fn consumer_offsets_bytes_are_kafkas_to_the_byte() {
+fn consumer_offsets_records_equal_kafkas_in_every_byte() {
     let mut harness = Harness::new();
     let h = &mut harness;
     at(h, 0x2d3e, "977fa006-8e19-475d-8e94-efd36ad1222b");

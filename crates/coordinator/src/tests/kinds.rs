@@ -85,7 +85,7 @@ fn a_coordinator_that_knows_only_classic_groups_deletes_nothing_of_the_others() 
 
 /// As in Apache Kafka: one record, and no tombstone of the other type.
 #[test]
-fn an_empty_consumer_group_becomes_a_classic_one_that_goes_on_from_its_offsets() {
+fn an_empty_consumer_group_becomes_a_classic_one_and_keeps_its_offsets() {
     let mut h = Harness::new();
     other_kinds(&mut h);
     assert_eq!(h.commit(commit("consumer", "", -1, 5)), ErrorCode::None);
@@ -115,7 +115,7 @@ fn lists_name_their_type() {
 }
 
 #[test]
-fn commits_to_a_consumer_group_are_held_against_its_members() {
+fn commits_to_a_consumer_group_are_checked_against_its_members() {
     let mut h = Harness::new();
     consumer(&mut h, "g", Some(3));
     assert_eq!(h.commit(commit("g", "", -1, 1)), ErrorCode::None, "nobody is in it");

@@ -28,7 +28,7 @@ fn an_id_that_is_not_used_is_forgotten() {
 }
 
 #[test]
-fn old_clients_join_without_an_id_of_their_own() {
+fn old_clients_join_without_a_member_id() {
     let mut h = Harness::new();
     let GroupRequest::JoinGroup { client, request, .. } = join("g", "") else { panic!() };
     let ticket = h.send(GroupRequest::JoinGroup {
@@ -44,7 +44,7 @@ fn old_clients_join_without_an_id_of_their_own() {
 }
 
 #[test]
-fn a_member_that_is_silent_for_its_session_is_out() {
+fn a_member_without_heartbeats_is_removed_after_its_session() {
     let mut h = Harness::new();
     let a = h.stable_member("g");
     h.advance(9999);
@@ -187,7 +187,7 @@ fn a_static_member_that_changes_the_protocol_or_comes_back_between_causes_a_reba
 }
 
 #[test]
-fn concurrent_joins_with_static_members_lose_nobody() {
+fn concurrent_joins_with_static_members_lose_no_member() {
     let mut h = Harness::new();
     h.config.initial_rebalance_delay_ms = 100;
     let instances: Vec<String> = (0..20).map(|number| format!("instance-{number}")).collect();
@@ -261,7 +261,7 @@ fn a_new_leader_of_the_partition_gives_members_a_session_from_then_on() {
 }
 
 #[test]
-fn who_waits_when_the_leadership_ends_is_told() {
+fn waiting_members_are_answered_when_the_leadership_ends() {
     let mut h = Harness::new();
     let a = h.stable_member("g");
     let b = id(&mut h, "g");
@@ -278,7 +278,7 @@ fn who_waits_when_the_leadership_ends_is_told() {
 const DAY_MS: i64 = 86_400_000;
 
 #[test]
-fn a_wall_clock_that_jumps_expires_no_member_and_keeps_none_alive() {
+fn a_wall_clock_jump_expires_no_member_and_keeps_none_alive() {
     for jump_ms in [DAY_MS, -DAY_MS] {
         let mut h = Harness::new();
         h.now += 10 * DAY_MS;
@@ -302,7 +302,7 @@ fn a_wall_clock_that_jumps_expires_no_member_and_keeps_none_alive() {
 }
 
 #[test]
-fn a_wall_clock_that_jumps_neither_ends_a_join_phase_nor_holds_it_up() {
+fn a_wall_clock_jump_neither_ends_nor_delays_a_join_phase() {
     for jump_ms in [DAY_MS, -DAY_MS] {
         let mut h = Harness::new();
         h.now += 10 * DAY_MS;

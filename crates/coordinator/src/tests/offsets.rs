@@ -34,7 +34,7 @@ fn commit_metadata_round_trips() {
 }
 
 #[test]
-fn a_leader_epoch_is_kept_as_it_came() {
+fn a_leader_epoch_is_stored_unchanged() {
     let mut h = Harness::new();
     for epoch in [-7, i32::MIN, 0, i32::MAX, -1] {
         let mut request = commit("g", "", -1, 42);
@@ -114,7 +114,7 @@ fn all_topics_of_a_group_can_be_asked_for() {
 }
 
 #[test]
-fn offsets_of_an_earlier_topic_of_the_same_name_are_not_given_out() {
+fn offsets_of_an_earlier_topic_of_the_same_name_are_not_returned() {
     let mut h = Harness::new();
     let mut request = commit("g", "", -1, 1);
     request.topics[0].topic_id = Uuid([1; 16]);
@@ -211,7 +211,7 @@ fn delete(h: &mut Harness, group: &str, topic: &str) -> (ErrorCode, Option<Error
 }
 
 #[test]
-fn offsets_are_deleted_where_nobody_reads() {
+fn offsets_of_topics_that_the_group_does_not_read_are_deleted() {
     let mut h = Harness::new();
     let a = h.stable_member("g");
     let mut request = commit("g", &a, 1, 1);
@@ -244,7 +244,7 @@ fn a_group_is_deleted_with_its_offsets_once_it_is_empty() {
 }
 
 #[test]
-fn offsets_of_deleted_topics_go() {
+fn offsets_of_deleted_topics_are_deleted() {
     let mut h = Harness::new();
     for (group, id) in [("old", Uuid([1; 16])), ("unknown", Uuid::ZERO), ("anew", Uuid([2; 16]))] {
         let mut request = commit(group, "", -1, 1);
@@ -301,7 +301,7 @@ fn an_open_transaction_blocks_expiry() {
 }
 
 #[test]
-fn records_that_are_not_known_are_passed_over_and_broken_ones_are_not() {
+fn unknown_records_are_skipped_and_corrupt_ones_are_not() {
     let mut h = Harness::new();
     h.append(None, Entry::Record { key: hex("7fff0000"), value: Some(Bytes::new()) });
     let at = h.log[0].0;

@@ -132,7 +132,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(CASES))]
 
     #[test]
-    fn the_log_says_all_and_everyone_is_answered_once(
+    fn the_log_has_all_state_and_every_request_gets_one_reply(
         delay in prop_oneof![Just(0), Just(3000)],
         steps in prop::collection::vec(step(), 1..80),
     ) {

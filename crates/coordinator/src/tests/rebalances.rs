@@ -57,7 +57,7 @@ fn the_first_delay_ends_with_the_rebalance_timeout() {
 }
 
 #[test]
-fn members_that_do_not_rejoin_in_time_are_out() {
+fn members_that_do_not_rejoin_in_time_are_removed() {
     let mut h = Harness::new();
     let a = h.stable_member("g");
     let b = id(&mut h, "g");
@@ -75,7 +75,7 @@ fn members_that_do_not_rejoin_in_time_are_out() {
 /// Kafka counts such a member twice, finds no protocol that all members support, and fails. Its
 /// group then waits for ever.
 #[test]
-fn a_member_that_names_a_protocol_twice_is_refused_and_out_after_the_rebalance_timeout() {
+fn a_member_that_names_a_protocol_twice_is_refused_and_removed_after_the_rebalance_timeout() {
     for instance in [None, Some("i")] {
         let mut h = Harness::new();
         let a = h.stable_member("g");
@@ -108,7 +108,7 @@ fn a_member_that_names_a_protocol_twice_is_refused_and_out_after_the_rebalance_t
 }
 
 #[test]
-fn members_that_never_sync_are_out_after_the_rebalance_timeout() {
+fn members_that_never_sync_are_removed_after_the_rebalance_timeout() {
     let mut h = Harness::new();
     let (a, b) = (id(&mut h, "g"), id(&mut h, "g"));
     let (first, second) = (h.send(join("g", &a)), h.send(join("g", &b)));
@@ -258,7 +258,7 @@ fn what_a_syncing_member_can_do_wrong() {
 }
 
 #[test]
-fn a_leader_that_joins_again_gets_a_rebalance_and_a_follower_its_place() {
+fn a_leader_that_rejoins_starts_a_rebalance_and_a_follower_does_not() {
     let mut h = Harness::new();
     let (a, b) = (id(&mut h, "g"), id(&mut h, "g"));
     let (first, second) = (h.send(join("g", &a)), h.send(join("g", &b)));

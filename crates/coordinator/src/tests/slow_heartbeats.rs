@@ -113,12 +113,12 @@ fn transcript(starts_ms: &[i64], end_ms: i64) -> String {
 }
 
 #[test]
-fn consumers_that_come_within_the_initial_delay_meet_in_one_generation() {
+fn consumers_that_join_within_the_initial_delay_share_a_generation() {
     assert_eq!(transcript(&[0, 5, 9], 10_000), "20 ms, generation 1: c0 c1 c2\n");
 }
 
 #[test]
-fn consumers_that_miss_the_initial_delay_put_each_other_out_in_turn() {
+fn consumers_that_miss_the_initial_delay_evict_each_other() {
     assert_eq!(
         transcript(&[0, 20, 27], 13_500),
         "\
@@ -135,7 +135,7 @@ fn consumers_that_miss_the_initial_delay_put_each_other_out_in_turn() {
 }
 
 #[test]
-fn consumers_whose_heartbeat_falls_into_the_join_phase_meet() {
+fn consumers_whose_heartbeat_falls_into_the_join_phase_share_a_generation() {
     // The second consumer starts a join phase, which lasts until the first one's heartbeat.
     assert_eq!(transcript(&[0, 2500], 10_000), "10 ms, generation 1: c0\n3010 ms, generation 2: c0 c1\n");
 }
