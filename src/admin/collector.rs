@@ -35,7 +35,7 @@ impl Collector for StateCollector {
         let offline = i64::try_from(broker.replicas.offline_dirs().len()).unwrap_or(i64::MAX);
         gauge(&mut encoder, "offline_log_dirs", "Log dirs that are offline (OfflineLogDirectoryCount)", offline)?;
         let full = broker.replicas.online_dirs().filter(|dir| dir.is_full()).count();
-        let help = "Log dirs whose disks are so full that producers are refused";
+        let help = "Log dirs whose disks are too full for producers";
         gauge(&mut encoder, "full_log_dirs", help, i64::try_from(full).unwrap_or(i64::MAX))?;
         let mut sizes =
             encoder.encode_descriptor("log_bytes", "Bytes of a partition's log", None, MetricType::Gauge)?;
@@ -77,19 +77,23 @@ fn cleaner(encoder: &mut DescriptorEncoder<'_>, broker: &Broker) -> Result<(), s
     let kept = figures.last.bytes_written as f64 / (figures.last.bytes_read as f64).max(1.0);
     let rows = [
         ("cleaner_max_dirty_percent", "Dirty bytes of the dirtiest compacted log", percent(figures.dirty_ratio_max)),
-        ("cleaner_max_compaction_delay_seconds", "Over max.compaction.lag.ms, at most", figures.overdue_ms_max / 1000),
+        (
+            "cleaner_max_compaction_delay_seconds",
+            "The longest time over max.compaction.lag.ms",
+            figures.overdue_ms_max / 1000,
+        ),
         ("cleaner_last_map_percent", "Keys in the last cleaning's map", percent(figures.last.map_utilization)),
         ("cleaner_last_recopy_percent", "Bytes that the last cleaning kept", percent(kept)),
-        ("cleaner_last_milliseconds", "How long the last cleaning took", figures.last_took.as_millis() as i64),
+        ("cleaner_last_milliseconds", "Duration of the last cleaning", figures.last_took.as_millis() as i64),
         ("cleaner_cleanings", "Logs compacted", whole(figures.cleanings)),
-        ("cleaner_bytes_read", "Bytes of records read to be compacted", whole(figures.bytes_read)),
+        ("cleaner_bytes_read", "Bytes of records that compaction read", whole(figures.bytes_read)),
         ("cleaner_bytes_written", "Bytes of records that compaction kept", whole(figures.bytes_written)),
     ];
     for (name, help, value) in rows {
         gauge(encoder, name, help, value)?;
     }
     let Some(looked) = figures.looked else { return Ok(()) };
-    let help = "Since the cleaner last looked for a dirty log";
+    let help = "Time since the cleaner last looked for a dirty log";
     gauge(encoder, "cleaner_since_last_run_milliseconds", help, looked.elapsed().as_millis() as i64)
 }
 
@@ -100,9 +104,9 @@ fn groups(encoder: &mut DescriptorEncoder<'_>, broker: &Broker) -> Result<(), st
     let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
     gauge(encoder, "groups", "Groups that this broker coordinates", count(group_count))?;
     gauge(encoder, "group_offsets", "Committed offsets of these groups", count(offset_count))?;
-    let help = "Committed offsets whose lag is left out, since there are too many";
+    let help = "Committed offsets whose lag is not shown, because there are too many";
     gauge(encoder, "group_lags_left_out", help, count(offset_count - offsets.len()))?;
-    let help = "Records a group is behind in a partition whose log is on this broker";
+    let help = "Lag in records of a group in a partition whose log is on this broker";
     let mut lags = encoder.encode_descriptor("group_lag_records", help, None, MetricType::Gauge)?;
     let image = broker.image();
     for committed in &offsets {

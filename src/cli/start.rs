@@ -199,8 +199,8 @@ fn text_of(path: &Path) -> anyhow::Result<String> {
 /// Returns why `log.dirs` cannot contain a path.
 fn why_not(log_dir: &Path) -> &'static str {
     match log_dir.to_string_lossy().contains(',') {
-        true => "log.dirs takes a comma for the end of a path; name a folder without a comma",
-        false => "log.dirs reads another path in its place; name a folder of plain letters",
+        true => "log.dirs treats a comma as the end of a path; name a folder without a comma",
+        false => "log.dirs would read another path; name a folder with plain letters",
     }
 }
 
@@ -268,8 +268,8 @@ fn unreachable(listeners: &[Listener], advertised: &[(String, Address)]) -> Vec<
         let (name, address) = advertised.iter().find(|(name, _)| *name == listener.name)?;
         address.is_loopback().then(|| {
             format!(
-                "clients on other machines are told to connect to {address}, which is themselves: to serve them, say where this \
-                 node is with --override advertised.listeners={name}://HOST:{}",
+                "clients on other machines are told to connect to {address}, which is their own machine: to serve them, set the \
+                 address of this node with --override advertised.listeners={name}://HOST:{}",
                 address.port
             )
         })

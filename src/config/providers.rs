@@ -85,7 +85,9 @@ fn allowed_paths(paths: Option<&String>) -> Result<Option<Vec<PathBuf>>, ConfigE
 fn allowed_names(provider: &str, pattern: Option<&String>) -> Result<Option<Regex>, ConfigError> {
     let Some(pattern) = pattern else { return Ok(None) };
     let fault = |error| {
-        ConfigError(format!("{PREFIX}.{provider}.param.allowlist.pattern: {pattern} is no regular expression: {error}"))
+        ConfigError(format!(
+            "{PREFIX}.{provider}.param.allowlist.pattern: {pattern} is not a regular expression: {error}"
+        ))
     };
     Regex::new(&format!("^(?:{pattern})$")).map(Some).map_err(fault)
 }

@@ -155,7 +155,7 @@ fn fill(report: &mut Report, config: &NodeConfig, disk: &Arc<dyn Disk>, clock: C
     let locked = rules::locked(config, &**disk)?;
     for (path, process) in &locked {
         report.warnings.push(format!(
-            "{} is in use by process {process}, which must stop before Gregor starts; what is told here is as of now",
+            "{} is in use by process {process}, which must stop before Gregor starts; this report shows the current state",
             path.display()
         ));
     }
@@ -166,7 +166,7 @@ fn fill(report: &mut Report, config: &NodeConfig, disk: &Arc<dyn Disk>, clock: C
         image.cluster.brokers.keys().filter(|id| **id != config.node_id).map(ToString::to_string).collect();
     if !others.is_empty() {
         report.warnings.push(format!(
-            "the cluster has registered further brokers (nodes {}), which are not served; unregister them",
+            "the cluster has other registered brokers (nodes {}), which are not supported; unregister them",
             others.join(", ")
         ));
     }
@@ -185,7 +185,7 @@ fn fill(report: &mut Report, config: &NodeConfig, disk: &Arc<dyn Disk>, clock: C
     }
     for (name, topic) in own_partitions(&image) {
         if !found.contains(&name.to_string()) {
-            report.warnings.push(format!("{name} has no folder in any log dir; a start makes it anew, empty"));
+            report.warnings.push(format!("{name} has no folder in any log dir; a start creates it empty"));
             let missing = PartitionReport { topic_id: Some(topic), ..blank(name.to_string(), Kind::Missing) };
             if let Some(dir) = report.log_dirs.first_mut() {
                 dir.partitions.push(missing);
@@ -213,7 +213,7 @@ fn warn_of(warnings: &mut Vec<String>, dir: &Path, it: &PartitionReport) {
     if it.bytes_cut > 0 || it.segments_dropped > 0 || it.action.starts_with("cannot") || it.kind == Kind::Unowned {
         warnings.push(format!("{path}: {}", it.action));
     } else if it.kind == Kind::Future {
-        warnings.push(format!("{path}: a move between log dirs did not end, and is not gone on with"));
+        warnings.push(format!("{path}: a move between log dirs did not finish, and is not continued"));
     }
 }
 
@@ -256,9 +256,9 @@ fn blank(name: String, kind: Kind) -> PartitionReport {
     let action = match kind {
         Kind::Partition | Kind::Metadata => "opened",
         Kind::Deleted => "removed: its topic was deleted",
-        Kind::Future | Kind::Stray => "left as it is",
+        Kind::Future | Kind::Stray => "not changed",
         Kind::Unowned => "set aside as -stray: it belongs to no topic of this cluster",
-        Kind::Missing => "made anew, empty",
+        Kind::Missing => "created empty",
     };
     PartitionReport {
         name,
@@ -332,11 +332,13 @@ fn action(recovery: &Recovery, lacks_id: bool) -> String {
     let mut action = match (segments_checked, bytes_cut, segments_dropped) {
         (0, 0, 0) => "opened".to_owned(),
         (_, 0, 0) => format!("opened, {segments_checked} segments checked"),
-        (_, _, 0) => format!("opened, {bytes_cut} bytes cut that are no whole batches"),
-        _ => format!("opened, {bytes_cut} bytes cut behind a bad batch and {segments_dropped} segments dropped"),
+        (_, _, 0) => format!("opened, {bytes_cut} bytes truncated that are not whole batches"),
+        _ => {
+            format!("opened, {bytes_cut} bytes truncated after a corrupt batch and {segments_dropped} segments dropped")
+        }
     };
     if lacks_id {
-        action.push_str("; its partition.metadata is written anew");
+        action.push_str("; its partition.metadata is written again");
     }
     action
 }

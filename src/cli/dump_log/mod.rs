@@ -135,7 +135,7 @@ fn write_title(out: &mut impl Write, name: &str) -> anyhow::Result<()> {
         let id = name.split_once('.').and_then(|(id, _)| id.split_once('-'));
         let id = id.and_then(|(offset, epoch)| Some((offset.parse::<i64>().ok()?, epoch.parse::<i32>().ok()?)));
         let (offset, epoch) =
-            id.with_context(|| format!("{name} is no snapshot's name: it is <offset>-<epoch>.checkpoint"))?;
+            id.with_context(|| format!("{name} is not the name of a snapshot, which is <offset>-<epoch>.checkpoint"))?;
         writeln!(out, "Snapshot end offset: {offset}, epoch: {epoch}")?;
     }
     Ok(())
