@@ -2,7 +2,6 @@
 //! producer, and control records apart from data.
 
 use crate::control::{ControlRecord, ControlRecordError};
-use crate::event::Fault;
 use bytes::Bytes;
 use model::{LeaderEpoch, Offset, Timestamp};
 use records::{BATCH_OVERHEAD, BatchBuilder, BatchView, Codec, LOG_OVERHEAD, RecordReader};
@@ -31,6 +30,9 @@ pub enum BatchError {
     /// It cannot be written: there are more records, or larger ones, than a batch can hold.
     #[error(transparent)]
     Build(#[from] records::BuildError),
+    /// A control record cannot be written.
+    #[error("a control record cannot be written: {0}")]
+    Encode(#[from] protocol::EncodeError),
 }
 
 /// A batch, taken apart.
@@ -77,13 +79,13 @@ pub fn control_batch(
     epoch: LeaderEpoch,
     now: Timestamp,
     records: &[ControlRecord],
-) -> Result<Bytes, Fault> {
+) -> Result<Bytes, BatchError> {
     let mut batch = BatchBuilder::new(base).leader_epoch(epoch).control();
     for record in records {
         let (key, value) = record.encode()?;
         batch.append(now, Some(&key), Some(&value));
     }
-    Ok(batch.finish().map_err(BatchError::from)?)
+    Ok(batch.finish()?)
 }
 
 /// The length of the batch that these bytes begin with, `None` while there are fewer than 12 of them or they are no

@@ -1,7 +1,7 @@
 //! Votes and the news of leaders: the requests that elections consist of, asked and answered (KIP-595, KIP-853, KIP-996).
 
 use crate::action::{Action, Destination};
-use crate::log_facts::EndOffset;
+use crate::end_offset::EndOffset;
 use crate::machine::{InFlight, Raft, RequestKind};
 use crate::message::{BeginQuorumEpochRequest, EndQuorumEpochRequest, QuorumView, Reply, Request, VoteRequest};
 use crate::state::Role;

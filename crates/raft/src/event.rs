@@ -1,7 +1,7 @@
 //! What happens to the machine.
 
 use crate::message::{Reply, Request};
-use crate::snapshot::SnapshotId;
+use crate::snapshot_id::SnapshotId;
 use model::{ErrorCode, LeaderEpoch, Offset};
 
 /// Something that happened.

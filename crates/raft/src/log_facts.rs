@@ -2,24 +2,9 @@
 //!
 //! Invariants: epochs and their start offsets ascend strictly; `start <= flushed <= end`.
 
-use crate::snapshot::SnapshotId;
+use crate::end_offset::EndOffset;
+use crate::snapshot_id::SnapshotId;
 use model::{LeaderEpoch, Offset};
-
-/// An offset with the epoch of the record before it: how far a log reaches.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct EndOffset {
-    /// The epoch of the last record.
-    pub epoch: LeaderEpoch,
-    /// The offset after it.
-    pub offset: Offset,
-}
-
-impl EndOffset {
-    /// Whether a log that ends here has all that a majority may have acknowledged of a log that ends at `other`.
-    pub fn is_as_long_as(&self, other: &Self) -> bool {
-        (self.epoch, self.offset) >= (other.epoch, other.offset)
-    }
-}
 
 /// The facts of a metadata log as the driver opened it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

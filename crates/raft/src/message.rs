@@ -1,7 +1,7 @@
 //! What replicas of the metadata log say to each other, as the one partition's facts. The wire's lists of topics and partitions, the cluster id and
 //! the versions are the driver's.
 
-use crate::log_facts::EndOffset;
+use crate::end_offset::EndOffset;
 use crate::voters::ReplicaKey;
 use model::{BrokerId, ErrorCode, LeaderEpoch};
 
