@@ -3,8 +3,7 @@
 //! Records are compressed as they arrive, so an unfinished batch takes the memory of its compressed
 //! form. A codec's error is kept and returned by `finish`, so `append` returns none.
 
-use super::header::{Attributes, BATCH_OVERHEAD, BatchHeader, LOG_OVERHEAD, field};
-use super::view::crc32c;
+use crate::batch::{Attributes, BATCH_OVERHEAD, BatchHeader, LOG_OVERHEAD, crc32c, field};
 use crate::codec::Compressor;
 use crate::varint::{len_i64, put_i32, put_i64};
 use crate::{Compression, ControlType, EndTransactionMarker, RecordView, TimestampType};

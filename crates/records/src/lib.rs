@@ -10,6 +10,7 @@
 //! allocates, never a length that the bytes claim.
 
 mod batch;
+mod builder;
 mod codec;
 mod control;
 mod legacy;
@@ -18,9 +19,9 @@ mod validate;
 mod varint;
 
 pub use batch::{
-    Attributes, BATCH_OVERHEAD, BatchBuilder, BatchError, BatchHeader, BatchView, Batches, BuildError, LOG_OVERHEAD,
-    increment_sequence,
+    Attributes, BATCH_OVERHEAD, BatchError, BatchHeader, BatchView, Batches, LOG_OVERHEAD, increment_sequence,
 };
+pub use builder::{BatchBuilder, BuildError};
 pub use codec::{Codec, Compression, TimestampType, UnknownCodec};
 pub use control::{ControlError, ControlType, EndTransactionMarker};
 pub use legacy::{LegacyMessage, LegacyRecord};

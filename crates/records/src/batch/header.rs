@@ -1,7 +1,7 @@
 //! The header of a batch: its first 61 bytes.
 
 use super::BatchError;
-use super::view::crc32c;
+use super::crc::crc32c;
 use crate::{Codec, TimestampType, UnknownCodec};
 use model::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Timestamp};
 

@@ -20,16 +20,17 @@
 //! The offset, the length, the leader epoch and the magic are outside the checksum. So a broker can
 //! assign the offset and the leader epoch in place.
 
-mod builder;
+mod crc;
+mod error;
 mod header;
 mod view;
 
-pub use builder::{BatchBuilder, BuildError};
+pub use error::BatchError;
 pub use header::{Attributes, BATCH_OVERHEAD, BatchHeader, LOG_OVERHEAD, increment_sequence};
-pub use view::{BatchError, BatchView, Batches};
+pub use view::{BatchView, Batches};
 
+pub(crate) use crc::{crc32c, crc32c_of};
 pub(crate) use header::{field, length_and_magic, put};
-pub(crate) use view::crc32c_of;
 
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,7 @@
 //! Tests of headers, iteration and building.
 
 use super::*;
-use crate::{Codec, EndTransactionMarker, RecordReader, TimestampType};
+use crate::{BatchBuilder, BuildError, Codec, EndTransactionMarker, RecordReader, TimestampType};
 use model::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Timestamp};
 
 fn sample(codec: Codec) -> bytes::Bytes {
