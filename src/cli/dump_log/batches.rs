@@ -4,31 +4,12 @@ use super::control;
 use super::decoder::Decoder;
 use super::faults::Faults;
 use super::log_file::{LogFile, Prefix};
+use super::show::{Show, optional_long, timestamp_name};
 use super::{old, text};
 use anyhow::Context as _;
-use records::{
-    Attributes, BATCH_OVERHEAD, BatchView, RecordError, RecordReader, RecordView, TimestampType, increment_sequence,
-};
+use records::{Attributes, BATCH_OVERHEAD, BatchView, RecordError, RecordReader, RecordView, increment_sequence};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-
-/// Which parts of a log are shown.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Show {
-    /// Records, not only batches.
-    pub(super) records: bool,
-    /// Keys and values of records.
-    pub(super) contents: bool,
-    /// Offset, timestamp and the like of records.
-    pub(super) metadata: bool,
-}
-
-impl Show {
-    /// Returns the text before a record's key or value if it is the first on the line.
-    pub(super) fn margin(self) -> &'static str {
-        if self.metadata { " " } else { "| " }
-    }
-}
 
 /// A log whose batches are shown.
 pub(super) struct Batches {
@@ -178,19 +159,6 @@ fn write_batch(out: &mut impl Write, prefix: Prefix, head: &Head, bytes: &[u8]) 
         head.crc,
     )?;
     Ok(())
-}
-
-/// Formats an optional number as Java does.
-pub(super) fn optional_long(value: Option<i64>) -> String {
-    value.map_or_else(|| "OptionalLong.empty".into(), |value| format!("OptionalLong[{value}]"))
-}
-
-/// Returns Kafka's name of a timestamp type.
-pub(super) fn timestamp_name(kind: TimestampType) -> &'static str {
-    match kind {
-        TimestampType::CreateTime => "CreateTime",
-        TimestampType::LogAppendTime => "LogAppendTime",
-    }
 }
 
 /// Writes the records of one batch.

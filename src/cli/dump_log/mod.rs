@@ -13,15 +13,17 @@ mod index;
 mod json;
 mod log_file;
 mod old;
+mod show;
 mod state;
 mod text;
 
 use super::{DumpLog, output};
 use anyhow::{Context as _, bail};
-use batches::{Batches, Show};
+use batches::Batches;
 use decoder::Decoder;
 use faults::Faults;
 use index::{Depth, IndexFile};
+use show::Show;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

@@ -1,8 +1,8 @@
 //! Messages of formats v0 and v1, one line each, and their records.
 
-use super::batches::{Show, timestamp_name};
 use super::decoder::Decoder;
 use super::log_file::Prefix;
+use super::show::{Show, timestamp_name};
 use anyhow::{Context as _, bail};
 use records::{Codec, LegacyMessage, LegacyRecord, RecordError};
 use std::io::Write;

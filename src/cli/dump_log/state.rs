@@ -3,7 +3,7 @@
 
 use super::super::output;
 use super::absolute;
-use super::batches::optional_long;
+use super::show::optional_long;
 use anyhow::{Context as _, bail};
 use std::fs;
 use std::io::Write;
