@@ -194,7 +194,8 @@ fn publisher(
         acting.published(image, changes);
     });
     let (image, controller) = (broker.image.clone(), broker.controller.clone());
-    blocking::thread("publisher", move || publisher::run(received, image, published, controller, listener))
+    let done = move || controller.published();
+    blocking::thread("publisher", move || publisher::run(received, image, published, done, listener))
 }
 
 /// Creates the services. None of them runs yet.

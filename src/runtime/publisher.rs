@@ -6,7 +6,6 @@
 //! The controller never waits for this thread: while [`PUBLICATIONS_MAX`] publications are on their way it gathers what
 //! it commits, and hands it over as one when the publisher says that it is done with another.
 
-use super::controller::ControllerHandle;
 use arc_swap::ArcSwap;
 use metadata::Changes;
 use metadata::image::Image;
@@ -32,12 +31,12 @@ pub struct Publication {
 /// Something that acts on a new image.
 pub type ImageListener = Box<dyn FnMut(&Arc<Image>, &Changes) + Send>;
 
-/// Publishes until the controller's end of the channel is gone.
+/// Publishes until the controller closes the channel. Calls `done` after each publication.
 pub fn run(
     publications: Receiver<Publication>,
     image: Arc<ArcSwap<Image>>,
     published: watch::Sender<Option<Offset>>,
-    controller: ControllerHandle,
+    done: impl Fn(),
     mut listener: ImageListener,
 ) {
     for publication in publications {
@@ -50,6 +49,6 @@ pub fn run(
         for completion in publication.completions {
             completion(Ok(()));
         }
-        controller.published();
+        done();
     }
 }

@@ -181,8 +181,8 @@ impl ControllerHandle {
         place.map_err(|_| ErrorCode::NotController.into())
     }
 
-    /// The publisher is done with a publication.
-    pub(super) fn published(&self) {
+    /// Tells the controller that the publisher is done with a publication.
+    pub fn published(&self) {
         let _ = self.inbox.send(Message::Published);
     }
 
