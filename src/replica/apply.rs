@@ -46,7 +46,7 @@ impl Replicas {
     fn forget_clean_shutdown(&self) {
         for dir in self.online_dirs() {
             if let Err(fault) = dir.log_dir.forget_clean_shutdown() {
-                dir.say(&fault, "the clean shutdown marker could not be removed");
+                dir.log_error(&fault, "the clean shutdown marker could not be removed");
             }
         }
     }
@@ -101,14 +101,14 @@ impl Replicas {
                 })
             };
             if is_stale {
-                self.write_checkpoints_or_say(dir);
+                self.write_checkpoints_or_log(dir);
             }
         }
     }
 
-    pub(super) fn write_checkpoints_or_say(&self, dir: &Dir) {
+    pub(super) fn write_checkpoints_or_log(&self, dir: &Dir) {
         if let Err(fault) = dir.write_checkpoints(&|| self.logs_in(dir)) {
-            dir.say(&fault, "the checkpoints could not be written");
+            dir.log_error(&fault, "the checkpoints could not be written");
         }
     }
 
@@ -164,9 +164,9 @@ impl Replicas {
         }
         for dir in self.online_dirs() {
             if let Err(fault) = dir.log_dir.sync() {
-                dir.say(&fault, "the names of deleted partitions' folders could not be synced");
+                dir.log_error(&fault, "the names of deleted partitions' folders could not be synced");
             }
-            self.write_checkpoints_or_say(dir);
+            self.write_checkpoints_or_log(dir);
         }
     }
 
@@ -240,7 +240,7 @@ impl Replicas {
             dir.set_aside_copies(&offline);
             // Also of partitions of which there is no folder: a new topic of that name must not begin where an old one ended.
             if dir.left.lock().forget_all_but(&offline) {
-                self.write_checkpoints_or_say(dir);
+                self.write_checkpoints_or_log(dir);
             }
         }
         self.is_loaded.store(true, Ordering::SeqCst);

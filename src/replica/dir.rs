@@ -3,9 +3,9 @@
 //! Which partitions are in it, `Replicas` knows. Invariant: the checkpoints have every partition of the dir, from its open log or from what the last run
 //! said of it.
 
-use super::commit::Committer;
 use super::left::{Left, LeftFolder};
 use super::opening::Queue;
+use super::partition::Committer;
 use crate::env::random;
 use model::{DirectoryId, Offset, Timestamp, TopicId, TopicPartition};
 use parking_lot::Mutex;

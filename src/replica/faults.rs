@@ -46,7 +46,7 @@ impl Dir {
     }
 
     /// Logs what went wrong, unless it is said of the whole dir: that it is full, or offline.
-    pub(super) fn say(&self, fault: &Error, what: &str) {
+    pub(super) fn log_error(&self, fault: &Error, what: &str) {
         if self.fault().is_none() && !fault.is_disk_full() {
             error!(log_dir = %self.path().display(), error = %fault, "{what}");
         }
@@ -63,7 +63,7 @@ impl Dir {
         let (free, path) = match checked {
             Ok(space) => (space.usable_bytes, self.path().display()),
             Err(fault) => {
-                self.say(&fault, "the room of a log dir's disk is not known");
+                self.log_error(&fault, "the room of a log dir's disk is not known");
                 return false;
             }
         };
@@ -74,13 +74,6 @@ impl Dir {
             info!(log_dir = %path, free, reserve, "the disk has room again");
         }
         !is_full
-    }
-}
-
-/// Logs what went wrong with a partition, unless it is said of its whole log dir, or is nothing: another log has taken its log's place.
-pub(super) fn say(fault: &Error, partition: String, what: &str) {
-    if !fault.is_disk_full() && !matches!(fault, Error::Offline { .. } | Error::Moved { .. }) {
-        error!(%partition, error = %fault, "{what}");
     }
 }
 

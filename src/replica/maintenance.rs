@@ -2,7 +2,7 @@
 //! over those that were noted, run by a background task.
 
 use super::dir::OpenLogs;
-use super::faults::say;
+use super::disk_errors::log_partition_error;
 use super::{Dir, Replicas};
 use tracing::info;
 
@@ -25,7 +25,7 @@ impl Replicas {
     fn write_each(&self, what: &str, write: impl Fn(&Dir, OpenLogs<'_>) -> Result<(), storage::Error>) {
         for dir in self.online_dirs() {
             if let Err(fault) = write(dir, &|| self.logs_in(dir)) {
-                dir.say(&fault, &format!("the checkpoint of {what} could not be written"));
+                dir.log_error(&fault, &format!("the checkpoint of {what} could not be written"));
             }
         }
     }
@@ -51,7 +51,7 @@ impl Replicas {
                 }
                 Ok(_) => {}
                 Err(fault) if fault.is_moved() => {}
-                Err(fault) => say(&fault, partition.name(), "retention failed"),
+                Err(fault) => log_partition_error(&fault, partition.name(), "retention failed"),
             }
         }
     }
@@ -61,7 +61,7 @@ impl Replicas {
         let now = self.clock.now();
         for partition in self.all() {
             if let Err(fault) = partition.log().remove_deleted_files(now) {
-                say(&fault, partition.name(), "a deleted segment could not be removed");
+                log_partition_error(&fault, partition.name(), "a deleted segment could not be removed");
             }
         }
         self.online_dirs().for_each(|dir| dir.remove_doomed(now));

@@ -7,8 +7,8 @@
 mod apply;
 mod assignments;
 pub mod cleaner;
-mod commit;
 mod dir;
+mod disk_errors;
 mod faults;
 mod left;
 mod maintenance;
@@ -32,9 +32,9 @@ pub(crate) use partition::tests::{alone_in_sync, leading};
 pub use partition::{Append, AppendError, Appended, Found, Partition, ReadError, ReadRequest, WriteRules};
 pub use watch::{Wake, Watch};
 
-use self::commit::Committer;
 use self::faults::Offline;
 use self::moves::Moves;
+use self::partition::Committer;
 use crate::env::blocking;
 use crate::env::clock::Clock;
 use crate::telemetry::FlushMetrics;

@@ -315,7 +315,7 @@ impl Replicas {
         let hosted = self.partitions.read().get(&one.id()).cloned();
         let Some(hosted) = hosted.filter(|_| !one.is_over()) else { return Ok(()) };
         // What a start has to know of the copy, should it find it without the log.
-        self.write_checkpoints_or_say(&one.to);
+        self.write_checkpoints_or_log(&one.to);
         let now = self.clock.now();
         let left = one.partition.move_to(&one.log, one.to.committer.clone(), random::uuid(), now)?;
         if let Some(hosted) = self.partitions.write().get_mut(&one.id()) {
@@ -325,8 +325,8 @@ impl Replicas {
         hosted.dir.count_one_less();
         hosted.dir.doom(Timestamp(now.0.saturating_add(one.log.config().file_delete_delay_ms)), left);
         // In this order: the partition is in a checkpoint at any time.
-        self.write_checkpoints_or_say(&one.to);
-        self.write_checkpoints_or_say(&hosted.dir);
+        self.write_checkpoints_or_log(&one.to);
+        self.write_checkpoints_or_log(&hosted.dir);
         let (from, to) = (hosted.dir.path().display(), one.to.path().display());
         info!(partition = %one.partition.name(), %from, %to, "moved a partition to another log dir");
         Ok(())
@@ -378,7 +378,7 @@ impl Replicas {
             if !Arc::ptr_eq(&one.to, failed)
                 && let Err(fault) = one.log.close(self.clock.now())
             {
-                one.to.say(&fault, "a copy could not be closed");
+                one.to.log_error(&fault, "a copy could not be closed");
             }
             warn!(partition = %one.partition.name(), to = %one.to.path().display(), "a partition is not moved: a log dir failed");
         }

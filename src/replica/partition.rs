@@ -6,9 +6,9 @@
 //!
 //! Invariant: a reply that says "committed" was given under the leader epoch in which the records were appended.
 
+pub(super) use self::committer::Committer;
 use self::flush_state::{FlushState, LogEnds};
 use self::offline::OfflineEpoch;
-use super::commit::Committer;
 use super::watch::{Wake, Watch, Watchers};
 use crate::env::blocking;
 use ::replica::{Leader, LeaderStart};
@@ -22,6 +22,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use storage::{Error, FileRegion, Isolation, LeaderAppend, Log, LogConfig, Origin, Wait};
 
+mod committer;
 mod flush;
 mod flush_state;
 mod offline;

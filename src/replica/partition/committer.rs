@@ -7,10 +7,10 @@
 //! The background task looks at the partitions that were noted for it and at no others: a pass costs nothing for those in which nothing happens.
 
 use super::Partition;
-use super::faults::say;
-use super::write_back::WriteBack;
 use crate::env::blocking;
 use crate::env::clock::Clock;
+use crate::replica::disk_errors::log_partition_error;
+use crate::replica::write_back::WriteBack;
 use crate::telemetry::FlushMetrics;
 use model::Timestamp;
 use parking_lot::{Condvar, Mutex};
@@ -81,7 +81,7 @@ impl Committer {
             if let Some(partition) = noted.upgrade()
                 && let Err(fault) = partition.flush_due(now)
             {
-                say(&fault, partition.name(), "a flush failed");
+                log_partition_error(&fault, partition.name(), "a flush failed");
             }
         }
     }

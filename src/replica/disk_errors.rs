@@ -1,0 +1,12 @@
+//! Which disk errors of one partition are logged.
+
+use storage::Error;
+use tracing::error;
+
+/// Logs a partition's error. Errors of the whole log dir are logged once for the dir, and an error
+/// after another log replaced the partition's log means nothing.
+pub(super) fn log_partition_error(fault: &Error, partition: String, what: &str) {
+    if !fault.is_disk_full() && !matches!(fault, Error::Offline { .. } | Error::Moved { .. }) {
+        error!(%partition, error = %fault, "{what}");
+    }
+}
