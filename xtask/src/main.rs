@@ -24,9 +24,8 @@ fn run() -> Result<()> {
     match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["ci"] => ci::run(root),
         ["tidy"] => tidy::run(root),
-        ["circles"] => tidy::circles(root),
         ["codegen"] => codegen::run(root, false),
         ["codegen", "--check"] => codegen::run(root, true),
-        _ => bail!("usage: cargo xtask ci | tidy | circles | codegen [--check]"),
+        _ => bail!("usage: cargo xtask ci | tidy | codegen [--check]"),
     }
 }

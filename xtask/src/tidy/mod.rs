@@ -12,29 +12,16 @@ use std::process::Command;
 
 /// Checks every handwritten Rust file. Errors: each finding is printed, and there was at least one.
 pub fn run(root: &Path) -> Result<()> {
-    let mut findings = Vec::new();
-    for path in rust_files(root)? {
-        let text = fs::read_to_string(root.join(&path)).with_context(|| path.clone())?;
-        findings.extend(rules::file(&path, &text));
-    }
-    findings.extend(machines_without_tokio(root)?);
-    findings.extend(one_file_per_api(root)?);
-    report(&findings)
-}
-
-/// Checks that no modules name each other in a circle. Errors: each circle is printed, and there was at
-/// least one.
-pub fn circles(root: &Path) -> Result<()> {
     let read = |path: String| Ok((path.clone(), fs::read_to_string(root.join(&path)).context(path)?));
     let files = rust_files(root)?.into_iter().map(read).collect::<Result<Vec<_>>>()?;
-    report(&circles::find(&files))
-}
-
-fn report(findings: &[String]) -> Result<()> {
+    let mut findings: Vec<String> = files.iter().flat_map(|(path, text)| rules::file(path, text)).collect();
+    findings.extend(circles::find(&files));
+    findings.extend(machines_without_tokio(root)?);
+    findings.extend(one_file_per_api(root)?);
     if findings.is_empty() {
         return Ok(());
     }
-    for finding in findings {
+    for finding in &findings {
         eprintln!("{finding}");
     }
     bail!("{} findings", findings.len());
