@@ -17,7 +17,7 @@ use super::context::{METADATA_TOPIC, METADATA_TOPIC_ID, ReplyHead, is_metadata_l
 use super::{Context, Outcome, Refused, Reply, error};
 use crate::env::{blocking, random};
 use crate::replica::session::{FetchSessions, SessionPlan, SessionRequest, Target, TargetKey, TopicKey};
-use crate::replica::{Found, Partition, ReadError, ReadRequest, Wake, Watch};
+use crate::replica::{Partition, ReadError, ReadInfo, ReadRequest, Wake, Watch};
 use indexmap::IndexMap;
 use model::{ErrorCode, LeaderEpoch, Offset, TopicId};
 use protocol::messages::fetch_request::{FetchPartition, FetchRequest};
@@ -342,7 +342,7 @@ impl Reading {
         left: i32,
         at_least_one_batch: bool,
         wait: Wait,
-    ) -> Result<Found, ReadError> {
+    ) -> Result<ReadInfo, ReadError> {
         let limit = u32::try_from(target.max_bytes.min(left));
         let found = self.partition(key)?.read(&ReadRequest {
             offset: Offset(target.fetch_offset),
@@ -358,7 +358,7 @@ impl Reading {
         if limit.is_err() && found.region.is_some() { Err(ErrorCode::UnknownServerError.into()) } else { Ok(found) }
     }
 
-    fn answered(&self, key: &TargetKey, read: Found) -> Answer {
+    fn answered(&self, key: &TargetKey, read: ReadInfo) -> Answer {
         let len = read.region.as_ref().map_or(0, |region| region.length);
         let mut data = PartitionData {
             partition_index: key.1,

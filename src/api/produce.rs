@@ -13,7 +13,7 @@
 
 use super::context::ReplyHead;
 use super::{Connection, Context, Outcome, Refused, Reply, error};
-use crate::replica::{Append, AppendError, Appended, Partition};
+use crate::replica::{AppendError, AppendInfo, AppendRequest, Partition};
 use bytes::Bytes;
 use futures_util::future::join_all;
 use indexmap::IndexMap;
@@ -142,7 +142,7 @@ type Key = (TopicId, Str, i32);
 
 /// The outcome of one partition.
 struct Done {
-    result: Result<(Appended, Arc<Partition>), AppendError>,
+    result: Result<(AppendInfo, Arc<Partition>), AppendError>,
     /// Why the appended records are not known to be replicated.
     unconfirmed: Option<ErrorCode>,
 }
@@ -193,12 +193,12 @@ async fn append_partition(
     topic: &Topic,
     index: i32,
     records: Bytes,
-) -> Result<(Appended, Arc<Partition>), AppendError> {
+) -> Result<(AppendInfo, Arc<Partition>), AppendError> {
     if !(-1..=1).contains(&acks) {
         return Err(ErrorCode::InvalidRequiredAcks.into());
     }
     let partition = context.broker.replicas.of(topic, index)?;
-    let appended = partition.append(Append {
+    let appended = partition.append(AppendRequest {
         records,
         all_replicas: acks == -1,
         now: context.broker.clock.now(),
@@ -282,7 +282,7 @@ fn respond(context: &Context, facts: Facts, head: &ReplyHead, appended: Vec<(Key
 /// are not known to be replicated.
 fn succeeded(
     index: i32,
-    appended: &Appended,
+    appended: &AppendInfo,
     partition: &Partition,
     unconfirmed: Option<ErrorCode>,
 ) -> (ErrorCode, PartitionProduceResponse) {

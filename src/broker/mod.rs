@@ -11,7 +11,7 @@ pub(crate) use background::spawn as spawn_background;
 use crate::config::{BrokerSettings, Effective, NodeConfig};
 use crate::env::clock::Clock;
 use crate::replica::session::FetchSessions;
-use crate::replica::{Partition, Progress, Replicas};
+use crate::replica::{OpeningProgress, Partition, Replicas};
 use crate::runtime::config_rules;
 use crate::runtime::controller::ControllerHandle;
 use crate::runtime::group::{GroupCoordinators, OFFSETS_TOPIC};
@@ -139,7 +139,7 @@ impl Broker {
     }
 
     /// Starts or stops what depends on a partition when this broker starts or stops to lead it.
-    pub(crate) fn led(&self, partition: &Arc<Partition>) {
+    pub(crate) fn follow_leadership(&self, partition: &Arc<Partition>) {
         if partition.topic() != OFFSETS_TOPIC {
             return;
         }
@@ -167,7 +167,7 @@ impl Broker {
             return Some("stopping".into());
         }
         if !self.replicas.is_loaded() {
-            let Progress { total, opened, bytes_left } = self.replicas.progress();
+            let OpeningProgress { total, opened, bytes_left } = self.replicas.progress();
             return Some(format!("opening partitions: {opened} of {total} open, {bytes_left} bytes to check"));
         }
         (!*self.unfenced.borrow()).then(|| "not yet registered with the controller".into())

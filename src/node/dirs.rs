@@ -75,7 +75,7 @@ pub(super) async fn watch(
         let Some(dir) = broker.replicas.dirs().iter().find(|dir| dir.path() == path).cloned() else { continue };
         error!(log_dir = %path.display(), %reason, "a log dir failed: its partitions are offline until it is repaired and the node restarted");
         take_offline(&broker, dir).await;
-        broker.replicas.tell_dir_states();
+        broker.replicas.publish_dir_states();
         if broker.replicas.online_dirs().next().is_none() {
             let _ = end.send(NodeFault::EveryLogDir { path, reason });
         }

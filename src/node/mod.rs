@@ -120,10 +120,10 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
     let (published_in, published) = watch::channel(None);
     let (publications, received) = mpsc::channel();
     let (leading, runtime) = (Arc::downgrade(&broker), tokio::runtime::Handle::current());
-    broker.replicas.on_led(Box::new(move |partition| {
+    broker.replicas.set_leadership_listener(Box::new(move |partition| {
         let _entered = runtime.enter();
         if let Some(broker) = leading.upgrade() {
-            broker.led(partition);
+            broker.follow_leadership(partition);
         }
     }));
     let mut threads = vec![publisher(&broker, received, published_in)?];
@@ -225,7 +225,7 @@ fn broker(
     let moving = config.values.read::<Option<i32>>("num.replica.alter.log.dirs.threads");
     let image = Arc::new(ArcSwap::from_pointee(Image::default()));
     let metrics = Metrics::default();
-    let replicas = Replicas::new(replica::Parts {
+    let replicas = Replicas::new(replica::ReplicasParts {
         node_id: config.node_id,
         dirs,
         lost,

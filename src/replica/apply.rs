@@ -1,8 +1,8 @@
 //! Makes the partitions follow an image: topics that are gone are deleted, new partitions created, leaderships taken and given up, settings changed.
 
-use super::left::LeftFolder;
-use super::opening::Turn;
-use super::{Dir, Hosted, Partition, Replicas, is_internal};
+use super::opening::OpenPriority;
+use super::unopened::LogFolder;
+use super::{Dir, HostedPartition, Partition, Replicas, is_internal};
 use crate::env::{blocking, random};
 use metadata::Changes;
 use metadata::image::{self, Image, ResourceType, Topic};
@@ -20,7 +20,7 @@ impl Replicas {
         if !gone.is_empty() {
             self.dirs.iter().for_each(|dir| dir.queue.give_up(&gone));
         }
-        let turn = self.turn.lock();
+        let image_lock = self.image_lock.lock();
         self.delete_all(changes);
         let mut mine = Vec::new();
         for (topic_id, indexes) in &changes.partitions {
@@ -35,11 +35,11 @@ impl Replicas {
         if is_first {
             self.forget_clean_shutdown();
         }
-        let new = self.queue_what_is_there(mine);
+        let new = self.queue_existing(mine);
         self.forget_stale(&new);
-        blocking::for_each(self.recovery_threads, new, |(topic, index)| self.settle(image, topic, *index));
+        blocking::for_each(self.recovery_threads, new, |(topic, index)| self.apply_partition(image, topic, *index));
         self.change_settings(image, changes);
-        drop(turn);
+        drop(image_lock);
         self.open_queued();
     }
 
@@ -52,38 +52,36 @@ impl Replicas {
     }
 
     /// Queues the partitions whose folders the last run left, and gives the others.
-    pub(super) fn queue_what_is_there(
-        &self,
-        mine: Vec<(Arc<Topic>, PartitionIndex)>,
-    ) -> Vec<(Arc<Topic>, PartitionIndex)> {
+    pub(super) fn queue_existing(&self, mine: Vec<(Arc<Topic>, PartitionIndex)>) -> Vec<(Arc<Topic>, PartitionIndex)> {
         let found = mine.into_iter().filter_map(|(topic, index)| {
             let id = TopicIdPartition { topic_id: topic.id, partition: index };
-            let left = match self.get(id) {
+            let folder = match self.get(id) {
                 Some(_) => Ok(None),
-                None => {
-                    self.left_folder(&topic, index).map_or_else(|| self.adopt_copy(&topic, index), |it| Ok(Some(it)))
-                }
+                None => self
+                    .unopened_folder(&topic, index)
+                    .map_or_else(|| self.adopt_copy(&topic, index), |it| Ok(Some(it))),
             };
-            match left {
-                Ok(left) => Some((topic, index, left)),
+            match folder {
+                Ok(folder) => Some((topic, index, folder)),
                 Err(fault) => {
                     self.cannot_open(&topic, id, &fault);
                     None
                 }
             }
         });
-        let (there, new): (Vec<_>, Vec<_>) = found.partition(|(.., left)| left.is_some());
-        blocking::for_each(self.recovery_threads, there, |(topic, index, left)| {
-            let Some((dir, folder)) = left else { return };
-            let class = if is_internal(&topic.name) { Turn::STATE } else { Turn::DATA };
+        let (there, new): (Vec<_>, Vec<_>) = found.partition(|(.., folder)| folder.is_some());
+        blocking::for_each(self.recovery_threads, there, |(topic, index, folder)| {
+            let Some((dir, folder)) = folder else { return };
+            let class = if is_internal(&topic.name) { OpenPriority::COORDINATOR } else { OpenPriority::DATA };
             let cost_bytes = dir.cost_of(&TopicPartition::new(topic.name.as_str(), index.0), folder);
-            dir.queue.add(TopicIdPartition { topic_id: topic.id, partition: *index }, Turn { class, cost_bytes });
+            dir.queue
+                .add(TopicIdPartition { topic_id: topic.id, partition: *index }, OpenPriority { class, cost_bytes });
         });
         new.into_iter().map(|(topic, index, _)| (topic, index)).collect()
     }
 
     /// The folder that the last run left of a partition, and the log dir that it is in.
-    pub(super) fn left_folder(&self, topic: &Topic, index: PartitionIndex) -> Option<(Arc<Dir>, LeftFolder)> {
+    pub(super) fn unopened_folder(&self, topic: &Topic, index: PartitionIndex) -> Option<(Arc<Dir>, LogFolder)> {
         let name = TopicPartition::new(topic.name.as_str(), index.0);
         self.online_dirs().find_map(|dir| Some((dir.clone(), dir.folder_of(&name, topic.id)?)))
     }
@@ -93,11 +91,11 @@ impl Replicas {
     fn forget_stale(&self, new: &[(Arc<Topic>, PartitionIndex)]) {
         for dir in &self.dirs {
             let is_stale = {
-                let left = &mut *dir.left.lock();
+                let unopened = &mut *dir.unopened.lock();
                 new.iter().fold(false, |any, (topic, index)| {
                     let id = TopicIdPartition { topic_id: topic.id, partition: *index };
                     let is_open = self.partitions.read().contains_key(&id);
-                    (!is_open && left.forget(&TopicPartition::new(topic.name.as_str(), index.0))) || any
+                    (!is_open && unopened.forget(&TopicPartition::new(topic.name.as_str(), index.0))) || any
                 })
             };
             if is_stale {
@@ -113,7 +111,7 @@ impl Replicas {
     }
 
     /// Brings one partition to where the image wants it, unless its log is yet to be opened.
-    pub(super) fn settle(&self, image: &Image, topic: &Topic, index: PartitionIndex) {
+    pub(super) fn apply_partition(&self, image: &Image, topic: &Topic, index: PartitionIndex) {
         let Some(state) = topic.partition(index) else { return };
         let id = TopicIdPartition { topic_id: topic.id, partition: index };
         if self.is_lost(id) || self.dirs.iter().any(|dir| dir.is_interrupted() || dir.queue.contains(id)) {
@@ -121,24 +119,24 @@ impl Replicas {
         }
         let hosted = self.partitions.read().get(&id).cloned();
         match hosted.map_or_else(|| self.create(image, topic, id), Ok) {
-            Ok(hosted) => self.follow(&hosted, state),
+            Ok(hosted) => self.apply_leadership(&hosted, state),
             Err(fault) => self.cannot_open(topic, id, &fault),
         }
     }
 
     /// Leads, or does not, as the partition's state says, and tells so.
-    pub(super) fn follow(&self, hosted: &Hosted, state: &image::Partition) {
-        self.take_or_give_up(hosted, state);
-        self.tell(&hosted.partition);
+    pub(super) fn apply_leadership(&self, hosted: &HostedPartition, state: &image::Partition) {
+        self.lead_or_resign(hosted, state);
+        self.notify_leadership_listener(&hosted.partition);
     }
 
-    pub(super) fn tell(&self, partition: &Arc<Partition>) {
-        if let Some(told) = self.led.get() {
-            told(partition);
+    pub(super) fn notify_leadership_listener(&self, partition: &Arc<Partition>) {
+        if let Some(listener) = self.leadership_listener.get() {
+            listener(partition);
         }
     }
 
-    fn take_or_give_up(&self, hosted: &Hosted, state: &image::Partition) {
+    fn lead_or_resign(&self, hosted: &HostedPartition, state: &image::Partition) {
         let partition = &hosted.partition;
         let id = partition.id();
         let is_wrong = |known| known != hosted.dir.id() && !self.moves.announces(id, known);
@@ -173,30 +171,30 @@ impl Replicas {
     fn delete(&self, topic: &Topic, id: TopicIdPartition) {
         self.offline.write().remove(&id);
         let name = TopicPartition::new(topic.name.as_str(), id.partition.0);
-        let Some(Hosted { partition, dir }) = self.partitions.write().remove(&id) else {
+        let Some(HostedPartition { partition, dir }) = self.partitions.write().remove(&id) else {
             self.remove_copies(&name, id.topic_id);
             return self.delete_unopened(topic, id, &name);
         };
-        self.take_back(id, &dir);
+        self.cancel_move(id, &dir);
         partition.resign();
-        self.tell(&partition);
+        self.notify_leadership_listener(&partition);
         dir.count_one_less();
         let delay = partition.log().config().file_delete_delay_ms;
         match partition.log().delete(random::uuid()) {
-            Ok(path) => dir.doom(Timestamp(self.clock.now().0.saturating_add(delay)), path),
+            Ok(path) => dir.remove_later(Timestamp(self.clock.now().0.saturating_add(delay)), path),
             Err(fault) => cannot_rename(&name, &fault),
         }
     }
 
     /// A folder without a readable topic id may be another topic's, and is only put out of the way.
     fn delete_unopened(&self, topic: &Topic, id: TopicIdPartition, name: &TopicPartition) {
-        let Some((dir, folder)) = self.left_folder(topic, id.partition) else { return };
+        let Some((dir, folder)) = self.unopened_folder(topic, id.partition) else { return };
         let renamed = match folder.topic_id {
             Some(_) => dir.delete_unopened(name),
             None => dir.set_aside(name).map(|()| None),
         };
         match renamed {
-            Ok(Some(path)) => dir.doom(self.clock.now(), path),
+            Ok(Some(path)) => dir.remove_later(self.clock.now(), path),
             Ok(None) => {}
             Err(fault) => cannot_rename(name, &fault),
         }
@@ -227,11 +225,11 @@ impl Replicas {
     }
 
     /// Everything that the first image named is open, or offline: what is left belongs to nobody. For the one that holds the turn.
-    pub(super) fn loaded(&self) {
+    pub(super) fn finish_loading(&self) {
         let offline = self.offline_names();
         for dir in self.online_dirs() {
             let stray: Vec<TopicPartition> =
-                dir.left.lock().folders.keys().filter(|name| !offline.contains(name)).cloned().collect();
+                dir.unopened.lock().folders.keys().filter(|name| !offline.contains(name)).cloned().collect();
             for name in stray {
                 if let Err(fault) = dir.set_aside(&name) {
                     error!(partition = %name, error = %fault, "a folder that belongs to no partition of this broker could not be renamed");
@@ -239,7 +237,7 @@ impl Replicas {
             }
             dir.set_aside_copies(&offline);
             // Also of partitions of which there is no folder: a new topic of that name must not begin where an old one ended.
-            if dir.left.lock().forget_all_but(&offline) {
+            if dir.unopened.lock().forget_all_but(&offline) {
                 self.write_checkpoints_or_log(dir);
             }
         }

@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 /// The settings as they are now.
-pub type Settings = Arc<dyn Fn() -> Arc<BrokerSettings> + Send + Sync>;
+pub type CleanerSettings = Arc<dyn Fn() -> Arc<BrokerSettings> + Send + Sync>;
 
 /// What is known of the cleaning of this broker's logs.
 #[derive(Debug, Default)]
@@ -34,12 +34,12 @@ pub struct Cleaner {
     busy: Mutex<HashSet<TopicIdPartition>>,
     uncleanable: Mutex<HashSet<TopicIdPartition>>,
     throttle: Mutex<Throttle>,
-    figures: Mutex<Figures>,
+    figures: Mutex<CleanerFigures>,
 }
 
 /// What the cleaner did, for the metrics.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Figures {
+pub struct CleanerFigures {
     /// Cleanings that came to their end.
     pub cleanings: u64,
     /// Bytes of records read, of all cleanings.
@@ -70,7 +70,7 @@ pub struct Uncleanable {
 }
 
 /// A log that is due.
-struct Job {
+struct CleaningJob {
     partition: Arc<Partition>,
     log: Arc<Log>,
     dirt: Dirt,
@@ -83,13 +83,13 @@ impl Cleaner {
     }
 
     /// What was done.
-    pub fn figures(&self) -> Figures {
+    pub fn figures(&self) -> CleanerFigures {
         *self.figures.lock()
     }
 }
 
 /// Cleans logs until the broker stops.
-pub async fn keep_clean(replicas: Arc<Replicas>, settings: Settings, stopping: CancellationToken) {
+pub async fn keep_clean(replicas: Arc<Replicas>, settings: CleanerSettings, stopping: CancellationToken) {
     let mut workers = JoinSet::new();
     loop {
         let now = settings();
@@ -140,15 +140,15 @@ impl Replicas {
     }
 
     /// The dirtiest of the logs that are due, which counts as being cleaned from here on. Old segments of compacted logs go at this pace too, as in Kafka.
-    fn next_to_clean(&self) -> Option<Job> {
+    fn next_to_clean(&self) -> Option<CleaningJob> {
         let now = self.clock.now();
-        let mut figures = Figures {
+        let mut figures = CleanerFigures {
             looked: Some(self.clock.instant()),
             dirty_ratio_max: 0.0,
             overdue_ms_max: 0,
             ..self.cleaner.figures()
         };
-        let mut dirtiest: Option<Job> = None;
+        let mut dirtiest: Option<CleaningJob> = None;
         for partition in self.all() {
             let log = partition.log().clone();
             let config = log.config();
@@ -167,13 +167,13 @@ impl Replicas {
                 }
             };
             if let Some(said) = dirt.disbelieved {
-                self.disbelieve(&partition, &log, said.0, &dirt);
+                self.reset_checkpoint(&partition, &log, said.0, &dirt);
             }
             figures.dirty_ratio_max = figures.dirty_ratio_max.max(dirt.ratio());
             figures.overdue_ms_max = figures.overdue_ms_max.max(dirt.overdue_ms);
             let is_dirtier = dirtiest.as_ref().is_none_or(|job| dirt.ratio() > job.dirt.ratio());
             if dirt.is_due(&config) && is_dirtier && self.has_room(&partition, &dirt, config.segment_bytes) {
-                dirtiest = Some(Job { partition, log, dirt });
+                dirtiest = Some(CleaningJob { partition, log, dirt });
             }
         }
         *self.cleaner.figures.lock() = figures;
@@ -196,7 +196,7 @@ impl Replicas {
         space.is_none_or(|space| space.is_ok_and(|space| space.usable_bytes > needed))
     }
 
-    fn disbelieve(&self, partition: &Partition, log: &Log, said: i64, dirt: &Dirt) {
+    fn reset_checkpoint(&self, partition: &Partition, log: &Log, said: i64, dirt: &Dirt) {
         if !log.config().cleanup_policy.delete {
             warn!(partition = %partition.name(), checkpoint = said, from = dirt.from.0, "the cleaner's checkpoint cannot be: the log is cleaned from its start");
         }
@@ -205,8 +205,8 @@ impl Replicas {
     }
 
     /// Cleans one log. Whether something came of it.
-    fn clean(&self, job: Job, settings: &Settings, stopping: &CancellationToken) -> bool {
-        let Job { partition, log, dirt } = job;
+    fn clean(&self, job: CleaningJob, settings: &CleanerSettings, stopping: &CancellationToken) -> bool {
+        let CleaningJob { partition, log, dirt } = job;
         let started = self.clock.instant();
         let wait = |owed| {
             Handle::current().block_on(async { tokio::time::timeout(owed, stopping.cancelled()).await.is_err() })
@@ -287,7 +287,7 @@ impl Replicas {
     }
 
     /// How long to wait after so many bytes.
-    fn owed(&self, bytes: u64, settings: &Settings) -> Duration {
+    fn owed(&self, bytes: u64, settings: &CleanerSettings) -> Duration {
         let per_second = settings().log_cleaner_io_max_bytes_per_second;
         self.cleaner.throttle.lock().owed(bytes, per_second, self.clock)
     }

@@ -3,7 +3,7 @@
 //!
 //! Invariant: a partition that may be in a log dir that failed is not created anew in another one, where it would begin without its records.
 
-use super::{Dir, Hosted, Replicas};
+use super::{Dir, HostedPartition, Replicas};
 use metadata::image::Topic;
 use model::{DirectoryId, TopicIdPartition, TopicPartition};
 use std::collections::HashSet;
@@ -15,13 +15,13 @@ use tracing::{error, info, warn};
 
 /// A partition that is not served.
 #[derive(Clone, Debug)]
-pub(super) struct Offline {
+pub(super) struct OfflinePartition {
     pub(super) name: TopicPartition,
-    why: Why,
+    reason: OfflineReason,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Why {
+enum OfflineReason {
     /// Its log dir failed: until the broker is started again.
     DirFailed,
     /// There was no room for it: until there is.
@@ -68,9 +68,9 @@ impl Dir {
             }
         };
         let is_full = self.is_full();
-        if (is_full || was_refused) && !self.said_full.swap(true, Ordering::SeqCst) {
+        if (is_full || was_refused) && !self.is_full_logged.swap(true, Ordering::SeqCst) {
             warn!(log_dir = %path, free, reserve, "the disk is full: producers are refused until there is room");
-        } else if !is_full && !was_refused && self.said_full.swap(false, Ordering::SeqCst) {
+        } else if !is_full && !was_refused && self.is_full_logged.swap(false, Ordering::SeqCst) {
             info!(log_dir = %path, free, reserve, "the disk has room again");
         }
         !is_full
@@ -101,33 +101,33 @@ impl Replicas {
 
     /// Takes all partitions of a log dir that failed offline.
     pub fn take_offline(&self, dir: &Arc<Dir>) {
-        let _turn = self.turn.lock();
+        let _image_lock = self.image_lock.lock();
         let image = self.image.load_full();
         for id in dir.queue.drain() {
             if let Some(topic) = image.topics.by_id(id.topic_id) {
-                self.note_offline(topic, id, Why::DirFailed);
+                self.note_offline(topic, id, OfflineReason::DirFailed);
             }
         }
         self.end_moves_of(dir);
-        let gone: Vec<Hosted> = {
+        let gone: Vec<HostedPartition> = {
             let mut partitions = self.partitions.write();
             partitions.extract_if(|_, hosted| hosted.is_in(dir)).map(|(_, hosted)| hosted).collect()
         };
         let mut offline = self.offline.write();
         for hosted in &gone {
             let name = hosted.partition.log().partition().clone();
-            offline.insert(hosted.partition.id(), Offline { name, why: Why::DirFailed });
+            offline.insert(hosted.partition.id(), OfflinePartition { name, reason: OfflineReason::DirFailed });
         }
         drop(offline);
-        for Hosted { partition, .. } in &gone {
+        for HostedPartition { partition, .. } in &gone {
             partition.resign();
-            self.tell(partition);
+            self.notify_leadership_listener(partition);
         }
     }
 
     /// Whether a partition is in a log dir that failed.
     pub(super) fn is_lost(&self, id: TopicIdPartition) -> bool {
-        self.offline.read().get(&id).is_some_and(|offline| offline.why == Why::DirFailed)
+        self.offline.read().get(&id).is_some_and(|offline| offline.reason == OfflineReason::DirFailed)
     }
 
     /// Whether a partition without a folder in the log dirs that are online may have one in a dir that is not: unless it is assigned to one that is, or new.
@@ -149,20 +149,20 @@ impl Replicas {
             Error::Io { .. } => !self.offline_dir_ids().is_empty(),
             _ => false,
         };
-        let why = match fault {
-            fault if fault.is_refusal() => Why::NoRoom,
-            _ if is_dirs => Why::DirFailed,
-            _ => Why::CannotOpen,
+        let reason = match fault {
+            fault if fault.is_refusal() => OfflineReason::NoRoom,
+            _ if is_dirs => OfflineReason::DirFailed,
+            _ => OfflineReason::CannotOpen,
         };
-        if why != Why::DirFailed {
+        if reason != OfflineReason::DirFailed {
             error!(topic = %topic.name, partition = %id.partition, error = %fault, "a partition's log could not be opened");
         }
-        self.note_offline(topic, id, why);
+        self.note_offline(topic, id, reason);
     }
 
-    fn note_offline(&self, topic: &Topic, id: TopicIdPartition, why: Why) {
+    fn note_offline(&self, topic: &Topic, id: TopicIdPartition, reason: OfflineReason) {
         let name = TopicPartition::new(topic.name.as_str(), id.partition.0);
-        self.offline.write().insert(id, Offline { name, why });
+        self.offline.write().insert(id, OfflinePartition { name, reason });
     }
 
     /// The names of partitions that are not served.
@@ -171,32 +171,32 @@ impl Replicas {
     }
 
     /// Whether a log could not be opened for another reason than its log dir.
-    pub(super) fn has_unopened(&self) -> bool {
-        self.offline.read().values().any(|offline| offline.why != Why::DirFailed)
+    pub(super) fn has_unopenable(&self) -> bool {
+        self.offline.read().values().any(|offline| offline.reason != OfflineReason::DirFailed)
     }
 
     /// Asks all disks for their room; where there is some, partitions are opened that could not be for want of it.
     pub fn check_room(self: &Arc<Self>) {
         let rooms: Vec<bool> = self.online_dirs().map(|dir| dir.check_room(self.reserve_bytes)).collect();
         let has_room = rooms.into_iter().any(|has_room| has_room);
-        if has_room && self.offline.read().values().any(|offline| offline.why == Why::NoRoom) {
+        if has_room && self.offline.read().values().any(|offline| offline.reason == OfflineReason::NoRoom) {
             self.open_refused();
         }
     }
 
     fn open_refused(self: &Arc<Self>) {
-        let turn = self.turn.lock();
+        let image_lock = self.image_lock.lock();
         let image = self.image.load_full();
         let refused: Vec<TopicIdPartition> = {
             let offline = self.offline.read();
-            offline.iter().filter(|(_, it)| it.why == Why::NoRoom).map(|(id, _)| *id).collect()
+            offline.iter().filter(|(_, it)| it.reason == OfflineReason::NoRoom).map(|(id, _)| *id).collect()
         };
         let of = |id: &TopicIdPartition| Some((image.topics.by_id(id.topic_id)?.clone(), id.partition));
-        let new = self.queue_what_is_there(refused.iter().filter_map(of).collect());
+        let new = self.queue_existing(refused.iter().filter_map(of).collect());
         for (topic, index) in &new {
-            self.settle(&image, topic, *index);
+            self.apply_partition(&image, topic, *index);
         }
-        drop(turn);
+        drop(image_lock);
         self.open_queued();
     }
 }

@@ -64,7 +64,7 @@ impl Replicas {
                 log_partition_error(&fault, partition.name(), "a deleted segment could not be removed");
             }
         }
-        self.online_dirs().for_each(|dir| dir.remove_doomed(now));
+        self.online_dirs().for_each(|dir| dir.remove_due_folders(now));
     }
 
     /// Flushes what `flush.ms` says is due, and closed segments that are not on disk yet.

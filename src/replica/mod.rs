@@ -10,7 +10,6 @@ pub mod cleaner;
 mod dir;
 mod disk_errors;
 mod faults;
-mod left;
 mod maintenance;
 mod moves;
 mod open;
@@ -18,6 +17,7 @@ mod opening;
 mod partition;
 pub mod session;
 mod throttle;
+mod unopened;
 mod watch;
 mod write_back;
 
@@ -26,13 +26,13 @@ pub(crate) use assignments::ASSIGNMENTS_MAX;
 pub(crate) use assignments::Assignment;
 pub use assignments::Assignments;
 pub use dir::Dir;
-pub use opening::Progress;
+pub use opening::OpeningProgress;
 #[cfg(test)]
 pub(crate) use partition::tests::{alone_in_sync, leading};
-pub use partition::{Append, AppendError, Appended, Found, Partition, ReadError, ReadRequest, WriteRules};
+pub use partition::{AppendError, AppendInfo, AppendRequest, Partition, ReadError, ReadInfo, ReadRequest, WriteRules};
 pub use watch::{Wake, Watch};
 
-use self::faults::Offline;
+use self::faults::OfflinePartition;
 use self::moves::Moves;
 use self::partition::Committer;
 use crate::env::blocking;
@@ -59,10 +59,10 @@ const CLOSING_THREADS: usize = 16;
 pub type TopicSettings = Box<dyn Fn(&Image, &str) -> (LogConfig, WriteRules) + Send + Sync>;
 
 /// Told of a partition that leads in another epoch perhaps, or no more. A partition is told of by one thread at a time, in the order of what happened.
-pub type Led = Box<dyn Fn(&Arc<Partition>) + Send + Sync>;
+pub type LeadershipListener = Box<dyn Fn(&Arc<Partition>) + Send + Sync>;
 
 /// What a broker's partitions are made of.
-pub struct Parts {
+pub struct ReplicasParts {
     /// `node.id`
     pub node_id: BrokerId,
     /// The log dirs, in the order of `log.dirs`, with their ids.
@@ -96,7 +96,7 @@ pub struct DirStates {
 
 /// A partition, and the log dir that it is in.
 #[derive(Clone, Debug)]
-struct Hosted {
+struct HostedPartition {
     partition: Arc<Partition>,
     dir: Arc<Dir>,
 }
@@ -117,13 +117,13 @@ pub struct Replicas {
     image: Arc<ArcSwap<Image>>,
     clock: Clock,
     recovery_threads: usize,
-    partitions: RwLock<HashMap<TopicIdPartition, Hosted>>,
+    partitions: RwLock<HashMap<TopicIdPartition, HostedPartition>>,
     /// Partitions whose logs could not be opened, or whose log dirs failed.
-    offline: RwLock<HashMap<TopicIdPartition, Offline>>,
-    turn: Mutex<()>,
+    offline: RwLock<HashMap<TopicIdPartition, OfflinePartition>>,
+    image_lock: Mutex<()>,
     /// Held while a new partition's log dir is chosen.
-    placing: Mutex<()>,
-    led: OnceLock<Led>,
+    placement_lock: Mutex<()>,
+    leadership_listener: OnceLock<LeadershipListener>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// An image was applied.
     is_begun: AtomicBool,
@@ -138,7 +138,7 @@ impl std::fmt::Debug for Replicas {
 
 impl Replicas {
     /// Looks at what is in the log dirs; nothing is opened yet. Errors: one cannot be read.
-    pub fn new(parts: Parts) -> Result<Self, storage::Error> {
+    pub fn new(parts: ReplicasParts) -> Result<Self, storage::Error> {
         let committer = || Committer::new(parts.flushes.clone(), parts.clock);
         let read = |(log_dir, id)| Dir::read(log_dir, id, committer()).map(Arc::new);
         Ok(Self {
@@ -157,9 +157,9 @@ impl Replicas {
             recovery_threads: parts.recovery_threads.max(1),
             partitions: RwLock::default(),
             offline: RwLock::default(),
-            turn: Mutex::default(),
-            placing: Mutex::default(),
-            led: OnceLock::new(),
+            image_lock: Mutex::default(),
+            placement_lock: Mutex::default(),
+            leadership_listener: OnceLock::new(),
             threads: Mutex::default(),
             is_begun: AtomicBool::new(false),
             is_loaded: AtomicBool::new(false),
@@ -167,8 +167,8 @@ impl Replicas {
     }
 
     /// Says who is told when partitions begin and end to lead. It counts once, before the first image.
-    pub fn on_led(&self, led: Led) {
-        let _ = self.led.set(led);
+    pub fn set_leadership_listener(&self, leadership_listener: LeadershipListener) {
+        let _ = self.leadership_listener.set(leadership_listener);
     }
 
     /// The log dirs, in the order of `log.dirs`.
@@ -190,11 +190,11 @@ impl Replicas {
     pub fn set_cordoned(&self, paths: &[String]) {
         let is_cordoned = |dir: &Dir| paths.iter().any(|path| path == "*" || Path::new(path) == dir.path());
         self.dirs.iter().for_each(|dir| dir.set_cordoned(is_cordoned(dir)));
-        self.tell_dir_states();
+        self.publish_dir_states();
     }
 
     /// Has the controller told of the log dirs, if there is news.
-    pub fn tell_dir_states(&self) {
+    pub fn publish_dir_states(&self) {
         let cordoned = self.dirs.iter().filter(|dir| dir.is_cordoned()).map(|dir| dir.id()).collect();
         let now = DirStates { offline: self.offline_dir_ids(), cordoned };
         self.dir_states.send_if_modified(|states| {
@@ -236,16 +236,16 @@ impl Replicas {
     }
 
     /// How far the opening of logs that the last run left has come, in all log dirs.
-    pub fn progress(&self) -> Progress {
-        let add = |sum: Progress, dir: &Arc<Dir>| {
+    pub fn progress(&self) -> OpeningProgress {
+        let add = |sum: OpeningProgress, dir: &Arc<Dir>| {
             let of = dir.queue.progress();
-            Progress {
+            OpeningProgress {
                 total: sum.total + of.total,
                 opened: sum.opened + of.opened,
                 bytes_left: sum.bytes_left + of.bytes_left,
             }
         };
-        self.dirs.iter().fold(Progress::default(), add)
+        self.dirs.iter().fold(OpeningProgress::default(), add)
     }
 
     /// A partition of a topic that the image has. Errors: UNKNOWN_TOPIC_OR_PARTITION where the topic has no such partition, KAFKA_STORAGE_ERROR where
@@ -262,7 +262,7 @@ impl Replicas {
             return Err(ErrorCode::KafkaStorageError);
         }
         if !self.is_loaded() {
-            self.dirs.iter().for_each(|dir| dir.queue.hurry(id));
+            self.dirs.iter().for_each(|dir| dir.queue.prioritize(id));
         }
         Err(ErrorCode::NotLeaderOrFollower)
     }
@@ -304,7 +304,7 @@ impl Replicas {
     pub fn close(&self, broker_epoch: Option<BrokerEpoch>) {
         let threads = std::mem::take(&mut *self.threads.lock());
         threads.into_iter().for_each(|thread| drop(thread.join()));
-        let _turn = self.turn.lock();
+        let _image_lock = self.image_lock.lock();
         for dir in self.online_dirs() {
             self.close_dir(dir, broker_epoch);
         }
@@ -329,7 +329,7 @@ impl Replicas {
             }
         });
         let written = dir.write_checkpoints(&|| self.logs_in(dir)).and_then(|()| {
-            let is_whole = dir.was_clean() || (self.is_loaded() && !self.has_unopened());
+            let is_whole = dir.was_clean() || (self.is_loaded() && !self.has_unopenable());
             match is_whole && !failed.load(Ordering::SeqCst) {
                 true => dir.log_dir.write_clean_shutdown(broker_epoch),
                 false => Ok(()),
@@ -341,7 +341,7 @@ impl Replicas {
     }
 }
 
-impl Hosted {
+impl HostedPartition {
     fn is_in(&self, dir: &Dir) -> bool {
         std::ptr::eq(&*self.dir, dir)
     }

@@ -10,9 +10,9 @@
 //! Invariants: a partition is on one way at a time. Whether a move still counts is asked under the turn, before anything is renamed.
 
 use super::dir::Dir;
-use super::left::LeftFolder;
 use super::throttle::{THROTTLE_WINDOW, Throttle, WAIT_MIN};
-use super::{Hosted, Partition, Replicas};
+use super::unopened::LogFolder;
+use super::{HostedPartition, Partition, Replicas};
 use crate::env::{blocking, random};
 use metadata::image::{self, Topic};
 use model::{DirectoryId, ErrorCode, PartitionIndex, Timestamp, TopicId, TopicIdPartition, TopicPartition};
@@ -26,15 +26,15 @@ use storage::names;
 use tracing::{error, info, warn};
 
 /// How many bytes of a partition are copied before another one has its turn.
-const TURN_BYTES: u64 = 8 << 20;
+const COPY_STEP_BYTES: u64 = 8 << 20;
 /// The longest name of a copy's folder, as in Kafka: it becomes the partition's and is never cut.
 const FOLDER_NAME_MAX: usize = 255;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
+enum MoveStage {
     Copying,
-    Telling,
-    Told,
+    Announcing,
+    Announced,
 }
 
 /// A partition on its way.
@@ -44,13 +44,13 @@ pub(super) struct Move {
     to: Arc<Dir>,
     /// The copy.
     log: Arc<Log>,
-    stage: Mutex<Stage>,
+    stage: Mutex<MoveStage>,
     /// It was taken back, or is done.
     is_over: AtomicBool,
 }
 
 #[derive(Debug, Default)]
-struct Queue {
+struct MoveQueue {
     waiting: VecDeque<Arc<Move>>,
     workers: usize,
 }
@@ -59,7 +59,7 @@ struct Queue {
 #[derive(Debug, Default)]
 pub(super) struct Moves {
     all: RwLock<HashMap<TopicIdPartition, Arc<Move>>>,
-    queue: Mutex<Queue>,
+    queue: Mutex<MoveQueue>,
     /// Bytes that are copied a second, of all moves together; 0 for as many as can be.
     bytes_per_second: AtomicU64,
     throttle: Mutex<Throttle>,
@@ -67,11 +67,11 @@ pub(super) struct Moves {
 }
 
 /// What a turn has come to.
-enum Turn {
+enum CopyStep {
     /// There is more to copy.
-    More,
+    Incomplete,
     /// Somebody else goes on with it, or nobody.
-    Over,
+    Done,
 }
 
 impl Move {
@@ -112,7 +112,7 @@ impl Moves {
 
     /// Whether a replica is on its way to a log dir of which the controller was told.
     pub(super) fn announces(&self, id: TopicIdPartition, dir: DirectoryId) -> bool {
-        self.get(id).is_some_and(|one| one.to.id() == dir && *one.stage.lock() != Stage::Copying)
+        self.get(id).is_some_and(|one| one.to.id() == dir && *one.stage.lock() != MoveStage::Copying)
     }
 
     /// The move whose turn it is; `None` where none waits: then the thread that asks counts no more.
@@ -145,7 +145,7 @@ impl Replicas {
             return Err(ErrorCode::InvalidReplicaAssignment);
         }
         let topic = topic.ok_or(ErrorCode::UnknownTopicOrPartition)?;
-        let _turn = self.turn.lock();
+        let _image_lock = self.image_lock.lock();
         self.of(topic, name.partition.0).map_err(|code| match code {
             ErrorCode::NotLeaderOrFollower => ErrorCode::ReplicaNotAvailable,
             other => other,
@@ -158,7 +158,7 @@ impl Replicas {
         }
         match self.moves.get(id) {
             Some(one) if Arc::ptr_eq(&one.to, to) => return Ok(()),
-            Some(_) => self.take_back(id, &hosted.dir),
+            Some(_) => self.cancel_move(id, &hosted.dir),
             None => {}
         }
         if hosted.is_in(to) {
@@ -181,14 +181,14 @@ impl Replicas {
         }
     }
 
-    fn begin_move(self: &Arc<Self>, hosted: &Hosted, to: &Arc<Dir>, copy: Log) {
+    fn begin_move(self: &Arc<Self>, hosted: &HostedPartition, to: &Arc<Dir>, copy: Log) {
         let (partition, from) = (hosted.partition.clone(), hosted.dir.path().display());
         info!(partition = %partition.name(), %from, to = %to.path().display(), copied_up_to = %copy.log_end_offset(), "moving a partition to another log dir");
         let one = Arc::new(Move {
             partition,
             to: to.clone(),
             log: Arc::new(copy),
-            stage: Mutex::new(Stage::Copying),
+            stage: Mutex::new(MoveStage::Copying),
             is_over: AtomicBool::new(false),
         });
         self.moves.all.write().insert(one.id(), one.clone());
@@ -226,14 +226,14 @@ impl Replicas {
                 continue;
             }
             let size_before = one.log.size_bytes();
-            match self.turn_of(&one) {
-                Ok(Turn::More) => {
+            match self.copy_step(&one) {
+                Ok(CopyStep::Incomplete) => {
                     let copied = one.log.size_bytes().saturating_sub(size_before);
                     self.moves.queue.lock().waiting.push_back(one);
                     self.wait_after(copied);
                 }
-                Ok(Turn::Over) => {}
-                Err(fault) => self.give_up(&one, &fault),
+                Ok(CopyStep::Done) => {}
+                Err(fault) => self.fail_move(&one, &fault),
             }
         }
     }
@@ -261,13 +261,13 @@ impl Replicas {
         }
     }
 
-    fn turn_of(self: &Arc<Self>, one: &Arc<Move>) -> Result<Turn, storage::Error> {
-        if one.to.is_full() && *one.stage.lock() == Stage::Copying {
+    fn copy_step(self: &Arc<Self>, one: &Arc<Move>) -> Result<CopyStep, storage::Error> {
+        if one.to.is_full() && *one.stage.lock() == MoveStage::Copying {
             // A copy is not worth that producers wait for its room.
             let (path, partition) = (one.to.path().to_path_buf(), one.partition.name());
             return Err(storage::Error::Full { path, partition });
         }
-        let bytes_max = self.move_rate().map_or(TURN_BYTES, |rate| rate.min(TURN_BYTES));
+        let bytes_max = self.move_rate().map_or(COPY_STEP_BYTES, |rate| rate.min(COPY_STEP_BYTES));
         let cuts = one.log.cuts();
         let is_all = one.log.follow(&one.partition.log(), bytes_max, self.clock.now())?;
         if one.log.cuts() != cuts {
@@ -277,28 +277,28 @@ impl Replicas {
         let full_up_to = one.log.segments().last().map(|active| active.base_offset());
         one.log.flush(full_up_to.unwrap_or_default(), self.clock.now())?;
         if !is_all {
-            return Ok(Turn::More);
+            return Ok(CopyStep::Incomplete);
         }
         let stage = *one.stage.lock();
         match stage {
-            Stage::Copying => self.announce(one),
-            Stage::Telling => {}
-            Stage::Told => self.finish_move(one)?,
+            MoveStage::Copying => self.announce(one),
+            MoveStage::Announcing => {}
+            MoveStage::Announced => self.finish_move(one)?,
         }
-        Ok(Turn::Over)
+        Ok(CopyStep::Done)
     }
 
     /// Tells the controller where the replica will be, and goes on when it knows.
     fn announce(self: &Arc<Self>, one: &Arc<Move>) {
-        *one.stage.lock() = Stage::Telling;
-        let (this, told) = (Arc::downgrade(self), one.clone());
-        let when_told = move || {
+        *one.stage.lock() = MoveStage::Announcing;
+        let (this, announced) = (Arc::downgrade(self), one.clone());
+        let when_known = move || {
             if let Some(this) = this.upgrade() {
-                *told.stage.lock() = Stage::Told;
-                this.queue_move(told);
+                *announced.stage.lock() = MoveStage::Announced;
+                this.queue_move(announced);
             }
         };
-        self.assignments.add(one.id(), one.to.id(), Some(Box::new(when_told)));
+        self.assignments.add(one.id(), one.to.id(), Some(Box::new(when_known)));
         if one.is_over() {
             // Taken back meanwhile by one who had nothing to take back of this.
             if let Some(dir) = self.dir_of(one.id()) {
@@ -311,19 +311,19 @@ impl Replicas {
     fn finish_move(&self, one: &Arc<Move>) -> Result<(), storage::Error> {
         // Most of it, while nobody waits.
         one.log.flush(one.log.log_end_offset(), self.clock.now())?;
-        let _turn = self.turn.lock();
+        let _image_lock = self.image_lock.lock();
         let hosted = self.partitions.read().get(&one.id()).cloned();
         let Some(hosted) = hosted.filter(|_| !one.is_over()) else { return Ok(()) };
         // What a start has to know of the copy, should it find it without the log.
         self.write_checkpoints_or_log(&one.to);
         let now = self.clock.now();
-        let left = one.partition.move_to(&one.log, one.to.committer.clone(), random::uuid(), now)?;
+        let old_folder = one.partition.move_to(&one.log, one.to.committer.clone(), random::uuid(), now)?;
         if let Some(hosted) = self.partitions.write().get_mut(&one.id()) {
             hosted.dir = one.to.clone();
         }
         self.moves.end(one.id());
         hosted.dir.count_one_less();
-        hosted.dir.doom(Timestamp(now.0.saturating_add(one.log.config().file_delete_delay_ms)), left);
+        hosted.dir.remove_later(Timestamp(now.0.saturating_add(one.log.config().file_delete_delay_ms)), old_folder);
         // In this order: the partition is in a checkpoint at any time.
         self.write_checkpoints_or_log(&one.to);
         self.write_checkpoints_or_log(&hosted.dir);
@@ -333,27 +333,27 @@ impl Replicas {
     }
 
     /// A move has failed: the partition stays where it is. Where that is because a log dir has, the next start goes on with it.
-    fn give_up(&self, one: &Arc<Move>, fault: &storage::Error) {
-        let _turn = self.turn.lock();
+    fn fail_move(&self, one: &Arc<Move>, fault: &storage::Error) {
+        let _image_lock = self.image_lock.lock();
         let Some(dir) = self.dir_of(one.id()).filter(|_| !one.is_over()) else { return };
         if let Some(failed) = [&one.to, &dir].into_iter().find(|dir| dir.fault().is_some()) {
             return self.end_moves_of(failed);
         }
         error!(partition = %one.partition.name(), to = %one.to.path().display(), error = %fault, "a partition could not be moved to another log dir and stays where it is");
-        self.take_back(one.id(), &dir);
+        self.cancel_move(one.id(), &dir);
     }
 
     /// Ends the move of a partition, if there is one, and removes the copy. For the one that holds the turn.
-    pub(super) fn take_back(&self, id: TopicIdPartition, stays_in: &Dir) {
+    pub(super) fn cancel_move(&self, id: TopicIdPartition, stays_in: &Dir) {
         let Some(one) = self.moves.end(id) else { return };
-        let was_announced = *one.stage.lock() != Stage::Copying;
+        let was_announced = *one.stage.lock() != MoveStage::Copying;
         self.assignments.forget(id);
         if was_announced {
             self.assignments.add(id, stays_in.id(), None);
         }
         one.to.count_one_less();
         match one.log.delete(random::uuid()) {
-            Ok(path) => one.to.doom(self.clock.now(), path),
+            Ok(path) => one.to.remove_later(self.clock.now(), path),
             Err(fault) => {
                 error!(partition = %one.partition.name(), error = %fault, "the folder of a copy could not be renamed");
             }
@@ -371,7 +371,7 @@ impl Replicas {
             self.moves.end(one.id());
             self.assignments.forget(one.id());
             // The controller goes by this when it learns which log dir failed.
-            if *one.stage.lock() != Stage::Copying {
+            if *one.stage.lock() != MoveStage::Copying {
                 self.assignments.add(one.id(), dir.id(), None);
             }
             // Closed here: a clean stop says of all folders that they are whole.
@@ -388,8 +388,8 @@ impl Replicas {
     pub(super) fn open_copy(&self, name: &TopicPartition, topic_id: TopicId, log: &Log) -> Option<(Arc<Dir>, Log)> {
         let (to, found) = self.dirs().iter().find_map(|dir| Some((dir, dir.copy_of(name, topic_id)?)))?;
         let (offsets, is_clean) = {
-            let left = to.left.lock();
-            (left.offsets_of(name), left.is_clean)
+            let unopened = to.unopened.lock();
+            (unopened.offsets_of(name), unopened.is_clean)
         };
         let (config, now) = ((*log.config()).clone(), self.clock.now());
         let opened = to.log_dir.open_future(name, found.path, config, &offsets, is_clean, now);
@@ -411,7 +411,7 @@ impl Replicas {
     }
 
     /// Goes on with a move that an earlier run has begun. For the one that holds the turn.
-    pub(super) fn resume_move(self: &Arc<Self>, hosted: &Hosted, (to, copy): (Arc<Dir>, Log)) {
+    pub(super) fn resume_move(self: &Arc<Self>, hosted: &HostedPartition, (to, copy): (Arc<Dir>, Log)) {
         let id = hosted.partition.id();
         if hosted.is_in(&to) {
             return self.remove_copies(copy.partition(), id.topic_id);
@@ -439,7 +439,7 @@ impl Replicas {
         &self,
         topic: &Topic,
         index: PartitionIndex,
-    ) -> Result<Option<(Arc<Dir>, LeftFolder)>, storage::Error> {
+    ) -> Result<Option<(Arc<Dir>, LogFolder)>, storage::Error> {
         let (name, topic_id) = (TopicPartition::new(topic.name.as_str(), index.0), topic.id);
         let known = topic.partition(index).and_then(|state| state.directory(self.node_id));
         let is_elsewhere = known.is_some_and(|known| {
@@ -450,6 +450,6 @@ impl Replicas {
         }
         let Some(dir) = self.online_dirs().find(|dir| dir.copy_of(&name, topic_id).is_some()) else { return Ok(None) };
         dir.adopt_copy(&name, topic_id, self.online_dirs())?;
-        Ok(self.left_folder(topic, index))
+        Ok(self.unopened_folder(topic, index))
     }
 }

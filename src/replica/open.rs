@@ -1,7 +1,7 @@
 //! Opens logs: those that are new at once, those that the last run left on threads of their log dirs.
 
-use super::left::LeftFolder;
-use super::{Dir, Hosted, Partition, Progress, Replicas, is_internal};
+use super::unopened::LogFolder;
+use super::{Dir, HostedPartition, OpeningProgress, Partition, Replicas, is_internal};
 use crate::env::blocking;
 use metadata::image::{Image, Topic};
 use model::{DirectoryId, LeaderEpoch, TopicId, TopicIdPartition, TopicPartition};
@@ -27,7 +27,7 @@ impl Replicas {
             return;
         }
         if waiting.total == waiting.opened {
-            return self.ended();
+            return self.finish_loading_if_opened();
         }
         let is_unclean = self.dirs.iter().any(|dir| !dir.was_clean());
         if waiting.opened == 0 && self.threads.lock().is_empty() {
@@ -54,15 +54,15 @@ impl Replicas {
             let opened = self.open(dir, id, &given_up);
             self.take_over(dir, id, opened, &given_up);
         }
-        self.ended();
+        self.finish_loading_if_opened();
     }
 
     /// Whoever opens the last log puts what belongs to nobody out of the way.
-    fn ended(&self) {
-        let _turn = self.turn.lock();
-        let Progress { total, opened, .. } = self.progress();
+    fn finish_loading_if_opened(&self) {
+        let _image_lock = self.image_lock.lock();
+        let OpeningProgress { total, opened, .. } = self.progress();
         if total == opened && !self.is_loaded() && !self.dirs.iter().any(|dir| dir.is_interrupted()) {
-            self.loaded();
+            self.finish_loading();
         }
     }
 
@@ -74,7 +74,7 @@ impl Replicas {
         let name = TopicPartition::new(topic.name.as_str(), id.partition.0);
         let folder = dir.folder_of(&name, topic.id)?;
         let (config, _) = (self.settings)(&image, &topic.name);
-        let log = self.open_found(dir, &name, folder, (topic.id, state.leader_epoch), config, given_up);
+        let log = self.open_existing(dir, &name, folder, (topic.id, state.leader_epoch), config, given_up);
         let opened = log.as_ref().ok().and_then(Option::as_ref);
         let copy = opened.and_then(|log| self.open_copy(&name, topic.id, log));
         Some(OpenedLog { topic, log, copy })
@@ -88,7 +88,7 @@ impl Replicas {
         opened: Option<OpenedLog>,
         given_up: &AtomicBool,
     ) {
-        let _turn = self.turn.lock();
+        let _image_lock = self.image_lock.lock();
         if let Some(opened) = opened {
             self.host_opened(dir, id, opened, given_up);
         }
@@ -123,7 +123,7 @@ impl Replicas {
                 if let Some(copy) = copy {
                     self.resume_move(&hosted, copy);
                 }
-                self.follow(&hosted, &state);
+                self.apply_leadership(&hosted, &state);
             }
             (Ok(_), None) => {}
             (Err(fault), _) => self.cannot_open(&topic, id, &fault),
@@ -132,19 +132,19 @@ impl Replicas {
 
     /// Opens the log in a folder of a partition's name. A folder without a readable topic id gets it from the metadata log: it was half made, or lost
     /// it since. `None` where it cannot be this topic's, since its records are of a later leader epoch than the topic has had.
-    fn open_found(
+    fn open_existing(
         &self,
         dir: &Dir,
         name: &TopicPartition,
-        folder: LeftFolder,
+        folder: LogFolder,
         (topic_id, epoch): (TopicId, LeaderEpoch),
         config: LogConfig,
         given_up: &Arc<AtomicBool>,
     ) -> Result<Option<Log>, storage::Error> {
         let now = self.clock.now();
         let (offsets, is_clean) = {
-            let left = dir.left.lock();
-            (left.offsets_of(name), left.is_clean)
+            let unopened = dir.unopened.lock();
+            (unopened.offsets_of(name), unopened.is_clean)
         };
         let opened = dir.log_dir.open_log_until(name, folder.path, config, &offsets, is_clean, now, given_up.clone());
         let (log, recovery) = opened?;
@@ -175,7 +175,12 @@ impl Replicas {
     }
 
     /// Creates a partition's log. A folder of its name is an older topic's.
-    pub(super) fn create(&self, image: &Image, topic: &Topic, id: TopicIdPartition) -> Result<Hosted, storage::Error> {
+    pub(super) fn create(
+        &self,
+        image: &Image,
+        topic: &Topic,
+        id: TopicIdPartition,
+    ) -> Result<HostedPartition, storage::Error> {
         let name = TopicPartition::new(topic.name.as_str(), id.partition.0);
         if self.may_be_offline(topic, id) {
             let reason = "a log dir that it may be in is offline".to_owned();
@@ -200,7 +205,7 @@ impl Replicas {
     /// Where a new partition goes, as Kafka places them: where the controller says, or where there are the fewest among the log dirs that are not
     /// cordoned, the first of them; to the first of all where each is cordoned. It counts there.
     fn dir_for_new(&self, assigned: Option<DirectoryId>) -> Option<Arc<Dir>> {
-        let _alone = self.placing.lock();
+        let _alone = self.placement_lock.lock();
         let is_assigned = |dir: &&Arc<Dir>| Some(dir.id()) == assigned;
         let fewest = || self.online_dirs().filter(|dir| !dir.is_cordoned()).min_by_key(|dir| dir.partition_count());
         let dir = self.online_dirs().find(is_assigned).or_else(fewest).or_else(|| self.online_dirs().next())?;
@@ -209,17 +214,17 @@ impl Replicas {
     }
 
     /// Serves a partition whose log is open.
-    fn host(&self, dir: &Arc<Dir>, image: &Image, topic: &Topic, id: TopicIdPartition, log: Log) -> Hosted {
+    fn host(&self, dir: &Arc<Dir>, image: &Image, topic: &Topic, id: TopicIdPartition, log: Log) -> HostedPartition {
         let (config, rules) = (self.settings)(image, &topic.name);
         log.set_config(config);
         let name = log.partition().clone();
         let (is_internal, log, committer) = (is_internal(&topic.name), Arc::new(log), dir.committer.clone());
         let partition = Arc::new(Partition::new(self.node_id, id, is_internal, log, rules, committer));
-        let hosted = Hosted { partition, dir: dir.clone() };
+        let hosted = HostedPartition { partition, dir: dir.clone() };
         hosted.partition.note_unflushed();
         self.partitions.write().insert(id, hosted.clone());
         // In this order: a checkpoint that is written meanwhile has the partition from the one or the other.
-        dir.left.lock().take(&name);
+        dir.unopened.lock().take(&name);
         self.offline.write().remove(&id);
         hosted
     }

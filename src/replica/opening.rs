@@ -17,25 +17,25 @@ const REPORT_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Where a log stands in the queue: lower comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Turn {
+pub(super) struct OpenPriority {
     /// A client waits for it: 0.
     pub(super) class: u8,
     /// Bytes that are read and checked before it is served.
     pub(super) cost_bytes: u64,
 }
 
-impl Turn {
+impl OpenPriority {
     /// Before all that nobody has asked for.
-    const ASKED_FOR: u8 = 0;
+    const REQUESTED: u8 = 0;
     /// A coordinator's state: nothing of a group is served before it.
-    pub(super) const STATE: u8 = 1;
+    pub(super) const COORDINATOR: u8 = 1;
     /// Any other.
     pub(super) const DATA: u8 = 2;
 }
 
 /// How far the opening has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Progress {
+pub struct OpeningProgress {
     /// Logs that were to be opened.
     pub total: usize,
     /// Those that are open, or could not be opened.
@@ -45,9 +45,9 @@ pub struct Progress {
 }
 
 #[derive(Debug, Default)]
-struct State {
-    waiting: BTreeMap<(Turn, TopicIdPartition), ()>,
-    turns: HashMap<TopicIdPartition, Turn>,
+struct OpenQueueState {
+    waiting: BTreeMap<(OpenPriority, TopicIdPartition), ()>,
+    priorities: HashMap<TopicIdPartition, OpenPriority>,
     /// What is being opened, with what it costs and the flag that has it given up.
     running: HashMap<TopicIdPartition, (u64, Arc<AtomicBool>)>,
     workers: usize,
@@ -58,36 +58,36 @@ struct State {
 
 /// What waits in one log dir.
 #[derive(Debug, Default)]
-pub(super) struct Queue {
-    state: Mutex<State>,
+pub(super) struct OpenQueue {
+    state: Mutex<OpenQueueState>,
     ended: Condvar,
 }
 
-impl Queue {
+impl OpenQueue {
     /// Adds a log.
-    pub(super) fn add(&self, id: TopicIdPartition, turn: Turn) {
+    pub(super) fn add(&self, id: TopicIdPartition, priority: OpenPriority) {
         let state = &mut *self.state.lock();
-        if state.running.contains_key(&id) || state.turns.insert(id, turn).is_some() {
+        if state.running.contains_key(&id) || state.priorities.insert(id, priority).is_some() {
             return;
         }
-        state.waiting.insert((turn, id), ());
+        state.waiting.insert((priority, id), ());
         state.total += 1;
     }
 
     /// Whether a log waits or is being opened.
     pub(super) fn contains(&self, id: TopicIdPartition) -> bool {
         let state = self.state.lock();
-        state.turns.contains_key(&id) || state.running.contains_key(&id)
+        state.priorities.contains_key(&id) || state.running.contains_key(&id)
     }
 
     /// A client asks for a log: it comes before others.
-    pub(super) fn hurry(&self, id: TopicIdPartition) {
+    pub(super) fn prioritize(&self, id: TopicIdPartition) {
         let state = &mut *self.state.lock();
-        let Some(turn) = state.turns.get_mut(&id) else { return };
-        let hurried = Turn { class: Turn::ASKED_FOR, ..*turn };
-        if state.waiting.remove(&(*turn, id)).is_some() {
-            state.waiting.insert((hurried, id), ());
-            *turn = hurried;
+        let Some(priority) = state.priorities.get_mut(&id) else { return };
+        let requested = OpenPriority { class: OpenPriority::REQUESTED, ..*priority };
+        if state.waiting.remove(&(*priority, id)).is_some() {
+            state.waiting.insert((requested, id), ());
+            *priority = requested;
         }
     }
 
@@ -103,13 +103,13 @@ impl Queue {
     /// The log to open next, with the flag that has it given up; `None` when there is none: then the thread that asks counts no more.
     pub(super) fn take(&self) -> Option<(TopicIdPartition, Arc<AtomicBool>)> {
         let state = &mut *self.state.lock();
-        let Some(((turn, id), ())) = state.waiting.pop_first() else {
+        let Some(((priority, id), ())) = state.waiting.pop_first() else {
             state.workers = state.workers.saturating_sub(1);
             return None;
         };
-        state.turns.remove(&id);
+        state.priorities.remove(&id);
         let given_up = Arc::new(AtomicBool::new(false));
-        state.running.insert(id, (turn.cost_bytes, given_up.clone()));
+        state.running.insert(id, (priority.cost_bytes, given_up.clone()));
         Some((id, given_up))
     }
 
@@ -123,7 +123,7 @@ impl Queue {
             None => state.reported = Some(clock.instant()),
             Some(last) if last.elapsed() >= REPORT_INTERVAL => {
                 state.reported = Some(clock.instant());
-                let Progress { total, opened, bytes_left } = state.progress();
+                let OpeningProgress { total, opened, bytes_left } = state.progress();
                 info!(opened, of = total, bytes_left, "opening partitions");
             }
             Some(_) => {}
@@ -134,8 +134,8 @@ impl Queue {
     pub(super) fn give_up(&self, ids: &[TopicIdPartition]) {
         let mut state = self.state.lock();
         for id in ids {
-            if let Some(turn) = state.turns.remove(id) {
-                state.waiting.remove(&(turn, *id));
+            if let Some(priority) = state.priorities.remove(id) {
+                state.waiting.remove(&(priority, *id));
                 state.opened += 1;
             }
             if let Some((_, given_up)) = state.running.get(id) {
@@ -151,7 +151,7 @@ impl Queue {
     pub(super) fn drain(&self) -> Vec<TopicIdPartition> {
         let state = &mut *self.state.lock();
         let waiting: Vec<TopicIdPartition> = std::mem::take(&mut state.waiting).into_keys().map(|(_, id)| id).collect();
-        state.turns.clear();
+        state.priorities.clear();
         state.opened += waiting.len();
         waiting
     }
@@ -160,21 +160,21 @@ impl Queue {
     pub(super) fn give_up_all(&self) {
         let state = &mut *self.state.lock();
         state.waiting.clear();
-        state.turns.clear();
+        state.priorities.clear();
         state.running.values().for_each(|(_, given_up)| given_up.store(true, Ordering::SeqCst));
     }
 
     /// How far it has come.
-    pub(super) fn progress(&self) -> Progress {
+    pub(super) fn progress(&self) -> OpeningProgress {
         self.state.lock().progress()
     }
 }
 
-impl State {
-    fn progress(&self) -> Progress {
-        let waiting: u64 = self.waiting.keys().map(|(turn, _)| turn.cost_bytes).sum();
+impl OpenQueueState {
+    fn progress(&self) -> OpeningProgress {
+        let waiting: u64 = self.waiting.keys().map(|(priority, _)| priority.cost_bytes).sum();
         let running: u64 = self.running.values().map(|(cost, _)| cost).sum();
-        Progress { total: self.total, opened: self.opened, bytes_left: waiting + running }
+        OpeningProgress { total: self.total, opened: self.opened, bytes_left: waiting + running }
     }
 }
 
@@ -187,16 +187,16 @@ mod tests {
         TopicIdPartition { topic_id: TopicId::from_random([1; 16]), partition: PartitionIndex(number) }
     }
 
-    fn queue() -> Queue {
-        let queue = Queue::default();
-        queue.add(id(0), Turn { class: Turn::DATA, cost_bytes: 500 });
-        queue.add(id(1), Turn { class: Turn::DATA, cost_bytes: 0 });
-        queue.add(id(2), Turn { class: Turn::STATE, cost_bytes: 100 });
-        queue.add(id(3), Turn { class: Turn::DATA, cost_bytes: 20 });
+    fn queue() -> OpenQueue {
+        let queue = OpenQueue::default();
+        queue.add(id(0), OpenPriority { class: OpenPriority::DATA, cost_bytes: 500 });
+        queue.add(id(1), OpenPriority { class: OpenPriority::DATA, cost_bytes: 0 });
+        queue.add(id(2), OpenPriority { class: OpenPriority::COORDINATOR, cost_bytes: 100 });
+        queue.add(id(3), OpenPriority { class: OpenPriority::DATA, cost_bytes: 20 });
         queue
     }
 
-    fn taken(queue: &Queue) -> Vec<i32> {
+    fn taken(queue: &OpenQueue) -> Vec<i32> {
         std::iter::from_fn(|| queue.take().map(|(id, _)| id.partition.0)).collect()
     }
 
@@ -208,16 +208,16 @@ mod tests {
     #[test]
     fn what_is_asked_for_comes_before_all() {
         let queue = queue();
-        queue.hurry(id(0));
-        queue.hurry(id(9));
+        queue.prioritize(id(0));
+        queue.prioritize(id(9));
         assert_eq!(taken(&queue), [0, 2, 1, 3]);
     }
 
     #[test]
     fn a_thread_that_is_busy_leaves_the_others_work_to_another() {
-        let queue = Queue::default();
-        queue.add(id(0), Turn { class: Turn::DATA, cost_bytes: 0 });
-        queue.add(id(1), Turn { class: Turn::DATA, cost_bytes: 0 });
+        let queue = OpenQueue::default();
+        queue.add(id(0), OpenPriority { class: OpenPriority::DATA, cost_bytes: 0 });
+        queue.add(id(1), OpenPriority { class: OpenPriority::DATA, cost_bytes: 0 });
         assert!(queue.begin_worker(2));
         // It is quicker than whoever starts the next.
         queue.take().unwrap();
@@ -229,11 +229,11 @@ mod tests {
     #[test]
     fn progress_counts_what_is_done_and_what_is_left() {
         let queue = queue();
-        assert_eq!(queue.progress(), Progress { total: 4, opened: 0, bytes_left: 620 });
+        assert_eq!(queue.progress(), OpeningProgress { total: 4, opened: 0, bytes_left: 620 });
         let (first, _) = queue.take().unwrap();
-        assert_eq!(queue.progress(), Progress { total: 4, opened: 0, bytes_left: 620 });
+        assert_eq!(queue.progress(), OpeningProgress { total: 4, opened: 0, bytes_left: 620 });
         queue.done(first, Clock);
-        assert_eq!(queue.progress(), Progress { total: 4, opened: 1, bytes_left: 520 });
+        assert_eq!(queue.progress(), OpeningProgress { total: 4, opened: 1, bytes_left: 520 });
         assert!(!queue.contains(first) && queue.contains(id(0)));
     }
 

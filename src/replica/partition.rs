@@ -32,7 +32,7 @@ pub(super) mod tests;
 
 /// A producer's records for one partition.
 #[derive(Clone, Debug)]
-pub struct Append {
+pub struct AppendRequest {
     /// What the producer sent: one batch, if it is valid.
     pub records: Bytes,
     /// Whether the producer waits for all replicas in sync.
@@ -45,7 +45,7 @@ pub struct Append {
 
 /// What an append did.
 #[derive(Clone, Copy, Debug)]
-pub struct Appended {
+pub struct AppendInfo {
     /// Offset of the first record; of a repeated append, that of the first time.
     pub base_offset: Offset,
     /// Offset of the last record.
@@ -115,7 +115,7 @@ pub struct ReadRequest {
 
 /// What a read found.
 #[derive(Clone, Debug)]
-pub struct Found {
+pub struct ReadInfo {
     /// Where the records are.
     pub region: Option<FileRegion>,
     /// The log's offsets at that time.
@@ -248,7 +248,7 @@ impl Partition {
     ) -> Result<PathBuf, Error> {
         let old = self.log();
         copy.set_config((*old.config()).clone());
-        let left = old.replace_with(copy, unique, now, || {
+        let old_folder = old.replace_with(copy, unique, now, || {
             self.log.store(copy.clone());
             self.committer.store(committer);
         })?;
@@ -260,7 +260,7 @@ impl Partition {
         self.flushed(now);
         self.watchers.wake();
         self.note_unflushed();
-        Ok(left)
+        Ok(old_folder)
     }
 
     /// The next offset to be written.
@@ -400,7 +400,7 @@ impl Partition {
     }
 
     /// Appends a producer's batch: in place, or on the pool where the log has to sync something first.
-    pub async fn append(self: &Arc<Self>, append: Append) -> Result<Appended, AppendError> {
+    pub async fn append(self: &Arc<Self>, append: AppendRequest) -> Result<AppendInfo, AppendError> {
         match self.append_or(Wait::Try, &append) {
             Err(AppendError::Storage(Error::WouldBlock)) => {}
             done => return done,
@@ -410,7 +410,7 @@ impl Partition {
         appended.unwrap_or_else(|_| Err(ErrorCode::KafkaStorageError.into()))
     }
 
-    fn append_or(self: &Arc<Self>, wait: Wait, append: &Append) -> Result<Appended, AppendError> {
+    fn append_or(self: &Arc<Self>, wait: Wait, append: &AppendRequest) -> Result<AppendInfo, AppendError> {
         if self.leader_epoch().is_none() {
             return Err(self.not_leading().into());
         }
@@ -423,7 +423,12 @@ impl Partition {
     }
 
     /// Appends in an epoch that may have ended since it was read: the log then refuses it.
-    fn append_in(self: &Arc<Self>, epoch: LeaderEpoch, append: &Append, wait: Wait) -> Result<Appended, AppendError> {
+    fn append_in(
+        self: &Arc<Self>,
+        epoch: LeaderEpoch,
+        append: &AppendRequest,
+        wait: Wait,
+    ) -> Result<AppendInfo, AppendError> {
         let rules = self.rules.load();
         let valid = records::validate(&append.records, &self.name, &rules.validation, append.now)
             .map_err(AppendError::Invalid)?;
@@ -433,14 +438,14 @@ impl Partition {
         let log_append_time = (header.timestamp_type() == TimestampType::LogAppendTime).then_some(header.max_timestamp);
         let how = LeaderAppend { leader_epoch: epoch, origin: Origin::Client, now: append.now, transaction_version: 0 };
         let done = self.append_valid(&valid, how, wait)?;
-        Ok(Appended {
+        Ok(AppendInfo {
             base_offset: done.base_offset,
             last_offset: done.last_offset,
             epoch,
             log_append_time: done.duplicate_timestamp.or(log_append_time),
             record_count: if done.is_duplicate { 0 } else { record_count },
             size_bytes: if done.is_duplicate { 0 } else { size_bytes },
-            awaits_flush: self.moved(&done, append.now),
+            awaits_flush: self.after_append(&done, append.now),
         })
     }
 
@@ -479,7 +484,7 @@ impl Partition {
         let now = batch.header().max_timestamp;
         let how = LeaderAppend { leader_epoch: epoch, origin: Origin::Coordinator, now, transaction_version: 0 };
         let done = self.append_valid(&batch, how, wait)?;
-        self.moved(&done, now);
+        self.after_append(&done, now);
         Ok(done.base_offset)
     }
 
@@ -503,7 +508,7 @@ impl Partition {
 
     /// What is known of an append that waits for all replicas in sync; `None` while nothing is. Errors: NOT_LEADER_OR_FOLLOWER when its epoch has ended,
     /// NOT_ENOUGH_REPLICAS_AFTER_APPEND when too few are left in sync.
-    fn acknowledged(&self, appended: &Appended) -> Option<Result<(), ErrorCode>> {
+    fn acknowledged(&self, appended: &AppendInfo) -> Option<Result<(), ErrorCode>> {
         let leader = self.leader.read();
         match leader.as_ref().filter(|leader| leader.leader_epoch() == appended.epoch) {
             Some(leader) => leader.acknowledged(Offset(appended.last_offset.0.saturating_add(1))),
@@ -512,23 +517,23 @@ impl Partition {
     }
 
     /// Whether an append is known to all replicas in sync.
-    pub fn is_replicated(&self, appended: &Appended) -> bool {
+    pub fn is_replicated(&self, appended: &AppendInfo) -> bool {
         self.acknowledged(appended) == Some(Ok(()))
     }
 
     /// Whether an append is flushed, or need not be.
-    pub fn is_flushed(&self, appended: &Appended) -> bool {
+    pub fn is_flushed(&self, appended: &AppendInfo) -> bool {
         self.flush_result(appended) == Some(Ok(()))
     }
 
     /// Waits until an append is known to all replicas in sync. Errors: NOT_LEADER_OR_FOLLOWER when the epoch ends before,
     /// NOT_ENOUGH_REPLICAS_AFTER_APPEND when too few are left in sync.
-    pub async fn until_replicated(&self, appended: &Appended) -> Result<(), ErrorCode> {
+    pub async fn until_replicated(&self, appended: &AppendInfo) -> Result<(), ErrorCode> {
         until_known(&self.watchers, || self.acknowledged(appended)).await
     }
 
     /// Waits until an append is flushed, where it has to be. Errors: KAFKA_STORAGE_ERROR when that failed, NOT_LEADER_OR_FOLLOWER when the epoch ends before.
-    pub async fn until_flushed(&self, appended: &Appended) -> Result<(), ErrorCode> {
+    pub async fn until_flushed(&self, appended: &AppendInfo) -> Result<(), ErrorCode> {
         until_known(&self.flush_watchers, || self.flush_result(appended)).await
     }
 
@@ -549,11 +554,11 @@ impl Partition {
     }
 
     /// Finds where the records from an offset on are.
-    pub fn read(&self, request: &ReadRequest) -> Result<Found, ReadError> {
+    pub fn read(&self, request: &ReadRequest) -> Result<ReadInfo, ReadError> {
         self.check_leader(request.current_leader_epoch)?;
         if let Some(diverging) = self.diverging(request)? {
             let offsets = self.log.load().offsets();
-            return Ok(Found { region: None, offsets, aborted: None, diverging: Some(diverging) });
+            return Ok(ReadInfo { region: None, offsets, aborted: None, diverging: Some(diverging) });
         }
         let plan = self.log.load().read(storage::Read {
             offset: request.offset,
@@ -564,7 +569,7 @@ impl Partition {
         })?;
         // A batch that does not fit and need not be given is left for the next fetch.
         let region = plan.region.filter(|_| !plan.is_first_batch_cut);
-        Ok(Found { region, offsets: plan.offsets, aborted: plan.aborted, diverging: None })
+        Ok(ReadInfo { region, offsets: plan.offsets, aborted: plan.aborted, diverging: None })
     }
 
     /// Where the reader's log and this one part, if they do (KIP-595).

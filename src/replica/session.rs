@@ -55,7 +55,7 @@ pub struct Target {
 
 /// What the last answer said of a partition.
 #[derive(Debug)]
-struct Cached {
+struct CachedPartition {
     target: Target,
     high_watermark: i64,
     log_start_offset: i64,
@@ -63,7 +63,7 @@ struct Cached {
     is_served: bool,
 }
 
-impl Cached {
+impl CachedPartition {
     fn new(target: Target) -> Self {
         Self { target, high_watermark: -1, log_start_offset: -1, is_served: false }
     }
@@ -95,7 +95,7 @@ impl Cached {
 #[derive(Debug)]
 struct Session {
     /// In the order in which they are read next.
-    partitions: IndexMap<TargetKey, Cached>,
+    partitions: IndexMap<TargetKey, CachedPartition>,
     epoch: i32,
     uses_topic_ids: bool,
 }
@@ -117,7 +117,7 @@ impl Session {
             match self.partitions.get_mut(key) {
                 Some(cached) => cached.target = target.clone(),
                 None => {
-                    self.partitions.insert(key.clone(), Cached::new(target.clone()));
+                    self.partitions.insert(key.clone(), CachedPartition::new(target.clone()));
                 }
             }
         }
@@ -294,12 +294,12 @@ impl FetchSessions {
     ) -> i32 {
         let targets: HashMap<&TargetKey, &Target> = plan.targets.iter().map(|(key, target)| (key, target)).collect();
         let partitions = answers.iter().filter_map(|(key, answer)| {
-            let mut cached = Cached::new(Target::clone(targets.get(key)?));
+            let mut cached = CachedPartition::new(Target::clone(targets.get(key)?));
             cached.update(answer);
             cached.is_served = false;
             Some((key.clone(), cached))
         });
-        let partitions: IndexMap<TargetKey, Cached> = partitions.collect();
+        let partitions: IndexMap<TargetKey, CachedPartition> = partitions.collect();
         let slot = Slot {
             is_follower: request.is_follower,
             created: now,

@@ -1,7 +1,7 @@
 //! What DescribeQuorum and the metrics say of the quorum.
 
 use crate::machine::Raft;
-use crate::state::{Progress, Role};
+use crate::state::{ReplicaProgress, Role};
 use crate::timing::Now;
 use crate::voters::{KRaftVersion, ReplicaKey, Voter};
 use model::{BrokerId, LeaderEpoch, Offset, Timestamp};
@@ -46,7 +46,7 @@ impl Raft {
     pub fn describe(&self, now: Now) -> Option<QuorumDescription> {
         let Role::Leader(leader) = &self.role else { return None };
         let voters = leader.voters.values().map(|progress| self.describe_replica(progress, now)).collect();
-        let is_heard = |progress: &&Progress| {
+        let is_heard = |progress: &&ReplicaProgress| {
             progress.last_fetch.is_some_and(|at| now.monotonic.ms_since(at.monotonic) < OBSERVER_SESSION_MS)
         };
         let observers = leader.observers.values().filter(is_heard);
@@ -62,7 +62,7 @@ impl Raft {
     }
 
     /// The leader itself is always caught up, as of now.
-    fn describe_replica(&self, progress: &Progress, now: Now) -> ReplicaDescription {
+    fn describe_replica(&self, progress: &ReplicaProgress, now: Now) -> ReplicaDescription {
         let is_leader = progress.key.id == self.config.local.id;
         let own = is_leader.then_some(now.wall);
         ReplicaDescription {

@@ -36,7 +36,7 @@ pub struct LeaderStart {
 
 /// What an event changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Progress {
+pub struct LeaderUpdate {
     /// The new high watermark, if it moved.
     pub high_watermark: Option<Offset>,
     /// A change of the ISR to send to the controller.
@@ -186,7 +186,7 @@ impl Leader {
         &mut self,
         fetch: &FollowerFetch,
         is_eligible: &dyn Fn(BrokerId) -> bool,
-    ) -> Result<Progress, FetchError> {
+    ) -> Result<LeaderUpdate, FetchError> {
         let follower = self.followers.get_mut(&fetch.broker_id).ok_or(FetchError::UnknownReplica)?;
         if fetch.broker_epoch.is_some() && follower.broker_epoch > fetch.broker_epoch {
             return Err(FetchError::StaleBrokerEpoch);
@@ -194,7 +194,7 @@ impl Leader {
         follower.fetched(fetch);
         self.log_end_offset = self.log_end_offset.max(fetch.leader_log_end_offset);
         let proposal = self.expand(fetch.broker_id, is_eligible);
-        Ok(Progress { high_watermark: self.advance(fetch.now, is_eligible), proposal })
+        Ok(LeaderUpdate { high_watermark: self.advance(fetch.now, is_eligible), proposal })
     }
 
     fn expand(&mut self, id: BrokerId, is_eligible: &dyn Fn(BrokerId) -> bool) -> Option<IsrProposal> {

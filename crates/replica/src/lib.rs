@@ -24,7 +24,7 @@ mod leader;
 
 pub use follower::{Follower, FollowerFetch};
 pub use isr::{Isr, IsrProposal};
-pub use leader::{FetchError, Leader, LeaderStart, Progress};
+pub use leader::{FetchError, Leader, LeaderStart, LeaderUpdate};
 
 #[cfg(test)]
 mod tests;

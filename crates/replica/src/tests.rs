@@ -26,7 +26,7 @@ fn all(_: BrokerId) -> bool {
     true
 }
 
-fn fetch(leader: &mut Leader, id: i32, at: i64, leader_end: i64, now: i64) -> Progress {
+fn fetch(leader: &mut Leader, id: i32, at: i64, leader_end: i64, now: i64) -> LeaderUpdate {
     let fetch = FollowerFetch {
         broker_id: BrokerId(id),
         broker_epoch: Some(BrokerEpoch(i64::from(id) * 100)),
@@ -65,13 +65,13 @@ fn with_one_replica_the_high_watermark_is_the_log_end() {
 fn the_high_watermark_is_the_smallest_log_end_of_the_isr() {
     let mut leader = leader(&[1, 2, 3], &[1, 2, 3], 2, 10, 4);
     assert_eq!((leader.high_watermark(), leader.has_caught_up()), (Offset(4), false));
-    assert_eq!(fetch(&mut leader, 2, 10, 10, 1), Progress::default());
+    assert_eq!(fetch(&mut leader, 2, 10, 10, 1), LeaderUpdate::default());
     assert_eq!(fetch(&mut leader, 3, 6, 10, 1).high_watermark, Some(Offset(6)));
     assert_eq!(append(&mut leader, 20, 2), None);
     assert_eq!(fetch(&mut leader, 3, 15, 20, 2).high_watermark, Some(Offset(10)));
     assert!(leader.has_caught_up());
     // A follower that goes back does not move the high watermark back.
-    assert_eq!(fetch(&mut leader, 2, 0, 20, 3), Progress::default());
+    assert_eq!(fetch(&mut leader, 2, 0, 20, 3), LeaderUpdate::default());
     assert_eq!(leader.high_watermark(), Offset(10));
 }
 
@@ -83,7 +83,7 @@ fn unflushed_records_do_not_count_if_a_flush_is_required() {
     };
     assert_eq!(durable(&mut leader, 20, 10), None);
     // A follower may have more than the leader has flushed.
-    assert_eq!(fetch(&mut leader, 2, 20, 20, 1), Progress::default());
+    assert_eq!(fetch(&mut leader, 2, 20, 20, 1), LeaderUpdate::default());
     assert_eq!(leader.acknowledged(Offset(11)), None);
     assert_eq!(durable(&mut leader, 20, 15), Some(15));
     assert_eq!(durable(&mut leader, 30, 30), Some(20));

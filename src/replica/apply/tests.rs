@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::env::clock::Clock;
-use crate::replica::Parts;
+use crate::replica::ReplicasParts;
 use crate::replica::open::OpenedLog;
 use crate::replica::partition::tests::rules;
 use crate::telemetry::FlushMetrics;
@@ -32,7 +32,7 @@ struct Bench {
 fn on(disk: Arc<SimDisk>) -> Bench {
     let log_dir = LogDir::open(disk.clone(), OpenFiles::new(8), "/logs".into(), 0).unwrap();
     let image = Arc::new(ArcSwap::from_pointee(Image::default()));
-    let parts = Parts {
+    let parts = ReplicasParts {
         node_id: BrokerId(1),
         dirs: vec![(log_dir, Uuid([2; 16]))],
         lost: Vec::new(),
@@ -47,7 +47,7 @@ fn on(disk: Arc<SimDisk>) -> Bench {
     let replicas = Arc::new(Replicas::new(parts).unwrap());
     let told: Arc<Mutex<Vec<_>>> = Arc::default();
     let tell = told.clone();
-    replicas.on_led(Box::new(move |partition| tell.lock().push(partition.leader_epoch())));
+    replicas.set_leadership_listener(Box::new(move |partition| tell.lock().push(partition.leader_epoch())));
     Bench { disk, replicas, loader: Loader::new(&Image::default()), image, told }
 }
 
@@ -97,7 +97,7 @@ impl Bench {
         let mut again = on(before.disk);
         let (_, changes) = again.published(&[topic(), led_by(-1, 1)]);
         let mine = changes.partitions.keys().filter_map(|id| again.image.load().topics.by_id(*id).cloned());
-        assert!(again.replicas.queue_what_is_there(mine.map(|topic| (topic, ID.partition)).collect()).is_empty());
+        assert!(again.replicas.queue_existing(mine.map(|topic| (topic, ID.partition)).collect()).is_empty());
         again
     }
 

@@ -2,7 +2,7 @@
 //! What is decided is decided by `flush_state`.
 
 use super::flush_state::{DueFlush, FlushOutcome, LogEnds};
-use super::{Appended, Partition, may_join};
+use super::{AppendInfo, Partition, may_join};
 use ::replica::Leader;
 use model::{ErrorCode, Offset, Timestamp};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use storage::Error;
 impl Partition {
     /// The log has grown: the high watermark follows, at once or when the records are flushed, and whoever
     /// waits is woken. Whether the append is answered only after a flush.
-    pub(super) fn moved(self: &Arc<Self>, done: &storage::Appended, now: Timestamp) -> bool {
+    pub(super) fn after_append(self: &Arc<Self>, done: &storage::Appended, now: Timestamp) -> bool {
         let end = Offset(done.last_offset.0.saturating_add(1));
         if done.is_write_back_due {
             self.committer.load().begin_write_back(&self.log());
@@ -89,7 +89,7 @@ impl Partition {
 
     /// What is known of the flush that an append waits for, if it waits for one; `None` while nothing is.
     /// Errors: KAFKA_STORAGE_ERROR when it failed, NOT_LEADER_OR_FOLLOWER when its epoch has ended.
-    pub(super) fn flush_result(&self, appended: &Appended) -> Option<Result<(), ErrorCode>> {
+    pub(super) fn flush_result(&self, appended: &AppendInfo) -> Option<Result<(), ErrorCode>> {
         if !appended.awaits_flush {
             return Some(Ok(()));
         }

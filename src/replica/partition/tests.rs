@@ -84,14 +84,14 @@ pub(in crate::replica) fn state(leader_epoch: i32, partition_epoch: i32, isr: &[
     }
 }
 
-fn append(partition: &Arc<Partition>, all_replicas: bool) -> Result<Appended, AppendError> {
+fn append(partition: &Arc<Partition>, all_replicas: bool) -> Result<AppendInfo, AppendError> {
     let mut batch = BatchBuilder::new(Offset(0));
     batch.append(NOW, None, Some(b"value"));
     let records = batch.finish().unwrap();
-    partition.append_or(Wait::Block, &Append { records, all_replicas, may_write_internal: false, now: NOW })
+    partition.append_or(Wait::Block, &AppendRequest { records, all_replicas, may_write_internal: false, now: NOW })
 }
 
-fn refusal(appended: Result<Appended, AppendError>) -> ErrorCode {
+fn refusal(appended: Result<AppendInfo, AppendError>) -> ErrorCode {
     match appended {
         Err(AppendError::Refused(error)) => error.code,
         other => panic!("{other:?}"),
@@ -149,7 +149,7 @@ fn late_appends(partition: &Arc<Partition>, epoch: LeaderEpoch) {
     batch.append(NOW, None, Some(b"late"));
     let records = batch.finish().unwrap();
     let before = partition.log().leader_epochs();
-    let append = Append { records: records.clone(), all_replicas: false, may_write_internal: false, now: NOW };
+    let append = AppendRequest { records: records.clone(), all_replicas: false, may_write_internal: false, now: NOW };
     let refused = partition.append_in(epoch, &append, Wait::Try);
     assert!(matches!(refused, Err(AppendError::Storage(Error::EndedEpoch { .. }))), "{refused:?}");
     let refused = partition.append_state_in(epoch, &records, Wait::Try);

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 /// How far a replica is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Progress {
+pub(crate) struct ReplicaProgress {
     pub(crate) key: ReplicaKey,
     /// Its log end offset as of its last fetch; the leader's own is what it has fsynced.
     pub(crate) end: Option<Offset>,
@@ -28,9 +28,9 @@ pub(crate) struct Leader {
     /// The offset of the epoch's first record.
     pub(crate) epoch_start: Offset,
     /// The voters, the leader among them unless it is being removed.
-    pub(crate) voters: BTreeMap<BrokerId, Progress>,
+    pub(crate) voters: BTreeMap<BrokerId, ReplicaProgress>,
     /// Replicas that fetch and do not vote.
-    pub(crate) observers: BTreeMap<ReplicaKey, Progress>,
+    pub(crate) observers: BTreeMap<ReplicaKey, ReplicaProgress>,
     /// Whether the high watermark has passed the epoch's first record.
     pub(crate) is_active: bool,
     /// When it resigns for want of fetches from a majority; never with one voter.
@@ -39,7 +39,7 @@ pub(crate) struct Leader {
 
 impl Leader {
     pub(crate) fn new(epoch_start: Offset, voters: &VoterSet, local: ReplicaKey, check_quorum_ms: u64) -> Self {
-        let progress = |key: ReplicaKey| Progress {
+        let progress = |key: ReplicaKey| ReplicaProgress {
             key,
             end: None,
             last_fetch: None,
@@ -80,7 +80,8 @@ impl Leader {
 
     /// The other voters, the one that has the most of the log first.
     pub(crate) fn successors(&self, local: BrokerId) -> Vec<ReplicaKey> {
-        let mut others: Vec<&Progress> = self.voters.values().filter(|progress| progress.key.id != local).collect();
+        let mut others: Vec<&ReplicaProgress> =
+            self.voters.values().filter(|progress| progress.key.id != local).collect();
         others.sort_by_key(|progress| Reverse(progress.end));
         others.into_iter().map(|progress| progress.key).collect()
     }

@@ -19,7 +19,7 @@ mod unattached;
 
 pub(crate) use candidate::Candidate;
 pub(crate) use follower::Follower;
-pub(crate) use leader::{Leader, Progress};
+pub(crate) use leader::{Leader, ReplicaProgress};
 pub(crate) use prospective::Prospective;
 pub(crate) use resigned::Resigned;
 pub(crate) use tally::Tally;

@@ -195,7 +195,7 @@ async fn many_batches_wait_for_one_sync() {
     append(&partition, false).unwrap();
     disk.gate.until_come(1);
     let syncs = disk.inner.count(Operation::Sync);
-    let waiting: Vec<Appended> = (0..50).map(|_| append(&partition, false).unwrap()).collect();
+    let waiting: Vec<AppendInfo> = (0..50).map(|_| append(&partition, false).unwrap()).collect();
     disk.gate.let_one_go();
     disk.gate.let_one_go();
     for appended in &waiting {
@@ -358,11 +358,11 @@ async fn no_sync_is_made_on_a_worker_when_segments_are_rolled_and_records_delete
         batch.append(NOW, None, Some(b"value"));
         let records = batch.finish().unwrap();
         let appended = if number % 2 == 0 {
-            let append = Append { records, all_replicas: false, may_write_internal: false, now: NOW };
+            let append = AppendRequest { records, all_replicas: false, may_write_internal: false, now: NOW };
             partition.append(append).await.unwrap()
         } else {
             let offset = partition.append_state(records, LeaderEpoch(5)).await.unwrap();
-            Appended { base_offset: offset, last_offset: offset, ..flushed_append() }
+            AppendInfo { base_offset: offset, last_offset: offset, ..flushed_append() }
         };
         assert_eq!((appended.base_offset, partition.until_flushed(&appended).await), (Offset(number), Ok(())));
     }
@@ -377,8 +377,8 @@ async fn no_sync_is_made_on_a_worker_when_segments_are_rolled_and_records_delete
 }
 
 /// An append that waits for its flush.
-fn flushed_append() -> Appended {
-    Appended {
+fn flushed_append() -> AppendInfo {
+    AppendInfo {
         base_offset: Offset(0),
         last_offset: Offset(0),
         epoch: LeaderEpoch(5),

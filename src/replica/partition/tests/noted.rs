@@ -46,7 +46,7 @@ impl Bench {
         batch.append(self.now, None, Some(&value));
         let records = batch.finish().unwrap();
         // A full disk may refuse it.
-        let append = Append { records, all_replicas: false, may_write_internal: false, now: self.now };
+        let append = AppendRequest { records, all_replicas: false, may_write_internal: false, now: self.now };
         drop(self.partition.append_or(Wait::Block, &append));
     }
 

@@ -11,13 +11,13 @@ use tracing::warn;
 
 /// A partition's folder.
 #[derive(Clone, Debug)]
-pub(super) struct LeftFolder {
+pub(super) struct LogFolder {
     pub(super) path: PathBuf,
     /// From its `partition.metadata`; `None` where a power cut, a kill or a hand took it.
     pub(super) topic_id: Option<TopicId>,
 }
 
-impl LeftFolder {
+impl LogFolder {
     /// Whether it may be of a topic.
     pub(super) fn is_of(&self, topic_id: TopicId) -> bool {
         self.topic_id.is_none_or(|found| found == topic_id)
@@ -26,20 +26,23 @@ impl LeftFolder {
 
 /// What is not opened yet.
 #[derive(Debug, Default)]
-pub(super) struct Left {
-    pub(super) folders: HashMap<TopicPartition, LeftFolder>,
+pub(super) struct UnopenedLogs {
+    pub(super) folders: HashMap<TopicPartition, LogFolder>,
     /// Unfinished copies of partitions in other log dirs.
-    pub(super) copies: HashMap<TopicPartition, LeftFolder>,
+    pub(super) copies: HashMap<TopicPartition, LogFolder>,
     pub(super) offsets: Offsets,
     /// Whether the last run ended cleanly.
     pub(super) is_clean: bool,
 }
 
-impl Left {
+impl UnopenedLogs {
     /// Looks at a log dir; what waited for its removal is removed.
     pub(super) fn read(dir: &LogDir) -> Result<Self, storage::Error> {
-        let mut left =
-            Left { offsets: dir.read_offsets()?, is_clean: dir.clean_shutdown()?.is_some(), ..Left::default() };
+        let mut unopened = UnopenedLogs {
+            offsets: dir.read_offsets()?,
+            is_clean: dir.clean_shutdown()?.is_some(),
+            ..UnopenedLogs::default()
+        };
         for damage in dir.damaged_checkpoints() {
             warn!(error = %damage, "a checkpoint is damaged and counts as empty: logs that were not closed are read from their start, compacted ones are cleaned from there, and records that DeleteRecords took may be there again");
         }
@@ -47,7 +50,7 @@ impl Left {
             match found.folder {
                 Folder::Partition(partition) if METADATA_TOPIC == &*partition.topic => {}
                 Folder::Partition(partition) => {
-                    left.folders.insert(partition, LeftFolder { path: found.path, topic_id: found.topic_id });
+                    unopened.folders.insert(partition, LogFolder { path: found.path, topic_id: found.topic_id });
                 }
                 Folder::Deleted(_) => {
                     if let Err(fault) = dir.remove_folder(&found.path) {
@@ -55,13 +58,13 @@ impl Left {
                     }
                 }
                 Folder::Future(partition) => {
-                    left.copies.insert(partition, LeftFolder { path: found.path, topic_id: found.topic_id });
+                    unopened.copies.insert(partition, LogFolder { path: found.path, topic_id: found.topic_id });
                 }
                 // Not ours to touch.
                 Folder::Stray(_) => {}
             }
         }
-        Ok(left)
+        Ok(unopened)
     }
 
     /// The checkpoints' entries of one partition.
@@ -78,7 +81,7 @@ impl Left {
     }
 
     /// Takes what is known of a partition: its log is open, or its folder belongs to nobody.
-    pub(super) fn take(&mut self, name: &TopicPartition) -> Option<LeftFolder> {
+    pub(super) fn take(&mut self, name: &TopicPartition) -> Option<LogFolder> {
         self.forget(name);
         self.folders.remove(name)
     }
