@@ -1,4 +1,5 @@
-//! Makes the partitions follow an image: topics that are gone are deleted, new partitions created, leaderships taken and given up, settings changed.
+//! Applies an image to the partitions: deletes those of deleted topics, creates new ones, starts
+//! and ends leaderships, changes settings.
 
 use super::opening::OpenPriority;
 use super::unopened::LogFolder;
@@ -13,10 +14,11 @@ use std::sync::atomic::Ordering;
 use tracing::{error, info};
 
 impl Replicas {
-    /// Makes an image this broker's. Logs whose folders are there already are opened later, by threads: the rest is done when this returns.
+    /// Applies an image to this broker. Threads open existing logs later; everything else is done
+    /// when this returns.
     pub fn apply(self: &Arc<Self>, image: &Image, changes: &Changes) {
         let gone: Vec<TopicIdPartition> = changes.topics_deleted.values().flat_map(|topic| ids(topic)).collect();
-        // Before the turn is taken, since who opens a log takes it at the end.
+        // Before `image_lock` is taken, since a thread that opens a log takes it at the end.
         if !gone.is_empty() {
             self.dirs.iter().for_each(|dir| dir.queue.give_up(&gone));
         }
@@ -31,7 +33,7 @@ impl Replicas {
             mine.extend(indexes.iter().filter(is_mine).map(|index| (topic.clone(), *index)));
         }
         let is_first = !self.is_begun.swap(true, Ordering::SeqCst);
-        // From here on logs change: an end without a new marker is not clean.
+        // Logs change from here on, so a stop without a new marker is unclean.
         if is_first {
             self.forget_clean_shutdown();
         }
@@ -51,7 +53,7 @@ impl Replicas {
         }
     }
 
-    /// Queues the partitions whose folders the last run left, and gives the others.
+    /// Queues the partitions that have folders, and returns the others.
     pub(super) fn queue_existing(&self, mine: Vec<(Arc<Topic>, PartitionIndex)>) -> Vec<(Arc<Topic>, PartitionIndex)> {
         let found = mine.into_iter().filter_map(|(topic, index)| {
             let id = TopicIdPartition { topic_id: topic.id, partition: index };
@@ -80,14 +82,15 @@ impl Replicas {
         new.into_iter().map(|(topic, index, _)| (topic, index)).collect()
     }
 
-    /// The folder that the last run left of a partition, and the log dir that it is in.
+    /// Returns the folder of a partition that was found at start, with its log dir.
     pub(super) fn unopened_folder(&self, topic: &Topic, index: PartitionIndex) -> Option<(Arc<Dir>, LogFolder)> {
         let name = TopicPartition::new(topic.name.as_str(), index.0);
         self.online_dirs().find_map(|dir| Some((dir.clone(), dir.folder_of(&name, topic.id)?)))
     }
 
-    /// What checkpoints say of an older topic of the same name is forgotten, on disk too, before there is a new log: a kill would have it begin where
-    /// the old one ended.
+    /// Forgets the checkpoint entries of an older topic with the same name, on disk too, before the
+    /// new log is created. Otherwise, after a kill, the new log would start where the old one
+    /// ended.
     fn forget_stale(&self, new: &[(Arc<Topic>, PartitionIndex)]) {
         for dir in &self.dirs {
             let is_stale = {
@@ -110,7 +113,7 @@ impl Replicas {
         }
     }
 
-    /// Brings one partition to where the image wants it, unless its log is yet to be opened.
+    /// Brings one partition to its state in the image, unless its log is still to be opened.
     pub(super) fn apply_partition(&self, image: &Image, topic: &Topic, index: PartitionIndex) {
         let Some(state) = topic.partition(index) else { return };
         let id = TopicIdPartition { topic_id: topic.id, partition: index };
@@ -124,7 +127,7 @@ impl Replicas {
         }
     }
 
-    /// Leads, or does not, as the partition's state says, and tells so.
+    /// Leads or resigns as the partition's state says, and notifies the leadership listener.
     pub(super) fn apply_leadership(&self, hosted: &HostedPartition, state: &image::Partition) {
         self.lead_or_resign(hosted, state);
         self.notify_leadership_listener(&hosted.partition);
@@ -151,8 +154,9 @@ impl Replicas {
         }
     }
 
-    /// Renames what deleted topics leave, and forgets them on disk before a topic of the same name can be created: neither folder nor checkpoint may
-    /// pass for the new topic's after a crash.
+    /// Renames the folders of deleted topics and removes their checkpoint entries on disk, before a
+    /// topic of the same name can be created. After a crash, neither may be taken for the new
+    /// topic's.
     fn delete_all(&self, changes: &Changes) {
         if changes.topics_deleted.is_empty() {
             return;
@@ -186,7 +190,7 @@ impl Replicas {
         }
     }
 
-    /// A folder without a readable topic id may be another topic's, and is only put out of the way.
+    /// A folder without a readable topic id may be another topic's, so it is only set aside.
     fn delete_unopened(&self, topic: &Topic, id: TopicIdPartition, name: &TopicPartition) {
         let Some((dir, folder)) = self.unopened_folder(topic, id.partition) else { return };
         let renamed = match folder.topic_id {
@@ -224,7 +228,8 @@ impl Replicas {
         }
     }
 
-    /// Everything that the first image named is open, or offline: what is left belongs to nobody. For the one that holds the turn.
+    /// Every partition of the first image is open or offline now, so other folders belong to no
+    /// partition. The caller holds `image_lock`.
     pub(super) fn finish_loading(&self) {
         let offline = self.offline_names();
         for dir in self.online_dirs() {
@@ -236,7 +241,8 @@ impl Replicas {
                 }
             }
             dir.set_aside_copies(&offline);
-            // Also of partitions of which there is no folder: a new topic of that name must not begin where an old one ended.
+            // Also for partitions without a folder: a new topic of that name must not start where
+            // an old one ended.
             if dir.unopened.lock().forget_all_but(&offline) {
                 self.write_checkpoints_or_log(dir);
             }

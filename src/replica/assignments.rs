@@ -1,7 +1,9 @@
-//! In which log dir each replica of this broker is, as far as the controller is yet to be told (KIP-858).
+//! In which log dir each replica of this broker is, as far as the controller is yet to be told
+//! (KIP-858).
 //!
-//! The controller leaves the choice to a broker with several log dirs, and must know what was chosen: when a log dir fails, its replicas are those that
-//! lose their leaderships. What is to be told waits here; `runtime::assignment_sender` sends it.
+//! The controller leaves the choice to a broker with several log dirs, and must know what was
+//! chosen: when a log dir fails, its replicas are those that lose their leaderships. What is to be
+//! told waits here; `runtime::assignment_sender` sends it.
 
 use model::{DirectoryId, TopicIdPartition};
 use parking_lot::Mutex;

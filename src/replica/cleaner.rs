@@ -1,9 +1,11 @@
 //! Compaction: which log is cleaned next, how many at a time, and how fast.
 //!
-//! One task looks for the log that is dirtiest, as Kafka does, and gives it to the pool, up to `log.cleaner.threads` at a time; when none is due it sleeps
-//! for `log.cleaner.backoff.ms` or until the settings change. The map of keys exists only while a cleaning runs. What each log is clean up to is part of
-//! the log and is written to its dir's checkpoint after every cleaning. A log that cannot be cleaned is said once, shown in the metrics, and left alone
-//! until the next start.
+//! One task looks for the log that is dirtiest, as Kafka does, and gives it to the pool, up to
+//! `log.cleaner.threads` at a time; when none is due it sleeps for `log.cleaner.backoff.ms` or
+//! until the settings change. The map of keys exists only while a cleaning runs. What each log is
+//! clean up to is part of the log and is written to its dir's checkpoint after every cleaning. A
+//! log that cannot be cleaned is said once, shown in the metrics, and left alone until the next
+//! start.
 
 use super::throttle::{THROTTLE_WINDOW, Throttle, WAIT_MIN};
 use super::{Dir, Partition, Replicas};
@@ -139,7 +141,8 @@ impl Replicas {
         self.dirs().iter().map(of).collect()
     }
 
-    /// The dirtiest of the logs that are due, which counts as being cleaned from here on. Old segments of compacted logs go at this pace too, as in Kafka.
+    /// The dirtiest of the logs that are due, which counts as being cleaned from here on. Old
+    /// segments of compacted logs go at this pace too, as in Kafka.
     fn next_to_clean(&self) -> Option<CleaningJob> {
         let now = self.clock.now();
         let mut figures = CleanerFigures {
@@ -189,7 +192,8 @@ impl Replicas {
         is_left || self.is_moving(id, partition.log().partition())
     }
 
-    /// Whether the disk can hold the largest segment that may be written. One that cannot would refuse producers too until it is thrown away again.
+    /// Whether the disk can hold the largest segment that may be written. One that cannot would
+    /// refuse producers too until it is thrown away again.
     fn has_room(&self, partition: &Partition, dirt: &Dirt, segment_bytes: u32) -> bool {
         let needed = (dirt.clean_bytes + dirt.dirty_bytes).min(u64::from(segment_bytes));
         let space = self.dir_of(partition.id()).map(|dir| dir.space());
@@ -270,7 +274,8 @@ impl Replicas {
         }
     }
 
-    /// A full disk is tried again, and a log that went offline was spoken of already. Any other is left alone from here on.
+    /// A full disk is tried again, and a log that went offline was spoken of already. Any other is
+    /// left alone from here on.
     fn cannot_clean(&self, partition: &Partition, log: &Log, fault: &storage::Error) {
         if log.fault().is_some() {
             return;

@@ -1,7 +1,8 @@
-//! One log dir of this broker: what the last run left in it, its checkpoints, and the folders that are removed later.
+//! One log dir of this broker: the unopened logs in it, its checkpoints, and the folders to remove
+//! later.
 //!
-//! Which partitions are in it, `Replicas` knows. Invariant: the checkpoints have every partition of the dir, from its open log or from what the last run
-//! said of it.
+//! `Replicas` knows which partitions are in it. Invariant: the checkpoints have an entry for every
+//! partition of the dir, from its open log or from the checkpoint read at start.
 
 use super::opening::OpenQueue;
 use super::partition::Committer;
@@ -16,7 +17,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use storage::{Log, LogDir, OffsetCheckpoint, Offsets};
 use tracing::{error, warn};
 
-/// Gives the logs that are open in a dir, as of now.
+/// Returns the open logs of a dir at the time of the call.
 pub(super) type OpenLogs<'a> = &'a dyn Fn() -> Vec<Arc<Log>>;
 
 /// A log dir.
@@ -24,21 +25,22 @@ pub struct Dir {
     id: DirectoryId,
     pub(crate) log_dir: LogDir,
     pub(super) unopened: Mutex<UnopenedLogs>,
-    /// Logs whose folders are there and that wait to be opened.
+    /// Logs whose folders exist and that wait to be opened.
     pub(super) queue: OpenQueue,
-    /// Flushes what appends wait for.
+    /// Flushes batches that appends wait for.
     pub(super) committer: Arc<Committer>,
-    /// How many partitions' folders are here, or are about to be: new ones go where there are the fewest.
+    /// The number of partition folders that exist here or are about to be created. New partitions
+    /// go to the dir with the fewest.
     partition_count: AtomicUsize,
-    /// Takes no new partitions (KIP-1066).
+    /// Whether it takes no new partitions (KIP-1066).
     is_cordoned: AtomicBool,
-    /// Folders that are removed later, with the time from which on.
+    /// Folders to remove, each with its due time.
     folders_to_remove: Mutex<Vec<(Timestamp, PathBuf)>>,
-    /// It was said in the log that the disk is full.
+    /// Whether the full disk was logged.
     pub(super) is_full_logged: AtomicBool,
-    /// Held while a checkpoint file is replaced, so that the newest word comes last.
+    /// Held while a checkpoint file is replaced, so that the newest content is written last.
     checkpoints: Mutex<()>,
-    /// What the cleaner's checkpoint file holds.
+    /// The content of the cleaner's checkpoint file.
     cleaned: Mutex<OffsetCheckpoint>,
 }
 
@@ -49,10 +51,10 @@ impl std::fmt::Debug for Dir {
 }
 
 impl Dir {
-    /// Looks at what is in a log dir; nothing is opened yet. Errors: it cannot be read.
+    /// Reads a log dir and opens nothing yet. Errors: it cannot be read.
     pub(super) fn read(log_dir: LogDir, id: DirectoryId, committer: Arc<Committer>) -> Result<Self, storage::Error> {
         let unopened = match UnopenedLogs::read(&log_dir) {
-            // It is offline from its start.
+            // The log dir is offline from the start.
             Err(_) if log_dir.fault().is_some() => UnopenedLogs::default(),
             read => read?,
         };
@@ -72,22 +74,22 @@ impl Dir {
         })
     }
 
-    /// Its id (KIP-858).
+    /// Returns its id (KIP-858).
     pub fn id(&self) -> DirectoryId {
         self.id
     }
 
-    /// Where it is.
+    /// Returns its path.
     pub fn path(&self) -> &Path {
         self.log_dir.path()
     }
 
-    /// The room on its disk.
+    /// Returns the space on its disk.
     pub fn space(&self) -> std::io::Result<storage::disk::Space> {
         self.log_dir.disk().space(self.path())
     }
 
-    /// How many partitions are here.
+    /// Returns the number of partitions here.
     pub fn partition_count(&self) -> usize {
         self.partition_count.load(Ordering::SeqCst)
     }
@@ -101,17 +103,17 @@ impl Dir {
         self.is_cordoned.store(is_cordoned, Ordering::SeqCst);
     }
 
-    /// One more partition is about to be here.
+    /// Counts a partition that is about to be created here.
     pub(super) fn count_one_more(&self) {
         self.partition_count.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// A partition is here no more.
+    /// Uncounts a partition that is removed.
     pub(super) fn count_one_less(&self) {
         self.partition_count.fetch_sub(1, Ordering::SeqCst);
     }
 
-    /// Whether the last run ended cleanly here.
+    /// Whether the last shutdown was clean here.
     pub(super) fn was_clean(&self) -> bool {
         self.unopened.lock().is_clean
     }
@@ -121,12 +123,13 @@ impl Dir {
         self.log_dir.is_interrupted()
     }
 
-    /// The folder of a topic's partition that the last run left here.
+    /// Returns the folder of a partition of a topic that was found here at start.
     pub(super) fn folder_of(&self, name: &TopicPartition, topic_id: TopicId) -> Option<LogFolder> {
         self.unopened.lock().folders.get(name).filter(|folder| folder.is_of(topic_id)).cloned()
     }
 
-    /// How many bytes are read and checked before the log in a folder is served. Where that cannot be told it comes early, and fails early.
+    /// Returns the number of bytes that must be read and checked before the log in a folder is
+    /// served. If that is unknown, returns 0, so that the log is opened early and fails early.
     pub(super) fn cost_of(&self, name: &TopicPartition, folder: &LogFolder) -> u64 {
         let point = {
             let unopened = self.unopened.lock();
@@ -138,7 +141,7 @@ impl Dir {
         self.log_dir.bytes_to_check(&folder.path, point).unwrap_or_default()
     }
 
-    /// Renames a folder that no partition of this broker has, as Kafka does.
+    /// Renames a folder that belongs to no partition of this broker, as Kafka does.
     pub(super) fn set_aside(&self, name: &TopicPartition) -> Result<(), storage::Error> {
         let Some(folder) = self.unopened.lock().take(name) else { return Ok(()) };
         self.count_one_less();
@@ -148,24 +151,24 @@ impl Dir {
         Ok(())
     }
 
-    /// Renames a folder that a deleted topic leaves, whose log was never opened. Gives its new path.
+    /// Renames the folder of a deleted topic whose log was never opened. Returns the new path.
     pub(super) fn delete_unopened(&self, name: &TopicPartition) -> Result<Option<PathBuf>, storage::Error> {
         let Some(folder) = self.unopened.lock().take(name) else { return Ok(None) };
         self.count_one_less();
         self.log_dir.rename_deleted(name, &folder.path, random::uuid()).map(Some)
     }
 
-    /// Notes that less of a log that is being opened is flushed than the checkpoint says.
+    /// Notes that a log that is being opened is flushed to a lower offset than the checkpoint says.
     pub(super) fn lower_recovery_point(&self, name: &TopicPartition, to: Offset) {
         self.unopened.lock().offsets.recovery_points.insert(name.clone(), to);
     }
 
-    /// The unfinished copy of a topic's partition that the last run left here.
+    /// Returns the unfinished copy of a topic's partition that was found here at start.
     pub(super) fn copy_of(&self, name: &TopicPartition, topic_id: TopicId) -> Option<LogFolder> {
         self.unopened.lock().copies.get(name).filter(|copy| copy.topic_id == Some(topic_id)).cloned()
     }
 
-    /// Takes it, for someone to go on with or to remove. What the checkpoints say of it is forgotten.
+    /// Takes an unfinished copy, to resume or to remove it. Also forgets its checkpoint entries.
     pub(super) fn take_copy(&self, name: &TopicPartition, topic_id: TopicId) -> Option<LogFolder> {
         let copy = self.copy_of(name, topic_id)?;
         let unopened = &mut *self.unopened.lock();
@@ -174,7 +177,7 @@ impl Dir {
         Some(copy)
     }
 
-    /// Gives an unfinished copy, of which there is no original in any of all log dirs, the partition's own name.
+    /// Renames an unfinished copy to the partition's own name, if no log dir has the original.
     pub(super) fn adopt_copy<'a>(
         &self,
         name: &TopicPartition,
@@ -190,7 +193,7 @@ impl Dir {
         Ok(())
     }
 
-    /// Has the folder of an unfinished copy removed.
+    /// Schedules the folder of an unfinished copy for removal.
     pub(super) fn remove_copy(&self, name: &TopicPartition, path: &Path, now: Timestamp) {
         self.count_one_less();
         match self.log_dir.rename_deleted(name, path, random::uuid()) {
@@ -199,7 +202,7 @@ impl Dir {
         }
     }
 
-    /// Renames the copies that nobody goes on with, but those of some partitions.
+    /// Renames the copies that nobody resumes, except those of the `kept` partitions.
     pub(super) fn set_aside_copies(&self, kept: &HashSet<TopicPartition>) {
         let copies: Vec<_> = self.unopened.lock().copies.extract_if(|name, _| !kept.contains(name)).collect();
         for (name, copy) in copies {
@@ -244,7 +247,7 @@ impl Dir {
         self.log_dir.write_high_watermarks(&marks)
     }
 
-    /// Writes how far the cleaner has come, where that has changed.
+    /// Writes the cleaner's offsets, if they changed.
     pub(super) fn write_cleaned(&self, open: OpenLogs<'_>) -> Result<(), storage::Error> {
         let _alone = self.checkpoints.lock();
         let cleaned = self.offsets(open, |unopened| &unopened.cleaned, Log::cleaned_up_to);
@@ -256,25 +259,27 @@ impl Dir {
         Ok(())
     }
 
-    /// A checkpoint's contents: what the open logs say, and of logs that are not open what the checkpoint said before.
+    /// Returns a checkpoint's content: from the open logs, and from the checkpoint read at start
+    /// for other logs.
     fn offsets(
         &self,
         open: OpenLogs<'_>,
         kept: impl Fn(&Offsets) -> &OffsetCheckpoint,
         of: impl Fn(&Log) -> Option<Offset>,
     ) -> OffsetCheckpoint {
-        // In this order: a log that is opened in between is in both, and its own word comes last.
+        // In this order: a log that is opened in between is in both, and its own offset overwrites
+        // the older one.
         let mut offsets = kept(&self.unopened.lock().offsets).clone();
         offsets.extend(open().iter().filter_map(|log| Some((log.partition().clone(), of(log)?))));
         offsets
     }
 
-    /// Has a folder removed once a time has come.
+    /// Schedules a folder for removal.
     pub(super) fn remove_later(&self, from: Timestamp, path: PathBuf) {
         self.folders_to_remove.lock().push((from, path));
     }
 
-    /// Removes the folders whose time has come.
+    /// Removes the folders that are due.
     pub(super) fn remove_due_folders(&self, now: Timestamp) {
         let due: Vec<_> = self.folders_to_remove.lock().extract_if(.., |(due, _)| *due <= now).collect();
         for (_, path) in due {

@@ -1,7 +1,9 @@
-//! What a disk that refuses means for the partitions on it: a log dir that failed takes its own offline, as in Kafka, and the others go on; one that is
-//! full refuses producers until there is room, and what could not be opened for want of room is opened then.
+//! How disk errors are handled. If a log dir fails, its partitions go offline, as in Kafka, and
+//! other log dirs continue. If a disk is full, producers are refused until there is space, and then
+//! logs that could not be opened are opened.
 //!
-//! Invariant: a partition that may be in a log dir that failed is not created anew in another one, where it would begin without its records.
+//! Invariant: a partition that may be in a failed log dir is not created again in another one,
+//! where it would start without its records.
 
 use super::{Dir, HostedPartition, Replicas};
 use metadata::image::Topic;
@@ -22,37 +24,40 @@ pub(super) struct OfflinePartition {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum OfflineReason {
-    /// Its log dir failed: until the broker is started again.
+    /// Its log dir failed. It stays offline until the broker restarts.
     DirFailed,
-    /// There was no room for it: until there is.
+    /// Its log could not be opened on a full disk. It is opened when there is space.
     NoRoom,
-    /// Its log could not be opened: until the next change of the partition.
+    /// Its log could not be opened. The next change of the partition tries again.
     CannotOpen,
 }
 
-/// Bytes of a disk that are kept from producers unless a setting says how many: a hundredth of it, and no more than this. On a small disk that leaves
-/// most of it to records; and what goes on while producers wait (metadata, group offsets, checkpoints, compaction) needs no more on a large one.
+/// The bytes of a disk that producers may not use, unless a setting says otherwise: 1% of the disk,
+/// at most this. On a small disk this leaves most of the space to records. On a large disk, the
+/// writes that continue while producers are refused (metadata, group offsets, checkpoints,
+/// compaction) need no more.
 const RESERVE_MOST: u64 = 1 << 30;
 
 impl Dir {
-    /// Why it is offline, if it is.
+    /// Returns why it is offline, if it is.
     pub fn fault(&self) -> Option<&str> {
         self.log_dir.fault()
     }
 
-    /// Whether its disk is so full that producers are refused.
+    /// Whether producers are refused because its disk is full.
     pub fn is_full(&self) -> bool {
         self.log_dir.is_full()
     }
 
-    /// Logs what went wrong, unless it is said of the whole dir: that it is full, or offline.
+    /// Logs an error, unless it concerns the whole dir: it is full or offline.
     pub(super) fn log_error(&self, fault: &Error, what: &str) {
         if self.fault().is_none() && !fault.is_disk_full() {
             error!(log_dir = %self.path().display(), error = %fault, "{what}");
         }
     }
 
-    /// Asks the disk for its room, and says when that begins or ends to be too little. Whether there is room now.
+    /// Checks the space on the disk, and logs when it becomes too little or enough. Returns whether
+    /// there is enough.
     fn check_room(&self, reserve_bytes: Option<u64>) -> bool {
         let was_refused = self.is_full();
         let mut reserve = 0;
@@ -78,28 +83,28 @@ impl Dir {
 }
 
 impl Replicas {
-    /// The log dirs that are not offline.
+    /// Returns the log dirs that are not offline.
     pub fn online_dirs(&self) -> impl Iterator<Item = &Arc<Dir>> {
         self.dirs.iter().filter(|dir| dir.fault().is_none())
     }
 
-    /// The ids of log dirs that went offline since the start.
+    /// Returns the ids of the log dirs that went offline since the start.
     pub fn offline_dir_ids(&self) -> Vec<DirectoryId> {
         self.dirs.iter().filter(|dir| dir.fault().is_some()).map(|dir| dir.id()).collect()
     }
 
-    /// Log dirs that could not be used at the start.
+    /// Returns the log dirs that could not be used at start.
     pub fn lost_dirs(&self) -> &[PathBuf] {
         &self.lost
     }
 
-    /// Where the log dirs are that are offline.
+    /// Returns the paths of the offline log dirs.
     pub fn offline_dirs(&self) -> Vec<&Path> {
         let failed = self.dirs.iter().filter(|dir| dir.fault().is_some()).map(|dir| dir.path());
         failed.chain(self.lost.iter().map(PathBuf::as_path)).collect()
     }
 
-    /// Takes all partitions of a log dir that failed offline.
+    /// Takes all partitions of a failed log dir offline.
     pub fn take_offline(&self, dir: &Arc<Dir>) {
         let _image_lock = self.image_lock.lock();
         let image = self.image.load_full();
@@ -130,7 +135,8 @@ impl Replicas {
         self.offline.read().get(&id).is_some_and(|offline| offline.reason == OfflineReason::DirFailed)
     }
 
-    /// Whether a partition without a folder in the log dirs that are online may have one in a dir that is not: unless it is assigned to one that is, or new.
+    /// Whether a partition without a folder in the online log dirs may have one in an offline log
+    /// dir. It does not if it is new, or if it is assigned to an online log dir.
     pub(super) fn may_be_offline(&self, topic: &Topic, id: TopicIdPartition) -> bool {
         let Some(state) = topic.partition(id.partition) else { return false };
         let is_online = |assigned| self.online_dirs().any(|dir| dir.id() == assigned);
@@ -165,17 +171,18 @@ impl Replicas {
         self.offline.write().insert(id, OfflinePartition { name, reason });
     }
 
-    /// The names of partitions that are not served.
+    /// Returns the names of the partitions that are not served.
     pub(super) fn offline_names(&self) -> HashSet<TopicPartition> {
         self.offline.read().values().map(|offline| offline.name.clone()).collect()
     }
 
-    /// Whether a log could not be opened for another reason than its log dir.
+    /// Whether a log could not be opened for another reason than a failed log dir.
     pub(super) fn has_unopenable(&self) -> bool {
         self.offline.read().values().any(|offline| offline.reason != OfflineReason::DirFailed)
     }
 
-    /// Asks all disks for their room; where there is some, partitions are opened that could not be for want of it.
+    /// Checks the space on all disks. If there is enough, opens the partitions that a full disk
+    /// kept closed.
     pub fn check_room(self: &Arc<Self>) {
         let rooms: Vec<bool> = self.online_dirs().map(|dir| dir.check_room(self.reserve_bytes)).collect();
         let has_room = rooms.into_iter().any(|has_room| has_room);

@@ -1,5 +1,6 @@
-//! What is done to logs from time to time: checkpoints, flushes, retention, removal of what was deleted. Each is one pass over all partitions, of flushes
-//! over those that were noted, run by a background task.
+//! What is done to logs from time to time: checkpoints, flushes, retention, removal of what was
+//! deleted. Each is one pass over all partitions, of flushes over those that were noted, run by a
+//! background task.
 
 use super::dir::OpenLogs;
 use super::disk_errors::log_partition_error;

@@ -1,8 +1,9 @@
-//! The partitions on this broker: which there are, whom they belong to, and the log dirs that hold them.
+//! The partitions on this broker, who leads them, and the log dirs that hold them.
 //!
-//! The publisher alone adds and removes partitions and changes who leads them, always by an image; requests look them up. Where a partition's folder is
-//! there already, a thread of its log dir opens the log (`opening`), and the newest image says then what becomes of it. `turn` is held by whoever makes
-//! the set of partitions follow an image, for as long as that takes and never over a recovery.
+//! Only the publisher adds and removes partitions and changes who leads them, always from an image.
+//! Requests look partitions up. If a partition's folder exists at start, a thread of its log dir
+//! opens the log (`opening`), and then the newest image is applied to it. Whoever applies an image
+//! to the partitions holds `image_lock`. It is never held over a recovery.
 
 mod apply;
 mod assignments;
@@ -51,27 +52,28 @@ use storage::{Log, LogConfig, LogDir};
 use tokio::sync::watch::{Receiver, Sender};
 use tracing::error;
 
-/// How many logs are closed at a time at least. Each waits for syncs and for little else, and a file system serves syncs that wait together with one
-/// write of its journal.
+/// The least number of logs that are closed at the same time. Each close mostly waits for syncs,
+/// and a file system serves syncs that wait together with one write of its journal.
 const CLOSING_THREADS: usize = 16;
 
-/// What a topic's settings are, as an image has them.
+/// Returns a topic's settings in an image.
 pub type TopicSettings = Box<dyn Fn(&Image, &str) -> (LogConfig, WriteRules) + Send + Sync>;
 
-/// Told of a partition that leads in another epoch perhaps, or no more. A partition is told of by one thread at a time, in the order of what happened.
+/// Called for a partition whose leadership may have changed: it leads, leads in another epoch, or
+/// has resigned. For one partition, calls come one at a time and in order.
 pub type LeadershipListener = Box<dyn Fn(&Arc<Partition>) + Send + Sync>;
 
-/// What a broker's partitions are made of.
+/// What `Replicas` is made of.
 pub struct ReplicasParts {
     /// `node.id`
     pub node_id: BrokerId,
-    /// The log dirs, in the order of `log.dirs`, with their ids.
+    /// The log dirs with their ids, in the order of `log.dirs`.
     pub dirs: Vec<(LogDir, DirectoryId)>,
-    /// Log dirs that could not be used.
+    /// Log dirs that could not be used at start.
     pub lost: Vec<PathBuf>,
     /// `gregor.log.dir.reserve.bytes`
     pub reserve_bytes: Option<u64>,
-    /// What a topic's settings are.
+    /// Returns a topic's settings.
     pub settings: TopicSettings,
     /// The newest published image.
     pub image: Arc<ArcSwap<Image>>,
@@ -85,16 +87,16 @@ pub struct ReplicasParts {
     pub clock: Clock,
 }
 
-/// What the controller is told of the log dirs with every heartbeat.
+/// What each heartbeat tells the controller about the log dirs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DirStates {
-    /// Those that went offline since the start.
+    /// The log dirs that went offline since the start.
     pub offline: Vec<DirectoryId>,
-    /// Those that take no new partitions (KIP-1066), in the order of `log.dirs`.
+    /// The log dirs that take no new partitions (KIP-1066), in the order of `log.dirs`.
     pub cordoned: Vec<DirectoryId>,
 }
 
-/// A partition, and the log dir that it is in.
+/// A partition and its log dir.
 #[derive(Clone, Debug)]
 struct HostedPartition {
     partition: Arc<Partition>,
@@ -103,7 +105,7 @@ struct HostedPartition {
 
 /// All partitions of this broker.
 pub struct Replicas {
-    /// The cleaning of compacted logs.
+    /// Cleans compacted logs.
     pub cleaner: cleaner::Cleaner,
     node_id: BrokerId,
     dirs: Vec<Arc<Dir>>,
@@ -118,14 +120,14 @@ pub struct Replicas {
     clock: Clock,
     recovery_threads: usize,
     partitions: RwLock<HashMap<TopicIdPartition, HostedPartition>>,
-    /// Partitions whose logs could not be opened, or whose log dirs failed.
+    /// Partitions that are not served: their logs could not be opened, or their log dirs failed.
     offline: RwLock<HashMap<TopicIdPartition, OfflinePartition>>,
     image_lock: Mutex<()>,
-    /// Held while a new partition's log dir is chosen.
+    /// Held while a log dir is chosen for a new partition.
     placement_lock: Mutex<()>,
     leadership_listener: OnceLock<LeadershipListener>,
     threads: Mutex<Vec<JoinHandle<()>>>,
-    /// An image was applied.
+    /// Whether an image was applied.
     is_begun: AtomicBool,
     is_loaded: AtomicBool,
 }
@@ -137,7 +139,7 @@ impl std::fmt::Debug for Replicas {
 }
 
 impl Replicas {
-    /// Looks at what is in the log dirs; nothing is opened yet. Errors: one cannot be read.
+    /// Reads the log dirs and opens nothing yet. Errors: a log dir cannot be read.
     pub fn new(parts: ReplicasParts) -> Result<Self, storage::Error> {
         let committer = || Committer::new(parts.flushes.clone(), parts.clock);
         let read = |(log_dir, id)| Dir::read(log_dir, id, committer()).map(Arc::new);
@@ -166,34 +168,35 @@ impl Replicas {
         })
     }
 
-    /// Says who is told when partitions begin and end to lead. It counts once, before the first image.
+    /// Sets the listener for changes of leadership. It can be set once, before the first image.
     pub fn set_leadership_listener(&self, leadership_listener: LeadershipListener) {
         let _ = self.leadership_listener.set(leadership_listener);
     }
 
-    /// The log dirs, in the order of `log.dirs`.
+    /// Returns the log dirs, in the order of `log.dirs`.
     pub fn dirs(&self) -> &[Arc<Dir>] {
         &self.dirs
     }
 
-    /// What the controller is to know of the log dirs, as it changes.
+    /// Returns the states of the log dirs for the controller, with later changes.
     pub fn dir_states(&self) -> Receiver<DirStates> {
         self.dir_states.subscribe()
     }
 
-    /// What the controller is to know of where replicas are.
+    /// Returns the log dirs of replicas that the controller does not know yet.
     pub fn assignments(&self) -> &Arc<Assignments> {
         &self.assignments
     }
 
-    /// Has the log dirs with these paths take no new partitions, all of them where one is `*`, and the others take them again.
+    /// Cordons the log dirs with these paths, or all of them if one path is `*`. Uncordons the
+    /// others.
     pub fn set_cordoned(&self, paths: &[String]) {
         let is_cordoned = |dir: &Dir| paths.iter().any(|path| path == "*" || Path::new(path) == dir.path());
         self.dirs.iter().for_each(|dir| dir.set_cordoned(is_cordoned(dir)));
         self.publish_dir_states();
     }
 
-    /// Has the controller told of the log dirs, if there is news.
+    /// Publishes the states of the log dirs for the controller, if they changed.
     pub fn publish_dir_states(&self) {
         let cordoned = self.dirs.iter().filter(|dir| dir.is_cordoned()).map(|dir| dir.id()).collect();
         let now = DirStates { offline: self.offline_dir_ids(), cordoned };
@@ -204,38 +207,38 @@ impl Replicas {
         });
     }
 
-    /// Every partition, in no order.
+    /// Returns all partitions, unordered.
     pub fn all(&self) -> Vec<Arc<Partition>> {
         self.partitions.read().values().map(|hosted| hosted.partition.clone()).collect()
     }
 
-    /// Every partition in a log dir, in no order.
+    /// Returns all partitions in a log dir, unordered.
     pub fn all_in(&self, dir: &Dir) -> Vec<Arc<Partition>> {
         let partitions = self.partitions.read();
         partitions.values().filter(|hosted| hosted.is_in(dir)).map(|hosted| hosted.partition.clone()).collect()
     }
 
-    /// Every copy that is being made in a log dir, with the partition that it is of.
+    /// Returns all copies that are being made in a log dir, each with its partition.
     pub fn copies_in(&self, dir: &Dir) -> Vec<(Arc<Partition>, Arc<Log>)> {
         self.moves.copies_in(dir)
     }
 
-    /// How many partitions there are.
+    /// Returns the number of partitions.
     pub fn len(&self) -> usize {
         self.partitions.read().len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no partitions.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Whether every partition that the first image named has been opened.
+    /// Whether every partition of the first image was opened.
     pub fn is_loaded(&self) -> bool {
         self.is_loaded.load(Ordering::SeqCst)
     }
 
-    /// How far the opening of logs that the last run left has come, in all log dirs.
+    /// Returns how many logs that were found at start are open, in all log dirs.
     pub fn progress(&self) -> OpeningProgress {
         let add = |sum: OpeningProgress, dir: &Arc<Dir>| {
             let of = dir.queue.progress();
@@ -248,8 +251,10 @@ impl Replicas {
         self.dirs.iter().fold(OpeningProgress::default(), add)
     }
 
-    /// A partition of a topic that the image has. Errors: UNKNOWN_TOPIC_OR_PARTITION where the topic has no such partition, KAFKA_STORAGE_ERROR where
-    /// its log cannot be opened, NOT_LEADER_OR_FOLLOWER where it is not here, or not yet: then it is opened before others.
+    /// Returns a partition of a topic in the image. Errors: UNKNOWN_TOPIC_OR_PARTITION if the topic
+    /// has no such partition, KAFKA_STORAGE_ERROR if its log cannot be opened,
+    /// NOT_LEADER_OR_FOLLOWER if this broker does not have it, or has not opened it yet. In the
+    /// last case it is opened before others.
     pub fn of(&self, topic: &Topic, index: i32) -> Result<Arc<Partition>, ErrorCode> {
         let id = TopicIdPartition { topic_id: topic.id, partition: PartitionIndex(index) };
         if let Some(hosted) = self.partitions.read().get(&id) {
@@ -267,12 +272,12 @@ impl Replicas {
         Err(ErrorCode::NotLeaderOrFollower)
     }
 
-    /// A partition by id, where it is here.
+    /// Returns a partition by id, if this broker has it.
     pub fn get(&self, id: TopicIdPartition) -> Option<Arc<Partition>> {
         self.partitions.read().get(&id).map(|hosted| hosted.partition.clone())
     }
 
-    /// The log dir that a partition is in, where it is here.
+    /// Returns the log dir of a partition, if this broker has the partition.
     pub fn dir_of(&self, id: TopicIdPartition) -> Option<Arc<Dir>> {
         self.partitions.read().get(&id).map(|hosted| hosted.dir.clone())
     }
@@ -282,7 +287,7 @@ impl Replicas {
         self.all_in(dir).iter().map(|partition| partition.log()).chain(copies).collect()
     }
 
-    /// Gives up opening logs: the broker stops, and what is not open yet is left as the last run left it.
+    /// Stops opening logs, since the broker stops. Logs that are not open yet stay as they are.
     pub fn interrupt(&self) {
         for dir in &self.dirs {
             dir.log_dir.interrupt();
@@ -290,7 +295,7 @@ impl Replicas {
         }
     }
 
-    /// Lets go of the log dirs: another process may have them.
+    /// Unlocks the log dirs, so that another process may use them.
     pub fn unlock(&self) {
         for dir in &self.dirs {
             if let Err(fault) = dir.log_dir.unlock() {
@@ -299,8 +304,10 @@ impl Replicas {
         }
     }
 
-    /// Ends cleanly: every log is flushed and closed, the checkpoints and the markers are written. Errors are logged. As in Kafka, a log dir's marker is
-    /// written when all went well there and every log in it is known to be whole: since the last stop was clean, or since all were recovered.
+    /// Shuts down cleanly: flushes and closes every log, then writes the checkpoints and the clean
+    /// shutdown markers. Errors are logged. As in Kafka, a log dir gets its marker only if nothing
+    /// failed there and every log in it is known to be whole. That holds if the last stop was clean
+    /// or if all logs were recovered.
     pub fn close(&self, broker_epoch: Option<BrokerEpoch>) {
         let threads = std::mem::take(&mut *self.threads.lock());
         threads.into_iter().for_each(|thread| drop(thread.join()));
@@ -347,7 +354,7 @@ impl HostedPartition {
     }
 }
 
-/// Whether a topic is one of those in which coordinators keep their state.
+/// Whether coordinators keep their state in this topic.
 pub fn is_internal(topic: &str) -> bool {
     matches!(topic, "__consumer_offsets" | "__transaction_state" | "__share_group_state")
 }

@@ -1,13 +1,15 @@
-//! Partitions on their way from one log dir of this broker to another (AlterReplicaLogDirs, KIP-113).
+//! Moves of partitions between the log dirs of this broker (AlterReplicaLogDirs, KIP-113).
 //!
 //! ```text
-//! copying   a thread copies what the log has to `<topic>-<partition>.<unique>-future` in the other log dir, turn by turn with other moves
-//! telling   all was copied; the controller is told where the replica will be (KIP-858), so that it knows what a failed log dir takes with it
-//! told      what came since is copied, and the copy takes the log's place; the old folder is removed like a deleted one
+//! copying      a thread copies the log to `<topic>-<partition>.<unique>-future` in the other log dir, a step at a time
+//! announcing   all is copied; the controller is told the new log dir (KIP-858), so that it knows which replicas a failed log dir has
+//! announced    newer records are copied, and the copy replaces the log; the old folder is removed like a deleted one
 //! ```
-//! Producers and consumers go on meanwhile, and notice nothing but the moment of the change, in which the last batches are copied and flushed.
+//! Producers and consumers continue. They are delayed only at the end, while the last batches are
+//! copied and flushed.
 //!
-//! Invariants: a partition is on one way at a time. Whether a move still counts is asked under the turn, before anything is renamed.
+//! Invariants: a partition has at most one move. Whether a move is still valid is checked under
+//! `image_lock` before anything is renamed.
 
 use super::dir::Dir;
 use super::throttle::{THROTTLE_WINDOW, Throttle, WAIT_MIN};
@@ -25,9 +27,10 @@ use storage::Log;
 use storage::names;
 use tracing::{error, info, warn};
 
-/// How many bytes of a partition are copied before another one has its turn.
+/// The bytes of a partition that are copied before another partition is copied.
 const COPY_STEP_BYTES: u64 = 8 << 20;
-/// The longest name of a copy's folder, as in Kafka: it becomes the partition's and is never cut.
+/// The longest name of a copy's folder, as in Kafka. The name becomes the partition's and is never
+/// shortened.
 const FOLDER_NAME_MAX: usize = 255;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +40,7 @@ enum MoveStage {
     Announced,
 }
 
-/// A partition on its way.
+/// The move of one partition.
 #[derive(Debug)]
 pub(super) struct Move {
     partition: Arc<Partition>,
@@ -45,7 +48,7 @@ pub(super) struct Move {
     /// The copy.
     log: Arc<Log>,
     stage: Mutex<MoveStage>,
-    /// It was taken back, or is done.
+    /// Whether it is cancelled or finished.
     is_over: AtomicBool,
 }
 
@@ -60,17 +63,17 @@ struct MoveQueue {
 pub(super) struct Moves {
     all: RwLock<HashMap<TopicIdPartition, Arc<Move>>>,
     queue: Mutex<MoveQueue>,
-    /// Bytes that are copied a second, of all moves together; 0 for as many as can be.
+    /// The bytes per second that all moves together copy, 0 for no limit.
     bytes_per_second: AtomicU64,
     throttle: Mutex<Throttle>,
     rate_changed: Condvar,
 }
 
-/// What a turn has come to.
+/// The result of one copy step.
 enum CopyStep {
     /// There is more to copy.
     Incomplete,
-    /// Somebody else goes on with it, or nobody.
+    /// Nothing more to do for this thread.
     Done,
 }
 
@@ -99,23 +102,24 @@ impl Moves {
         self.all.read().contains_key(&id)
     }
 
-    /// The copies that are being made in a log dir.
+    /// Returns the copies that are being made in a log dir.
     pub(super) fn copies_in(&self, dir: &Dir) -> Vec<(Arc<Partition>, Arc<Log>)> {
         let is_to = |one: &&Arc<Move>| std::ptr::eq(&*one.to, dir);
         self.all.read().values().filter(is_to).map(|one| (one.partition.clone(), one.log.clone())).collect()
     }
 
-    /// All copies.
+    /// Returns all copies.
     pub(super) fn copies(&self) -> Vec<Arc<Log>> {
         self.all.read().values().map(|one| one.log.clone()).collect()
     }
 
-    /// Whether a replica is on its way to a log dir of which the controller was told.
+    /// Whether a replica is being moved to this log dir, and the controller is told so.
     pub(super) fn announces(&self, id: TopicIdPartition, dir: DirectoryId) -> bool {
         self.get(id).is_some_and(|one| one.to.id() == dir && *one.stage.lock() != MoveStage::Copying)
     }
 
-    /// The move whose turn it is; `None` where none waits: then the thread that asks counts no more.
+    /// Takes the next move from the queue. Returns `None` if there is none, and then the calling
+    /// thread no longer counts as a worker.
     fn take(&self) -> Option<Arc<Move>> {
         let queue = &mut *self.queue.lock();
         let next = queue.waiting.pop_front();
@@ -125,7 +129,8 @@ impl Moves {
 }
 
 impl Replicas {
-    /// Has a partition moved to the log dir of a path; to the one that it is in: takes back a move that is under way. Errors: as Kafka answers them.
+    /// Starts to move a partition to the log dir with this path. If the partition is there already,
+    /// cancels a move that is in progress. Errors: as in Kafka.
     pub fn alter_log_dir(
         self: &Arc<Self>,
         topic: Option<&Arc<Topic>>,
@@ -168,7 +173,8 @@ impl Replicas {
         let config = (*log.config()).clone();
         match to.log_dir.create_future(name, topic.id, random::uuid(), config, self.clock.now()) {
             Ok(copy) => {
-                // What is clean of the log now is clean of the copy, also where the log is cleaned meanwhile.
+                // What is clean in the log now is clean in the copy, even if the log is cleaned
+                // meanwhile.
                 copy.set_cleaned_up_to(log.cleaned_up_to());
                 to.count_one_more();
                 self.begin_move(&hosted, to, copy);
@@ -195,7 +201,7 @@ impl Replicas {
         self.queue_move(one);
     }
 
-    /// Has a thread go on with a move.
+    /// Queues a move and starts a thread if there are too few.
     fn queue_move(self: &Arc<Self>, one: Arc<Move>) {
         {
             let queue = &mut *self.moves.queue.lock();
@@ -213,7 +219,7 @@ impl Replicas {
                 threads.push(thread);
             }
             Err(fault) => {
-                // The next that is queued tries again, and takes this one with it.
+                // The next move that is queued tries again, and its thread does this one too.
                 self.moves.queue.lock().workers -= 1;
                 warn!(error = %fault, "a thread that moves partitions could not be started");
             }
@@ -238,7 +244,8 @@ impl Replicas {
         }
     }
 
-    /// Sets how many bytes are copied a second, of all moves together (`replica.alter.log.dirs.io.max.bytes.per.second`).
+    /// Sets how many bytes per second all moves together copy
+    /// (`replica.alter.log.dirs.io.max.bytes.per.second`).
     pub fn set_move_rate(&self, bytes_per_second: Option<u64>) {
         let rate = bytes_per_second.map_or(0, |rate| rate.max(1));
         self.moves.bytes_per_second.store(rate, Ordering::SeqCst);
@@ -249,7 +256,8 @@ impl Replicas {
         Some(self.moves.bytes_per_second.load(Ordering::SeqCst)).filter(|rate| *rate > 0)
     }
 
-    /// Waits as long as so many bytes should have taken, a moment at a time: the rate may change, and the broker may stop.
+    /// Waits as long as copying `bytes` should have taken, in short steps, since the rate may
+    /// change and the broker may stop.
     fn wait_after(&self, mut bytes: u64) {
         let mut throttle = self.moves.throttle.lock();
         while let Some(rate) = self.move_rate() {
@@ -263,7 +271,7 @@ impl Replicas {
 
     fn copy_step(self: &Arc<Self>, one: &Arc<Move>) -> Result<CopyStep, storage::Error> {
         if one.to.is_full() && *one.stage.lock() == MoveStage::Copying {
-            // A copy is not worth that producers wait for its room.
+            // Producers must not wait for space that a copy takes.
             let (path, partition) = (one.to.path().to_path_buf(), one.partition.name());
             return Err(storage::Error::Full { path, partition });
         }
@@ -273,7 +281,8 @@ impl Replicas {
         if one.log.cuts() != cuts {
             one.to.write_recovery_points(&|| self.logs_in(&one.to))?;
         }
-        // What is full is flushed as it comes: a restart goes on from there, and little is left for the end.
+        // Closed segments are flushed at once. So a restart resumes from there, and the end of the
+        // move has little to flush.
         let full_up_to = one.log.segments().last().map(|active| active.base_offset());
         one.log.flush(full_up_to.unwrap_or_default(), self.clock.now())?;
         if !is_all {
@@ -288,7 +297,7 @@ impl Replicas {
         Ok(CopyStep::Done)
     }
 
-    /// Tells the controller where the replica will be, and goes on when it knows.
+    /// Tells the controller the new log dir, and continues when the controller knows it.
     fn announce(self: &Arc<Self>, one: &Arc<Move>) {
         *one.stage.lock() = MoveStage::Announcing;
         let (this, announced) = (Arc::downgrade(self), one.clone());
@@ -300,21 +309,21 @@ impl Replicas {
         };
         self.assignments.add(one.id(), one.to.id(), Some(Box::new(when_known)));
         if one.is_over() {
-            // Taken back meanwhile by one who had nothing to take back of this.
+            // Cancelled meanwhile, when there was no assignment to withdraw yet.
             if let Some(dir) = self.dir_of(one.id()) {
                 self.assignments.add(one.id(), dir.id(), None);
             }
         }
     }
 
-    /// Puts the copy in the log's place.
+    /// Replaces the log by the copy.
     fn finish_move(&self, one: &Arc<Move>) -> Result<(), storage::Error> {
-        // Most of it, while nobody waits.
+        // Flushes most of it while nobody waits.
         one.log.flush(one.log.log_end_offset(), self.clock.now())?;
         let _image_lock = self.image_lock.lock();
         let hosted = self.partitions.read().get(&one.id()).cloned();
         let Some(hosted) = hosted.filter(|_| !one.is_over()) else { return Ok(()) };
-        // What a start has to know of the copy, should it find it without the log.
+        // A start needs these checkpoints if it finds the copy without the log.
         self.write_checkpoints_or_log(&one.to);
         let now = self.clock.now();
         let old_folder = one.partition.move_to(&one.log, one.to.committer.clone(), random::uuid(), now)?;
@@ -332,7 +341,8 @@ impl Replicas {
         Ok(())
     }
 
-    /// A move has failed: the partition stays where it is. Where that is because a log dir has, the next start goes on with it.
+    /// Handles a failed move: the partition stays where it is. If a log dir failed, the next start
+    /// resumes the move.
     fn fail_move(&self, one: &Arc<Move>, fault: &storage::Error) {
         let _image_lock = self.image_lock.lock();
         let Some(dir) = self.dir_of(one.id()).filter(|_| !one.is_over()) else { return };
@@ -343,7 +353,8 @@ impl Replicas {
         self.cancel_move(one.id(), &dir);
     }
 
-    /// Ends the move of a partition, if there is one, and removes the copy. For the one that holds the turn.
+    /// Cancels the move of a partition, if it has one, and removes the copy. The caller holds
+    /// `image_lock`.
     pub(super) fn cancel_move(&self, id: TopicIdPartition, stays_in: &Dir) {
         let Some(one) = self.moves.end(id) else { return };
         let was_announced = *one.stage.lock() != MoveStage::Copying;
@@ -360,7 +371,8 @@ impl Replicas {
         }
     }
 
-    /// Ends the moves from and to a log dir that failed. Copies of what was in it are kept for the next start. For the one that holds the turn.
+    /// Ends the moves from and to a failed log dir. Copies of partitions in it are kept for the
+    /// next start. The caller holds `image_lock`.
     pub(super) fn end_moves_of(&self, failed: &Arc<Dir>) {
         let moves: Vec<Arc<Move>> = self.moves.all.read().values().cloned().collect();
         for one in moves {
@@ -370,11 +382,11 @@ impl Replicas {
             }
             self.moves.end(one.id());
             self.assignments.forget(one.id());
-            // The controller goes by this when it learns which log dir failed.
+            // The controller uses this when it learns which log dir failed.
             if *one.stage.lock() != MoveStage::Copying {
                 self.assignments.add(one.id(), dir.id(), None);
             }
-            // Closed here: a clean stop says of all folders that they are whole.
+            // Closed here, because a clean shutdown marker says that every folder is whole.
             if !Arc::ptr_eq(&one.to, failed)
                 && let Err(fault) = one.log.close(self.clock.now())
             {
@@ -384,7 +396,8 @@ impl Replicas {
         }
     }
 
-    /// Opens the copy that an earlier run has left of a partition, whose log is in one log dir, in another one. One that cannot be opened is removed.
+    /// Opens an unfinished copy of a partition that was found in another log dir at start. A copy
+    /// that cannot be opened is removed.
     pub(super) fn open_copy(&self, name: &TopicPartition, topic_id: TopicId, log: &Log) -> Option<(Arc<Dir>, Log)> {
         let (to, found) = self.dirs().iter().find_map(|dir| Some((dir, dir.copy_of(name, topic_id)?)))?;
         let (offsets, is_clean) = {
@@ -404,13 +417,14 @@ impl Replicas {
         }
     }
 
-    /// Whether a partition is on its way, or will be when its log is open. It is not cleaned then, as in Kafka: the copy could have a record from before a
-    /// cleaning and lack the tombstone that the next one takes.
+    /// Whether a partition is being moved, or will be when its log is open. As in Kafka, its log is
+    /// not cleaned meanwhile: the copy could keep a record from before a cleaning and miss the
+    /// tombstone that the next cleaning removes.
     pub(super) fn is_moving(&self, id: TopicIdPartition, name: &TopicPartition) -> bool {
         self.moves.contains(id) || self.dirs().iter().any(|dir| dir.copy_of(name, id.topic_id).is_some())
     }
 
-    /// Goes on with a move that an earlier run has begun. For the one that holds the turn.
+    /// Resumes a move that was begun before the start. The caller holds `image_lock`.
     pub(super) fn resume_move(self: &Arc<Self>, hosted: &HostedPartition, (to, copy): (Arc<Dir>, Log)) {
         let id = hosted.partition.id();
         if hosted.is_in(&to) {
@@ -418,12 +432,13 @@ impl Replicas {
         }
         let name = copy.partition().clone();
         self.begin_move(hosted, &to, copy);
-        // In this order: a checkpoint that is written meanwhile has the copy from the one or the other. Another copy goes.
+        // In this order: a checkpoint that is written meanwhile has the copy's entry from one or
+        // the other. Any other copy is removed.
         to.take_copy(&name, id.topic_id);
         self.remove_copies(&name, id.topic_id);
     }
 
-    /// Removes the copies that an earlier run has left of a partition.
+    /// Removes the unfinished copies of a partition that were found at start.
     pub(super) fn remove_copies(&self, name: &TopicPartition, topic_id: TopicId) {
         for dir in self.dirs() {
             if let Some(copy) = dir.take_copy(name, topic_id) {
@@ -432,9 +447,10 @@ impl Replicas {
         }
     }
 
-    /// Gives a copy that was found without its log the partition's name: a crash has come between the two renames at the end of a move, or the log's folder is
-    /// gone. Where the controller knows of another log dir, which is not here now, the copy stays one. Gives the folder. Errors: it could not be renamed; then
-    /// the partition must not be created anew beside it.
+    /// Renames a copy that was found without its log to the partition's name. Either a crash came
+    /// between the two renames at the end of a move, or the log's folder is lost. If the controller
+    /// names another log dir that is not online, the copy is not renamed. Returns the folder.
+    /// Errors: the copy could not be renamed; then the partition must not be created beside it.
     pub(super) fn adopt_copy(
         &self,
         topic: &Topic,

@@ -1,4 +1,4 @@
-//! Opens logs: those that are new at once, those that the last run left on threads of their log dirs.
+//! Opens logs: new ones at once, and existing ones on threads of their log dirs.
 
 use super::unopened::LogFolder;
 use super::{Dir, HostedPartition, OpeningProgress, Partition, Replicas, is_internal};
@@ -10,17 +10,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use storage::{Log, LogConfig, Offsets};
 use tracing::{error, info, warn};
 
-/// A log that the last run left, opened while images came.
+/// An existing log that a thread opened while images were applied.
 pub(super) struct OpenedLog {
     topic: Arc<Topic>,
-    /// `None` where it cannot be this topic's.
+    /// `None` if it cannot be this topic's.
     log: Result<Option<Log>, storage::Error>,
     /// An unfinished copy of it in another log dir.
     copy: Option<(Arc<Dir>, Log)>,
 }
 
 impl Replicas {
-    /// Has threads open what is queued. Where nothing is, all is open.
+    /// Starts threads that open the queued logs. If nothing is queued, all logs are open.
     pub(super) fn open_queued(self: &Arc<Self>) {
         let waiting = self.progress();
         if self.is_loaded() && waiting.total == waiting.opened {
@@ -39,7 +39,7 @@ impl Replicas {
                 let (this, of) = (self.clone(), dir.clone());
                 match blocking::thread("open-logs", move || this.open_all_of(&of)) {
                     Ok(thread) => self.threads.lock().push(thread),
-                    // Whoever is here does it then, if later.
+                    // Then this thread opens them, if later.
                     Err(fault) => {
                         error!(error = %fault, "a thread that opens logs could not be started");
                         self.open_all_of(dir);
@@ -57,7 +57,7 @@ impl Replicas {
         self.finish_loading_if_opened();
     }
 
-    /// Whoever opens the last log puts what belongs to nobody out of the way.
+    /// The thread that opens the last log sets aside the folders that belong to no partition.
     fn finish_loading_if_opened(&self) {
         let _image_lock = self.image_lock.lock();
         let OpeningProgress { total, opened, .. } = self.progress();
@@ -66,7 +66,7 @@ impl Replicas {
         }
     }
 
-    /// Opens one log that the last run left. `None` where its topic is gone.
+    /// Opens one existing log. Returns `None` if its topic was deleted.
     pub(super) fn open(&self, dir: &Dir, id: TopicIdPartition, given_up: &Arc<AtomicBool>) -> Option<OpenedLog> {
         let image = self.image.load_full();
         let topic = image.topics.by_id(id.topic_id)?.clone();
@@ -80,7 +80,8 @@ impl Replicas {
         Some(OpenedLog { topic, log, copy })
     }
 
-    /// Has a log that was opened follow the image as it is now. An image finds the log in the queue or the partition here: both change within one turn.
+    /// Applies the current image to a log that was opened. An image finds either the queued log or
+    /// the partition here, since both change under one `image_lock`.
     pub(super) fn take_over(
         self: &Arc<Self>,
         dir: &Arc<Dir>,
@@ -110,7 +111,7 @@ impl Replicas {
             Ok(log) => log,
         };
         if given_up.load(Ordering::SeqCst) || dir.is_interrupted() || image.topics.by_id(id.topic_id).is_none() {
-            // Whoever gave it up has the folder, as it is.
+            // Whoever gave it up handles the folder.
             return;
         }
         let hosted = match log {
@@ -130,8 +131,10 @@ impl Replicas {
         }
     }
 
-    /// Opens the log in a folder of a partition's name. A folder without a readable topic id gets it from the metadata log: it was half made, or lost
-    /// it since. `None` where it cannot be this topic's, since its records are of a later leader epoch than the topic has had.
+    /// Opens the log in a folder of a partition's name. A folder without a readable topic id gets
+    /// it from the metadata log: it was not created completely, or lost the id since. Returns
+    /// `None` if the log cannot be this topic's, because it has records of a later leader epoch
+    /// than the topic.
     fn open_existing(
         &self,
         dir: &Dir,
@@ -164,7 +167,8 @@ impl Replicas {
         Ok(Some(log))
     }
 
-    /// A checkpoint that is ahead of a log, of which damage was cut off, would count as flushed what is appended from now on.
+    /// Lowers a checkpoint that is ahead of a log after damage was cut off. Otherwise later appends
+    /// would count as flushed.
     pub(super) fn note_damage(&self, dir: &Dir, log: &Log, known: &Offsets) -> Result<(), storage::Error> {
         let checkpoint = known.recovery_points.get(log.partition()).copied().unwrap_or_default();
         if log.recovery_point() < checkpoint {
@@ -174,7 +178,7 @@ impl Replicas {
         Ok(())
     }
 
-    /// Creates a partition's log. A folder of its name is an older topic's.
+    /// Creates a partition's log. An existing folder of its name belongs to an older topic.
     pub(super) fn create(
         &self,
         image: &Image,
@@ -202,8 +206,9 @@ impl Replicas {
         }
     }
 
-    /// Where a new partition goes, as Kafka places them: where the controller says, or where there are the fewest among the log dirs that are not
-    /// cordoned, the first of them; to the first of all where each is cordoned. It counts there.
+    /// Chooses the log dir for a new partition, as Kafka does: the one that the controller
+    /// assigned, or the one with the fewest partitions among those that are not cordoned. If all
+    /// are cordoned, takes the first. Counts the partition there.
     fn dir_for_new(&self, assigned: Option<DirectoryId>) -> Option<Arc<Dir>> {
         let _alone = self.placement_lock.lock();
         let is_assigned = |dir: &&Arc<Dir>| Some(dir.id()) == assigned;
@@ -223,7 +228,8 @@ impl Replicas {
         let hosted = HostedPartition { partition, dir: dir.clone() };
         hosted.partition.note_unflushed();
         self.partitions.write().insert(id, hosted.clone());
-        // In this order: a checkpoint that is written meanwhile has the partition from the one or the other.
+        // In this order: a checkpoint that is written meanwhile has the partition's entry from one
+        // or the other.
         dir.unopened.lock().take(&name);
         self.offline.write().remove(&id);
         hosted

@@ -1,7 +1,8 @@
 //! The logs of one log dir that wait to be opened, and the threads that open them.
 //!
-//! A start serves at once what costs nothing: logs are opened in the order of what has to be read for each, the coordinators' first, and one that a
-//! client asks for before all others. Invariant: a partition is in `waiting`, or in `running`, or nobody opens it.
+//! Logs that cost nothing are served first. The order is by the bytes that must be read, but
+//! coordinators' logs come before others, and a log that a client requests comes first. Invariant:
+//! a log is in `waiting`, or in `running`, or no thread opens it.
 
 use crate::env::clock::{Clock, Moment};
 use model::TopicIdPartition;
@@ -12,35 +13,35 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tracing::info;
 
-/// How often a start that takes long says how far it has come.
+/// How often a long start logs its progress.
 const REPORT_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Where a log stands in the queue: lower comes first.
+/// The priority of a log in the queue: lower comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct OpenPriority {
-    /// A client waits for it: 0.
+    /// The class: 0 if a client waits for the log.
     pub(super) class: u8,
-    /// Bytes that are read and checked before it is served.
+    /// The bytes to read and check before the log is served.
     pub(super) cost_bytes: u64,
 }
 
 impl OpenPriority {
-    /// Before all that nobody has asked for.
+    /// A client requested it.
     const REQUESTED: u8 = 0;
-    /// A coordinator's state: nothing of a group is served before it.
+    /// A coordinator's state. No group is served before it is open.
     pub(super) const COORDINATOR: u8 = 1;
-    /// Any other.
+    /// Any other log.
     pub(super) const DATA: u8 = 2;
 }
 
-/// How far the opening has come.
+/// The progress of opening logs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OpeningProgress {
-    /// Logs that were to be opened.
+    /// The number of logs to open.
     pub total: usize,
-    /// Those that are open, or could not be opened.
+    /// The number of logs that are open or could not be opened.
     pub opened: usize,
-    /// Bytes that are still to be read and checked.
+    /// The bytes still to be read and checked.
     pub bytes_left: u64,
 }
 
@@ -48,7 +49,7 @@ pub struct OpeningProgress {
 struct OpenQueueState {
     waiting: BTreeMap<(OpenPriority, TopicIdPartition), ()>,
     priorities: HashMap<TopicIdPartition, OpenPriority>,
-    /// What is being opened, with what it costs and the flag that has it given up.
+    /// The logs that are being opened, each with its cost and the flag that cancels it.
     running: HashMap<TopicIdPartition, (u64, Arc<AtomicBool>)>,
     workers: usize,
     total: usize,
@@ -56,7 +57,7 @@ struct OpenQueueState {
     reported: Option<Moment>,
 }
 
-/// What waits in one log dir.
+/// The queue of one log dir.
 #[derive(Debug, Default)]
 pub(super) struct OpenQueue {
     state: Mutex<OpenQueueState>,
@@ -80,7 +81,7 @@ impl OpenQueue {
         state.priorities.contains_key(&id) || state.running.contains_key(&id)
     }
 
-    /// A client asks for a log: it comes before others.
+    /// Opens a log before others, since a client requested it.
     pub(super) fn prioritize(&self, id: TopicIdPartition) {
         let state = &mut *self.state.lock();
         let Some(priority) = state.priorities.get_mut(&id) else { return };
@@ -91,7 +92,8 @@ impl OpenQueue {
         }
     }
 
-    /// Whether one more thread should take from the queue, which then counts: one that opens a log already may be busy with it for long.
+    /// Whether to start one more thread, which then counts. A thread that opens a log may be busy
+    /// for long.
     pub(super) fn begin_worker(&self, most: usize) -> bool {
         let state = &mut *self.state.lock();
         let free = state.workers.saturating_sub(state.running.len());
@@ -100,7 +102,8 @@ impl OpenQueue {
         begins
     }
 
-    /// The log to open next, with the flag that has it given up; `None` when there is none: then the thread that asks counts no more.
+    /// Takes the next log, with the flag that cancels it. Returns `None` if none waits, and then
+    /// the calling thread no longer counts.
     pub(super) fn take(&self) -> Option<(TopicIdPartition, Arc<AtomicBool>)> {
         let state = &mut *self.state.lock();
         let Some(((priority, id), ())) = state.waiting.pop_first() else {
@@ -113,7 +116,7 @@ impl OpenQueue {
         Some((id, given_up))
     }
 
-    /// A log that was taken is open, or will not be opened.
+    /// Notes that a log that was taken is open, or will not be opened.
     pub(super) fn done(&self, id: TopicIdPartition, clock: Clock) {
         let state = &mut *self.state.lock();
         state.running.remove(&id);
@@ -130,7 +133,7 @@ impl OpenQueue {
         }
     }
 
-    /// Takes logs out of the queue, and waits until nobody opens them: their topics are gone.
+    /// Removes logs of deleted topics from the queue, and waits until no thread opens them.
     pub(super) fn give_up(&self, ids: &[TopicIdPartition]) {
         let mut state = self.state.lock();
         for id in ids {
@@ -147,7 +150,7 @@ impl OpenQueue {
         }
     }
 
-    /// Empties the queue of what waits, and gives it: the log dir failed.
+    /// Removes and returns all waiting logs, since the log dir failed.
     pub(super) fn drain(&self) -> Vec<TopicIdPartition> {
         let state = &mut *self.state.lock();
         let waiting: Vec<TopicIdPartition> = std::mem::take(&mut state.waiting).into_keys().map(|(_, id)| id).collect();
@@ -156,7 +159,7 @@ impl OpenQueue {
         waiting
     }
 
-    /// Empties the queue, and has what is being opened given up: the broker stops.
+    /// Empties the queue and cancels the logs that are being opened, since the broker stops.
     pub(super) fn give_up_all(&self) {
         let state = &mut *self.state.lock();
         state.waiting.clear();
@@ -164,7 +167,7 @@ impl OpenQueue {
         state.running.values().for_each(|(_, given_up)| given_up.store(true, Ordering::SeqCst));
     }
 
-    /// How far it has come.
+    /// Returns the progress.
     pub(super) fn progress(&self) -> OpeningProgress {
         self.state.lock().progress()
     }
@@ -219,7 +222,7 @@ mod tests {
         queue.add(id(0), OpenPriority { class: OpenPriority::DATA, cost_bytes: 0 });
         queue.add(id(1), OpenPriority { class: OpenPriority::DATA, cost_bytes: 0 });
         assert!(queue.begin_worker(2));
-        // It is quicker than whoever starts the next.
+        // It takes its log before the next thread is started.
         queue.take().unwrap();
         assert!(queue.begin_worker(2) && !queue.begin_worker(2));
         queue.take().unwrap();

@@ -1,10 +1,13 @@
 //! One partition on this broker: its log, who leads it, and who waits for it.
 //!
-//! Where the high watermark is, and whether enough replicas are in sync, the leader's machine says (`::replica::Leader`); the log keeps what it said.
+//! Where the high watermark is, and whether enough replicas are in sync, the leader's machine says
+//! (`::replica::Leader`); the log keeps what it said.
 //!
-//! Where `flush.messages` is 1, a batch counts once it is flushed: until then it is neither answered nor below the high watermark. The committer flushes.
+//! Where `flush.messages` is 1, a batch counts once it is flushed: until then it is neither
+//! answered nor below the high watermark. The committer flushes.
 //!
-//! Invariant: a reply that says "committed" was given under the leader epoch in which the records were appended.
+//! Invariant: a reply that says "committed" was given under the leader epoch in which the records
+//! were appended.
 
 pub(super) use self::committer::Committer;
 use self::flush_state::{FlushState, LogEnds};
@@ -52,7 +55,8 @@ pub struct AppendInfo {
     pub last_offset: Offset,
     /// The leader epoch in which it was appended.
     pub epoch: LeaderEpoch,
-    /// The time that the broker gave the records, where the topic is set so; of a repeated append, the timestamp that is remembered of the first.
+    /// The time that the broker gave the records, where the topic is set so; of a repeated append,
+    /// the timestamp that is remembered of the first.
     pub log_append_time: Option<Timestamp>,
     /// Records; none of a repeated append.
     pub record_count: u64,
@@ -222,7 +226,8 @@ impl Partition {
         self.name.to_string()
     }
 
-    /// The log, as of now: a call that changes it and fails with `Error::Moved` is for another one (`on_log`).
+    /// The log, as of now: a call that changes it and fails with `Error::Moved` is for another one
+    /// (`on_log`).
     pub fn log(&self) -> Arc<Log> {
         self.log.load_full()
     }
@@ -238,7 +243,8 @@ impl Partition {
         }
     }
 
-    /// Puts a copy in another log dir in the log's place, with all that came since it was made. Gives the folder that the old log leaves.
+    /// Puts a copy in another log dir in the log's place, with all that came since it was made.
+    /// Gives the folder that the old log leaves.
     pub(super) fn move_to(
         self: &Arc<Self>,
         copy: &Arc<Log>,
@@ -253,7 +259,8 @@ impl Partition {
             self.committer.store(committer);
         })?;
         {
-            // Whoever moved the old log's high watermark meanwhile is done with it, and the next one finds the new log.
+            // Whoever moved the old log's high watermark meanwhile is done with it, and the next
+            // one finds the new log.
             let _leader = self.leader.write();
             copy.advance_high_watermark(old.high_watermark());
         }
@@ -314,7 +321,8 @@ impl Partition {
         self.rules.store(Arc::new(rules));
     }
 
-    /// This broker leads, and this is the partition's state at the controller. Errors: the log is offline.
+    /// This broker leads, and this is the partition's state at the controller. Errors: the log is
+    /// offline.
     pub fn lead(self: &Arc<Self>, state: &image::Partition, now: Timestamp) -> Result<(), Error> {
         let is_new = self.leader_epoch().is_none_or(|old| old < state.leader_epoch);
         if is_new {
@@ -361,7 +369,8 @@ impl Partition {
     pub fn resign(&self) {
         let ended = self.leader.write().take();
         if let Some(ended) = ended {
-            // An append that read the epoch before it ended is refused by the log. One that is offline refuses all.
+            // An append that read the epoch before it ended is refused by the log. One that is
+            // offline refuses all.
             let _ = self.on_log(|log| log.end_epoch(ended.leader_epoch()));
         }
         self.watchers.wake();
@@ -382,7 +391,8 @@ impl Partition {
             .is_some_and(|high_watermark| self.log.load().advance_high_watermark(high_watermark))
     }
 
-    /// The epoch to append in. Errors: NOT_LEADER_OR_FOLLOWER; with `all_replicas`, NOT_ENOUGH_REPLICAS while too few are in sync.
+    /// The epoch to append in. Errors: NOT_LEADER_OR_FOLLOWER; with `all_replicas`,
+    /// NOT_ENOUGH_REPLICAS while too few are in sync.
     fn epoch_to_append_in(&self, all_replicas: bool) -> Result<LeaderEpoch, ApiError> {
         let leader = self.leader.read();
         let leader = leader.as_ref().ok_or_else(|| self.not_leading())?;
@@ -399,7 +409,8 @@ impl Partition {
         Ok(leader.leader_epoch())
     }
 
-    /// Appends a producer's batch: in place, or on the pool where the log has to sync something first.
+    /// Appends a producer's batch: in place, or on the pool where the log has to sync something
+    /// first.
     pub async fn append(self: &Arc<Self>, append: AppendRequest) -> Result<AppendInfo, AppendError> {
         match self.append_or(Wait::Try, &append) {
             Err(AppendError::Storage(Error::WouldBlock)) => {}
@@ -449,8 +460,8 @@ impl Partition {
         })
     }
 
-    /// Appends a batch of a coordinator that runs on this broker, in the epoch in which it decided; on
-    /// the pool where the log has to sync something first. Returns its first offset.
+    /// Appends a batch of a coordinator that runs on this broker, in the epoch in which it decided;
+    /// on the pool where the log has to sync something first. Returns its first offset.
     pub async fn append_state(self: &Arc<Self>, batch: Bytes, epoch: LeaderEpoch) -> Result<Offset, ErrorCode> {
         if self.leader_epoch() != Some(epoch) {
             return Err(ErrorCode::NotLeaderOrFollower);
@@ -506,8 +517,9 @@ impl Partition {
         done
     }
 
-    /// What is known of an append that waits for all replicas in sync; `None` while nothing is. Errors: NOT_LEADER_OR_FOLLOWER when its epoch has ended,
-    /// NOT_ENOUGH_REPLICAS_AFTER_APPEND when too few are left in sync.
+    /// What is known of an append that waits for all replicas in sync; `None` while nothing is.
+    /// Errors: NOT_LEADER_OR_FOLLOWER when its epoch has ended, NOT_ENOUGH_REPLICAS_AFTER_APPEND
+    /// when too few are left in sync.
     fn acknowledged(&self, appended: &AppendInfo) -> Option<Result<(), ErrorCode>> {
         let leader = self.leader.read();
         match leader.as_ref().filter(|leader| leader.leader_epoch() == appended.epoch) {
@@ -526,19 +538,21 @@ impl Partition {
         self.flush_result(appended) == Some(Ok(()))
     }
 
-    /// Waits until an append is known to all replicas in sync. Errors: NOT_LEADER_OR_FOLLOWER when the epoch ends before,
-    /// NOT_ENOUGH_REPLICAS_AFTER_APPEND when too few are left in sync.
+    /// Waits until an append is known to all replicas in sync. Errors: NOT_LEADER_OR_FOLLOWER when
+    /// the epoch ends before, NOT_ENOUGH_REPLICAS_AFTER_APPEND when too few are left in sync.
     pub async fn until_replicated(&self, appended: &AppendInfo) -> Result<(), ErrorCode> {
         until_known(&self.watchers, || self.acknowledged(appended)).await
     }
 
-    /// Waits until an append is flushed, where it has to be. Errors: KAFKA_STORAGE_ERROR when that failed, NOT_LEADER_OR_FOLLOWER when the epoch ends before.
+    /// Waits until an append is flushed, where it has to be. Errors: KAFKA_STORAGE_ERROR when that
+    /// failed, NOT_LEADER_OR_FOLLOWER when the epoch ends before.
     pub async fn until_flushed(&self, appended: &AppendInfo) -> Result<(), ErrorCode> {
         until_known(&self.flush_watchers, || self.flush_result(appended)).await
     }
 
-    /// Whether this broker leads, in the epoch that the client believes in. Errors: NOT_LEADER_OR_FOLLOWER, KAFKA_STORAGE_ERROR where its
-    /// log is offline, FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH (KIP-320).
+    /// Whether this broker leads, in the epoch that the client believes in. Errors:
+    /// NOT_LEADER_OR_FOLLOWER, KAFKA_STORAGE_ERROR where its log is offline, FENCED_LEADER_EPOCH,
+    /// UNKNOWN_LEADER_EPOCH (KIP-320).
     pub fn check_leader(&self, believed: Option<LeaderEpoch>) -> Result<LeaderEpoch, ErrorCode> {
         let epoch = self.leader_epoch().ok_or_else(|| self.not_leading())?;
         match believed {
@@ -582,7 +596,8 @@ impl Partition {
     }
 }
 
-/// Waits until there is something to know, which is looked for whenever the watched partition moves.
+/// Waits until there is something to know, which is looked for whenever the watched partition
+/// moves.
 async fn until_known<T>(watchers: &Arc<Watchers>, known: impl Fn() -> Option<T>) -> T {
     let wake = Wake::new();
     let _watch = watchers.watch(&wake);

@@ -1,9 +1,10 @@
-//! Incremental fetch sessions (KIP-227): what a client fetches is remembered, so that its requests name only what changed, and its answers
-//! carry only partitions that have something to say.
+//! Incremental fetch sessions (KIP-227): what a client fetches is remembered, so that its requests
+//! name only what changed, and its answers carry only partitions that have something to say.
 //!
-//! Invariants: a session's epoch grows by one with each request; a request of another epoch is refused, so that no answer is lost unnoticed.
-//! A session is read and changed under its own lock; the lock of all of them is held to find one, to add one and to make room.
-//! There are never more sessions than slots, and a follower's never makes room for a consumer's before its time.
+//! Invariants: a session's epoch grows by one with each request; a request of another epoch is
+//! refused, so that no answer is lost unnoticed. A session is read and changed under its own lock;
+//! the lock of all of them is held to find one, to add one and to make room. There are never more
+//! sessions than slots, and a follower's never makes room for a consumer's before its time.
 
 use indexmap::IndexMap;
 use model::{ErrorCode, Timestamp, TopicId};
@@ -127,7 +128,8 @@ impl Session {
         }
     }
 
-    /// Leaves out what says nothing new, and puts whoever has been served at the end, so that everyone has a turn.
+    /// Leaves out what says nothing new, and puts whoever has been served at the end, so that
+    /// everyone has a turn.
     fn leave_out(&mut self, answers: &mut Vec<(TargetKey, PartitionData)>) {
         let mut one_is_served = false;
         answers.retain(|(key, answer)| {
@@ -148,7 +150,8 @@ impl Slot {
         self.last_used_ms.load(Ordering::Relaxed)
     }
 
-    /// Whether it has lived long enough to make room for any more valuable one, as it was when it was last used.
+    /// Whether it has lived long enough to make room for any more valuable one, as it was when it
+    /// was last used.
     fn had_its_time(&self) -> bool {
         self.last_used_ms() - self.created.0 > EVICTABLE_AFTER_MS
     }
@@ -216,7 +219,8 @@ impl FetchSessions {
         self.len() == 0
     }
 
-    /// Takes a request up. Errors: FETCH_SESSION_ID_NOT_FOUND, INVALID_FETCH_SESSION_EPOCH, FETCH_SESSION_TOPIC_ID_ERROR.
+    /// Takes a request up. Errors: FETCH_SESSION_ID_NOT_FOUND, INVALID_FETCH_SESSION_EPOCH,
+    /// FETCH_SESSION_TOPIC_ID_ERROR.
     pub fn begin(
         &self,
         now: Timestamp,
@@ -257,8 +261,8 @@ impl FetchSessions {
         self.sessions.lock().get(&id).cloned()
     }
 
-    /// Completes an answer: opens the session or leaves out what says nothing new. Returns the session id of the answer. Errors: the session went
-    /// on in another request meanwhile.
+    /// Completes an answer: opens the session or leaves out what says nothing new. Returns the
+    /// session id of the answer. Errors: the session went on in another request meanwhile.
     pub fn complete(
         &self,
         now: Timestamp,
@@ -271,7 +275,8 @@ impl FetchSessions {
             SessionKind::Sessionless => Ok(NO_SESSION),
             SessionKind::Full => Ok(self.open(now, request, plan, random, answers)),
             SessionKind::Incremental { id, epoch } => {
-                // It may have made room for another while the answer was waited for. The answer is good all the same, and whole.
+                // It may have made room for another while the answer was waited for. The answer is
+                // good all the same, and whole.
                 let Some(slot) = self.slot(id) else { return Ok(id) };
                 let session = &mut *slot.session.lock();
                 if session.epoch != epoch {
@@ -283,7 +288,8 @@ impl FetchSessions {
         }
     }
 
-    /// Opens a session, if there is room, with the partitions in the order of the answers; one without partitions gets them later.
+    /// Opens a session, if there is room, with the partitions in the order of the answers; one
+    /// without partitions gets them later.
     fn open(
         &self,
         now: Timestamp,
@@ -323,8 +329,9 @@ impl FetchSessions {
         id
     }
 
-    /// Whether there is a slot, if need be that of another session: the one longest unused, if that is long, else the least valuable of those
-    /// that may go, if it is less valuable than the new one. A follower's is worth more than a consumer's, and more partitions than fewer.
+    /// Whether there is a slot, if need be that of another session: the one longest unused, if that
+    /// is long, else the least valuable of those that may go, if it is less valuable than the new
+    /// one. A follower's is worth more than a consumer's, and more partitions than fewer.
     fn make_room(
         &self,
         sessions: &mut HashMap<i32, Arc<Slot>>,

@@ -1,9 +1,11 @@
-//! Keeps what is done in the background below a number of bytes a second: compaction and moves between log dirs.
+//! Keeps what is done in the background below a number of bytes a second: compaction and moves
+//! between log dirs.
 
 use crate::env::clock::{Clock, Moment};
 use std::time::Duration;
 
-/// How long the speed is measured before it counts anew, as in Kafka: a pause earns no right to hurry later.
+/// How long the speed is measured before it counts anew, as in Kafka: a pause earns no right to
+/// hurry later.
 pub(super) const THROTTLE_WINDOW: Duration = Duration::from_millis(300);
 /// Shorter waits than this are put together.
 pub(super) const WAIT_MIN: Duration = Duration::from_millis(10);

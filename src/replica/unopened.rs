@@ -1,7 +1,8 @@
-//! What the last run left in the log dir: the partitions' folders and the checkpoints, until each log is opened.
+//! What was found in a log dir at start: the partitions' folders and the checkpoints. Entries stay
+//! until each log is opened.
 //!
-//! Invariant: the checkpoints' entry of a partition is kept, and written again, until its log is open. A stop in the middle of a recovery, or a log that
-//! cannot be opened now, costs nothing of what is known about it.
+//! Invariant: the checkpoint entry of a partition is kept, and written again, until its log is
+//! open. So a stop during a recovery, or a log that cannot be opened now, loses no entry.
 
 use model::{METADATA_TOPIC, Offset, TopicId, TopicPartition};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -13,30 +14,30 @@ use tracing::warn;
 #[derive(Clone, Debug)]
 pub(super) struct LogFolder {
     pub(super) path: PathBuf,
-    /// From its `partition.metadata`; `None` where a power cut, a kill or a hand took it.
+    /// From its `partition.metadata`. `None` if the file is missing or damaged.
     pub(super) topic_id: Option<TopicId>,
 }
 
 impl LogFolder {
-    /// Whether it may be of a topic.
+    /// Whether it may belong to this topic.
     pub(super) fn is_of(&self, topic_id: TopicId) -> bool {
         self.topic_id.is_none_or(|found| found == topic_id)
     }
 }
 
-/// What is not opened yet.
+/// The logs that are not open yet.
 #[derive(Debug, Default)]
 pub(super) struct UnopenedLogs {
     pub(super) folders: HashMap<TopicPartition, LogFolder>,
     /// Unfinished copies of partitions in other log dirs.
     pub(super) copies: HashMap<TopicPartition, LogFolder>,
     pub(super) offsets: Offsets,
-    /// Whether the last run ended cleanly.
+    /// Whether the last shutdown was clean.
     pub(super) is_clean: bool,
 }
 
 impl UnopenedLogs {
-    /// Looks at a log dir; what waited for its removal is removed.
+    /// Reads a log dir. Folders that waited for removal are removed.
     pub(super) fn read(dir: &LogDir) -> Result<Self, storage::Error> {
         let mut unopened = UnopenedLogs {
             offsets: dir.read_offsets()?,
@@ -60,14 +61,14 @@ impl UnopenedLogs {
                 Folder::Future(partition) => {
                     unopened.copies.insert(partition, LogFolder { path: found.path, topic_id: found.topic_id });
                 }
-                // Not ours to touch.
+                // Gregor does not touch stray folders.
                 Folder::Stray(_) => {}
             }
         }
         Ok(unopened)
     }
 
-    /// The checkpoints' entries of one partition.
+    /// Returns the checkpoint entries of one partition.
     pub(super) fn offsets_of(&self, name: &TopicPartition) -> Offsets {
         let of = |offsets: &BTreeMap<TopicPartition, Offset>| {
             offsets.get(name).map(|offset| (name.clone(), *offset)).into_iter().collect()
@@ -80,18 +81,20 @@ impl UnopenedLogs {
         }
     }
 
-    /// Takes what is known of a partition: its log is open, or its folder belongs to nobody.
+    /// Takes a partition's folder and forgets its checkpoint entries: its log is open, or its
+    /// folder belongs to no partition.
     pub(super) fn take(&mut self, name: &TopicPartition) -> Option<LogFolder> {
         self.forget(name);
         self.folders.remove(name)
     }
 
-    /// Forgets the checkpoints' entries of one partition. Whether there were any.
+    /// Forgets the checkpoint entries of one partition. Returns whether there were any.
     pub(super) fn forget(&mut self, name: &TopicPartition) -> bool {
         self.checkpoints().into_iter().filter_map(|offsets| offsets.remove(name)).count() > 0
     }
 
-    /// Forgets the checkpoints' entries of all partitions but some. Whether there were any.
+    /// Forgets the checkpoint entries of all partitions except `kept`. Returns whether there were
+    /// any.
     pub(super) fn forget_all_but(&mut self, kept: &HashSet<TopicPartition>) -> bool {
         self.checkpoints().into_iter().fold(false, |any, offsets| {
             let before = offsets.len();

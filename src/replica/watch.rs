@@ -1,7 +1,7 @@
 //! Waiting for a partition to move: its log end, its high watermark, its leader epoch.
 //!
-//! A waiter watches any number of partitions with one `Wake`, reads, and sleeps until one of them has moved. What moved is for the waiter to
-//! find out, by reading again.
+//! A waiter watches any number of partitions with one `Wake`, reads, and sleeps until one of them
+//! has moved. What moved is for the waiter to find out, by reading again.
 
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -97,7 +97,8 @@ impl Watchers {
 
     /// Wakes everyone. What moved must have been published before.
     pub fn wake(&self) {
-        // Orders the publishing before the count is read: a waiter either is counted here or sees what was published when it reads.
+        // Orders the publishing before the count is read: a waiter either is counted here or sees
+        // what was published when it reads.
         std::sync::atomic::fence(Ordering::SeqCst);
         if self.count.load(Ordering::SeqCst) > 0 {
             for Watcher { key, waiter, .. } in self.waiters.lock().iter() {

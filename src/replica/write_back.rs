@@ -1,7 +1,9 @@
-//! Early write-back: the system is asked to begin writing back what was appended, 8 MB of a log at a time.
+//! Early write-back: the system is asked to begin writing back what was appended, 8 MB of a log at
+//! a time.
 //!
-//! Left to itself it waits until much has come together, and then an append waits for the disk. The call may wait for room in the device's queue, so a
-//! thread makes it, which is started when it is first needed and sleeps when it is not. Nothing depends on it: what it cannot do is left out.
+//! Left to itself it waits until much has come together, and then an append waits for the disk. The
+//! call may wait for room in the device's queue, so a thread makes it, which is started when it is
+//! first needed and sleeps when it is not. Nothing depends on it: what it cannot do is left out.
 
 use crate::env::blocking;
 use parking_lot::Mutex;
