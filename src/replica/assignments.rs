@@ -1,27 +1,26 @@
-//! In which log dir each replica of this broker is, as far as the controller is yet to be told
-//! (KIP-858).
+//! The log dirs of replicas that the controller does not know yet (KIP-858).
 //!
-//! The controller leaves the choice to a broker with several log dirs, and must know what was
-//! chosen: when a log dir fails, its replicas are those that lose their leaderships. What is to be
-//! told waits here; `runtime::assignment_sender` sends it.
+//! The controller lets a broker with several log dirs choose, and must know the choice: when a log
+//! dir fails, the replicas in it lose their leaderships. Assignments wait here until
+//! `runtime::assignment_sender` sends them.
 
 use model::{DirectoryId, TopicIdPartition};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use tokio::sync::Notify;
 
-/// How many replicas one request names at most, as in Kafka.
+/// The largest number of replicas in one request, as in Kafka.
 pub(crate) const ASSIGNMENTS_MAX: usize = 2250;
-/// Called when the controller knows.
+/// Called when the controller knows the assignment.
 pub(crate) type OnKnown = Box<dyn FnOnce() + Send>;
 
-/// Where a replica is, for the controller to know.
+/// The log dir of a replica.
 pub(crate) struct Assignment {
     pub(crate) dir: DirectoryId,
     pub(crate) on_known: Option<OnKnown>,
 }
 
-/// What the controller is yet to be told.
+/// The assignments that the controller does not know yet.
 #[derive(Default)]
 pub struct Assignments {
     waiting: Mutex<HashMap<TopicIdPartition, Assignment>>,
@@ -29,33 +28,33 @@ pub struct Assignments {
 }
 
 impl Assignments {
-    /// Asks for the controller to be told. What was to be told of that replica before no longer is.
+    /// Adds an assignment for the controller. It replaces an older one of that replica.
     pub(crate) fn add(&self, id: TopicIdPartition, dir: DirectoryId, on_known: Option<OnKnown>) {
         self.waiting.lock().insert(id, Assignment { dir, on_known });
         self.added.notify_one();
     }
 
-    /// The replica is no longer on its way to where the controller was to be told it is.
+    /// Removes the assignment of a replica whose move was cancelled.
     pub(super) fn forget(&self, id: TopicIdPartition) {
         self.waiting.lock().remove(&id);
     }
 
-    /// Waits until something was added.
+    /// Waits until an assignment is added.
     pub(crate) async fn added(&self) {
         self.added.notified().await;
     }
 
-    /// How many the controller is yet to be told of.
+    /// Returns the number of waiting assignments.
     pub fn len(&self) -> usize {
         self.waiting.lock().len()
     }
 
-    /// Whether there is nothing to tell.
+    /// Whether no assignment waits.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Takes what one request may name.
+    /// Takes the assignments for one request.
     pub(crate) fn take(&self) -> HashMap<TopicIdPartition, Assignment> {
         let waiting = &mut *self.waiting.lock();
         if waiting.len() <= ASSIGNMENTS_MAX {
@@ -65,7 +64,7 @@ impl Assignments {
         some.into_iter().filter_map(|id| waiting.remove_entry(&id)).collect()
     }
 
-    /// What was refused waits again, unless there is a newer word on it.
+    /// Puts refused assignments back, unless there is a newer one for the replica.
     pub(crate) fn put_back(&self, refused: HashMap<TopicIdPartition, Assignment>) {
         let waiting = &mut *self.waiting.lock();
         for (id, assignment) in refused {

@@ -1,11 +1,11 @@
-//! Compaction: which log is cleaned next, how many at a time, and how fast.
+//! Compaction: which log is cleaned next, how many at the same time, and how fast.
 //!
-//! One task looks for the log that is dirtiest, as Kafka does, and gives it to the pool, up to
-//! `log.cleaner.threads` at a time; when none is due it sleeps for `log.cleaner.backoff.ms` or
-//! until the settings change. The map of keys exists only while a cleaning runs. What each log is
-//! clean up to is part of the log and is written to its dir's checkpoint after every cleaning. A
-//! log that cannot be cleaned is said once, shown in the metrics, and left alone until the next
-//! start.
+//! As in Kafka, one task looks for the dirtiest log and gives it to the blocking pool, up to
+//! `log.cleaner.threads` at the same time. If none is due, the task sleeps for
+//! `log.cleaner.backoff.ms` or until the settings change. The map of keys exists only during a
+//! cleaning. The offset that a log is clean up to belongs to the log, and is written to its dir's
+//! checkpoint after every cleaning. A log that cannot be cleaned is logged once, shown in the
+//! metrics, and skipped until the next start.
 
 use super::throttle::{THROTTLE_WINDOW, Throttle, WAIT_MIN};
 use super::{Dir, Partition, Replicas};
@@ -25,14 +25,14 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-/// The settings as they are now.
+/// Returns the current settings.
 pub type CleanerSettings = Arc<dyn Fn() -> Arc<BrokerSettings> + Send + Sync>;
 
-/// What is known of the cleaning of this broker's logs.
+/// The state of the cleaning of this broker's logs.
 #[derive(Debug, Default)]
 pub struct Cleaner {
     wake: Notify,
-    /// Those that are cleaned now.
+    /// The partitions that are being cleaned.
     busy: Mutex<HashSet<TopicIdPartition>>,
     uncleanable: Mutex<HashSet<TopicIdPartition>>,
     throttle: Mutex<Throttle>,
@@ -42,19 +42,19 @@ pub struct Cleaner {
 /// What the cleaner did, for the metrics.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CleanerFigures {
-    /// Cleanings that came to their end.
+    /// The number of finished cleanings.
     pub cleanings: u64,
-    /// Bytes of records read, of all cleanings.
+    /// The bytes of records read by all cleanings.
     pub bytes_read: u64,
-    /// Bytes of records that stayed, of all cleanings.
+    /// The bytes of records kept by all cleanings.
     pub bytes_written: u64,
-    /// The last one.
+    /// The last cleaning.
     pub last: Cleaned,
-    /// How long it took.
+    /// The duration of the last cleaning.
     pub last_took: Duration,
-    /// The dirtiest log's part of bytes that are dirty, when the cleaner last looked.
+    /// The largest ratio of dirty bytes of any log, when the cleaner last looked.
     pub dirty_ratio_max: f64,
-    /// By how much the log that waits longest was over `max.compaction.lag.ms` then.
+    /// The largest time by which a log was over `max.compaction.lag.ms` then.
     pub overdue_ms_max: i64,
     /// When the cleaner last looked.
     pub looked: Option<Moment>,
@@ -63,15 +63,15 @@ pub struct CleanerFigures {
 /// Logs of one dir that cannot be cleaned.
 #[derive(Clone, Debug)]
 pub struct Uncleanable {
-    /// Where the dir is.
+    /// The path of the dir.
     pub log_dir: String,
-    /// How many.
+    /// The number of partitions.
     pub partitions: usize,
-    /// Bytes in them that wait to be cleaned.
+    /// The bytes in them that wait to be cleaned.
     pub bytes: u64,
 }
 
-/// A log that is due.
+/// A log to clean.
 struct CleaningJob {
     partition: Arc<Partition>,
     log: Arc<Log>,
@@ -79,12 +79,12 @@ struct CleaningJob {
 }
 
 impl Cleaner {
-    /// The settings have changed.
+    /// Wakes the cleaner, since the settings changed.
     pub fn wake(&self) {
         self.wake.notify_one();
     }
 
-    /// What was done.
+    /// Returns the figures for the metrics.
     pub fn figures(&self) -> CleanerFigures {
         *self.figures.lock()
     }
@@ -106,7 +106,7 @@ pub async fn keep_clean(replicas: Arc<Replicas>, settings: CleanerSettings, stop
         let is_idle = workers.is_empty();
         tokio::select! {
             () = stopping.cancelled() => break,
-            // The next one is looked for at once, unless this one came to nothing.
+            // Looks for the next log at once, unless this cleaning did nothing.
             Some(ended) = workers.join_next(), if !is_idle => {
                 if matches!(ended, Ok(Ok(true))) {
                     continue;
@@ -125,7 +125,7 @@ pub async fn keep_clean(replicas: Arc<Replicas>, settings: CleanerSettings, stop
 }
 
 impl Replicas {
-    /// Logs that cannot be cleaned, by log dir.
+    /// Returns the logs that cannot be cleaned, by log dir.
     pub fn uncleanable(&self) -> Vec<Uncleanable> {
         let marked = self.cleaner.uncleanable.lock().clone();
         let now = self.clock.now();
@@ -141,8 +141,8 @@ impl Replicas {
         self.dirs().iter().map(of).collect()
     }
 
-    /// The dirtiest of the logs that are due, which counts as being cleaned from here on. Old
-    /// segments of compacted logs go at this pace too, as in Kafka.
+    /// Returns the dirtiest of the logs that are due, and marks it as being cleaned. Also deletes
+    /// old segments of compacted logs, as Kafka's cleaner does.
     fn next_to_clean(&self) -> Option<CleaningJob> {
         let now = self.clock.now();
         let mut figures = CleanerFigures {
@@ -192,8 +192,8 @@ impl Replicas {
         is_left || self.is_moving(id, partition.log().partition())
     }
 
-    /// Whether the disk can hold the largest segment that may be written. One that cannot would
-    /// refuse producers too until it is thrown away again.
+    /// Whether the disk has space for the largest segment that may be written. Without it,
+    /// producers would be refused too until the segment is removed.
     fn has_room(&self, partition: &Partition, dirt: &Dirt, segment_bytes: u32) -> bool {
         let needed = (dirt.clean_bytes + dirt.dirty_bytes).min(u64::from(segment_bytes));
         let space = self.dir_of(partition.id()).map(|dir| dir.space());
@@ -208,7 +208,7 @@ impl Replicas {
         self.write_cleaned(partition);
     }
 
-    /// Cleans one log. Whether something came of it.
+    /// Cleans one log. Returns whether it did something.
     fn clean(&self, job: CleaningJob, settings: &CleanerSettings, stopping: &CancellationToken) -> bool {
         let CleaningJob { partition, log, dirt } = job;
         let started = self.clock.instant();
@@ -274,8 +274,8 @@ impl Replicas {
         }
     }
 
-    /// A full disk is tried again, and a log that went offline was spoken of already. Any other is
-    /// left alone from here on.
+    /// Handles a log that could not be cleaned. After a full disk it is tried again, and an offline
+    /// log is logged elsewhere. Any other log is skipped from now on.
     fn cannot_clean(&self, partition: &Partition, log: &Log, fault: &storage::Error) {
         if log.fault().is_some() {
             return;
@@ -291,28 +291,28 @@ impl Replicas {
         }
     }
 
-    /// How long to wait after so many bytes.
+    /// Returns how long to wait after `bytes` bytes.
     fn owed(&self, bytes: u64, settings: &CleanerSettings) -> Duration {
         let per_second = settings().log_cleaner_io_max_bytes_per_second;
         self.cleaner.throttle.lock().owed(bytes, per_second, self.clock)
     }
 }
 
-/// A log in another one's place is looked at the next time.
+/// A log that another one replaced is looked at the next time.
 fn unless_moved(fault: storage::Error) -> Result<(), storage::Error> {
     if fault.is_moved() { Ok(()) } else { Err(fault) }
 }
 
-/// One cleaning's part of what all may take.
+/// Returns the limits of one cleaning, its share of what all may use.
 fn limits(settings: &BrokerSettings) -> CleanerLimits {
     let threads = u64::try_from(settings.log_cleaner_threads).unwrap_or(1).max(1);
     let io_buffer = u64::try_from(settings.log_cleaner_io_buffer_size).unwrap_or(0);
     CleanerLimits {
-        // Kafka's map is one array, which holds no more.
+        // Kafka's map is one array, which cannot be larger.
         dedupe_buffer_bytes: (u64::try_from(settings.log_cleaner_dedupe_buffer_size).unwrap_or(0) / threads)
             .min(i32::MAX as u64),
         load_factor: settings.log_cleaner_io_buffer_load_factor,
-        // Half to read into, half to write from.
+        // One half to read into, one half to write from.
         io_buffer_bytes: usize::try_from(io_buffer / threads / 2).unwrap_or(0),
         seed: [random::number(), random::number()],
     }

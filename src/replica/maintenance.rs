@@ -1,6 +1,5 @@
-//! What is done to logs from time to time: checkpoints, flushes, retention, removal of what was
-//! deleted. Each is one pass over all partitions, of flushes over those that were noted, run by a
-//! background task.
+//! Periodic work on logs: checkpoints, flushes, retention, removal of deleted files. A background
+//! task runs each as one pass over all partitions. Flushes look only at noted partitions.
 
 use super::dir::OpenLogs;
 use super::disk_errors::log_partition_error;
@@ -31,7 +30,8 @@ impl Replicas {
         }
     }
 
-    /// Forgets producers that have been silent (`producer.id.expiration.check.interval.ms`).
+    /// Removes the state of producers that were silent too long
+    /// (`producer.id.expiration.check.interval.ms`).
     pub fn expire_producers(&self) {
         let now = self.clock.now();
         for partition in self.all() {
@@ -46,7 +46,7 @@ impl Replicas {
             let log = partition.log();
             match log.delete_old_segments(now) {
                 Ok(expired) if expired.segments > 0 => {
-                    // The last segment may have been closed.
+                    // The active segment may have been closed.
                     partition.note_unflushed();
                     info!(partition = %partition.name(), segments = expired.segments, bytes = expired.bytes, "deleted old segments");
                 }
@@ -57,7 +57,7 @@ impl Replicas {
         }
     }
 
-    /// Removes the files of segments and partitions that were deleted long enough ago.
+    /// Removes the files of segments and partitions whose deletion is due.
     pub fn remove_deleted(&self) {
         let now = self.clock.now();
         for partition in self.all() {
@@ -68,7 +68,7 @@ impl Replicas {
         self.online_dirs().for_each(|dir| dir.remove_due_folders(now));
     }
 
-    /// Flushes what `flush.ms` says is due, and closed segments that are not on disk yet.
+    /// Flushes what is due by `flush.ms`, and closed segments that are not flushed yet.
     pub fn flush_due(&self) {
         let now = self.clock.now();
         self.dirs.iter().for_each(|dir| dir.committer.flush_noted(now));

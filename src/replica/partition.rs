@@ -1,12 +1,12 @@
-//! One partition on this broker: its log, who leads it, and who waits for it.
+//! One partition on this broker: its log, its leader, and the requests that wait for it.
 //!
-//! Where the high watermark is, and whether enough replicas are in sync, the leader's machine says
-//! (`::replica::Leader`); the log keeps what it said.
+//! The leader's machine (`::replica::Leader`) computes the high watermark and knows whether enough
+//! replicas are in sync. The log stores the high watermark.
 //!
-//! Where `flush.messages` is 1, a batch counts once it is flushed: until then it is neither
-//! answered nor below the high watermark. The committer flushes.
+//! If `flush.messages` is 1, a batch counts once it is flushed. Until then it is not answered and
+//! is not below the high watermark. The committer flushes it.
 //!
-//! Invariant: a reply that says "committed" was given under the leader epoch in which the records
+//! Invariant: an answer that says "committed" was given under the leader epoch in which the records
 //! were appended.
 
 pub(super) use self::committer::Committer;
@@ -36,46 +36,46 @@ pub(super) mod tests;
 /// A producer's records for one partition.
 #[derive(Clone, Debug)]
 pub struct AppendRequest {
-    /// What the producer sent: one batch, if it is valid.
+    /// The records that the producer sent: one batch, if they are valid.
     pub records: Bytes,
     /// Whether the producer waits for all replicas in sync.
     pub all_replicas: bool,
     /// Whether the producer may write to internal topics.
     pub may_write_internal: bool,
-    /// The time.
+    /// The current time.
     pub now: Timestamp,
 }
 
-/// What an append did.
+/// The result of an append.
 #[derive(Clone, Copy, Debug)]
 pub struct AppendInfo {
-    /// Offset of the first record; of a repeated append, that of the first time.
+    /// The offset of the first record. A duplicate has the offset of the first append.
     pub base_offset: Offset,
-    /// Offset of the last record.
+    /// The offset of the last record.
     pub last_offset: Offset,
     /// The leader epoch in which it was appended.
     pub epoch: LeaderEpoch,
-    /// The time that the broker gave the records, where the topic is set so; of a repeated append,
-    /// the timestamp that is remembered of the first.
+    /// The time that the broker gave the records, if the topic has `LogAppendTime`. A duplicate has
+    /// the timestamp that the log remembers of the first append.
     pub log_append_time: Option<Timestamp>,
-    /// Records; none of a repeated append.
+    /// The number of records, 0 for a duplicate.
     pub record_count: u64,
-    /// Their bytes.
+    /// The size of the records, 0 for a duplicate.
     pub size_bytes: u64,
-    /// `flush.messages` asks for a flush before this is answered.
+    /// Whether the answer must wait for a flush (`flush.messages`).
     pub awaits_flush: bool,
 }
 
 /// Why an append was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum AppendError {
-    /// For the client to act on.
+    /// An error for the client.
     #[error(transparent)]
     Refused(#[from] ApiError),
     /// The batch is not valid.
     #[error(transparent)]
     Invalid(records::ProduceError),
-    /// The store's fault.
+    /// An error of the log.
     #[error(transparent)]
     Storage(#[from] Error),
 }
@@ -87,7 +87,7 @@ impl From<ErrorCode> for AppendError {
 }
 
 impl AppendError {
-    /// Whether Kafka's answer names the log's start beside this error.
+    /// Whether Kafka's answer has the log start offset with this error.
     pub fn answers_log_start_offset(&self) -> bool {
         match self {
             AppendError::Refused(error) => error.code == ErrorCode::NotEnoughReplicas,
@@ -98,45 +98,45 @@ impl AppendError {
     }
 }
 
-/// What is wanted of one partition.
+/// A read of one partition.
 #[derive(Clone, Copy, Debug)]
 pub struct ReadRequest {
-    /// The first offset.
+    /// The first offset to read.
     pub offset: Offset,
-    /// The leader epoch that the reader believes in.
+    /// The leader epoch that the reader knows.
     pub current_leader_epoch: Option<LeaderEpoch>,
     /// The epoch of the last record that the reader has.
     pub last_fetched_epoch: Option<LeaderEpoch>,
-    /// Bytes at most.
+    /// The largest number of bytes to read.
     pub max_bytes: u32,
-    /// Give the first batch whole even where it is larger.
+    /// Whether to return the whole first batch even if it is larger.
     pub at_least_one_batch: bool,
-    /// How far the reader may see.
+    /// The end of what the reader may see.
     pub isolation: Isolation,
-    /// Whether the read may wait for the disk.
+    /// Whether the read may block on the disk.
     pub wait: Wait,
 }
 
-/// What a read found.
+/// The result of a read.
 #[derive(Clone, Debug)]
 pub struct ReadInfo {
-    /// Where the records are.
+    /// The position of the records.
     pub region: Option<FileRegion>,
     /// The log's offsets at that time.
     pub offsets: storage::LogOffsets,
-    /// The aborted transactions among them, for readers of committed records.
+    /// The aborted transactions among them, if the reader reads committed records only.
     pub aborted: Option<Vec<storage::AbortedTxn>>,
-    /// The reader's log parted from this one at this epoch and offset.
+    /// The epoch and offset where the reader's log diverges from this one, if it does.
     pub diverging: Option<(LeaderEpoch, Offset)>,
 }
 
 /// Why a read was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// For the client to act on.
+    /// An error for the client.
     #[error("{0}")]
     Refused(ErrorCode),
-    /// The store's fault.
+    /// An error of the log.
     #[error(transparent)]
     Storage(#[from] Error),
 }
@@ -147,10 +147,10 @@ impl From<ErrorCode> for ReadError {
     }
 }
 
-/// What a topic's settings say about writing, beside what the log itself has to know.
+/// The settings of a topic that concern writes and that the log does not know.
 #[derive(Clone, Debug)]
 pub struct WriteRules {
-    /// What batches must be like.
+    /// The rules for valid batches.
     pub validation: ValidationRules,
     /// `min.insync.replicas`
     pub min_insync_replicas: usize,
@@ -158,7 +158,7 @@ pub struct WriteRules {
     pub replica_lag_max_ms: i64,
 }
 
-/// Whether a broker may join the ISR: there is no other that replicates from this one.
+/// Whether a broker may join the ISR. No other broker replicates from this one yet.
 fn may_join(_: BrokerId) -> bool {
     false
 }
@@ -169,24 +169,24 @@ pub struct Partition {
     id: TopicIdPartition,
     name: TopicPartition,
     is_internal: bool,
-    /// Another one after the partition has moved to another log dir.
+    /// Replaced when the partition moves to another log dir.
     log: ArcSwap<Log>,
     rules: ArcSwap<WriteRules>,
-    /// The leader's side, as long as this broker leads.
+    /// The leader's machine, while this broker leads.
     leader: RwLock<Option<Leader>>,
     watchers: Arc<Watchers>,
-    /// Those who wait for a flush and for nothing else.
+    /// Requests that wait only for a flush.
     flush_watchers: Arc<Watchers>,
-    /// Of the log dir that the log is in.
+    /// The committer of the log's dir.
     committer: ArcSwap<Committer>,
-    /// When its batches count, and what the background task has to flush of them.
+    /// Decides when batches count, and what the background task must flush.
     flush_state: FlushState,
     offline: OfflineEpoch,
     node_id: BrokerId,
 }
 
 impl Partition {
-    /// A partition whose log is open and that nobody leads yet.
+    /// Creates a partition with an open log and without a leader.
     pub fn new(
         node_id: BrokerId,
         id: TopicIdPartition,
@@ -211,40 +211,40 @@ impl Partition {
         }
     }
 
-    /// Topic id and number.
+    /// Returns the topic id and the partition number.
     pub fn id(&self) -> TopicIdPartition {
         self.id
     }
 
-    /// The topic's name.
+    /// Returns the topic's name.
     pub fn topic(&self) -> &str {
         &self.name.topic
     }
 
-    /// `topic-0`.
+    /// Returns the name, like `topic-0`.
     pub fn name(&self) -> String {
         self.name.to_string()
     }
 
-    /// The log, as of now: a call that changes it and fails with `Error::Moved` is for another one
-    /// (`on_log`).
+    /// Returns the current log. A change that fails with `Error::Moved` must go to the log that
+    /// replaced it (`on_log`).
     pub fn log(&self) -> Arc<Log> {
         self.log.load_full()
     }
 
-    /// Changes the log, whichever it is.
+    /// Changes the current log.
     pub fn on_log<T>(&self, change: impl Fn(&Log) -> Result<T, Error>) -> Result<T, Error> {
         loop {
             match change(&self.log.load()) {
-                // Another log had taken its place before this one said so.
+                // Another log replaced this one meanwhile.
                 Err(Error::Moved { .. }) => {}
                 changed => return changed,
             }
         }
     }
 
-    /// Puts a copy in another log dir in the log's place, with all that came since it was made.
-    /// Gives the folder that the old log leaves.
+    /// Replaces the log by a copy in another log dir, after the newest records are copied. Returns
+    /// the folder of the old log.
     pub(super) fn move_to(
         self: &Arc<Self>,
         copy: &Arc<Log>,
@@ -259,8 +259,8 @@ impl Partition {
             self.committer.store(committer);
         })?;
         {
-            // Whoever moved the old log's high watermark meanwhile is done with it, and the next
-            // one finds the new log.
+            // Waits for whoever still moves the old log's high watermark. The next one finds the
+            // new log.
             let _leader = self.leader.write();
             copy.advance_high_watermark(old.high_watermark());
         }
@@ -270,37 +270,37 @@ impl Partition {
         Ok(old_folder)
     }
 
-    /// The next offset to be written.
+    /// Returns the log end offset.
     pub fn log_end_offset(&self) -> Offset {
         self.log.load().log_end_offset()
     }
 
-    /// The first offset that may be read.
+    /// Returns the log start offset.
     pub fn log_start_offset(&self) -> Offset {
         self.log.load().log_start_offset()
     }
 
-    /// The exclusive end of what is replicated.
+    /// Returns the high watermark.
     pub fn high_watermark(&self) -> Offset {
         self.log.load().high_watermark()
     }
 
-    /// Bytes of the log's records.
+    /// Returns the size of the log's records.
     pub fn size_bytes(&self) -> u64 {
         self.log.load().size_bytes()
     }
 
-    /// The largest batch that the topic's settings allow, in bytes.
+    /// Returns the size of the largest batch that the topic's settings allow.
     pub fn max_batch_bytes(&self) -> usize {
         self.log.load().config().max_message_bytes as usize
     }
 
-    /// The epoch in which this broker leads; `None` when it does not.
+    /// Returns the leader epoch if this broker leads.
     pub fn leader_epoch(&self) -> Option<LeaderEpoch> {
         self.leader.read().as_ref().map(Leader::leader_epoch)
     }
 
-    /// Wakes `wake` whenever the partition moves, as long as the watch is kept.
+    /// Wakes `wake` whenever the partition changes, until the watch is dropped.
     pub fn watch(&self, wake: &Wake) -> Watch {
         self.watchers.watch(wake)
     }
@@ -310,7 +310,7 @@ impl Partition {
         self.watchers.watch_as(wake, key)
     }
 
-    /// Changes the settings; they count from the next append on.
+    /// Changes the settings, from the next append on.
     pub fn set_config(self: &Arc<Self>, config: LogConfig, rules: WriteRules) {
         self.flush_state.set_config(&config);
         self.log.load().set_config(config);
@@ -321,8 +321,7 @@ impl Partition {
         self.rules.store(Arc::new(rules));
     }
 
-    /// This broker leads, and this is the partition's state at the controller. Errors: the log is
-    /// offline.
+    /// Leads the partition with this state from the controller. Errors: the log is offline.
     pub fn lead(self: &Arc<Self>, state: &image::Partition, now: Timestamp) -> Result<(), Error> {
         let is_new = self.leader_epoch().is_none_or(|old| old < state.leader_epoch);
         if is_new {
@@ -354,7 +353,7 @@ impl Partition {
                 self.offline.clear();
             }
             if own_end_offset < log_end_offset {
-                // What a killed process left in the page cache.
+                // Unflushed records that a killed process left in the page cache.
                 self.committer.load().add(self);
             }
         } else {
@@ -365,24 +364,25 @@ impl Partition {
         Ok(())
     }
 
-    /// This broker does not lead any more: whoever waits is told.
+    /// Stops leading, and wakes the waiters.
     pub fn resign(&self) {
         let ended = self.leader.write().take();
         if let Some(ended) = ended {
-            // An append that read the epoch before it ended is refused by the log. One that is
-            // offline refuses all.
+            // The log refuses an append that read the epoch before it ended. An offline log refuses
+            // all appends.
             let _ = self.on_log(|log| log.end_epoch(ended.leader_epoch()));
         }
         self.watchers.wake();
         self.flush_watchers.wake();
     }
 
-    /// What a request is told that needs a leader, where this broker is none.
+    /// Returns the error for a request that needs a leader, if this broker does not lead.
     fn not_leading(&self) -> ErrorCode {
         if self.has_failed() { ErrorCode::KafkaStorageError } else { ErrorCode::NotLeaderOrFollower }
     }
 
-    /// Tells the leader's machine of an event, which may move the high watermark. Whether it moved.
+    /// Gives the leader's machine an event that may move the high watermark. Returns whether it
+    /// moved.
     fn advance(&self, event: impl FnOnce(&mut Leader) -> Option<Offset>) -> bool {
         let mut leader = self.leader.write();
         leader
@@ -391,8 +391,8 @@ impl Partition {
             .is_some_and(|high_watermark| self.log.load().advance_high_watermark(high_watermark))
     }
 
-    /// The epoch to append in. Errors: NOT_LEADER_OR_FOLLOWER; with `all_replicas`,
-    /// NOT_ENOUGH_REPLICAS while too few are in sync.
+    /// Returns the epoch to append in. Errors: NOT_LEADER_OR_FOLLOWER; with `all_replicas`,
+    /// NOT_ENOUGH_REPLICAS if too few replicas are in sync.
     fn epoch_to_append_in(&self, all_replicas: bool) -> Result<LeaderEpoch, ApiError> {
         let leader = self.leader.read();
         let leader = leader.as_ref().ok_or_else(|| self.not_leading())?;
@@ -409,8 +409,8 @@ impl Partition {
         Ok(leader.leader_epoch())
     }
 
-    /// Appends a producer's batch: in place, or on the pool where the log has to sync something
-    /// first.
+    /// Appends a producer's batch: on this thread, or on the blocking pool if the log must sync
+    /// something first.
     pub async fn append(self: &Arc<Self>, append: AppendRequest) -> Result<AppendInfo, AppendError> {
         match self.append_or(Wait::Try, &append) {
             Err(AppendError::Storage(Error::WouldBlock)) => {}
@@ -433,7 +433,7 @@ impl Partition {
         self.append_in(epoch, append, wait)
     }
 
-    /// Appends in an epoch that may have ended since it was read: the log then refuses it.
+    /// Appends in an epoch that may have ended since it was read. If it has, the log refuses.
     fn append_in(
         self: &Arc<Self>,
         epoch: LeaderEpoch,
@@ -460,8 +460,9 @@ impl Partition {
         })
     }
 
-    /// Appends a batch of a coordinator that runs on this broker, in the epoch in which it decided;
-    /// on the pool where the log has to sync something first. Returns its first offset.
+    /// Appends a batch of a coordinator on this broker in the epoch in which the coordinator
+    /// decided. Runs on the blocking pool if the log must sync something first. Returns the first
+    /// offset.
     pub async fn append_state(self: &Arc<Self>, batch: Bytes, epoch: LeaderEpoch) -> Result<Offset, ErrorCode> {
         if self.leader_epoch() != Some(epoch) {
             return Err(ErrorCode::NotLeaderOrFollower);
@@ -487,7 +488,7 @@ impl Partition {
         })
     }
 
-    /// Appends in an epoch that may have ended since it was compared: the log then refuses it.
+    /// Appends in an epoch that may have ended since it was compared. If it has, the log refuses.
     fn append_state_in(self: &Arc<Self>, epoch: LeaderEpoch, batch: &Bytes, wait: Wait) -> Result<Offset, Error> {
         let invalid =
             |error: records::BatchError| Error::InvalidBatch { partition: self.name(), reason: error.to_string() };
@@ -511,15 +512,15 @@ impl Partition {
             Wait::Block => log.append_as_leader(batches, how),
         });
         if done.as_ref().map_or(true, |done| done.rolled_at.is_some()) || self.flush_state.is_flushed_by_time() {
-            // One that failed may have closed a segment before.
+            // A failed append may have closed a segment before.
             self.note();
         }
         done
     }
 
-    /// What is known of an append that waits for all replicas in sync; `None` while nothing is.
-    /// Errors: NOT_LEADER_OR_FOLLOWER when its epoch has ended, NOT_ENOUGH_REPLICAS_AFTER_APPEND
-    /// when too few are left in sync.
+    /// Returns the result of an append that waits for all replicas in sync, or `None` if it is not
+    /// known yet. Errors: NOT_LEADER_OR_FOLLOWER if its epoch ended,
+    /// NOT_ENOUGH_REPLICAS_AFTER_APPEND if too few replicas are in sync.
     fn acknowledged(&self, appended: &AppendInfo) -> Option<Result<(), ErrorCode>> {
         let leader = self.leader.read();
         match leader.as_ref().filter(|leader| leader.leader_epoch() == appended.epoch) {
@@ -528,30 +529,30 @@ impl Partition {
         }
     }
 
-    /// Whether an append is known to all replicas in sync.
+    /// Whether all replicas in sync have an append.
     pub fn is_replicated(&self, appended: &AppendInfo) -> bool {
         self.acknowledged(appended) == Some(Ok(()))
     }
 
-    /// Whether an append is flushed, or need not be.
+    /// Whether an append is flushed, or needs no flush.
     pub fn is_flushed(&self, appended: &AppendInfo) -> bool {
         self.flush_result(appended) == Some(Ok(()))
     }
 
-    /// Waits until an append is known to all replicas in sync. Errors: NOT_LEADER_OR_FOLLOWER when
-    /// the epoch ends before, NOT_ENOUGH_REPLICAS_AFTER_APPEND when too few are left in sync.
+    /// Waits until all replicas in sync have an append. Errors: NOT_LEADER_OR_FOLLOWER if the epoch
+    /// ends first, NOT_ENOUGH_REPLICAS_AFTER_APPEND if too few replicas are in sync.
     pub async fn until_replicated(&self, appended: &AppendInfo) -> Result<(), ErrorCode> {
         until_known(&self.watchers, || self.acknowledged(appended)).await
     }
 
-    /// Waits until an append is flushed, where it has to be. Errors: KAFKA_STORAGE_ERROR when that
-    /// failed, NOT_LEADER_OR_FOLLOWER when the epoch ends before.
+    /// Waits until an append is flushed, if it needs a flush. Errors: KAFKA_STORAGE_ERROR if the
+    /// flush failed, NOT_LEADER_OR_FOLLOWER if the epoch ends first.
     pub async fn until_flushed(&self, appended: &AppendInfo) -> Result<(), ErrorCode> {
         until_known(&self.flush_watchers, || self.flush_result(appended)).await
     }
 
-    /// Whether this broker leads, in the epoch that the client believes in. Errors:
-    /// NOT_LEADER_OR_FOLLOWER, KAFKA_STORAGE_ERROR where its log is offline, FENCED_LEADER_EPOCH,
+    /// Returns the leader epoch if this broker leads in the epoch that the client knows. Errors:
+    /// NOT_LEADER_OR_FOLLOWER, KAFKA_STORAGE_ERROR if the log is offline, FENCED_LEADER_EPOCH,
     /// UNKNOWN_LEADER_EPOCH (KIP-320).
     pub fn check_leader(&self, believed: Option<LeaderEpoch>) -> Result<LeaderEpoch, ErrorCode> {
         let epoch = self.leader_epoch().ok_or_else(|| self.not_leading())?;
@@ -562,12 +563,12 @@ impl Partition {
         }
     }
 
-    /// The leader epoch in which the record at an offset was appended.
+    /// Returns the leader epoch in which the record at an offset was appended.
     pub fn epoch_at(&self, offset: Offset) -> Option<LeaderEpoch> {
         self.log.load().leader_epochs().epoch_of(offset)
     }
 
-    /// Finds where the records from an offset on are.
+    /// Finds the position of the records from an offset on.
     pub fn read(&self, request: &ReadRequest) -> Result<ReadInfo, ReadError> {
         self.check_leader(request.current_leader_epoch)?;
         if let Some(diverging) = self.diverging(request)? {
@@ -581,12 +582,12 @@ impl Partition {
             isolation: request.isolation,
             wait: request.wait,
         })?;
-        // A batch that does not fit and need not be given is left for the next fetch.
+        // A batch that does not fit is read by the next fetch, unless one batch is required.
         let region = plan.region.filter(|_| !plan.is_first_batch_cut);
         Ok(ReadInfo { region, offsets: plan.offsets, aborted: plan.aborted, diverging: None })
     }
 
-    /// Where the reader's log and this one part, if they do (KIP-595).
+    /// Returns where the reader's log diverges from this one, if it does (KIP-595).
     fn diverging(&self, request: &ReadRequest) -> Result<Option<(LeaderEpoch, Offset)>, ErrorCode> {
         let Some(last_fetched) = request.last_fetched_epoch else { return Ok(None) };
         let Some((epoch, end)) = self.log.load().end_of_epoch(last_fetched) else {
@@ -596,8 +597,7 @@ impl Partition {
     }
 }
 
-/// Waits until there is something to know, which is looked for whenever the watched partition
-/// moves.
+/// Waits until `known` returns something. It is called again whenever the partition changes.
 async fn until_known<T>(watchers: &Arc<Watchers>, known: impl Fn() -> Option<T>) -> T {
     let wake = Wake::new();
     let _watch = watchers.watch(&wake);

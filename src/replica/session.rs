@@ -1,10 +1,11 @@
-//! Incremental fetch sessions (KIP-227): what a client fetches is remembered, so that its requests
-//! name only what changed, and its answers carry only partitions that have something to say.
+//! Incremental fetch sessions (KIP-227): the broker remembers what a client fetches. So requests
+//! name only what changed, and answers contain only partitions with news.
 //!
-//! Invariants: a session's epoch grows by one with each request; a request of another epoch is
-//! refused, so that no answer is lost unnoticed. A session is read and changed under its own lock;
-//! the lock of all of them is held to find one, to add one and to make room. There are never more
-//! sessions than slots, and a follower's never makes room for a consumer's before its time.
+//! Invariants: a session's epoch grows by one with each request. A request with another epoch is
+//! refused, so that no lost answer goes unnoticed. A session is read and changed under its own
+//! lock. The lock of all sessions is held only to find one, to add one and to make room. There are
+//! never more sessions than slots. A follower's session is not evicted for a consumer's before its
+//! time.
 
 use indexmap::IndexMap;
 use model::{ErrorCode, Timestamp, TopicId};
@@ -18,16 +19,16 @@ use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 #[cfg(test)]
 mod tests;
 
-/// A session that was not used for this long may make room for another, in milliseconds.
+/// A session that was unused for this long may be evicted, in milliseconds.
 const EVICTABLE_AFTER_MS: i64 = 120_000;
 /// The session id of a request or an answer without a session.
 pub const NO_SESSION: i32 = 0;
 /// The epoch of a request that opens a session.
 const INITIAL_EPOCH: i32 = 0;
-/// The epoch of a request that wants no session.
+/// The epoch of a request without a session.
 const FINAL_EPOCH: i32 = -1;
 
-/// A topic as the client named it: by id from version 13 on, by name before.
+/// A topic as the client named it: by id from version 13 on, before that by name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum TopicKey {
     /// By id.
@@ -39,28 +40,28 @@ pub enum TopicKey {
 /// A partition as the client named it.
 pub type TargetKey = (TopicKey, i32);
 
-/// What is wanted of one partition.
+/// What a client fetches of one partition.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Target {
     /// The first offset to read.
     pub fetch_offset: i64,
-    /// The leader epoch that the reader believes in; -1 for none.
+    /// The leader epoch that the reader knows, -1 for none.
     pub current_leader_epoch: i32,
-    /// The epoch of the last record that the reader has; -1 for none.
+    /// The epoch of the last record that the reader has, -1 for none.
     pub last_fetched_epoch: i32,
-    /// A follower's log start offset; -1 from a consumer.
+    /// A follower's log start offset, -1 from a consumer.
     pub log_start_offset: i64,
-    /// Bytes of this partition, at most.
+    /// The largest number of bytes of this partition.
     pub max_bytes: i32,
 }
 
-/// What the last answer said of a partition.
+/// What the last answer said about a partition.
 #[derive(Debug)]
 struct CachedPartition {
     target: Target,
     high_watermark: i64,
     log_start_offset: i64,
-    /// Whether this answer brings records of it.
+    /// Whether the current answer has records of it.
     is_served: bool,
 }
 
@@ -69,7 +70,7 @@ impl CachedPartition {
         Self { target, high_watermark: -1, log_start_offset: -1, is_served: false }
     }
 
-    /// Whether the answer says anything new, and remembers it.
+    /// Remembers the answer. Returns whether it says anything new.
     fn update(&mut self, answer: &PartitionData) -> bool {
         self.is_served = answer.records.as_ref().is_some_and(|records| !records.is_empty());
         let mut new = self.is_served;
@@ -85,7 +86,8 @@ impl CachedPartition {
             new = true;
         }
         if answer.error_code != ErrorCode::None.code() {
-            // The partition is told again when it has recovered, whatever its offsets are then.
+            // The partition is in the answer again once it has recovered, whatever its offsets are
+            // then.
             new = true;
             self.high_watermark = -1;
         }
@@ -101,7 +103,7 @@ struct Session {
     uses_topic_ids: bool,
 }
 
-/// A session with its own lock, and what an eviction has to know of it without taking that.
+/// A session with its own lock, and the facts that an eviction needs without that lock.
 #[derive(Debug)]
 struct Slot {
     session: Mutex<Session>,
@@ -112,7 +114,8 @@ struct Slot {
 }
 
 impl Session {
-    /// Takes up what a request says of partitions. What it both names and forgets is forgotten.
+    /// Applies the partitions of a request. A partition that it both names and forgets is
+    /// forgotten.
     fn update(&mut self, wanted: &[(TargetKey, Target)], forgotten: &[TargetKey]) {
         for (key, target) in wanted {
             match self.partitions.get_mut(key) {
@@ -128,8 +131,8 @@ impl Session {
         }
     }
 
-    /// Leaves out what says nothing new, and puts whoever has been served at the end, so that
-    /// everyone has a turn.
+    /// Removes answers without news, and moves the partitions with records to the end, so that each
+    /// partition is read first at some time.
     fn leave_out(&mut self, answers: &mut Vec<(TargetKey, PartitionData)>) {
         let mut one_is_served = false;
         answers.retain(|(key, answer)| {
@@ -150,19 +153,19 @@ impl Slot {
         self.last_used_ms.load(Ordering::Relaxed)
     }
 
-    /// Whether it has lived long enough to make room for any more valuable one, as it was when it
-    /// was last used.
+    /// Whether the session was older than `EVICTABLE_AFTER_MS` when it was last used. Then any more
+    /// valuable session may evict it.
     fn had_its_time(&self) -> bool {
         self.last_used_ms() - self.created.0 > EVICTABLE_AFTER_MS
     }
 }
 
-/// The request's side of a session.
+/// The part of a request that concerns the session.
 #[derive(Clone, Copy, Debug)]
 pub struct SessionRequest {
-    /// The session, or `NO_SESSION`.
+    /// The session id, or `NO_SESSION`.
     pub id: i32,
-    /// Its epoch, 0 to open one, -1 for none.
+    /// Its epoch, 0 to open a session, -1 for none.
     pub epoch: i32,
     /// Whether a replica fetches.
     pub is_follower: bool,
@@ -170,28 +173,28 @@ pub struct SessionRequest {
     pub uses_topic_ids: bool,
 }
 
-/// How the answer is made.
+/// The kind of the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SessionKind {
     /// No session: every partition is answered.
     Sessionless,
-    /// A session begins with the answer, if there is room for it: every partition is answered.
+    /// A session starts with this answer, if there is room for it. Every partition is answered.
     Full,
-    /// The session goes on: partitions without news are left out.
+    /// The session continues. Partitions without news are left out.
     Incremental {
-        /// The session.
+        /// The session id.
         id: i32,
         /// The epoch after this request.
         epoch: i32,
     },
 }
 
-/// What a request fetches, in the session's order.
+/// The partitions that a request fetches, in the session's order.
 #[derive(Clone, Debug)]
 pub struct SessionPlan {
-    /// How the answer is made.
+    /// The kind of the answer.
     pub kind: SessionKind,
-    /// The partitions and what is wanted of each.
+    /// The partitions, each with what to fetch of it.
     pub targets: Vec<(TargetKey, Target)>,
 }
 
@@ -204,22 +207,22 @@ pub struct FetchSessions {
 }
 
 impl FetchSessions {
-    /// Room for so many sessions.
+    /// Creates sessions with this number of slots.
     pub fn new(slots: usize) -> Self {
         Self { slots, sessions: Mutex::default() }
     }
 
-    /// Sessions now.
+    /// Returns the number of sessions.
     pub fn len(&self) -> usize {
         self.sessions.lock().len()
     }
 
-    /// Whether there is none.
+    /// Whether there are no sessions.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Takes a request up. Errors: FETCH_SESSION_ID_NOT_FOUND, INVALID_FETCH_SESSION_EPOCH,
+    /// Starts a request. Errors: FETCH_SESSION_ID_NOT_FOUND, INVALID_FETCH_SESSION_EPOCH,
     /// FETCH_SESSION_TOPIC_ID_ERROR.
     pub fn begin(
         &self,
@@ -244,9 +247,10 @@ impl FetchSessions {
         session.update(&wanted, forgotten);
         slot.partition_count.store(session.partitions.len(), Ordering::Relaxed);
         if session.partitions.is_empty() {
-            // Nobody who holds all sessions waits for one of them.
+            // A thread that holds the lock of all sessions never waits for one session.
             let _removed = self.sessions.lock().remove(&request.id);
-            // What the request names is answered once more, although it forgets it.
+            // The partitions that the request names are answered once more, although it forgets
+            // them.
             return Ok(SessionPlan { kind: SessionKind::Sessionless, targets: named_once(wanted) });
         }
         slot.last_used_ms.store(now.0, Ordering::Relaxed);
@@ -261,8 +265,8 @@ impl FetchSessions {
         self.sessions.lock().get(&id).cloned()
     }
 
-    /// Completes an answer: opens the session or leaves out what says nothing new. Returns the
-    /// session id of the answer. Errors: the session went on in another request meanwhile.
+    /// Completes an answer: opens the session, or removes partitions without news. Returns the
+    /// session id of the answer. Errors: another request continued the session meanwhile.
     pub fn complete(
         &self,
         now: Timestamp,
@@ -275,8 +279,8 @@ impl FetchSessions {
             SessionKind::Sessionless => Ok(NO_SESSION),
             SessionKind::Full => Ok(self.open(now, request, plan, random, answers)),
             SessionKind::Incremental { id, epoch } => {
-                // It may have made room for another while the answer was waited for. The answer is
-                // good all the same, and whole.
+                // The session may have been evicted meanwhile. The answer is still valid and
+                // complete.
                 let Some(slot) = self.slot(id) else { return Ok(id) };
                 let session = &mut *slot.session.lock();
                 if session.epoch != epoch {
@@ -288,7 +292,7 @@ impl FetchSessions {
         }
     }
 
-    /// Opens a session, if there is room, with the partitions in the order of the answers; one
+    /// Opens a session if there is room, with the partitions in the order of the answers. A session
     /// without partitions gets them later.
     fn open(
         &self,
@@ -329,9 +333,10 @@ impl FetchSessions {
         id
     }
 
-    /// Whether there is a slot, if need be that of another session: the one longest unused, if that
-    /// is long, else the least valuable of those that may go, if it is less valuable than the new
-    /// one. A follower's is worth more than a consumer's, and more partitions than fewer.
+    /// Whether there is a free slot, after an eviction if needed. Evicts the session that was
+    /// unused longest, if that is long. Otherwise evicts the least valuable of the evictable
+    /// sessions, if it is less valuable than the new one. A follower's session is worth more than a
+    /// consumer's, and more partitions are worth more than fewer.
     fn make_room(
         &self,
         sessions: &mut HashMap<i32, Arc<Slot>>,
@@ -364,12 +369,12 @@ impl FetchSessions {
     }
 }
 
-/// The partitions of a request, each once: where it is named, as it is named last.
+/// Returns the partitions of a request, each once: at its first position, with its last value.
 fn named_once(wanted: Vec<(TargetKey, Target)>) -> Vec<(TargetKey, Target)> {
     IndexMap::<TargetKey, Target>::from_iter(wanted).into_iter().collect()
 }
 
-/// Epochs run from 1 to the greatest int32 and start over.
+/// Returns the next epoch. Epochs run from 1 to the largest int32 and then start over.
 fn next_epoch(epoch: i32) -> i32 {
     if epoch == i32::MAX { 1 } else { epoch + 1 }
 }

@@ -1,16 +1,14 @@
-//! Keeps what is done in the background below a number of bytes a second: compaction and moves
-//! between log dirs.
+//! Limits the bytes per second of background work: compaction and moves between log dirs.
 
 use crate::env::clock::{Clock, Moment};
 use std::time::Duration;
 
-/// How long the speed is measured before it counts anew, as in Kafka: a pause earns no right to
-/// hurry later.
+/// The time over which the rate is measured, as in Kafka. A pause does not allow more bytes later.
 pub(super) const THROTTLE_WINDOW: Duration = Duration::from_millis(300);
-/// Shorter waits than this are put together.
+/// Shorter waits are added up.
 pub(super) const WAIT_MIN: Duration = Duration::from_millis(10);
 
-/// What was done of late.
+/// The bytes of the current window.
 #[derive(Debug, Default)]
 pub(super) struct Throttle {
     since: Option<Moment>,
@@ -18,7 +16,7 @@ pub(super) struct Throttle {
 }
 
 impl Throttle {
-    /// How long to wait after so many bytes more.
+    /// Returns how long to wait after `bytes` more bytes.
     pub(super) fn owed(&mut self, bytes: u64, per_second: f64, clock: Clock) -> Duration {
         self.bytes = self.bytes.saturating_add(bytes);
         let elapsed = self.since.get_or_insert_with(|| clock.instant()).elapsed();
@@ -30,7 +28,7 @@ impl Throttle {
     }
 }
 
-/// How much longer so many bytes should have taken.
+/// Returns how much longer `bytes` bytes should have taken.
 fn owed(bytes: u64, per_second: f64, elapsed: Duration) -> Duration {
     let due = Duration::try_from_secs_f64(bytes as f64 / per_second.max(1.0)).unwrap_or(Duration::MAX);
     due.saturating_sub(elapsed)

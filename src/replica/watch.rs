@@ -1,39 +1,39 @@
-//! Waiting for a partition to move: its log end, its high watermark, its leader epoch.
+//! Waits for a partition to change: its log end, its high watermark, its leader epoch.
 //!
-//! A waiter watches any number of partitions with one `Wake`, reads, and sleeps until one of them
-//! has moved. What moved is for the waiter to find out, by reading again.
+//! A waiter watches any number of partitions with one `Wake`, reads them, and sleeps until one
+//! changes. It finds out what changed by reading again.
 
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use tokio::sync::Notify;
 
-/// So many notes of partitions that have moved may be doubles.
+/// The number of noted keys from which on duplicates are avoided.
 const MOVED_UNSORTED_MAX: usize = 64;
 
-/// What a waiter sleeps on. A wake that comes before the sleep is not lost.
+/// What a waiter sleeps on. A wake before the sleep is not lost.
 #[derive(Clone, Debug, Default)]
 pub struct Wake(Arc<Waiter>);
 
 #[derive(Debug, Default)]
 struct Waiter {
     notify: Notify,
-    /// The keys of the watched partitions that have moved, each once for every time.
+    /// The keys of the watched partitions that changed. A key may occur several times.
     moved: Mutex<Vec<usize>>,
 }
 
 impl Wake {
-    /// One that nobody has woken.
+    /// Creates a wake that is not woken.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Sleeps until a watched partition has moved.
+    /// Sleeps until a watched partition changes.
     pub async fn woken(&self) {
         self.0.notify.notified().await;
     }
 
-    /// The keys of the partitions that have moved since this was asked last, each once.
+    /// Returns the keys of the partitions that changed since the last call, each once.
     pub fn take_moved(&self) -> Vec<usize> {
         let mut moved = std::mem::take(&mut *self.0.moved.lock());
         moved.sort_unstable();
@@ -45,7 +45,7 @@ impl Wake {
 #[derive(Debug)]
 struct Watcher {
     id: usize,
-    /// By which the waiter knows the partition, where it asks which of them have moved.
+    /// The waiter's key for the partition, if it asks which partitions changed.
     key: Option<usize>,
     waiter: Arc<Waiter>,
 }
@@ -53,13 +53,13 @@ struct Watcher {
 /// The waiters of one partition.
 #[derive(Debug, Default)]
 pub struct Watchers {
-    /// How many there are, so that an append without any costs one load.
+    /// The number of waiters, so that an append without waiters costs one load.
     count: AtomicUsize,
     waiters: Mutex<Vec<Watcher>>,
     next: AtomicUsize,
 }
 
-/// A waiter's place; dropping it ends the watch.
+/// The registration of a waiter. Dropping it ends the watch.
 #[derive(Debug)]
 pub struct Watch {
     watchers: Weak<Watchers>,
@@ -67,7 +67,8 @@ pub struct Watch {
 }
 
 impl Waiter {
-    /// A partition that moves again and again before the waiter looks is noted about once.
+    /// Notes a partition that changed. One that changes often before the waiter looks is noted
+    /// about once.
     fn note_moved(&self, key: usize) {
         let mut moved = self.moved.lock();
         if moved.last() != Some(&key) && !(moved.len() > MOVED_UNSORTED_MAX && moved.contains(&key)) {
@@ -82,7 +83,7 @@ impl Watchers {
         self.add(wake, None)
     }
 
-    /// Adds a waiter that asks which of the partitions that it watches have moved.
+    /// Adds a waiter that asks which of its partitions changed.
     pub fn watch_as(self: &Arc<Self>, wake: &Wake, key: usize) -> Watch {
         self.add(wake, Some(key))
     }
@@ -95,10 +96,10 @@ impl Watchers {
         Watch { watchers: Arc::downgrade(self), id }
     }
 
-    /// Wakes everyone. What moved must have been published before.
+    /// Wakes all waiters. The change must be published before.
     pub fn wake(&self) {
-        // Orders the publishing before the count is read: a waiter either is counted here or sees
-        // what was published when it reads.
+        // Orders the publishing before the count is read: a waiter is counted here, or sees the
+        // change when it reads.
         std::sync::atomic::fence(Ordering::SeqCst);
         if self.count.load(Ordering::SeqCst) > 0 {
             for Watcher { key, waiter, .. } in self.waiters.lock().iter() {

@@ -20,7 +20,8 @@ use storage::{LogConfig, LogDir, OpenFiles};
 
 const ID: TopicIdPartition = TopicIdPartition { topic_id: Uuid::ONE, partition: PartitionIndex(0) };
 
-/// A broker, what the controller tells it, and the epochs in which it said that its partition leads.
+/// A broker, what the controller tells it, and the epochs in which it said that its partition
+/// leads.
 struct Bench {
     disk: Arc<SimDisk>,
     replicas: Arc<Replicas>,
@@ -88,7 +89,8 @@ impl Bench {
         self.replicas.apply(&image, &changes);
     }
 
-    /// As after a kill of a broker that had the partition: its log waits to be opened, and nobody opens it but the test.
+    /// As after a kill of a broker that had the partition: its log waits to be opened, and nobody
+    /// opens it but the test.
     fn again() -> Bench {
         let mut before = on(Arc::default());
         before.apply(&[topic(), led_by(1, 0)]);

@@ -1,10 +1,14 @@
-//! Flushes: what appends wait for, by the threads that drive a log dir's group commit (`storage::GroupCommit`), and what can wait for the background task.
+//! Flushes: threads that drive a log dir's group commit (`storage::GroupCommit`) for appends that
+//! wait, and a background task for everything else.
 //!
-//! A partition is added when a batch of it waits for a flush. A thread takes it, syncs its files, and tells it; what was appended meanwhile waits for the
-//! next round. There are several threads, since a file system serves syncs that run side by side with one write of its journal; each is started when
-//! the ones before it are busy, and sleeps when no partition waits. A broker that flushes nothing has none.
+//! A partition is added when one of its batches waits for a flush. A thread takes the partition,
+//! syncs its files and reports the result to it. Batches that were appended meanwhile wait for the
+//! next round. There are several threads, since a file system serves parallel syncs with one write
+//! of its journal. A thread is started when the others are busy, and sleeps when no partition
+//! waits. A broker that flushes nothing has no such thread.
 //!
-//! The background task looks at the partitions that were noted for it and at no others: a pass costs nothing for those in which nothing happens.
+//! The background task looks only at the partitions that were noted for it. So a pass costs nothing
+//! for idle partitions.
 
 use super::Partition;
 use crate::env::blocking;
@@ -20,7 +24,7 @@ use std::thread::JoinHandle;
 use storage::{GroupCommit, Log};
 use tracing::{error, warn};
 
-/// How many partitions of a log dir are synced at a time.
+/// The largest number of partitions of a log dir that are synced at the same time.
 const SYNCS_MAX: usize = 16;
 
 /// Flushes the partitions of one log dir.
@@ -28,7 +32,7 @@ const SYNCS_MAX: usize = 16;
 pub struct Committer {
     shared: Arc<Shared>,
     write_back: WriteBack,
-    /// Partitions that the background task is to look at, each once.
+    /// The partitions that the background task must look at, each once.
     noted: Mutex<VecDeque<Weak<Partition>>>,
 }
 
@@ -44,7 +48,7 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Threads {
     handles: Vec<JoinHandle<()>>,
-    /// Asleep, and not called yet.
+    /// Threads that sleep and were not called.
     idle: usize,
     /// Calls that no thread has taken yet.
     calls: usize,
@@ -52,29 +56,29 @@ struct Threads {
 }
 
 impl Committer {
-    /// One without threads.
+    /// Creates a committer without threads.
     pub fn new(metrics: FlushMetrics, clock: Clock) -> Arc<Self> {
         let (commits, threads, called) = (GroupCommit::default(), Mutex::default(), Condvar::new());
         let shared = Arc::new(Shared { commits, threads, called, metrics, clock });
         Arc::new(Self { shared, write_back: WriteBack::default(), noted: Mutex::default() })
     }
 
-    /// Has a partition flushed as far as it goes by now. It is told when that is done or has failed.
+    /// Asks for a flush of all that a partition has appended so far. The partition gets the result.
     pub fn add(&self, partition: &Arc<Partition>) {
         if self.shared.commits.add(partition) && !self.call() {
-            // Nobody else will.
+            // No thread will flush it, so this one does.
             self.shared.rounds();
         }
     }
 
-    /// Has the next `flush_noted` look at a partition.
+    /// Asks the next `flush_noted` to look at a partition.
     pub fn note(&self, partition: &Arc<Partition>) {
         self.noted.lock().push_back(Arc::downgrade(partition));
     }
 
-    /// Flushes what is due of the partitions that were noted.
+    /// Flushes what is due in the partitions that were noted.
     pub fn flush_noted(&self, now: Timestamp) {
-        // One by one, those that are there now: whatever becomes of one, the others stay noted.
+        // Takes those that are noted now one by one, so that a failure leaves the others noted.
         let count = self.noted.lock().len();
         for _ in 0..count {
             let Some(noted) = self.noted.lock().pop_front() else { return };
@@ -91,12 +95,12 @@ impl Committer {
         self.noted.lock().is_empty()
     }
 
-    /// Has the system begin to write back what was appended to a log, on a thread.
+    /// Starts to write back what was appended to a log, on a thread.
     pub fn begin_write_back(&self, log: &Arc<Log>) {
         self.write_back.begin(log);
     }
 
-    /// Has a thread look for partitions that wait. Whether there is one that will.
+    /// Asks a thread to take waiting partitions. Returns whether a thread will.
     fn call(&self) -> bool {
         let mut threads = self.shared.threads.lock();
         if threads.is_stopped {
@@ -108,7 +112,7 @@ impl Committer {
             self.shared.called.notify_one();
             return true;
         }
-        // All are busy, and each looks again before it sleeps.
+        // All threads are busy, and each looks again before it sleeps.
         if threads.handles.len() < SYNCS_MAX {
             let shared = self.shared.clone();
             let name = format!("flush-{}", threads.handles.len());
@@ -120,7 +124,8 @@ impl Committer {
         !threads.handles.is_empty()
     }
 
-    /// Flushes what waits, and ends the threads. What is added from now on is flushed at once, by whoever adds it.
+    /// Flushes all waiting partitions and ends the threads. A partition that is added later is
+    /// flushed at once, by the thread that adds it.
     pub fn stop(&self) {
         let handles = {
             let mut threads = self.shared.threads.lock();
@@ -139,19 +144,19 @@ impl Committer {
 
 impl Drop for Committer {
     fn drop(&mut self) {
-        // Not joined: the last partition may be dropped by one of them.
+        // Does not join the threads, since one of them may drop the last partition.
         self.shared.threads.lock().is_stopped = true;
         self.shared.called.notify_all();
     }
 }
 
 impl Shared {
-    /// A thread's life.
+    /// The loop of a thread.
     fn work(&self) {
         loop {
             self.rounds();
             let mut threads = self.threads.lock();
-            // Looked at under the lock: whoever adds a partition from here on finds this thread idle.
+            // Checked under the lock: a thread that adds a partition later finds this one idle.
             if self.commits.has_waiting() {
                 continue;
             }
@@ -166,7 +171,7 @@ impl Shared {
         }
     }
 
-    /// Rounds until no partition waits.
+    /// Runs rounds until no partition waits.
     fn rounds(&self) {
         while let Some(round) = self.commits.begin(|partition| partition.log()) {
             let begun = self.clock.instant();
@@ -177,7 +182,8 @@ impl Shared {
             let partition = committed.member;
             match committed.flushed {
                 Ok(_) => partition.flushed(now),
-                // With another log in its place, in which all is flushed that was appended to this one. What waits since has another round.
+                // Another log replaced this one, and all that was appended to this one is flushed
+                // there. Later appends have another round.
                 Err(fault) if fault.is_moved() => partition.flushed(now),
                 Err(fault) => {
                     error!(partition = %partition.name(), error = %fault, "a flush failed: what waited for it is refused");

@@ -1,5 +1,5 @@
-//! Flushes of one partition: what an append, an ended flush and a look of the background task lead to.
-//! What is decided is decided by `flush_state`.
+//! The flushes of one partition: what follows an append, a flush that ended, and a pass of the
+//! background task. `flush_state` decides.
 
 use super::flush_state::{DueFlush, FlushOutcome, LogEnds};
 use super::{AppendInfo, Partition, may_join};
@@ -9,8 +9,8 @@ use std::sync::Arc;
 use storage::Error;
 
 impl Partition {
-    /// The log has grown: the high watermark follows, at once or when the records are flushed, and whoever
-    /// waits is woken. Whether the append is answered only after a flush.
+    /// Follows up an append. The high watermark advances now or when the records are flushed, and
+    /// waiters are woken. Returns whether the append is answered only after a flush.
     pub(super) fn after_append(self: &Arc<Self>, done: &storage::Appended, now: Timestamp) -> bool {
         let end = Offset(done.last_offset.0.saturating_add(1));
         if done.is_write_back_due {
@@ -20,7 +20,8 @@ impl Partition {
         let is_counted = || self.log.load().config().flush_messages.is_some();
         let after = self.flush_state.appended(end, flushed_end, done.is_flush_due, is_counted);
         self.advance(|leader| leader.appended(end, after.counting_end, now, &may_join));
-        // Followers read to the log's end. While the batch does not count, nobody else has anything new to see.
+        // Followers read to the log end. While the batch does not count, nobody else can see
+        // anything new.
         if after.counting_end >= end || self.leader.read().as_ref().is_some_and(Leader::has_followers) {
             self.watchers.wake();
         }
@@ -30,7 +31,7 @@ impl Partition {
         after.awaits_flush
     }
 
-    /// A flush has ended: the high watermark follows it, and whoever waits is woken.
+    /// Follows up a flush: advances the high watermark and wakes the waiters.
     pub(in crate::replica) fn flushed(&self, now: Timestamp) {
         let flushed = self.log.load().flushed_end();
         if self.advance(|leader| leader.appended(flushed, flushed, now, &may_join)) {
@@ -39,15 +40,15 @@ impl Partition {
         self.flush_watchers.wake();
     }
 
-    /// A flush of what is below an offset has failed: whoever waits for it is told so. After a fault the
-    /// log is offline, and nobody leads here any more.
+    /// Fails the appends that wait for a flush of records below `end`. After a fault the log is
+    /// offline, and this broker resigns.
     pub(in crate::replica) fn flush_failed(self: &Arc<Self>, end: Offset) {
         self.flush_state.refused(end);
         if self.log.load().fault().is_some() {
             return self.resign();
         }
         self.flush_watchers.wake();
-        // There may be room later.
+        // There may be space later.
         self.note();
     }
 
@@ -57,7 +58,7 @@ impl Partition {
         }
     }
 
-    /// Asks the background task to look at what is not flushed, if there is anything.
+    /// Asks the background task to look at unflushed records, if there are any.
     pub(in crate::replica) fn note_unflushed(self: &Arc<Self>) {
         let log = self.log.load();
         if log.recovery_point() < log.log_end_offset() {
@@ -65,8 +66,9 @@ impl Partition {
         }
     }
 
-    /// Flushes what is due, or asks the committer to flush where batches count only then, which a full disk
-    /// may have refused before. It is noted again as long as there is something to come.
+    /// Flushes what is due. If batches count only once they are flushed, asks the committer
+    /// instead, since a full disk may have refused a flush before. The partition is noted again
+    /// while more is to be flushed.
     pub(in crate::replica) fn flush_due(self: &Arc<Self>, now: Timestamp) -> Result<(), Error> {
         self.flush_state.begin_look();
         let log = self.log();
@@ -87,8 +89,8 @@ impl Partition {
         flushed
     }
 
-    /// What is known of the flush that an append waits for, if it waits for one; `None` while nothing is.
-    /// Errors: KAFKA_STORAGE_ERROR when it failed, NOT_LEADER_OR_FOLLOWER when its epoch has ended.
+    /// Returns the result of the flush that an append waits for, or `None` if it is not known yet.
+    /// Errors: KAFKA_STORAGE_ERROR if the flush failed, NOT_LEADER_OR_FOLLOWER if the epoch ended.
     pub(super) fn flush_result(&self, appended: &AppendInfo) -> Option<Result<(), ErrorCode>> {
         if !appended.awaits_flush {
             return Some(Ok(()));

@@ -1,16 +1,16 @@
-//! A partition that its coordinator cannot serve is offline: this broker leads it no more, and
-//! answers KAFKA_STORAGE_ERROR as for a log dir that failed. The next leader epoch tries again.
+//! A partition that its coordinator cannot serve is offline: this broker stops leading it and
+//! answers KAFKA_STORAGE_ERROR, as if its log dir had failed. The next leader epoch tries again.
 
 use super::Partition;
 use model::LeaderEpoch;
 use std::sync::atomic::{AtomicI32, Ordering};
 
-/// The newest leader epoch for which a partition is offline.
+/// The newest leader epoch in which a partition is offline.
 #[derive(Debug)]
 pub(super) struct OfflineEpoch(AtomicI32);
 
 impl OfflineEpoch {
-    /// Of a partition that is not offline: below every epoch.
+    /// The value of a partition that is not offline: below every epoch.
     pub(super) fn none() -> Self {
         Self(AtomicI32::new(-1))
     }
@@ -20,7 +20,7 @@ impl OfflineEpoch {
         epoch.0 <= self.0.load(Ordering::Acquire)
     }
 
-    /// A later epoch has begun.
+    /// Clears it, since a later epoch begins.
     pub(super) fn clear(&self) {
         self.0.store(-1, Ordering::Release);
     }
@@ -31,9 +31,9 @@ impl OfflineEpoch {
 }
 
 impl Partition {
-    /// Takes the partition offline for the rest of a leader epoch: whoever waits is told.
+    /// Takes the partition offline for the rest of a leader epoch, and wakes the waiters.
     pub fn take_offline(&self, epoch: LeaderEpoch) {
-        // Before the lock is taken: `lead` looks at it under the lock.
+        // Before the lock is taken, since `lead` reads it under the lock.
         self.offline.0.fetch_max(epoch.0, Ordering::AcqRel);
         self.leader.write().take_if(|leader| self.offline.covers(leader.leader_epoch()));
         self.watchers.wake();

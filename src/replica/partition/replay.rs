@@ -1,12 +1,12 @@
-//! Reading a whole partition record by record, as a coordinator does when its leadership begins.
+//! Reads a whole partition record by record. A coordinator does so when its leadership begins.
 
 use super::Partition;
 use records::{BatchHeader, BatchView, RecordReader};
 use storage::{Isolation, Wait};
 
 impl Partition {
-    /// Gives every record with its batch's header to `each`, from the log's start to its end.
-    /// Blocks. Errors: a batch that is not readable, and what `each` says.
+    /// Calls `each` with every record and its batch's header, from the log start to the log end.
+    /// Blocks. Errors: an unreadable batch, and the errors of `each`.
     pub fn replay(
         &self,
         mut each: impl FnMut(&BatchHeader, &records::RecordView<'_>) -> Result<(), String>,

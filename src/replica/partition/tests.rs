@@ -1,4 +1,5 @@
-//! A partition as producers meet it while replicas come and go. The followers are what the controller says of them: none fetches.
+//! A partition as producers meet it while replicas come and go. The followers are what the
+//! controller says of them: none fetches.
 
 use super::*;
 use crate::env::clock::Clock;

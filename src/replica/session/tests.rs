@@ -1,5 +1,5 @@
-//! Sessions as clients see them: what a request is answered, and what another one's session costs them. Expectations were taken from Apache
-//! Kafka 4.3.1 where a client can see them.
+//! Sessions as clients see them: what a request is answered, and what another one's session costs
+//! them. Expectations were taken from Apache Kafka 4.3.1 where a client can see them.
 
 use super::*;
 use bytes::Bytes;
@@ -61,7 +61,8 @@ impl Client {
         sessions.begin(Timestamp(self.now), self.request(), wanted, &forgotten)
     }
 
-    /// Completes a plan, with what is said of each partition. Returns the partitions that are answered.
+    /// Completes a plan, with what is said of each partition. Returns the partitions that are
+    /// answered.
     fn complete(
         &mut self,
         sessions: &FetchSessions,

@@ -1,5 +1,5 @@
-//! Partitions whose batches count once they are flushed, on a disk whose syncs are held until the test lets them go,
-//! and which tells on which threads they were made.
+//! Partitions whose batches count once they are flushed, on a disk whose syncs are held until the
+//! test lets them go, and which tells on which threads they were made.
 
 use super::*;
 use futures_util::FutureExt as _;
@@ -316,7 +316,8 @@ async fn what_was_answered_outlives_a_power_cut() {
     }
 }
 
-/// A record that waits for its sync, while the next append closes its segment and is refused by a disk that is full for some of what it does.
+/// A record that waits for its sync, while the next append closes its segment and is refused by a
+/// disk that is full for some of what it does.
 async fn answered_beside_a_refused_roll(operation: Operation, path_contains: &str) {
     let disk = HeldDisk::new();
     let config = LogConfig { segment_bytes: 160, ..config(1) };
@@ -370,7 +371,8 @@ async fn no_sync_is_made_on_a_worker_when_segments_are_rolled_and_records_delete
     partition.on_log(|log| log.delete_records(Offset(12))).unwrap();
     assert!(partition.log().delete_old_segments(NOW).is_ok_and(|expired| expired.segments > 0));
     let worker = thread::current().id();
-    // The last one is retention's, which this test called where it stands: the disk tells workers from others.
+    // The last one is retention's, which this test called where it stands: the disk tells workers
+    // from others.
     let syncs = disk.syncs.lock().clone();
     let (last, others) = syncs.split_last().unwrap();
     assert!(*last == worker && others.len() > 20 && !others.contains(&worker), "{syncs:?}, worker {worker:?}");

@@ -21,7 +21,8 @@ impl Bench {
         disk.create_dir(Path::new("/logs/t-0")).unwrap();
         let config = LogConfig { segment_bytes: 400, retention_ms: Some(1_000), ..LogConfig::default() };
         let partition = opened(Arc::new(disk.clone()), config.clone(), 1);
-        // Whoever appends what is to be flushed at once flushes it himself, and by the clock, which is behind.
+        // Whoever appends what is to be flushed at once flushes it himself, and by the clock, which
+        // is behind.
         partition.committer.load().stop();
         let now = Timestamp(Clock.now().0 + 3_600_000);
         let mut bench = Self { disk, partition, config, now, seed };
