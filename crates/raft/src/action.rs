@@ -1,4 +1,4 @@
-//! What the machine asks of its driver.
+//! The actions that the machine asks its driver to do.
 
 use crate::message::{Reply, Request};
 use crate::quorum_state::ElectionState;
@@ -6,81 +6,87 @@ use crate::voters::{Endpoint, ReplicaKey};
 use bytes::Bytes;
 use model::{BrokerId, LeaderEpoch, Offset};
 
-/// One thing to do. A list of actions is carried out in its order; the crate's documentation says which of them must be done before the next.
+/// One action. The driver carries out a list of actions in order. The crate's documentation says
+/// which must be finished before the next.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
-    /// Synchronous: replace `quorum-state` by these bytes and fsync file and directory. A failure ends the node.
+    /// Synchronous: replace `quorum-state` with these bytes, and fsync the file and the directory.
+    /// A failure ends the node.
     PersistElection {
-        /// What is remembered.
+        /// The election state.
         election: ElectionState,
-        /// The file's content.
+        /// The content of the file.
         content: Bytes,
     },
-    /// Synchronous: append this one complete batch, whose offsets and leader epoch are set, to the log. Not yet fsynced. A failure ends the node.
+    /// Synchronous: append this complete batch to the log, without an fsync. Its offsets and leader
+    /// epoch are set. A failure ends the node.
     Append(AppendedBatch),
-    /// May be done later: fsync the log up to this offset, then give `Event::Flushed` with the offset. Of several, the last is enough.
+    /// May be done later: fsync the log up to this offset, then give `Event::Flushed` with it. Of
+    /// several flushes, the last is enough.
     Flush {
-        /// The log end offset to reach.
+        /// The log end offset to flush.
         end: Offset,
     },
-    /// All records below are committed: they may be applied, answered for and put into snapshots. Rises strictly within a run.
+    /// All records below are committed: they may be applied, answered and put into snapshots. It
+    /// increases strictly during a run.
     Commit {
         /// The high watermark.
         high_watermark: Offset,
     },
-    /// There is another leader, or none, or another epoch. A node that led an earlier epoch resigns its controller at once.
+    /// The leader or the epoch changed, or there is no leader. A node that led an earlier epoch
+    /// resigns its controller at once.
     LeaderChanged {
-        /// The leader, if it is known.
+        /// The leader, if known.
         leader: Option<BrokerId>,
-        /// The epoch it leads.
+        /// The epoch.
         epoch: LeaderEpoch,
     },
-    /// This node leads, and everything that earlier leaders committed is below the last `Commit`: once that much is applied, its controller becomes
-    /// active and may propose in this epoch.
+    /// This node leads, and everything that earlier leaders committed is below the last `Commit`.
+    /// Once that is applied, the controller becomes active and may propose in this epoch.
     Activate {
         /// The epoch.
         epoch: LeaderEpoch,
-        /// The offset of the epoch's first record; all below is of earlier epochs.
+        /// The offset of the epoch's first record. All records below are of earlier epochs.
         epoch_start: Offset,
     },
-    /// May be done later: send a request and give `Event::Response`, also when it failed.
+    /// May be done later: send a request, then give `Event::Response`, even if it failed.
     Send {
-        /// To give back with the response.
+        /// The id, which the response repeats.
         id: u64,
-        /// To whom.
+        /// The receiver.
         to: Destination,
-        /// What.
+        /// The request.
         request: Request,
     },
-    /// Answer a request that was given with `Event::Request`.
+    /// Answer a request of `Event::Request`.
     Reply {
-        /// The id it was given with.
+        /// The id of the request.
         id: u64,
         /// The answer.
         reply: Reply,
     },
-    /// Stopping is over: nothing more will come.
+    /// The machine has stopped. No action follows.
     Stopped,
 }
 
 /// A batch that the leader appends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AppendedBatch {
-    /// The offset of its first record: the log end offset before it.
+    /// The offset of its first record, which is the log end offset before the append.
     pub base: Offset,
     /// The offset of its last record.
     pub last: Offset,
-    /// The epoch that it is written in.
+    /// The epoch in which it is written.
     pub epoch: LeaderEpoch,
     /// The batch.
     pub bytes: Bytes,
 }
 
-/// Where a request goes.
+/// The receiver of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Destination {
-    /// The replica that is meant.
+    /// The replica.
     pub key: ReplicaKey,
-    /// Its addresses, the preferred listener first.
+    /// Its endpoints, the preferred listener first.
     pub endpoints: Vec<Endpoint>,
 }

@@ -1,33 +1,33 @@
-//! Batches of the metadata log and of snapshots, as `records` writes and reads them: create time, no compression, no
-//! producer, and control records apart from data.
+//! Batches of the metadata log and of snapshots, which the `records` crate writes and reads. They
+//! have create time, no compression and no producer, and control records are never mixed with data.
 
 use crate::control::{ControlRecord, ControlRecordError};
 use bytes::Bytes;
 use model::{LeaderEpoch, Offset, Timestamp};
 use records::{BATCH_OVERHEAD, BatchBuilder, BatchView, Codec, LOG_OVERHEAD, RecordReader};
 
-/// A batch that cannot be used.
+/// An error of a batch.
 #[derive(Debug, thiserror::Error)]
 pub enum BatchError {
-    /// More bytes, or fewer, than its header says.
+    /// The bytes are more or fewer than the header says.
     #[error("its length is wrong")]
     Length,
-    /// It is no batch, or damaged.
+    /// The bytes are not a batch, or the batch is damaged.
     #[error(transparent)]
     Batch(#[from] records::BatchError),
-    /// It is compressed, which no batch of the metadata log is.
+    /// The batch is compressed. Batches of the metadata log never are.
     #[error("attributes {attributes:#x} are not those of the metadata log")]
     Attributes {
         /// The attributes.
         attributes: i16,
     },
-    /// Lengths or counts that contradict each other.
+    /// Its lengths or counts contradict each other.
     #[error("its records do not fit its header")]
     Records,
-    /// A record that cannot be read.
+    /// A record cannot be read.
     #[error(transparent)]
     Record(#[from] records::RecordError),
-    /// It cannot be written: there are more records, or larger ones, than a batch can hold.
+    /// The batch cannot be written: it has more or larger records than a batch can hold.
     #[error(transparent)]
     Build(#[from] records::BuildError),
     /// A control record cannot be written.
@@ -35,16 +35,16 @@ pub enum BatchError {
     Encode(#[from] protocol::EncodeError),
 }
 
-/// A batch, taken apart.
+/// A parsed batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParsedBatch {
     /// The offset of its first record.
     pub base: Offset,
     /// The offset of its last record.
     pub last: Offset,
-    /// The epoch it was written in.
+    /// The epoch in which it was written.
     pub epoch: LeaderEpoch,
-    /// Whether its records are raft's own.
+    /// Whether its records are control records.
     pub is_control: bool,
     /// The largest timestamp in it.
     pub max_timestamp: Timestamp,
@@ -52,19 +52,19 @@ pub struct ParsedBatch {
 }
 
 impl ParsedBatch {
-    /// The records' values.
+    /// Returns the values of the records.
     pub fn values(&self) -> Vec<Bytes> {
         self.records.iter().map(|(_, _, value)| value.clone()).collect()
     }
 
-    /// The records of a control batch with their offsets; none of a data batch.
+    /// Returns the records of a control batch with their offsets, and nothing for a data batch.
     pub fn control_records(&self) -> Result<Vec<(Offset, ControlRecord)>, ControlRecordError> {
         let records = self.records.iter().filter(|_| self.is_control);
         records.map(|(offset, key, value)| Ok((*offset, ControlRecord::decode(key, value.clone())?))).collect()
     }
 }
 
-/// A batch of metadata records.
+/// Builds a batch of metadata records.
 pub fn data_batch(base: Offset, epoch: LeaderEpoch, now: Timestamp, values: &[Bytes]) -> Result<Bytes, BatchError> {
     let mut batch = BatchBuilder::new(base).leader_epoch(epoch);
     for value in values {
@@ -73,7 +73,7 @@ pub fn data_batch(base: Offset, epoch: LeaderEpoch, now: Timestamp, values: &[By
     Ok(batch.finish()?)
 }
 
-/// A batch of control records.
+/// Builds a batch of control records.
 pub fn control_batch(
     base: Offset,
     epoch: LeaderEpoch,
@@ -88,15 +88,15 @@ pub fn control_batch(
     Ok(batch.finish()?)
 }
 
-/// The length of the batch that these bytes begin with, `None` while there are fewer than 12 of them or they are no
-/// batch.
+/// Returns the length of the batch at the start of `prefix`, or `None` if there are fewer than 12
+/// bytes or they are no batch.
 pub fn batch_len(prefix: &[u8]) -> Option<usize> {
     let length: [u8; 4] = prefix.get(8..LOG_OVERHEAD)?.try_into().ok()?;
     let length = usize::try_from(i32::from_be_bytes(length)).ok()?;
     (length >= BATCH_OVERHEAD - LOG_OVERHEAD).then_some(length + LOG_OVERHEAD)
 }
 
-/// Takes one whole batch apart, and checks it. Its records are slices of it.
+/// Parses and checks one whole batch. Its records are slices of `bytes`.
 pub fn parse_batch(bytes: Bytes) -> Result<ParsedBatch, BatchError> {
     if batch_len(&bytes) != Some(bytes.len()) {
         return Err(BatchError::Length);

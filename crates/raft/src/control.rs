@@ -1,7 +1,7 @@
-//! Control records: what raft itself writes to the log and to snapshots.
+//! Control records, which raft itself writes to the log and to snapshots.
 //!
-//! A control record's key is a version (int16, 0) and a type (int16); its value is the message of that type, which begins with its own version.
-//! Control batches are never mixed with data.
+//! The key of a control record is a version (int16, 0) and a type (int16). The value is the message
+//! of that type, which starts with its own version. Control batches are never mixed with data.
 
 use crate::voters::{KRaftVersion, VoterSet};
 use bytes::{BufMut, Bytes, BytesMut};
@@ -22,58 +22,59 @@ const KRAFT_VOTERS: i16 = 6;
 /// A control record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ControlRecord {
-    /// An epoch's first record: who leads it.
+    /// The first record of an epoch: its leader.
     LeaderChange(LeaderChange),
-    /// A snapshot's first record.
+    /// The first record of a snapshot.
     SnapshotHeader {
         /// The timestamp of the last record that the snapshot covers.
         last_contained_log_timestamp: Timestamp,
     },
-    /// A snapshot's last record; without it the file is incomplete.
+    /// The last record of a snapshot. Without it the file is incomplete.
     SnapshotFooter,
-    /// `kraft.version` from here on.
+    /// The level of `kraft.version` from here on.
     KRaftVersion(KRaftVersion),
     /// The voters from here on.
     Voters(VoterSet),
-    /// A type that raft has no use for.
+    /// A type that raft does not use.
     Other(i16),
 }
 
-/// Who was elected, by whom.
+/// The result of an election.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LeaderChange {
     /// The leader.
     pub leader: BrokerId,
-    /// Who could vote.
+    /// The voters.
     pub voters: Vec<BrokerId>,
-    /// Who voted for the leader.
+    /// The voters that voted for the leader.
     pub granting_voters: Vec<BrokerId>,
 }
 
-/// A control record that cannot be read.
+/// Why a control record cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ControlRecordError {
-    /// Bytes that do not fit.
+    /// The bytes do not match the format.
     #[error("a control record cannot be read: {0}")]
     Decode(#[from] DecodeError),
-    /// No type in the key.
+    /// The key has no type.
     #[error("a control record's key has {0} bytes, not 4")]
     Key(usize),
-    /// A version that is not known.
+    /// The version is unknown.
     #[error("{kind} has version {version}, which is not known")]
     Version {
-        /// The record's kind.
+        /// The kind of the record.
         kind: &'static str,
-        /// Its version.
+        /// The version.
         version: i16,
     },
-    /// A `kraft.version` that this node cannot run.
+    /// This node does not support the level of `kraft.version`.
     #[error("kraft.version {0} is not supported")]
     KRaftVersion(i16),
 }
 
 impl ControlRecord {
-    /// The record's key and value. Errors: a voter with a name too long for the format.
+    /// Returns the record's key and value. Errors: a voter has a name that is too long for the
+    /// format.
     pub fn encode(&self) -> Result<(Bytes, Bytes), EncodeError> {
         let (kind, value) = match self {
             Self::LeaderChange(change) => (LEADER_CHANGE, encode_to_bytes(&leader_change(change), 0)?),
@@ -126,7 +127,8 @@ impl ControlRecord {
     }
 }
 
-/// Kafka writes version 0 under every `kraft.version`: the voters' directories, which version 1 has, are left out.
+/// Kafka writes version 0 under every `kraft.version`. It has no directory ids of voters, which
+/// version 1 has.
 fn leader_change(change: &LeaderChange) -> LeaderChangeMessage {
     let voters = |ids: &[BrokerId]| {
         ids.iter().map(|id| LeaderChangeVoter { voter_id: id.0, ..Default::default() }).collect::<Vec<_>>()
@@ -139,7 +141,7 @@ fn leader_change(change: &LeaderChange) -> LeaderChangeMessage {
     }
 }
 
-/// The message's first field is the version that it is written in.
+/// Reads a message whose first field is its version.
 fn decode_own_version<M: Message>(value: Bytes) -> Result<M, ControlRecordError> {
     let version = match *value {
         [high, low, ..] => i16::from_be_bytes([high, low]),

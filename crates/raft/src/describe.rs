@@ -1,4 +1,4 @@
-//! What DescribeQuorum and the metrics say of the quorum.
+//! The state of the quorum for DescribeQuorum and the metrics.
 
 use crate::machine::Raft;
 use crate::state::{ReplicaProgress, Role};
@@ -6,10 +6,10 @@ use crate::timing::Now;
 use crate::voters::{KRaftVersion, ReplicaKey, Voter};
 use model::{BrokerId, LeaderEpoch, Offset, Timestamp};
 
-/// An observer that has not fetched for this long is no longer listed.
+/// An observer that has not fetched for this long is not listed any more.
 const OBSERVER_SESSION_MS: u64 = 300_000;
 
-/// The quorum as its leader sees it.
+/// The quorum as its leader knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QuorumDescription {
     /// The leader: this node.
@@ -20,29 +20,29 @@ pub struct QuorumDescription {
     pub epoch: LeaderEpoch,
     /// The high watermark, once known in this epoch.
     pub high_watermark: Option<Offset>,
-    /// The voters by ascending id.
+    /// The voters, by ascending id.
     pub voters: Vec<ReplicaDescription>,
-    /// Replicas that fetch and do not vote.
+    /// The observers: replicas that fetch and do not vote.
     pub observers: Vec<ReplicaDescription>,
-    /// The voters' addresses, for the response's nodes.
+    /// The voters' addresses, for the nodes in the response.
     pub nodes: Vec<Voter>,
 }
 
 /// One replica.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReplicaDescription {
-    /// Who.
+    /// Its identity.
     pub key: ReplicaKey,
-    /// Where its log ends, if that is known.
+    /// Its log end offset, if known.
     pub log_end: Option<Offset>,
-    /// When it last fetched.
+    /// The time of its last fetch.
     pub last_fetch: Option<Timestamp>,
-    /// When it last had all that the leader had.
+    /// The last time when it had everything that the leader had.
     pub last_caught_up: Option<Timestamp>,
 }
 
 impl Raft {
-    /// The quorum, `None` where this node does not lead it.
+    /// Describes the quorum. Returns `None` if this node does not lead it.
     pub fn describe(&self, now: Now) -> Option<QuorumDescription> {
         let Role::Leader(leader) = &self.role else { return None };
         let voters = leader.voters.values().map(|progress| self.describe_replica(progress, now)).collect();
@@ -61,7 +61,7 @@ impl Raft {
         })
     }
 
-    /// The leader itself is always caught up, as of now.
+    /// The leader itself is caught up at the current time.
     fn describe_replica(&self, progress: &ReplicaProgress, now: Now) -> ReplicaDescription {
         let is_leader = progress.key.id == self.config.local.id;
         let own = is_leader.then_some(now.wall);

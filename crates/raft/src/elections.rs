@@ -1,4 +1,5 @@
-//! Votes and the news of leaders: the requests that elections consist of, asked and answered (KIP-595, KIP-853, KIP-996).
+//! Elections: the requests that replicas send each other, and their answers (KIP-595, KIP-853,
+//! KIP-996).
 
 use crate::action::{Action, Destination};
 use crate::end_offset::EndOffset;
@@ -23,7 +24,8 @@ impl Raft {
     fn answer_vote(&mut self, vote: &VoteRequest, now: Now) -> Reply {
         let refused = |raft: &Self, error| Reply::Vote { view: raft.view(error), granted: false };
         let last_epoch = vote.log_end.epoch;
-        // A candidate's epoch is above its log's; one that only asks is still in the epoch that it last fetched from.
+        // A candidate's epoch is above its log's epoch. A replica that sends a pre-vote is still in
+        // the epoch that it last fetched from.
         let fits = if vote.pre_vote { last_epoch <= vote.epoch } else { last_epoch < vote.epoch };
         if !fits {
             return refused(self, ErrorCode::InvalidRequest);
@@ -45,7 +47,7 @@ impl Raft {
         Reply::Vote { view: self.view(ErrorCode::None), granted }
     }
 
-    /// Writes the vote down before it is given; the wait for the outcome begins anew.
+    /// Persists the vote before it is given, and restarts the election timeout.
     fn remember_vote(&mut self, candidate: ReplicaKey, now: Now) {
         match &self.role {
             Role::Unattached(state) if state.voted.is_none() => self.vote_for(candidate, now),
@@ -82,7 +84,8 @@ impl Raft {
         (epoch < self.epoch).then_some(ErrorCode::FencedLeaderEpoch)
     }
 
-    /// Takes what another replica says of the leader. A second leader in an epoch is a lie that must not be believed.
+    /// Applies what another replica says about the leader. A second leader in one epoch is refused,
+    /// since there cannot be one.
     fn hear_of_leader(&mut self, epoch: LeaderEpoch, leader: Option<BrokerId>, now: Now) -> Option<ErrorCode> {
         if epoch < self.epoch {
             return None;
@@ -113,7 +116,7 @@ impl Raft {
         QuorumView { error, leader: self.leader(), epoch: self.epoch }
     }
 
-    /// Takes the answer to a request that was sent, if it is still of interest.
+    /// Handles the answer to a request that was sent, if it is still relevant.
     pub(crate) fn take_response(&mut self, id: u64, result: Result<Reply, ErrorCode>, now: Now) {
         let Some(sent) = self.in_flight.remove(&id) else { return };
         let retry_at = now.monotonic.0.saturating_add(self.config.timeouts.retry_backoff_ms);
@@ -149,7 +152,7 @@ impl Raft {
         }
     }
 
-    /// Whether this state has requests of its own to send.
+    /// Whether this state has requests to send.
     pub(crate) fn has_requests_to_send(&self) -> bool {
         !self.receivers().is_empty()
     }
@@ -164,7 +167,8 @@ impl Raft {
         }
     }
 
-    /// Sends what this state has to say to those that have not answered, one request at a time to each.
+    /// Sends this state's request to the replicas that have not answered, one request at a time to
+    /// each.
     pub(crate) fn send_due(&mut self, now: Now) {
         for to in self.receivers() {
             let waits = self.in_flight.values().any(|sent| sent.to == to)

@@ -2,7 +2,7 @@
 
 use model::{LeaderEpoch, Offset};
 
-/// An offset with the epoch of the record before it: how far a log reaches.
+/// The end of a log: an offset, and the epoch of the record before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct EndOffset {
     /// The epoch of the last record.
@@ -12,7 +12,8 @@ pub struct EndOffset {
 }
 
 impl EndOffset {
-    /// Whether a log that ends here has all that a majority may have acknowledged of a log that ends at `other`.
+    /// Whether a log that ends here has everything that a majority may have acknowledged of a log
+    /// that ends at `other`.
     pub fn is_as_long_as(&self, other: &Self) -> bool {
         (self.epoch, self.offset) >= (other.epoch, other.offset)
     }

@@ -1,50 +1,54 @@
-//! What happens to the machine.
+//! The events that the driver gives to the machine.
 
 use crate::message::{Reply, Request};
 use crate::snapshot_id::SnapshotId;
 use model::{ErrorCode, LeaderEpoch, Offset};
 
-/// Something that happened.
+/// An event.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
-    /// Time passed: the machine's `next_deadline` is reached. Harmless at any other time.
+    /// The machine's `next_deadline` has passed. Harmless at any other time.
     Tick,
-    /// All of the log below this offset is fsynced.
+    /// The log below this offset is fsynced.
     Flushed {
         /// The offset of a `Flush`, or a later one.
         end: Offset,
     },
-    /// A request of another replica arrived, already checked for cluster id, topic and partition. Exactly one `Reply` with this id follows, in time.
+    /// A request of another replica, already checked for cluster id, topic and partition. Exactly
+    /// one `Reply` with this id follows.
     Request {
-        /// To give back with the reply.
+        /// The id, which the reply repeats.
         id: u64,
-        /// What it wants.
+        /// The request.
         request: Request,
     },
-    /// What became of a `Send`.
+    /// The result of a `Send`.
     Response {
         /// The id of the `Send`.
         id: u64,
-        /// The answer; an error when there was none in time, or when the whole request was refused.
+        /// The answer, or an error if none came in time or the whole request was refused.
         result: Result<Reply, ErrorCode>,
     },
-    /// A snapshot that this node made is complete on disk.
+    /// A snapshot of this node is complete on disk.
     SnapshotMade(SnapshotId),
-    /// The driver moved the log start offset, to the end of a snapshot that stays.
+    /// The driver moved the log start offset to the end of a snapshot that is kept.
     LogStartMoved {
-        /// The new first offset.
+        /// The new log start offset.
         start: Offset,
     },
-    /// The controller cannot go on (a fault while deciding or applying): if it leads this epoch, it resigns.
+    /// The controller cannot continue after a fault in deciding or applying. If it leads this
+    /// epoch, it resigns.
     Resign {
-        /// The epoch that it led.
+        /// The epoch in which it led.
         epoch: LeaderEpoch,
     },
-    /// The node stops: a leader resigns and tells the others. `Action::Stopped` follows, soon, or after a while of trying.
+    /// The node stops. A leader resigns and tells the other voters. `Action::Stopped` follows, at
+    /// once or after a limited time.
     Stop,
 }
 
-/// Something that must not happen and that ends the node: the metadata log can no longer be trusted, or not written.
+/// An error that must not happen and that ends the node: the metadata log cannot be trusted or
+/// written.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
     /// A control record cannot be written.
@@ -61,21 +65,21 @@ pub enum Fault {
 /// Why records were not appended.
 #[derive(Debug, thiserror::Error)]
 pub enum ProposeError {
-    /// The epoch is over, or this node does not lead it.
+    /// The epoch has ended, or this node does not lead it.
     #[error("this node does not lead epoch {asked}; the epoch is {current}")]
     NotLeader {
         /// The epoch of the proposal.
         asked: LeaderEpoch,
-        /// The epoch now.
+        /// The current epoch.
         current: LeaderEpoch,
     },
-    /// No records.
+    /// The proposal has no records.
     #[error("a proposal without records")]
     Empty,
-    /// More than one batch may hold.
+    /// The proposal is larger than one batch may be.
     #[error("a proposal of {bytes} bytes exceeds the batch limit of {max} bytes")]
     TooLarge {
-        /// The batch's size.
+        /// The size of the batch.
         bytes: usize,
         /// The limit.
         max: usize,

@@ -1,14 +1,15 @@
-//! Values with the offset since which they hold: voters and `kraft.version` take effect when their record is appended, not when it is
-//! committed, and lose it when the log is cut below it (KIP-853).
+//! Values with the offset from which they are valid. Voters and `kraft.version` take effect when
+//! their record is appended, not when it is committed, and lose it when the log is truncated below
+//! it (KIP-853).
 
 use crate::control::ControlRecord;
 use crate::voters::{KRaftVersion, VoterSet};
 use model::Offset;
 
-/// Where a value came from: `None` is before the log, that is the bootstrap snapshot `0-0`.
+/// The offset of a value. `None` is before the log: the value is from the bootstrap snapshot `0-0`.
 pub type Since = Option<Offset>;
 
-/// The values of one thing by offset, ascending.
+/// The values of one thing, by ascending offset.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct History<T> {
     entries: Vec<(Since, T)>,
@@ -21,30 +22,31 @@ impl<T> Default for History<T> {
 }
 
 impl<T> History<T> {
-    /// Adds a value. A value at or below the last one's offset replaces what it covers, since the log was written anew from there.
+    /// Adds a value. If its offset is not above the last one, it replaces the values from there on,
+    /// since the log was written again from there.
     pub fn add(&mut self, since: Since, value: T) {
         self.entries.retain(|(at, _)| *at < since);
         self.entries.push((since, value));
     }
 
-    /// The newest value and its offset.
+    /// Returns the newest value and its offset.
     pub fn last(&self) -> Option<(Since, &T)> {
         self.entries.last().map(|(since, value)| (*since, value))
     }
 
-    /// The value that held for a log of this end, which is exclusive.
+    /// Returns the value that is valid for a log with this exclusive end.
     pub fn at_end(&self, end: Offset) -> Option<&T> {
         self.entries.iter().rev().find(|(since, _)| since.is_none_or(|since| since < end)).map(|(_, value)| value)
     }
 
-    /// Forgets values that no log from `start` on can need: all but the newest below it.
+    /// Forgets values that no log from `start` on can need: all below it except the newest.
     pub fn forget_before(&mut self, start: Offset) {
         let needed = self.entries.iter().rposition(|(since, _)| since.is_none_or(|since| since <= start)).unwrap_or(0);
         self.entries.drain(..needed);
     }
 }
 
-/// The quorum's own state: what control records and the configuration say about voters and `kraft.version`.
+/// What control records and the configuration say about voters and `kraft.version`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct QuorumHistory {
     configured: VoterSet,
@@ -53,12 +55,13 @@ pub struct QuorumHistory {
 }
 
 impl QuorumHistory {
-    /// A history that knows only the voters of `controller.quorum.voters` (empty where that is not set).
+    /// Creates a history that knows only the voters of `controller.quorum.voters`, empty if that is
+    /// not set.
     pub fn new(configured: VoterSet) -> Self {
         Self { configured, ..Self::default() }
     }
 
-    /// Takes note of a control record of the log, or of a snapshot as of the offset before its end.
+    /// Notes a control record of the log, or of a snapshot with the offset before its end.
     pub fn apply(&mut self, since: Since, record: &ControlRecord) {
         match record {
             ControlRecord::Voters(voters) => self.voters.add(since, voters.clone()),
@@ -70,28 +73,29 @@ impl QuorumHistory {
         }
     }
 
-    /// The voters now: those of the log, or those that are configured.
+    /// Returns the current voters: those of the log, or those of the configuration.
     pub fn voters(&self) -> &VoterSet {
         self.voters.last().map_or(&self.configured, |(_, voters)| voters)
     }
 
-    /// `kraft.version` now.
+    /// Returns the current `kraft.version`.
     pub fn kraft_version(&self) -> KRaftVersion {
         self.kraft_version.last().map_or(KRaftVersion::V0, |(_, version)| *version)
     }
 
-    /// Whether the voters are known only from the bootstrap snapshot, so that the first leader must copy them to the log.
+    /// Whether the voters are known only from the bootstrap snapshot. Then the first leader must
+    /// copy them to the log.
     pub fn voters_are_only_bootstrapped(&self) -> bool {
         matches!(self.voters.last(), Some((None, _)))
     }
 
-    /// Voters and `kraft.version` of a snapshot that ends at `end`.
+    /// Returns the voters and `kraft.version` for a snapshot that ends at `end`.
     pub fn at_end(&self, end: Offset) -> (KRaftVersion, &VoterSet) {
         let version = self.kraft_version.at_end(end).copied().unwrap_or_default();
         (version, self.voters.at_end(end).unwrap_or(&self.configured))
     }
 
-    /// The log starts later.
+    /// Forgets what a log that starts at `start` does not need.
     pub fn forget_before(&mut self, start: Offset) {
         self.voters.forget_before(start);
         self.kraft_version.forget_before(start);

@@ -1,4 +1,4 @@
-//! What a leader does: it opens its epoch, appends what its controller proposes, and commits.
+//! The work of a leader: it opens its epoch, appends what its controller proposes, and commits.
 
 use crate::action::{Action, AppendedBatch};
 use crate::batch;
@@ -10,23 +10,24 @@ use crate::timing::Now;
 use bytes::Bytes;
 use model::{BrokerId, LeaderEpoch, Offset};
 
-/// The largest batch that may be appended, as in Kafka.
+/// The size of the largest batch, as in Kafka.
 pub const MAX_BATCH_BYTES: usize = 8 * 1024 * 1024;
 
-/// Records that were appended, and not committed yet.
+/// Records that were appended and are not committed yet.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Proposed {
     /// The offset of the first record.
     pub base: Offset,
     /// The offset of the last record.
     pub last: Offset,
-    /// What the driver does now, in order.
+    /// The actions for the driver, in order.
     pub actions: Vec<Action>,
 }
 
 impl Raft {
-    /// Appends these metadata records (their values, framed) as one batch, under the epoch that `Action::Activate` gave. They are committed once
-    /// `Action::Commit` passes `last`; if the epoch ends before, they may or may not be.
+    /// Appends these metadata records (their framed values) as one batch, under the epoch of
+    /// `Action::Activate`. They are committed once `Action::Commit` passes `last`. If the epoch
+    /// ends before, they may or may not be committed.
     pub fn propose(&mut self, epoch: LeaderEpoch, values: &[Bytes], now: Now) -> Result<Proposed, ProposeError> {
         if !self.is_leader() || self.epoch != epoch {
             return Err(ProposeError::NotLeader { asked: epoch, current: self.epoch });
@@ -43,8 +44,9 @@ impl Raft {
         Ok(Proposed { base, last, actions: self.take_actions() })
     }
 
-    /// The epoch's first batch: who leads it, and where the voters are known only from the bootstrap snapshot, `kraft.version` and the voters, so
-    /// that they reach the other replicas (KIP-853).
+    /// Appends the epoch's first batch, which names its leader. If the voters are known only from
+    /// the bootstrap snapshot, the batch also has `kraft.version` and the voters, so that they
+    /// reach the other replicas (KIP-853).
     pub(crate) fn append_start_of_epoch(&mut self, granting: Vec<BrokerId>, now: Now) -> Result<(), Fault> {
         let voters = self.voters().ids().collect();
         let change = LeaderChange { leader: self.config.local.id, voters, granting_voters: granting };
@@ -56,7 +58,7 @@ impl Raft {
         self.append_control(&records, now)
     }
 
-    /// Appends a control batch; its records take effect at once.
+    /// Appends a control batch. Its records take effect at once.
     fn append_control(&mut self, records: &[ControlRecord], now: Now) -> Result<(), Fault> {
         let base = self.log.end;
         let bytes = batch::control_batch(base, self.epoch, now.wall, records)?;
@@ -77,9 +79,10 @@ impl Raft {
         last
     }
 
-    /// The log is on disk up to `end`; a leader's own vote for an offset counts from here on.
+    /// Notes that the log is fsynced up to `end`. From here on the leader's own log counts up to
+    /// there.
     pub(crate) fn log_flushed(&mut self, end: Offset) {
-        // A flush that was under way while the log was cut says nothing about what was written since.
+        // A flush that ran while the log was truncated says nothing about later records.
         self.flushed = self.flushed.max(end.min(self.log.end));
         let flushed = self.flushed;
         if let Role::Leader(leader) = &mut self.role {
@@ -88,7 +91,7 @@ impl Raft {
         }
     }
 
-    /// Moves a leader's high watermark as far as the voters' logs allow.
+    /// Advances the high watermark of a leader as far as the voters' logs allow.
     pub(crate) fn commit(&mut self) {
         let Role::Leader(leader) = &mut self.role else { return };
         let Some(high_watermark) = leader.high_watermark() else { return };

@@ -1,21 +1,28 @@
-//! Kafka's KRaft (KIP-595, 630, 853, 996) as a pure machine: one replica of the metadata log, `__cluster_metadata-0`.
+//! Kafka's KRaft (KIP-595, 630, 853, 996) as a pure machine: one replica of the metadata log,
+//! `__cluster_metadata-0`.
 //!
-//! Events go in, an ordered list of actions comes out. There is no clock, no thread, no file and no log in here: [`Raft`] knows the log's end and
-//! epochs ([`LogFacts`]) and who votes ([`QuorumHistory`]), and says what is to be written and sent. The same code runs a lone voter, which leads
-//! at once, and elections among several. (Replication by Fetch and FetchSnapshot is not here yet, so only a lone voter commits.)
+//! Events go in, an ordered list of actions comes out. There is no clock, no thread, no file and no
+//! log in here: [`Raft`] knows the log's end and epochs ([`LogFacts`]) and who votes
+//! ([`QuorumHistory`]), and says what is to be written and sent. The same code runs a lone voter,
+//! which leads at once, and elections among several. (Replication by Fetch and FetchSnapshot is not
+//! here yet, so only a lone voter commits.)
 //!
 //! # How it is driven
 //!
-//! One task owns the machine and gives it one event at a time. It carries out the whole list of actions, in its order, before the next event or
-//! the next [`Raft::propose`].
+//! One task owns the machine and gives it one event at a time. It carries out the whole list of
+//! actions, in its order, before the next event or the next [`Raft::propose`].
 //!
 //! At start:
-//! 1. Open and recover the log; read `quorum-state` with [`ElectionState::decode`] (a missing file is `None`); delete files that end in
-//!    [`snapshot::PARTIAL_SUFFIX`] and find the newest complete snapshot by [`SnapshotId::from_file_name`].
-//! 2. Collect the control records: of that snapshot through [`snapshot::SnapshotReader`], as of `Offset::from_wire(end - 1)`, which is `None` for
-//!    the snapshot `0-0` that `format` writes; then those of the log from the snapshot's end on, through [`batch::parse_batch`] and
-//!    [`batch::ParsedBatch::control_records`], at their own offsets. A record that cannot be read stops the start.
-//! 3. [`Raft::start`], and carry out its actions. A random seed per start keeps several voters apart.
+//! 1. Open and recover the log; read `quorum-state` with [`ElectionState::decode`] (a missing file
+//!    is `None`); delete files that end in [`snapshot::PARTIAL_SUFFIX`] and find the newest
+//!    complete snapshot by [`SnapshotId::from_file_name`].
+//! 2. Collect the control records: of that snapshot through [`snapshot::SnapshotReader`], as of
+//!    `Offset::from_wire(end - 1)`, which is `None` for the snapshot `0-0` that `format` writes;
+//!    then those of the log from the snapshot's end on, through [`batch::parse_batch`] and
+//!    [`batch::ParsedBatch::control_records`], at their own offsets. A record that cannot be read
+//!    stops the start.
+//! 3. [`Raft::start`], and carry out its actions. A random seed per start keeps several voters
+//!    apart.
 //!
 //! Then, for each action:
 //!
@@ -31,29 +38,35 @@
 //! | `Reply` | may run elsewhere | answers the `Event::Request` of that id |
 //! | `Stopped` | in order | nothing more comes |
 //!
-//! A synchronous action that fails ends the node, since the machine has already gone on as if it had worked; so does a [`Fault`]. Nothing is
-//! answered twice: a proposal is committed when `Commit` passes its last offset while the epoch is the same, and fails when `LeaderChanged` comes
-//! first.
+//! A synchronous action that fails ends the node, since the machine has already gone on as if it
+//! had worked; so does a [`Fault`]. Nothing is answered twice: a proposal is committed when
+//! `Commit` passes its last offset while the epoch is the same, and fails when `LeaderChanged`
+//! comes first.
 //!
-//! [`Raft::next_deadline`] is asked after each turn; at that moment the driver gives `Event::Tick`. A lone leader has no deadline.
+//! [`Raft::next_deadline`] is asked after each turn; at that moment the driver gives `Event::Tick`.
+//! A lone leader has no deadline.
 //!
-//! A leader's controller calls [`Raft::propose`] with the values of one atomic decision's records, carries out the actions (one `Append`, one
-//! `Flush`), and applies the records as of `base..=last` at once; replies wait for the `Commit`. While an fsync is under way more proposals may be
+//! A leader's controller calls [`Raft::propose`] with the values of one atomic decision's records,
+//! carries out the actions (one `Append`, one `Flush`), and applies the records as of `base..=last`
+//! at once; replies wait for the `Commit`. While an fsync is under way more proposals may be
 //! appended: the next fsync serves them all.
 //!
 //! # Snapshots
 //!
-//! [`snapshot::SnapshotSchedule`] says after which applied batch one is made. Its id is the offset after that batch and the batch's epoch; its
-//! bytes come from [`snapshot::SnapshotWriter`] with [`Raft::quorum_at`] of its end; once its file is renamed into place the driver gives
-//! `Event::SnapshotMade`. Once a minute [`snapshot::retention::deletion`] says what can go: first the log start offset moves
-//! (`Event::LogStartMoved`), then the segments below it and the older snapshots are deleted.
+//! [`snapshot::SnapshotSchedule`] says after which applied batch one is made. Its id is the offset
+//! after that batch and the batch's epoch; its bytes come from [`snapshot::SnapshotWriter`] with
+//! [`Raft::quorum_at`] of its end; once its file is renamed into place the driver gives
+//! `Event::SnapshotMade`. Once a minute [`snapshot::retention::deletion`] says what can go: first
+//! the log start offset moves (`Event::LogStartMoved`), then the segments below it and the older
+//! snapshots are deleted.
 //!
 //! # Invariants
 //!
 //! - The epoch, and within a run the high watermark, never go back.
 //! - A vote, an epoch or a leadership is in a `PersistElection` before any action that rests on it.
 //! - Nothing counts before its fsync, the leader's own log included.
-//! - A node that led an epoch before a restart never appends in that epoch again: what it had not fsynced may be lost.
+//! - A node that led an epoch before a restart never appends in that epoch again: what it had not
+//!   fsynced may be lost.
 
 mod action;
 pub mod batch;

@@ -1,4 +1,4 @@
-//! What the machine knows of its log: ends, epochs and snapshots, never bytes.
+//! What the machine knows about its log: ends, epochs and snapshots, but no bytes.
 //!
 //! Invariants: epochs and their start offsets ascend strictly; `start <= flushed <= end`.
 
@@ -6,27 +6,29 @@ use crate::end_offset::EndOffset;
 use crate::snapshot_id::SnapshotId;
 use model::{LeaderEpoch, Offset};
 
-/// The facts of a metadata log as the driver opened it.
+/// The facts about a metadata log when the driver opened it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogFacts {
-    /// The first offset that is still there.
+    /// The log start offset.
     pub start: Offset,
-    /// The next offset to be written.
+    /// The log end offset.
     pub end: Offset,
-    /// The epochs in the log with the offset of their first record, ascending: the content of `leader-epoch-checkpoint`.
+    /// The epochs in the log with the offsets of their first records, ascending: the content of
+    /// `leader-epoch-checkpoint`.
     pub epochs: Vec<(LeaderEpoch, Offset)>,
     /// The newest complete snapshot.
     pub latest_snapshot: Option<SnapshotId>,
 }
 
 impl LogFacts {
-    /// The end with the epoch of the last record; that of the newest snapshot when the log is empty.
+    /// Returns the log end offset with the epoch of the last record. If the log is empty, the epoch
+    /// is that of the newest snapshot.
     pub fn end_offset(&self) -> EndOffset {
         let snapshot = self.latest_snapshot.map_or(LeaderEpoch(0), |snapshot| snapshot.epoch);
         EndOffset { epoch: self.epochs.last().map_or(snapshot, |(epoch, _)| *epoch), offset: self.end }
     }
 
-    /// Records of this epoch were appended up to `end`.
+    /// Notes that records of this epoch were appended up to `end`.
     pub(crate) fn appended(&mut self, epoch: LeaderEpoch, base: Offset, end: Offset) {
         if self.epochs.last().is_none_or(|(last, _)| *last < epoch) {
             self.epochs.push((epoch, base));
@@ -34,10 +36,11 @@ impl LogFacts {
         self.end = end;
     }
 
-    /// The log starts later.
+    /// Notes a higher log start offset.
     pub(crate) fn starts_at(&mut self, start: Offset) {
         self.start = self.start.max(start);
-        // The epoch that covers the start stays, as in the checkpoint file, with the start as its own.
+        // As in the checkpoint file, the epoch that covers the start is kept, and begins at the
+        // start.
         let covering = self.epochs.iter().rposition(|(_, at)| *at <= self.start);
         if let Some(covering) = covering {
             self.epochs.drain(..covering);
@@ -45,7 +48,7 @@ impl LogFacts {
         }
     }
 
-    /// Where the log's records of the largest epoch that is at most `epoch` end, with that epoch.
+    /// Returns the largest epoch that is at most `epoch`, with the end of its records.
     pub fn end_of_epoch(&self, epoch: LeaderEpoch) -> Option<EndOffset> {
         let position = self.epochs.iter().rposition(|(at, _)| *at <= epoch)?;
         let end = self.epochs.get(position + 1).map_or(self.end, |(_, start)| *start);

@@ -12,55 +12,56 @@ use crate::voters::{KRaftVersion, ReplicaKey, VoterSet};
 use model::{BrokerId, LeaderEpoch, Offset};
 use std::collections::BTreeMap;
 
-/// What does not change while the node runs.
+/// The configuration, which does not change while the node runs.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// This replica: `node.id`, and the `directory.id` of the metadata log dir's `meta.properties`.
+    /// This replica: `node.id`, and the `directory.id` in `meta.properties` of the metadata log
+    /// dir.
     pub local: ReplicaKey,
-    /// `controller.quorum.voters`, empty where it is not set.
+    /// `controller.quorum.voters`, empty if it is not set.
     pub configured_voters: VoterSet,
-    /// The times of `controller.quorum.*`.
+    /// The timeouts of `controller.quorum.*`.
     pub timeouts: Timeouts,
 }
 
-/// What the driver found on disk.
+/// What the driver read from disk.
 #[derive(Clone, Debug, Default)]
 pub struct Stored {
-    /// The content of `quorum-state`, `None` where there is no such file.
+    /// The content of `quorum-state`, `None` if the file does not exist.
     pub election: Option<ElectionState>,
-    /// The log's facts, after recovery.
+    /// The facts about the log, after recovery.
     pub log: LogFacts,
-    /// The control records of the newest snapshot, as of the offset before its end (`None` for the bootstrap snapshot), then those of the log
-    /// from there on, ascending.
+    /// The control records of the newest snapshot, with the offset before its end (`None` for the
+    /// bootstrap snapshot), then those of the log from there on, ascending.
     pub control_records: Vec<(Since, ControlRecord)>,
 }
 
-/// A replica of the metadata log, as a machine: events in, actions out.
+/// A replica of the metadata log, as a machine: it takes events and returns actions.
 #[derive(Clone, Debug)]
 pub struct Raft {
     pub(crate) config: Config,
     pub(crate) random: Random,
     pub(crate) quorum: QuorumHistory,
     pub(crate) log: LogFacts,
-    /// How far the log is known to be on disk.
+    /// The offset up to which the log is known to be fsynced.
     pub(crate) flushed: Offset,
     pub(crate) epoch: LeaderEpoch,
     pub(crate) role: Role,
     pub(crate) high_watermark: Option<Offset>,
-    /// What `quorum-state` holds.
+    /// The content of `quorum-state`.
     pub(crate) persisted: Option<ElectionState>,
     /// The leader and epoch of the last `LeaderChanged`.
     pub(crate) announced: Option<(Option<BrokerId>, LeaderEpoch)>,
-    /// Requests that were sent and not answered.
+    /// Requests that were sent and are not answered.
     pub(crate) in_flight: BTreeMap<u64, InFlight>,
-    /// Per replica, when it may be sent the next request.
+    /// For each replica, the time when the next request may be sent to it.
     pub(crate) retry_at: BTreeMap<BrokerId, u64>,
     pub(crate) next_request: u64,
     pub(crate) stopping: bool,
     pub(crate) out: Vec<Action>,
 }
 
-/// A request that waits for its answer.
+/// A request that is not answered yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct InFlight {
     pub(crate) to: BrokerId,
@@ -68,7 +69,7 @@ pub(crate) struct InFlight {
     pub(crate) kind: RequestKind,
 }
 
-/// Which request it was.
+/// The kind of the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RequestKind {
     PreVote,
@@ -78,7 +79,8 @@ pub(crate) enum RequestKind {
 }
 
 impl Raft {
-    /// Starts a replica from what is on disk. The only voter of a quorum leads at once, with the actions that this answers.
+    /// Starts a replica from what is on disk. The only voter of a quorum leads at once, by the
+    /// returned actions.
     pub fn start(config: Config, stored: Stored, seed: u64, now: Now) -> Result<(Self, Vec<Action>), Fault> {
         let mut quorum = QuorumHistory::new(config.configured_voters.clone());
         for (since, record) in &stored.control_records {
@@ -108,7 +110,7 @@ impl Raft {
         Ok((raft, actions))
     }
 
-    /// Takes an event and answers what is to be done, in order.
+    /// Handles an event. Returns the actions, in order.
     pub fn step(&mut self, event: Event, now: Now) -> Result<Vec<Action>, Fault> {
         match event {
             Event::Tick => {}
@@ -127,24 +129,26 @@ impl Raft {
         Ok(self.take_actions())
     }
 
-    /// The moment, in monotonic milliseconds, at which the driver gives `Event::Tick`; `None` when nothing is due by time alone.
+    /// Returns the time, in monotonic milliseconds, at which the driver gives `Event::Tick`.
+    /// Returns `None` if nothing depends on time alone.
     pub fn next_deadline(&self) -> Option<u64> {
         let retries = self.retry_at.values().copied().filter(|_| self.has_requests_to_send());
         let deadline = retries.chain([self.role.deadline()]).min();
         deadline.filter(|deadline| *deadline != crate::state::NEVER)
     }
 
-    /// The epoch this replica is in.
+    /// Returns the current epoch.
     pub fn epoch(&self) -> LeaderEpoch {
         self.epoch
     }
 
-    /// The state this replica is in.
+    /// Returns the state of this replica.
     pub fn role(&self) -> RoleName {
         self.role.name()
     }
 
-    /// The epoch's leader, if it is known. A leader that has resigned still counts, as in `quorum-state`; see `role`.
+    /// Returns the epoch's leader, if known. As in `quorum-state`, a leader that has resigned still
+    /// counts; see `role`.
     pub fn leader(&self) -> Option<BrokerId> {
         self.role.leader(self.config.local.id)
     }
@@ -154,32 +158,32 @@ impl Raft {
         matches!(self.role, Role::Leader(_))
     }
 
-    /// The exclusive end of what is committed, once it is known.
+    /// Returns the high watermark, once it is known.
     pub fn high_watermark(&self) -> Option<Offset> {
         self.high_watermark
     }
 
-    /// The facts of the log, as they are once all actions are done.
+    /// Returns the facts about the log after all actions are carried out.
     pub fn log(&self) -> &LogFacts {
         &self.log
     }
 
-    /// The voters, those of records that are not yet committed included.
+    /// Returns the voters, including those of records that are not committed yet.
     pub fn voters(&self) -> &VoterSet {
         self.quorum.voters()
     }
 
-    /// `kraft.version`.
+    /// Returns `kraft.version`.
     pub fn kraft_version(&self) -> KRaftVersion {
         self.quorum.kraft_version()
     }
 
-    /// What a snapshot that ends at `end` must say of `kraft.version` and the voters.
+    /// Returns `kraft.version` and the voters for a snapshot that ends at `end`.
     pub fn quorum_at(&self, end: Offset) -> (KRaftVersion, &VoterSet) {
         self.quorum.at_end(end)
     }
 
-    /// Whether this replica votes.
+    /// Whether this replica is a voter.
     pub fn is_voter(&self) -> bool {
         self.voters().contains(&self.config.local)
     }
@@ -188,9 +192,10 @@ impl Raft {
         std::mem::take(&mut self.out)
     }
 
-    /// Moves on as far as it goes without another event: deadlines that have passed, elections that are decided, requests that are due.
+    /// Makes all transitions that need no other event: expired deadlines, decided elections, due
+    /// requests.
     fn proceed(&mut self, now: Now) -> Result<(), Fault> {
-        // Each round changes the state once; a lone voter needs three from unattached to leader.
+        // Each round makes one transition. A lone voter needs three to become the leader.
         for _ in 0..8 {
             if !self.move_on(now)? {
                 break;

@@ -1,5 +1,5 @@
-//! What replicas of the metadata log say to each other, as the one partition's facts. The wire's lists of topics and partitions, the cluster id and
-//! the versions are the driver's.
+//! The messages between replicas of the metadata log, without the wire's lists of topics and
+//! partitions, cluster id and versions. The driver handles those.
 
 use crate::end_offset::EndOffset;
 use crate::voters::ReplicaKey;
@@ -8,9 +8,9 @@ use model::{BrokerId, ErrorCode, LeaderEpoch};
 /// A request of one replica to another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
-    /// Asks for a vote, or whether one would be given.
+    /// Asks for a vote, or with `pre_vote` whether one would be given.
     Vote(VoteRequest),
-    /// A new leader makes itself known to a voter.
+    /// A new leader announces itself to a voter.
     BeginQuorumEpoch(BeginQuorumEpochRequest),
     /// A leader resigns.
     EndQuorumEpoch(EndQuorumEpochRequest),
@@ -19,15 +19,15 @@ pub enum Request {
 /// `Vote` (KIP-595; with `pre_vote`, KIP-996).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VoteRequest {
-    /// The candidate's epoch; for a pre-vote the epoch it is in.
+    /// The candidate's epoch. For a pre-vote, its current epoch.
     pub epoch: LeaderEpoch,
     /// The candidate.
     pub candidate: ReplicaKey,
-    /// Whom the request is meant for, where the version names one.
+    /// The voter that the request is for, if the version names one.
     pub voter: Option<ReplicaKey>,
-    /// Where the candidate's log ends.
+    /// The end of the candidate's log.
     pub log_end: EndOffset,
-    /// Whether this only asks.
+    /// Whether this is a pre-vote.
     pub pre_vote: bool,
 }
 
@@ -36,9 +36,9 @@ pub struct VoteRequest {
 pub struct BeginQuorumEpochRequest {
     /// The leader.
     pub leader: BrokerId,
-    /// The epoch it leads.
+    /// The epoch that it leads.
     pub epoch: LeaderEpoch,
-    /// Whom the request is meant for, where the version names one.
+    /// The voter that the request is for, if the version names one.
     pub voter: Option<ReplicaKey>,
 }
 
@@ -49,33 +49,33 @@ pub struct EndQuorumEpochRequest {
     pub leader: BrokerId,
     /// The epoch it led.
     pub epoch: LeaderEpoch,
-    /// Who should be elected, the best first.
+    /// The preferred successors, the best first.
     pub preferred_candidates: Vec<ReplicaKey>,
 }
 
-/// An answer's common part: what the replica knows of the quorum.
+/// The common part of all answers: what the replica knows about the quorum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QuorumView {
     /// The partition's error.
     pub error: ErrorCode,
-    /// The leader it knows.
+    /// The leader that it knows.
     pub leader: Option<BrokerId>,
     /// Its epoch.
     pub epoch: LeaderEpoch,
 }
 
-/// An answer to a request of the same name.
+/// An answer, named like its request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reply {
-    /// To `Vote`.
+    /// The answer to `Vote`.
     Vote {
-        /// What the voter knows.
+        /// What the voter knows about the quorum.
         view: QuorumView,
         /// Whether it votes for the candidate.
         granted: bool,
     },
-    /// To `BeginQuorumEpoch`.
+    /// The answer to `BeginQuorumEpoch`.
     BeginQuorumEpoch(QuorumView),
-    /// To `EndQuorumEpoch`.
+    /// The answer to `EndQuorumEpoch`.
     EndQuorumEpoch(QuorumView),
 }

@@ -1,4 +1,5 @@
-//! The file `quorum-state`: what a replica must not forget about elections, as the JSON that Kafka writes.
+//! The file `quorum-state`: the election state that a replica must not forget, as the JSON that
+//! Kafka writes.
 //!
 //! ```text
 //! data_version 0 (kraft.version 0)
@@ -6,42 +7,44 @@
 //! data_version 1 (kraft.version 1, KIP-853)
 //! {"leaderId":1,"leaderEpoch":1,"votedId":-1,"votedDirectoryId":"AAAAAAAAAAAAAAAAAAAAAA","data_version":1}
 //! ```
-//! The file has no line end. It is replaced as a whole: written beside, fsynced, renamed, and the directory fsynced.
+//! The file has no line end. It is replaced as a whole: written to another name, fsynced, renamed,
+//! and the directory fsynced.
 
 use crate::voters::{KRaftVersion, ReplicaKey, VoterSet};
 use model::{BrokerId, LeaderEpoch, Uuid};
 use serde_json::Value;
 
-/// The file's name in the metadata partition's folder.
+/// The name of the file in the metadata partition's folder.
 pub const QUORUM_STATE_FILE: &str = "quorum-state";
 
-/// What is known of the election of one epoch.
+/// The election state of one epoch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ElectionState {
-    /// The newest epoch this replica has seen.
+    /// The newest epoch that this replica has seen.
     pub epoch: LeaderEpoch,
     /// Its leader, once known.
     pub leader: Option<BrokerId>,
-    /// Whom this replica voted for in it.
+    /// The replica that this replica voted for in the epoch.
     pub voted: Option<ReplicaKey>,
 }
 
-/// A `quorum-state` that cannot be used.
+/// Why `quorum-state` cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum QuorumStateError {
-    /// Not a JSON object.
+    /// The content is not a JSON object.
     #[error("quorum-state is not a JSON object: {0}")]
     Json(#[from] serde_json::Error),
     /// A field is missing or has the wrong type.
     #[error("quorum-state has no usable {0:?}")]
     Field(&'static str),
-    /// Written by a later version.
+    /// A later version wrote the file.
     #[error("quorum-state has the data_version {0}, which is not known")]
     Version(i64),
 }
 
 impl ElectionState {
-    /// The file's bytes. Under `kraft.version` 0 they name the voters, under 1 the directory of the voted replica.
+    /// Returns the content of the file. Under `kraft.version` 0 it names the voters, under 1 the
+    /// directory id of the voted replica.
     pub fn encode(&self, kraft_version: KRaftVersion, voters: &VoterSet) -> Vec<u8> {
         let leader = BrokerId::to_wire(self.leader);
         let epoch = self.epoch;
@@ -60,7 +63,7 @@ impl ElectionState {
         text.into_bytes()
     }
 
-    /// Reads the file of either version.
+    /// Reads a file of either version.
     pub fn decode(bytes: &[u8]) -> Result<Self, QuorumStateError> {
         let object: serde_json::Map<String, Value> = serde_json::from_slice(bytes)?;
         let data_version = integer(&object, "data_version")?;
@@ -81,7 +84,8 @@ impl ElectionState {
     }
 }
 
-/// The voters that the file names, which it does under `kraft.version` 0 alone. They count for nothing but to tell whose cluster a folder is of.
+/// Returns the voters that the file names, which only `kraft.version` 0 writes. They only tell
+/// which cluster a folder belongs to.
 pub fn configured_voters(bytes: &[u8]) -> Result<Vec<BrokerId>, QuorumStateError> {
     let object: serde_json::Map<String, Value> = serde_json::from_slice(bytes)?;
     let voters = object.get("currentVoters").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);

@@ -6,40 +6,41 @@ use std::fmt;
 
 /// The suffix of a complete snapshot.
 const SUFFIX: &str = ".checkpoint";
-/// The suffix of one that is being written or fetched; such files are deleted at start.
+/// The suffix of a snapshot that is being written or fetched. Such files are deleted at start.
 pub const PARTIAL_SUFFIX: &str = ".checkpoint.part";
-/// The suffix of one that is about to be deleted.
+/// The suffix of a snapshot that is about to be deleted.
 pub const DELETED_SUFFIX: &str = ".checkpoint.deleted";
 
-/// A snapshot: the state after all records below `end`, the last of which has this epoch.
+/// A snapshot's id. The snapshot has the state after all records below `end`, and `epoch` is the
+/// epoch of the last of them.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SnapshotId {
-    /// The offset after the last record that it covers.
+    /// The offset after the last record that the snapshot covers.
     pub end: Offset,
     /// The epoch of that record.
     pub epoch: LeaderEpoch,
 }
 
 impl SnapshotId {
-    /// The snapshot that `format` writes: it covers nothing and holds the first voters.
+    /// The snapshot that `format` writes. It covers nothing and holds the first voters.
     pub const BOOTSTRAP: Self = Self { end: Offset(0), epoch: LeaderEpoch(0) };
 
-    /// A snapshot id.
+    /// Creates a snapshot id.
     pub fn new(end: i64, epoch: i32) -> Self {
         Self { end: Offset(end), epoch: LeaderEpoch(epoch) }
     }
 
-    /// The name of its file: 20 digits of offset, 10 of epoch.
+    /// Returns the name of its file: 20 digits of the offset, 10 of the epoch.
     pub fn file_name(&self) -> String {
         format!("{self}{SUFFIX}")
     }
 
-    /// The name of its file while it is being written.
+    /// Returns the name of its file while it is being written.
     pub fn partial_file_name(&self) -> String {
         format!("{self}{PARTIAL_SUFFIX}")
     }
 
-    /// The snapshot that a complete snapshot's file name means, `None` for other files.
+    /// Returns the id in the name of a complete snapshot's file, or `None` for other files.
     pub fn from_file_name(name: &str) -> Option<Self> {
         let (end, epoch) = name.strip_suffix(SUFFIX)?.split_once('-')?;
         let digits = |text: &str, len| text.len() == len && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -49,7 +50,7 @@ impl SnapshotId {
         Some(Self { end: Offset(end.parse().ok()?), epoch: LeaderEpoch(epoch.parse().ok()?) })
     }
 
-    /// The end of a log that has exactly what the snapshot covers.
+    /// Returns the end of a log that has exactly what the snapshot covers.
     pub fn end_offset(&self) -> EndOffset {
         EndOffset { epoch: self.epoch, offset: self.end }
     }

@@ -1,11 +1,11 @@
-//! Time and randomness as they enter the machine.
+//! Time and randomness, which are arguments of the machine.
 
 pub use model::Now;
 
-/// The `controller.quorum.*` times.
+/// The timeouts of `controller.quorum.*`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
-    /// `controller.quorum.election.timeout.ms`; each wait is this and up to as much again.
+    /// `controller.quorum.election.timeout.ms`. Each wait is between once and twice this.
     pub election_ms: u64,
     /// `controller.quorum.election.backoff.max.ms`
     pub election_backoff_max_ms: u64,
@@ -18,7 +18,7 @@ pub struct Timeouts {
 }
 
 impl Default for Timeouts {
-    /// Kafka's defaults.
+    /// Returns Kafka's defaults.
     fn default() -> Self {
         Self {
             election_ms: 1000,
@@ -30,7 +30,7 @@ impl Default for Timeouts {
     }
 }
 
-/// SplitMix64: enough to keep elections apart, and the same for the same seed.
+/// SplitMix64. It is random enough to keep elections apart, and it repeats for the same seed.
 #[derive(Clone, Debug)]
 pub(crate) struct Random(pub(crate) u64);
 
@@ -43,7 +43,7 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// A duration from `base_ms` to just below twice that.
+    /// Returns a random duration from `base_ms` to just below twice that.
     pub(crate) fn jittered(&mut self, base_ms: u64) -> u64 {
         if base_ms == 0 { 0 } else { base_ms + self.next() % base_ms }
     }

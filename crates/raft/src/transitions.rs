@@ -1,7 +1,7 @@
-//! The moves between states, and what each must have written before anything else happens.
+//! The transitions between states, and what each must persist before anything else happens.
 //!
-//! Invariants: the epoch never goes back; every change of epoch, vote or leader is a `PersistElection` that stands in the list of actions before
-//! anything that rests on it.
+//! Invariants: the epoch never goes back. Every change of epoch, vote or leader is a
+//! `PersistElection` before any action that depends on it.
 
 use crate::action::Action;
 use crate::event::Fault;
@@ -13,11 +13,11 @@ use crate::voters::ReplicaKey;
 use bytes::Bytes;
 use model::{BrokerId, LeaderEpoch};
 
-/// A leader that hears from no majority for this much of the fetch timeout resigns.
+/// A leader that hears from no majority for the fetch timeout times this factor resigns.
 const CHECK_QUORUM_FACTOR: (u64, u64) = (3, 2);
 
 impl Raft {
-    /// The state that follows from `quorum-state` and the log's last epoch.
+    /// Enters the state that follows from `quorum-state` and the log's last epoch.
     pub(crate) fn enter_first_role(&mut self, election: ElectionState, now: Now) {
         let local = self.config.local;
         let log_epoch = self.log.end_offset().epoch;
@@ -27,7 +27,8 @@ impl Raft {
         }
         self.epoch = election.epoch;
         if election.leader == Some(local.id) {
-            // What was appended in this epoch and never fsynced may be gone, so the epoch is over for this replica.
+            // Records of this epoch that were appended but not fsynced may be lost, so this replica
+            // must not lead the epoch again.
             return self.enter_resigned(now);
         }
         if election.voted == Some(local) && election.leader.is_none() {
@@ -41,7 +42,7 @@ impl Raft {
         }
     }
 
-    /// Takes one step that time, votes or the lack of others make due. Answers whether it did.
+    /// Makes one transition that is due by time or by votes. Returns whether it did.
     pub(crate) fn move_on(&mut self, now: Now) -> Result<bool, Fault> {
         let is_voter = self.is_voter();
         let alone = self.voters().is_only(&self.config.local) && !self.stopping;
@@ -70,7 +71,7 @@ impl Raft {
                 match leader.filter(|leader| self.can_follow(*leader)) {
                     Some(leader) => self.enter_follower(leader, voted, now),
                     None if due || !is_voter => self.enter_unattached(leader, voted, now),
-                    // Lost, but there is nobody to turn to: the rest of the timeout passes first.
+                    // It lost and knows no leader to follow. It waits for the rest of the timeout.
                     None => return Ok(false),
                 }
             }
@@ -82,14 +83,15 @@ impl Raft {
         Ok(true)
     }
 
-    /// Whether this leader's address is known.
+    /// Whether this leader is another voter, so that its address is known.
     pub(crate) fn can_follow(&self, leader: BrokerId) -> bool {
         leader != self.config.local.id && self.voters().get(leader).is_some()
     }
 
-    /// A higher epoch is heard of, or one in which the leader is not known.
+    /// Enters an epoch without a leader to follow.
     pub(crate) fn enter_unattached(&mut self, leader: Option<BrokerId>, voted: Option<ReplicaKey>, now: Now) {
-        // An election timeout that is running is not begun anew: else a stream of candidates could hold this one back.
+        // A running election timeout is not restarted. Otherwise a stream of candidates could delay
+        // this replica forever.
         let running = match &self.role {
             Role::Unattached(Unattached { deadline, .. })
             | Role::Prospective(Prospective { deadline, .. })
@@ -104,7 +106,7 @@ impl Raft {
         self.enter(Role::Unattached(Unattached { leader, voted, deadline }));
     }
 
-    /// A higher epoch is heard of.
+    /// Enters a higher epoch that another replica named.
     pub(crate) fn enter_epoch(&mut self, epoch: LeaderEpoch, leader: Option<BrokerId>, now: Now) {
         debug_assert!(epoch >= self.epoch);
         self.epoch = epoch;
@@ -125,13 +127,15 @@ impl Raft {
         self.enter(Role::Prospective(Prospective { leader, voted, tally, deadline }));
     }
 
-    /// Votes for a candidate of this epoch, for good, and waits as long as an election may take.
+    /// Votes for a candidate of this epoch. The vote cannot change. Waits as long as an election
+    /// may take.
     pub(crate) fn vote_for(&mut self, candidate: ReplicaKey, now: Now) {
         let deadline = if self.is_voter() { self.election_deadline(now) } else { NEVER };
         self.enter(Role::Unattached(Unattached { leader: self.leader(), voted: Some(candidate), deadline }));
     }
 
-    /// The leader resigned and named its successors: the first stands for election at once, the others the later the further down they are.
+    /// Schedules an election after the leader resigned and named its successors. The first one
+    /// starts at once, and each later one waits longer.
     pub(crate) fn stand_after(&mut self, rank: usize, now: Now) {
         let Timeouts { retry_backoff_ms, election_backoff_max_ms, .. } = self.config.timeouts;
         let doubled = u32::try_from(rank).ok().and_then(|rank| 1u64.checked_shl(rank)).unwrap_or(u64::MAX);
@@ -158,7 +162,8 @@ impl Raft {
         let check_quorum_ms = self.config.timeouts.fetch_ms * numerator / denominator;
         let check_quorum_at = now.monotonic.0.saturating_add(check_quorum_ms);
         let leader = Leader::new(self.log.end, self.quorum.voters(), self.config.local, check_quorum_at);
-        // The high watermark of earlier epochs is not kept: this leader's own begins above its first record.
+        // The high watermark of earlier epochs is not kept. This leader's high watermark starts
+        // above its first record.
         self.enter(Role::Leader(leader));
         self.append_start_of_epoch(granting, now)
     }
@@ -174,7 +179,7 @@ impl Raft {
         self.enter(Role::Resigned(Resigned { deadline, unaware, successors }));
     }
 
-    /// Resigns from this epoch, if it is led here.
+    /// Resigns from this epoch, if this replica leads it.
     pub(crate) fn resign(&mut self, epoch: LeaderEpoch, now: Now) {
         if self.is_leader() && self.epoch == epoch {
             self.enter_resigned(now);
@@ -188,7 +193,7 @@ impl Raft {
         self.stopping = true;
         if self.is_leader() {
             self.resign(self.epoch, now);
-            // Kafka gives the others the request timeout to hear of it.
+            // Kafka gives the other voters the request timeout to learn of it.
             let limit = now.monotonic.0.saturating_add(self.config.timeouts.request_ms);
             if let Role::Resigned(state) = &mut self.role {
                 state.deadline = limit;
@@ -206,7 +211,7 @@ impl Raft {
         }
     }
 
-    /// Enters a state: writes down what must not be forgotten, and says so if the leader is another.
+    /// Enters a state: persists the election state, and reports a change of the leader.
     fn enter(&mut self, role: Role) {
         self.role = role;
         self.in_flight.clear();
@@ -220,8 +225,9 @@ impl Raft {
         }
     }
 
-    /// Takes back what the previous state wanted to write, if nothing rests on it yet: a lone voter passes through several states at once, and what
-    /// nobody has seen need not have been on disk. Answers whether there was nothing.
+    /// Drops what the previous state wanted to persist, if no action depends on it yet. A lone
+    /// voter passes through several states at once, and what nobody has seen need not be on disk.
+    /// Returns whether there was nothing to drop.
     fn drop_superseded(&mut self) -> bool {
         let kept = self
             .out
@@ -235,12 +241,12 @@ impl Raft {
         self.out.len() == kept && !dropped_a_write
     }
 
-    /// The leader, as long as it acts as one: a node that led the epoch and resigned does not count.
+    /// Returns the leader if it acts as one. A node that led the epoch and resigned does not count.
     fn active_leader(&self) -> Option<BrokerId> {
         self.leader().filter(|leader| *leader != self.config.local.id || self.is_leader())
     }
 
-    /// Writes `quorum-state` if it says something else, or if there is none.
+    /// Writes `quorum-state` if its content changed, or if it does not exist.
     pub(crate) fn persist(&mut self) {
         let voted = self.role.voted(self.config.local);
         let election = ElectionState { epoch: self.epoch, leader: self.leader(), voted };

@@ -1,14 +1,16 @@
-//! Changes of the voters, as far as they are decided before anything is sent or written (KIP-853): what AddRaftVoter and RemoveRaftVoter are refused for.
+//! The checks of AddRaftVoter and RemoveRaftVoter before anything is sent or written (KIP-853).
 //!
-//! The leader alone decides. The change itself, a new voter that catches up or an old one that resigns, is not here yet.
+//! Only the leader decides. The change itself is not implemented yet: that a new voter catches up,
+//! or that an old one resigns.
 
 use crate::describe::QuorumDescription;
 use crate::voters::ReplicaKey;
 use model::{ApiError, ErrorCode};
 
 impl QuorumDescription {
-    /// Whether a voter may be added. Errors: REQUEST_TIMED_OUT before this epoch has committed anything, UNSUPPORTED_VERSION where the voters are not in
-    /// the log, DUPLICATE_VOTER for the id of a voter, whatever its directory.
+    /// Checks whether a voter may be added. Errors: REQUEST_TIMED_OUT before anything is committed
+    /// in this epoch, UNSUPPORTED_VERSION if the voters are not in the log, DUPLICATE_VOTER if a
+    /// voter has this id, with any directory.
     pub fn check_addition(&self, voter: &ReplicaKey) -> Result<(), ApiError> {
         self.check_change("adding")?;
         if self.voters.iter().any(|known| known.key.id == voter.id) {
@@ -19,7 +21,8 @@ impl QuorumDescription {
         Ok(())
     }
 
-    /// Whether a voter may be removed. Errors: the same, and VOTER_NOT_FOUND for one that does not vote, or that votes alone.
+    /// Checks whether a voter may be removed. Errors: the same without DUPLICATE_VOTER, and
+    /// VOTER_NOT_FOUND if it is not a voter or is the only one.
     pub fn check_removal(&self, voter: &ReplicaKey) -> Result<(), ApiError> {
         self.check_change("removing")?;
         if self.voters.len() == 1 || !self.voters.iter().any(|known| known.key == *voter) {

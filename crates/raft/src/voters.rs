@@ -1,6 +1,7 @@
-//! Who votes: replica keys, endpoints and the voter set, with its forms in the configuration and in `VotersRecord`.
+//! Voters: replica keys, endpoints and the voter set, with its forms in the configuration and in
+//! `VotersRecord`.
 //!
-//! Invariant: a voter set lists its voters by ascending id and holds an id once.
+//! Invariant: a voter set lists its voters by ascending id, and each id once.
 
 use model::{BrokerId, DirectoryId, Uuid};
 use protocol::messages::voters_record::{self, VotersRecord};
@@ -11,7 +12,7 @@ use std::sync::Arc;
 /// The level of the feature `kraft.version` (KIP-853).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum KRaftVersion {
-    /// The voters are those of `controller.quorum.voters`, known by id alone.
+    /// The voters are those of `controller.quorum.voters`, known only by id.
     #[default]
     V0,
     /// The voters are those of the last `VotersRecord`, known by id and directory id.
@@ -19,10 +20,10 @@ pub enum KRaftVersion {
 }
 
 impl KRaftVersion {
-    /// The newest level that this node can run.
+    /// The newest level that this node supports.
     pub const LATEST: Self = Self::V1;
 
-    /// The level of a feature level, `None` for one that is not known.
+    /// Returns the version with this feature level, `None` if it is unknown.
     pub fn from_level(level: i16) -> Option<Self> {
         match level {
             0 => Some(Self::V0),
@@ -31,7 +32,7 @@ impl KRaftVersion {
         }
     }
 
-    /// The feature level.
+    /// Returns the feature level.
     pub fn level(self) -> i16 {
         match self {
             Self::V0 => 0,
@@ -45,28 +46,28 @@ impl KRaftVersion {
     }
 }
 
-/// A replica of the metadata log: its node id and, where it is known, the id of its metadata directory.
+/// A replica of the metadata log: its node id and, if known, the id of its metadata directory.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ReplicaKey {
-    /// The node's id.
+    /// The node id.
     pub id: BrokerId,
-    /// The directory that its log is in; a replaced disk is another replica.
+    /// The id of its log's directory. A replaced disk is another replica.
     pub directory_id: Option<DirectoryId>,
 }
 
 impl ReplicaKey {
-    /// A replica; a zero directory id stands for none, as on the wire.
+    /// Creates a replica key. As on the wire, a zero directory id means none.
     pub fn new(id: i32, directory_id: Uuid) -> Self {
         Self { id: BrokerId(id), directory_id: directory_id.non_zero() }
     }
 
-    /// As Kafka's messages show it.
+    /// Formats it as in Kafka's messages.
     pub fn shown(&self) -> String {
         let directory_id = self.directory_id.map_or_else(|| "<undefined>".to_owned(), |id| id.to_string());
         format!("ReplicaKey(id={}, directoryId={directory_id})", self.id)
     }
 
-    /// The directory id as the formats have it: zeros for none.
+    /// Returns the directory id as on the wire: zero for none.
     pub fn wire_directory_id(&self) -> Uuid {
         self.directory_id.unwrap_or(Uuid::ZERO)
     }
@@ -81,7 +82,7 @@ impl fmt::Debug for ReplicaKey {
     }
 }
 
-/// Where a node listens.
+/// An address of a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     /// The listener's name, such as `CONTROLLER`.
@@ -99,41 +100,42 @@ pub struct Voter {
     pub key: ReplicaKey,
     /// Its controller listeners, the preferred one first.
     pub endpoints: Vec<Endpoint>,
-    /// The levels of `kraft.version` that it can run, both ends inclusive.
+    /// The levels of `kraft.version` that it supports, both ends inclusive.
     pub kraft_versions: (i16, i16),
 }
 
 impl Voter {
-    /// Whether this voter is that replica. A voter that is known by id alone matches any directory.
+    /// Whether this voter is that replica. A voter that is known only by id matches any directory.
     pub fn is(&self, key: &ReplicaKey) -> bool {
         self.key.id == key.id && (self.key.directory_id.is_none() || self.key.directory_id == key.directory_id)
     }
 }
 
-/// `controller.quorum.voters` cannot be read.
+/// Why `controller.quorum.voters` cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum VotersError {
     /// An entry that is not `id@host:port`.
     #[error("{0:?} is not of the form id@host:port")]
     Entry(String),
-    /// Two entries with one id.
+    /// Two entries have the same id.
     #[error("the voter id {0} appears twice")]
     Duplicate(BrokerId),
 }
 
-/// The replicas that vote.
+/// The set of voters.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct VoterSet {
     voters: BTreeMap<BrokerId, Voter>,
 }
 
 impl VoterSet {
-    /// A set of these voters; of two with one id the later stays.
+    /// Creates a set of these voters. If two have the same id, the later one is kept.
     pub fn new(voters: impl IntoIterator<Item = Voter>) -> Self {
         Self { voters: voters.into_iter().map(|voter| (voter.key.id, voter)).collect() }
     }
 
-    /// The set that `controller.quorum.voters` (`1@host:port,2@...`) describes, reachable at the listener of this name.
+    /// Parses `controller.quorum.voters` (`1@host:port,2@...`). The voters have a listener with
+    /// this name.
     pub fn from_config(text: &str, listener: &str) -> Result<Self, VotersError> {
         let mut voters = BTreeMap::new();
         for entry in text.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
@@ -146,53 +148,53 @@ impl VoterSet {
         Ok(Self { voters })
     }
 
-    /// The voters by ascending id.
+    /// Returns the voters, by ascending id.
     pub fn iter(&self) -> impl Iterator<Item = &Voter> {
         self.voters.values()
     }
 
-    /// The ids, ascending.
+    /// Returns the ids, ascending.
     pub fn ids(&self) -> impl Iterator<Item = BrokerId> {
         self.voters.keys().copied()
     }
 
-    /// The voter with this id.
+    /// Returns the voter with this id.
     pub fn get(&self, id: BrokerId) -> Option<&Voter> {
         self.voters.get(&id)
     }
 
-    /// Whether this replica votes.
+    /// Whether this replica is a voter.
     pub fn contains(&self, key: &ReplicaKey) -> bool {
         self.get(key.id).is_some_and(|voter| voter.is(key))
     }
 
-    /// Whether this replica votes and nobody else.
+    /// Whether this replica is the only voter.
     pub fn is_only(&self, key: &ReplicaKey) -> bool {
         self.len() == 1 && self.contains(key)
     }
 
-    /// How many voters there are.
+    /// Returns the number of voters.
     pub fn len(&self) -> usize {
         self.voters.len()
     }
 
-    /// Whether there are none, as on a node that was formatted to join a quorum later.
+    /// Whether there are no voters, as on a node that was formatted to join a quorum later.
     pub fn is_empty(&self) -> bool {
         self.voters.is_empty()
     }
 
-    /// How many voters decide.
+    /// Returns the number of voters in a majority.
     pub fn majority(&self) -> usize {
         self.len() / 2 + 1
     }
 
-    /// The set as a record.
+    /// Returns the set as a record.
     pub fn to_record(&self) -> VotersRecord {
         let voters = self.iter().map(voter_to_record).collect();
         VotersRecord { version: 0, voters, ..Default::default() }
     }
 
-    /// The set that a record holds.
+    /// Creates the set of a record.
     pub fn from_record(record: &VotersRecord) -> Self {
         Self::new(record.voters.iter().map(voter_from_record))
     }

@@ -1,4 +1,5 @@
-//! Snapshots of the metadata log (KIP-630): their container, and the rules for making and deleting them.
+//! Snapshots of the metadata log (KIP-630): their container, and the rules for creating and
+//! deleting them.
 
 mod reader;
 pub mod retention;

@@ -1,6 +1,6 @@
-//! Reads a snapshot's container: batch by batch, so that a large snapshot need not be in memory.
+//! Reads a snapshot's container batch by batch, so that a large snapshot need not fit in memory.
 //!
-//! A snapshot is complete only with its footer; a file that was cut off is refused.
+//! A snapshot is complete only with its footer. A truncated file is refused.
 
 use crate::batch::{BatchError, parse_batch};
 use crate::control::{ControlRecord, ControlRecordError};
@@ -9,7 +9,7 @@ use model::Timestamp;
 
 pub use crate::batch::batch_len;
 
-/// A snapshot that cannot be used.
+/// Why a snapshot cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SnapshotError {
     /// A batch is damaged.
@@ -24,21 +24,21 @@ pub enum SnapshotError {
     /// There is no footer.
     #[error("the snapshot has no footer: it is not complete")]
     NoFooter,
-    /// Something follows the footer.
+    /// There is data after the footer.
     #[error("the snapshot goes on after its footer")]
     AfterFooter,
 }
 
-/// What a batch of a snapshot holds.
+/// The content of one batch of a snapshot.
 #[derive(Clone, Debug, PartialEq)]
 pub enum SnapshotPart {
-    /// Raft's own records.
+    /// Control records.
     Control(Vec<ControlRecord>),
-    /// Values of metadata records, framed.
+    /// The values of metadata records, framed.
     Data(Vec<Bytes>),
 }
 
-/// Checks a snapshot's batches as they are read.
+/// Checks a snapshot's batches while they are read.
 #[derive(Debug, Default)]
 pub struct SnapshotReader {
     header: Option<Timestamp>,
@@ -46,12 +46,12 @@ pub struct SnapshotReader {
 }
 
 impl SnapshotReader {
-    /// A reader before the first batch.
+    /// Creates a reader at the first batch.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Reads the next batch, whose length `batch_len` gave.
+    /// Reads the next batch. `batch_len` gives its length.
     pub fn batch(&mut self, bytes: Bytes) -> Result<SnapshotPart, SnapshotError> {
         if self.has_footer {
             return Err(SnapshotError::AfterFooter);
@@ -75,12 +75,13 @@ impl SnapshotReader {
         Ok(SnapshotPart::Data(batch.values()))
     }
 
-    /// The timestamp of the last record that the snapshot covers, once its first batch is read.
+    /// Returns the timestamp of the last record that the snapshot covers, once the first batch is
+    /// read.
     pub fn last_contained_log_timestamp(&self) -> Option<Timestamp> {
         self.header
     }
 
-    /// Ends reading: all batches of the file were given.
+    /// Ends the reading after the last batch. Errors: there was no footer.
     pub fn finish(self) -> Result<(), SnapshotError> {
         if self.has_footer { Ok(()) } else { Err(SnapshotError::NoFooter) }
     }

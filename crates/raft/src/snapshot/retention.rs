@@ -1,40 +1,43 @@
-//! Which snapshots are deleted, and with them the log before the oldest that stays: `metadata.max.retention.bytes` and
-//! `metadata.max.retention.ms`, looked at once a minute.
+//! Decides once a minute which snapshots are deleted, and with them the log before the oldest one
+//! that is kept (`metadata.max.retention.bytes`, `metadata.max.retention.ms`).
 //!
-//! The newest snapshot always stays. The log start moves only to a snapshot's end, so that start and snapshots always fit together.
+//! The newest snapshot is always kept. The log start offset moves only to a snapshot's end, so that
+//! log and snapshots always fit together.
 
 use super::SnapshotId;
 use model::Timestamp;
 
-/// How often the driver looks for what can be deleted.
+/// The interval at which the driver calls `deletion`.
 pub const CHECK_INTERVAL_MS: u64 = 60_000;
 
 /// A complete snapshot on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoredSnapshot {
-    /// Which one.
+    /// Its id.
     pub id: SnapshotId,
     /// The size of its file.
     pub bytes: u64,
-    /// The timestamp in its header: that of the last record it covers.
+    /// The timestamp in its header: the timestamp of the last record that it covers.
     pub last_contained_log_timestamp: Timestamp,
 }
 
-/// The limits, `None` where the property is negative: no limit.
+/// The limits. A negative property means no limit, which is `None` here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// `metadata.max.retention.bytes`: of the log and all snapshots together.
+    /// `metadata.max.retention.bytes`, for the log and all snapshots together.
     pub max_bytes: Option<u64>,
-    /// `metadata.max.retention.ms`: how old a snapshot may be.
+    /// `metadata.max.retention.ms`, for the age of a snapshot.
     pub max_age_ms: Option<u64>,
 }
 
-/// What goes: the snapshots below `oldest_kept`, and the segments that end at or below its end.
+/// What to delete: the snapshots below `oldest_kept`, and the segments that end at or below its
+/// end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deletion {
-    /// The oldest snapshot that stays. The log start offset becomes its end, before any file is deleted.
+    /// The oldest snapshot that is kept. The log start offset moves to its end before any file is
+    /// deleted.
     pub oldest_kept: SnapshotId,
-    /// The limit that was exceeded, for the log.
+    /// The limit that was exceeded. The driver logs it.
     pub reason: DeletionReason,
 }
 
@@ -47,8 +50,9 @@ pub enum DeletionReason {
     Age,
 }
 
-/// What is to be deleted of these snapshots, ascending, beside a log of so many bytes. The driver asks again after a deletion by size, since only
-/// then it knows how much of the log went with it.
+/// Decides what to delete, given all snapshots in ascending order and the size of the log. After a
+/// deletion by size the driver calls it again, since only then it knows how much of the log was
+/// deleted.
 pub fn deletion(snapshots: &[StoredSnapshot], log_bytes: u64, limits: Limits, now: Timestamp) -> Option<Deletion> {
     by_size(snapshots, log_bytes, limits.max_bytes).or_else(|| by_age(snapshots, limits.max_age_ms, now))
 }

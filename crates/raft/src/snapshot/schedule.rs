@@ -1,12 +1,13 @@
-//! When a snapshot is made: after `metadata.log.max.record.bytes.between.snapshots` of applied batches, or
-//! `metadata.log.max.snapshot.interval.ms` after the last one.
+//! Decides when a snapshot is made: after `metadata.log.max.record.bytes.between.snapshots` of
+//! applied batches, or `metadata.log.max.snapshot.interval.ms` after the last snapshot.
 //!
-//! The schedule is asked after each committed batch that was applied and that did not leave a metadata transaction open: only there is the image
-//! one that may be written. What was loaded at start, from a snapshot or from the log, does not count.
+//! The driver asks after each applied batch that is committed and leaves no metadata transaction
+//! open, since only such an image may be written. Batches that were loaded at start, from a
+//! snapshot or from the log, do not count.
 
 use model::Monotonic;
 
-/// When snapshots are due.
+/// The schedule of snapshots.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SnapshotSchedule {
     max_bytes: u64,
@@ -15,12 +16,12 @@ pub struct SnapshotSchedule {
     last: Monotonic,
 }
 
-/// Why a snapshot is made. Its text goes to the log.
+/// Why a snapshot is made. Its text is logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SnapshotReason {
-    /// That many bytes were applied since the last one.
+    /// This number of bytes was applied since the last snapshot.
     MaxBytes(u64),
-    /// That many milliseconds passed since the last one.
+    /// This number of milliseconds has passed since the last snapshot.
     MaxInterval(u64),
 }
 
@@ -34,13 +35,14 @@ impl std::fmt::Display for SnapshotReason {
 }
 
 impl SnapshotSchedule {
-    /// A schedule that begins now. An interval of 0 means no limit of time.
+    /// Creates a schedule that starts now. An interval of 0 means no time limit.
     pub fn new(max_bytes: u64, max_interval_ms: u64, now: Monotonic) -> Self {
         Self { max_bytes, max_interval_ms, bytes: 0, last: now }
     }
 
-    /// A batch of so many bytes was applied, `busy` if a snapshot is still being written. Answers whether one is to be made of the image that
-    /// this batch ends in, and if so begins anew.
+    /// Counts an applied batch. Returns why a snapshot of the image after this batch must be made,
+    /// if it must, and then starts to count again. `busy` says that another snapshot is still being
+    /// written.
     pub fn applied(&mut self, batch_bytes: u64, busy: bool, now: Monotonic) -> Option<SnapshotReason> {
         self.bytes = self.bytes.saturating_add(batch_bytes);
         let reason = if self.bytes >= self.max_bytes {
@@ -57,7 +59,7 @@ impl SnapshotSchedule {
         Some(reason)
     }
 
-    /// A snapshot was loaded: counting begins anew.
+    /// Starts to count again, since a snapshot was loaded.
     pub fn restart(&mut self, now: Monotonic) {
         self.bytes = 0;
         self.last = now;

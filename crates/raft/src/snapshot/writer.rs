@@ -1,11 +1,12 @@
-//! Writes a snapshot's container around records that the metadata crate supplies.
+//! Writes a snapshot's container around the records of the metadata crate.
 //!
 //! ```text
 //! offset 0   control batch   SnapshotHeader, and under kraft.version 1 and up KRaftVersion and Voters
 //! ...        data batches    the image's records, their offsets counting on
 //! last       control batch   SnapshotFooter
 //! ```
-//! All batches have the epoch of the snapshot's id as leader epoch, create time and no compression. Offsets are counted within the file.
+//! All batches have the snapshot's epoch as leader epoch, create time and no compression. Offsets
+//! count within the file.
 
 use super::SnapshotId;
 use crate::batch;
@@ -15,11 +16,12 @@ use crate::voters::{KRaftVersion, VoterSet};
 use bytes::Bytes;
 use model::{LeaderEpoch, Offset, Timestamp};
 
-/// A data batch is closed when its records exceed this.
+/// A data batch is closed once its records reach this size.
 const BATCH_BYTES: usize = 1024 * 1024;
 
-/// Bytes of a snapshot file, piece by piece. The driver writes each piece to `SnapshotId::partial_file_name`, then fsyncs the file, renames it,
-/// fsyncs the folder, and gives `Event::SnapshotMade`.
+/// Produces the bytes of a snapshot file piece by piece. The driver writes each piece to
+/// `SnapshotId::partial_file_name`. Then it fsyncs the file, renames it, fsyncs the folder, and
+/// gives `Event::SnapshotMade`.
 #[derive(Debug)]
 pub struct SnapshotWriter {
     epoch: LeaderEpoch,
@@ -29,8 +31,9 @@ pub struct SnapshotWriter {
 }
 
 impl SnapshotWriter {
-    /// Begins a snapshot, and answers with its first bytes. `last_contained_log_timestamp` is that of the last batch it covers; `quorum` is what
-    /// `Raft::quorum_at` says of its end.
+    /// Begins a snapshot and returns its first bytes. `last_contained_log_timestamp` is the
+    /// timestamp of the last batch that it covers. `quorum` is the result of `Raft::quorum_at` for
+    /// its end.
     pub fn begin(
         id: SnapshotId,
         last_contained_log_timestamp: Timestamp,
@@ -50,14 +53,14 @@ impl SnapshotWriter {
         Ok((writer, bytes))
     }
 
-    /// Adds a record's value; answers with bytes whenever a batch is full.
+    /// Adds a record's value. Returns bytes whenever a batch is full.
     pub fn record(&mut self, value: Bytes, now: Timestamp) -> Result<Option<Bytes>, Fault> {
         self.pending_bytes += value.len();
         self.pending.push(value);
         if self.pending_bytes < BATCH_BYTES { Ok(None) } else { self.close_batch(now) }
     }
 
-    /// Ends the snapshot and answers with its last bytes.
+    /// Ends the snapshot and returns its last bytes.
     pub fn finish(mut self, now: Timestamp) -> Result<Vec<Bytes>, Fault> {
         let mut last = Vec::from_iter(self.close_batch(now)?);
         last.push(self.control(&[ControlRecord::SnapshotFooter], now)?);

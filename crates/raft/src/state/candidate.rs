@@ -1,12 +1,13 @@
-//! Candidate: the replica has begun an epoch, voted for itself, persistently, and asks the others.
+//! Candidate: the replica has started an epoch, persisted a vote for itself, and asks the others
+//! for votes.
 
 use super::Tally;
 
-/// The state.
+/// The state of a candidate.
 #[derive(Clone, Debug)]
 pub(crate) struct Candidate {
-    /// Who voted for us.
+    /// The votes so far.
     pub(crate) tally: Tally,
-    /// When the election is given up.
+    /// When the election times out.
     pub(crate) deadline: u64,
 }

@@ -1,7 +1,10 @@
-//! Leader: it appends, hears from followers how far they are, and moves the high watermark.
+//! Leader: it appends, learns from fetches how far the followers are, and advances the high
+//! watermark.
 //!
-//! The high watermark is the largest offset that a majority of the voters has on disk, the leader's own log counting as far as it is fsynced. It
-//! is not known before it passes the epoch's first record: only then everything that earlier leaders committed is surely below it.
+//! The high watermark is the largest offset that a majority of the voters has on disk. The leader's
+//! own log counts as far as it is fsynced. The high watermark is unknown until it passes the
+//! epoch's first record, since only then everything that earlier leaders committed is known to be
+//! below it.
 
 use super::NEVER;
 use crate::voters::{ReplicaKey, VoterSet};
@@ -9,31 +12,31 @@ use model::{BrokerId, Now, Offset, Timestamp};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-/// How far a replica is.
+/// The progress of one replica.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ReplicaProgress {
     pub(crate) key: ReplicaKey,
-    /// Its log end offset as of its last fetch; the leader's own is what it has fsynced.
+    /// Its log end offset at its last fetch. For the leader, the end of what it has fsynced.
     pub(crate) end: Option<Offset>,
     pub(crate) last_fetch: Option<Now>,
-    /// When it last had all that the leader had.
+    /// The last time when it had everything that the leader had.
     pub(crate) last_caught_up: Option<Timestamp>,
-    /// Whether it knows of this leader: it fetched, or answered BeginQuorumEpoch.
+    /// Whether it knows this leader: it has fetched, or answered BeginQuorumEpoch.
     pub(crate) acknowledged: bool,
 }
 
-/// The state.
+/// The state of a leader.
 #[derive(Clone, Debug)]
 pub(crate) struct Leader {
     /// The offset of the epoch's first record.
     pub(crate) epoch_start: Offset,
-    /// The voters, the leader among them unless it is being removed.
+    /// The voters. They include the leader unless it is being removed.
     pub(crate) voters: BTreeMap<BrokerId, ReplicaProgress>,
-    /// Replicas that fetch and do not vote.
+    /// The observers: replicas that fetch and do not vote.
     pub(crate) observers: BTreeMap<ReplicaKey, ReplicaProgress>,
     /// Whether the high watermark has passed the epoch's first record.
     pub(crate) is_active: bool,
-    /// When it resigns for want of fetches from a majority; never with one voter.
+    /// When it resigns if no majority fetches. Never with one voter.
     pub(crate) deadline: u64,
 }
 
@@ -51,14 +54,14 @@ impl Leader {
         Self { epoch_start, voters, observers: BTreeMap::new(), is_active: false, deadline }
     }
 
-    /// The leader's own log is on disk up to `flushed`.
+    /// Notes that the leader's own log is fsynced up to `flushed`.
     pub(crate) fn flushed(&mut self, local: BrokerId, flushed: Offset) {
         if let Some(progress) = self.voters.get_mut(&local) {
             progress.end = progress.end.max(Some(flushed));
         }
     }
 
-    /// The high watermark that follows from the voters' ends, `None` as long as none follows.
+    /// Returns the high watermark that the voters' logs allow, `None` if it is unknown.
     pub(crate) fn high_watermark(&self) -> Option<Offset> {
         let mut ends: Vec<Option<Offset>> = self.voters.values().map(|progress| progress.end).collect();
         ends.sort_unstable_by(|a, b| b.cmp(a));
@@ -66,19 +69,19 @@ impl Leader {
         (agreed > self.epoch_start).then_some(agreed)
     }
 
-    /// A voter knows of this leader.
+    /// Notes that a voter knows this leader.
     pub(crate) fn acknowledged(&mut self, voter: BrokerId) {
         if let Some(progress) = self.voters.get_mut(&voter) {
             progress.acknowledged = true;
         }
     }
 
-    /// Who may not know of this leader.
+    /// Returns the voters that may not know this leader.
     pub(crate) fn unacknowledged(&self) -> impl Iterator<Item = BrokerId> {
         self.voters.values().filter(|progress| !progress.acknowledged).map(|progress| progress.key.id)
     }
 
-    /// The other voters, the one that has the most of the log first.
+    /// Returns the other voters, the one with the longest log first.
     pub(crate) fn successors(&self, local: BrokerId) -> Vec<ReplicaKey> {
         let mut others: Vec<&ReplicaProgress> =
             self.voters.values().filter(|progress| progress.key.id != local).collect();

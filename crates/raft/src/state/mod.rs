@@ -1,4 +1,5 @@
-//! The states of a replica, one file each. A state decides with what it holds; `Raft` carries out the moves between them.
+//! The states of a replica, one file each. A state decides by its own data, and `Raft` makes the
+//! transitions between states.
 //!
 //! ```text
 //! unattached --election timeout--> prospective --majority would vote--> candidate --majority voted--> leader
@@ -7,7 +8,8 @@
 //!      +-- a higher epoch, from any -- | --> follower <-- a leader became known, from any            |
 //!                                      +-- no majority: back to the leader it knew, or unattached <--+ election timeout: prospective
 //! ```
-//! A replica that does not vote (an observer) is only ever unattached or a follower; its unattached state has no deadline.
+//! A replica that does not vote (an observer) is only unattached or a follower. Its unattached
+//! state has no deadline.
 
 mod candidate;
 mod follower;
@@ -28,10 +30,10 @@ pub(crate) use unattached::Unattached;
 use crate::voters::ReplicaKey;
 use model::BrokerId;
 
-/// A deadline that never comes.
+/// A deadline that never passes.
 pub(crate) const NEVER: u64 = u64::MAX;
 
-/// What this replica is in its epoch.
+/// The state of this replica in its epoch.
 #[derive(Clone, Debug)]
 pub(crate) enum Role {
     Unattached(Unattached),
@@ -42,20 +44,20 @@ pub(crate) enum Role {
     Resigned(Resigned),
 }
 
-/// Which state a replica is in, for logs and metrics.
+/// The name of a state, for logs and metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RoleName {
-    /// Knows no leader it could follow.
+    /// Knows no leader that it can follow.
     Unattached,
     /// Asks whether it would be elected.
     Prospective,
-    /// Asks for votes in an epoch of its own.
+    /// Asks for votes in an epoch that it started.
     Candidate,
     /// Leads the epoch.
     Leader,
     /// Fetches from the epoch's leader.
     Follower,
-    /// Led the epoch and does so no more.
+    /// Led the epoch and has resigned.
     Resigned,
 }
 
@@ -71,7 +73,7 @@ impl Role {
         }
     }
 
-    /// The epoch's leader as far as this state knows; `local` is this replica.
+    /// Returns the epoch's leader, if this state knows it. `local` is this replica.
     pub(crate) fn leader(&self, local: BrokerId) -> Option<BrokerId> {
         match self {
             Self::Unattached(state) => state.leader,
@@ -82,7 +84,7 @@ impl Role {
         }
     }
 
-    /// Whom this replica voted for in the epoch.
+    /// Returns the replica that this replica voted for in the epoch.
     pub(crate) fn voted(&self, local: ReplicaKey) -> Option<ReplicaKey> {
         match self {
             Self::Unattached(state) => state.voted,
@@ -93,7 +95,7 @@ impl Role {
         }
     }
 
-    /// When this state ends by itself.
+    /// Returns the time when this state ends without another event.
     pub(crate) fn deadline(&self) -> u64 {
         match self {
             Self::Unattached(state) => state.deadline,
@@ -105,8 +107,8 @@ impl Role {
         }
     }
 
-    /// Whether a vote, or with `pre_vote` the word that one would be given, goes to this candidate of the same epoch. `up_to_date` says whether its
-    /// log is at least as long as ours.
+    /// Whether this state votes for the candidate in its epoch, or with `pre_vote` would vote.
+    /// `up_to_date` says whether the candidate's log is at least as long as this replica's.
     pub(crate) fn grants(&self, candidate: &ReplicaKey, up_to_date: bool, pre_vote: bool) -> bool {
         match self {
             Self::Unattached(state) => grants_unattached(state.leader, state.voted, candidate, up_to_date, pre_vote),
@@ -118,7 +120,8 @@ impl Role {
     }
 }
 
-/// The rule of the two states that may still vote in their epoch: once, and not where the epoch has a leader already.
+/// The rule of the two states that may still vote in their epoch: vote once, and not if the epoch
+/// has a leader.
 fn grants_unattached(
     leader: Option<BrokerId>,
     voted: Option<ReplicaKey>,
@@ -133,7 +136,8 @@ fn grants_unattached(
     }
 }
 
-/// Whether a vote for `voted` is one for `candidate`; a vote that was written without a directory matches any.
+/// Whether a vote for `voted` is a vote for `candidate`. A vote that was persisted without a
+/// directory matches any directory.
 pub(crate) fn is_same_candidate(voted: &ReplicaKey, candidate: &ReplicaKey) -> bool {
     voted.id == candidate.id && (voted.directory_id.is_none() || voted.directory_id == candidate.directory_id)
 }

@@ -1,18 +1,19 @@
-//! Prospective: the replica asks whether it would be elected (KIP-996), in the epoch it is in, so that a replica that was cut off disturbs nobody.
+//! Prospective: the replica asks whether it would be elected (KIP-996) without a new epoch. So a
+//! replica that was disconnected disturbs nobody.
 
 use super::Tally;
 use crate::voters::ReplicaKey;
 use model::BrokerId;
 
-/// The state.
+/// The state of a prospective candidate.
 #[derive(Clone, Debug)]
 pub(crate) struct Prospective {
-    /// The leader that was known before.
+    /// The leader that was known before, if any.
     pub(crate) leader: Option<BrokerId>,
-    /// Whom this replica voted for in the epoch.
+    /// The replica that this replica voted for in the epoch.
     pub(crate) voted: Option<ReplicaKey>,
-    /// Who would vote for us.
+    /// The pre-votes so far.
     pub(crate) tally: Tally,
-    /// When asking is given up.
+    /// When the pre-vote times out.
     pub(crate) deadline: u64,
 }
