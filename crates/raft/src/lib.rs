@@ -1,72 +1,71 @@
 //! Kafka's KRaft (KIP-595, 630, 853, 996) as a pure machine: one replica of the metadata log,
 //! `__cluster_metadata-0`.
 //!
-//! Events go in, an ordered list of actions comes out. There is no clock, no thread, no file and no
-//! log in here: [`Raft`] knows the log's end and epochs ([`LogFacts`]) and who votes
-//! ([`QuorumHistory`]), and says what is to be written and sent. The same code runs a lone voter,
-//! which leads at once, and elections among several. (Replication by Fetch and FetchSnapshot is not
-//! here yet, so only a lone voter commits.)
+//! Events go in, and an ordered list of actions comes out. The machine has no clock, no thread, no
+//! file and no log. [`Raft`] knows the log's end and epochs ([`LogFacts`]) and the voters
+//! ([`QuorumHistory`]), and decides what to write and what to send. The same code runs a lone voter,
+//! which leads at once, and elections among several voters. Replication by Fetch and FetchSnapshot
+//! is not implemented yet, so only a lone voter commits.
 //!
 //! # How it is driven
 //!
 //! One task owns the machine and gives it one event at a time. It carries out the whole list of
-//! actions, in its order, before the next event or the next [`Raft::propose`].
+//! actions in order before the next event or the next [`Raft::propose`].
 //!
 //! At start:
-//! 1. Open and recover the log; read `quorum-state` with [`ElectionState::decode`] (a missing file
-//!    is `None`); delete files that end in [`snapshot::PARTIAL_SUFFIX`] and find the newest
-//!    complete snapshot by [`SnapshotId::from_file_name`].
-//! 2. Collect the control records: of that snapshot through [`snapshot::SnapshotReader`], as of
-//!    `Offset::from_wire(end - 1)`, which is `None` for the snapshot `0-0` that `format` writes;
-//!    then those of the log from the snapshot's end on, through [`batch::parse_batch`] and
-//!    [`batch::ParsedBatch::control_records`], at their own offsets. A record that cannot be read
-//!    stops the start.
-//! 3. [`Raft::start`], and carry out its actions. A random seed per start keeps several voters
-//!    apart.
+//! 1. Open and recover the log. Read `quorum-state` with [`ElectionState::decode`]; a missing file
+//!    is `None`. Delete files that end in [`snapshot::PARTIAL_SUFFIX`], and find the newest complete
+//!    snapshot with [`SnapshotId::from_file_name`].
+//! 2. Collect the control records. First those of that snapshot, through
+//!    [`snapshot::SnapshotReader`], with the offset `Offset::from_wire(end - 1)`, which is `None` for
+//!    the snapshot `0-0` that `format` writes. Then those of the log from the snapshot's end on,
+//!    through [`batch::parse_batch`] and [`batch::ParsedBatch::control_records`], with their own
+//!    offsets. A record that cannot be read stops the start.
+//! 3. Call [`Raft::start`] and carry out its actions. A random seed per start keeps the elections of
+//!    several voters apart.
 //!
 //! Then, for each action:
 //!
 //! | action | when | how |
 //! | --- | --- | --- |
 //! | `PersistElection` | synchronous | write `content` beside `quorum-state`, fsync, rename over it, fsync the folder |
-//! | `Append` | synchronous | append the batch as it is; the log's end must be its base offset, and the leader-epoch file follows its epoch |
+//! | `Append` | synchronous | append the batch; the log end offset must be its base offset, and the leader-epoch file follows its epoch |
 //! | `Flush` | may run elsewhere | fsync all of the log below `end`; then `Event::Flushed`. One fsync may serve several; the largest `end` is enough |
-//! | `Commit` | in order | let the controller and the image apply the log up to it, and answer who waited for it |
-//! | `LeaderChanged` | in order | if this node led an earlier epoch, its controller resigns: proposals it waits for fail |
+//! | `Commit` | in order | let the controller and the image apply the log up to it, and answer the requests that wait for it |
+//! | `LeaderChanged` | in order | if this node led an earlier epoch, its controller resigns: its pending proposals fail |
 //! | `Activate` | in order | once everything below `epoch_start` is applied, the controller is active and proposes under that epoch |
-//! | `Send` | may run elsewhere | one request; its end, good or bad, within `controller.quorum.request.timeout.ms`, is `Event::Response` |
-//! | `Reply` | may run elsewhere | answers the `Event::Request` of that id |
-//! | `Stopped` | in order | nothing more comes |
+//! | `Send` | may run elsewhere | send one request; give its result, good or bad, as `Event::Response` within `controller.quorum.request.timeout.ms` |
+//! | `Reply` | may run elsewhere | answer the `Event::Request` with this id |
+//! | `Stopped` | in order | no action follows |
 //!
-//! A synchronous action that fails ends the node, since the machine has already gone on as if it
-//! had worked; so does a [`Fault`]. Nothing is answered twice: a proposal is committed when
-//! `Commit` passes its last offset while the epoch is the same, and fails when `LeaderChanged`
-//! comes first.
+//! If a synchronous action fails, the node ends, since the machine has already continued as if it
+//! had worked. A [`Fault`] ends the node too. Nothing is answered twice: a proposal is committed when
+//! `Commit` passes its last offset in the same epoch, and it fails when `LeaderChanged` comes first.
 //!
-//! [`Raft::next_deadline`] is asked after each turn; at that moment the driver gives `Event::Tick`.
-//! A lone leader has no deadline.
+//! After each list of actions the driver asks [`Raft::next_deadline`], and gives `Event::Tick` at
+//! that time. A lone leader has no deadline.
 //!
-//! A leader's controller calls [`Raft::propose`] with the values of one atomic decision's records,
-//! carries out the actions (one `Append`, one `Flush`), and applies the records as of `base..=last`
-//! at once; replies wait for the `Commit`. While an fsync is under way more proposals may be
-//! appended: the next fsync serves them all.
+//! A leader's controller calls [`Raft::propose`] with the values of the records of one atomic
+//! decision. It carries out the actions (one `Append`, one `Flush`) and applies the records with the
+//! offsets `base..=last` at once. Replies wait for the `Commit`. During an fsync more proposals may
+//! be appended, and the next fsync serves them all.
 //!
 //! # Snapshots
 //!
-//! [`snapshot::SnapshotSchedule`] says after which applied batch one is made. Its id is the offset
-//! after that batch and the batch's epoch; its bytes come from [`snapshot::SnapshotWriter`] with
-//! [`Raft::quorum_at`] of its end; once its file is renamed into place the driver gives
-//! `Event::SnapshotMade`. Once a minute [`snapshot::retention::deletion`] says what can go: first
+//! [`snapshot::SnapshotSchedule`] says after which applied batch a snapshot is made. Its id is the
+//! offset after that batch and the batch's epoch. Its bytes come from [`snapshot::SnapshotWriter`]
+//! with [`Raft::quorum_at`] of its end. Once its file is renamed into place, the driver gives
+//! `Event::SnapshotMade`. Once a minute [`snapshot::retention::deletion`] says what to delete: first
 //! the log start offset moves (`Event::LogStartMoved`), then the segments below it and the older
 //! snapshots are deleted.
 //!
 //! # Invariants
 //!
-//! - The epoch, and within a run the high watermark, never go back.
-//! - A vote, an epoch or a leadership is in a `PersistElection` before any action that rests on it.
+//! - The epoch never goes back, nor does the high watermark within a run.
+//! - A vote, an epoch or a leadership is in a `PersistElection` before any action that depends on it.
 //! - Nothing counts before its fsync, the leader's own log included.
-//! - A node that led an epoch before a restart never appends in that epoch again: what it had not
-//!   fsynced may be lost.
+//! - A node that led an epoch before a restart never appends in that epoch again, since what it had
+//!   not fsynced may be lost.
 
 mod action;
 pub mod batch;
