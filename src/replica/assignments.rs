@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_word_on_a_replica_counts_also_where_an_older_one_was_refused() {
+    fn a_newer_assignment_replaces_a_refused_one() {
         let assignments = Assignments::default();
         assignments.add(id(0), dir(1), None);
         assignments.add(id(1), dir(1), None);

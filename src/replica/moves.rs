@@ -1,9 +1,12 @@
 //! Moves of partitions between the log dirs of this broker (AlterReplicaLogDirs, KIP-113).
 //!
 //! ```text
-//! copying      a thread copies the log to `<topic>-<partition>.<unique>-future` in the other log dir, a step at a time
-//! announcing   all is copied; the controller is told the new log dir (KIP-858), so that it knows which replicas a failed log dir has
-//! announced    newer records are copied, and the copy replaces the log; the old folder is removed like a deleted one
+//! copying      a thread copies the log step by step to `<topic>-<partition>.<unique>-future` in
+//!              the other log dir
+//! announcing   all is copied; the controller is told the new log dir (KIP-858), so that it knows
+//!              which replicas a failed log dir has
+//! announced    newer records are copied, and the copy replaces the log; the old folder is removed
+//!              like a deleted one
 //! ```
 //! Producers and consumers continue. They are delayed only at the end, while the last batches are
 //! copied and flushed.

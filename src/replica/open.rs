@@ -111,7 +111,7 @@ impl Replicas {
             Ok(log) => log,
         };
         if given_up.load(Ordering::SeqCst) || dir.is_interrupted() || image.topics.by_id(id.topic_id).is_none() {
-            // Whoever gave it up handles the folder.
+            // The thread that gave it up handles the folder.
             return;
         }
         let hosted = match log {

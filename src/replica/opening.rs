@@ -204,12 +204,12 @@ mod tests {
     }
 
     #[test]
-    fn coordinators_come_first_then_what_is_cheap() {
+    fn coordinators_come_first_then_cheap_logs() {
         assert_eq!(taken(&queue()), [2, 1, 3, 0]);
     }
 
     #[test]
-    fn what_is_asked_for_comes_before_all() {
+    fn a_requested_log_comes_first() {
         let queue = queue();
         queue.prioritize(id(0));
         queue.prioritize(id(9));
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn progress_counts_what_is_done_and_what_is_left() {
+    fn progress_counts_opened_logs_and_remaining_bytes() {
         let queue = queue();
         assert_eq!(queue.progress(), OpeningProgress { total: 4, opened: 0, bytes_left: 620 });
         let (first, _) = queue.take().unwrap();
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn who_gives_up_a_log_waits_for_the_thread_that_opens_it() {
+    fn giving_up_a_log_waits_for_the_thread_that_opens_it() {
         let queue = Arc::new(queue());
         let (running, given_up) = queue.take().unwrap();
         let other = queue.clone();

@@ -259,8 +259,8 @@ impl Partition {
             self.committer.store(committer);
         })?;
         {
-            // Waits for whoever still moves the old log's high watermark. The next one finds the
-            // new log.
+            // Waits until a thread that still moves the old log's high watermark has finished.
+            // Later ones find the new log.
             let _leader = self.leader.write();
             copy.advance_high_watermark(old.high_watermark());
         }

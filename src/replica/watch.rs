@@ -131,7 +131,7 @@ mod tests {
     use std::task::{Context, Poll, Waker};
 
     #[test]
-    fn a_wake_before_the_sleep_is_not_lost_and_a_dropped_watch_is_gone() {
+    fn a_wake_before_the_sleep_is_not_lost_and_a_dropped_watch_ends() {
         let watchers = Arc::new(Watchers::default());
         let wake = Wake::new();
         let watch = watchers.watch(&wake);
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_waiter_learns_which_partitions_have_moved_each_once() {
+    fn a_waiter_gets_each_changed_partition_once() {
         let [first, second, other] = [(); 3].map(|()| Arc::new(Watchers::default()));
         let wake = Wake::new();
         let _watches = [first.watch_as(&wake, 4), second.watch_as(&wake, 2), other.watch_as(&wake, 3)];

@@ -3,9 +3,9 @@
 //!
 //! Events go in, and an ordered list of actions comes out. The machine has no clock, no thread, no
 //! file and no log. [`Raft`] knows the log's end and epochs ([`LogFacts`]) and the voters
-//! ([`QuorumHistory`]), and decides what to write and what to send. The same code runs a lone voter,
-//! which leads at once, and elections among several voters. Replication by Fetch and FetchSnapshot
-//! is not implemented yet, so only a lone voter commits.
+//! ([`QuorumHistory`]), and decides what to write and what to send. The same code runs a lone
+//! voter, which leads at once, and elections among several voters. Replication by Fetch and
+//! FetchSnapshot is not implemented yet, so only a lone voter commits.
 //!
 //! # How it is driven
 //!
@@ -14,15 +14,15 @@
 //!
 //! At start:
 //! 1. Open and recover the log. Read `quorum-state` with [`ElectionState::decode`]; a missing file
-//!    is `None`. Delete files that end in [`snapshot::PARTIAL_SUFFIX`], and find the newest complete
-//!    snapshot with [`SnapshotId::from_file_name`].
+//!    is `None`. Delete files that end in [`snapshot::PARTIAL_SUFFIX`], and find the newest
+//!    complete snapshot with [`SnapshotId::from_file_name`].
 //! 2. Collect the control records. First those of that snapshot, through
-//!    [`snapshot::SnapshotReader`], with the offset `Offset::from_wire(end - 1)`, which is `None` for
-//!    the snapshot `0-0` that `format` writes. Then those of the log from the snapshot's end on,
-//!    through [`batch::parse_batch`] and [`batch::ParsedBatch::control_records`], with their own
-//!    offsets. A record that cannot be read stops the start.
-//! 3. Call [`Raft::start`] and carry out its actions. A random seed per start keeps the elections of
-//!    several voters apart.
+//!    [`snapshot::SnapshotReader`], with the offset `Offset::from_wire(end - 1)`, which is `None`
+//!    for the snapshot `0-0` that `format` writes. Then those of the log from the snapshot's end
+//!    on, through [`batch::parse_batch`] and [`batch::ParsedBatch::control_records`], with their
+//!    own offsets. A record that cannot be read stops the start.
+//! 3. Call [`Raft::start`] and carry out its actions. A random seed per start keeps the elections
+//!    of several voters apart.
 //!
 //! Then, for each action:
 //!
@@ -39,30 +39,32 @@
 //! | `Stopped` | in order | no action follows |
 //!
 //! If a synchronous action fails, the node ends, since the machine has already continued as if it
-//! had worked. A [`Fault`] ends the node too. Nothing is answered twice: a proposal is committed when
-//! `Commit` passes its last offset in the same epoch, and it fails when `LeaderChanged` comes first.
+//! had worked. A [`Fault`] ends the node too. Nothing is answered twice: a proposal is committed
+//! when `Commit` passes its last offset in the same epoch, and it fails when `LeaderChanged` comes
+//! first.
 //!
 //! After each list of actions the driver asks [`Raft::next_deadline`], and gives `Event::Tick` at
 //! that time. A lone leader has no deadline.
 //!
 //! A leader's controller calls [`Raft::propose`] with the values of the records of one atomic
-//! decision. It carries out the actions (one `Append`, one `Flush`) and applies the records with the
-//! offsets `base..=last` at once. Replies wait for the `Commit`. During an fsync more proposals may
-//! be appended, and the next fsync serves them all.
+//! decision. It carries out the actions (one `Append`, one `Flush`) and applies the records with
+//! the offsets `base..=last` at once. Replies wait for the `Commit`. During an fsync more proposals
+//! may be appended, and the next fsync serves them all.
 //!
 //! # Snapshots
 //!
 //! [`snapshot::SnapshotSchedule`] says after which applied batch a snapshot is made. Its id is the
 //! offset after that batch and the batch's epoch. Its bytes come from [`snapshot::SnapshotWriter`]
 //! with [`Raft::quorum_at`] of its end. Once its file is renamed into place, the driver gives
-//! `Event::SnapshotMade`. Once a minute [`snapshot::retention::deletion`] says what to delete: first
-//! the log start offset moves (`Event::LogStartMoved`), then the segments below it and the older
-//! snapshots are deleted.
+//! `Event::SnapshotMade`. Once a minute [`snapshot::retention::deletion`] says what to delete:
+//! first the log start offset moves (`Event::LogStartMoved`), then the segments below it and the
+//! older snapshots are deleted.
 //!
 //! # Invariants
 //!
 //! - The epoch never goes back, nor does the high watermark within a run.
-//! - A vote, an epoch or a leadership is in a `PersistElection` before any action that depends on it.
+//! - A vote, an epoch or a leadership is in a `PersistElection` before any action that depends on
+//!   it.
 //! - Nothing counts before its fsync, the leader's own log included.
 //! - A node that led an epoch before a restart never appends in that epoch again, since what it had
 //!   not fsynced may be lost.

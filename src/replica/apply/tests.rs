@@ -1,4 +1,4 @@
-//! Images that come before, while and after a log is opened.
+//! Images that are applied before, while and after a log is opened.
 
 use super::*;
 use crate::env::clock::Clock;
@@ -20,14 +20,13 @@ use storage::{LogConfig, LogDir, OpenFiles};
 
 const ID: TopicIdPartition = TopicIdPartition { topic_id: Uuid::ONE, partition: PartitionIndex(0) };
 
-/// A broker, what the controller tells it, and the epochs in which it said that its partition
-/// leads.
+/// A broker, the records of the controller, and the epochs that the leadership listener saw.
 struct Bench {
     disk: Arc<SimDisk>,
     replicas: Arc<Replicas>,
     loader: Loader,
     image: Arc<ArcSwap<Image>>,
-    told: Arc<Mutex<Vec<Option<LeaderEpoch>>>>,
+    leader_epochs: Arc<Mutex<Vec<Option<LeaderEpoch>>>>,
 }
 
 fn on(disk: Arc<SimDisk>) -> Bench {
@@ -46,10 +45,10 @@ fn on(disk: Arc<SimDisk>) -> Bench {
         clock: Clock,
     };
     let replicas = Arc::new(Replicas::new(parts).unwrap());
-    let told: Arc<Mutex<Vec<_>>> = Arc::default();
-    let tell = told.clone();
+    let leader_epochs: Arc<Mutex<Vec<_>>> = Arc::default();
+    let tell = leader_epochs.clone();
     replicas.set_leadership_listener(Box::new(move |partition| tell.lock().push(partition.leader_epoch())));
-    Bench { disk, replicas, loader: Loader::new(&Image::default()), image, told }
+    Bench { disk, replicas, loader: Loader::new(&Image::default()), image, leader_epochs }
 }
 
 fn topic() -> MetadataRecord {
@@ -72,7 +71,7 @@ fn led_by(leader: i32, leader_epoch: i32) -> MetadataRecord {
 }
 
 impl Bench {
-    /// An image with these records; stored as the publisher does before it is applied.
+    /// Returns an image with these records, stored as the publisher does before it is applied.
     fn published(&mut self, records: &[MetadataRecord]) -> (Arc<Image>, Changes) {
         let (base_offset, timestamp) = (Offset(0), Timestamp(0));
         let last_offset = Offset(records.len() as i64 - 1);
@@ -89,12 +88,12 @@ impl Bench {
         self.replicas.apply(&image, &changes);
     }
 
-    /// As after a kill of a broker that had the partition: its log waits to be opened, and nobody
-    /// opens it but the test.
+    /// Creates a broker as after a kill. The partition's log waits to be opened, and only the test
+    /// opens it.
     fn again() -> Bench {
         let mut before = on(Arc::default());
         before.apply(&[topic(), led_by(1, 0)]);
-        assert_eq!(before.told.lock().as_slice(), [Some(LeaderEpoch(0))]);
+        assert_eq!(before.leader_epochs.lock().as_slice(), [Some(LeaderEpoch(0))]);
         before.replicas.unlock();
         let mut again = on(before.disk);
         let (_, changes) = again.published(&[topic(), led_by(-1, 1)]);
@@ -116,37 +115,37 @@ impl Bench {
 }
 
 #[test]
-fn an_image_before_the_opened_log_is_taken_over_is_the_one_that_it_follows() {
+fn an_image_that_is_applied_before_the_log_is_hosted_counts() {
     let mut bench = Bench::again();
     let opened = bench.open();
     bench.apply(&[led_by(1, 2)]);
-    assert!(bench.replicas.get(ID).is_none() && bench.told.lock().is_empty());
+    assert!(bench.replicas.get(ID).is_none() && bench.leader_epochs.lock().is_empty());
     bench.take_over(opened);
-    assert_eq!(bench.told.lock().as_slice(), [Some(LeaderEpoch(2))]);
+    assert_eq!(bench.leader_epochs.lock().as_slice(), [Some(LeaderEpoch(2))]);
 }
 
 #[test]
-fn an_image_after_the_opened_log_was_taken_over_is_followed_whatever_its_thread_does_next() {
+fn an_image_that_is_applied_after_the_log_is_hosted_counts_too() {
     let mut bench = Bench::again();
     let opened = bench.open();
     bench.take_over(opened);
-    assert_eq!(bench.told.lock().as_slice(), [None]);
+    assert_eq!(bench.leader_epochs.lock().as_slice(), [None]);
     bench.apply(&[led_by(1, 2)]);
-    assert_eq!(bench.told.lock().as_slice(), [None, Some(LeaderEpoch(2))]);
+    assert_eq!(bench.leader_epochs.lock().as_slice(), [None, Some(LeaderEpoch(2))]);
 }
 
 #[test]
-fn who_depends_on_a_partition_is_told_when_it_is_deleted() {
+fn the_leadership_listener_hears_of_a_deleted_partition() {
     let mut bench = on(Arc::default());
     bench.apply(&[topic(), led_by(1, 0)]);
     bench.apply(&[RemoveTopicRecord { topic_id: Uuid::ONE, ..Default::default() }.into()]);
-    assert_eq!(bench.told.lock().as_slice(), [Some(LeaderEpoch(0)), None]);
+    assert_eq!(bench.leader_epochs.lock().as_slice(), [Some(LeaderEpoch(0)), None]);
 }
 
 #[test]
-fn who_depends_on_a_partition_is_told_when_its_log_dir_fails() {
+fn the_leadership_listener_hears_of_a_failed_log_dir() {
     let mut bench = on(Arc::default());
     bench.apply(&[topic(), led_by(1, 0)]);
     bench.replicas.take_offline(&bench.replicas.dirs()[0]);
-    assert_eq!(bench.told.lock().as_slice(), [Some(LeaderEpoch(0)), None]);
+    assert_eq!(bench.leader_epochs.lock().as_slice(), [Some(LeaderEpoch(0)), None]);
 }

@@ -1,5 +1,5 @@
-//! A partition as producers meet it while replicas come and go. The followers are what the
-//! controller says of them: none fetches.
+//! A partition as producers see it while the ISR changes. The followers exist only in the
+//! controller's state: none fetches.
 
 use super::*;
 use crate::env::clock::Clock;
@@ -22,19 +22,19 @@ fn partition(min_insync_replicas: usize) -> Arc<Partition> {
     opened(Arc::new(disk), LogConfig::default(), min_insync_replicas)
 }
 
-/// A partition of an empty log that broker 1 leads, with these replicas in sync.
+/// Returns a partition with an empty log that broker 1 leads, with these replicas in sync.
 pub(crate) fn leading(leader_epoch: i32, isr: &[i32]) -> Arc<Partition> {
     let partition = partition(1);
     partition.lead(&state(leader_epoch, 0, isr), NOW).unwrap();
     partition
 }
 
-/// The state of that partition when broker 1 alone is in sync.
+/// Returns that partition's state when only broker 1 is in sync.
 pub(crate) fn alone_in_sync(leader_epoch: i32, partition_epoch: i32) -> image::Partition {
     state(leader_epoch, partition_epoch, &[1])
 }
 
-/// A partition in a folder that is there, after a kill if there is anything in it.
+/// Opens a partition in an existing folder. If the folder has a log, this is as after a kill.
 fn opened(disk: Arc<dyn Disk>, config: LogConfig, min_insync_replicas: usize) -> Arc<Partition> {
     let options = OpenLog {
         disk,
@@ -68,7 +68,8 @@ pub(in crate::replica) fn rules(min_insync_replicas: usize) -> WriteRules {
     WriteRules { validation, min_insync_replicas, replica_lag_max_ms: 30_000 }
 }
 
-/// Broker 1 leads three replicas of which these are in sync.
+/// Returns the state of a partition with three replicas, of which these are in sync. Broker 1
+/// leads.
 pub(in crate::replica) fn state(leader_epoch: i32, partition_epoch: i32, isr: &[i32]) -> image::Partition {
     image::Partition {
         replicas: [1, 2, 3].map(BrokerId).to_vec(),
@@ -100,7 +101,7 @@ fn refusal(appended: Result<AppendInfo, AppendError>) -> ErrorCode {
 }
 
 #[test]
-fn alone_in_sync_what_is_written_is_replicated() {
+fn with_one_replica_in_sync_a_write_is_replicated_at_once() {
     let partition = partition(1);
     assert_eq!(refusal(append(&partition, true)), ErrorCode::NotLeaderOrFollower);
     partition.lead(&state(5, 0, &[1]), NOW).unwrap();
@@ -111,16 +112,16 @@ fn alone_in_sync_what_is_written_is_replicated() {
 }
 
 #[test]
-fn what_is_written_waits_for_every_replica_in_sync() {
+fn a_write_waits_for_every_replica_in_sync() {
     let partition = partition(1);
     partition.lead(&state(5, 0, &[1, 2]), NOW).unwrap();
     let appended = append(&partition, true).unwrap();
     assert_eq!(partition.acknowledged(&appended), None);
     assert_eq!(partition.high_watermark(), Offset(0));
-    // The controller takes the other one out.
+    // The controller removes the other replica from the ISR.
     partition.lead(&state(5, 1, &[1]), NOW).unwrap();
     assert!(partition.is_replicated(&appended));
-    // An older state changes nothing.
+    // An older state is ignored.
     partition.lead(&state(5, 0, &[1, 2]), NOW).unwrap();
     assert!(partition.is_replicated(&append(&partition, true).unwrap()));
 }
@@ -133,18 +134,18 @@ fn too_few_in_sync_refuse_writes_that_want_all_and_hold_the_high_watermark() {
     let appended = append(&partition, false).unwrap();
     assert_eq!(partition.high_watermark(), Offset(0));
     assert_eq!(partition.acknowledged(&appended), None);
-    // A changed topic takes effect at the next append.
+    // A changed setting applies from the next append on.
     partition.set_config(LogConfig::default(), rules(1));
     assert!(partition.is_replicated(&append(&partition, true).unwrap()));
     assert!(partition.is_replicated(&appended));
-    // Three replicas want no more than three.
+    // More than three replicas cannot be required of three.
     partition.set_config(LogConfig::default(), rules(9));
     let Err(AppendError::Refused(error)) = append(&partition, true) else { panic!("nine are in sync") };
     let message = "The size of the current ISR : 1 is insufficient to satisfy the min.isr requirement of 3 for partition t-0, live replica(s) broker.id are : [1]";
     assert_eq!(error.message.as_deref(), Some(message));
 }
 
-/// The refusals of the log, for a client and for a coordinator that read the epoch before it ended.
+/// Returns the log's errors for a client and for a coordinator that read the epoch before it ended.
 fn late_appends(partition: &Arc<Partition>, epoch: LeaderEpoch) {
     let mut batch = BatchBuilder::new(Offset(0));
     batch.append(NOW, None, Some(b"late"));
@@ -174,7 +175,7 @@ fn an_epoch_that_ends_between_its_reading_and_the_append_refuses_the_append() {
 }
 
 #[test]
-fn an_epoch_that_ends_answers_who_waits() {
+fn an_epoch_that_ends_wakes_the_waiters() {
     let partition = partition(1);
     partition.lead(&state(5, 0, &[1, 2]), NOW).unwrap();
     let appended = append(&partition, true).unwrap();

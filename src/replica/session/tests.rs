@@ -1,5 +1,5 @@
-//! Sessions as clients see them: what a request is answered, and what another one's session costs
-//! them. Expectations were taken from Apache Kafka 4.3.1 where a client can see them.
+//! Sessions as clients see them: the answers, and when another client's session evicts one. What a
+//! client can see was compared with Apache Kafka 4.3.1.
 
 use super::*;
 use bytes::Bytes;
@@ -7,7 +7,7 @@ use protocol::Records;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 const ROOM: usize = 1000;
-/// No id comes twice, so that a client never meets another one's session under its own.
+/// Ids are never reused, so that no client gets another one's session by its own id.
 static RANDOM: AtomicU64 = AtomicU64::new(7);
 const LONG_MS: i64 = EVICTABLE_AFTER_MS + 1;
 
@@ -27,7 +27,7 @@ fn with_records(high_watermark: i64) -> PartitionData {
     PartitionData { records: Some(Records::Bytes(Bytes::from_static(b"batch"))), ..answer(high_watermark) }
 }
 
-/// A client and the session that it believes in.
+/// A client and its session.
 #[derive(Clone, Copy, Debug)]
 struct Client {
     id: i32,
@@ -61,8 +61,7 @@ impl Client {
         sessions.begin(Timestamp(self.now), self.request(), wanted, &forgotten)
     }
 
-    /// Completes a plan, with what is said of each partition. Returns the partitions that are
-    /// answered.
+    /// Completes a plan with these answers. Returns the partitions that are answered.
     fn complete(
         &mut self,
         sessions: &FetchSessions,
@@ -87,14 +86,14 @@ impl Client {
         self.complete(sessions, &plan, say)
     }
 
-    /// Opens a session of so many partitions, if there is room.
+    /// Opens a session with `size` partitions, if there is room.
     fn open(mut self, sessions: &FetchSessions, size: i32) -> Option<Self> {
         let wanted: Vec<i32> = (0..size).collect();
         self.fetch(sessions, &wanted, &[], |_| answer(0)).unwrap();
         (self.id != NO_SESSION).then_some(self)
     }
 
-    /// Goes on with the session, if there still is one.
+    /// Continues the session, if it still exists.
     fn go_on(&mut self, sessions: &FetchSessions, now: i64) -> bool {
         self.now = now;
         self.fetch(sessions, &[], &[], |_| answer(0)).is_ok()
@@ -120,18 +119,18 @@ fn a_request_without_a_session_is_answered_whole_and_opens_none() {
 }
 
 #[test]
-fn a_full_request_opens_a_session_that_tells_only_news() {
+fn a_full_request_opens_a_session_whose_answers_have_only_changes() {
     let sessions = FetchSessions::new(ROOM);
     let mut client = Client::at(0);
     assert_eq!(client.fetch(&sessions, &[0, 1, 2], &[], |_| answer(5)).unwrap(), [0, 1, 2]);
     assert_ne!(client.id, NO_SESSION);
     assert_eq!(client.epoch, 1);
-    // Nothing is wanted anew, and everything is still read.
+    // The request names nothing, and every partition is still read.
     let plan = client.begin(&sessions, &[], &[]).unwrap();
     assert_eq!(plan.kind, SessionKind::Incremental { id: client.id, epoch: 2 });
     assert_eq!(planned(&plan), [0, 1, 2]);
     assert_eq!(client.complete(&sessions, &plan, |_| answer(5)).unwrap(), [0; 0]);
-    // A high watermark that moved is told once.
+    // A changed high watermark is answered once.
     let moved = |partition| answer(if partition == 1 { 6 } else { 5 });
     assert_eq!(client.fetch(&sessions, &[], &[], moved).unwrap(), [1]);
     assert_eq!(client.fetch(&sessions, &[], &[], moved).unwrap(), [0; 0]);
@@ -139,7 +138,7 @@ fn a_full_request_opens_a_session_that_tells_only_news() {
 }
 
 #[test]
-fn everything_new_is_told() {
+fn every_change_is_answered() {
     let start = |it: i64| PartitionData { log_start_offset: it, ..answer(5) };
     let replica = PartitionData { preferred_read_replica: 2, ..answer(5) };
     let mut diverging = answer(5);
@@ -159,7 +158,7 @@ fn everything_new_is_told() {
 }
 
 #[test]
-fn an_error_is_told_each_time_and_so_is_its_end() {
+fn an_error_is_answered_each_time_and_so_is_its_end() {
     let sessions = FetchSessions::new(ROOM);
     let mut client = Client::at(0);
     let code = ErrorCode::NotLeaderOrFollower.code();
@@ -176,18 +175,18 @@ fn partitions_are_added_changed_and_forgotten() {
     let sessions = FetchSessions::new(ROOM);
     let mut client = Client::at(0);
     client.fetch(&sessions, &[0, 1, 2], &[], |_| answer(0)).unwrap();
-    // A new one is told although nothing is in it; a forgotten one, known or not, is not read.
+    // A new partition is answered even if it is empty. A forgotten one, known or not, is not read.
     let plan = client.begin(&sessions, &[3], &[1, 9]).unwrap();
     assert_eq!(planned(&plan), [0, 2, 3]);
     assert_eq!(client.complete(&sessions, &plan, |_| answer(0)).unwrap(), [3]);
-    // What is wanted of one changes in its place.
+    // A changed target keeps its position.
     let wanted = vec![(key(0), Target { max_bytes: 1, ..target(17) })];
     let plan = sessions.begin(Timestamp(0), client.request(), wanted, &[]).unwrap();
     assert_eq!(planned(&plan), [0, 2, 3]);
     assert_eq!((plan.targets[0].1.fetch_offset, plan.targets[0].1.max_bytes), (17, 1));
     assert_eq!(plan.targets[1].1, target(0));
     assert_eq!(client.complete(&sessions, &plan, |_| answer(0)).unwrap(), [0; 0]);
-    // Forgetting one and naming it later begins anew with it.
+    // A partition that is forgotten and named later starts again.
     client.fetch(&sessions, &[], &[0], |_| answer(0)).unwrap();
     assert_eq!(client.fetch(&sessions, &[0], &[], |_| answer(0)).unwrap(), [0]);
 }
@@ -202,7 +201,7 @@ fn a_session_whose_partitions_are_all_forgotten_ends() {
     assert_eq!(client.id, NO_SESSION);
     assert!(sessions.is_empty());
     assert_eq!(old.begin(&sessions, &[0], &[]).unwrap_err(), ErrorCode::FetchSessionIdNotFound);
-    // What the last request names and forgets at once is answered.
+    // What the last request both names and forgets is answered.
     let mut client = Client::at(0).open(&sessions, 2).unwrap();
     assert_eq!(client.fetch(&sessions, &[2, 2], &[0, 1, 2], |_| answer(0)).unwrap(), [2]);
     assert_eq!(client.id, NO_SESSION);
@@ -251,13 +250,13 @@ fn an_unknown_session_is_not_found() {
 }
 
 #[test]
-fn a_session_keeps_to_ids_or_to_names() {
+fn a_session_uses_either_ids_or_names() {
     let sessions = FetchSessions::new(ROOM);
     for uses_topic_ids in [false, true] {
         let client = Client { uses_topic_ids, ..Client::at(0) }.open(&sessions, 1).unwrap();
         let other = Client { uses_topic_ids: !uses_topic_ids, ..client };
         assert_eq!(other.begin(&sessions, &[], &[]).unwrap_err(), ErrorCode::FetchSessionTopicIdError);
-        // The epoch is looked at first.
+        // The epoch is checked first.
         let lost = Client { epoch: 5, ..other };
         assert_eq!(lost.begin(&sessions, &[], &[]).unwrap_err(), ErrorCode::InvalidFetchSessionEpoch);
         assert!(client.begin(&sessions, &[], &[]).is_ok());
@@ -292,7 +291,7 @@ fn epochs_wrap_from_the_greatest_to_one() {
 }
 
 #[test]
-fn an_answer_that_was_overtaken_is_refused() {
+fn an_answer_to_an_older_epoch_is_refused() {
     let sessions = FetchSessions::new(ROOM);
     let mut client = Client::at(0).open(&sessions, 1).unwrap();
     let overtaken = client.begin(&sessions, &[], &[]).unwrap();
@@ -300,12 +299,12 @@ fn an_answer_that_was_overtaken_is_refused() {
     next.fetch(&sessions, &[], &[], |_| answer(0)).unwrap();
     let refused = client.complete(&sessions, &overtaken, |_| answer(1)).unwrap_err();
     assert_eq!(refused, ErrorCode::InvalidFetchSessionEpoch);
-    // What it would have told is told by the one that went on.
+    // The request that continued the session has the news.
     assert_eq!(next.fetch(&sessions, &[], &[], |_| answer(1)).unwrap(), [0]);
 }
 
 #[test]
-fn an_answer_whose_session_is_gone_is_whole() {
+fn an_answer_of_an_evicted_session_is_complete() {
     let sessions = FetchSessions::new(1);
     let mut client = Client::at(0).open(&sessions, 1).unwrap();
     let plan = client.begin(&sessions, &[], &[]).unwrap();
@@ -316,14 +315,14 @@ fn an_answer_whose_session_is_gone_is_whole() {
 }
 
 #[test]
-fn whoever_is_served_goes_to_the_end() {
+fn partitions_with_records_move_to_the_end() {
     let sessions = FetchSessions::new(ROOM);
     let mut client = Client::at(0).open(&sessions, 5).unwrap();
     let serve = |served: &'static [i32]| move |it: i32| if served.contains(&it) { with_records(0) } else { answer(0) };
     assert_eq!(client.fetch(&sessions, &[], &[], serve(&[0, 2])).unwrap(), [0, 2]);
     let plan = client.begin(&sessions, &[], &[]).unwrap();
     assert_eq!(planned(&plan), [1, 3, 4, 0, 2]);
-    // News without records moves nobody.
+    // An answer without records does not change the order.
     client.complete(&sessions, &plan, |_| answer(9)).unwrap();
     let plan = client.begin(&sessions, &[], &[]).unwrap();
     assert_eq!(planned(&plan), [1, 3, 4, 0, 2]);
@@ -362,7 +361,7 @@ fn without_slots_there_are_no_sessions() {
 }
 
 #[test]
-fn a_consumer_finds_no_room_among_consumers_in_use() {
+fn a_consumer_does_not_evict_consumers_in_use() {
     let sessions = FetchSessions::new(2);
     let (mut one, mut other) = (Client::at(0).open(&sessions, 1).unwrap(), Client::at(0).open(&sessions, 1).unwrap());
     assert!(Client::at(EVICTABLE_AFTER_MS).open(&sessions, 100).is_none());
@@ -370,19 +369,19 @@ fn a_consumer_finds_no_room_among_consumers_in_use() {
 }
 
 #[test]
-fn a_session_long_unused_makes_room_for_anyone() {
+fn a_session_that_is_long_unused_is_evicted_for_any_other() {
     let sessions = FetchSessions::new(2);
     let mut used = Client::at(0).open(&sessions, 1).unwrap();
     let mut unused = Client::follower_at(0).open(&sessions, 100).unwrap();
     assert!(used.go_on(&sessions, 1));
-    // Just not long enough.
+    // One millisecond too few.
     assert!(Client::at(EVICTABLE_AFTER_MS).open(&sessions, 1).is_none());
     assert!(Client::at(LONG_MS).open(&sessions, 1).is_some());
     assert!(used.go_on(&sessions, LONG_MS) && !unused.go_on(&sessions, LONG_MS));
 }
 
 #[test]
-fn a_follower_takes_the_place_of_the_smallest_consumer_at_once() {
+fn a_follower_evicts_the_smallest_consumer_at_once() {
     let sessions = FetchSessions::new(3);
     let mut large = Client::at(0).open(&sessions, 9).unwrap();
     let mut small = Client::at(0).open(&sessions, 2).unwrap();
@@ -392,13 +391,13 @@ fn a_follower_takes_the_place_of_the_smallest_consumer_at_once() {
     assert!(!small.go_on(&sessions, 1));
     Client::follower_at(1).open(&sessions, 1).unwrap();
     assert!(!large.go_on(&sessions, 1));
-    // Among followers alone, none goes before its time, however large the new one is.
+    // Among followers, none is evicted before its time, however large the new session is.
     assert!(Client::follower_at(1).open(&sessions, 100).is_none());
     assert!(follower.go_on(&sessions, 1) && another.go_on(&sessions, 1));
 }
 
 #[test]
-fn a_session_that_had_its_time_makes_room_for_a_larger_one() {
+fn a_session_that_had_its_time_is_evicted_for_a_larger_one() {
     for (is_follower, may_go) in [(false, true), (true, false)] {
         let sessions = FetchSessions::new(1);
         let mut old = Client { is_follower, ..Client::at(0) }.open(&sessions, 3).unwrap();
@@ -426,7 +425,7 @@ fn a_session_has_had_its_time_only_when_it_is_used_after_it() {
 }
 
 #[test]
-fn a_session_that_is_in_use_keeps_no_other_waiting() {
+fn a_session_in_use_does_not_block_another() {
     let sessions = FetchSessions::new(8);
     let mut ids = Vec::new();
     for random in 1..3 {

@@ -1,4 +1,4 @@
-//! Files that Apache Kafka 4.3.1 wrote, read and written again to the byte.
+//! Files that Apache Kafka 4.3.1 wrote. They are read and written again, byte for byte.
 
 use super::*;
 use crate::batch::{batch_len, control_batch, data_batch, parse_batch};
@@ -14,7 +14,7 @@ const BOOTSTRAP: &[u8] = include_bytes!("../../testdata/bootstrap.checkpoint");
 const RECORDS: &[u8] = include_bytes!("../../testdata/bootstrap-records.batch");
 
 #[test]
-fn quorum_state_is_kafkas_to_the_byte_in_both_versions() {
+fn both_versions_of_quorum_state_equal_kafkas() {
     let voters = VoterSet::from_config("2@b:2,1@a:1,3@[::1]:3", "CONTROLLER").unwrap();
     let with_directory =
         ElectionState { voted: Some(ReplicaKey { id: BrokerId(3), ..key(3) }), ..election(7, None, None) };
@@ -64,7 +64,7 @@ fn static_voters_are_read_or_refused() {
 }
 
 #[test]
-fn every_snapshot_of_kafka_is_written_again_to_the_byte() {
+fn every_snapshot_of_kafka_is_written_again_byte_for_byte() {
     let cases = [
         (STANDALONE, SnapshotId::BOOTSTRAP, 0),
         (KRAFT1, SnapshotId::new(48, 1), 13),
@@ -105,7 +105,7 @@ fn every_snapshot_of_kafka_is_written_again_to_the_byte() {
     }
 }
 
-/// The timestamp of each batch.
+/// Returns the timestamp of each batch.
 fn batch_times(mut file: Bytes) -> Vec<Timestamp> {
     let mut times = Vec::new();
     while let Some(len) = batch_len(&file) {
@@ -152,7 +152,7 @@ fn a_large_snapshot_has_several_batches() {
 }
 
 #[test]
-fn batches_are_kafkas_to_the_byte_and_damage_is_seen() {
+fn batches_equal_kafkas_and_damage_is_detected() {
     let bytes = Bytes::from_static(RECORDS);
     let batch = parse_batch(bytes.clone()).unwrap();
     assert_eq!((batch.base, batch.last, batch.epoch, batch.is_control), (offset(3), offset(11), LeaderEpoch(1), false));
@@ -204,7 +204,7 @@ fn snapshots_are_due_by_bytes_and_by_time() {
 }
 
 #[test]
-fn old_snapshots_go_and_the_newest_stays() {
+fn old_snapshots_are_deleted_and_the_newest_is_kept() {
     let snapshot = |end, at| StoredSnapshot {
         id: SnapshotId::new(end, 1),
         bytes: 100,

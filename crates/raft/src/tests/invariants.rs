@@ -1,5 +1,6 @@
-//! Random events against the rules that nothing may break: one leader in an epoch, a vote on disk before it is used, nothing committed before its
-//! fsync, epochs and high watermarks that never go back, crashes included.
+//! Checks the invariants under random events, crashes included: one leader per epoch, a vote on
+//! disk before it is used, nothing committed before its fsync, epochs and high watermarks that
+//! never go back.
 
 use super::*;
 use crate::message::*;
@@ -192,7 +193,8 @@ impl World {
         }
     }
 
-    /// What was not fsynced is gone; what was sent may still arrive, but nobody waits for the answer.
+    /// Loses what was not fsynced. Messages that were sent may still arrive, but nobody waits for
+    /// the answer.
     fn crash(&mut self, at_node: usize) {
         let now = at(self.now_ms);
         self.requests.retain(|(from, ..)| *from != at_node);
@@ -211,7 +213,7 @@ impl World {
 }
 
 #[test]
-fn three_voters_elect_a_leader_when_all_is_heard() {
+fn three_voters_elect_a_leader_when_every_message_arrives() {
     let mut world = World::new(3);
     world.act((0, 0, 2500));
     for _ in 0..20 {
@@ -231,7 +233,7 @@ proptest! {
         for act in acts {
             world.act(act);
         }
-        // Whatever happened, it leads again and commits all it has.
+        // Whatever happened, it leads again and commits its whole log.
         world.act((0, 0, 5000));
         world.act((8, 0, 0));
         let node = &world.nodes[0];

@@ -1,4 +1,5 @@
-//! Transcripts of the machine, golden files of Apache Kafka 4.3.1, and invariants under random events.
+//! Transcripts of the machine, golden files of Apache Kafka 4.3.1, and invariants under random
+//! events.
 
 mod files;
 mod invariants;
@@ -31,7 +32,7 @@ pub(crate) fn config(configured: &str) -> Config {
     }
 }
 
-/// What `format --standalone` leaves behind, with these voters.
+/// What `format --standalone` writes, with these voters.
 pub(crate) fn formatted(ids: &[i32]) -> Stored {
     let voters = VoterSet::new(ids.iter().map(|id| voter(*id)));
     Stored {
@@ -48,7 +49,7 @@ pub(crate) fn election(epoch: i32, leader: Option<i32>, voted: Option<ReplicaKey
     ElectionState { epoch: LeaderEpoch(epoch), leader: leader.map(BrokerId), voted }
 }
 
-/// Actions as lines, batches by their records.
+/// Formats actions as lines. A batch is shown by its records.
 pub(crate) fn transcript(actions: &[Action]) -> Vec<String> {
     actions.iter().map(line).collect()
 }

@@ -29,7 +29,7 @@ fn voted(id: u64, granted: bool, epoch: i32) -> Event {
 const PERSIST_VOTE_FOR_2: &str = r#"persist {"leaderId":-1,"leaderEpoch":3,"votedId":2,"votedDirectoryId":"mzH_hQWsRh-_CdVhJcqhYw","data_version":1}"#;
 
 #[test]
-fn an_election_asks_then_votes_then_leads() {
+fn an_election_has_a_pre_vote_then_a_vote_then_a_leader() {
     let mut raft = start(formatted(&[1, 2, 3]));
     let due = raft.next_deadline().unwrap();
     assert_eq!(
@@ -63,7 +63,7 @@ fn an_election_asks_then_votes_then_leads() {
 }
 
 #[test]
-fn a_lost_election_waits_and_asks_again_in_no_new_epoch() {
+fn a_lost_election_waits_and_repeats_the_pre_vote_in_its_epoch() {
     let mut raft = start(formatted(&[1, 2, 3]));
     let due = raft.next_deadline().unwrap();
     step(&mut raft, Event::Tick, due);
@@ -77,7 +77,7 @@ fn a_lost_election_waits_and_asks_again_in_no_new_epoch() {
 }
 
 #[test]
-fn a_vote_is_written_before_it_is_given_and_given_once() {
+fn a_vote_is_persisted_before_it_is_given_and_given_once() {
     let mut raft = start(formatted(&[1, 2, 3]));
     let actions = step(&mut raft, vote(3, 2, (0, 0), false), 1);
     assert_eq!(actions, [PERSIST_VOTE_FOR_2, "leader None epoch 3", "reply 9 NONE granted true epoch 3"]);
@@ -91,7 +91,7 @@ fn a_vote_is_written_before_it_is_given_and_given_once() {
 }
 
 #[test]
-fn a_pre_vote_binds_nobody_and_a_shorter_log_gets_no_vote() {
+fn a_pre_vote_is_no_vote_and_a_shorter_log_gets_no_vote() {
     let mut stored = formatted(&[1, 2, 3]);
     stored.log.end = offset(10);
     stored.log.epochs = vec![(LeaderEpoch(2), offset(0))];
@@ -160,7 +160,7 @@ fn a_leader_of_three_that_stops_tells_the_others_first() {
 }
 
 #[test]
-fn an_observer_votes_if_asked_and_never_stands() {
+fn an_observer_votes_if_asked_and_is_never_a_candidate() {
     let mut raft = start(formatted(&[2, 3]));
     assert_eq!(raft.next_deadline(), None);
     assert!(step(&mut raft, Event::Tick, 1_000_000).is_empty());

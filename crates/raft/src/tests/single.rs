@@ -32,7 +32,7 @@ fn a_formatted_lone_voter_leads_at_once_and_copies_the_voters_to_the_log() {
 }
 
 #[test]
-fn the_first_batch_is_kafkas_to_the_byte() {
+fn the_first_batch_equals_kafkas() {
     let (_, actions) = Raft::start(config(""), formatted(&[1]), 7, at(0)).unwrap();
     let Action::Append(batch) = &actions[2] else { panic!("{actions:?}") };
     assert_eq!(batch.bytes, Bytes::from_static(include_bytes!("../../testdata/kraft1-first.batch")));
@@ -67,7 +67,7 @@ fn after_a_run(election: ElectionState) -> Stored {
 }
 
 #[test]
-fn a_restart_begins_the_next_epoch_and_leaves_the_voters_where_they_are() {
+fn a_restart_begins_the_next_epoch_and_does_not_copy_the_voters_again() {
     let (mut raft, actions) = start("", after_a_run(election(1, Some(1), None)));
     assert_eq!(
         actions,
@@ -83,7 +83,7 @@ fn a_restart_begins_the_next_epoch_and_leaves_the_voters_where_they_are() {
 }
 
 #[test]
-fn a_candidate_that_crashed_goes_on_in_its_epoch_and_a_log_ahead_of_quorum_state_wins() {
+fn a_crashed_candidate_continues_its_epoch_and_a_log_ahead_of_quorum_state_wins() {
     let (raft, actions) = start("", after_a_run(election(4, None, Some(key(1)))));
     assert!(actions[2].starts_with("append 137..=137 epoch 4"), "{actions:?}");
     assert_eq!(raft.epoch(), LeaderEpoch(4));
@@ -128,7 +128,7 @@ fn a_controller_that_resigns_is_elected_again_after_a_timeout() {
 }
 
 #[test]
-fn stopping_alone_is_over_at_once() {
+fn a_lone_voter_stops_at_once() {
     let (mut raft, _) = start("", formatted(&[1]));
     assert_eq!(step(&mut raft, Event::Stop, 3), ["leader None epoch 1", "stopped"]);
     assert!(step(&mut raft, Event::Stop, 4).is_empty());

@@ -1,4 +1,4 @@
-//! The table of the module's head, line by line.
+//! The rows of the table in the module's documentation.
 
 use super::*;
 
@@ -11,7 +11,8 @@ fn ends(log_end: i64, flushed_end: i64, recovery_point: i64, closed_end: i64) ->
     LogEnds { log_end, flushed_end, recovery_point: Offset(recovery_point), closed_end: Offset(closed_end) }
 }
 
-/// What an append that ends at 10 asks for: (what counts, asks for a flush, its answer waits).
+/// What follows an append that ends at 10: (the counting end, whether it asks for a flush, whether
+/// its answer waits).
 fn appended(state: &FlushState, flushed_end: i64, is_due: bool, is_counted: bool) -> (i64, bool, bool) {
     let after = state.appended(Offset(10), || Offset(flushed_end), is_due, || is_counted);
     (after.counting_end.0, after.asks_for_flush, after.awaits_flush)
@@ -28,7 +29,7 @@ fn an_append_counts_at_once_or_once_it_is_flushed() {
     assert_eq!(appended(&by_count, 4, false, true), (10, false, false));
     let durable = state(Some(1), None);
     assert_eq!(appended(&durable, 4, true, true), (4, true, true));
-    // A flush that ran beside it has covered it.
+    // A concurrent flush has covered it.
     assert_eq!(appended(&durable, 12, true, true), (12, false, false));
     assert_eq!([&plain, &durable].map(|state| state.counting_end(ends(10, 4, 4, 0))), [Offset(10), Offset(4)]);
 }

@@ -1,5 +1,5 @@
-//! Partitions whose batches count once they are flushed, on a disk whose syncs are held until the
-//! test lets them go, and which tells on which threads they were made.
+//! Partitions whose batches count once they are flushed. The disk holds syncs until the test
+//! releases them, and records the threads of all syncs.
 
 use super::*;
 use futures_util::FutureExt as _;
@@ -18,9 +18,9 @@ struct Gate {
 #[derive(Debug, Default)]
 struct GateState {
     is_closed: bool,
-    /// Syncs that have come to the closed gate.
+    /// The number of syncs that have reached the closed gate.
     come: usize,
-    /// Syncs that may pass it.
+    /// The number of syncs that may pass it.
     passes: usize,
 }
 
@@ -40,7 +40,7 @@ impl Gate {
         self.state.lock().is_closed = true;
     }
 
-    /// Waits until so many syncs have begun since it was closed.
+    /// Waits until `count` syncs have begun since the gate was closed.
     fn until_come(&self, count: usize) {
         self.changed.wait_while(&mut self.state.lock(), |state| state.come < count);
     }
@@ -62,13 +62,13 @@ struct HeldDisk {
 #[derive(Debug)]
 struct HeldFile {
     inner: Arc<dyn DiskFile>,
-    /// Of the files with records.
+    /// The syncs of files with records.
     gate: Option<Arc<Gate>>,
     syncs: Arc<Mutex<Vec<ThreadId>>>,
 }
 
 impl HeldDisk {
-    /// With a folder for the partition, whose name is on disk.
+    /// With a synced folder for the partition.
     fn new() -> Self {
         let disk = Self::default();
         disk.inner.create_dir(Path::new("/logs/t-0")).unwrap();
@@ -126,7 +126,7 @@ impl DiskFile for HeldFile {
     }
     fn sync(&self) -> io::Result<()> {
         self.syncs.lock().push(thread::current().id());
-        // What it covers is what was written when it began.
+        // A sync covers what was written before it began.
         let synced = self.inner.sync();
         if let Some(gate) = &self.gate {
             gate.pass();
@@ -148,7 +148,7 @@ fn config(flush_messages: i64) -> LogConfig {
     LogConfig { flush_messages: Some(flush_messages), ..LogConfig::default() }
 }
 
-/// A partition that this broker leads, alone, with one record that is flushed.
+/// Returns a partition that only this broker leads, with one flushed record.
 async fn durable(disk: &HeldDisk) -> Arc<Partition> {
     let partition = opened(Arc::new(disk.clone()), config(1), 1);
     partition.lead(&state(5, 0, &[1]), NOW).unwrap();
@@ -219,7 +219,7 @@ async fn a_failed_sync_refuses_what_waited_and_shows_it_to_nobody() {
     });
     let before = append(&partition, true).unwrap();
     disk.gate.until_come(1);
-    // The disk would take the sync of this one.
+    // The disk would accept this sync.
     let during = append(&partition, false).unwrap();
     disk.gate.let_one_go();
     for appended in [&before, &during] {
@@ -272,7 +272,7 @@ async fn the_setting_counts_from_the_next_append_on() {
     let durable = append(&partition, false).unwrap();
     assert_eq!((durable.awaits_flush, visible(&partition)), (true, 1));
     partition.set_config(LogConfig::default(), rules(1));
-    // A later record that does not wait shows those before it.
+    // A later record that does not wait makes those before it visible.
     assert!(!append(&partition, false).unwrap().awaits_flush);
     assert_eq!((partition.is_flushed(&durable), visible(&partition)), (false, 3));
     disk.gate.until_come(1);
@@ -316,8 +316,8 @@ async fn what_was_answered_outlives_a_power_cut() {
     }
 }
 
-/// A record that waits for its sync, while the next append closes its segment and is refused by a
-/// disk that is full for some of what it does.
+/// Appends a record that waits for its sync. The next append closes its segment, and is refused by
+/// a disk that is full for some operations.
 async fn answered_beside_a_refused_roll(operation: Operation, path_contains: &str) {
     let disk = HeldDisk::new();
     let config = LogConfig { segment_bytes: 160, ..config(1) };
@@ -371,14 +371,14 @@ async fn no_sync_is_made_on_a_worker_when_segments_are_rolled_and_records_delete
     partition.on_log(|log| log.delete_records(Offset(12))).unwrap();
     assert!(partition.log().delete_old_segments(NOW).is_ok_and(|expired| expired.segments > 0));
     let worker = thread::current().id();
-    // The last one is retention's, which this test called where it stands: the disk tells workers
-    // from others.
+    // The last sync is the retention's. This test calls retention itself, so the disk records the
+    // test's thread.
     let syncs = disk.syncs.lock().clone();
     let (last, others) = syncs.split_last().unwrap();
     assert!(*last == worker && others.len() > 20 && !others.contains(&worker), "{syncs:?}, worker {worker:?}");
 }
 
-/// An append that waits for its flush.
+/// Returns an append that waits for its flush.
 fn flushed_append() -> AppendInfo {
     AppendInfo {
         base_offset: Offset(0),

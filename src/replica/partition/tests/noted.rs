@@ -1,4 +1,4 @@
-//! The background task flushes what is due, though it looks at noted partitions alone.
+//! The background task flushes everything that is due, although it looks only at noted partitions.
 
 use super::*;
 use std::io::ErrorKind;
@@ -6,7 +6,7 @@ use storage::disk::Crash;
 
 const FLUSH_MS: i64 = 50;
 
-/// A partition on a disk, the time, and a seed that everything else comes from.
+/// A partition on a disk, the time, and the seed of everything random.
 struct Bench {
     disk: SimDisk,
     partition: Arc<Partition>,
@@ -21,8 +21,8 @@ impl Bench {
         disk.create_dir(Path::new("/logs/t-0")).unwrap();
         let config = LogConfig { segment_bytes: 400, retention_ms: Some(1_000), ..LogConfig::default() };
         let partition = opened(Arc::new(disk.clone()), config.clone(), 1);
-        // Whoever appends what is to be flushed at once flushes it himself, and by the clock, which
-        // is behind.
+        // The committer is stopped, so that an append that needs a flush flushes on this thread, by
+        // the real clock, which is behind.
         partition.committer.load().stop();
         let now = Timestamp(Clock.now().0 + 3_600_000);
         let mut bench = Self { disk, partition, config, now, seed };
@@ -30,7 +30,7 @@ impl Bench {
         bench
     }
 
-    /// A number below another one.
+    /// Returns a random number less than `below`.
     fn random(&mut self, below: u64) -> u64 {
         self.seed = self.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.seed >> 33) % below
@@ -80,7 +80,7 @@ impl Bench {
         }
     }
 
-    /// Whether all that is due is flushed, once the disk has room and the task has come.
+    /// Whether everything that is due is flushed, once the disk has space and the task has run.
     fn is_flushed(&mut self) -> bool {
         self.disk.heal();
         let committer = self.partition.committer.load();
