@@ -138,7 +138,7 @@ impl Broker {
         self.replicas.cleaner.wake();
     }
 
-    /// Starts or stops what depends on a partition when this broker starts or stops to lead it.
+    /// Starts or stops the coordinator that depends on this broker's leadership of a partition.
     pub(crate) fn follow_leadership(&self, partition: &Arc<Partition>) {
         if partition.topic() != OFFSETS_TOPIC {
             return;

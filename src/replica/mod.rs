@@ -52,8 +52,8 @@ use storage::{Log, LogConfig, LogDir};
 use tokio::sync::watch::{Receiver, Sender};
 use tracing::error;
 
-/// The least number of logs that are closed at the same time. Each close mostly waits for syncs,
-/// and a file system serves syncs that wait together with one write of its journal.
+/// The least number of threads that close logs. Each close mostly waits for syncs, and a file
+/// system serves syncs that wait together with one write of its journal.
 const CLOSING_THREADS: usize = 16;
 
 /// Returns a topic's settings in an image.
