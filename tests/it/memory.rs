@@ -3,7 +3,8 @@
 use crate::kill::Process;
 use std::fs;
 
-/// In huge pages, each thread's first allocation took 2 MB: an idle node had 24 MB, of which it used 13.
+/// In huge pages, each thread's first allocation took 2 MB: an idle node had 24 MB, of which it
+/// used 13.
 #[test]
 fn an_idle_node_is_in_small_pages() {
     let home = tempfile::tempdir().unwrap();

@@ -39,7 +39,8 @@ fn of_release(release: &str) -> Home {
     home
 }
 
-/// Whether a record of a committed offset in this version is in the only partition of `__consumer_offsets`.
+/// Whether a record of a committed offset in this version is in the only partition of
+/// `__consumer_offsets`.
 fn has_offset(home: &Home, version: i16, offset: i64) -> bool {
     let log = fs::read(home.log_dir().join("__consumer_offsets-0/00000000000000000000.log")).unwrap();
     let start = [&version.to_be_bytes()[..], &offset.to_be_bytes()].concat();
@@ -83,14 +84,16 @@ async fn offsets_are_written_for_the_oldest_release_that_may_come_back() {
     node.stop().await;
 }
 
-/// Apache Kafka 4.3.1 answers these requests with these bytes: version 5 is not known, versions 0 to 4 are.
+/// Apache Kafka 4.3.1 answers these requests with these bytes: version 5 is not known, versions 0
+/// to 4 are.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_first_request_of_a_client_of_release_4_4_is_answered_as_kafka_does() {
     let home = Home::new();
     let node = home.ready(&[]).await;
     let mut stream = TcpStream::connect(node.address()).await.unwrap();
     for (cluster_id, node_id) in [(None, -1), (Some(CLUSTER_ID), 1), (Some("BBBBBBBBBBBBBBBBBBBBBQ"), 9i32)] {
-        // ApiVersions version 5, correlation id 7, client id "d", no tags; then the body, with compact strings.
+        // ApiVersions version 5, correlation id 7, client id "d", no tags; then the body, with
+        // compact strings.
         let mut frame = b"\x00\x12\x00\x05\x00\x00\x00\x07\x00\x01d\x00\x12apache-kafka-java\x064.4.0".to_vec();
         match cluster_id {
             Some(id) => frame.extend([&[1 + id.len() as u8], id.as_bytes()].concat()),

@@ -5,7 +5,8 @@ use crate::kill::Process;
 use std::path::Path;
 use std::process::Command;
 
-/// Starts the binary on a folder, with signals that it is to ignore from the start, and waits until it serves clients.
+/// Starts the binary on a folder, with signals that it is to ignore from the start, and waits until
+/// it serves clients.
 async fn start(folder: &Path, ignored: &str) -> Process {
     let mut command = Command::new("env");
     // Whoever runs the tests may have signals ignored, as `nohup` has.

@@ -1,11 +1,11 @@
-//! Numbers and truth values as Java's parsers read them, whose grammar is not Rust's: digits of other scripts,
-//! hexadecimal doubles, suffixes.
+//! Numbers and truth values as Java's parsers read them, whose grammar is not Rust's: digits of
+//! other scripts, hexadecimal doubles, suffixes.
 //!
-//! Configs are texts that Apache Kafka reads with these parsers, so that what is stored must be read alike.
-//! `testdata/java-numbers.tsv` holds Java's own verdicts.
+//! Configs are texts that Apache Kafka reads with these parsers, so that what is stored must be
+//! read alike. `testdata/java-numbers.tsv` holds Java's own verdicts.
 
-/// The zeros of the scripts that have digits in Java's Basic Multilingual Plane; nine more digits follow each. Parsers
-/// read a text by UTF-16 units, so that no digit beyond the plane counts.
+/// The zeros of the scripts that have digits in Java's Basic Multilingual Plane; nine more digits
+/// follow each. Parsers read a text by UTF-16 units, so that no digit beyond the plane counts.
 const ZEROS: [char; 37] = [
     '0', '\u{660}', '\u{6f0}', '\u{7c0}', '\u{966}', '\u{9e6}', '\u{a66}', '\u{ae6}', '\u{b66}', '\u{be6}', '\u{c66}',
     '\u{ce6}', '\u{d66}', '\u{de6}', '\u{e50}', '\u{ed0}', '\u{f20}', '\u{1040}', '\u{1090}', '\u{17e0}', '\u{1810}',
@@ -76,7 +76,8 @@ pub fn parse_double(text: &str) -> Option<f64> {
     Some(if is_negative { -magnitude } else { magnitude })
 }
 
-/// The items of a list in a config: Java's `trim().split("\\s*,\\s*", -1)`, none of a text without any.
+/// The items of a list in a config: Java's `trim().split("\\s*,\\s*", -1)`, none of a text without
+/// any.
 pub fn list(text: &str) -> Vec<&str> {
     const BLANKS: [char; 6] = [' ', '\t', '\n', '\u{b}', '\u{c}', '\r'];
     let text = trim(text);
@@ -91,7 +92,8 @@ fn signed(text: &str) -> (bool, &str) {
     }
 }
 
-/// `1.8p-1` without its sign and `0x`: hexadecimal digits, and an exponent of two, which must be there.
+/// `1.8p-1` without its sign and `0x`: hexadecimal digits, and an exponent of two, which must be
+/// there.
 fn parse_hexadecimal(text: &str) -> Option<f64> {
     let (mantissa, exponent) = text.split_once(['p', 'P'])?;
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
@@ -119,8 +121,8 @@ fn parse_hexadecimal(text: &str) -> Option<f64> {
     Some(scaled(bits, exponent, is_inexact))
 }
 
-/// `bits` times two to the power of `exponent`, rounded to the nearest double and to the even one of two; a little more
-/// than that where `is_inexact`.
+/// `bits` times two to the power of `exponent`, rounded to the nearest double and to the even one
+/// of two; a little more than that where `is_inexact`.
 fn scaled(bits: u64, exponent: i64, is_inexact: bool) -> f64 {
     const FRACTION_BITS: i64 = 52;
     const LEAST_EXPONENT: i64 = -1074;
@@ -128,7 +130,8 @@ fn scaled(bits: u64, exponent: i64, is_inexact: bool) -> f64 {
         return 0.0;
     }
     let length = 64 - i64::from(bits.leading_zeros());
-    // The exponent of the last bit that the double has: fewer bits than 53 below the least normal number.
+    // The exponent of the last bit that the double has: fewer bits than 53 below the least normal
+    // number.
     let last = (exponent + length - 1 - FRACTION_BITS).max(LEAST_EXPONENT);
     if last > 1023 - FRACTION_BITS {
         return f64::INFINITY;
@@ -148,8 +151,8 @@ fn scaled(bits: u64, exponent: i64, is_inexact: bool) -> f64 {
             kept + u128::from(is_up)
         }
     };
-    // 53 bits, or 54 of which the last is 0: a whole number that a double holds, and a power of two in two steps, of which
-    // none leaves the range before the end.
+    // 53 bits, or 54 of which the last is 0: a whole number that a double holds, and a power of two
+    // in two steps, of which none leaves the range before the end.
     let value = rounded as f64;
     let half = last / 2;
     value * power_of_two(half) * power_of_two(last - half)
@@ -167,7 +170,8 @@ mod tests {
     /// Java's verdicts; how they are made is said in the file.
     const GOLDEN: &str = include_str!("../testdata/java-numbers.tsv");
 
-    /// The text of a JSON string; `None` where it is half of a surrogate pair, which no config can hold.
+    /// The text of a JSON string; `None` where it is half of a surrogate pair, which no config can
+    /// hold.
     fn text_of(json: &str) -> Option<String> {
         let mut units = Vec::new();
         let mut rest = json.trim_matches('"').chars();

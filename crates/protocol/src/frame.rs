@@ -42,7 +42,8 @@ impl RequestPrefix {
     }
 }
 
-/// The client id in a request's header, which is in the same place in every version. Errors: the frame ends before.
+/// The client id in a request's header, which is in the same place in every version. Errors: the
+/// frame ends before.
 pub fn peek_client_id(frame: &Bytes) -> Result<Option<Str>, DecodeError> {
     Ok(RequestHeader::decode(&mut Reader::new(frame.clone()), 1)?.client_id)
 }

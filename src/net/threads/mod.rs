@@ -3,7 +3,8 @@
 //! A connection is a task on one thread's own runtime and stays there. Its requests wake tasks on
 //! the same thread, and no other thread first has to get a core. All connections start on the main
 //! thread, beside the coordinators. A busy thread moves part of its connections to the thread with
-//! the lowest load. A thread with a low load returns its connections. docs/decisions/2026-11-30-connections-stay-with-a-thread.md has the figures.
+//! the lowest load. A thread with a low load returns its connections.
+//! docs/decisions/2026-11-30-connections-stay-with-a-thread.md has the figures.
 //!
 //! Nothing here polls: a thread measures itself after it has answered a request.
 

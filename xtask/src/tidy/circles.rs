@@ -1,10 +1,10 @@
 //! Circles between modules. What two rooms need of each other moves below both.
 //!
-//! The graph is drawn among siblings, at every level of every crate: a module stands for its file and
-//! all that lies below it, and names a sibling where any of its files names anything of the sibling's.
-//! A parent and its children are one unit, a module that is split over files, so that what they name of
-//! each other does not count. A name that a parent hands on (`pub use child::Name`) is the child's.
-//! Tests do not count.
+//! The graph is drawn among siblings, at every level of every crate: a module stands for its file
+//! and all that lies below it, and names a sibling where any of its files names anything of the
+//! sibling's. A parent and its children are one unit, a module that is split over files, so that
+//! what they name of each other does not count. A name that a parent hands on (`pub use
+//! child::Name`) is the child's. Tests do not count.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -75,7 +75,8 @@ fn code_of(text: &str) -> String {
     code
 }
 
-/// Every path that code names, with its line: those of `use` lines whole, and others as far as they are names.
+/// Every path that code names, with its line: those of `use` lines whole, and others as far as they
+/// are names.
 fn paths(code: &str) -> Vec<(usize, bool, Vec<String>)> {
     let mut found = Vec::new();
     let mut open: Option<(usize, String)> = None;

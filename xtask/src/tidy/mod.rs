@@ -10,11 +10,12 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// Checks every handwritten Rust file. Errors: each finding is printed, and there was at least one.
+/// Checks every handwritten Rust file and document. Errors: each finding is printed, and there was
+/// at least one.
 pub fn run(root: &Path) -> Result<()> {
-    let read = |path: String| Ok((path.clone(), fs::read_to_string(root.join(&path)).context(path)?));
-    let files = rust_files(root)?.into_iter().map(read).collect::<Result<Vec<_>>>()?;
+    let files = handwritten(root, "*.rs")?;
     let mut findings: Vec<String> = files.iter().flat_map(|(path, text)| rules::file(path, text)).collect();
+    findings.extend(handwritten(root, "*.md")?.iter().flat_map(|(path, text)| rules::document(path, text)));
     findings.extend(circles::find(&files));
     findings.extend(machines_without_tokio(root)?);
     findings.extend(one_file_per_api(root)?);
@@ -27,19 +28,18 @@ pub fn run(root: &Path) -> Result<()> {
     bail!("{} findings", findings.len());
 }
 
-/// The handwritten Rust files that git knows or would add, by path from the root.
-fn rust_files(root: &Path) -> Result<Vec<String>> {
+/// The handwritten files of a kind that git knows or would add, by path from the root.
+fn handwritten(root: &Path, pattern: &str) -> Result<Vec<(String, String)>> {
     let output = Command::new("git")
-        .args(["ls-files", "--cached", "--others", "--exclude-standard", "--", "*.rs"])
+        .args(["ls-files", "--cached", "--others", "--exclude-standard", "--", pattern])
         .current_dir(root)
         .output()
         .context("git")?;
-    let files = String::from_utf8(output.stdout)?;
-    Ok(files
-        .lines()
-        .filter(|path| !path.contains("/generated/") && root.join(path).exists())
-        .map(str::to_string)
-        .collect())
+    let paths = String::from_utf8(output.stdout)?;
+    let paths = paths.lines().filter(|path| !path.contains("/generated/") && root.join(path).exists());
+    let read =
+        |path: &str| Ok((path.to_string(), fs::read_to_string(root.join(path)).with_context(|| path.to_string())?));
+    paths.map(read).collect()
 }
 
 /// The machines see no runtime, not even through a dependency.

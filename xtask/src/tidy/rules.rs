@@ -2,6 +2,8 @@
 
 /// Lines of a handwritten file, at most.
 const LINES_MAX: usize = 700;
+/// Columns of a comment or of a line of Markdown, at most.
+const COLUMNS_MAX: usize = 100;
 
 /// A call or name that belongs in one place, and what to use elsewhere.
 struct Ban {
@@ -51,7 +53,8 @@ const BANS: &[Ban] = &[
     Ban { words: &["thread::sleep"], home: &[], instead: "time as an argument" },
 ];
 
-/// Modules of the root package by layer, the highest first; a file may name its own layer and those below.
+/// Modules of the root package by layer, the highest first; a file may name its own layer and those
+/// below.
 const LAYERS: &[&[&str]] = &[
     &["node", "cli"],
     &["net", "admin"],
@@ -77,9 +80,15 @@ pub(super) fn file(path: &str, text: &str) -> Vec<String> {
     let is_test =
         path.contains("tests") || path.starts_with("benches") || path.contains("/benches/") || path.starts_with("fuzz");
     let is_tool = ["xtask/", "compat-tests/", "fuzz/"].iter().any(|tool| path.starts_with(tool));
+    let mut is_drawing = false;
     for (number, line) in text.lines().enumerate() {
         let code = line.split("//").next().unwrap_or_default();
         let at = format!("{path}:{}", number + 1);
+        let is_comment = line.trim_start().starts_with("//") && !line.contains("| ");
+        is_drawing ^= is_comment && line.contains("```");
+        if is_comment && !is_drawing && is_too_long(line) {
+            findings.push(too_long(path, number));
+        }
         if !is_test && !is_tool {
             for ban in BANS.iter().filter(|ban| !ban.home.iter().any(|home| path.starts_with(home))) {
                 if let Some(word) = ban.words.iter().find(|word| code.contains(**word)) {
@@ -95,6 +104,28 @@ pub(super) fn file(path: &str, text: &str) -> Vec<String> {
         }
     }
     findings
+}
+
+/// Which lines of a Markdown document are too long. Tables, code and single long words may be.
+pub(super) fn document(path: &str, text: &str) -> Vec<String> {
+    let mut is_code = false;
+    let mut findings = Vec::new();
+    for (number, line) in text.lines().enumerate() {
+        is_code ^= line.trim_start().starts_with("```");
+        if !is_code && !line.starts_with('|') && is_too_long(line) {
+            findings.push(too_long(path, number));
+        }
+    }
+    findings
+}
+
+/// Whether a line has more columns than it may, and could have been wrapped.
+fn is_too_long(line: &str) -> bool {
+    line.chars().count() > COLUMNS_MAX && line.trim().trim_start_matches(['/', '!']).trim().contains(' ')
+}
+
+fn too_long(path: &str, number: usize) -> String {
+    format!("{path}:{}: more than {COLUMNS_MAX} columns; wrap it", number + 1)
 }
 
 /// A module of a higher layer that a line of the root package names.

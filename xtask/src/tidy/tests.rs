@@ -1,6 +1,7 @@
 //! Each rule finds what it is for, and lets the rest be.
 
-use super::{circles, rules::file};
+use super::circles;
+use super::rules::{document, file};
 
 fn finds(path: &str, text: &str, word: &str) -> bool {
     file(path, text).iter().any(|finding| finding.contains(word))
@@ -72,4 +73,16 @@ fn a_name_that_a_parent_hands_on_is_the_childs_and_parents_and_tests_do_not_coun
         ("src/x/c.rs", "#[cfg(test)]\nmod tests {\n    use crate::x::b::Two;\n}"),
     ];
     assert_eq!(circles_of(&none), [""; 0]);
+}
+
+#[test]
+fn a_comment_or_a_line_of_markdown_beyond_the_last_column_is_found() {
+    let long = "word ".repeat(21);
+    let comment = |comment: &str| finds("src/a.rs", &format!("//! x\n/// {comment}"), "a.rs:2: more than 100 columns");
+    assert!(comment(&long));
+    assert!(!comment(&format!("| {long} |")), "a table");
+    assert!(!comment(&"x".repeat(120)), "one word");
+    assert!(!finds("src/a.rs", &format!("//! x\nlet x = {long:?};"), "columns"), "code");
+    let text = format!("# x\n{long}\n```\n{long}\n```\n| {long} |\n{long}");
+    assert_eq!(document("README.md", &text).len(), 2);
 }
