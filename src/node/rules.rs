@@ -7,15 +7,14 @@ use super::StartError;
 use crate::config::NodeConfig;
 use crate::env::clock::Clock;
 use crate::env::random;
-use crate::runtime::metadata_log::{LogFault, METADATA_TOPIC};
-use crate::runtime::metadata_look::Look;
+use crate::runtime::metadata_log::{FolderContents, LogFault, METADATA_TOPIC, MetadataFolder};
 use anyhow::{Context as _, bail};
 use metadata::image::Image;
 use metadata::version::{FEATURES, Feature, METADATA_VERSION, later_release};
 use metadata::{ApplyError, MetadataVersion};
 use model::{BrokerId, DirectoryId, TopicPartition};
 use raft::{Raft, ReplicaKey, Timeouts, VoterSet};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use storage::disk::Disk;
 use storage::names::Folder;
@@ -213,19 +212,40 @@ fn refuse_doubled(config: &NodeConfig, disk: &dyn Disk) -> Result<(), StartError
     Ok(())
 }
 
-/// Reads the metadata log. Errors: the log cannot be read, is of a later release, or is of a
+/// Reads the metadata log's folder. Errors: it cannot be read, is of a later release, or is of a
 /// cluster of several nodes.
 fn examine_metadata(config: &NodeConfig, disk: &dyn Disk) -> Result<Image, StartError> {
-    let folder = config.metadata_log_dir.join(format!("{METADATA_TOPIC}-0"));
-    let look = Look::at(disk, &config.metadata_log_dir).map_err(|fault| match fault {
-        LogFault::Apply(ApplyError::MetadataVersion(level)) => feature_error(&folder, METADATA_VERSION, level),
-        fault => anyhow::Error::from(fault).context(format!("the metadata log in {} cannot be read", folder.display())),
+    let folder = MetadataFolder::new(disk, &config.metadata_log_dir);
+    let contents = folder.contents().map_err(|fault| match fault {
+        LogFault::Apply(ApplyError::MetadataVersion(level)) => feature_error(folder.path(), METADATA_VERSION, level),
+        fault => anyhow::Error::from(fault)
+            .context(format!("the metadata log in {} cannot be read", folder.path().display())),
     })?;
-    refuse_features(&folder, &look.image)?;
-    if let Some(reason) = look.refusal(config.node_id) {
+    refuse_features(folder.path(), &contents.image)?;
+    if let Some(reason) = other_nodes(&contents, config.node_id) {
         bail!("{} cannot be served: {reason}", config.metadata_log_dir.display());
     }
-    Ok(look.image)
+    Ok(contents.image)
+}
+
+/// Says in one line which other nodes the cluster of a folder has. `None` where it has none.
+fn other_nodes(contents: &FolderContents, node_id: BrokerId) -> Option<String> {
+    let list = |ids: &BTreeSet<BrokerId>| ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    if !contents.voters.is_empty() && !contents.voters.iter().eq([&node_id]) {
+        return Some(format!(
+            "it is of a cluster with the controllers {}; folders of clusters with several nodes are not supported yet",
+            list(&contents.voters)
+        ));
+    }
+    let partitions = contents.image.topics.iter().flat_map(|topic| topic.partitions.values());
+    let others: BTreeSet<BrokerId> =
+        partitions.flat_map(|it| &it.replicas).copied().filter(|id| *id != node_id).collect();
+    (!others.is_empty()).then(|| {
+        format!(
+            "it is of a cluster in which the brokers {} hold partitions too; folders of clusters with several nodes are not supported yet",
+            list(&others)
+        )
+    })
 }
 
 fn refuse_features(folder: &Path, image: &Image) -> Result<(), StartError> {

@@ -2,23 +2,23 @@
 //!
 //! Every write here is fsynced before it counts, whatever `flush.*` says. A fault ends the node.
 
+mod reader;
+
+pub use self::reader::{FolderContents, MetadataFolder, ReadBatch};
+use self::reader::{READ_BYTES, whole_batches};
 use super::spare::SpareRoom;
 use crate::env::clock::Clock;
 use bytes::Bytes;
-use metadata::image::{Image, Provenance};
-use metadata::{ApplyError, LoadedBatch, Loader};
-use model::{LeaderEpoch, Now, Offset, Timestamp, TopicId, TopicPartition, Uuid};
-use protocol::MetadataRecord;
-use raft::batch::parse_batch;
-use raft::snapshot::retention::{Limits, StoredSnapshot, deletion};
-use raft::snapshot::{
-    PARTIAL_SUFFIX, SnapshotPart, SnapshotReader, SnapshotSchedule, SnapshotWriter, batch_len, read_snapshot,
-};
-use raft::{ControlRecord, ElectionState, LogFacts, QUORUM_STATE_FILE, Raft, SnapshotId, Stored};
+use metadata::image::Image;
+use metadata::{ApplyError, Loader};
+use model::{Now, Offset, Timestamp, TopicId, TopicPartition, Uuid};
+use raft::snapshot::retention::{Limits, deletion};
+use raft::snapshot::{PARTIAL_SUFFIX, SnapshotSchedule, SnapshotWriter};
+use raft::{LogFacts, QUORUM_STATE_FILE, Raft, SnapshotId, Stored};
 use std::io::IoSlice;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use storage::disk::{Disk, DiskFile, OpenMode, read_all, write_atomically};
+use storage::disk::{Disk, OpenMode, write_atomically};
 use storage::{
     FollowerAppend, Isolation, Log, LogConfig, Meaning, OpenFiles, OpenLog, Read, Wait, names, read_partition_metadata,
     write_partition_metadata,
@@ -28,10 +28,6 @@ use tracing::{info, warn};
 pub use model::METADATA_TOPIC;
 /// The id that this topic has everywhere.
 pub const METADATA_TOPIC_ID: TopicId = Uuid::ONE;
-/// Bytes read at a time.
-const READ_BYTES: u32 = 1 << 20;
-/// The first batch of a snapshot is rarely larger: header, `kraft.version` and voters.
-const HEADER_BATCH_BYTES: usize = 4096;
 
 /// What ends the node.
 #[derive(Debug, thiserror::Error)]
@@ -90,41 +86,6 @@ impl LogFault {
     }
 }
 
-/// A batch of the log, decoded.
-#[derive(Clone, Debug)]
-pub struct ReadBatch {
-    base: Offset,
-    last: Offset,
-    epoch: LeaderEpoch,
-    timestamp: Timestamp,
-    bytes: u64,
-    records: Vec<MetadataRecord>,
-    control: Vec<(Offset, ControlRecord)>,
-}
-
-impl ReadBatch {
-    /// The last offset.
-    pub fn last(&self) -> Offset {
-        self.last
-    }
-
-    /// The records that are raft's own.
-    pub fn control(&self) -> impl Iterator<Item = &ControlRecord> {
-        self.control.iter().map(|(_, record)| record)
-    }
-
-    /// As the loader takes it.
-    pub fn loaded(&self) -> LoadedBatch<'_> {
-        LoadedBatch {
-            base_offset: self.base,
-            epoch: self.epoch,
-            timestamp: self.timestamp,
-            records: &self.records,
-            last_offset: self.last,
-        }
-    }
-}
-
 /// How snapshots are made.
 #[derive(Clone, Copy, Debug)]
 pub struct SnapshotLimits {
@@ -138,6 +99,7 @@ pub struct SnapshotLimits {
 #[derive(Debug)]
 pub struct MetadataLog {
     disk: Arc<dyn Disk>,
+    log_dir: PathBuf,
     folder: PathBuf,
     log: Log,
     schedule: SnapshotSchedule,
@@ -167,21 +129,22 @@ impl MetadataLog {
         limits: SnapshotLimits,
         clock: Clock,
     ) -> Result<Opened, LogFault> {
-        let partition = TopicPartition::new(METADATA_TOPIC, 0);
-        let folder = log_dir.join(partition.to_string());
+        let stored = MetadataFolder::new(&*disk, log_dir);
+        let folder = stored.path().to_path_buf();
         // A dir that was formatted for voters in the configuration has none yet.
         let at = |error| LogFault::File { path: folder.clone(), error };
         if disk.metadata(&folder).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
             disk.create_dir(&folder).map_err(at)?;
             disk.sync_dir(log_dir).map_err(at)?;
         }
-        let election = read_election(&*disk, &folder)?;
-        let snapshot = newest_snapshot(&*disk, &folder)?;
+        remove_partial_snapshots(&*disk, &stored)?;
+        let election = stored.election()?;
+        let snapshot = stored.newest_snapshot()?;
         let (log, recovery) = Log::open(OpenLog {
             disk: disk.clone(),
             open_files,
             path: folder.clone(),
-            partition,
+            partition: TopicPartition::new(METADATA_TOPIC, 0),
             config,
             recovery_point: Offset(0),
             log_start_offset: None,
@@ -207,27 +170,32 @@ impl MetadataLog {
         if recovery.bytes_cut > 0 {
             info!(bytes = recovery.bytes_cut, "cut what was not whole off the metadata log");
         }
-        let schedule = SnapshotSchedule::new(limits.max_bytes, limits.max_interval_ms, clock.monotonic());
-        let spare = SpareRoom::new(disk.clone(), log_dir);
-        let this = Self { disk, folder, log, schedule, spare };
         let mut control_records = Vec::new();
         let loader = match snapshot {
-            Some(id) => load_snapshot(&*this.disk, &this.folder, id, &mut control_records)?,
+            Some(id) => stored.load_snapshot(id, &mut control_records)?,
             None => Loader::new(&Image::default()),
         };
-        let applied = snapshot.map_or(Offset(0), |id| id.end).max(this.log.log_start_offset());
-        for batch in this.read(applied, this.log.log_end_offset())? {
-            control_records.extend(batch.control.into_iter().map(|(offset, record)| (Some(offset), record)));
+        let applied = snapshot.map_or(Offset(0), |id| id.end).max(log.log_start_offset());
+        let read_to = stored.read_control_records(applied, &mut control_records)?;
+        if read_to < log.log_end_offset() {
+            let reason = format!("there is no readable batch at offset {read_to}");
+            return Err(LogFault::Corrupt { path: folder, reason });
         }
-        let epochs = this.log.leader_epochs();
         let facts = LogFacts {
-            start: this.log.log_start_offset(),
-            end: this.log.log_end_offset(),
-            epochs: epochs.entries().to_vec(),
+            start: log.log_start_offset(),
+            end: log.log_end_offset(),
+            epochs: log.leader_epochs().entries().to_vec(),
             latest_snapshot: snapshot,
         };
+        let schedule = SnapshotSchedule::new(limits.max_bytes, limits.max_interval_ms, clock.monotonic());
+        let spare = SpareRoom::new(disk.clone(), log_dir);
+        let log_dir = log_dir.to_path_buf();
         let stored = Stored { election, log: facts, control_records };
-        Ok(Opened { log: this, stored, loader, applied })
+        Ok(Opened { log: Self { disk, log_dir, folder, log, schedule, spare }, stored, loader, applied })
+    }
+
+    fn stored(&self) -> MetadataFolder<'_> {
+        MetadataFolder::new(&*self.disk, &self.log_dir)
     }
 
     /// Room that is given up where a write meets a full disk.
@@ -265,13 +233,14 @@ impl MetadataLog {
                 wait: Wait::Block,
             };
             let Some(region) = self.log.read(read)?.region else { break };
-            let mut bytes = Bytes::from(region.read()?);
             let before = next;
-            while next < to {
-                let Some(len) = batch_len(&bytes).filter(|len| *len <= bytes.len()) else { break };
-                let batch = read_batch(bytes.split_to(len))?;
+            for batch in whole_batches(Bytes::from(region.read()?)) {
+                let batch = batch?;
                 next = batch.last.plus(1);
                 batches.push(batch);
+                if next >= to {
+                    break;
+                }
             }
             if next == before {
                 let reason = format!("there is no whole batch at offset {next}");
@@ -295,7 +264,7 @@ impl MetadataLog {
         now: Now,
     ) -> Result<Option<SnapshotId>, LogFault> {
         let is_open = loader.open_transaction().is_some();
-        let Some(reason) = self.schedule.applied(batch.bytes, is_open, now.monotonic) else { return Ok(None) };
+        let Some(reason) = self.schedule.applied(batch.size_bytes, is_open, now.monotonic) else { return Ok(None) };
         let id = SnapshotId { end: batch.last.plus(1), epoch: batch.epoch };
         info!(snapshot = %id, %reason, "writing a snapshot of the metadata");
         match self.write_snapshot(id, loader.image(), batch.timestamp, raft, now.wall) {
@@ -345,7 +314,7 @@ impl MetadataLog {
     pub fn delete_old(&self, limits: Limits, now: Timestamp) -> Result<Option<Offset>, LogFault> {
         let mut moved = None;
         loop {
-            let snapshots = self.stored_snapshots()?;
+            let snapshots = self.stored().stored_snapshots()?;
             let Some(deletion) = deletion(&snapshots, self.log.size_bytes(), limits, now) else { return Ok(moved) };
             info!(oldest_kept = %deletion.oldest_kept, reason = ?deletion.reason, "deleting old snapshots of the metadata");
             if self.log.delete_records(deletion.oldest_kept.end)? {
@@ -357,20 +326,6 @@ impl MetadataLog {
                 self.disk.remove_file(&path).map_err(|error| LogFault::File { path, error })?;
             }
         }
-    }
-
-    /// The complete snapshots, oldest first.
-    fn stored_snapshots(&self) -> Result<Vec<StoredSnapshot>, LogFault> {
-        let at = |error| LogFault::File { path: self.folder.clone(), error };
-        let mut stored = Vec::new();
-        for entry in self.disk.list(&self.folder).map_err(at)? {
-            let Some(id) = SnapshotId::from_file_name(&entry.name) else { continue };
-            let path = self.folder.join(&entry.name);
-            let (bytes, last_contained_log_timestamp) = snapshot_facts(&*self.disk, &path)?;
-            stored.push(StoredSnapshot { id, bytes, last_contained_log_timestamp });
-        }
-        stored.sort_by_key(|snapshot| snapshot.id);
-        Ok(stored)
     }
 
     /// Removes files of deleted segments whose time has come.
@@ -385,119 +340,11 @@ impl MetadataLog {
     }
 }
 
-/// The state that a snapshot holds, and its control records.
-pub(super) fn load_snapshot(
-    disk: &dyn Disk,
-    folder: &Path,
-    id: SnapshotId,
-    control: &mut Vec<(Option<Offset>, ControlRecord)>,
-) -> Result<Loader, LogFault> {
-    let path = folder.join(id.file_name());
-    let corrupt = |reason: String| LogFault::Corrupt { path: path.clone(), reason };
-    let bytes = read_file(disk, &path)?;
-    let timestamp = snapshot_timestamp(&bytes).map_err(&corrupt)?;
-    let parts = read_snapshot(bytes).map_err(|error| corrupt(error.to_string()))?;
-    let since = Offset::from_wire(id.end.0 - 1);
-    let mut records = Vec::new();
-    for part in parts {
-        match part {
-            SnapshotPart::Control(found) => control.extend(found.into_iter().map(|record| (since, record))),
-            SnapshotPart::Data(values) => {
-                for value in values {
-                    let (record, _) = MetadataRecord::decode(value).map_err(|error| corrupt(error.to_string()))?;
-                    records.push(record);
-                }
-            }
-        }
+/// Removes snapshots that were not completed.
+fn remove_partial_snapshots(disk: &dyn Disk, folder: &MetadataFolder<'_>) -> Result<(), LogFault> {
+    for entry in folder.list()?.iter().filter(|entry| entry.name.ends_with(PARTIAL_SUFFIX)) {
+        let path = folder.path().join(&entry.name);
+        disk.remove_file(&path).map_err(|error| LogFault::File { path, error })?;
     }
-    let provenance = Provenance { last_offset: since, epoch: id.epoch, last_timestamp: timestamp };
-    Ok(Loader::from_snapshot(&Image::default(), provenance, &records)?)
+    Ok(())
 }
-
-pub(super) fn read_batch(bytes: Bytes) -> Result<ReadBatch, LogFault> {
-    let size = bytes.len() as u64;
-    let batch = parse_batch(bytes).map_err(raft::Fault::Batch)?;
-    let mut records = Vec::new();
-    if !batch.is_control {
-        let mut offset = batch.base;
-        for value in batch.values() {
-            records.push(MetadataRecord::decode(value).map_err(|error| LogFault::Record { offset, error })?.0);
-            offset = offset.plus(1);
-        }
-    }
-    Ok(ReadBatch {
-        base: batch.base,
-        last: batch.last,
-        epoch: batch.epoch,
-        timestamp: batch.max_timestamp,
-        bytes: size,
-        control: batch.control_records().map_err(raft::Fault::Control)?,
-        records,
-    })
-}
-
-fn read_file(disk: &dyn Disk, path: &Path) -> Result<Bytes, LogFault> {
-    read_all(disk, path).map(Bytes::from).map_err(|error| LogFault::File { path: path.to_path_buf(), error })
-}
-
-/// A snapshot's size and the timestamp in its header, of which no more than the first batch is read.
-fn snapshot_facts(disk: &dyn Disk, path: &Path) -> Result<(u64, Timestamp), LogFault> {
-    let at = |error| LogFault::File { path: path.to_path_buf(), error };
-    let corrupt = |reason: String| LogFault::Corrupt { path: path.to_path_buf(), reason };
-    let file = disk.open(path, OpenMode::Read).map_err(at)?;
-    let mut first = read_prefix(&*file, HEADER_BATCH_BYTES).map_err(at)?;
-    if let Some(len) = batch_len(&first).filter(|len| *len > first.len()) {
-        first = read_prefix(&*file, len).map_err(at)?;
-    }
-    let timestamp = snapshot_timestamp(&first).map_err(corrupt)?;
-    Ok((file.length().map_err(at)?, timestamp))
-}
-
-/// The first bytes of a file, fewer where it is shorter.
-fn read_prefix(file: &dyn DiskFile, bytes: usize) -> std::io::Result<Bytes> {
-    let bytes = usize::try_from(file.length()?).unwrap_or(usize::MAX).min(bytes);
-    let mut prefix = vec![0; bytes];
-    let read = file.read_at(0, &mut prefix)?;
-    prefix.truncate(read);
-    Ok(Bytes::from(prefix))
-}
-
-/// The timestamp in a snapshot's header.
-fn snapshot_timestamp(bytes: &Bytes) -> Result<Timestamp, String> {
-    let mut reader = SnapshotReader::new();
-    let len = batch_len(bytes).filter(|len| *len <= bytes.len()).ok_or("it is cut off")?;
-    reader.batch(bytes.slice(..len)).map_err(|error| error.to_string())?;
-    reader.last_contained_log_timestamp().ok_or_else(|| "it has no header".to_owned())
-}
-
-fn read_election(disk: &dyn Disk, folder: &Path) -> Result<Option<ElectionState>, LogFault> {
-    let path = folder.join(QUORUM_STATE_FILE);
-    match read_all(disk, &path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(LogFault::File { path, error }),
-        Ok(bytes) => match ElectionState::decode(&bytes) {
-            Ok(election) => Ok(Some(election)),
-            Err(error) => Err(LogFault::Corrupt { path, reason: error.to_string() }),
-        },
-    }
-}
-
-/// The newest complete snapshot; what was not finished is removed.
-fn newest_snapshot(disk: &dyn Disk, folder: &Path) -> Result<Option<SnapshotId>, LogFault> {
-    let at = |error| LogFault::File { path: folder.to_path_buf(), error };
-    let entries = match disk.list(folder) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        entries => entries.map_err(at)?,
-    };
-    let mut newest = None;
-    for entry in entries {
-        if entry.name.ends_with(PARTIAL_SUFFIX) {
-            disk.remove_file(&folder.join(&entry.name)).map_err(at)?;
-        }
-        newest = newest.max(SnapshotId::from_file_name(&entry.name));
-    }
-    Ok(newest)
-}
-
-#[cfg(test)]
-mod tests;

@@ -8,7 +8,6 @@ pub mod group;
 pub mod limits;
 pub mod loggers;
 pub mod metadata_log;
-pub mod metadata_look;
 pub mod producer_ids;
 pub mod publisher;
 pub mod registration;

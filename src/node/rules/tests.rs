@@ -6,8 +6,11 @@ use crate::config::Properties;
 use crate::node::folders::Folders;
 use crate::runtime::format::{FirstVoters, Format};
 use metadata::VersionedRecord;
+use model::TopicId;
 use protocol::MetadataRecord;
 use protocol::messages::feature_level_record::FeatureLevelRecord;
+use protocol::messages::partition_record::PartitionRecord;
+use protocol::messages::topic_record::TopicRecord;
 use std::io::IoSlice;
 use std::sync::Arc;
 use storage::disk::{OpenMode, RealDisk, read_all};
@@ -173,6 +176,24 @@ fn a_folder_of_a_newer_feature_level_is_refused() {
     let node = Node::new();
     node.append(&[feature(METADATA_VERSION, 6)]);
     node.refused(&["metadata.version at level 6", "upgrade it there first"]);
+}
+
+#[test]
+fn a_folder_of_a_cluster_of_several_nodes_is_refused() {
+    let node = Node::new();
+    node.write(
+        &format!("a/{METADATA_TOPIC}-0/{}", raft::QUORUM_STATE_FILE),
+        br#"{"clusterId":"","leaderId":1,"leaderEpoch":1,"votedId":-1,"appliedOffset":0,"currentVoters":[{"voterId":1},{"voterId":4}],"data_version":0}"#,
+    );
+    node.refused(&["it is of a cluster with the controllers 1, 4;"]);
+    let node = Node::new();
+    let topic_id = TopicId::from_random([1; 16]);
+    let topic = TopicRecord { name: "t".into(), topic_id, ..Default::default() };
+    let partition = PartitionRecord { topic_id, replicas: vec![1, 2], isr: vec![1], leader: 1, ..Default::default() };
+    let records = [MetadataRecord::Topic(topic), MetadataRecord::Partition(partition)];
+    let records = records.map(|record| VersionedRecord { record, version: 0 });
+    node.append(&[&[feature(METADATA_VERSION, 7)][..], &records].concat());
+    node.refused(&["it is of a cluster in which the brokers 2 hold partitions too;"]);
 }
 
 #[test]
