@@ -22,8 +22,7 @@
 //!    the image, and only then append them (as one batch where `atomic`) and go on with the copy: what cannot be
 //!    applied is never in the log. Make the soft changes with [`decide::Soft::apply`], and answer once the records, or
 //!    with none of them everything decided so far, are committed.
-//! 4. When [`decide::Soft::next_expiry`] has passed call [`decide::fence_stale_brokers`] until it gives nothing. Every
-//!    `leader.imbalance.check.interval.seconds` append [`decide::elect_preferred_leaders`]. After
+//! 4. When [`decide::Soft::next_expiry`] has passed call [`decide::fence_stale_brokers`] until it gives nothing. After
 //!    `metadata.max.idle.interval.ms` without a record append a `NoOpRecord`.
 //! 5. A controller that resigns drops its image and its soft state; what was not committed is decided again by another.
 

@@ -8,8 +8,6 @@ use std::fmt;
 const SUFFIX: &str = ".checkpoint";
 /// The suffix of a snapshot that is being written or fetched. Such files are deleted at start.
 pub const PARTIAL_SUFFIX: &str = ".checkpoint.part";
-/// The suffix of a snapshot that is about to be deleted.
-pub const DELETED_SUFFIX: &str = ".checkpoint.deleted";
 
 /// A snapshot's id. The snapshot has the state after all records below `end`, and `epoch` is the
 /// epoch of the last of them.

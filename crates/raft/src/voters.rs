@@ -183,11 +183,6 @@ impl VoterSet {
         self.voters.is_empty()
     }
 
-    /// Returns the number of voters in a majority.
-    pub fn majority(&self) -> usize {
-        self.len() / 2 + 1
-    }
-
     /// Returns the set as a record.
     pub fn to_record(&self) -> VotersRecord {
         let voters = self.iter().map(voter_to_record).collect();

@@ -1,4 +1,4 @@
-//! Leaders: ElectLeaders, preferred leaders, and what follows when a broker comes, goes or loses a log dir.
+//! Leaders: ElectLeaders, and what follows when a broker comes, goes or loses a log dir.
 
 use super::change::{Election, PartitionChange};
 use super::{Context, Decided, Decision, Settings, bounded, code_and_message};
@@ -157,21 +157,4 @@ fn change(
     let mut change = PartitionChange::of(image, settings, topic, index, partition);
     change.election = election;
     change.build()
-}
-
-/// Gives partitions back to their preferred leaders, where those can lead: at most as many as one batch holds. A driver calls it every
-/// `leader.imbalance.check.interval.seconds`.
-pub fn elect_preferred_leaders(image: &Image, settings: &Settings) -> Vec<VersionedRecord> {
-    let mut records = Vec::new();
-    for topic in image.topics.iter() {
-        for (index, partition) in &topic.partitions {
-            if records.len() == super::RECORDS_PER_REQUEST_MAX {
-                return records;
-            }
-            if partition.leader.is_some() && partition.leader != partition.preferred_leader() {
-                records.extend(change(image, settings, topic, *index, partition, Election::Preferred));
-            }
-        }
-    }
-    records
 }

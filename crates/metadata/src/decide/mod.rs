@@ -37,7 +37,7 @@ pub use controllers::register_controller;
 pub use create_partitions::create_partitions;
 pub use create_topics::create_topics;
 pub use delete_topics::{TopicToDelete, delete_topics};
-pub use elections::{elect_leaders, elect_preferred_leaders, fence_broker};
+pub use elections::{elect_leaders, fence_broker};
 pub use features::update_features;
 pub use heartbeat::{fence_stale_brokers, heartbeat};
 pub use isr::alter_partition;

@@ -41,11 +41,6 @@ impl Changes {
         *self == Self::default()
     }
 
-    /// Whether any topic or partition changed.
-    pub fn touches_topics(&self) -> bool {
-        !(self.topics_created.is_empty() && self.topics_deleted.is_empty() && self.partitions.is_empty())
-    }
-
     pub(crate) fn partition(&mut self, topic: TopicId, index: PartitionIndex) {
         self.partitions.entry(topic).or_default().insert(index);
     }

@@ -6,7 +6,7 @@ pub mod retention;
 mod schedule;
 mod writer;
 
-pub use crate::snapshot_id::{DELETED_SUFFIX, PARTIAL_SUFFIX, SnapshotId};
+pub use crate::snapshot_id::{PARTIAL_SUFFIX, SnapshotId};
 pub use reader::{SnapshotError, SnapshotPart, SnapshotReader, batch_len, read_snapshot};
 pub use schedule::{SnapshotReason, SnapshotSchedule};
 pub use writer::SnapshotWriter;
