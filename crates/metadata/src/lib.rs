@@ -16,7 +16,7 @@
 //! The active controller works on an image of its own that includes every record it has appended, committed or not:
 //! 1. When it becomes active, take the loader's [`Loader::uncommitted_image`], append [`decide::activate`]'s records, and begin with
 //!    [`decide::Soft::activated`].
-//! 2. For each request build a [`decide::Context`] (the time, random bits, [`decide::Settings`], [`decide::ConfigRules`]) and call its function. An `Err` is the
+//! 2. For each request build a [`decide::ControllerContext`] (the time, random bits, [`decide::Settings`], [`decide::ConfigRules`]) and call its function. An `Err` is the
 //!    answer to the whole request.
 //! 3. Encode [`decide::Decision::records`] with [`VersionedRecord::encode`], apply them with [`Loader::after`] to a copy of
 //!    the image, and only then append them (as one batch where `atomic`) and go on with the copy: what cannot be

@@ -34,7 +34,7 @@ pub struct LeaderStart {
     pub now: Timestamp,
 }
 
-/// What an event changed.
+/// What a fetch of a follower changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LeaderUpdate {
     /// The new high watermark, if it moved.

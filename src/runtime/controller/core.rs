@@ -11,7 +11,7 @@ use crate::runtime::metadata_log::{LogFault, MetadataLog};
 use crate::runtime::publisher::Completion;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use metadata::decide::{self, Context, Decided, Decision, Soft};
+use metadata::decide::{self, ControllerContext, Decided, Decision, Soft};
 use metadata::image::Image;
 use metadata::{LoadedBatch, Loader, VersionedRecord};
 use model::{ApiError, ErrorCode, LeaderEpoch, Monotonic, Offset};
@@ -190,12 +190,12 @@ impl Core {
     pub(super) fn take<R: Send + 'static>(
         &mut self,
         request: &Request,
-        decide: impl FnOnce(&ControllerState<'_>, &mut Context<'_>) -> Decided<R>,
+        decide: impl FnOnce(&ControllerState<'_>, &mut ControllerContext<'_>) -> Decided<R>,
         answer: impl FnOnce(Result<R, ApiError>) + Send + 'static,
     ) {
         let Some(epoch) = self.active else { return answer(Err(ErrorCode::NotController.into())) };
         let is_late = request.deadline.is_some_and(|deadline| deadline.is_over(self.now.monotonic));
-        let on_time_or_not = |state: &ControllerState<'_>, context: &mut Context<'_>| {
+        let on_time_or_not = |state: &ControllerState<'_>, context: &mut ControllerContext<'_>| {
             context.is_late = is_late;
             decide(state, context)
         };
@@ -211,7 +211,7 @@ impl Core {
         self.replies.add(PendingReply { end, epoch, at: request.reply_at, completion });
     }
 
-    fn with_context<T>(&self, decide: impl FnOnce(&ControllerState<'_>, &mut Context<'_>) -> T) -> T {
+    fn with_context<T>(&self, decide: impl FnOnce(&ControllerState<'_>, &mut ControllerContext<'_>) -> T) -> T {
         let mut random = random::number;
         let state = ControllerState {
             image: self.ahead.uncommitted_image(),
@@ -220,7 +220,10 @@ impl Core {
         };
         self.parts.rules.with(|rules| {
             let settings = &self.parts.settings;
-            decide(&state, &mut Context { now: self.now, random: &mut random, settings, rules, is_late: false })
+            decide(
+                &state,
+                &mut ControllerContext { now: self.now, random: &mut random, settings, rules, is_late: false },
+            )
         })
     }
 

@@ -19,7 +19,7 @@ use super::metadata_log::{LogFault, MetadataLog};
 use super::publisher::Publication;
 use crate::env::clock::Clock;
 use arc_swap::ArcSwap;
-use metadata::decide::{Context, Decided, Settings};
+use metadata::decide::{ControllerContext, Decided, Settings};
 use metadata::{Loader, VersionedRecord};
 use model::{ApiError, BrokerId, ErrorCode, LeaderEpoch, Monotonic, Offset};
 use raft::{Action, QuorumDescription, Raft};
@@ -117,7 +117,7 @@ impl ControllerHandle {
     /// where this node does not lead the quorum or stops leading before the commit.
     pub async fn decide<R: Send + 'static>(
         &self,
-        decide: impl FnOnce(&ControllerState<'_>, &mut Context<'_>) -> Decided<R> + Send + 'static,
+        decide: impl FnOnce(&ControllerState<'_>, &mut ControllerContext<'_>) -> Decided<R> + Send + 'static,
     ) -> Result<R, ApiError> {
         self.ask(Request { deadline: None, reply_at: ReplyAt::Publish }, decide).await
     }
@@ -128,7 +128,7 @@ impl ControllerHandle {
     pub async fn decide_within<R: Send + 'static>(
         &self,
         timeout_ms: i32,
-        decide: impl FnOnce(&ControllerState<'_>, &mut Context<'_>) -> Decided<R> + Send + 'static,
+        decide: impl FnOnce(&ControllerState<'_>, &mut ControllerContext<'_>) -> Decided<R> + Send + 'static,
     ) -> Result<R, ApiError> {
         let deadline = Deadline { since: Clock.monotonic(), timeout_ms: u64::try_from(timeout_ms).unwrap_or(0) };
         self.ask(Request { deadline: Some(deadline), reply_at: ReplyAt::Publish }, decide).await
@@ -138,7 +138,7 @@ impl ControllerHandle {
     /// never waits for this node's publisher, nor for a place among the clients' requests.
     pub async fn decide_at_commit<R: Send + 'static>(
         &self,
-        decide: impl FnOnce(&ControllerState<'_>, &mut Context<'_>) -> Decided<R> + Send + 'static,
+        decide: impl FnOnce(&ControllerState<'_>, &mut ControllerContext<'_>) -> Decided<R> + Send + 'static,
     ) -> Result<R, ApiError> {
         self.ask(Request { deadline: None, reply_at: ReplyAt::Commit }, decide).await
     }
@@ -146,7 +146,7 @@ impl ControllerHandle {
     async fn ask<R: Send + 'static>(
         &self,
         request: Request,
-        decide: impl FnOnce(&ControllerState<'_>, &mut Context<'_>) -> Decided<R> + Send + 'static,
+        decide: impl FnOnce(&ControllerState<'_>, &mut ControllerContext<'_>) -> Decided<R> + Send + 'static,
     ) -> Result<R, ApiError> {
         let place = self.place(&request).await?;
         let (sender, answered) = oneshot::channel();

@@ -111,7 +111,7 @@ impl Controller {
     fn take<R: Send + 'static>(
         &mut self,
         reply_at: ReplyAt,
-        decide: impl FnOnce(&ControllerState<'_>, &mut Context<'_>) -> Decided<R>,
+        decide: impl FnOnce(&ControllerState<'_>, &mut ControllerContext<'_>) -> Decided<R>,
     ) -> oneshot::Receiver<Result<R, ApiError>> {
         let (sender, answered) = oneshot::channel();
         let request = Request { deadline: None, reply_at };
@@ -136,7 +136,7 @@ impl Controller {
     /// Has one request decided, to its reply.
     fn decide<R: Send + 'static>(
         &mut self,
-        decide: impl FnOnce(&ControllerState<'_>, &mut Context<'_>) -> Decided<R>,
+        decide: impl FnOnce(&ControllerState<'_>, &mut ControllerContext<'_>) -> Decided<R>,
     ) -> Result<R, ApiError> {
         let mut answered = self.take(ReplyAt::Commit, decide);
         self.end_turn();
@@ -186,7 +186,7 @@ impl Controller {
     fn state(&mut self) -> (Image, Soft, Offset) {
         let (sender, seen) = channel();
         let request = Request { deadline: None, reply_at: ReplyAt::Commit };
-        let look = |state: &ControllerState<'_>, _: &mut Context<'_>| {
+        let look = |state: &ControllerState<'_>, _: &mut ControllerContext<'_>| {
             sender.send((state.image.clone(), state.soft.clone(), state.next_offset)).unwrap();
             Ok(Decision::reply(()))
         };

@@ -1,7 +1,7 @@
 //! AssignReplicasToDirs: a broker says in which log dir its replicas are (KIP-858).
 
 use super::change::PartitionChange;
-use super::{Context, Decided, Decision, check_broker_epoch};
+use super::{ControllerContext, Decided, Decision, check_broker_epoch};
 use crate::VersionedRecord;
 use crate::image::Image;
 use model::{ApiError, BrokerId, DirectoryId, ErrorCode, PartitionIndex, TopicId};
@@ -13,7 +13,7 @@ use protocol::messages::assign_replicas_to_dirs_response::{
 /// Notes directories of replicas. Errors: STALE_BROKER_EPOCH, UNSUPPORTED_VERSION.
 pub fn assign_replicas_to_dirs(
     image: &Image,
-    context: &mut Context<'_>,
+    context: &mut ControllerContext<'_>,
     request: &AssignReplicasToDirsRequest,
 ) -> Decided<AssignReplicasToDirsResponse> {
     if !image.features.version().has_directories() {
@@ -43,7 +43,7 @@ pub fn assign_replicas_to_dirs(
 
 fn assign(
     image: &Image,
-    context: &Context<'_>,
+    context: &ControllerContext<'_>,
     broker: BrokerId,
     directory: DirectoryId,
     topic: TopicId,

@@ -5,7 +5,7 @@
 //! listener meets the second stage alone. A broker's loggers are not stored; the caller answers for them itself and leaves them out.
 
 use super::names::validate_topic_name;
-use super::{Context, Decided, Decision, bounded, code_and_message};
+use super::{ControllerContext, Decided, Decision, bounded, code_and_message};
 use crate::VersionedRecord;
 use crate::image::{ConfigResource, Image, ResourceType};
 use crate::version::{ELR_VERSION, MetadataVersion};
@@ -43,7 +43,7 @@ pub enum Origin {
 /// SET, DELETE, APPEND and SUBTRACT on configs; each resource succeeds or fails alone.
 pub fn incremental_alter_configs(
     image: &Image,
-    context: &mut Context<'_>,
+    context: &mut ControllerContext<'_>,
     origin: Origin,
     request: &incremental::IncrementalAlterConfigsRequest,
 ) -> Decided<incremented::IncrementalAlterConfigsResponse> {
@@ -80,7 +80,7 @@ pub fn incremental_alter_configs(
 /// Replaces all configs of resources; each succeeds or fails alone.
 pub fn alter_configs(
     image: &Image,
-    context: &mut Context<'_>,
+    context: &mut ControllerContext<'_>,
     origin: Origin,
     request: &alter::AlterConfigsRequest,
 ) -> Decided<altered::AlterConfigsResponse> {
@@ -139,7 +139,7 @@ fn last_of_each(mut changes: Vec<Change>) -> Vec<Change> {
 
 /// What is refused before any value is looked at.
 fn precheck<'a>(
-    context: &Context<'_>,
+    context: &ControllerContext<'_>,
     origin: Origin,
     (kind, name): (i8, &str),
     all: &[(i8, &str)],
@@ -191,7 +191,7 @@ fn precheck<'a>(
 
 /// The values that operations lead to.
 fn changes_of(
-    context: &Context<'_>,
+    context: &ControllerContext<'_>,
     resource: &ConfigResource,
     existing: &OrdMap<Str, Str>,
     configs: &[incremental::AlterableConfig],
@@ -248,7 +248,7 @@ fn edit_list(current: &str, given: &str, append: bool) -> Str {
 /// which read files again when they are told the same name twice.
 pub(super) fn changed_records(
     image: &Image,
-    context: &Context<'_>,
+    context: &ControllerContext<'_>,
     resource: &ConfigResource,
     existing: &OrdMap<Str, Str>,
     changes: &[Change],

@@ -7,7 +7,7 @@ use protocol::Str;
 use protocol::messages::create_topics_response::CreatableTopicConfigs;
 
 /// What a decision needs besides the image.
-pub struct Context<'a> {
+pub struct ControllerContext<'a> {
     /// The moment: sessions are measured on its monotonic clock.
     pub now: Now,
     /// A source of random bits.
@@ -20,7 +20,7 @@ pub struct Context<'a> {
     pub is_late: bool,
 }
 
-impl Context<'_> {
+impl ControllerContext<'_> {
     /// REQUEST_TIMED_OUT where the request's turn came too late: what would have to be looked at is not. What is wrong, or done, without a look at the
     /// cluster is answered before this is asked.
     pub(super) fn in_time(&self) -> Result<(), ApiError> {

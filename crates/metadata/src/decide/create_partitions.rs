@@ -3,7 +3,7 @@
 use super::change::new_partition;
 use super::create_topics::assigned;
 use super::placement::{Placement, place};
-use super::{Context, Decided, Decision, bounded, code_and_message, is_active};
+use super::{ControllerContext, Decided, Decision, bounded, code_and_message, is_active};
 use crate::VersionedRecord;
 use crate::image::{Image, Topic};
 use crate::snapshot::partition_record;
@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 /// Adds partitions to topics; each topic succeeds or fails alone. Errors: REQUEST_TIMED_OUT.
 pub fn create_partitions(
     image: &Image,
-    context: &mut Context<'_>,
+    context: &mut ControllerContext<'_>,
     request: &CreatePartitionsRequest,
 ) -> Decided<CreatePartitionsResponse> {
     let mut seen = BTreeSet::new();
@@ -48,7 +48,7 @@ pub fn create_partitions(
 
 fn add(
     image: &Image,
-    context: &mut Context<'_>,
+    context: &mut ControllerContext<'_>,
     request: &CreatePartitionsTopic,
 ) -> Result<Vec<VersionedRecord>, ApiError> {
     let topic = image.topics.by_name(&request.name).ok_or(ErrorCode::UnknownTopicOrPartition)?;
@@ -95,7 +95,7 @@ fn replication_factor(topic: &Topic) -> usize {
 
 fn place_more(
     image: &Image,
-    context: &mut Context<'_>,
+    context: &mut ControllerContext<'_>,
     topic: &Topic,
     additional: usize,
 ) -> Result<Vec<(Placement, Vec<BrokerId>)>, ApiError> {

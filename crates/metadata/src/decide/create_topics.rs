@@ -4,7 +4,7 @@ use super::change::new_partition;
 use super::configs::{Change, Origin, changed_records};
 use super::names::{METADATA_TOPIC, collision_form, validate_topic_name};
 use super::placement::{Placement, place};
-use super::{Context, Decided, Decision, bounded, code_and_message, is_active};
+use super::{ControllerContext, Decided, Decision, bounded, code_and_message, is_active};
 use crate::VersionedRecord;
 use crate::image::{ConfigResource, Image, Topic};
 use crate::snapshot::partition_record;
@@ -23,7 +23,7 @@ const PARTITIONS_PER_REQUEST_MAX: i64 = 10_000;
 /// whole only when it asks for too many partitions or comes too late. Names given twice, and those that the caller has refused, are answered once.
 pub fn create_topics(
     image: &Image,
-    context: &mut Context<'_>,
+    context: &mut ControllerContext<'_>,
     request: &CreateTopicsRequest,
     may_see_configs: &dyn Fn(&str) -> bool,
 ) -> Decided<CreateTopicsResponse> {
@@ -66,7 +66,7 @@ fn failed(name: &str, error: &ApiError) -> CreatableTopicResult {
     CreatableTopicResult { name: name.into(), error_code, error_message, ..Default::default() }
 }
 
-fn check_partition_count(topics: &[&CreatableTopic], context: &Context<'_>) -> Result<(), ApiError> {
+fn check_partition_count(topics: &[&CreatableTopic], context: &ControllerContext<'_>) -> Result<(), ApiError> {
     let count = |topic: &CreatableTopic| match (topic.assignments.len(), topic.num_partitions) {
         (0, -1) => i64::from(context.settings.default_partitions),
         (0, partitions) => i64::from(partitions.max(0)),
@@ -114,7 +114,7 @@ fn check_name(image: &Image, names: &TakenNames, name: &str) -> Result<(), ApiEr
 
 fn create(
     image: &Image,
-    context: &mut Context<'_>,
+    context: &mut ControllerContext<'_>,
     request: &CreatableTopic,
     records: &mut Vec<VersionedRecord>,
     may_see_configs: &dyn Fn(&str) -> bool,
@@ -151,7 +151,7 @@ fn create(
 /// A new topic's configs, and the records that set them.
 fn configs_of(
     image: &Image,
-    context: &Context<'_>,
+    context: &ControllerContext<'_>,
     request: &CreatableTopic,
 ) -> Result<(OrdMap<Str, Str>, Vec<VersionedRecord>), ApiError> {
     let nulls: Vec<&str> = request.configs.iter().filter(|it| it.value.is_none()).map(|it| it.name.as_str()).collect();
@@ -174,7 +174,11 @@ fn configs_of(
 
 type Placed = (Placement, Vec<BrokerId>);
 
-fn place_by_count(image: &Image, context: &mut Context<'_>, request: &CreatableTopic) -> Result<Vec<Placed>, ApiError> {
+fn place_by_count(
+    image: &Image,
+    context: &mut ControllerContext<'_>,
+    request: &CreatableTopic,
+) -> Result<Vec<Placed>, ApiError> {
     if request.replication_factor < -1 || request.replication_factor == 0 {
         let message = "Replication factor must be larger than 0, or -1 to use the default value.";
         return Err(ApiError::new(ErrorCode::InvalidReplicationFactor, message));

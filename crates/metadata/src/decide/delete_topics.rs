@@ -1,6 +1,6 @@
 //! DeleteTopics, by name and by id (KIP-516).
 
-use super::{Context, Decided, Decision, bounded, code_and_message};
+use super::{ControllerContext, Decided, Decision, bounded, code_and_message};
 use crate::VersionedRecord;
 use crate::image::Image;
 use model::{ApiError, ErrorCode, TopicId, Uuid};
@@ -33,7 +33,7 @@ struct Asked {
 /// Errors: TOPIC_DELETION_DISABLED, which versions before 3 must see as INVALID_REQUEST; REQUEST_TIMED_OUT.
 pub fn delete_topics(
     image: &Image,
-    context: &mut Context<'_>,
+    context: &mut ControllerContext<'_>,
     request: &DeleteTopicsRequest,
     authorize: &dyn Fn(&str) -> TopicToDelete,
 ) -> Decided<DeleteTopicsResponse> {

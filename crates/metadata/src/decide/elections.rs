@@ -1,7 +1,7 @@
 //! Leaders: ElectLeaders, and what follows when a broker comes, goes or loses a log dir.
 
 use super::change::{Election, PartitionChange};
-use super::{Context, Decided, Decision, Settings, bounded, code_and_message};
+use super::{ControllerContext, Decided, Decision, Settings, bounded, code_and_message};
 use crate::VersionedRecord;
 use crate::image::{Broker, Image, Partition, Topic};
 use model::{ApiError, BrokerId, ErrorCode, PartitionIndex};
@@ -68,7 +68,7 @@ pub(super) fn fencing_change(broker: &Broker, fenced: i8) -> VersionedRecord {
 /// Elects leaders because an administrator asked. Errors: REQUEST_TIMED_OUT; INVALID_REQUEST for an unknown kind of election.
 pub fn elect_leaders(
     image: &Image,
-    context: &mut Context<'_>,
+    context: &mut ControllerContext<'_>,
     request: &ElectLeadersRequest,
 ) -> Decided<ElectLeadersResponse> {
     if request.topic_partitions.as_ref().is_some_and(Vec::is_empty) {

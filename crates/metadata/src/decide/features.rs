@@ -1,7 +1,7 @@
 //! UpdateFeatures (KIP-584, KIP-778).
 
 use super::bootstrap::min_isr;
-use super::{Context, Decided, Decision, code_and_message};
+use super::{ControllerContext, Decided, Decision, code_and_message};
 use crate::VersionedRecord;
 use crate::image::{ConfigResource, Image, ResourceType, SupportedVersions};
 use crate::snapshot::feature_level;
@@ -38,7 +38,7 @@ impl Upgrade {
 /// The reply holds an entry per feature, which requests from version 2 on do not get.
 pub fn update_features(
     image: &Image,
-    context: &mut Context<'_>,
+    context: &mut ControllerContext<'_>,
     request: &UpdateFeaturesRequest,
     kraft_version: i16,
 ) -> Decided<UpdateFeaturesResponse> {
@@ -84,7 +84,7 @@ fn invalid(feature: &str, level: i16, reason: &str) -> ApiError {
 
 fn update_one(
     image: &Image,
-    context: &Context<'_>,
+    context: &ControllerContext<'_>,
     update: &FeatureUpdateKey,
     proposed: &BTreeMap<&str, i16>,
     kraft_version: i16,
@@ -157,7 +157,7 @@ fn update_metadata_version(image: &Image, level: i16, upgrade: Upgrade) -> Resul
 }
 
 /// Why some node of the cluster does not support a level: this one, a broker, another controller.
-fn reason_not_supported(image: &Image, context: &Context<'_>, name: &str, level: i16) -> Option<String> {
+fn reason_not_supported(image: &Image, context: &ControllerContext<'_>, name: &str, level: i16) -> Option<String> {
     let reason = |who: String, range: SupportedVersions| {
         if range.contains(level) {
             None
@@ -196,7 +196,7 @@ fn reason_not_supported(image: &Image, context: &Context<'_>, name: &str, level:
 }
 
 /// With eligible leader replicas `min.insync.replicas` must be the same for all: it is set for the cluster and removed from single brokers.
-fn elr_safety(image: &Image, context: &Context<'_>) -> Vec<VersionedRecord> {
+fn elr_safety(image: &Image, context: &ControllerContext<'_>) -> Vec<VersionedRecord> {
     const KEY: &str = "min.insync.replicas";
     let mut records = Vec::new();
     if image.configs.value(&ConfigResource::all_brokers(), KEY).is_none() {

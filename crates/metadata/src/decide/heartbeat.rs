@@ -1,7 +1,7 @@
 //! BrokerHeartbeat: brokers are unfenced, shut down in order, and fenced when they fall silent.
 
 use super::elections::{BrokerEvent, fence_broker, fencing_change, leader_and_isr_changes};
-use super::{Context, Decided, Decision, Soft, SoftChange, check_broker_epoch};
+use super::{ControllerContext, Decided, Decision, Soft, SoftChange, check_broker_epoch};
 use crate::VersionedRecord;
 use crate::image::{Broker, Image};
 use model::{BrokerId, DirectoryId, Offset};
@@ -24,7 +24,7 @@ enum Standing {
 pub fn heartbeat(
     image: &Image,
     soft: &Soft,
-    context: &mut Context<'_>,
+    context: &mut ControllerContext<'_>,
     request: &BrokerHeartbeatRequest,
 ) -> Decided<BrokerHeartbeatResponse> {
     let id = BrokerId(request.broker_id);
@@ -115,14 +115,14 @@ fn lowest_active_offset(image: &Image, soft: &Soft) -> Option<Offset> {
     offsets.min().unwrap_or(Some(Offset(i64::MAX)))
 }
 
-fn unfence(image: &Image, context: &Context<'_>, broker: &Broker) -> Vec<VersionedRecord> {
+fn unfence(image: &Image, context: &ControllerContext<'_>, broker: &Broker) -> Vec<VersionedRecord> {
     let event = BrokerEvent { back: Some(broker.id), ..Default::default() };
     let mut records = vec![fencing_change(broker, -1)];
     records.extend(leader_and_isr_changes(image, context.settings, event, &|it| it.leader.is_none()));
     records
 }
 
-fn begin_shutdown(image: &Image, context: &Context<'_>, broker: &Broker) -> Vec<VersionedRecord> {
+fn begin_shutdown(image: &Image, context: &ControllerContext<'_>, broker: &Broker) -> Vec<VersionedRecord> {
     let record = BrokerRegistrationChangeRecord {
         broker_id: broker.id.0,
         broker_epoch: broker.epoch.0,
@@ -138,7 +138,7 @@ fn begin_shutdown(image: &Image, context: &Context<'_>, broker: &Broker) -> Vec<
 
 fn offline_dirs(
     image: &Image,
-    context: &Context<'_>,
+    context: &ControllerContext<'_>,
     broker: &Broker,
     offline: &[DirectoryId],
 ) -> Vec<VersionedRecord> {
@@ -185,7 +185,7 @@ fn cordon(broker: &Broker, cordoned: Option<&[DirectoryId]>) -> Option<Versioned
 pub fn fence_stale_brokers(
     image: &Image,
     soft: &Soft,
-    context: &mut Context<'_>,
+    context: &mut ControllerContext<'_>,
 ) -> Option<Decision<Option<BrokerId>>> {
     let timeout_ms = context.settings.broker_session_timeout_ms;
     let (id, session) = soft.sessions().find(|(_, session)| session.has_ended(context.now.monotonic, timeout_ms))?;

@@ -1,7 +1,7 @@
 //! AlterPartition: a leader changes its partition's ISR (KIP-497, KIP-903).
 
 use super::change::PartitionChange;
-use super::{Context, Decided, Decision, check_broker_epoch};
+use super::{ControllerContext, Decided, Decision, check_broker_epoch};
 use crate::VersionedRecord;
 use crate::delta::merge;
 use crate::image::{Image, LeaderRecovery, Partition, Topic};
@@ -14,7 +14,7 @@ use protocol::messages::alter_partition_response::{AlterPartitionResponse, Parti
 /// Changes ISRs. Errors: STALE_BROKER_EPOCH.
 pub fn alter_partition(
     image: &Image,
-    context: &mut Context<'_>,
+    context: &mut ControllerContext<'_>,
     request: &AlterPartitionRequest,
 ) -> Decided<AlterPartitionResponse> {
     let broker = BrokerId(request.broker_id);
@@ -53,7 +53,7 @@ fn proposed(asked: &Asked) -> Vec<(BrokerId, Option<BrokerEpoch>)> {
 
 fn alter(
     image: &Image,
-    context: &Context<'_>,
+    context: &ControllerContext<'_>,
     broker: BrokerId,
     topic: &Topic,
     asked: &Asked,

@@ -1,6 +1,6 @@
 //! The controller's decisions: pure functions from an image and a request to records and a reply.
 //!
-//! Each takes the image that includes every record appended so far, and a [`Context`]. None changes anything: the driver appends
+//! Each takes the image that includes every record appended so far, and a [`ControllerContext`]. None changes anything: the driver appends
 //! [`Decision::records`] as one batch, applies them to its image, makes the soft changes, and holds the reply until the records are committed. A
 //! request that fails as a whole is an `Err` and writes nothing. Replies are response bodies without throttle times; what depends on a request's
 //! version (older error codes, fields that it lacks) is the caller's.
@@ -32,7 +32,7 @@ mod tests;
 pub use assign_dirs::assign_replicas_to_dirs;
 pub use bootstrap::{activate, bootstrap_features};
 pub use configs::{Origin, alter_configs, incremental_alter_configs};
-pub use context::{ConfigRules, Context, Settings, TopicConfigs, Validate};
+pub use context::{ConfigRules, ControllerContext, Settings, TopicConfigs, Validate};
 pub use controllers::register_controller;
 pub use create_partitions::create_partitions;
 pub use create_topics::create_topics;

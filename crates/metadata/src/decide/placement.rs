@@ -4,7 +4,7 @@
 //! random broker, each following partition starts one broker further, and the replicas of a partition take one broker per rack in turn, so that
 //! racks and brokers get equal shares. A fenced broker is used only after every unfenced one, and never as the first replica.
 
-use super::Context;
+use super::ControllerContext;
 use crate::image::{Broker, Image, MIGRATING};
 use model::{BrokerId, DirectoryId};
 use protocol::Str;
@@ -42,7 +42,7 @@ struct Stripe {
 }
 
 impl Stripe {
-    fn new(mut brokers: Vec<BrokerId>, context: &mut Context<'_>) -> Self {
+    fn new(mut brokers: Vec<BrokerId>, context: &mut ControllerContext<'_>) -> Self {
         shuffle(&mut brokers, context);
         let offset = context.below(brokers.len());
         Self { brokers, epoch: 0, index: 0, offset }
@@ -83,7 +83,7 @@ struct Racks {
 /// Places partitions. Errors: a message for the client.
 pub(super) fn place(
     image: &Image,
-    context: &mut Context<'_>,
+    context: &mut ControllerContext<'_>,
     partitions: usize,
     replication_factor: i16,
 ) -> Result<Vec<Placement>, String> {
@@ -108,7 +108,7 @@ pub(super) fn place(
 }
 
 impl Racks {
-    fn of(image: &Image, context: &mut Context<'_>) -> Self {
+    fn of(image: &Image, context: &mut ControllerContext<'_>) -> Self {
         let mut by_rack: BTreeMap<Option<Str>, (Vec<BrokerId>, Vec<BrokerId>)> = BTreeMap::new();
         let usable = image.cluster.brokers.values().filter(|broker| !broker.is_fully_cordoned());
         for broker in usable {
@@ -159,7 +159,7 @@ fn is_usable(broker: &Broker) -> bool {
     broker.is_active()
 }
 
-fn shuffle(brokers: &mut [BrokerId], context: &mut Context<'_>) {
+fn shuffle(brokers: &mut [BrokerId], context: &mut ControllerContext<'_>) {
     for last in (1..brokers.len()).rev() {
         let other = context.below(last + 1);
         brokers.swap(last, other);

@@ -2,7 +2,7 @@
 
 use super::change::{Election, PartitionChange};
 use super::create_topics::check_assignment;
-use super::{Context, Decided, Decision, bounded, code_and_message};
+use super::{ControllerContext, Decided, Decision, bounded, code_and_message};
 use crate::VersionedRecord;
 use crate::image::{Image, Partition, Topic};
 use crate::snapshot::numbers;
@@ -20,7 +20,7 @@ use std::collections::BTreeSet;
 /// Starts and cancels reassignments; each partition succeeds or fails alone. Errors: REQUEST_TIMED_OUT.
 pub fn alter_partition_reassignments(
     image: &Image,
-    context: &mut Context<'_>,
+    context: &mut ControllerContext<'_>,
     request: &AlterPartitionReassignmentsRequest,
 ) -> Decided<AlterPartitionReassignmentsResponse> {
     if request.topics.is_empty() {
@@ -70,7 +70,7 @@ fn find<'a>(image: &'a Image, name: &str, index: PartitionIndex) -> Result<(&'a 
 
 fn reassign(
     image: &Image,
-    context: &Context<'_>,
+    context: &ControllerContext<'_>,
     topic: &Topic,
     index: PartitionIndex,
     partition: &Partition,
@@ -99,7 +99,7 @@ fn reassign(
 
 fn cancel(
     image: &Image,
-    context: &Context<'_>,
+    context: &ControllerContext<'_>,
     topic: &Topic,
     index: PartitionIndex,
     partition: &Partition,

@@ -1,7 +1,7 @@
 //! BrokerRegistration and UnregisterBroker.
 
 use super::elections::{BrokerEvent, leader_and_isr_changes};
-use super::{Context, Decided, Decision, Soft, SoftChange};
+use super::{ControllerContext, Decided, Decision, Soft, SoftChange};
 use crate::VersionedRecord;
 use crate::image::{Broker, BrokerListener, Image, SupportedVersions, is_reserved_directory};
 use crate::snapshot;
@@ -18,7 +18,7 @@ use std::collections::BTreeSet;
 pub fn register_broker(
     image: &Image,
     soft: &Soft,
-    context: &mut Context<'_>,
+    context: &mut ControllerContext<'_>,
     request: &BrokerRegistrationRequest,
     next_offset: Offset,
 ) -> Decided<BrokerRegistrationResponse> {
@@ -81,7 +81,7 @@ fn broker(request: &BrokerRegistrationRequest, id: BrokerId, epoch: BrokerEpoch,
 fn check(
     image: &Image,
     soft: &Soft,
-    context: &Context<'_>,
+    context: &ControllerContext<'_>,
     request: &BrokerRegistrationRequest,
     existing: Option<&Broker>,
 ) -> Result<(), ApiError> {
@@ -150,7 +150,7 @@ fn check_features(image: &Image, request: &BrokerRegistrationRequest) -> Result<
 }
 
 /// What the broker's earlier incarnation left behind: it leaves every ISR, and if it did not stop cleanly every list of eligible leaders.
-fn cleanup(image: &Image, context: &Context<'_>, id: BrokerId, clean: bool) -> Vec<VersionedRecord> {
+fn cleanup(image: &Image, context: &ControllerContext<'_>, id: BrokerId, clean: bool) -> Vec<VersionedRecord> {
     if clean || image.features.level(ELR_VERSION) == 0 {
         let event = BrokerEvent { gone: Some(id), ..Default::default() };
         return leader_and_isr_changes(image, context.settings, event, &|it| it.isr.contains(&id));
@@ -160,7 +160,7 @@ fn cleanup(image: &Image, context: &Context<'_>, id: BrokerId, clean: bool) -> V
 }
 
 /// Forgets a broker. Errors: BROKER_ID_NOT_REGISTERED.
-pub fn unregister_broker(image: &Image, context: &mut Context<'_>, id: BrokerId) -> Decided<()> {
+pub fn unregister_broker(image: &Image, context: &mut ControllerContext<'_>, id: BrokerId) -> Decided<()> {
     let Some(broker) = image.cluster.brokers.get(&id) else {
         let message = format!("Broker ID {id} is not currently registered");
         return Err(ApiError::new(ErrorCode::BrokerIdNotRegistered, message));

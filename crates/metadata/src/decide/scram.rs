@@ -1,6 +1,6 @@
 //! AlterUserScramCredentials and DescribeUserScramCredentials (KIP-554).
 
-use super::{Context, Decided, Decision, bounded, code_and_message};
+use super::{ControllerContext, Decided, Decision, bounded, code_and_message};
 use crate::VersionedRecord;
 use crate::image::{Image, ScramMechanism};
 use bytes::Bytes;
@@ -27,7 +27,7 @@ pub type ScramKeys<'a> = dyn Fn(ScramMechanism, &[u8]) -> (Bytes, Bytes) + 'a;
 /// then that is the answer.
 pub fn alter_user_scram_credentials(
     image: &Image,
-    _context: &mut Context<'_>,
+    _context: &mut ControllerContext<'_>,
     request: &AlterUserScramCredentialsRequest,
     keys: &ScramKeys<'_>,
 ) -> Decided<AlterUserScramCredentialsResponse> {

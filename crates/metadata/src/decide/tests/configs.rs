@@ -68,7 +68,7 @@ fn the_controller_itself_checks_no_brokers_rules() {
         resource(32, "g", &[]),
     ];
     let request = incremental::IncrementalAlterConfigsRequest { resources, ..Default::default() };
-    let decide = |image: &Image, _: &_, context: &mut Context<'_>| {
+    let decide = |image: &Image, _: &_, context: &mut ControllerContext<'_>| {
         incremental_alter_configs(image, context, Origin::Controller, &request)
     };
     let (records, response) = cluster.decide(decide).unwrap();

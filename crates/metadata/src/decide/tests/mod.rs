@@ -90,7 +90,7 @@ impl Cluster {
     /// Decides with config rules under which the key `bad` is invalid everywhere and `list` is a list.
     pub(super) fn decide<R>(
         &mut self,
-        decide: impl FnOnce(&Image, &Soft, &mut Context<'_>) -> Decided<R>,
+        decide: impl FnOnce(&Image, &Soft, &mut ControllerContext<'_>) -> Decided<R>,
     ) -> Result<(Vec<String>, R), ApiError> {
         let validate = |resource: &crate::image::ConfigResource, new: &OrdMap<Str, Str>, _: &OrdMap<Str, Str>| {
             let message = format!("Unknown {} config name: bad", resource.kind.name().to_lowercase());
@@ -110,7 +110,7 @@ impl Cluster {
         let settings = self.settings.clone();
         let now = Now { monotonic: Monotonic(self.now), wall: Timestamp(self.wall) };
         let mut context =
-            Context { now, random: &mut source, settings: &settings, rules: &rules, is_late: self.is_late };
+            ControllerContext { now, random: &mut source, settings: &settings, rules: &rules, is_late: self.is_late };
         let decision = decide(&self.image, &self.soft, &mut context)?;
         self.random = random;
         self.append(&decision.records);
