@@ -1,4 +1,5 @@
-//! The metadata log on disk: `__cluster_metadata-0` with its segments, `quorum-state` and snapshots.
+//! The metadata log on disk: `__cluster_metadata-0` with its segments, `quorum-state` and
+//! snapshots.
 //!
 //! Every write here is fsynced before it counts, whatever `flush.*` says. A fault ends the node.
 
@@ -29,7 +30,7 @@ pub use model::METADATA_TOPIC;
 /// The id that this topic has everywhere.
 pub const METADATA_TOPIC_ID: TopicId = Uuid::ONE;
 
-/// What ends the node.
+/// A fault of the metadata log. It ends the node.
 #[derive(Debug, thiserror::Error)]
 pub enum LogFault {
     /// The disk.
@@ -46,10 +47,10 @@ pub enum LogFault {
     /// The machine.
     #[error(transparent)]
     Raft(#[from] raft::Fault),
-    /// A record that contradicts the ones before.
+    /// A record contradicts the records before it.
     #[error("the metadata log cannot be applied: {0}")]
     Apply(#[from] ApplyError),
-    /// Bytes that are no record of a known kind and version.
+    /// Bytes are no record of a known kind and version.
     #[error("the record at offset {offset} of the metadata log is not readable: {error}")]
     Record {
         /// Where.
@@ -57,7 +58,7 @@ pub enum LogFault {
         /// Why.
         error: protocol::DecodeError,
     },
-    /// A file that is not what it should be.
+    /// A file has wrong contents.
     #[error("{path}: {reason}", path = path.display())]
     Corrupt {
         /// Which.
@@ -65,13 +66,14 @@ pub enum LogFault {
         /// Why.
         reason: String,
     },
-    /// What cannot happen by Kafka's rules.
+    /// An error that cannot happen by Kafka's rules.
     #[error("{0}")]
     Unexpected(String),
 }
 
 impl LogFault {
-    /// Whether the disk had no room and nothing is wrong with it: what was asked for did not happen, and may be asked for again.
+    /// Whether the disk had no room and is otherwise sound: the operation did not happen and may be
+    /// tried again.
     pub fn is_refusal(&self) -> bool {
         match self {
             LogFault::Storage(error) => error.is_refusal(),
@@ -80,13 +82,13 @@ impl LogFault {
         }
     }
 
-    /// A fault out of an error that no input can cause.
+    /// Makes a fault of an error that no input can cause.
     pub fn unexpected(error: impl std::fmt::Display) -> Self {
         LogFault::Unexpected(error.to_string())
     }
 }
 
-/// How snapshots are made.
+/// When snapshots are made.
 #[derive(Clone, Copy, Debug)]
 pub struct SnapshotLimits {
     /// `metadata.log.max.record.bytes.between.snapshots`
@@ -106,7 +108,7 @@ pub struct MetadataLog {
     spare: SpareRoom,
 }
 
-/// What was found on disk.
+/// The opened log, and what a start found on disk.
 #[derive(Debug)]
 pub struct Opened {
     /// The log.
@@ -115,7 +117,7 @@ pub struct Opened {
     pub stored: Stored,
     /// The newest snapshot's image; empty without one.
     pub loader: Loader,
-    /// Where the log goes on from it.
+    /// The offset from which the log is applied to it.
     pub applied: Offset,
 }
 
@@ -131,7 +133,7 @@ impl MetadataLog {
     ) -> Result<Opened, LogFault> {
         let stored = MetadataFolder::new(&*disk, log_dir);
         let folder = stored.path().to_path_buf();
-        // A dir that was formatted for voters in the configuration has none yet.
+        // A log dir that was formatted for voters in the configuration has no folder yet.
         let at = |error| LogFault::File { path: folder.clone(), error };
         if disk.metadata(&folder).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
             disk.create_dir(&folder).map_err(at)?;
@@ -148,7 +150,8 @@ impl MetadataLog {
             config,
             recovery_point: Offset(0),
             log_start_offset: None,
-            // Its end is always checked, whatever the log dir's marker says: it is short, and it is written to before the marker goes.
+            // The log's end is always checked, whatever the log dir's marker says. The log is
+            // short, and it is written to before the marker is removed.
             is_clean: false,
             now: clock.now(),
             jitter_seed: 0,
@@ -157,7 +160,7 @@ impl MetadataLog {
         let identity = folder.join(names::PARTITION_METADATA);
         match read_partition_metadata(&*disk, &identity) {
             Ok(Some(_)) => {}
-            // The id is the same everywhere, so that a damaged file says nothing that is not known.
+            // The id is the same everywhere, so a damaged file loses nothing.
             Ok(None) | Err(storage::Error::Corrupt { .. }) => {
                 match write_partition_metadata(&*disk, &identity, METADATA_TOPIC_ID, true) {
                     // A later start writes it.
@@ -198,18 +201,18 @@ impl MetadataLog {
         MetadataFolder::new(&*self.disk, &self.log_dir)
     }
 
-    /// Room that is given up where a write meets a full disk.
+    /// The spare room: it is given up where a write meets a full disk.
     pub fn spare_room(&self) -> &SpareRoom {
         &self.spare
     }
 
-    /// Appends a batch as it is.
+    /// Appends a batch unchanged.
     pub fn append(&self, batch: &Bytes, now: Timestamp) -> Result<(), LogFault> {
         self.log.append_as_follower(batch, FollowerAppend { now })?;
         Ok(())
     }
 
-    /// Fsyncs all that was appended.
+    /// Fsyncs all appended batches.
     pub fn flush(&self, now: Timestamp) -> Result<(), LogFault> {
         Ok(self.log.flush(self.log.log_end_offset(), now)?)
     }
@@ -220,7 +223,7 @@ impl MetadataLog {
         write_atomically(&*self.disk, &path, content).map_err(|error| LogFault::File { path, error })
     }
 
-    /// The batches between two offsets.
+    /// Reads the batches between two offsets.
     pub fn read(&self, from: Offset, to: Offset) -> Result<Vec<ReadBatch>, LogFault> {
         let mut batches = Vec::new();
         let mut next = from;
@@ -250,7 +253,7 @@ impl MetadataLog {
         Ok(batches)
     }
 
-    /// All below is committed; old segments may go when a snapshot covers them.
+    /// Commits the log up to an offset: old segments may be deleted when a snapshot covers them.
     pub fn committed(&self, high_watermark: Offset) {
         self.log.advance_high_watermark(high_watermark);
     }
@@ -268,7 +271,8 @@ impl MetadataLog {
         let id = SnapshotId { end: batch.last.plus(1), epoch: batch.epoch };
         info!(snapshot = %id, %reason, "writing a snapshot of the metadata");
         match self.write_snapshot(id, loader.image(), batch.timestamp, raft, now.wall) {
-            // The log has all that is in it, and the next one comes when it is due again.
+            // The log has all that the snapshot would hold. The next snapshot is made when it is
+            // due.
             Err(fault) if fault.is_refusal() => {
                 warn!(snapshot = %id, error = %fault, "there is no room for a snapshot of the metadata");
                 let _ = self.disk.remove_file(&self.folder.join(id.partial_file_name()));
@@ -310,7 +314,8 @@ impl MetadataLog {
         self.disk.sync_dir(&self.folder).map_err(at(&self.folder))
     }
 
-    /// Deletes snapshots that are too old or too many, and the log before the oldest that stays. Returns the new log start, if it moved.
+    /// Deletes snapshots that are too old or too many, and the log before the oldest snapshot that
+    /// stays. Returns the new log start, if it moved.
     pub fn delete_old(&self, limits: Limits, now: Timestamp) -> Result<Option<Offset>, LogFault> {
         let mut moved = None;
         loop {
@@ -328,13 +333,13 @@ impl MetadataLog {
         }
     }
 
-    /// Removes files of deleted segments whose time has come.
+    /// Removes the files of deleted segments whose delay is over.
     pub fn remove_deleted(&self, now: Timestamp) -> Result<(), LogFault> {
         self.log.remove_deleted_files(now)?;
         Ok(())
     }
 
-    /// Ends the log cleanly.
+    /// Closes the log cleanly.
     pub fn close(&self, now: Timestamp) -> Result<(), LogFault> {
         Ok(self.log.close(now)?)
     }

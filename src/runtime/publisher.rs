@@ -1,10 +1,12 @@
-//! The publisher: one thread that makes each new image this broker's.
+//! The publisher: one thread that puts each new image into service on this broker.
 //!
-//! The image is swapped first, ACLs and configs in it; then the services act on what changed: logs are created, led and deleted, settings
-//! change, coordinators begin and end. Last, the replies that waited for the change are given.
+//! It first swaps the image, which holds the ACLs and configs. Then the services act on the
+//! changes: they create, lead and delete logs, change settings, start and stop coordinators. Last,
+//! it sends the replies that waited for the change.
 //!
-//! The controller never waits for this thread: while [`PUBLICATIONS_MAX`] publications are on their way it gathers what
-//! it commits, and hands it over as one when the publisher says that it is done with another.
+//! The controller never waits for this thread. While [`PUBLICATIONS_MAX`] publications are pending,
+//! the controller gathers what it commits, and hands it over as one publication when the publisher
+//! has finished another.
 
 use arc_swap::ArcSwap;
 use metadata::Changes;
@@ -14,17 +16,17 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use tokio::sync::watch;
 
-/// Publications that are handed over and not done: one that is being published, one that is next.
+/// The most publications that are handed over and not finished: one in progress, and the next.
 pub const PUBLICATIONS_MAX: usize = 2;
 
-/// Gives a decision's reply, or the error that took its place.
+/// Sends a decision's reply, or the error in its place.
 pub type Completion = Box<dyn FnOnce(Result<(), ApiError>) + Send>;
 
 /// A new image, and the replies that wait for it.
 pub struct Publication {
-    /// The image and what changed; `None` where only replies are to be given.
+    /// The image and its changes; `None` where only replies are to be sent.
     pub news: Option<(Arc<Image>, Changes)>,
-    /// Replies to what is now published.
+    /// Replies that wait for this publication.
     pub completions: Vec<Completion>,
 }
 

@@ -1,30 +1,39 @@
-//! The metadata machine: the image of a cluster, the records that change it, and the controller's decisions about it.
+//! The metadata machine: the image of a cluster, the records that change it, and the controller's
+//! decisions about it.
 //!
-//! Everything here is pure: no clock, no socket, no file, no randomness of its own. Records are `protocol::MetadataRecord`s; how they are framed in
-//! batches, replicated and stored is the log's.
+//! Everything here is pure: it reads no clock, socket or file and makes no random numbers. Records
+//! are `protocol::MetadataRecord`s. The log frames them in batches, replicates and stores them.
 //!
-//! - [`Image`] is the whole metadata at an offset, cheap to clone. [`Delta`] applies records to a copy of one and notes the [`Changes`].
-//! - [`Loader`] takes committed batches of `__cluster_metadata`, holds back metadata transactions (KIP-868), and gives out images to publish.
-//! - [`Image::snapshot_records`] turns an image into the records of a snapshot, in Kafka's order and in the versions of the finalized
-//!   `metadata.version` ([`MetadataVersion`]); [`Loader::from_snapshot`] is the way back.
-//! - [`decide`] holds what a controller does, one file per kind of decision.
+//! - [`Image`] is the whole metadata at an offset, cheap to clone. [`Delta`] applies records to a
+//!   copy of an image and notes the [`Changes`].
+//! - [`Loader`] takes committed batches of `__cluster_metadata`, holds back metadata transactions
+//!   (KIP-868), and gives images to publish.
+//! - [`Image::snapshot_records`] turns an image into the records of a snapshot, in Kafka's order
+//!   and in the versions of the finalized `metadata.version` ([`MetadataVersion`]).
+//!   [`Loader::from_snapshot`] reads them back.
+//! - [`decide`] holds the controller's decisions, one file for each kind.
 //!
 //! # Driving it
-//! A broker that is no controller feeds its loader committed batches and publishes `(Image, Changes)`. Any record that cannot be decoded or
-//! applied ends the node.
+//! A broker that is no controller feeds its loader committed batches and publishes `(Image,
+//! Changes)`. A record that cannot be decoded or applied ends the node.
 //!
-//! The active controller works on an image of its own that includes every record it has appended, committed or not:
-//! 1. When it becomes active, take the loader's [`Loader::uncommitted_image`], append [`decide::activate`]'s records, and begin with
-//!    [`decide::Soft::activated`].
-//! 2. For each request build a [`decide::ControllerContext`] (the time, random bits, [`decide::Settings`], [`decide::ConfigRules`]) and call its function. An `Err` is the
-//!    answer to the whole request.
-//! 3. Encode [`decide::Decision::records`] with [`VersionedRecord::encode`], apply them with [`Loader::after`] to a copy of
-//!    the image, and only then append them (as one batch where `atomic`) and go on with the copy: what cannot be
-//!    applied is never in the log. Make the soft changes with [`decide::Soft::apply`], and answer once the records, or
-//!    with none of them everything decided so far, are committed.
-//! 4. When [`decide::Soft::next_expiry`] has passed call [`decide::fence_stale_brokers`] until it gives nothing. After
-//!    `metadata.max.idle.interval.ms` without a record append a `NoOpRecord`.
-//! 5. A controller that resigns drops its image and its soft state; what was not committed is decided again by another.
+//! The active controller works on its own image, which includes every record it has appended,
+//! committed or not:
+//! 1. When it becomes active, take the loader's [`Loader::uncommitted_image`], append
+//!    [`decide::activate`]'s records, and begin with [`decide::Soft::activated`].
+//! 2. For each request build a [`decide::ControllerContext`] (the time, random bits,
+//!    [`decide::Settings`], [`decide::ConfigRules`]) and call its function. An `Err` answers the
+//!    whole request.
+//! 3. Encode [`decide::Decision::records`] with [`VersionedRecord::encode`] and apply them with
+//!    [`Loader::after`] to a copy of the image. Only then append them (as one batch where `atomic`)
+//!    and go on with the copy: a record that cannot be applied never reaches the log. Make the soft
+//!    changes with [`decide::Soft::apply`]. Answer once the records are committed. A decision
+//!    without records is answered once all records appended before it are committed.
+//! 4. When [`decide::Soft::next_expiry`] has passed, call [`decide::fence_stale_brokers`] until it
+//!    returns `None`. After `metadata.max.idle.interval.ms` without a record, append a
+//!    `NoOpRecord`.
+//! 5. A controller that resigns drops its image and its soft state. The next controller decides
+//!    again what was not committed.
 
 pub mod decide;
 pub mod delta;

@@ -1,7 +1,8 @@
-//! The loader: committed batches of the metadata log into images, with metadata transactions (KIP-868) held back until they end.
+//! The loader: turns committed batches of the metadata log into images. It holds back a metadata
+//! transaction (KIP-868) until it ends.
 //!
-//! Between a `BeginTransactionRecord` and its end nothing of the transaction may be seen. The loader keeps the state before it aside: that is
-//! what may be published meanwhile, and what an abort returns to.
+//! Between a `BeginTransactionRecord` and its end, nobody may see the transaction. The loader keeps
+//! the state before it: that state may be published meanwhile, and an abort returns to it.
 
 use crate::delta::{ApplyError, Changes, Delta};
 use crate::image::{Image, Provenance};
@@ -40,12 +41,13 @@ pub struct Loader {
 }
 
 impl Loader {
-    /// Goes on from an image.
+    /// Starts from an image.
     pub fn new(image: &Image) -> Self {
         Self { delta: Delta::new(image), transaction: None }
     }
 
-    /// Loads a snapshot, which replaces `image` and ends a transaction that was open in the log before it.
+    /// Loads a snapshot. It replaces `image` and ends a transaction that was open in the log before
+    /// it.
     pub fn from_snapshot<'a>(
         image: &Image,
         provenance: Provenance,
@@ -74,8 +76,8 @@ impl Loader {
         Ok(())
     }
 
-    /// The loader after one more batch, while this one stays as it is: a batch that cannot be applied leaves no trace.
-    /// What changed is not noted, since nothing is published from here.
+    /// Returns the loader after one more batch, and does not change this one: a batch that cannot
+    /// be applied leaves no trace. It notes no changes, since nothing is published from it.
     pub fn after(&self, batch: &LoadedBatch<'_>) -> Result<Self, ApplyError> {
         let mut next = self.clone();
         next.apply(batch)?;
@@ -111,22 +113,23 @@ impl Loader {
         }
     }
 
-    /// The offset at which the open transaction began. While there is one no snapshot may be made past it.
+    /// The offset at which the open transaction began. While one is open, no snapshot may be made
+    /// past it.
     pub fn open_transaction(&self) -> Option<Offset> {
         self.transaction.as_ref().map(|transaction| transaction.begin)
     }
 
-    /// The image as it may be seen: without an open transaction's records.
+    /// The image that may be seen: it lacks the records of an open transaction.
     pub fn image(&self) -> &Image {
         self.transaction.as_ref().map_or(&self.delta, |transaction| &transaction.before).image()
     }
 
-    /// The image with an open transaction's records: what an active controller decides on.
+    /// The image with the records of an open transaction. The active controller decides on it.
     pub fn uncommitted_image(&self) -> &Image {
         self.delta.image()
     }
 
-    /// Takes the image as it may be seen and what changed since the last call.
+    /// Takes the image that may be seen, and what changed since the last call.
     pub fn publish(&mut self) -> (Image, Changes) {
         match &mut self.transaction {
             None => {
@@ -134,7 +137,8 @@ impl Loader {
                 std::mem::replace(&mut self.delta, next).finish()
             }
             Some(transaction) => {
-                // What the transaction changed stays noted in the delta, together with what is published here: publishing that twice is harmless.
+                // The delta still notes what the transaction changed, together with what is
+                // published here. To publish that twice is harmless.
                 let next = Delta::new(transaction.before.image());
                 std::mem::replace(&mut transaction.before, next).finish()
             }

@@ -1,8 +1,10 @@
-//! The snapshot: an image as records, in Kafka's order, and in the record versions of the finalized `metadata.version`.
+//! The snapshot: an image as records, in Kafka's order, and in the record versions of the finalized
+//! `metadata.version`.
 //!
-//! Order: features with `metadata.version` first, brokers, controllers, topics each with its partitions, configs, client quotas, producer ids,
-//! ACLs, SCRAM credentials, delegation tokens. What the finalized version cannot hold is left out, as Kafka does: an image has such parts only
-//! after a downgrade that accepted the loss. The control records around them are the log's.
+//! Order: features with `metadata.version` first, brokers, controllers, topics each with its
+//! partitions, configs, client quotas, producer ids, ACLs, SCRAM credentials, delegation tokens.
+//! Like Kafka, it leaves out what the finalized version cannot hold: an image has such parts only
+//! after a downgrade that accepted the loss. The log writes the control records around them.
 
 use crate::image::{Broker, Controller, Image, MIGRATING, Partition, Topic};
 use crate::version::{METADATA_VERSION, MetadataVersion};
@@ -36,7 +38,7 @@ impl VersionedRecord {
         Self { record, version: 0 }
     }
 
-    /// The bytes as a record's value holds them.
+    /// Encodes the record as a record's value.
     pub fn encode(&self) -> Result<bytes::Bytes, protocol::EncodeError> {
         self.record.encode(self.version)
     }

@@ -1,8 +1,10 @@
-//! Metadata versions and features: what each level is called, allows and writes.
+//! Metadata versions and features: their names, what each level allows, and which records it
+//! writes.
 //!
-//! The finalized `metadata.version` decides which records may be written and in which version of their kind; it comes from the image and from
-//! nowhere else, so that a folder taken over from an older Kafka stays readable for it until someone upgrades the feature. Levels above
-//! [`MetadataVersion::LATEST`] are unstable in Kafka 4.3.1 and refused, as are those below [`MetadataVersion::OLDEST`].
+//! The finalized `metadata.version` decides which records may be written and in which version of
+//! their kind. It comes from the image alone. So an older Kafka can still read a folder that it
+//! once wrote, until someone upgrades the feature. Levels above [`MetadataVersion::LATEST`] are
+//! unstable in Kafka 4.3.1 and refused, as are those below [`MetadataVersion::OLDEST`].
 
 /// The feature whose level is a [`MetadataVersion`].
 pub const METADATA_VERSION: &str = "metadata.version";
@@ -57,13 +59,13 @@ impl MetadataVersion {
     /// 4.3-IV0, the newest that is stable in Kafka 4.3.1.
     pub const LATEST: Self = Self(30);
 
-    /// `None` for a level that is not supported.
+    /// The version of a level, `None` for a level that is not supported.
     pub fn from_level(level: i16) -> Option<Self> {
         (Self::OLDEST.0..=Self::LATEST.0).contains(&level).then_some(Self(level))
     }
 
-    /// The version that a release or version name stands for, as `--release-version` takes it: `4.3-IV0`, or `4.3` and `4.3.1` for the newest of
-    /// that release.
+    /// The version that a release or version name stands for, as `--release-version` takes it:
+    /// `4.3-IV0`, or `4.3` and `4.3.1` for the newest of that release.
     pub fn from_name(name: &str) -> Option<Self> {
         if let Some((level, ..)) = VERSIONS.iter().find(|(_, known, _)| *known == name) {
             return Some(Self(*level));
@@ -92,7 +94,8 @@ impl MetadataVersion {
         VERSIONS.iter().map(|(level, ..)| Self(*level))
     }
 
-    /// Whether some version between the two, the older excluded, changed what the metadata log holds.
+    /// Whether a version after the older of the two, up to the newer, changed what the metadata log
+    /// holds.
     pub fn metadata_changed_between(self, other: Self) -> bool {
         let (low, high) = (self.min(other).0, self.max(other).0);
         VERSIONS.iter().any(|(level, _, changed)| *changed && *level > low && *level <= high)
@@ -108,9 +111,9 @@ impl MetadataVersion {
         self.0 < 12
     }
 
-    /// Whether every release that may run reads the coordinators' records in flexible versions (3.5-IV0,
-    /// KIP-915). The oldest release of a version is the one that brought it: 3.4.0 stops loading a
-    /// partition at such a record, 3.4.1 and 3.5.0 read it.
+    /// Whether every release that may run reads the coordinators' records in flexible versions
+    /// (3.5-IV0, KIP-915). The oldest release of a version is the one that brought it: 3.4.0 stops
+    /// loading a partition at such a record, 3.4.1 and 3.5.0 read it.
     pub fn has_flexible_coordinator_records(self) -> bool {
         self.0 >= 9
     }
@@ -211,7 +214,8 @@ impl Feature {
         FEATURES.iter().find(|feature| feature.name == name)
     }
 
-    /// The level that `format` gives it at a metadata version; 0 for none.
+    /// The level that `format` gives the feature at a metadata version; 0 where the feature stays
+    /// off.
     pub fn default_level(&self, version: MetadataVersion) -> i16 {
         if self.name == METADATA_VERSION {
             return version.level();
@@ -219,13 +223,13 @@ impl Feature {
         self.defaults.iter().rev().find(|(_, from)| *from <= version.level()).map_or(0, |(level, _)| *level)
     }
 
-    /// What else must be finalized for this level: a feature and its lowest level.
+    /// The features that this level depends on, each with its lowest level.
     pub fn dependency(&self, level: i16) -> Option<(&'static str, i16)> {
         (self.name == ELR_VERSION && level == 1).then_some((METADATA_VERSION, 23))
     }
 }
 
-/// Levels that a later release brought: feature, level, its name where it has one, release.
+/// Levels of later releases: feature, level, its name where it has one, release.
 const LATER: &[(&str, i16, &str, &str)] = &[
     (METADATA_VERSION, 31, " (4.4-IV0)", "4.4"),
     (METADATA_VERSION, 32, " (4.4-IV1)", "4.4"),
@@ -233,12 +237,13 @@ const LATER: &[(&str, i16, &str, &str)] = &[
     (SHARE_VERSION, 2, "", "4.4"),
 ];
 
-/// The name of a feature's level in brackets, and the release that brought it, where that release is
-/// later than 4.3 and known here.
+/// The name of a feature's level in brackets, and the release that brought it, where that release
+/// is later than 4.3 and known here.
 pub fn later_release(feature: &str, level: i16) -> Option<(&'static str, &'static str)> {
     let found = LATER.iter().find(|(name, at, ..)| *name == feature && *at == level)?;
     Some((found.2, found.3))
 }
 
-/// The levels of a transaction manager that the code before it cannot know: a reminder for readers that level 0 stands for "not finalized".
+/// The levels of a transaction manager that the code before it cannot know: a reminder for readers
+/// that level 0 stands for "not finalized".
 pub(crate) const NOT_FINALIZED: i16 = 0;

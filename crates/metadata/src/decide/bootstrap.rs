@@ -1,4 +1,5 @@
-//! What a new cluster's log begins with, and what a controller writes when it becomes active.
+//! The first records of a new cluster's log, and the first records of a controller that becomes
+//! active.
 
 use super::Settings;
 use crate::VersionedRecord;
@@ -12,8 +13,9 @@ use protocol::messages::config_record::ConfigRecord;
 use protocol::messages::end_transaction_record::EndTransactionRecord;
 use std::collections::BTreeMap;
 
-/// The records that `format` puts into `bootstrap.checkpoint`: `metadata.version`, then the features in the order of their names.
-/// `chosen` are levels asked for by name, the others get their defaults. Errors: a message for the person at the terminal.
+/// The records that `format` puts into `bootstrap.checkpoint`: `metadata.version`, then the
+/// features in the order of their names. `chosen` are the levels that the user named; other
+/// features get their defaults. Errors: a message for the person at the terminal.
 pub fn bootstrap_features(
     version: MetadataVersion,
     chosen: &BTreeMap<String, i16>,
@@ -47,9 +49,11 @@ pub fn bootstrap_features(
     Ok(records)
 }
 
-/// What a controller that becomes active writes first. `in_transaction` says whether the log ends within a metadata transaction, which is aborted.
-/// A log without a `metadata.version` is new and gets the bootstrap records; whether they stand in one batch or in a metadata transaction follows from
-/// their version. The records may be split, except below 3.6-IV1, where there are no transactions.
+/// Returns the first records of a controller that becomes active. `in_transaction` says whether the
+/// log ends within a metadata transaction, which they abort. A log without a `metadata.version` is
+/// new and gets the bootstrap records. Their version decides whether they stand in one batch or in
+/// a metadata transaction. The records may be split, except below 3.6-IV1, where there are no
+/// transactions.
 pub fn activate(
     image: &Image,
     settings: &Settings,
@@ -85,7 +89,8 @@ pub fn activate(
     records
 }
 
-/// The cluster's `min.insync.replicas` as a dynamic config: with eligible leader replicas every node must count with the same.
+/// The cluster's `min.insync.replicas` as a dynamic config: with eligible leader replicas, every
+/// node must use the same value.
 pub(super) fn min_isr(settings: &Settings) -> VersionedRecord {
     let resource = ConfigResource::all_brokers();
     VersionedRecord::v0(MetadataRecord::Config(ConfigRecord {

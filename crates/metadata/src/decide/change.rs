@@ -1,7 +1,8 @@
-//! How a partition's record of change comes about: ISR, election, eligible leaders (KIP-966) and reassignment in one computation.
+//! Builds a partition's change record: ISR, election, eligible leaders (KIP-966) and reassignment
+//! in one computation.
 //!
-//! Whoever changes a partition says what it should become; what follows from that (a reassignment that is complete, replicas that become eligible
-//! leaders, a leader that must be elected, epochs that must rise) is worked out here once.
+//! A caller says what the partition should become. This module works out the rest: a reassignment
+//! that is complete, replicas that become eligible leaders, a leader to elect, epochs to raise.
 
 use super::placement::{Placement, default_dir};
 use super::{Settings, is_active};
@@ -14,7 +15,7 @@ use protocol::MetadataRecord;
 use protocol::messages::partition_change_record::PartitionChangeRecord;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The leader that a record leaves as it is.
+/// The value of a record that does not change the leader.
 const NO_LEADER_CHANGE: i32 = -2;
 
 /// A partition that nobody has written to yet.
@@ -33,15 +34,15 @@ pub(super) fn new_partition(placement: Placement, isr: Vec<BrokerId>) -> Partiti
 /// Whom an election prefers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Election {
-    /// The first replica, then the leader there is.
+    /// The first replica, then the current leader.
     Preferred,
-    /// The leader there is, then replicas in order.
+    /// The current leader, then replicas in order.
     Online,
-    /// The same, and in need a replica that may lack records.
+    /// The same; where none of them can lead, a replica that may lack records.
     Unclean,
 }
 
-/// A change that is being worked out.
+/// A change that is being built.
 pub(super) struct PartitionChange<'a> {
     image: &'a Image,
     topic: &'a Topic,
@@ -49,11 +50,11 @@ pub(super) struct PartitionChange<'a> {
     partition: &'a Partition,
     min_isr: usize,
     elr_enabled: bool,
-    /// Counted as not active, whatever the image says.
+    /// A broker that counts as not active, whatever the image says.
     pub(super) gone: Option<BrokerId>,
-    /// Counted as active, whatever the image says.
+    /// A broker that counts as active, whatever the image says.
     pub(super) back: Option<BrokerId>,
-    /// Stopped uncleanly, so that it may lack records that it had.
+    /// A broker that stopped uncleanly, so that it may lack records that it had.
     pub(super) unclean_shutdown: Option<BrokerId>,
     pub(super) election: Election,
     pub(super) isr: Vec<BrokerId>,
@@ -69,7 +70,7 @@ pub(super) struct PartitionChange<'a> {
 type Elected = (Option<BrokerId>, bool);
 
 impl<'a> PartitionChange<'a> {
-    /// Nothing changes yet.
+    /// Starts a change that changes nothing yet.
     pub(super) fn of(
         image: &'a Image,
         settings: &Settings,
@@ -161,7 +162,8 @@ impl<'a> PartitionChange<'a> {
         self.adding.clear();
     }
 
-    /// With fewer replicas in sync than `min.insync.replicas`, those that leave hold every committed record still.
+    /// With fewer replicas in sync than `min.insync.replicas`, the replicas that leave the ISR
+    /// still hold every committed record.
     fn grow_elr(&mut self) {
         if !self.elr_enabled {
             return;
@@ -237,7 +239,7 @@ impl<'a> PartitionChange<'a> {
         (self.back == Some(id) || is_active(self.image, id)) && online
     }
 
-    /// With nobody left who surely has every record, the last leader is the best there is.
+    /// Where no replica surely has every record, the last leader is the best choice.
     fn last_known_leader(&self) -> Option<BrokerId> {
         let nobody = self.elr_enabled && self.isr.is_empty() && self.elr.is_empty();
         match self.partition.last_known_elr.as_slice() {

@@ -1,8 +1,10 @@
 //! IncrementalAlterConfigs (KIP-339) and AlterConfigs.
 //!
-//! Two stages, as in Kafka: what any broker refuses before it asks the controller (a resource given twice, a key given twice, nulls, another
-//! broker's configs, unknown kinds), and what the controller refuses (rules of values, resources that do not exist). Who asks on the controllers'
-//! listener meets the second stage alone. A broker's loggers are not stored; the caller answers for them itself and leaves them out.
+//! Two stages, as in Kafka. Any broker refuses the first kind before it asks the controller: a
+//! resource given twice, a key given twice, nulls, another broker's configs, unknown kinds. The
+//! controller refuses the second kind: values against the rules, resources that do not exist. A
+//! client on the controllers' listener meets the second stage alone. A broker's loggers are not
+//! stored: the caller answers for them and leaves them out.
 
 use super::names::validate_topic_name;
 use super::{ControllerContext, Decided, Decision, bounded, code_and_message};
@@ -29,18 +31,18 @@ const VALUE_LEN_MAX: usize = 32_767;
 /// A key and its new value; `None` removes it.
 pub(super) type Change = (Str, Option<Str>);
 
-/// Who checks a change of configs, and so how much.
+/// Who checks a change of configs, which decides how much is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// A broker was asked, which checks its own configs before it asks the controller.
+    /// A broker was asked. It checks its own configs before it asks the controller.
     Broker,
-    /// The controller was asked itself.
+    /// The controller was asked directly.
     Controller,
     /// The controller makes a topic, which is in no image yet.
     NewTopic,
 }
 
-/// SET, DELETE, APPEND and SUBTRACT on configs; each resource succeeds or fails alone.
+/// Applies SET, DELETE, APPEND and SUBTRACT to configs. Each resource succeeds or fails alone.
 pub fn incremental_alter_configs(
     image: &Image,
     context: &mut ControllerContext<'_>,
@@ -77,7 +79,7 @@ pub fn incremental_alter_configs(
     )
 }
 
-/// Replaces all configs of resources; each succeeds or fails alone.
+/// Replaces all configs of resources. Each resource succeeds or fails alone.
 pub fn alter_configs(
     image: &Image,
     context: &mut ControllerContext<'_>,
@@ -137,7 +139,7 @@ fn last_of_each(mut changes: Vec<Change>) -> Vec<Change> {
     changes
 }
 
-/// What is refused before any value is looked at.
+/// Refuses what can be refused before any value is read.
 fn precheck<'a>(
     context: &ControllerContext<'_>,
     origin: Origin,
@@ -189,7 +191,7 @@ fn precheck<'a>(
     }
 }
 
-/// The values that operations lead to.
+/// Returns the values that the operations give.
 fn changes_of(
     context: &ControllerContext<'_>,
     resource: &ConfigResource,
@@ -219,7 +221,7 @@ fn changes_of(
     Ok(changes)
 }
 
-/// A broker checks its own configs before it asks the controller, and says so in other words.
+/// A broker checks its own configs before it asks the controller, and words its errors differently.
 fn not_a_list(kind: ResourceType, key: &str, append: bool) -> String {
     match (kind, append) {
         (ResourceType::Broker, true) => format!("Config value append is not allowed for config key: {key}"),
@@ -244,8 +246,9 @@ fn edit_list(current: &str, given: &str, append: bool) -> Str {
     parts.join(",").into()
 }
 
-/// Checks a resource's configs as they would be, and says which records make them so. A value that is as it was is not written, except on brokers,
-/// which read files again when they are told the same name twice.
+/// Checks a resource's new configs as a whole, and returns the records that write them. A value
+/// that does not change is not written, except on brokers: they read files again when they are told
+/// the same name twice.
 pub(super) fn changed_records(
     image: &Image,
     context: &ControllerContext<'_>,
@@ -264,7 +267,8 @@ pub(super) fn changed_records(
     let on_broker = resource.kind == ResourceType::Broker;
     let follow_rules = || (context.rules.validate)(resource, &wanted, existing);
     if on_broker && origin == Origin::Broker {
-        // The rules of a broker's own configs are its own, and come before what the controller guards.
+        // The rules of a broker's own configs are its own, and come before what the controller
+        // guards.
         follow_rules()?;
     }
     let mut records = Vec::new();
@@ -302,7 +306,7 @@ fn config_record(resource: &ConfigResource, key: &Str, value: Option<Str>) -> Ve
     }))
 }
 
-/// Values that the state of the cluster forbids, whatever their rules say.
+/// Refuses values that the state of the cluster forbids, whatever their own rules say.
 fn check_guarded(image: &Image, resource: &ConfigResource, key: &str, value: Option<&Str>) -> Result<(), ApiError> {
     let invalid = |message: String| Err(ApiError::new(ErrorCode::InvalidConfig, message));
     let on_broker = resource.kind == ResourceType::Broker;

@@ -1,4 +1,5 @@
-//! What a decision needs besides the image: the time, randomness, settings, and the rules of configs.
+//! The inputs of a decision besides the image: the time, randomness, settings, and the rules of
+//! configs.
 
 use crate::image::{ConfigResource, Image, ResourceType};
 use imbl::OrdMap;
@@ -6,28 +7,29 @@ use model::{ApiError, BrokerId, ErrorCode, Now, Uuid, java_number};
 use protocol::Str;
 use protocol::messages::create_topics_response::CreatableTopicConfigs;
 
-/// What a decision needs besides the image.
+/// The inputs of a decision besides the image and the request.
 pub struct ControllerContext<'a> {
-    /// The moment: sessions are measured on its monotonic clock.
+    /// The moment of the decision. Sessions are measured on its monotonic clock.
     pub now: Now,
     /// A source of random bits.
     pub random: &'a mut dyn FnMut() -> u64,
     /// This node's settings.
     pub settings: &'a Settings,
-    /// What configs may be.
+    /// The rules of configs.
     pub rules: &'a ConfigRules<'a>,
-    /// Whether the time that the request gave was over when its turn came.
+    /// Whether the request's timeout was over when the controller took it.
     pub is_late: bool,
 }
 
 impl ControllerContext<'_> {
-    /// REQUEST_TIMED_OUT where the request's turn came too late: what would have to be looked at is not. What is wrong, or done, without a look at the
-    /// cluster is answered before this is asked.
+    /// Refuses a request that the controller took too late, with REQUEST_TIMED_OUT. A decision
+    /// calls it before it looks at the cluster: what is wrong, or done, without a look at the
+    /// cluster is answered first.
     pub(super) fn in_time(&self) -> Result<(), ApiError> {
         if self.is_late { Err(ErrorCode::RequestTimedOut.into()) } else { Ok(()) }
     }
 
-    /// A random id that is not one of those that Kafka keeps for itself, and whose text does not begin with a dash.
+    /// Returns a random id that Kafka does not reserve, and whose text does not begin with a dash.
     pub fn uuid(&mut self) -> Uuid {
         loop {
             let bits = u128::from((self.random)()) << 64 | u128::from((self.random)());
@@ -38,13 +40,13 @@ impl ControllerContext<'_> {
         }
     }
 
-    /// A number below `bound`.
+    /// Returns a random number below `bound`.
     pub(crate) fn below(&mut self, bound: usize) -> usize {
         usize::try_from((self.random)() % u64::try_from(bound.max(1)).unwrap_or(1)).unwrap_or(0)
     }
 }
 
-/// The settings that decisions depend on, as this node's file has them.
+/// The settings that decisions depend on, from this node's file.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// `node.id`.
@@ -67,25 +69,29 @@ pub struct Settings {
     pub voters: Vec<BrokerId>,
 }
 
-/// Whether a resource's new configs are acceptable: the resource, all its dynamic configs as they would be, and as they are.
+/// Checks a resource's configs. Takes the resource, all its dynamic configs after the change, and
+/// all before it.
 pub type Validate<'a> = dyn Fn(&ConfigResource, &OrdMap<Str, Str>, &OrdMap<Str, Str>) -> Result<(), ApiError> + 'a;
 
-/// A topic's configs as they apply, given those that are set on it.
+/// A topic's effective configs, given those that are set on it.
 pub type TopicConfigs<'a> = dyn Fn(&Image, &OrdMap<Str, Str>) -> Vec<CreatableTopicConfigs> + 'a;
 
 /// The rules of configs, which know every key, its type, default and range.
 pub struct ConfigRules<'a> {
-    /// Kafka's check of a resource's configs as a whole. Names of resources and nulls are checked before.
+    /// Kafka's check of a resource's configs as a whole. Names of resources and nulls are checked
+    /// before.
     pub validate: &'a Validate<'a>,
     /// Whether a key holds a list, which can be appended to.
     pub is_list: &'a dyn Fn(ResourceType, &str) -> bool,
     /// A key's default.
     pub default: &'a dyn Fn(ResourceType, &str) -> Option<Str>,
-    /// A topic's configs as a client is shown them at its creation, given those set on it: sorted by name.
+    /// A topic's configs as its creation shows them to a client, given those set on it: sorted by
+    /// name.
     pub topic_configs: &'a TopicConfigs<'a>,
 }
 
-/// A topic's config as it applies: set on the topic, on this node, on all nodes; `None` where the node's file decides.
+/// A topic's effective config: the value set on the topic, else on this node, else on all nodes.
+/// `None` where the node's file decides.
 fn effective<'a>(image: &'a Image, settings: &Settings, topic: &str, key: &str) -> Option<&'a Str> {
     let resources =
         [ConfigResource::topic(topic), ConfigResource::broker(settings.node_id), ConfigResource::all_brokers()];
@@ -93,7 +99,7 @@ fn effective<'a>(image: &'a Image, settings: &Settings, topic: &str, key: &str) 
 }
 
 impl Settings {
-    /// `min.insync.replicas` as it applies to a topic, never more than it has replicas.
+    /// A topic's effective `min.insync.replicas`, at most its number of replicas.
     pub(crate) fn min_isr(&self, image: &Image, topic: &str, replicas: usize) -> usize {
         let set = effective(image, self, topic, "min.insync.replicas")
             .and_then(|value| java_number::parse_int(java_number::trim(value)));
@@ -101,7 +107,7 @@ impl Settings {
         usize::try_from(min).unwrap_or(1).min(replicas)
     }
 
-    /// `unclean.leader.election.enable` as it applies to a topic.
+    /// A topic's effective `unclean.leader.election.enable`.
     pub(crate) fn unclean_election(&self, image: &Image, topic: &str) -> bool {
         let set = effective(image, self, topic, "unclean.leader.election.enable");
         set.map_or(self.unclean_leader_election, |value| {

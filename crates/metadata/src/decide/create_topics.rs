@@ -19,8 +19,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The most partitions that one request may create.
 const PARTITIONS_PER_REQUEST_MAX: i64 = 10_000;
 
-/// Creates topics. `may_see_configs` says of a topic whether its configs may be shown. Each topic succeeds or fails alone; the request fails as a
-/// whole only when it asks for too many partitions or comes too late. Names given twice, and those that the caller has refused, are answered once.
+/// Creates topics. `may_see_configs` says whether a topic's configs may be shown. Each topic
+/// succeeds or fails alone. The request fails as a whole only where it asks for too many partitions
+/// or comes too late. Names given twice, and names that the caller has refused, are answered once.
 pub fn create_topics(
     image: &Image,
     context: &mut ControllerContext<'_>,
@@ -79,11 +80,11 @@ fn check_partition_count(topics: &[&CreatableTopic], context: &ControllerContext
     Ok(())
 }
 
-/// The names of topics that another name could collide with.
+/// The names of topics that a new name could collide with.
 struct TakenNames(BTreeMap<Str, Str>);
 
 impl TakenNames {
-    /// Looks at no topic where no wanted name can collide, which is nearly always.
+    /// Reads no topic where no wanted name can collide, which is nearly always so.
     fn of(image: &Image, wanted: &[&CreatableTopic]) -> Self {
         let mut taken = BTreeMap::new();
         if wanted.iter().all(|topic| collision_form(&topic.name).is_none()) {

@@ -10,7 +10,7 @@ use protocol::messages::remove_topic_record::RemoveTopicRecord;
 use protocol::{MetadataRecord, Str};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What an authorizer is asked about a topic to be deleted.
+/// The authorizer's answers about a topic to be deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TopicToDelete {
     /// Whether the client may see it.
@@ -19,7 +19,7 @@ pub struct TopicToDelete {
     pub deletable: bool,
 }
 
-/// Each name and id of a request once, and what is wrong with the others.
+/// Each name and id of a request once, and the errors of the others.
 #[derive(Default)]
 struct Asked {
     names: BTreeSet<Str>,
@@ -29,8 +29,9 @@ struct Asked {
     results: Vec<DeletableTopicResult>,
 }
 
-/// Deletes topics; each succeeds or fails alone. The order of the answers says nothing, as in Kafka, which shuffles them.
-/// Errors: TOPIC_DELETION_DISABLED, which versions before 3 must see as INVALID_REQUEST; REQUEST_TIMED_OUT.
+/// Deletes topics. Each topic succeeds or fails alone. The order of the answers has no meaning:
+/// Kafka shuffles them. Errors: TOPIC_DELETION_DISABLED, which versions before 3 must see as
+/// INVALID_REQUEST; REQUEST_TIMED_OUT.
 pub fn delete_topics(
     image: &Image,
     context: &mut ControllerContext<'_>,

@@ -1,4 +1,5 @@
-//! Leaders: ElectLeaders, and what follows when a broker comes, goes or loses a log dir.
+//! Leaders: ElectLeaders, and the elections when a broker is fenced or unfenced, or loses a log
+//! dir.
 
 use super::change::{Election, PartitionChange};
 use super::{ControllerContext, Decided, Decision, Settings, bounded, code_and_message};
@@ -10,7 +11,7 @@ use protocol::messages::broker_registration_change_record::BrokerRegistrationCha
 use protocol::messages::elect_leaders_request::ElectLeadersRequest;
 use protocol::messages::elect_leaders_response::{ElectLeadersResponse, PartitionResult, ReplicaElectionResult};
 
-/// Why leaders and ISRs are looked at again.
+/// The event of a broker after which leaders and ISRs are decided again.
 #[derive(Clone, Copy, Default)]
 pub(super) struct BrokerEvent {
     /// It leaves every ISR.
@@ -46,7 +47,8 @@ pub(super) fn leader_and_isr_changes(
     records
 }
 
-/// The records that fence a broker: it leaves every ISR, others lead, and it is marked.
+/// The records that fence a broker: it leaves every ISR, other replicas lead, and its registration
+/// is marked.
 pub fn fence_broker(image: &Image, settings: &Settings, id: BrokerId) -> Vec<VersionedRecord> {
     let Some(broker) = image.cluster.brokers.get(&id) else { return Vec::new() };
     let event = BrokerEvent { gone: Some(id), ..Default::default() };
@@ -65,7 +67,8 @@ pub(super) fn fencing_change(broker: &Broker, fenced: i8) -> VersionedRecord {
     }))
 }
 
-/// Elects leaders because an administrator asked. Errors: REQUEST_TIMED_OUT; INVALID_REQUEST for an unknown kind of election.
+/// Elects leaders for an administrator. Errors: REQUEST_TIMED_OUT; INVALID_REQUEST for an unknown
+/// kind of election.
 pub fn elect_leaders(
     image: &Image,
     context: &mut ControllerContext<'_>,
@@ -101,7 +104,8 @@ pub fn elect_leaders(
             }
         }
         None => {
-            // Every partition was meant: those that have the right leader already are not mentioned.
+            // The request names no partition and means all: it gets no entry for those that already
+            // have the right leader.
             for topic in image.topics.iter() {
                 let mut partition_result: Vec<_> =
                     topic.partitions.keys().map(|index| elect(&topic.name, index.0)).collect();

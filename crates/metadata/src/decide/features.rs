@@ -14,7 +14,7 @@ use protocol::messages::update_features_request::{FeatureUpdateKey, UpdateFeatur
 use protocol::messages::update_features_response::{UpdatableFeatureResult, UpdateFeaturesResponse};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How a level may move.
+/// How a level may change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Upgrade {
     Up,
@@ -23,7 +23,8 @@ enum Upgrade {
 }
 
 impl Upgrade {
-    /// The number that a request has from version 1 on. The flag of version 0 is not looked at, as it is not in Kafka: there a level only rises.
+    /// The number that requests have from version 1 on. Like Kafka, version 0 ignores its flag:
+    /// there a level only rises.
     fn of(update: &FeatureUpdateKey) -> Option<Self> {
         match update.upgrade_type {
             1 => Some(Self::Up),
@@ -34,8 +35,9 @@ impl Upgrade {
     }
 }
 
-/// Updates features, all or none. `kraft_version` is the quorum's own level; a request that raises it is refused here, since the quorum must do that.
-/// The reply holds an entry per feature, which requests from version 2 on do not get.
+/// Updates features, all or none. `kraft_version` is the quorum's level; a request that raises it
+/// is refused here, since only the quorum can. The reply holds an entry for each feature, which
+/// requests from version 2 on do not get.
 pub fn update_features(
     image: &Image,
     context: &mut ControllerContext<'_>,
@@ -156,7 +158,8 @@ fn update_metadata_version(image: &Image, level: i16, upgrade: Upgrade) -> Resul
     Ok(feature_level(METADATA_VERSION, level))
 }
 
-/// Why some node of the cluster does not support a level: this one, a broker, another controller.
+/// Says why a node of the cluster does not support a level: this node, a broker, or another
+/// controller.
 fn reason_not_supported(image: &Image, context: &ControllerContext<'_>, name: &str, level: i16) -> Option<String> {
     let reason = |who: String, range: SupportedVersions| {
         if range.contains(level) {
@@ -195,7 +198,8 @@ fn reason_not_supported(image: &Image, context: &ControllerContext<'_>, name: &s
     Some(format!("controller {unknown} has not registered, and may not support this feature"))
 }
 
-/// With eligible leader replicas `min.insync.replicas` must be the same for all: it is set for the cluster and removed from single brokers.
+/// With eligible leader replicas, `min.insync.replicas` must be the same for all: it is set for the
+/// cluster and removed from single brokers.
 fn elr_safety(image: &Image, context: &ControllerContext<'_>) -> Vec<VersionedRecord> {
     const KEY: &str = "min.insync.replicas";
     let mut records = Vec::new();

@@ -1,4 +1,4 @@
-//! BrokerHeartbeat: brokers are unfenced, shut down in order, and fenced when they fall silent.
+//! BrokerHeartbeat: unfences brokers, shuts them down in order, and fences those that stay silent.
 
 use super::elections::{BrokerEvent, fence_broker, fencing_change, leader_and_isr_changes};
 use super::{ControllerContext, Decided, Decision, Soft, SoftChange, check_broker_epoch};
@@ -10,7 +10,7 @@ use protocol::messages::broker_heartbeat_request::BrokerHeartbeatRequest;
 use protocol::messages::broker_heartbeat_response::BrokerHeartbeatResponse;
 use protocol::messages::broker_registration_change_record::BrokerRegistrationChangeRecord;
 
-/// Where a broker stands.
+/// The state of a broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Standing {
     Fenced,
@@ -99,7 +99,8 @@ fn next_standing(
         Standing::Unfenced if request.want_shut_down => Standing::Dismissed,
         Standing::Unfenced => Standing::Unfenced,
         Standing::ShuttingDown if leads() => Standing::ShuttingDown,
-        // Those that go on must have seen that its leaderships moved, or they would send clients to a broker that is gone.
+        // Brokers that stay must have seen that its leaderships moved. Else they send clients to a
+        // broker that has stopped.
         Standing::ShuttingDown => {
             let needed = soft.session(broker.id).and_then(|session| session.controlled_shutdown_offset);
             if needed <= lowest_active_offset(image, soft) { Standing::Dismissed } else { Standing::ShuttingDown }
@@ -108,7 +109,8 @@ fn next_standing(
     }
 }
 
-/// How far every active broker has come; the end of all offsets where no broker is active.
+/// The lowest offset that every active broker has applied; the largest possible offset where no
+/// broker is active.
 fn lowest_active_offset(image: &Image, soft: &Soft) -> Option<Offset> {
     let active = image.cluster.brokers.values().filter(|broker| broker.is_active());
     let offsets = active.map(|broker| soft.session(broker.id).and_then(|session| session.metadata_offset));
@@ -179,9 +181,9 @@ fn cordon(broker: &Broker, cordoned: Option<&[DirectoryId]>) -> Option<Versioned
     Some(VersionedRecord { record: MetadataRecord::BrokerRegistrationChange(record), version: 3 })
 }
 
-/// Ends one session whose broker was silent for too long, and fences the broker: the reply names it. A session of a
-/// broker that is fenced already, or registered anew, or gone, ends without a record. The driver calls again until it
-/// gets nothing.
+/// Ends one session whose broker was silent for too long, and fences the broker: the reply names
+/// it. A session ends without a record where its broker is already fenced, is registered anew or is
+/// not registered. The driver calls it again until it returns `None`.
 pub fn fence_stale_brokers(
     image: &Image,
     soft: &Soft,

@@ -79,7 +79,7 @@ fn alter(
         records.push(record);
     }
     if led_by_other {
-        // The reassignment that this completed took the leadership away too.
+        // The reassignment that this change completed also moved the leadership away.
         return Err(ErrorCode::NewLeaderElected);
     }
     Ok(PartitionData {
@@ -101,7 +101,7 @@ fn check(
     asked: &Asked,
     isr: &[(BrokerId, Option<BrokerEpoch>)],
 ) -> Result<LeaderRecovery, ErrorCode> {
-    // A leader that is ahead of this controller talks to an old one.
+    // A leader whose epoch is ahead of this controller talks to an old controller.
     if asked.leader_epoch > partition.leader_epoch.0 || asked.partition_epoch > partition.partition_epoch.0 {
         return Err(ErrorCode::NotController);
     }

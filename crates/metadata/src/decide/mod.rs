@@ -1,9 +1,11 @@
 //! The controller's decisions: pure functions from an image and a request to records and a reply.
 //!
-//! Each takes the image that includes every record appended so far, and a [`ControllerContext`]. None changes anything: the driver appends
-//! [`Decision::records`] as one batch, applies them to its image, makes the soft changes, and holds the reply until the records are committed. A
-//! request that fails as a whole is an `Err` and writes nothing. Replies are response bodies without throttle times; what depends on a request's
-//! version (older error codes, fields that it lacks) is the caller's.
+//! Each takes the image that includes every record appended so far, and a [`ControllerContext`].
+//! None changes anything. The driver applies [`Decision::records`] to a copy of its image, then
+//! appends them, makes the soft changes, and holds the reply until the records are committed. A
+//! request that fails as a whole is an `Err` and writes nothing. Replies are response bodies
+//! without throttle times. The caller handles what depends on a request's version: older error
+//! codes, and fields that it lacks.
 
 mod assign_dirs;
 mod bootstrap;
@@ -53,19 +55,19 @@ use crate::VersionedRecord;
 use crate::image::Image;
 use model::{ApiError, BrokerEpoch, BrokerId, ErrorCode};
 
-/// The most records that one request may lead to.
+/// The most records that one request may write.
 pub const RECORDS_PER_REQUEST_MAX: usize = 10_000;
 
-/// What was decided.
+/// A decision.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decision<R> {
-    /// To be appended in this order.
+    /// The records, to be appended in this order.
     pub records: Vec<VersionedRecord>,
     /// Whether they must stand in one batch. Others may be split, as Kafka splits them.
     pub atomic: bool,
-    /// What to answer once the records are committed.
+    /// The reply, to be sent once the records are committed.
     pub reply: R,
-    /// Changes of what only this controller remembers, to be made when the records are appended.
+    /// Changes of the controller's own memory, to be made when the records are appended.
     pub soft: Vec<SoftChange>,
 }
 
@@ -98,7 +100,7 @@ fn bounded(records: &[VersionedRecord]) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// Refuses a request of a broker that is not registered, or was registered again since.
+/// Refuses a request of a broker that is not registered, or that has registered again since.
 fn check_broker_epoch(image: &Image, id: BrokerId, epoch: i64) -> Result<(), ApiError> {
     let Some(broker) = image.cluster.brokers.get(&id) else {
         let message = format!("No broker registration found for broker id {id}");
@@ -111,7 +113,7 @@ fn check_broker_epoch(image: &Image, id: BrokerId, epoch: i64) -> Result<(), Api
     Ok(())
 }
 
-/// Whether a broker takes part: registered, neither fenced nor shutting down.
+/// Whether a broker is active: registered, neither fenced nor shutting down.
 fn is_active(image: &Image, id: BrokerId) -> bool {
     image.cluster.brokers.get(&id).is_some_and(|broker| broker.is_active())
 }

@@ -1,4 +1,4 @@
-//! Names of topics: what is allowed, and which two cannot live side by side.
+//! Names of topics: which are allowed, and which two cannot exist together.
 
 use model::{ApiError, ErrorCode};
 use protocol::Str;
@@ -27,7 +27,8 @@ pub fn validate_topic_name(name: &str) -> Result<(), ApiError> {
     Err(ApiError::new(ErrorCode::InvalidTopicException, format!("Topic name is invalid: {reason}")))
 }
 
-/// The form in which two names that metrics could not tell apart are the same; `None` for a name that collides with none.
+/// The form in which two names are equal that metrics cannot tell apart. `None` for a name that
+/// collides with none.
 pub(super) fn collision_form(name: &str) -> Option<Str> {
     name.contains(['.', '_']).then(|| name.replace('.', "_").into())
 }

@@ -1,8 +1,10 @@
 //! Where new replicas go: striped over racks and brokers, fenced brokers last.
 //!
-//! Kafka's rule: racks in order, each with a shuffled list of its unfenced and one of its fenced brokers. The leader of the first partition is a
-//! random broker, each following partition starts one broker further, and the replicas of a partition take one broker per rack in turn, so that
-//! racks and brokers get equal shares. A fenced broker is used only after every unfenced one, and never as the first replica.
+//! Kafka's rule: take the racks in order, each with a shuffled list of its unfenced and one of its
+//! fenced brokers. The leader of the first partition is a random broker, and each following
+//! partition starts one broker further. The replicas of a partition take one broker of each rack
+//! after another, so that racks and brokers get equal shares. A fenced broker is used only after
+//! every unfenced one, and never as the first replica.
 
 use super::ControllerContext;
 use crate::image::{Broker, Image, MIGRATING};
@@ -25,7 +27,7 @@ impl Placement {
     }
 }
 
-/// The directory that a new replica on a broker gets: its only one, or left to the broker.
+/// The directory of a new replica: the broker's only one, else left to the broker.
 pub(super) fn default_dir(image: &Image, broker: BrokerId) -> DirectoryId {
     if !image.features.version().has_directories() {
         return MIGRATING;
@@ -33,7 +35,8 @@ pub(super) fn default_dir(image: &Image, broker: BrokerId) -> DirectoryId {
     image.cluster.brokers.get(&broker).map_or(MIGRATING, |broker| broker.default_dir())
 }
 
-/// A list of brokers that is walked in stripes: position `epoch + offset`, the second walk from another start.
+/// A list of brokers that is walked in stripes: position `epoch + offset`. The second walk begins
+/// at another broker.
 struct Stripe {
     brokers: Vec<BrokerId>,
     epoch: usize,
@@ -48,7 +51,7 @@ impl Stripe {
         Self { brokers, epoch: 0, index: 0, offset }
     }
 
-    /// The next broker of this epoch; `None` when all were given out.
+    /// The next broker of this epoch; `None` when all were taken.
     fn next(&mut self, epoch: usize) -> Option<BrokerId> {
         if self.brokers.is_empty() {
             return None;

@@ -1,4 +1,5 @@
-//! AlterClientQuotas and DescribeClientQuotas (KIP-546). Quotas are stored and shown; acting on them is the broker's.
+//! AlterClientQuotas and DescribeClientQuotas (KIP-546). The controller stores and shows quotas;
+//! brokers enforce them.
 
 use super::{Decided, Decision, bounded, code_and_message};
 use crate::VersionedRecord;
@@ -22,7 +23,8 @@ enum Kind {
     Double,
 }
 
-/// An entity as a request names it: kinds and names in the order in which Kafka's map of them is walked. Of a kind given twice the last name stays.
+/// An entity as a request names it: kinds and names in the order in which Kafka's map iterates.
+/// Where a kind is given twice, the last name counts.
 struct Asked(Vec<(Str, Option<Str>)>);
 
 impl Asked {
@@ -39,7 +41,7 @@ impl Asked {
         Self(parts)
     }
 
-    /// As the image knows it.
+    /// The entity as the image names it.
     fn entity(&self) -> QuotaEntity {
         let mut entity = self.0.clone();
         entity.sort();
@@ -65,8 +67,9 @@ impl fmt::Display for Asked {
     }
 }
 
-/// Changes quotas; each entity succeeds or fails alone and is answered once. An entity that is named again, or that has a quota twice, is answered as a
-/// duplicate; what its first entry changed stays changed, as in Kafka.
+/// Changes quotas. Each entity succeeds or fails alone and is answered once. An entity that is
+/// named again, or that has a quota twice, is answered as a duplicate. What its first entry changed
+/// stays changed, as in Kafka.
 pub fn alter_client_quotas(
     image: &Image,
     request: &AlterClientQuotasRequest,
@@ -134,7 +137,7 @@ fn alter(image: &Image, asked: &Asked, entity: &QuotaEntity, ops: &[OpData]) -> 
             current.map(|_| 0.0)
         } else {
             check_value(keys, &op.key, op.value)?;
-            // What is no number equals itself here, as it does in Java.
+            // NaN equals itself here, as it does in Java.
             Some(op.value).filter(|value| current.is_none_or(|current| current.total_cmp(value).is_ne()))
         };
         let Some(value) = written else { continue };
@@ -212,7 +215,7 @@ fn check_value(keys: &[(&str, Kind)], key: &str, value: f64) -> Result<(), ApiEr
     Ok(())
 }
 
-/// What a filter wants of one kind of entity.
+/// A filter's condition on one kind of entity.
 enum Wanted<'a> {
     Exactly(&'a Str),
     Default,

@@ -17,7 +17,8 @@ use protocol::messages::list_partition_reassignments_response::{
 };
 use std::collections::BTreeSet;
 
-/// Starts and cancels reassignments; each partition succeeds or fails alone. Errors: REQUEST_TIMED_OUT.
+/// Starts and cancels reassignments. Each partition succeeds or fails alone. Errors:
+/// REQUEST_TIMED_OUT.
 pub fn alter_partition_reassignments(
     image: &Image,
     context: &mut ControllerContext<'_>,
@@ -78,7 +79,8 @@ fn reassign(
     factor_may_change: bool,
 ) -> Result<Option<VersionedRecord>, ApiError> {
     let target = check_assignment(image, target, None)?;
-    // A reassignment under way is replaced: what counts is what the partition was to have in the end.
+    // A reassignment that is in progress is replaced: what counts are the replicas that the
+    // partition was to have in the end.
     let current: Vec<_> =
         partition.replicas.iter().copied().filter(|id| !partition.adding_replicas.contains(id)).collect();
     if !factor_may_change && target.len() != current.len() {
@@ -127,7 +129,7 @@ fn cancel(
     Ok(change.build())
 }
 
-/// The reassignments that are under way, of some partitions or of all.
+/// The reassignments in progress, of some partitions or of all.
 pub fn list_partition_reassignments(
     image: &Image,
     request: &ListPartitionReassignmentsRequest,

@@ -13,8 +13,9 @@ use protocol::messages::broker_registration_response::BrokerRegistrationResponse
 use protocol::messages::unregister_broker_record::UnregisterBrokerRecord;
 use std::collections::BTreeSet;
 
-/// Registers a broker. Its epoch is the offset of its record: `next_offset` is where the first record of this decision will stand.
-/// Errors: INCONSISTENT_CLUSTER_ID, DUPLICATE_BROKER_REGISTRATION, INVALID_REGISTRATION, UNSUPPORTED_VERSION.
+/// Registers a broker. Its epoch is the offset of its record: `next_offset` is where the first
+/// record of this decision will stand. Errors: INCONSISTENT_CLUSTER_ID,
+/// DUPLICATE_BROKER_REGISTRATION, INVALID_REGISTRATION, UNSUPPORTED_VERSION.
 pub fn register_broker(
     image: &Image,
     soft: &Soft,
@@ -129,7 +130,8 @@ fn check_directories(image: &Image, request: &BrokerRegistrationRequest) -> Resu
     Ok(())
 }
 
-/// A broker must support the finalized level of every feature; one that it does not name it supports at level 0 alone.
+/// Refuses a broker that does not support the finalized level of every feature. A feature that it
+/// does not name it supports at level 0 alone.
 fn check_features(image: &Image, request: &BrokerRegistrationRequest) -> Result<(), ApiError> {
     let supported = |name: &str| request.features.iter().find(|it| it.name == name);
     if supported(METADATA_VERSION).is_none() {
@@ -149,7 +151,8 @@ fn check_features(image: &Image, request: &BrokerRegistrationRequest) -> Result<
     Ok(())
 }
 
-/// What the broker's earlier incarnation left behind: it leaves every ISR, and if it did not stop cleanly every list of eligible leaders.
+/// Removes what the broker's earlier incarnation left: it leaves every ISR, and, unless it stopped
+/// cleanly, every list of eligible leaders.
 fn cleanup(image: &Image, context: &ControllerContext<'_>, id: BrokerId, clean: bool) -> Vec<VersionedRecord> {
     if clean || image.features.level(ELR_VERSION) == 0 {
         let event = BrokerEvent { gone: Some(id), ..Default::default() };
@@ -159,7 +162,7 @@ fn cleanup(image: &Image, context: &ControllerContext<'_>, id: BrokerId, clean: 
     leader_and_isr_changes(image, context.settings, event, &|it| it.isr.contains(&id) || it.elr.contains(&id))
 }
 
-/// Forgets a broker. Errors: BROKER_ID_NOT_REGISTERED.
+/// Unregisters a broker. Errors: BROKER_ID_NOT_REGISTERED.
 pub fn unregister_broker(image: &Image, context: &mut ControllerContext<'_>, id: BrokerId) -> Decided<()> {
     let Some(broker) = image.cluster.brokers.get(&id) else {
         let message = format!("Broker ID {id} is not currently registered");

@@ -20,11 +20,12 @@ use protocol::messages::user_scram_credential_record::UserScramCredentialRecord;
 use protocol::{MetadataRecord, Str};
 use std::collections::BTreeMap;
 
-/// Makes of a salted password the stored key and the server key (RFC 5802, section 3): hashing is the caller's.
+/// Derives the stored key and the server key from a salted password (RFC 5802, section 3). The
+/// caller hashes.
 pub type ScramKeys<'a> = dyn Fn(ScramMechanism, &[u8]) -> (Bytes, Bytes) + 'a;
 
-/// Sets and removes credentials; each user succeeds or fails alone. A user who is named again is a duplicate, unless what came first was wrong by itself:
-/// then that is the answer.
+/// Sets and removes credentials. Each user succeeds or fails alone. A user who is named again is a
+/// duplicate, unless the first entry was itself wrong: then its error is the answer.
 pub fn alter_user_scram_credentials(
     image: &Image,
     _context: &mut ControllerContext<'_>,
@@ -50,7 +51,7 @@ enum Change<'a> {
     Upsertion(&'a ScramCredentialUpsertion, ScramMechanism),
 }
 
-/// What is to become of each user, in the order in which users were named.
+/// The outcome for each user, in the order in which users were named.
 #[derive(Default)]
 struct Alterations<'a> {
     users: Vec<(&'a Str, Result<Change<'a>, ApiError>)>,
@@ -152,7 +153,7 @@ fn check(name: &str, mechanism: i8) -> Result<ScramMechanism, ApiError> {
         .ok_or_else(|| ApiError::new(ErrorCode::UnsupportedSaslMechanism, "Unknown SCRAM mechanism"))
 }
 
-/// Shows which credentials users have, never the credentials.
+/// Shows which credentials users have, and never the credentials.
 pub fn describe_user_scram_credentials(
     image: &Image,
     request: &DescribeUserScramCredentialsRequest,

@@ -1,4 +1,5 @@
-//! What only the active controller remembers: when it last heard from which broker. It is not replicated; a new controller begins anew.
+//! The memory of the active controller: when it last heard from which broker. It is not replicated;
+//! a new controller starts without it.
 
 use crate::image::Image;
 use model::{BrokerEpoch, BrokerId, Monotonic, Offset};
@@ -15,22 +16,25 @@ pub struct Soft {
 pub struct BrokerSession {
     /// The registration that it belongs to.
     pub epoch: BrokerEpoch,
-    /// When it was last heard from.
+    /// When the controller last heard from it.
     pub last_contact: Monotonic,
-    /// Up to where it has applied the metadata log; `None` before it said so.
+    /// The offset up to which it has applied the metadata log; `None` before its first heartbeat
+    /// says so.
     pub metadata_offset: Option<Offset>,
-    /// Once it is shutting down, the offset that every active broker must reach before it may go.
+    /// Set in a controlled shutdown: the offset that every active broker must reach before it may
+    /// stop.
     pub controlled_shutdown_offset: Option<Offset>,
 }
 
 impl BrokerSession {
-    /// Whether the broker was silent for longer than it may be.
+    /// Whether the broker was silent for longer than its session lasts.
     pub fn has_ended(&self, now: Monotonic, timeout_ms: i64) -> bool {
         now.ms_since(self.last_contact) > u64::try_from(timeout_ms).unwrap_or(0)
     }
 }
 
-/// A change of what is remembered. The driver makes it with [`Soft::apply`] when the decision's records are appended.
+/// A change of this memory. The driver makes it with [`Soft::apply`] when the decision's records
+/// are appended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SoftChange {
     /// A broker registered anew; its session starts with its first heartbeat.
@@ -43,21 +47,23 @@ pub enum SoftChange {
         epoch: BrokerEpoch,
         /// When.
         at: Monotonic,
-        /// How far it has come.
+        /// The offset up to which it has applied the metadata log.
         metadata_offset: Option<Offset>,
         /// Whether it is fenced now, which ends a controlled shutdown.
         fenced: bool,
     },
-    /// A broker is in controlled shutdown: it may go when all active brokers have seen the end of this decision's records.
+    /// A broker is in controlled shutdown. It may stop when all active brokers have applied the end
+    /// of this decision's records.
     ShuttingDown(BrokerId),
-    /// A broker was fenced for its silence, or unregistered.
+    /// A broker was fenced for its silence, or was unregistered.
     Forgotten(BrokerId),
 }
 
 impl Soft {
-    /// The memory of a controller that has just become active: every broker has a session from now on. `own` is the broker in this very process: an
-    /// earlier incarnation of it cannot be alive, since this process holds the lock of its log dirs, so it may register at once. Kafka does not know
-    /// that, and a node that crashed waits there until its old session ends.
+    /// Creates the memory of a controller that has just become active: every broker has a session
+    /// from now on. `own` is the broker in this process. Its earlier incarnation cannot be alive,
+    /// since this process holds the lock of its log dirs. So it may register at once. Kafka does
+    /// not know that: a node that crashed waits there until its old session ends.
     pub fn activated(image: &Image, now: Monotonic, own: Option<BrokerId>) -> Self {
         let session =
             |epoch| BrokerSession { epoch, last_contact: now, metadata_offset: None, controlled_shutdown_offset: None };
@@ -86,15 +92,15 @@ impl Soft {
         }
     }
 
-    /// The controller itself did not listen for so long, since its disk was slow or full: no broker could be heard,
-    /// and that time counts against none.
+    /// Extends all sessions by the time in which the controller did not listen, since its disk was
+    /// slow or full. No broker could be heard, and that time counts against none.
     pub fn extend_sessions(&mut self, ms: u64) {
         for session in self.sessions.values_mut() {
             session.last_contact = session.last_contact.plus_ms(i64::try_from(ms).unwrap_or(i64::MAX));
         }
     }
 
-    /// What is remembered of a broker.
+    /// The session of a broker.
     pub fn session(&self, broker: BrokerId) -> Option<&BrokerSession> {
         self.sessions.get(&broker)
     }
@@ -104,12 +110,13 @@ impl Soft {
         self.sessions.iter().map(|(id, session)| (*id, session))
     }
 
-    /// Whether a registration of this broker was heard from lately.
+    /// Whether the controller heard from this registration of a broker within the session timeout.
     pub fn has_valid_session(&self, broker: BrokerId, epoch: BrokerEpoch, now: Monotonic, timeout_ms: i64) -> bool {
         self.session(broker).is_some_and(|it| it.epoch == epoch && !it.has_ended(now, timeout_ms))
     }
 
-    /// When the next session ends unless it is renewed: a driver calls [`super::fence_stale_brokers`] then.
+    /// When the next session ends unless it is renewed. The driver then calls
+    /// [`super::fence_stale_brokers`].
     pub fn next_expiry(&self, timeout_ms: i64) -> Option<Monotonic> {
         self.sessions.values().map(|session| session.last_contact.plus_ms(timeout_ms)).min()
     }

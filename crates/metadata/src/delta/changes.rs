@@ -1,4 +1,4 @@
-//! What a delta changed, for whoever acts on it: the publisher, the replicas, the coordinators.
+//! The changes that a delta made, for the publisher, the replicas and the coordinators.
 
 use crate::image::{ConfigResource, QuotaEntity, ScramMechanism, Topic};
 use model::{BrokerId, PartitionIndex, TopicId, Uuid};
@@ -6,18 +6,20 @@ use protocol::Str;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// The parts of an image that differ from the one before. What they are now stands in the new image; a name or id that is not there was removed.
+/// The parts of an image that differ from the image before. The new image has their values; a name
+/// or id that it lacks was removed.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Changes {
     /// Topics that did not exist before.
     pub topics_created: BTreeSet<TopicId>,
-    /// Topics that exist no more, as they were before. One that was created and deleted within the delta is in neither.
+    /// Deleted topics, as they were before. A topic that was created and deleted within the delta
+    /// is in neither list.
     pub topics_deleted: BTreeMap<TopicId, Arc<Topic>>,
-    /// Partitions that are new or changed, by topic; of created topics too.
+    /// Partitions that are new or changed, by topic, those of created topics included.
     pub partitions: BTreeMap<TopicId, BTreeSet<PartitionIndex>>,
     /// Resources whose configs changed.
     pub configs: BTreeSet<ConfigResource>,
-    /// Brokers that registered, changed or went.
+    /// Brokers that registered, changed or were removed.
     pub brokers: BTreeSet<BrokerId>,
     /// Controllers that registered.
     pub controllers: BTreeSet<BrokerId>,
@@ -25,7 +27,7 @@ pub struct Changes {
     pub features: BTreeSet<Str>,
     /// Entities whose quotas changed.
     pub quotas: BTreeSet<QuotaEntity>,
-    /// Whether producer ids were handed out.
+    /// Whether a block of producer ids was allocated.
     pub producer_ids: bool,
     /// ACLs added or removed.
     pub acls: BTreeSet<Uuid>,

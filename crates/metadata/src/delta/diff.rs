@@ -1,4 +1,4 @@
-//! What differs between two images, where a snapshot replaced one by the other.
+//! The differences between two images, for a snapshot that replaces an image.
 
 use super::Changes;
 use crate::image::Image;

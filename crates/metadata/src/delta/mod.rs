@@ -1,8 +1,9 @@
-//! The delta: records applied to a copy of an image, and a note of what they changed.
+//! The delta: records applied to a copy of an image, and a note of the changes.
 //!
-//! This is the only place where the image changes: live operation, replay after a restart and snapshots all take this path. Since images share
-//! structure the delta works on a copy of its own, and taking the new image out of it costs nothing. A record that contradicts the image (a
-//! partition of a topic that is not there) is an error, because whoever goes on from it diverges from the rest of the cluster.
+//! Only a delta changes the image: live operation, replay after a restart and snapshots all use it.
+//! Since images share structure, the delta works on its own copy, and to take the new image out of
+//! it costs nothing. A record that contradicts the image (a partition of a topic that does not
+//! exist) is an error: a node that went on after it would diverge from the rest of the cluster.
 
 mod changes;
 mod cluster;
@@ -27,7 +28,8 @@ use protocol::messages::delegation_token_record::DelegationTokenRecord;
 use protocol::messages::feature_level_record::FeatureLevelRecord;
 use protocol::messages::user_scram_credential_record::UserScramCredentialRecord;
 
-/// A record that cannot be applied. It ends the node: the metadata log is not what this code believes it to be.
+/// A record that cannot be applied. It ends the node: the metadata log contradicts what this code
+/// expects.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ApplyError {
     /// It names a broker that is not registered, or with another epoch.
@@ -48,7 +50,7 @@ pub enum ApplyError {
         /// What it names.
         what: String,
     },
-    /// A number stands for nothing that is known.
+    /// A number has no known meaning.
     #[error("{record} holds {field} {value}, which is not known")]
     UnknownValue {
         /// The record's kind.
@@ -67,7 +69,7 @@ pub enum ApplyError {
     /// A level of `metadata.version` that this node cannot read.
     #[error("metadata.version {0} is not supported: this node reads {oldest} to {latest}", oldest = MetadataVersion::OLDEST.level(), latest = MetadataVersion::LATEST.level())]
     MetadataVersion(i16),
-    /// A record of a metadata transaction where none may stand.
+    /// A record of a metadata transaction in a place where none is allowed.
     #[error("{0} is out of place")]
     Transaction(&'static str),
 }
@@ -77,17 +79,18 @@ pub enum ApplyError {
 pub struct Delta {
     image: Image,
     changes: Changes,
-    /// The image before, where a snapshot replaces it and what changed is found by comparing.
+    /// The image before, where a snapshot replaces it: the changes are found by comparing the two.
     replaced: Option<Image>,
 }
 
 impl Delta {
-    /// Nothing changed yet.
+    /// Starts without changes.
     pub fn new(image: &Image) -> Self {
         Self { image: image.clone(), changes: Changes::default(), replaced: None }
     }
 
-    /// A snapshot is to replace `image`: the records start from nothing, and what differs in the end has changed.
+    /// Starts the load of a snapshot that replaces `image`: the records start from an empty image,
+    /// and `finish` compares the two.
     pub fn for_snapshot(image: &Image) -> Self {
         Self { image: Image::default(), changes: Changes::default(), replaced: Some(image.clone()) }
     }
@@ -102,12 +105,12 @@ impl Delta {
         &self.changes
     }
 
-    /// Says where in the log the delta stands.
+    /// Sets the image's place in the log.
     pub fn set_provenance(&mut self, provenance: Provenance) {
         self.image.provenance = provenance;
     }
 
-    /// Goes on as if the image had been this from the start.
+    /// Forgets the changes so far, as if the image had been this from the start.
     pub(crate) fn forget_changes(&mut self) {
         self.changes = Changes::default();
         self.replaced = None;
@@ -124,7 +127,8 @@ impl Delta {
         }
     }
 
-    /// Applies one record. Errors: one that contradicts the image; begin, end and abort of a transaction, which the [`crate::Loader`] handles.
+    /// Applies one record. Errors: one that contradicts the image; begin, end and abort of a
+    /// transaction, which the [`crate::Loader`] handles.
     pub fn apply(&mut self, record: &MetadataRecord) -> Result<(), ApplyError> {
         match record {
             MetadataRecord::RegisterBroker(record) => self.register_broker(record),

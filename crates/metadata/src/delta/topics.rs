@@ -9,9 +9,9 @@ use protocol::messages::remove_topic_record::RemoveTopicRecord;
 use protocol::messages::topic_record::TopicRecord;
 use std::sync::Arc;
 
-/// A `PartitionChangeRecord` that leaves the leader as it is.
+/// The value of a `PartitionChangeRecord` that does not change the leader.
 const NO_LEADER_CHANGE: i32 = -2;
-/// A `PartitionChangeRecord` that leaves the recovery state as it is.
+/// The value of a `PartitionChangeRecord` that does not change the recovery state.
 const NO_RECOVERY_CHANGE: i8 = -1;
 
 impl Delta {
@@ -103,7 +103,8 @@ impl Delta {
     }
 }
 
-/// A partition after a change record. Every change counts the partition epoch, and one that names a leader the leader epoch.
+/// Returns a partition after a change record. Every change raises the partition epoch by one, and a
+/// change that names a leader raises the leader epoch by one.
 pub(crate) fn merge(partition: &Partition, record: &PartitionChangeRecord) -> Result<Partition, ApplyError> {
     const NAME: &str = "PartitionChangeRecord";
     let mut it = partition.clone();
@@ -143,7 +144,7 @@ fn brokers(ids: &[i32]) -> Vec<BrokerId> {
     ids.iter().map(|id| BrokerId(*id)).collect()
 }
 
-/// Records from before directories hold none: all are [`MIGRATING`].
+/// Records of versions without directories hold none: all are [`MIGRATING`].
 fn directories(record: &'static str, dirs: &[DirectoryId], replicas: usize) -> Result<Vec<DirectoryId>, ApplyError> {
     if dirs.is_empty() {
         return Ok(vec![MIGRATING; replicas]);

@@ -36,7 +36,7 @@ impl SupportedVersions {
 pub struct BrokerListener {
     /// The listener's name.
     pub name: Str,
-    /// The host as it is advertised.
+    /// The advertised host.
     pub host: Str,
     /// The port.
     pub port: u16,
@@ -53,7 +53,8 @@ pub struct Broker {
     pub epoch: BrokerEpoch,
     /// The process that registered.
     pub incarnation_id: Uuid,
-    /// A broker of a cluster that migrates from ZooKeeper; only logs of older versions have them.
+    /// Whether it is a broker of a cluster that migrates from ZooKeeper; only logs of older
+    /// versions have such brokers.
     pub is_migrating_zk_broker: bool,
     /// Listeners in the order in which they were registered.
     pub listeners: Vec<BrokerListener>,
@@ -77,17 +78,19 @@ impl Broker {
         self.listeners.iter().find(|listener| listener.name == name)
     }
 
-    /// Whether it takes part: neither fenced nor shutting down.
+    /// Whether it is active: neither fenced nor shutting down.
     pub fn is_active(&self) -> bool {
         !self.fenced && !self.in_controlled_shutdown
     }
 
-    /// Whether replicas in this directory can be served. A broker that registered no directories has them all.
+    /// Whether replicas in this directory can be served. A broker that registered no directories
+    /// counts as having all.
     pub fn has_online_dir(&self, dir: DirectoryId) -> bool {
         self.log_dirs.is_empty() || dir == UNASSIGNED || dir == MIGRATING || self.log_dirs.contains(&dir)
     }
 
-    /// The directory for a new replica: the only one, cordoned or not, or [`UNASSIGNED`] where the broker chooses itself.
+    /// The directory for a new replica: the only one, cordoned or not, else [`UNASSIGNED`]: the
+    /// broker chooses.
     pub fn default_dir(&self) -> DirectoryId {
         match self.log_dirs.as_slice() {
             [] => MIGRATING,
@@ -110,10 +113,10 @@ impl Broker {
 pub const MIGRATING: DirectoryId = Uuid::ZERO;
 /// The directory of a replica whose broker has not chosen one yet.
 pub const UNASSIGNED: DirectoryId = Uuid::ONE;
-/// The directory of a replica whose log dir is offline and not known.
+/// The directory of a replica in an offline log dir whose id is not known.
 pub const LOST: DirectoryId = Uuid([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2]);
 
-/// Whether Kafka keeps this id for itself, so that no log dir may have it: the first hundred.
+/// Whether Kafka reserves this id, so that no log dir may have it: the first hundred ids.
 pub fn is_reserved_directory(dir: DirectoryId) -> bool {
     u128::from_be_bytes(dir.0) < 100
 }

@@ -102,7 +102,7 @@ impl Configs {
         self.0.get(resource).cloned().unwrap_or_default()
     }
 
-    /// One value set on a resource itself.
+    /// Returns one value set on a resource itself.
     pub fn value(&self, resource: &ConfigResource, key: &str) -> Option<&Str> {
         self.0.get(resource)?.get(key)
     }

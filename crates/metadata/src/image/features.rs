@@ -9,9 +9,11 @@ use protocol::Str;
 pub struct Features {
     /// `None` only before the first record of a new log.
     pub metadata_version: Option<MetadataVersion>,
-    /// All others by name. `kraft.version` is not among them: it is the quorum's, and stands in control records.
+    /// All others by name. `kraft.version` is not among them: it belongs to the quorum, and control
+    /// records hold it.
     pub others: OrdMap<Str, i16>,
-    /// What a Kafka before 4.0 left behind about a migration from ZooKeeper, kept so that a snapshot holds it still.
+    /// The state of a migration from ZooKeeper that a Kafka before 4.0 wrote. It is kept so that
+    /// snapshots still hold it.
     pub zk_migration_state: Option<i8>,
 }
 
@@ -24,7 +26,7 @@ impl Features {
         self.others.get(name).copied().unwrap_or(crate::version::NOT_FINALIZED)
     }
 
-    /// The finalized metadata version, or the oldest there is before one is finalized.
+    /// The finalized metadata version; before one is finalized, the oldest.
     pub fn version(&self) -> MetadataVersion {
         self.metadata_version.unwrap_or(MetadataVersion::OLDEST)
     }

@@ -1,8 +1,9 @@
 //! The image: the whole metadata of a cluster at an offset of its log.
 //!
-//! It holds every kind of metadata record, also those that nothing acts on yet, because a snapshot is written from it and what it lacked would
-//! be lost for good. Every map shares structure with the images before it: a clone costs a few pointers, a change its path in a tree. Maps are
-//! ordered, so that two nodes that applied the same records iterate alike.
+//! It holds every kind of metadata record, including those that nothing acts on yet: a snapshot is
+//! written from it, and would lose what it lacks. Every map shares structure with the images before
+//! it: a clone costs a few pointers, a change copies its path in a tree. Maps are ordered, so that
+//! two nodes that applied the same records iterate alike.
 
 mod cluster;
 mod configs;
@@ -22,10 +23,10 @@ pub use topics::{LeaderRecovery, Partition, Topic, Topics};
 
 use model::{LeaderEpoch, Offset, ProducerId, Timestamp};
 
-/// Where in the metadata log an image stands.
+/// The place of an image in the metadata log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Provenance {
-    /// The last record that is in the image; `None` for an empty one.
+    /// The offset of the last record in the image; `None` for an empty image.
     pub last_offset: Option<Offset>,
     /// That record's epoch.
     pub epoch: LeaderEpoch,
@@ -36,7 +37,7 @@ pub struct Provenance {
 /// The whole metadata at an offset. Cloning is cheap.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Image {
-    /// Where it stands in the log.
+    /// The image's place in the log.
     pub provenance: Provenance,
     /// Finalized features, `metadata.version` among them.
     pub features: Features,
@@ -48,7 +49,7 @@ pub struct Image {
     pub configs: Configs,
     /// Client quotas by entity.
     pub quotas: ClientQuotas,
-    /// The first producer id that no broker has been given; `None` before the first block.
+    /// The first producer id that was not allocated; `None` before the first block.
     pub next_producer_id: Option<ProducerId>,
     /// ACLs, SCRAM credentials and delegation tokens.
     pub security: Security,

@@ -3,10 +3,12 @@
 use imbl::OrdMap;
 use protocol::Str;
 
-/// What a part of a quota's entity names, as text: `user`, `client-id` or `ip`. Texts of other kinds are kept as they came.
+/// The kind of a part of a quota's entity, as text: `user`, `client-id` or `ip`. Other texts are
+/// kept unchanged.
 pub type EntityType = Str;
 
-/// Whom a quota is for: pairs of a kind and a name, sorted by kind. A name of `None` is the default of its kind.
+/// Whom a quota is for: pairs of a kind and a name, sorted by kind. A name of `None` is the default
+/// of its kind.
 pub type QuotaEntity = Vec<(EntityType, Option<Str>)>;
 
 /// The quotas of every entity that has any: key to value.

@@ -29,7 +29,7 @@ pub enum LeaderRecovery {
     /// It has not.
     #[default]
     Recovered,
-    /// An unclean election made it the leader, and it has not said since that it is done recovering.
+    /// An unclean election made it the leader, and it has not yet reported the end of its recovery.
     Recovering,
 }
 
@@ -61,21 +61,21 @@ pub struct Partition {
     pub directories: Vec<DirectoryId>,
     /// Replicas in sync.
     pub isr: Vec<BrokerId>,
-    /// Replicas that a reassignment takes away.
+    /// Replicas that a reassignment removes.
     pub removing_replicas: Vec<BrokerId>,
     /// Replicas that a reassignment adds.
     pub adding_replicas: Vec<BrokerId>,
     /// Replicas outside the ISR that hold every committed record (KIP-966).
     pub elr: Vec<BrokerId>,
-    /// Who was in the ELR when it was last not empty.
+    /// The last ELR that was not empty.
     pub last_known_elr: Vec<BrokerId>,
     /// The leader; `None` while there is none.
     pub leader: Option<BrokerId>,
     /// Whether the leader came from an unclean election.
     pub leader_recovery: LeaderRecovery,
-    /// Counts leaders.
+    /// The leader epoch: it rises by one with each leader.
     pub leader_epoch: LeaderEpoch,
-    /// Counts changes.
+    /// The partition epoch: it rises by one with each change.
     pub partition_epoch: PartitionEpoch,
 }
 
@@ -91,7 +91,7 @@ impl Partition {
         self.replicas.first().copied()
     }
 
-    /// Whether a reassignment is under way.
+    /// Whether a reassignment is in progress.
     pub fn is_reassigning(&self) -> bool {
         !self.removing_replicas.is_empty() || !self.adding_replicas.is_empty()
     }
