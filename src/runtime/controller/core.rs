@@ -1,8 +1,10 @@
-//! The controller's turn: decide, apply, append; then one fsync for all, and what it commits goes to the publisher.
+//! One round of the controller: decide, apply, append. Then one fsync serves all decisions, and the
+//! publisher gets what it commits.
 //!
-//! A decision is applied to a copy of the image before it is appended. One that cannot be applied is a mistake of this
-//! code: it is answered with UNKNOWN_SERVER_ERROR and logged, and image, soft state and log are as they were. In the
-//! log it would end this node at every later start, and every other node that reads it.
+//! A decision is applied to a copy of the image before it is appended. One that cannot be applied
+//! is a bug in this code: it is answered with UNKNOWN_SERVER_ERROR and logged, and image, soft
+//! state and log do not change. In the log it would end this node at every later start, and every
+//! other node that reads it.
 
 use super::replies::{PendingReply, Replies};
 use super::{ControllerParts, Inbox, QuorumFacts, Request};
@@ -22,27 +24,28 @@ use std::sync::Arc;
 use std::time::Duration;
 use tracing::{error, info, warn};
 
-/// How long the thread waits before it looks again whether the disk has room.
+/// The time after which the thread checks again whether the disk has room.
 const ROOM_INTERVAL: Duration = Duration::from_millis(200);
-/// How long a fencing waits that could not be appended.
+/// The time after which a fencing is tried again that could not be appended.
 const FENCING_RETRY_MS: i64 = 1_000;
-/// The thread did not listen for so long only where its disk held it up: that time counts against no broker's session.
+/// The thread fails to listen for this long only where its disk is slow or full. Then the time
+/// counts against no broker's session.
 const STALL_MS: u64 = 500;
-/// Records that stand in one batch, where they may be split, as in Apache Kafka.
+/// The most records in one batch of a decision that may be split, as in Apache Kafka.
 const BATCH_RECORDS_MAX: usize = 10_000;
-/// A batch's header.
+/// The bytes of a batch's header.
 const BATCH_OVERHEAD_BYTES: usize = 61;
-/// The most that a record takes besides its value: its length, attributes, timestamp, offset, no key, the value's length
-/// and no headers.
+/// The most bytes of a record besides its value: length, attributes, timestamp, offset, no key, the
+/// value's length and no headers.
 const RECORD_OVERHEAD_BYTES: usize = 5 + 1 + 1 + 5 + 1 + 5 + 1;
-/// How long the thread sleeps at most.
+/// The longest sleep of the thread.
 const SLEEP_MAX_MS: u64 = 3_600_000;
 
-/// What a decision is made on.
+/// The state that a decision is made on.
 pub struct ControllerState<'a> {
     /// The image with every record appended so far.
     pub image: &'a Image,
-    /// What only this controller remembers.
+    /// The memory of this controller.
     pub soft: &'a Soft,
     /// The offset that the decision's first record will have.
     pub next_offset: Offset,
@@ -52,7 +55,7 @@ pub struct ControllerState<'a> {
 pub struct Core {
     pub(super) parts: ControllerParts,
     facts: Arc<ArcSwap<QuorumFacts>>,
-    /// The moment of what is being done, as the thread has read it last.
+    /// The current time, as the thread read it last.
     now: Now,
     /// The image with every record appended.
     ahead: Loader,
@@ -60,14 +63,14 @@ pub struct Core {
     /// The epoch in which this node's controller is active.
     active: Option<LeaderEpoch>,
     replies: Replies,
-    /// The committed image has changed since it was last handed to the publisher.
+    /// Whether the committed image has changed since the publisher last got it.
     is_image_new: bool,
-    /// A flush is due up to here.
+    /// The log end that is to be flushed, where a flush is due.
     flush_to: Option<Offset>,
     last_append: Monotonic,
-    /// When old snapshots were last looked for.
+    /// When the thread last looked for old snapshots.
     last_retention: Monotonic,
-    /// No broker is fenced before.
+    /// No broker is fenced before this time.
     fence_from: Monotonic,
     fault: Option<LogFault>,
 }
@@ -91,14 +94,14 @@ impl Core {
         }
     }
 
-    /// Carries out what the raft machine asked for when it was started.
+    /// Carries out the raft machine's first actions.
     pub(super) fn begin(&mut self) -> Result<(), LogFault> {
         let actions = std::mem::take(&mut self.parts.actions);
         self.act(actions)?;
         self.settle()
     }
 
-    /// Time goes on: what follows happens at this moment.
+    /// Sets the current time.
     pub(super) fn set_now(&mut self, now: Now) {
         self.now = now;
     }
@@ -107,7 +110,8 @@ impl Core {
         self.now
     }
 
-    /// The thread listens again, since `since` it did not.
+    /// Extends the brokers' sessions where the thread did not listen for long: from `since` until
+    /// now.
     pub(super) fn listens_again(&mut self, since: Monotonic) {
         let stall_ms = self.now.monotonic.ms_since(since);
         if stall_ms >= STALL_MS {
@@ -115,7 +119,7 @@ impl Core {
         }
     }
 
-    /// How long the thread may sleep.
+    /// The time that the thread may sleep.
     pub(super) fn until_deadline(&self) -> Duration {
         let raft = self.parts.raft.next_deadline().map(Monotonic);
         let idle = self.parts.max_idle_ms.map(|most| self.last_append.plus_ms(most));
@@ -126,8 +130,9 @@ impl Core {
         Duration::from_millis(next.unwrap_or(SLEEP_MAX_MS).min(SLEEP_MAX_MS))
     }
 
-    /// What is due by now: the raft machine's deadline, sessions that have ended, a sign of life in the log. Sessions
-    /// end only where every request that has arrived is taken: a heartbeat may be among the others.
+    /// Does what is due by now: the raft machine's deadline, ended sessions, a `NoOpRecord`.
+    /// Sessions end only when every request that has arrived is taken: a heartbeat may be among the
+    /// others.
     pub(super) fn tick(&mut self, is_inbox_empty: bool) -> Result<(), LogFault> {
         let actions = self.parts.raft.step(Event::Tick, self.now)?;
         self.act(actions)?;
@@ -141,14 +146,14 @@ impl Core {
         if self.parts.max_idle_ms.is_some_and(|most| self.now.monotonic >= self.last_append.plus_ms(most)) {
             let no_op = VersionedRecord::v0(MetadataRecord::NoOp(Default::default()));
             if self.append(&Decision::atomic(vec![no_op], ())).is_err() {
-                // The next one comes when it is due again.
+                // The next one is appended when it is due.
                 self.last_append = self.now.monotonic;
             }
         }
         self.check()
     }
 
-    /// Looks once in a while for snapshots that are too old, and for what of the log they make needless.
+    /// Deletes old snapshots at intervals, and the log that they make needless.
     fn retain(&mut self) -> Result<(), LogFault> {
         if self.now.monotonic.ms_since(self.last_retention) < CHECK_INTERVAL_MS {
             return Ok(());
@@ -169,7 +174,7 @@ impl Core {
         }
     }
 
-    /// Brokers that have been silent too long are fenced, one decision each.
+    /// Fences brokers that have been silent too long, with one decision for each.
     fn fence_stale_brokers(&mut self) -> Result<(), LogFault> {
         loop {
             let decision =
@@ -204,7 +209,7 @@ impl Core {
             Ok((end, decision.reply))
         });
         let (end, completion): (Offset, Completion) = match decided {
-            // An error rests on what was read, which may not be committed either: it waits like any reply.
+            // An error rests on records that may not be committed yet: it waits like any reply.
             Err(error) => (self.parts.raft.log().end, Box::new(move |outcome| answer(outcome.and(Err(error))))),
             Ok((end, reply)) => (end, Box::new(move |outcome| answer(outcome.map(|()| reply)))),
         };
@@ -227,8 +232,9 @@ impl Core {
         })
     }
 
-    /// Applies a decision's records, appends them, and makes its soft changes. Returns the log end that a reply has to
-    /// wait for. Errors: the records cannot be written or applied, and nothing has happened.
+    /// Applies a decision's records, appends them, and makes its soft changes. Returns the log end
+    /// that a reply has to wait for. Errors: the records cannot be written or applied, and nothing
+    /// has changed.
     fn append<R>(&mut self, decision: &Decision<R>) -> Result<Offset, ApiError> {
         let epoch = self.active.ok_or(ErrorCode::NotController)?;
         if !decision.records.is_empty() {
@@ -251,7 +257,7 @@ impl Core {
                 Ok(proposed) => self.carry_out(proposed.actions),
                 Err(ProposeError::NotLeader { .. }) if number == 0 => return Err(ErrorCode::NotController.into()),
                 Err(error) if number == 0 => return Err(mistake(&error)),
-                // The ones before are in the log: all were found to fit.
+                // The batches before this one are in the log. All were found to fit.
                 Err(error) => self.fault = Some(LogFault::unexpected(error)),
             }
         }
@@ -260,14 +266,14 @@ impl Core {
         Ok(())
     }
 
-    /// Carries out actions where a fault cannot be given on: [`Self::check`] gives it.
+    /// Carries out actions where a fault cannot be returned: [`Self::check`] returns it.
     fn carry_out(&mut self, actions: Vec<Action>) {
         if let Err(fault) = self.act(actions) {
             self.fault = Some(fault);
         }
     }
 
-    /// The image with these records, read as every node will read them from the log.
+    /// Returns the image after these records, decoded as every node will decode them from the log.
     fn ahead_after(&self, epoch: LeaderEpoch, values: &[Bytes]) -> Result<Loader, LogFault> {
         let base_offset = self.parts.raft.log().end;
         let mut last_offset = base_offset.plus(-1);
@@ -281,7 +287,7 @@ impl Core {
         Ok(self.ahead.after(&batch)?)
     }
 
-    /// A fault that came up while something was decided.
+    /// Returns the fault that occurred while something was decided.
     pub(super) fn check(&mut self) -> Result<(), LogFault> {
         self.fault.take().map_or(Ok(()), Err)
     }
@@ -303,14 +309,14 @@ impl Core {
                 }
                 Action::Activate { epoch, .. } => self.activate(epoch)?,
                 Action::Stopped => {}
-                // A quorum of one sends nothing and is asked nothing.
+                // A quorum of one sends no requests and gets none.
                 Action::Send { .. } | Action::Reply { .. } => {}
             }
         }
         Ok(())
     }
 
-    /// Writes to the metadata log; while its disk is full, again and again.
+    /// Writes to the metadata log. While its disk is full, it tries again.
     fn with_room(&self, write: impl Fn(&MetadataLog) -> Result<(), LogFault>) -> Result<(), LogFault> {
         let mut is_said = false;
         loop {
@@ -335,19 +341,20 @@ impl Core {
         }
     }
 
-    /// Fsyncs once for all that was appended, until nothing is due any more.
+    /// Fsyncs all appended records once, and again while more flushes are due.
     pub(super) fn settle(&mut self) -> Result<(), LogFault> {
         while let Some(end) = self.flush_to.take() {
             self.with_room(|log| log.flush(self.now.wall))?;
             let actions = self.parts.raft.step(Event::Flushed { end }, self.now)?;
             self.act(actions)?;
         }
-        // Replies that had nothing to append, and all before them is committed already.
+        // Some replies had no records to append, and all records before them are already committed.
         self.publish();
         Ok(())
     }
 
-    /// The log is committed up to here: it is applied, and published with the replies that waited for it.
+    /// Applies the log up to the high watermark, and publishes it with the replies that waited for
+    /// it.
     fn committed(&mut self, high_watermark: Offset) -> Result<(), LogFault> {
         let from = self.parts.applied;
         let batches = self.parts.log.read(from, high_watermark)?;
@@ -360,7 +367,7 @@ impl Core {
         self.parts.applied = high_watermark;
         self.parts.log.committed(high_watermark);
         for snapshot in snapshots {
-            // It calls for nothing: a quorum of one has nobody to tell.
+            // It needs no action: a quorum of one has no other node to tell.
             self.parts.raft.step(Event::SnapshotMade(snapshot), self.now)?;
         }
         if self.active.is_none() {
@@ -371,7 +378,8 @@ impl Core {
         Ok(())
     }
 
-    /// Gives the replies whose time has come, to the publisher where they wait for it.
+    /// Sends the replies that are due, and hands the publisher the image and the replies that wait
+    /// for it.
     pub(super) fn publish(&mut self) {
         self.replies.committed(self.parts.applied, self.active);
         let loader = &mut self.parts.loader;
@@ -384,12 +392,13 @@ impl Core {
         }
     }
 
-    /// The publisher is done with a publication.
+    /// Notes that the publisher has finished a publication.
     pub(super) fn published(&mut self) {
         self.replies.published();
     }
 
-    /// This node leads, and all that earlier leaders committed is applied: the controller begins.
+    /// Activates the controller: this node leads, and all that earlier leaders committed is
+    /// applied.
     fn activate(&mut self, epoch: LeaderEpoch) -> Result<(), LogFault> {
         self.ahead = self.parts.loader.clone();
         let own = Some(self.parts.settings.node_id);
@@ -403,14 +412,14 @@ impl Core {
         self.check()
     }
 
-    /// The epoch is over: nothing that waits is known to commit.
+    /// Resigns: the epoch is over, and whether pending records commit is not known.
     fn resign(&mut self) {
         self.active = None;
         self.ahead = self.parts.loader.clone();
         self.replies.resign();
     }
 
-    /// Ends cleanly: what was appended is on disk.
+    /// Stops cleanly: all appended records are on disk.
     pub(super) fn stop(mut self) -> Result<(), LogFault> {
         self.settle()?;
         self.replies.stop();
@@ -418,9 +427,9 @@ impl Core {
     }
 }
 
-/// The batches that a decision's values stand in: one where it is atomic, else as many as their sizes ask for. Errors:
-/// what must stand in one batch is larger than a batch may be. Apache Kafka 4.3.1 answers the same, after its controller
-/// has given up its leadership.
+/// Splits a decision's values into batches: one where the decision is atomic, else as many as their
+/// sizes need. Errors: one batch would be larger than a batch may be. Apache Kafka 4.3.1 gives the
+/// same answer, after its controller has resigned.
 fn batches(values: &[Bytes], is_atomic: bool) -> Result<Vec<&[Bytes]>, ApiError> {
     let too_large = |bytes: usize| {
         warn!(
@@ -449,7 +458,7 @@ fn batches(values: &[Bytes], is_atomic: bool) -> Result<Vec<&[Bytes]>, ApiError>
     if bytes > MAX_BATCH_BYTES { Err(too_large(bytes)) } else { Ok(batches) }
 }
 
-/// A decision that cannot be written or applied: the answer to it.
+/// Returns the answer to a decision that cannot be written or applied.
 fn mistake(error: &dyn std::fmt::Display) -> ApiError {
     error!(%error, "a decision of the controller cannot be applied and is not made; this is a bug, please report it");
     ApiError::new(ErrorCode::UnknownServerError, error.to_string())

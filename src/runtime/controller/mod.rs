@@ -1,12 +1,16 @@
-//! Drives the metadata quorum and the controller: one thread that owns the raft machine, the metadata log and the controller's state.
+//! Drives the metadata quorum and the controller: one thread that owns the raft machine, the
+//! metadata log and the controller's state.
 //!
-//! It is a thread and not a task, because each of its turns ends in an fsync. A turn takes every command that waits, decides one after another on the
-//! image with all records appended so far, appends each decision's records as a batch, and fsyncs once for all of them (a group commit). What that
-//! commits is read back from the log, applied to the committed image, and handed to the publisher with the replies that waited for it: a client
-//! is answered when this node's own services act on what it asked for.
+//! It is a thread and not a task, because each round ends in an fsync. A round takes every waiting
+//! command and decides one after another on the image with all records appended so far. It applies
+//! each decision's records, appends them, and fsyncs once for all of them (a group commit). Then it
+//! reads back from the log what that commits, applies it to the committed image, and hands it to
+//! the publisher with the replies that wait for the image. So a client is answered once this node's
+//! own services act on its change. Brokers and controllers are answered at the commit.
 //!
-//! A failed write or fsync ends the node: the machine has gone on as if it had worked. On a full disk the thread waits for room, and with it all that
-//! changes metadata: nothing has happened, so that it is tried again until it has.
+//! A failed write or fsync ends the node: the raft machine has already gone on as if it had worked.
+//! On a full disk the thread waits for room, and no metadata changes meanwhile: the write did not
+//! happen, so the thread tries it again until it succeeds.
 
 mod core;
 mod replies;
@@ -29,15 +33,17 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
 
-/// Messages, most of them requests, that one fsync may serve together.
-const TURN_MESSAGES_MAX: usize = 512;
-/// Requests of clients that the controller has taken and not answered. Others wait for a place: for as long as their
-/// timeout says, and then they are answered REQUEST_TIMED_OUT, or where they have none with their connection.
+/// The most messages that one fsync serves together. Most are requests.
+const ROUND_MESSAGES_MAX: usize = 512;
+/// The most requests of clients that the controller has taken and not answered. Others wait for a
+/// place until their timeout, and then get REQUEST_TIMED_OUT. Those without a timeout wait as long
+/// as their connection exists.
 pub const CLIENT_REQUESTS_MAX: usize = 1024;
-/// Requests of brokers and controllers, which have places of their own, so that clients do not keep a heartbeat out.
+/// The most requests of brokers and controllers. They have their own places, so that clients do not
+/// keep a heartbeat out.
 pub const BROKER_REQUESTS_MAX: usize = 1024;
 
-/// What other services know of the quorum without asking.
+/// The facts of the quorum that other services read without asking.
 #[derive(Clone, Debug, Default)]
 pub struct QuorumFacts {
     /// The leader, if it is known.
@@ -48,7 +54,7 @@ pub struct QuorumFacts {
     pub kraft_version: i16,
 }
 
-/// How services reach the controller.
+/// The handle with which services reach the controller.
 #[derive(Clone, Debug)]
 pub struct ControllerHandle {
     inbox: Sender<Message>,
@@ -57,7 +63,7 @@ pub struct ControllerHandle {
     facts: Arc<ArcSwap<QuorumFacts>>,
 }
 
-/// By when a request's turn must come.
+/// The time by which the controller must take a request.
 #[derive(Clone, Copy, Debug)]
 struct Deadline {
     since: Monotonic,
@@ -74,20 +80,20 @@ impl Deadline {
     }
 }
 
-/// What is known of a request before it is decided.
+/// The facts of a request before it is decided.
 #[derive(Clone, Copy, Debug)]
 struct Request {
     deadline: Option<Deadline>,
     reply_at: ReplyAt,
 }
 
-/// A decision about a request, and how its reply gets back.
+/// Decides a request and sends its reply.
 type Job = Box<dyn FnOnce(&mut Core) + Send>;
 
 enum Message {
     Decide(Job),
     Describe(oneshot::Sender<Option<QuorumDescription>>),
-    /// The publisher is done with a publication.
+    /// The publisher has finished a publication.
     Published,
     Stop,
 }
@@ -112,9 +118,10 @@ impl ControllerHandle {
         self.facts.load().kraft_version
     }
 
-    /// Asks the controller to decide something, and answers when it is committed and published here. While the
-    /// controller has [`CLIENT_REQUESTS_MAX`] requests, this waits. Errors: what the decision says, and NOT_CONTROLLER
-    /// where this node does not lead the quorum or stops leading before the commit.
+    /// Asks the controller for a decision, and answers when it is committed and published here.
+    /// Waits while the controller has [`CLIENT_REQUESTS_MAX`] requests. Errors: those of the
+    /// decision, and NOT_CONTROLLER where this node does not lead the quorum or stops leading
+    /// before the commit.
     pub async fn decide<R: Send + 'static>(
         &self,
         decide: impl FnOnce(&ControllerState<'_>, &mut ControllerContext<'_>) -> Decided<R> + Send + 'static,
@@ -122,9 +129,10 @@ impl ControllerHandle {
         self.ask(Request { deadline: None, reply_at: ReplyAt::Publish }, decide).await
     }
 
-    /// The same for a request that has so much time from now on, none where it is below zero: the decision learns
-    /// whether it is over when its turn comes. What has begun is not broken off. Errors: REQUEST_TIMED_OUT too, where
-    /// the controller had too many requests for all that time.
+    /// The same for a request with a timeout, which counts from now on; below zero it is 0. The
+    /// decision learns whether the timeout is over when the controller takes it. A decision that
+    /// has begun is completed. Errors: also REQUEST_TIMED_OUT, where the controller had too many
+    /// requests until the timeout.
     pub async fn decide_within<R: Send + 'static>(
         &self,
         timeout_ms: i32,
@@ -134,8 +142,8 @@ impl ControllerHandle {
         self.ask(Request { deadline: Some(deadline), reply_at: ReplyAt::Publish }, decide).await
     }
 
-    /// The same for what brokers and controllers ask of the active controller: it is answered when it is committed, and
-    /// never waits for this node's publisher, nor for a place among the clients' requests.
+    /// The same for requests of brokers and controllers: they are answered at the commit. They
+    /// never wait for this node's publisher, nor for a place among the clients' requests.
     pub async fn decide_at_commit<R: Send + 'static>(
         &self,
         decide: impl FnOnce(&ControllerState<'_>, &mut ControllerContext<'_>) -> Decided<R> + Send + 'static,
@@ -150,7 +158,7 @@ impl ControllerHandle {
     ) -> Result<R, ApiError> {
         let place = self.place(&request).await?;
         let (sender, answered) = oneshot::channel();
-        // The place is taken until the reply is given, also where nobody waits for it any more.
+        // The place is taken until the reply is sent, even where nobody waits for it any more.
         let answer = move |outcome| {
             let _ = sender.send(outcome);
             drop(place);
@@ -161,7 +169,7 @@ impl ControllerHandle {
         answered.await.unwrap_or_else(|_| Err(gone()))
     }
 
-    /// A place among the requests that the controller may have.
+    /// Takes a place among the requests that the controller may have.
     async fn place(&self, request: &Request) -> Result<OwnedSemaphorePermit, ApiError> {
         let places = match request.reply_at {
             ReplyAt::Publish => &self.clients,
@@ -193,7 +201,7 @@ impl ControllerHandle {
         answered.await.ok().flatten()
     }
 
-    /// Ends the thread when what it has taken is done.
+    /// Stops the thread once it has done what it has taken.
     pub fn stop(&self) {
         let _ = self.inbox.send(Message::Stop);
     }
@@ -206,29 +214,29 @@ pub struct Inbox {
     facts: Arc<ArcSwap<QuorumFacts>>,
 }
 
-/// What the thread needs besides its inbox.
+/// The inputs of the thread besides its inbox.
 pub struct ControllerParts {
-    /// The opened log, with the machine that was started on it and its first actions.
+    /// The opened log. The raft machine was started on it.
     pub log: MetadataLog,
-    /// The machine.
+    /// The raft machine.
     pub raft: Raft,
-    /// What it asks for first.
+    /// The raft machine's first actions.
     pub actions: Vec<Action>,
     /// The image of the newest snapshot.
     pub loader: Loader,
-    /// The committed log is applied from here on.
+    /// The offset from which the committed log is applied.
     pub applied: Offset,
     /// This node's settings.
     pub settings: Settings,
     /// The rules of configs.
     pub rules: Arc<Rules>,
-    /// The features that a new cluster begins with.
+    /// The first features of a new cluster.
     pub bootstrap: Vec<VersionedRecord>,
-    /// Where images go.
+    /// The publisher's channel.
     pub publisher: Sender<Publication>,
     /// `metadata.max.idle.interval.ms`, `None` for never.
     pub max_idle_ms: Option<i64>,
-    /// Cancelled when the node stops: then nothing waits for room any more.
+    /// Cancelled when the node stops: the thread then stops waiting for room.
     pub stopping: CancellationToken,
     /// How much of the log and its snapshots is kept.
     pub retention: raft::snapshot::retention::Limits,
@@ -252,7 +260,7 @@ pub fn run(parts: ControllerParts, inbox: Inbox) -> Result<(), LogFault> {
         };
         listened = clock.monotonic();
         let (mut stop, mut count) = (false, 0);
-        let more = inbox.messages.try_iter().take(TURN_MESSAGES_MAX);
+        let more = inbox.messages.try_iter().take(ROUND_MESSAGES_MAX);
         for message in message.into_iter().chain(more) {
             count += 1;
             core.set_now(clock.both());
@@ -265,7 +273,7 @@ pub fn run(parts: ControllerParts, inbox: Inbox) -> Result<(), LogFault> {
             core.check()?;
         }
         core.set_now(clock.both());
-        core.tick(count <= TURN_MESSAGES_MAX)?;
+        core.tick(count <= ROUND_MESSAGES_MAX)?;
         core.settle()?;
         if stop {
             return core.stop();
