@@ -1,10 +1,11 @@
 //! Control records, which raft itself writes to the log and to snapshots.
 //!
-//! The key of a control record is a version (int16, 0) and a type (int16). The value is the message
-//! of that type, which starts with its own version. Control batches are never mixed with data.
+//! A control record's key is a version (int16, 0) and a type (int16), which [`ControlType`] reads and
+//! writes. Its value is the message of that type, which begins with its own version. Control batches
+//! are never mixed with data.
 
 use crate::voters::{KRaftVersion, VoterSet};
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use model::{BrokerId, Timestamp};
 use protocol::messages::kraft_version_record::KRaftVersionRecord;
 use protocol::messages::leader_change_message::{LeaderChangeMessage, Voter as LeaderChangeVoter};
@@ -12,12 +13,7 @@ use protocol::messages::snapshot_footer_record::SnapshotFooterRecord;
 use protocol::messages::snapshot_header_record::SnapshotHeaderRecord;
 use protocol::messages::voters_record::VotersRecord;
 use protocol::{DecodeError, EncodeError, Message, decode_from, encode_to_bytes};
-
-const LEADER_CHANGE: i16 = 2;
-const SNAPSHOT_HEADER: i16 = 3;
-const SNAPSHOT_FOOTER: i16 = 4;
-const KRAFT_VERSION: i16 = 5;
-const KRAFT_VOTERS: i16 = 6;
+use records::{ControlError, ControlType};
 
 /// A control record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,8 +31,8 @@ pub enum ControlRecord {
     KRaftVersion(KRaftVersion),
     /// The voters from here on.
     Voters(VoterSet),
-    /// A type that raft does not use.
-    Other(i16),
+    /// A type that raft has no use for.
+    Other(ControlType),
 }
 
 /// The result of an election.
@@ -56,10 +52,10 @@ pub enum ControlRecordError {
     /// The bytes do not match the format.
     #[error("a control record cannot be read: {0}")]
     Decode(#[from] DecodeError),
-    /// The key has no type.
-    #[error("a control record's key has {0} bytes, not 4")]
-    Key(usize),
-    /// The version is unknown.
+    /// A key without a type, or with a negative version.
+    #[error(transparent)]
+    Key(#[from] ControlError),
+    /// A version that is not known.
     #[error("{kind} has version {version}, which is not known")]
     Version {
         /// The kind of the record.
@@ -73,34 +69,31 @@ pub enum ControlRecordError {
 }
 
 impl ControlRecord {
-    /// Returns the record's key and value. Errors: a voter has a name that is too long for the
-    /// format.
-    pub fn encode(&self) -> Result<(Bytes, Bytes), EncodeError> {
+    /// Returns the record's key and value. Errors: a voter with a name too long for the format.
+    pub fn encode(&self) -> Result<([u8; 4], Bytes), EncodeError> {
         let (kind, value) = match self {
-            Self::LeaderChange(change) => (LEADER_CHANGE, encode_to_bytes(&leader_change(change), 0)?),
+            Self::LeaderChange(change) => (ControlType::LeaderChange, encode_to_bytes(&leader_change(change), 0)?),
             Self::SnapshotHeader { last_contained_log_timestamp: Timestamp(timestamp) } => {
                 let header = SnapshotHeaderRecord { last_contained_log_timestamp: *timestamp, ..Default::default() };
-                (SNAPSHOT_HEADER, encode_to_bytes(&header, 0)?)
+                (ControlType::SnapshotHeader, encode_to_bytes(&header, 0)?)
             }
-            Self::SnapshotFooter => (SNAPSHOT_FOOTER, encode_to_bytes(&SnapshotFooterRecord::default(), 0)?),
+            Self::SnapshotFooter => {
+                (ControlType::SnapshotFooter, encode_to_bytes(&SnapshotFooterRecord::default(), 0)?)
+            }
             Self::KRaftVersion(version) => {
                 let record = KRaftVersionRecord { kraft_version: version.level(), ..Default::default() };
-                (KRAFT_VERSION, encode_to_bytes(&record, 0)?)
+                (ControlType::KraftVersion, encode_to_bytes(&record, 0)?)
             }
-            Self::Voters(voters) => (KRAFT_VOTERS, encode_to_bytes(&voters.to_record(), 0)?),
+            Self::Voters(voters) => (ControlType::KraftVoters, encode_to_bytes(&voters.to_record(), 0)?),
             Self::Other(kind) => (*kind, Bytes::new()),
         };
-        let mut key = BytesMut::with_capacity(4);
-        key.put_i16(0);
-        key.put_i16(kind);
-        Ok((key.freeze(), value))
+        Ok((kind.key(), value))
     }
 
     /// Reads a record of a control batch.
     pub fn decode(key: &[u8], value: Bytes) -> Result<Self, ControlRecordError> {
-        let &[_, _, high, low, ..] = key else { return Err(ControlRecordError::Key(key.len())) };
-        Ok(match i16::from_be_bytes([high, low]) {
-            LEADER_CHANGE => {
+        Ok(match ControlType::from_key(Some(key))? {
+            ControlType::LeaderChange => {
                 let message: LeaderChangeMessage = decode_own_version(value)?;
                 Self::LeaderChange(LeaderChange {
                     leader: BrokerId(message.leader_id),
@@ -108,21 +101,23 @@ impl ControlRecord {
                     granting_voters: message.granting_voters.iter().map(|voter| BrokerId(voter.voter_id)).collect(),
                 })
             }
-            SNAPSHOT_HEADER => {
+            ControlType::SnapshotHeader => {
                 let header: SnapshotHeaderRecord = decode_own_version(value)?;
                 Self::SnapshotHeader { last_contained_log_timestamp: Timestamp(header.last_contained_log_timestamp) }
             }
-            SNAPSHOT_FOOTER => {
+            ControlType::SnapshotFooter => {
                 decode_own_version::<SnapshotFooterRecord>(value)?;
                 Self::SnapshotFooter
             }
-            KRAFT_VERSION => {
+            ControlType::KraftVersion => {
                 let record: KRaftVersionRecord = decode_own_version(value)?;
                 let level = record.kraft_version;
                 Self::KRaftVersion(KRaftVersion::from_level(level).ok_or(ControlRecordError::KRaftVersion(level))?)
             }
-            KRAFT_VOTERS => Self::Voters(VoterSet::from_record(&decode_own_version::<VotersRecord>(value)?)),
-            other => Self::Other(other),
+            ControlType::KraftVoters => {
+                Self::Voters(VoterSet::from_record(&decode_own_version::<VotersRecord>(value)?))
+            }
+            other @ (ControlType::Abort | ControlType::Commit | ControlType::Unknown(_)) => Self::Other(other),
         })
     }
 }

@@ -6,7 +6,7 @@
 use crate::batch::{Attributes, BATCH_OVERHEAD, BatchHeader, LOG_OVERHEAD, crc32c, field};
 use crate::codec::Compressor;
 use crate::varint::{len_i64, put_i32, put_i64};
-use crate::{Compression, ControlType, EndTransactionMarker, RecordView, TimestampType};
+use crate::{Compression, EndTransactionMarker, RecordView, TimestampType};
 use bytes::Bytes;
 use model::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Timestamp};
 use std::io::{self, Write};
@@ -138,14 +138,6 @@ impl BatchBuilder {
         self.sink.as_ref().map_or(0, Compressor::written_bytes)
     }
 
-    /// Returns an upper bound of the batch's bytes with one more record, before compression. It
-    /// counts the full width of the varints.
-    pub fn size_bytes_with(&self, key: Option<&[u8]>, value: Option<&[u8]>) -> usize {
-        const RECORD_OVERHEAD_MAX: usize = 5 + 1 + 10 + 5 + 5 + 5 + 1;
-        let payload = key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len);
-        self.size_bytes.saturating_add(payload).saturating_add(RECORD_OVERHEAD_MAX)
-    }
-
     /// Appends a record without headers at the next offset.
     pub fn append(&mut self, timestamp: Timestamp, key: Option<&[u8]>, value: Option<&[u8]>) {
         self.append_with_headers(timestamp, key, value, &[]);
@@ -219,16 +211,10 @@ impl BatchBuilder {
         offset.0.checked_sub(self.base_offset.0).and_then(|delta| i32::try_from(delta).ok())
     }
 
-    /// Makes the batch a control batch and appends the marker that ends a transaction.
+    /// Makes the batch a transactional control batch and appends the marker that ends a transaction.
     pub fn append_end_transaction(&mut self, timestamp: Timestamp, marker: EndTransactionMarker) {
         self.attributes = self.attributes.with_control(true).with_transactional(true);
         self.append(timestamp, Some(&marker.control_type().key()), Some(&marker.value()));
-    }
-
-    /// Makes the batch a control batch and appends one of the broker's own records.
-    pub fn append_control(&mut self, timestamp: Timestamp, kind: ControlType, value: &[u8]) {
-        self.attributes = self.attributes.with_control(true);
-        self.append(timestamp, Some(&kind.key()), Some(value));
     }
 
     fn append_at_delta(

@@ -54,9 +54,6 @@ impl Draft {
             if source.is_transactional {
                 builder = builder.transactional();
             }
-            if source.marker.is_some() {
-                builder = builder.control();
-            }
         }
         match self.source.and_then(|source| source.marker) {
             Some(Marker { aborted, coordinator_epoch }) => {

@@ -257,8 +257,7 @@ impl Course {
             log.producers().into_iter().filter(|(_, entry)| is_open(entry)).map(|(id, _)| id.0).collect();
         let Some(id) = (!open.is_empty()).then(|| self.random.pick(&open)) else { return Ok(()) };
         let aborted = self.random.chance(50);
-        let mut batch =
-            BatchBuilder::new(Offset(0)).producer(ProducerId(id), ProducerEpoch(0), None).transactional().control();
+        let mut batch = BatchBuilder::new(Offset(0)).producer(ProducerId(id), ProducerEpoch(0), None);
         let marker = EndTransactionMarker { committed: !aborted, coordinator_epoch: 0 };
         batch.append_end_transaction(Timestamp(self.now), marker);
         let base = self.model.end;

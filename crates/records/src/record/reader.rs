@@ -32,17 +32,21 @@ enum Source<'a> {
 impl<'a> RecordReader<'a> {
     /// Creates a reader at the batch's first record.
     pub fn new(batch: &BatchView<'a>) -> Result<Self, RecordError> {
-        let header = *batch.header();
+        Self::of_body(batch.header(), batch.body())
+    }
+
+    /// Creates a reader at the first record of a batch whose header and body are apart, as they are
+    /// before the batch has its place in a log.
+    pub fn of_body(header: &BatchHeader, body: &'a [u8]) -> Result<Self, RecordError> {
+        let header = *header;
         if header.record_count < 0 {
             return Err(RecordError::Count(header.record_count));
         }
         let source = match header.attributes.codec()? {
-            Codec::None => Source::Slice(batch.body()),
+            Codec::None => Source::Slice(body),
             // Compaction leaves batches without records, and without a body.
             _ if header.record_count == 0 => Source::Slice(&[]),
-            codec => {
-                Source::Stream(Box::new(Stream::open(codec, batch.body(), false).map_err(RecordError::Decompress)?))
-            }
+            codec => Source::Stream(Box::new(Stream::open(codec, body, false).map_err(RecordError::Decompress)?)),
         };
         Ok(Self { header, remaining: header.record_count, source, taken: 0, failed: false })
     }

@@ -96,8 +96,7 @@ fn produced(id: i64, epoch: i16, sequence: i32, count: usize, is_transactional: 
 }
 
 fn marker(id: i64, epoch: i16, committed: bool) -> Validated {
-    let mut builder =
-        BatchBuilder::new(Offset(0)).producer(ProducerId(id), ProducerEpoch(epoch), None).transactional().control();
+    let mut builder = BatchBuilder::new(Offset(0)).producer(ProducerId(id), ProducerEpoch(epoch), None);
     builder.append_end_transaction(Timestamp(6), EndTransactionMarker { committed, coordinator_epoch: 0 });
     to_leader(&builder.finish().unwrap())
 }

@@ -72,8 +72,7 @@ fn transactional(value: u8, sequence: i32) -> Validated {
 }
 
 fn abort() -> Validated {
-    let mut batch =
-        BatchBuilder::new(Offset(0)).producer(ProducerId(8), ProducerEpoch(0), None).transactional().control();
+    let mut batch = BatchBuilder::new(Offset(0)).producer(ProducerId(8), ProducerEpoch(0), None);
     batch.append_end_transaction(Timestamp(6), EndTransactionMarker { committed: false, coordinator_epoch: 0 });
     Validated::trusted(&batch.finish().unwrap()).unwrap()
 }

@@ -5,6 +5,7 @@
 use super::{ProducerBatch, ProducerEntry, Producers};
 use crate::error::ProducerError;
 use model::{Offset, ProducerEpoch, ProducerId, Timestamp};
+use records::EndTransactionMarker;
 
 /// Who appends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,13 +20,11 @@ pub enum Origin {
     RaftLeader,
 }
 
-/// The end of a transaction as a control record says it.
+/// A marker to append: what its control record says, and the version under which it is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TxnMarker {
-    /// Whether it was aborted.
-    pub aborted: bool,
-    /// Of the coordinator that wrote it.
-    pub coordinator_epoch: i32,
+    /// How the transaction ended, and the epoch of the coordinator that decided.
+    pub end: EndTransactionMarker,
     /// The record's.
     pub timestamp: Timestamp,
     /// `transaction.version` under which it is written: from 2 on, each transaction has its own producer epoch (KIP-890).
@@ -150,22 +149,22 @@ impl Check<'_> {
         self.epoch(&update.entry, marker.transaction_version)?;
         let entry = &mut update.entry;
         let newest = entry.coordinator_epoch.unwrap_or(-1);
-        if newest > marker.coordinator_epoch && self.origin != Origin::Replication {
+        if newest > marker.end.coordinator_epoch && self.origin != Origin::Replication {
             return Err(ProducerError::CoordinatorFenced(format!(
                 "Invalid coordinator epoch for producerId {} at offset {} in partition {}: {} (zombie), {newest} (current)",
-                batch.producer_id, batch.base_offset, self.partition, marker.coordinator_epoch
+                batch.producer_id, batch.base_offset, self.partition, marker.end.coordinator_epoch
             )));
         }
         let first = entry.txn_first_offset.take();
         entry.set_epoch(batch.epoch);
-        entry.coordinator_epoch = Some(marker.coordinator_epoch);
+        entry.coordinator_epoch = Some(marker.end.coordinator_epoch);
         entry.last_timestamp = marker.timestamp;
         // An empty transaction leaves nothing to skip and nothing to wait for.
         Ok(first.map(|first_offset| CompletedTxn {
             producer_id: batch.producer_id,
             first_offset,
             last_offset: batch.base_offset,
-            aborted: marker.aborted,
+            aborted: !marker.end.committed,
         }))
     }
 

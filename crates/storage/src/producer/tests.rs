@@ -4,6 +4,7 @@ use super::append::*;
 use super::*;
 use crate::disk::{Disk, OpenMode, SimDisk, read_all};
 use crate::error::{Error, ProducerError};
+use records::EndTransactionMarker;
 use std::io::IoSlice;
 use std::path::Path;
 
@@ -22,7 +23,8 @@ fn batch(epoch: i16, first: i32, count: i32, offset: i64) -> Checked {
 }
 
 fn marker(epoch: i16, offset: i64, coordinator_epoch: i32, transaction_version: i16) -> Checked {
-    let marker = TxnMarker { aborted: true, coordinator_epoch, timestamp: Timestamp(1), transaction_version };
+    let end = EndTransactionMarker { committed: false, coordinator_epoch };
+    let marker = TxnMarker { end, timestamp: Timestamp(1), transaction_version };
     Checked { base_sequence: -1, last_sequence: -1, marker: Some(marker), ..batch(epoch, 0, 1, offset) }
 }
 

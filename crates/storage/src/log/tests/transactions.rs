@@ -111,3 +111,17 @@ fn a_truncation_takes_producers_and_aborts_back() {
     assert_eq!(bench.log.producer(ProducerId(1)).unwrap().last_sequence(), Some(1));
     append(&bench, produced(1, 0, 2, 1, true));
 }
+
+#[test]
+fn a_marker_has_the_time_of_the_append_where_the_topic_says_so() {
+    let bench = Bench::new(config());
+    append(&bench, produced(1, 0, 0, 1, true));
+    let mut builder = BatchBuilder::new(Offset(0)).producer(ProducerId(1), ProducerEpoch(0), None);
+    builder = builder.log_append_time(Timestamp(50));
+    builder.append_end_transaction(Timestamp(6), EndTransactionMarker { committed: true, coordinator_epoch: 0 });
+    append(&bench, to_leader(&builder.finish().unwrap()));
+    let times = |log: &Log| log.producers().iter().map(|(_, entry)| entry.last_timestamp).collect::<Vec<_>>();
+    assert_eq!(times(&bench.log), [Timestamp(50)]);
+    let (bench, _) = bench.reopen(false);
+    assert_eq!(times(&bench.log), [Timestamp(50)]);
+}
