@@ -3,7 +3,6 @@
 use model::Timestamp;
 use parking_lot::{Condvar, Mutex};
 use std::io::{self, IoSlice};
-use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::sync::Arc;
 use storage::disk::{DirEntry, Disk, DiskFile, DiskLock, Metadata, OpenMode, RealDisk, Space};
@@ -103,9 +102,6 @@ impl DiskFile for HeldFile {
     }
     fn set_modified(&self, modified: Timestamp) -> io::Result<()> {
         self.real.set_modified(modified)
-    }
-    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
-        self.real.descriptor()
     }
 }
 

@@ -18,7 +18,7 @@ pub mod messages;
 pub use codec::ToJsonValue;
 pub use codec::{
     DecodeError, EncodeError, FramePart, Message, Reader, Records, Str, UnknownTaggedFields, Writer, decode_from,
-    decode_versioned, encode_to_bytes, encode_versioned,
+    encode_to_bytes, encode_versioned,
 };
 pub use frame::{RequestPrefix, peek_client_id, read_request_header, write_request, write_response};
 pub use messages::api_key::ApiKey;

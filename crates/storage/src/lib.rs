@@ -67,7 +67,7 @@ pub use log::{
     Recovery, Synced, TimestampAndOffset,
 };
 pub use log_dir::{Found, LogDir, Offsets, find_partitions};
-pub use producer::{BATCHES_REMEMBERED, Origin, ProducerBatch, ProducerEntry, Producers};
+pub use producer::{Origin, ProducerBatch, ProducerEntry};
 pub use region::FileRegion;
 pub use segment::Segment;
 pub use txn_index::AbortedTxn;

@@ -41,9 +41,4 @@ impl FileRegion {
         bytes.truncate(read);
         Ok(bytes)
     }
-
-    /// The file, for a caller that lets the kernel send it.
-    pub fn file(&self) -> &Arc<dyn DiskFile> {
-        &self.file
-    }
 }

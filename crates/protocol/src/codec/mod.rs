@@ -109,7 +109,7 @@ pub fn encode_to_bytes<M: Message>(message: &M, version: i16) -> Result<Bytes, E
 }
 
 /// Reads a stored value: its version as an int16, then the message.
-pub fn decode_versioned<M: Message>(bytes: Bytes) -> Result<M, DecodeError> {
+pub(crate) fn decode_versioned<M: Message>(bytes: Bytes) -> Result<M, DecodeError> {
     let mut r = Reader::new(bytes);
     let version = r.i16()?;
     M::decode(&mut r, version)

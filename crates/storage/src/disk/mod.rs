@@ -87,10 +87,6 @@ pub trait DiskFile: Debug + Send + Sync {
         let _ = (position, length);
         Ok(())
     }
-    /// The descriptor, for a caller that sends the file to a socket in the kernel; `None` where there is no such thing.
-    fn descriptor(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
-        None
-    }
 }
 
 /// Held until it is dropped.

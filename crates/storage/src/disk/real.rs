@@ -13,7 +13,6 @@ use rustix::process::{Flock, FlockType};
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, IoSlice, IoSliceMut};
-use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::sync::Arc;
@@ -215,9 +214,5 @@ impl DiskFile for RealFile {
 
     fn start_writeback(&self, position: u64, length: u64) -> io::Result<()> {
         write_back::begin(&self.0, position, length)
-    }
-
-    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
-        Some(self.0.as_fd())
     }
 }

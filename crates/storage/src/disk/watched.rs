@@ -148,8 +148,4 @@ impl DiskFile for WatchedFile {
     fn start_writeback(&self, position: u64, length: u64) -> io::Result<()> {
         self.inner.start_writeback(position, length)
     }
-
-    fn descriptor(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
-        self.inner.descriptor()
-    }
 }

@@ -152,11 +152,6 @@ impl Producers {
         ongoing.into_iter().chain(unreplicated).min()
     }
 
-    /// The first offset of an open transaction.
-    pub fn first_undecided_offset(&self) -> Option<Offset> {
-        self.ongoing.first_key_value().map(|(first, _)| *first)
-    }
-
     /// Accepts what `ProducerAppend` checked.
     pub(crate) fn apply(&mut self, append: ProducerAppend) {
         for (id, update) in append.updates {
