@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use storage::disk::{Disk, Overlay};
 use storage::names::{self, Folder};
-use storage::{Found, LogConfig, LogDir, MetaProperties, Offsets, OpenFiles, Recovery};
+use storage::{LogConfig, LogDir, MetaProperties, Offsets, OpenFiles, PartitionFolder, Recovery};
 
 /// The maximum number of files of one log that are open at once while it is examined.
 const OPEN_FILES: usize = 16;
@@ -277,7 +277,7 @@ fn blank(name: String, kind: Kind) -> PartitionReport {
 
 fn examine_folder(
     dir: &LogDir,
-    found: Found,
+    found: PartitionFolder,
     offsets: &Offsets,
     is_clean: bool,
     image: &Image,

@@ -21,8 +21,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use storage::disk::{Disk, OpenMode, write_atomically};
 use storage::{
-    FollowerAppend, Isolation, Log, LogConfig, Meaning, OpenFiles, OpenLog, Read, Wait, names, read_partition_metadata,
-    write_partition_metadata,
+    DiskErrorKind, FollowerAppend, Isolation, Log, LogConfig, OpenFiles, OpenLog, Read, Wait, names,
+    read_partition_metadata, write_partition_metadata,
 };
 use tracing::{info, warn};
 
@@ -77,7 +77,9 @@ impl LogFault {
     pub fn is_refusal(&self) -> bool {
         match self {
             LogFault::Storage(error) => error.is_refusal(),
-            LogFault::File { error, .. } => matches!(Meaning::of(error), Meaning::OutOfSpace | Meaning::NotNow),
+            LogFault::File { error, .. } => {
+                matches!(DiskErrorKind::of(error), DiskErrorKind::OutOfSpace | DiskErrorKind::Transient)
+            }
             _ => false,
         }
     }

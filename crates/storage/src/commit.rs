@@ -1,4 +1,5 @@
-//! Group commit: a batch counts once a sync that began after its append has ended, and one sync serves all batches that a log has by then.
+//! Group commit: a batch is flushed once a sync that began after its append has ended. One sync
+//! serves all batches that a log holds when the sync begins.
 //!
 //! ```text
 //! add     a batch was appended: its log waits                 appends go on during every step
@@ -6,11 +7,13 @@
 //! sync    of that log's files; blocks
 //! finish  what was noted is flushed; what came since waits for another round
 //! ```
-//! Nothing here waits, and nothing happens by itself: whoever drives it decides on which thread each step runs, and how many logs are between `begin` and
-//! `finish` at a time. Syncs of several logs that run side by side share the writes of the file system's journal.
+//! Nothing here waits, and nothing runs by itself: the driver decides on which thread each step
+//! runs, and how many logs are between `begin` and `finish` at a time. Concurrent syncs of several
+//! logs share the writes of the file system's journal.
 //!
-//! Invariants: no log is in two rounds at once. A round acknowledges nothing that was appended after it began. A log whose sync failed is offline, and every
-//! later round of it fails too: a sync that is tried again would succeed without having written anything.
+//! Invariants: no log is in two rounds at once. A round acknowledges nothing that was appended
+//! after it began. A log whose sync failed is offline, and every later round of it fails too: a
+//! repeated sync would succeed without having written anything.
 
 use crate::error::Result;
 use crate::log::{Flush, Log, Synced};
@@ -20,7 +23,7 @@ use parking_lot::Mutex;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-/// The logs, or what holds them, that have batches which no sync has covered.
+/// The logs, or their owners, with batches that no sync has covered.
 #[derive(Debug)]
 pub struct GroupCommit<M> {
     queue: Mutex<Queue<M>>,
@@ -29,15 +32,15 @@ pub struct GroupCommit<M> {
 #[derive(Debug)]
 struct Queue<M> {
     waiting: VecDeque<Arc<M>>,
-    /// Of every log that waits or is in a round, by address.
+    /// The state of every log that waits or is in a round, by address.
     stages: HashMap<usize, Stage>,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Stage {
-    /// With so many batches.
+    /// With this many batches.
     Waiting(u64),
-    /// In a round, and so many batches have come since it began.
+    /// In a round, and this many batches were added since it began.
     Syncing(u64),
 }
 
@@ -51,19 +54,20 @@ pub struct Round<M, S> {
     state: Result<S>,
 }
 
-/// What a round has come to.
+/// The outcome of a round.
 #[derive(Debug)]
 pub struct Committed<M> {
-    /// Whose round it was.
+    /// The member whose round it was.
     pub member: Arc<M>,
-    /// How many batches waited for it.
+    /// The number of batches that waited for it.
     pub batches: u64,
-    /// Where its log ended when the round began.
+    /// The log end offset when the round began.
     pub end: Offset,
-    /// All below it is flushed. After an error none of the batches is known to be on disk, and the log is offline; but where the error is a refusal
-    /// (`Error::is_refusal`) nothing was synced, and a later round may do it.
+    /// All below it is flushed. After an error, none of the batches is known to be on disk and the
+    /// log is offline. If the error is a refusal (`Error::is_refusal`), nothing was synced, and a
+    /// later round may succeed.
     pub flushed: Result<Offset>,
-    /// Batches have come meanwhile: it waits for another round.
+    /// Batches were added meanwhile: the member waits for another round.
     pub is_waiting: bool,
 }
 
@@ -78,7 +82,8 @@ fn address<M>(member: &Arc<M>) -> usize {
 }
 
 impl<M> GroupCommit<M> {
-    /// Notes a batch that was appended. Whether its log began to wait with it, so that somebody has to begin a round.
+    /// Notes an appended batch. Returns whether its log was not waiting before, so that the caller
+    /// must begin a round.
     pub fn add(&self, member: &Arc<M>) -> bool {
         let queue = &mut *self.queue.lock();
         match queue.stages.get_mut(&address(member)) {
@@ -99,13 +104,15 @@ impl<M> GroupCommit<M> {
         !self.queue.lock().waiting.is_empty()
     }
 
-    /// Begins a round of the log that has waited longest: all that it holds by now will be covered. `None` where none waits.
-    /// `log_of` gives a member's log as of now, which the round is of.
+    /// Begins a round of the log that has waited longest; it covers all that the log holds now.
+    /// Returns `None` if no log waits. `log_of` returns a member's current log, which the round
+    /// syncs.
     pub fn begin(&self, log_of: impl FnOnce(&Arc<M>) -> Arc<Log>) -> Option<Round<M, Flush>> {
         let (member, batches) = {
             let queue = &mut *self.queue.lock();
             let member = queue.waiting.pop_front()?;
-            // Before the end is read: a batch that is added from here on may be in this round, and waits for the next.
+            // Before the end is read: a batch added from here on may be in this round, but waits
+            // for the next.
             let stage = queue.stages.insert(address(&member), Stage::Syncing(0));
             (member, stage.map_or(0, |(Stage::Waiting(count) | Stage::Syncing(count))| count))
         };
@@ -115,22 +122,23 @@ impl<M> GroupCommit<M> {
         Some(Round { member, log, batches, end, state })
     }
 
-    /// Ends a round: the recovery point moves. Those who waited may be told when this has returned.
+    /// Ends a round: the recovery point moves. The caller may acknowledge the batches afterwards.
     pub fn finish(&self, round: Round<M, Synced>, now: Timestamp) -> Committed<M> {
         let Round { member, log, batches, end, state } = round;
         let flushed = state.and_then(|synced| log.finish_flush(synced, now));
         let is_early = is_planted(Bug::LateBatchCommitted);
         let flushed = if is_early { flushed.map(|_| log.log_end_offset()) } else { flushed };
-        // A truncation came between, a segment that could not be completed, or another log in its place: what is left of the batches needs another round.
+        // A truncation, a segment that could not be completed, or a replaced log: the rest of the
+        // batches needs another round.
         let is_short = match &flushed {
             Ok(flushed) => *flushed < end.min(log.log_end_offset()),
             Err(error) => error.is_moved(),
         };
-        let left = if is_short { batches } else { 0 };
+        let uncovered_batches = if is_short { batches } else { 0 };
         let queue = &mut *self.queue.lock();
         let is_waiting = match queue.stages.remove(&address(&member)) {
-            Some(Stage::Waiting(count) | Stage::Syncing(count)) if count + left > 0 => {
-                queue.stages.insert(address(&member), Stage::Waiting(count + left));
+            Some(Stage::Waiting(count) | Stage::Syncing(count)) if count + uncovered_batches > 0 => {
+                queue.stages.insert(address(&member), Stage::Waiting(count + uncovered_batches));
                 queue.waiting.push_back(member.clone());
                 true
             }
@@ -141,7 +149,7 @@ impl<M> GroupCommit<M> {
 }
 
 impl<M> Round<M, Flush> {
-    /// Syncs what the round covers. A failure takes the log offline; it is told by `finish`.
+    /// Syncs what the round covers. A failure takes the log offline; `finish` returns it.
     pub fn sync(self) -> Round<M, Synced> {
         let Round { member, log, batches, end, state } = self;
         let state = state.and_then(|flush| log.sync(flush));

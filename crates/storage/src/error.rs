@@ -1,35 +1,36 @@
-//! Faults of the store. What they mean to a client is decided elsewhere.
+//! The store's errors. The api layer decides what they mean to a client.
 
 use model::{LeaderEpoch, Offset};
 use rustix::io::Errno;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// What went wrong in the store.
+/// An error of the store.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The disk refused.
+    /// The disk refused a call.
     #[error("cannot {operation} {}: {error}", path.display())]
     Io {
-        /// What was tried, as a verb.
+        /// The operation, as a verb.
         operation: &'static str,
-        /// On which file or folder.
+        /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         error: io::Error,
     },
-    /// The bytes are not in the page cache and the caller asked not to wait for the disk.
+    /// The bytes are not in the page cache and the caller does not wait for the disk.
     #[error("the bytes are not in memory")]
     WouldBlock,
-    /// Opening a log was given up because the broker stops; the next start begins where this one began.
+    /// Opening a log was interrupted because the broker stops. The next start begins at the same
+    /// point.
     #[error("opening the log was interrupted")]
     Interrupted,
-    /// A file holds something that its format does not allow.
+    /// A file has content that its format does not allow.
     #[error("{} is corrupt at byte {position}: {reason}", path.display())]
     Corrupt {
         /// The file.
         path: PathBuf,
-        /// Where in it.
+        /// The position in the file.
         position: u64,
         /// What is wrong there.
         reason: String,
@@ -37,7 +38,7 @@ pub enum Error {
     /// A read below the log start offset or above the log end offset.
     #[error("offset {offset} is outside {log_start_offset}..={log_end_offset}")]
     OffsetOutOfRange {
-        /// The offset asked for.
+        /// The requested offset.
         offset: Offset,
         /// The first readable offset.
         log_start_offset: Offset,
@@ -49,11 +50,11 @@ pub enum Error {
         "Cannot increment the log start offset to {to} of partition {partition} since it is larger than the high watermark {high_watermark}"
     )]
     AboveHighWatermark {
-        /// The offset asked for.
+        /// The requested offset.
         to: Offset,
         /// The partition, as `topic-0`.
         partition: String,
-        /// What bounds it.
+        /// The high watermark.
         high_watermark: Offset,
     },
     /// Batches of another log do not continue this one.
@@ -66,7 +67,7 @@ pub enum Error {
         /// This log's end.
         expected: Offset,
     },
-    /// Batches that are larger together than a segment may be (RECORD_LIST_TOO_LARGE).
+    /// Batches that together are larger than a segment may be (RECORD_LIST_TOO_LARGE).
     #[error(
         "Message batch size is {size} bytes in append to partition {partition}, which exceeds the maximum configured segment size of {segment_bytes}."
     )]
@@ -78,10 +79,10 @@ pub enum Error {
         /// `segment.bytes`.
         segment_bytes: u32,
     },
-    /// The batches contradict what is known of their producer.
+    /// The batches contradict the state of their producer.
     #[error(transparent)]
     Producer(#[from] ProducerError),
-    /// The batches handed over for an append are not whole, valid batches.
+    /// The batches of an append are not complete, valid batches.
     #[error("invalid batch in append to {partition}: {reason}")]
     InvalidBatch {
         /// The partition, as `topic-0`.
@@ -89,7 +90,8 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
-    /// Fewer bytes are free than are kept in reserve, or the disk has just refused some for want of room: producers wait until there is more.
+    /// The disk has less free space than the reserve, or has just refused a write because it has no
+    /// space. Producers wait until there is more.
     #[error("the disk of {} is full: appends to {partition} are refused until there is room", path.display())]
     Full {
         /// The log dir.
@@ -113,7 +115,7 @@ pub enum Error {
         /// The log dir.
         path: PathBuf,
     },
-    /// Another log took this one's place, and is to be asked instead.
+    /// Another log replaced this one. The caller must use that one.
     #[error("the log of {partition} has moved to another log dir")]
     Moved {
         /// The partition, as `topic-0`.
@@ -146,70 +148,78 @@ impl Error {
         matches!(self, Error::Io { error, .. } if error.kind() == io::ErrorKind::NotFound)
     }
 
-    /// Whether the log is another one by now.
+    /// Whether another log replaced this one.
     pub fn is_moved(&self) -> bool {
         matches!(self, Error::Moved { .. })
     }
 
-    /// Whether the disk has no room left.
+    /// Whether the disk has no space left.
     pub fn is_disk_full(&self) -> bool {
         match self {
-            Error::Io { error, .. } => Meaning::of(error) == Meaning::OutOfSpace,
+            Error::Io { error, .. } => DiskErrorKind::of(error) == DiskErrorKind::OutOfSpace,
             Error::Full { .. } => true,
             _ => false,
         }
     }
 
-    /// Whether the disk refused and nothing is wrong with it: what was asked for did not happen, and may be asked for again.
+    /// Whether the disk refused the call but has no fault. Nothing happened, and the caller may
+    /// retry.
     pub fn is_refusal(&self) -> bool {
         match self {
-            Error::Io { error, .. } => matches!(Meaning::of(error), Meaning::OutOfSpace | Meaning::NotNow),
+            Error::Io { error, .. } => {
+                matches!(DiskErrorKind::of(error), DiskErrorKind::OutOfSpace | DiskErrorKind::Transient)
+            }
             Error::Full { .. } | Error::WouldBlock => true,
             _ => false,
         }
     }
 }
 
-/// What it means that the disk refused a call. `Meaning::of` is the one place that decides.
+/// The kinds of disk errors. [`DiskErrorKind::of`] alone classifies them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Meaning {
-    /// There is no room. Nothing happened, and it may when there is room again.
+pub enum DiskErrorKind {
+    /// The disk has no space. Nothing happened; a retry may succeed once there is space.
     OutOfSpace,
-    /// The process has no descriptors or no memory left, or asked not to wait. Nothing happened, and nothing is wrong with the disk.
-    NotNow,
-    /// It is about a name (missing, there already, a folder that is not empty), and whoever asked knows what that means.
-    OfAName,
-    /// Nobody knows any more what the disk holds: its log dir goes offline, as in Kafka.
+    /// The process has no descriptors or no memory left, or the caller does not wait. Nothing
+    /// happened, and the disk has no fault.
+    Transient,
+    /// The error is about a name: missing, existing, or a folder that is not empty. The caller
+    /// knows what that means.
+    Name,
+    /// It is unknown what the disk holds: its log dir goes offline, as in Kafka.
     DirFailed,
 }
 
-impl Meaning {
-    /// What an error of any call but a sync means. A sync that fails, for whatever reason, leaves nobody knowing what is on disk (`disk::Watched`).
-    pub fn of(error: &io::Error) -> Meaning {
+impl DiskErrorKind {
+    /// Classifies an error of any call but a sync. After any failed sync it is unknown what is on
+    /// disk (`disk::Watched`).
+    pub fn of(error: &io::Error) -> DiskErrorKind {
         match error.kind() {
-            // The last is a limit on the size of files, which is room of a kind.
+            // The last one is a limit on the size of files, which counts as space.
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
-                Meaning::OutOfSpace
+                DiskErrorKind::OutOfSpace
             }
-            io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted | io::ErrorKind::OutOfMemory => Meaning::NotNow,
+            io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted | io::ErrorKind::OutOfMemory => {
+                DiskErrorKind::Transient
+            }
             io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists | io::ErrorKind::DirectoryNotEmpty => {
-                Meaning::OfAName
+                DiskErrorKind::Name
             }
             _ => match Errno::from_io_error(error) {
-                Some(Errno::MFILE | Errno::NFILE) => Meaning::NotNow,
-                _ => Meaning::DirFailed,
+                Some(Errno::MFILE | Errno::NFILE) => DiskErrorKind::Transient,
+                _ => DiskErrorKind::DirFailed,
             },
         }
     }
 }
 
-/// What an idempotent or transactional producer did wrong. The texts are Kafka's.
+/// An error of an idempotent or transactional producer. The texts are Kafka's.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProducerError {
     /// OUT_OF_ORDER_SEQUENCE_NUMBER
     #[error("{0}")]
     OutOfOrderSequence(String),
-    /// INVALID_PRODUCER_EPOCH: a newer incarnation of the producer has written.
+    /// INVALID_PRODUCER_EPOCH: a newer instance of the producer has written.
     #[error("{0}")]
     InvalidEpoch(String),
     /// INVALID_TXN_STATE

@@ -1,13 +1,14 @@
-//! One entry of `log.dirs`: the lock, the files that are about all of its partitions, and the partitions' folders.
+//! One entry of `log.dirs`: the lock, the files that cover all of its partitions, and the
+//! partitions' folders.
 //!
 //! ```text
 //! .lock                             held while a broker runs (fcntl, as Java locks)
 //! meta.properties                   cluster, node and directory id
-//! .kafka_cleanshutdown              exists after a clean stop, and is removed when the logs are opened
+//! .kafka_cleanshutdown              exists after a clean stop; removed when the logs are opened
 //! recovery-point-offset-checkpoint  log-start-offset-checkpoint  replication-offset-checkpoint  cleaner-offset-checkpoint
 //! <topic>-<partition>/              partition.metadata  leader-epoch-checkpoint  segments' files
 //! ```
-//! Files and folders that are none of these are left alone.
+//! Other files and folders are not touched.
 
 use crate::checkpoint::{self, CleanShutdown, MetaProperties, OffsetCheckpoint};
 use crate::condition::{Condition, OnFault};
@@ -24,27 +25,27 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// The checkpoints that say where each partition's log stands.
+/// The checkpoints, with the offsets of every partition's log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Offsets {
-    /// All below it is flushed.
+    /// Recovery points: all below is flushed.
     pub recovery_points: OffsetCheckpoint,
-    /// Log start offsets that are above their first segment's.
+    /// Log start offsets that are above their first segment's base offset.
     pub log_start_offsets: OffsetCheckpoint,
     /// High watermarks.
     pub high_watermarks: OffsetCheckpoint,
-    /// What the cleaner has seen, exclusive.
+    /// The ends of what the cleaner has cleaned, exclusive.
     pub cleaned: OffsetCheckpoint,
 }
 
 /// A partition's folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
-    /// What the folder's name says it is.
+pub struct PartitionFolder {
+    /// What its name says it is.
     pub folder: Folder,
-    /// Where it is.
+    /// Its path.
     pub path: PathBuf,
-    /// From `partition.metadata`; `None` where it is missing or damaged.
+    /// From `partition.metadata`; `None` if that is missing or damaged.
     pub topic_id: Option<TopicId>,
 }
 
@@ -52,7 +53,7 @@ pub struct Found {
 #[derive(Debug)]
 pub struct LogDir {
     disk: Arc<dyn Disk>,
-    /// The same, unwatched: for the lock, which is let go of after a fault too.
+    /// The same disk, unwatched: for the lock, which is released after a fault too.
     unwatched: Arc<dyn Disk>,
     condition: Arc<Condition>,
     open_files: Arc<OpenFiles>,
@@ -64,7 +65,8 @@ pub struct LogDir {
 }
 
 impl LogDir {
-    /// Locks a folder, which is created where it is missing. `Error::Locked` while another process has it.
+    /// Locks a folder, and creates it if it is missing. Errors: `Error::Locked` while another
+    /// process holds the lock.
     pub fn open(disk: Arc<dyn Disk>, open_files: Arc<OpenFiles>, path: PathBuf, jitter_seed: u64) -> Result<LogDir> {
         disk.create_dir(&path).map_err(Error::io("create", &path))?;
         let lock_file = path.join(".lock");
@@ -85,7 +87,8 @@ impl LogDir {
         })
     }
 
-    /// Why it is offline, if it is: the first thing that its disk could not do. Then every call to it fails, until the process ends.
+    /// Returns why the dir is offline, if it is: its first fault. From then on every call to its
+    /// disk fails, until the process ends.
     pub fn fault(&self) -> Option<&str> {
         self.condition.fault()
     }
@@ -95,18 +98,20 @@ impl LogDir {
         self.condition.fail(reason);
     }
 
-    /// Whom to tell when it goes offline, once; at once where it is offline already.
+    /// Sets the callback for the fault, which is called once: at once if the dir is already
+    /// offline.
     pub fn on_fault(&self, tell: OnFault) {
         self.condition.on_fault(tell);
     }
 
-    /// Whether its disk is full, so that producers are refused.
+    /// Whether the disk is full, so that producers are refused.
     pub fn is_full(&self) -> bool {
         self.condition.is_full()
     }
 
-    /// Asks the disk how much room it has: with fewer bytes than `reserve` says of it, producers are refused from now on, with more no longer. Called at
-    /// intervals, and after files were removed; appends look at the outcome alone. That the dir is gone takes it offline.
+    /// Asks the disk for its free space. Producers are refused while it is less than `reserve`
+    /// returns for the total. Called at intervals and after files were removed; appends only use
+    /// the result. A missing dir takes itself offline.
     pub fn check_space(&self, reserve: impl FnOnce(&Space) -> u64) -> Result<Space> {
         let space = self.disk.space(&self.path).map_err(Error::io("measure the room of", &self.path));
         match space {
@@ -123,22 +128,22 @@ impl LogDir {
         }
     }
 
-    /// Where it is.
+    /// Returns its path.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The file system it is on, as all should use it who use this dir: what goes wrong there is known to the dir.
+    /// Returns its disk for all users of the dir: the dir notices every fault of this disk.
     pub fn disk(&self) -> &Arc<dyn Disk> {
         &self.disk
     }
 
-    /// Its identity; `None` where it was never formatted.
+    /// Reads `meta.properties`; `None` if the dir was never formatted.
     pub fn meta_properties(&self) -> Result<Option<MetaProperties>> {
         MetaProperties::read(&*self.disk, &self.path.join(checkpoint::META_PROPERTIES))
     }
 
-    /// Replaces its identity.
+    /// Replaces `meta.properties`.
     pub fn write_meta_properties(&self, meta: &MetaProperties) -> Result<()> {
         meta.write(&*self.disk, &self.path.join(checkpoint::META_PROPERTIES))
     }
@@ -148,20 +153,24 @@ impl LogDir {
         checkpoint::read_clean_shutdown(&*self.disk, &self.path.join(checkpoint::CLEAN_SHUTDOWN))
     }
 
-    /// Removes the marker of the last clean stop: called once the logs are open and before anything is appended.
+    /// Removes the marker of the last clean stop. Called once the logs are open and before anything
+    /// is appended.
     pub fn forget_clean_shutdown(&self) -> Result<()> {
         let path = self.path.join(checkpoint::CLEAN_SHUTDOWN);
         disk::remove_if_there(&*self.disk, &path).map_err(Error::io("remove", &path))?;
-        // Also where it is gone: a start that was killed may have removed it, and with a power cut it would be back.
+        // Synced even if it does not exist: a start that was killed may have removed it, and a
+        // power cut would bring it back.
         self.sync()
     }
 
-    /// Writes the marker of a clean stop: called when all logs are closed and the checkpoints written.
+    /// Writes the marker of a clean stop. Called when all logs are closed and the checkpoints are
+    /// written.
     pub fn write_clean_shutdown(&self, broker_epoch: Option<BrokerEpoch>) -> Result<()> {
         checkpoint::write_clean_shutdown(&*self.disk, &self.path.join(checkpoint::CLEAN_SHUTDOWN), broker_epoch)
     }
 
-    /// Reads the checkpoints. One that is damaged counts as empty: then all is recovered, or cleaned, from its start. See [`LogDir::damaged_checkpoints`].
+    /// Reads the checkpoints. A damaged one counts as empty: then everything is recovered, or
+    /// cleaned, from its start. See [`LogDir::damaged_checkpoints`].
     pub fn read_offsets(&self) -> Result<Offsets> {
         let read = |name: &str| match checkpoint::read_offsets(&*self.disk, &self.path.join(name)) {
             Err(Error::Corrupt { .. }) => Ok(OffsetCheckpoint::new()),
@@ -175,7 +184,8 @@ impl LogDir {
         })
     }
 
-    /// What is wrong with which checkpoint, for whoever tells of it: of the log start offsets it is that deleted records are there again.
+    /// Returns an error for each damaged checkpoint, for the log. If the log start offsets are
+    /// damaged, deleted records are back.
     pub fn damaged_checkpoints(&self) -> Vec<Error> {
         let names = [checkpoint::RECOVERY_POINT, checkpoint::LOG_START, checkpoint::REPLICATION, checkpoint::CLEANER];
         let read = |name: &str| checkpoint::read_offsets(&*self.disk, &self.path.join(name)).err();
@@ -187,7 +197,8 @@ impl LogDir {
         self.write(checkpoint::RECOVERY_POINT, offsets)
     }
 
-    /// Replaces the log start offsets; only those above their first segment's need be there.
+    /// Replaces the log start offsets. Only those above their first segment's base offset are
+    /// needed.
     pub fn write_log_start_offsets(&self, offsets: &OffsetCheckpoint) -> Result<()> {
         self.write(checkpoint::LOG_START, offsets)
     }
@@ -197,7 +208,7 @@ impl LogDir {
         self.write(checkpoint::REPLICATION, offsets)
     }
 
-    /// Replaces how far the cleaner has come.
+    /// Replaces how far each log is cleaned.
     pub fn write_cleaner_offsets(&self, offsets: &OffsetCheckpoint) -> Result<()> {
         self.write(checkpoint::CLEANER, offsets)
     }
@@ -206,14 +217,16 @@ impl LogDir {
         checkpoint::write_offsets(&*self.disk, &self.path.join(name), offsets)
     }
 
-    /// Every partition's folder, by name, `__cluster_metadata-0` included. One folder's damage is no other's: a topic id that is missing or makes no sense is
-    /// that folder's alone. Errors: the dir or a topic id cannot be read, which is a fault of the disk.
-    pub fn partitions(&self) -> Result<Vec<Found>> {
+    /// Returns every partition's folder, by name, `__cluster_metadata-0` included. Damage affects
+    /// one folder alone: its topic id is `None`. Errors: the dir or a topic id cannot be read,
+    /// which is a disk fault.
+    pub fn partitions(&self) -> Result<Vec<PartitionFolder>> {
         find_partitions(&*self.disk, &self.path)
     }
 
-    /// Creates a partition's folder, with the topic id in it, and its log. An existing folder of that name is opened as it is. Nothing of it is synced: a
-    /// power cut may take all of it or any part until the log's first flush, and a start makes anew what is missing (`log::settle`).
+    /// Creates a partition's folder, with the topic id in it, and its log. An existing folder is
+    /// opened unchanged. Nothing is synced: until the log's first flush a power cut may remove any
+    /// part of it, and a start recreates what is missing (`log::settle`).
     pub fn create(
         &self,
         partition: &TopicPartition,
@@ -225,7 +238,8 @@ impl LogDir {
         self.create_at(path, partition, topic_id, config, now)
     }
 
-    /// Creates a copy of a partition whose log is in another log dir; `Log::follow` fills it. As with `create`, nothing of it is synced.
+    /// Creates a copy of a partition whose log is in another log dir. `Log::follow` fills it. As
+    /// with `create`, nothing is synced.
     pub fn create_future(
         &self,
         partition: &TopicPartition,
@@ -254,8 +268,9 @@ impl LogDir {
         self.open_log(partition, path, config, &Offsets::default(), false, now).map(|(log, _)| log)
     }
 
-    /// Opens a copy that an earlier run has left unfinished. What of it was not flushed is cut, unless the last stop was clean: a crash may have taken
-    /// records from between others, and nobody would copy them again.
+    /// Opens an unfinished copy of an earlier run. What was not flushed is removed, unless the last
+    /// stop was clean: a crash may have removed records between others, and nobody would copy them
+    /// again.
     pub fn open_future(
         &self,
         partition: &TopicPartition,
@@ -270,8 +285,9 @@ impl LogDir {
         Ok(log)
     }
 
-    /// Gives a copy the partition's own name, where there is no other: a crash has come between the two renames of `Log::replace_with`. Gives its new
-    /// path. The log dirs are synced that the log may have been in: a power cut must not bring it back beside this one.
+    /// Gives a copy the partition's own name if no folder has it, after a crash between the two
+    /// renames of `Log::replace_with`. Returns its new path. Syncs the log dirs that may have held
+    /// the log: a power cut must not bring it back beside this one.
     pub fn adopt_future<'a>(
         &self,
         partition: &TopicPartition,
@@ -285,7 +301,8 @@ impl LogDir {
         Ok(own)
     }
 
-    /// Opens a partition's log, recovering it unless the last stop was clean. Its high watermark is the checkpoint's, or its start.
+    /// Opens a partition's log and recovers it unless the last stop was clean. Its high watermark
+    /// is the checkpoint's, or its start.
     pub fn open_log(
         &self,
         partition: &TopicPartition,
@@ -298,7 +315,7 @@ impl LogDir {
         self.open_log_until(partition, path, config, offsets, is_clean, now, self.interrupted.clone())
     }
 
-    /// As `open_log`, with a flag of its own that has the recovery given up.
+    /// Does what `open_log` does, with a separate flag that interrupts the recovery.
     #[expect(clippy::too_many_arguments, reason = "what `open_log` takes, and one more")]
     pub fn open_log_until(
         &self,
@@ -331,8 +348,8 @@ impl LogDir {
         Ok((log, recovery))
     }
 
-    /// How many bytes of records a start after a crash reads and checks in a partition's folder: those of the segment that the recovery point is in, and
-    /// of all after it.
+    /// Returns how many bytes of records a start after a crash reads and checks in a partition's
+    /// folder: those of the segment with the recovery point, and of all later ones.
     pub fn bytes_to_check(&self, path: &Path, recovery_point: Offset) -> Result<u64> {
         let mut lengths = std::collections::BTreeMap::new();
         for entry in self.disk.list(path).map_err(Error::io("list", path))? {
@@ -345,7 +362,7 @@ impl LogDir {
         Ok(lengths.range(first..).map(|(_, length)| length).sum())
     }
 
-    /// Gives up what is being recovered, and lets no further log be opened: the broker stops.
+    /// Interrupts recoveries and refuses to open further logs, because the broker stops.
     pub fn interrupt(&self) {
         self.interrupted.store(true, Ordering::Relaxed);
     }
@@ -355,7 +372,8 @@ impl LogDir {
         self.interrupted.load(Ordering::Relaxed)
     }
 
-    /// Renames a folder that belongs to no partition of this broker, as Kafka does: it is out of the way, and nothing of it is lost. Returns its new path.
+    /// Renames a folder that belongs to no partition of this broker, as Kafka does, and keeps its
+    /// content. Returns its new path.
     pub fn set_aside(&self, partition: &TopicPartition, path: &Path, unique: Uuid) -> Result<PathBuf> {
         let aside = self.path.join(names::stray_folder(partition, unique));
         self.disk.rename(path, &aside).map_err(Error::io("rename", path))?;
@@ -363,19 +381,22 @@ impl LogDir {
         Ok(aside)
     }
 
-    /// Renames the folder of a deleted partition whose log is not open, as `Log::delete` does. Gives its new path.
+    /// Renames the folder of a deleted partition whose log is not open, as `Log::delete` does.
+    /// Returns its new path.
     pub fn rename_deleted(&self, partition: &TopicPartition, path: &Path, unique: Uuid) -> Result<PathBuf> {
         let renamed = self.path.join(names::deleted_folder(partition, unique));
         self.disk.rename(path, &renamed).map_err(Error::io("rename", path))?;
         Ok(renamed)
     }
 
-    /// Makes it outlive a power cut which folders there are, under which names: called once for all logs that `Log::delete` has renamed.
+    /// Makes the names of all folders survive a power cut. Called once for all logs that
+    /// `Log::delete` renamed.
     pub fn sync(&self) -> Result<()> {
         self.disk.sync_dir(&self.path).map_err(Error::io("sync", &self.path))
     }
 
-    /// Removes a folder and all files in it: one that `Log::delete` has renamed, or that a start found.
+    /// Removes a folder and all files in it: one that `Log::delete` renamed, or that was found at
+    /// start.
     pub fn remove_folder(&self, path: &Path) -> Result<()> {
         let entries = match self.disk.list(path) {
             Ok(entries) => entries,
@@ -392,7 +413,8 @@ impl LogDir {
         self.disk.remove_dir(path).map_err(Error::io("remove", path))
     }
 
-    /// Lets go of the lock and removes its file, as Kafka does. Nothing of the dir may be changed afterwards.
+    /// Releases the lock and removes its file, as Kafka does. The dir must not be changed
+    /// afterwards.
     pub fn unlock(&self) -> Result<()> {
         let Some(lock) = self.lock.lock().take() else { return Ok(()) };
         let path = self.path.join(".lock");
@@ -402,8 +424,9 @@ impl LogDir {
     }
 }
 
-/// Every partition's folder in a log dir that need not be locked, as [`LogDir::partitions`] gives them.
-pub fn find_partitions(disk: &dyn Disk, log_dir: &Path) -> Result<Vec<Found>> {
+/// Returns every partition's folder in a log dir that need not be locked, like
+/// [`LogDir::partitions`].
+pub fn find_partitions(disk: &dyn Disk, log_dir: &Path) -> Result<Vec<PartitionFolder>> {
     let mut found = Vec::new();
     let mut entries = disk.list(log_dir).map_err(Error::io("list", log_dir))?;
     entries.sort();
@@ -411,15 +434,16 @@ pub fn find_partitions(disk: &dyn Disk, log_dir: &Path) -> Result<Vec<Found>> {
         let Some(folder) = Folder::parse(&entry.name) else { continue };
         let path = log_dir.join(entry.name);
         let topic_id = match folder {
-            // What waits for its removal may lack anything.
+            // A folder that waits for its removal may lack anything.
             Folder::Deleted(_) | Folder::Stray(_) => None,
             _ => match checkpoint::read_partition_metadata(disk, &path.join(names::PARTITION_METADATA)) {
-                // Damaged. One that cannot be read is a fault: it may be of a topic that was deleted.
+                // A damaged file has no topic id. One that cannot be read is a fault: its topic may
+                // have been deleted.
                 Err(Error::Corrupt { .. }) => None,
                 read => read?,
             },
         };
-        found.push(Found { folder, path, topic_id });
+        found.push(PartitionFolder { folder, path, topic_id });
     }
     Ok(found)
 }
@@ -480,8 +504,10 @@ mod tests {
             disk::write_atomically(&disk, Path::new("/data/cleaner-offset-checkpoint"), damaged.as_bytes()).unwrap();
             let offsets = dir.read_offsets().unwrap();
             assert_eq!((&offsets, open(&offsets).cleaned_up_to()), (&Offsets::default(), None), "{damaged:?}");
-            let told = dir.damaged_checkpoints();
-            assert!(matches!(&told[..], [Error::Corrupt { path, .. }] if path.ends_with("cleaner-offset-checkpoint")));
+            let damaged = dir.damaged_checkpoints();
+            assert!(
+                matches!(&damaged[..], [Error::Corrupt { path, .. }] if path.ends_with("cleaner-offset-checkpoint"))
+            );
         }
         dir.write_cleaner_offsets(&cleaned).unwrap();
         assert!(dir.damaged_checkpoints().is_empty());
@@ -516,7 +542,7 @@ mod tests {
         let aside = dir.set_aside(&partition, &path, TopicId::from_random([7; 16])).unwrap();
         assert_eq!(disk.list(&aside).unwrap().len(), files);
         let found = dir.partitions().unwrap();
-        assert_eq!(found, [Found { folder: Folder::Stray(partition), path: aside, topic_id: None }]);
+        assert_eq!(found, [PartitionFolder { folder: Folder::Stray(partition), path: aside, topic_id: None }]);
     }
 
     #[test]
@@ -542,7 +568,7 @@ mod tests {
         drop(dir.create(&partition, None, LogConfig::default(), Timestamp(0)).unwrap());
         let path = dir.rename_deleted(&partition, &dir.path().join("t-4"), TopicId::from_random([7; 16])).unwrap();
         let folder = Folder::Deleted(partition);
-        assert_eq!(dir.partitions().unwrap(), [Found { folder, path, topic_id: None }]);
+        assert_eq!(dir.partitions().unwrap(), [PartitionFolder { folder, path, topic_id: None }]);
     }
 
     #[test]
@@ -557,7 +583,7 @@ mod tests {
         disk.create_dir(Path::new("/data/lost+found")).unwrap();
         let path = other.delete(TopicId::from_random([6; 16])).unwrap();
         let found = dir.partitions().unwrap();
-        let folder = |found: &Found| found.folder.clone();
+        let folder = |found: &PartitionFolder| found.folder.clone();
         assert_eq!(
             found.iter().map(folder).collect::<Vec<_>>(),
             [Folder::Partition(kept.clone()), Folder::Deleted(gone)]

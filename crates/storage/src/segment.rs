@@ -1,8 +1,9 @@
-//! One segment: the records from a base offset on, and the files that go with them.
+//! One segment: the records from a base offset on, and the files that belong to them.
 //!
-//! Writers are serialised by the log; readers come at any time and see whole appends, since `size` moves only after the write. No file is held
-//! open beyond what `OpenFiles` allows. A truncation makes a new `Segment` over the same files and marks the old one, so that a file region that
-//! was planned before can tell whether its bytes are still what they were.
+//! The log serialises writers. Readers come at any time and see whole appends, since `size` changes
+//! only after the write. No file is held open beyond the limit of `OpenFiles`. A truncation creates
+//! a new `Segment` over the same files and marks the old one, so that a file region that was
+//! planned before can tell whether its bytes changed.
 
 use crate::disk::{DiskFile, OpenMode};
 use crate::error::{Error, Result};
@@ -19,10 +20,10 @@ use std::io::IoSlice;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-/// How many batches' places the active segment remembers, for readers near its end.
+/// The number of batches whose places the active segment remembers, for readers near its end.
 const RECENT_BATCHES: usize = 64;
 
-/// Bytes of a page, at least: what is written back is a multiple of it.
+/// The smallest size of a page. What is written back is a multiple of it.
 const PAGE_BYTES: u64 = 4096;
 
 /// A batch's place in its segment.
@@ -39,16 +40,16 @@ struct Recent {
     place: Place,
 }
 
-/// The largest timestamp up to now and the last offset of the batch that brought it.
+/// The largest timestamp so far and the last offset of the batch that has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Newest {
     pub(crate) timestamp: i64,
     pub(crate) offset: Offset,
 }
 
-/// What is known of a batch that is being appended.
+/// A batch that is being appended.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Appended {
+pub(crate) struct AppendedBatch {
     pub(crate) base_offset: Offset,
     pub(crate) last_offset: Offset,
     pub(crate) max_timestamp: i64,
@@ -66,12 +67,12 @@ pub struct Segment {
     pub(crate) times: Index<TimeEntry>,
     pub(crate) aborted: TxnIndex,
     size: AtomicU32,
-    /// Bytes below this are what they were when this object was made; lowered by a truncation.
+    /// Bytes below this have not changed since this object was created. A truncation lowers it.
     intact_below: AtomicU64,
     pub(crate) newest: Mutex<Option<Newest>>,
     first_timestamp: Mutex<Option<i64>>,
     bytes_since_entry: AtomicU32,
-    /// Up to here the system was asked to begin writing the records back.
+    /// The system was asked to begin writing back the records up to here.
     write_back_begun: AtomicU32,
     recent: RwLock<VecDeque<Recent>>,
 }
@@ -105,7 +106,7 @@ impl Segment {
         }
     }
 
-    /// A new, empty segment; files of its name that are in the way are emptied.
+    /// Creates a new, empty segment. Existing files with its names are emptied.
     pub(crate) fn create(folder: Arc<Folder>, base_offset: Offset, now: Timestamp) -> Result<Segment> {
         let segment = Segment::with(folder, base_offset, now, 0);
         let file = segment.folder.open(&segment.name(names::LOG), OpenMode::Truncate)?;
@@ -117,7 +118,7 @@ impl Segment {
         Ok(segment)
     }
 
-    /// A segment whose files are there. Opens none of them.
+    /// Returns a segment whose files exist. Opens none of them.
     pub(crate) fn open(folder: Arc<Folder>, base_offset: Offset, now: Timestamp) -> Result<Segment> {
         let path = folder.file(&names::segment_file(base_offset, names::LOG));
         let length = folder.disk.metadata(&path).map_err(Error::io("measure", &path))?.length;
@@ -125,20 +126,20 @@ impl Segment {
         Ok(Segment::with(folder, base_offset, now, size))
     }
 
-    /// A segment that the cleaner wrote, whose files have this segment's names by now.
+    /// Returns a segment that the cleaner wrote and whose files have their final names.
     pub(crate) fn cleaned(folder: Arc<Folder>, created: Timestamp, cleaned: &CleanedSegment) -> Segment {
         let segment = Segment::with(folder, cleaned.base_offset, created, cleaned.size);
         *segment.newest.lock() = Some(cleaned.newest);
         segment
     }
 
-    /// When its records were last written to.
+    /// Returns when its records were last written to.
     pub(crate) fn modified(&self) -> Result<Timestamp> {
         let path = self.folder.file(&self.name(names::LOG));
         Ok(self.folder.disk.metadata(&path).map_err(Error::io("measure", &path))?.modified)
     }
 
-    /// Bytes of the offset index and of the time index, as far as they are in their files.
+    /// Returns the bytes of the offset index and of the time index that are in their files.
     pub(crate) fn index_bytes(&self) -> Result<(u64, u64)> {
         let length = |suffix| {
             let path = self.folder.file(&self.name(suffix));
@@ -151,17 +152,17 @@ impl Segment {
         Ok((length(names::INDEX)?, length(names::TIME_INDEX)?))
     }
 
-    /// The first offset that it may hold, and its name.
+    /// Returns its base offset, which is also its name.
     pub fn base_offset(&self) -> Offset {
         self.base_offset
     }
 
-    /// Bytes of records.
+    /// Returns the bytes of its records.
     pub fn size(&self) -> u32 {
         self.size.load(Ordering::Acquire)
     }
 
-    /// Whether bytes below `end` are still what they were.
+    /// Whether bytes below `end` are unchanged.
     pub(crate) fn is_intact(&self, end: u64) -> bool {
         end <= self.intact_below.load(Ordering::Acquire)
     }
@@ -195,7 +196,7 @@ impl Segment {
         (0..=i64::from(i32::MAX)).contains(&(offset.0 - self.base_offset.0))
     }
 
-    /// The newest timestamp, which is read from the time index where it is not in memory.
+    /// Returns the newest timestamp and reads it from the time index if it is not in memory.
     pub(crate) fn newest(&self) -> Result<Newest> {
         if let Some(newest) = *self.newest.lock() {
             return Ok(newest);
@@ -213,7 +214,7 @@ impl Segment {
         }))
     }
 
-    /// The newest timestamp, whether or not the time index has an entry for it.
+    /// Returns the newest timestamp, even if the time index has no entry for it.
     fn newest_of_records(&self) -> Result<Newest> {
         let mut newest = self.newest_indexed()?;
         self.frames_from(self.position_hint(newest.offset), |frame, _| {
@@ -225,7 +226,8 @@ impl Segment {
         Ok(newest)
     }
 
-    /// The time that retention goes by: the newest record's, or the file's where records have none.
+    /// Returns the time that retention uses: the newest record's, or the file's if records have
+    /// none.
     pub fn largest_timestamp(&self) -> Result<Timestamp> {
         match self.newest()?.timestamp {
             timestamp if timestamp >= 0 => Ok(Timestamp(timestamp)),
@@ -233,7 +235,8 @@ impl Segment {
         }
     }
 
-    /// The newest timestamp of the first batch, from which the segment's age is counted; `None` while it is empty or without timestamps.
+    /// Returns the newest timestamp of the first batch, from which the segment's age counts. `None`
+    /// if the segment is empty or has no timestamps.
     pub(crate) fn first_timestamp(&self) -> Result<Option<i64>> {
         if let Some(first) = *self.first_timestamp.lock() {
             return Ok((first >= 0).then_some(first));
@@ -248,11 +251,13 @@ impl Segment {
         Ok((first >= 0).then_some(first))
     }
 
-    /// Writes batches that are laid out in `slices` behind what is there. Nothing of them is visible after an error.
-    pub(crate) fn append(&self, batches: &[Appended], slices: &[IoSlice<'_>], index_interval: u32) -> Result<()> {
+    /// Writes batches, laid out in `slices`, after the existing ones. After an error none of them
+    /// is visible.
+    pub(crate) fn append(&self, batches: &[AppendedBatch], slices: &[IoSlice<'_>], index_interval: u32) -> Result<()> {
         let start = self.size();
         let mut newest = self.newest()?;
-        // What has to be read is read first, so that nothing is left in the indexes of batches that were not written.
+        // All reads come first, so that the indexes keep no entries of batches that were not
+        // written.
         let mut last_time = self.times.last()?.map_or(-1, |last| last.timestamp);
         let mut position = start;
         let mut since = self.bytes_since_entry.load(Ordering::Relaxed);
@@ -285,18 +290,18 @@ impl Segment {
         Ok(())
     }
 
-    /// How many bytes were appended since the system was last asked to begin writing them back.
+    /// Returns the number of bytes that were appended since the last request to begin a write-back.
     pub(crate) fn bytes_not_begun(&self) -> u32 {
         self.size().saturating_sub(self.write_back_begun.load(Ordering::Relaxed))
     }
 
-    /// Asks the system to begin writing back what was appended since the last time.
+    /// Asks the system to begin writing back what was appended since the last request.
     pub(crate) fn begin_write_back(&self) -> Result<()> {
         let (begun, size) = (self.write_back_begun.load(Ordering::Relaxed), self.size());
         if begun >= size {
             return Ok(());
         }
-        // The last page is about to be written to again.
+        // The last page is about to be written again.
         let end = (u64::from(size) / PAGE_BYTES * PAGE_BYTES) as u32;
         let Some(length) = end.checked_sub(begun).filter(|length| *length > 0) else { return Ok(()) };
         self.write_back_begun.store(end, Ordering::Relaxed);
@@ -307,17 +312,17 @@ impl Segment {
         self.offsets.append(self.offset_entry(last_offset, position))
     }
 
-    /// An entry of the offset index.
+    /// Returns an entry of the offset index.
     pub(crate) fn offset_entry(&self, last_offset: Offset, position: u32) -> OffsetEntry {
         OffsetEntry { relative_offset: (last_offset.0 - self.base_offset.0) as u32, position }
     }
 
-    /// An entry of the time index.
+    /// Returns an entry of the time index.
     pub(crate) fn time_entry(&self, newest: Newest) -> TimeEntry {
         TimeEntry { timestamp: newest.timestamp, relative_offset: (newest.offset.0 - self.base_offset.0) as u32 }
     }
 
-    /// Notes the newest timestamp in the time index, unless the index has one as new.
+    /// Adds the newest timestamp to the time index, unless the index has one at least as new.
     pub(crate) fn add_time_entry(&self, newest: Newest) -> Result<()> {
         if newest.timestamp > self.times.last()?.map_or(-1, |last| last.timestamp) {
             self.times.append(self.time_entry(newest))?;
@@ -325,7 +330,7 @@ impl Segment {
         Ok(())
     }
 
-    fn remember(&self, batches: &[Appended], mut position: u32) {
+    fn remember(&self, batches: &[AppendedBatch], mut position: u32) {
         let mut recent = self.recent.write();
         for batch in batches {
             if recent.len() == RECENT_BATCHES {
@@ -337,13 +342,14 @@ impl Segment {
         }
     }
 
-    /// The batch that holds an offset, or else the first one after it. `None` when all are below.
+    /// Returns the batch that holds an offset, or else the first one after it. `None` if all are
+    /// below.
     pub(crate) fn locate(&self, offset: Offset, wait: Wait) -> Result<Option<Place>> {
         let size = self.size();
         {
             let recent = self.recent.read();
             if recent.front().is_some_and(|first| first.base_offset <= offset) {
-                // Batches beyond `size` are still on their way.
+                // Batches beyond `size` are being written.
                 let found = recent.get(recent.partition_point(|batch| batch.last_offset < offset));
                 return Ok(found.map(|batch| batch.place).filter(|place| place.position < size));
             }
@@ -355,7 +361,7 @@ impl Segment {
             Err(_) => 0,
         };
         match self.locate_from(start, offset, size, wait) {
-            // The entry led astray: an index is never trusted over the records.
+            // The entry was wrong: the records count, not the index.
             Err(Error::Corrupt { .. }) if start > 0 && !is_planted(Bug::IndexTrusted) => {
                 self.locate_from(0, offset, size, wait)
             }
@@ -363,7 +369,7 @@ impl Segment {
         }
     }
 
-    /// Whether there is a batch at or after an offset, as far as batches can be read.
+    /// Whether a readable batch is at or after an offset.
     pub(crate) fn holds_from(&self, offset: Offset) -> bool {
         self.locate(offset, Wait::Block).is_ok_and(|place| place.is_some())
     }
@@ -383,7 +389,7 @@ impl Segment {
         Ok(None)
     }
 
-    /// The frames from a position on, to be walked with the file held open.
+    /// Calls `each` with the frames from a position on, with the file held open.
     pub(crate) fn frames_from(
         &self,
         position: u32,
@@ -399,19 +405,19 @@ impl Segment {
         Ok(())
     }
 
-    /// Where to begin to look for an offset, as far as the index knows.
+    /// Returns where to start the search for an offset, from the index.
     pub(crate) fn position_hint(&self, offset: Offset) -> u32 {
         let relative = offset.0 - self.base_offset.0;
         let entry = self.offsets.split(|entry| i64::from(entry.relative_offset) <= relative, Wait::Block);
         entry.ok().and_then(|(entry, _)| entry).map_or(0, |entry| entry.position)
     }
 
-    /// The offset after the last record; the base offset when there is none.
+    /// Returns the offset after the last record, or the base offset if there are no records.
     pub(crate) fn next_offset(&self) -> Result<Offset> {
         self.end().map(|(next, _)| next)
     }
 
-    /// The same, and where in the file the last whole batch ends.
+    /// Returns the same, and the end of the last complete batch in the file.
     pub(crate) fn end(&self) -> Result<(Offset, u32)> {
         let hint = self.offsets.last().ok().flatten().map_or(0, |entry| entry.position);
         let from = |position| {
@@ -429,14 +435,16 @@ impl Segment {
         Ok(end.unwrap_or((self.base_offset, 0)))
     }
 
-    /// An offset that is at or after all records in the next `bytes` from a position: from the index alone, `None` where it knows none.
+    /// Returns an offset at or after all records in the next `bytes` from a position. Uses only the
+    /// index; `None` if it has no such offset.
     pub(crate) fn offset_bound(&self, position: u32, bytes: u32) -> Option<Offset> {
         let end = position.saturating_add(bytes);
         let (_, next) = self.offsets.split(|entry| entry.position < end, Wait::Block).ok()?;
         next.map(|entry| self.base_offset.plus(i64::from(entry.relative_offset)))
     }
 
-    /// Ends a segment's time as the active one: the indexes are complete in their files or, where there is no room, in memory.
+    /// Ends the segment's time as the active one: completes the indexes in their files or, if the
+    /// disk has no space, in memory.
     pub(crate) fn seal(&self) -> Result<()> {
         if self.size() > 0 {
             self.add_time_entry(self.newest()?)?;
@@ -448,27 +456,28 @@ impl Segment {
         }
     }
 
-    /// Whether nothing of the indexes is in memory alone.
+    /// Whether the indexes are completely in their files.
     pub(crate) fn is_complete(&self) -> bool {
         self.offsets.is_written() && self.times.is_written() && self.aborted.is_written()
     }
 
-    /// Brings what is in memory of the indexes to their files, the time index last: while it is empty, nobody takes the offset index for complete. Only the
-    /// log's writer calls it.
+    /// Writes to their files what the indexes have only in memory, the time index last: while it is
+    /// empty, a start does not trust the offset index. Only the log's writer calls it.
     pub(crate) fn complete(&self) -> Result<()> {
         self.aborted.write_rest()?;
         self.offsets.trim()?;
         self.times.trim()
     }
 
-    /// Makes records and indexes outlive a power cut.
+    /// Makes records and indexes survive a power cut.
     pub(crate) fn sync(&self) -> Result<()> {
         self.sync_records()?;
         self.offsets.sync()?;
         self.times.sync()
     }
 
-    /// Makes the records outlive a power cut. The indexes by offset and by time may be lost: whoever opens the segment must build them anew.
+    /// Makes the records survive a power cut. The offset index and the time index may be lost: the
+    /// next open must rebuild them.
     pub(crate) fn sync_records(&self) -> Result<()> {
         self.file(Wait::Block)?.sync().map_err(self.io("sync"))?;
         self.aborted.sync()
@@ -484,7 +493,7 @@ impl Segment {
         Ok(())
     }
 
-    /// Cuts the batch that holds `end` and all after it. The result stands for this segment from now on.
+    /// Removes the batch that holds `end` and all after it. The returned segment replaces this one.
     pub(crate) fn truncate(&self, end: Offset, now: Timestamp) -> Result<Segment> {
         let size = self.locate(end, Wait::Block)?.map_or(self.size(), |place| place.position);
         self.intact_below.fetch_min(u64::from(size), Ordering::AcqRel);
@@ -496,24 +505,25 @@ impl Segment {
         if !is_planted(Bug::TruncationSkipped) {
             file.truncate(u64::from(size)).map_err(self.io("cut"))?;
         }
-        // What was cut must not come back with a power cut: other replicas hold something else in its place.
+        // A power cut must not bring back what was removed: other replicas hold other records
+        // there.
         file.sync().map_err(self.io("sync"))?;
         let created = if size == 0 { now } else { self.created };
         self.close();
         let cut = Segment::with(self.folder.clone(), self.base_offset, created, size);
         let cut = Segment { offsets, times, aborted, ..cut };
-        // The time index has an entry for some batches only, and the one of the last roll is gone.
+        // The time index has entries for some batches only, and the entry of the last roll is gone.
         let newest = cut.newest_of_records()?;
         *cut.newest.lock() = Some(newest);
         Ok(cut)
     }
 
-    /// Marks every region of this segment as stale: its records are going.
+    /// Marks every region of this segment as stale, because its records are being removed.
     pub(crate) fn invalidate(&self) {
         self.intact_below.store(0, Ordering::Release);
     }
 
-    /// Cuts the file to a size that recovery found, and adds the last entry of the time index.
+    /// Cuts the file to the size that recovery found, and adds the last entry of the time index.
     pub(crate) fn set_recovered(&self, size: u32, newest: Newest, times: &mut Vec<TimeEntry>) -> Result<()> {
         if self.size() > size {
             let file = self.file(Wait::Block)?;
@@ -528,8 +538,8 @@ impl Segment {
         Ok(())
     }
 
-    /// Completes indexes that were built anew from empty ones. The time index comes last and at once: while it is empty, nobody takes the offset index for
-    /// complete either.
+    /// Completes indexes that were rebuilt from empty ones. The time index is written last and at
+    /// once: while it is empty, a start does not trust the offset index either.
     pub(crate) fn complete_recovered(&self, times: Vec<TimeEntry>) -> Result<()> {
         match self.offsets.trim() {
             Err(error) if error.is_refusal() => {
@@ -540,7 +550,7 @@ impl Segment {
         }
     }
 
-    /// Lets go of everything that can be read again.
+    /// Drops from memory what can be read again.
     pub(crate) fn close(&self) {
         self.log.clear();
         self.offsets.close();
@@ -548,7 +558,7 @@ impl Segment {
         self.aborted.close();
     }
 
-    /// The names of all files that a segment may have.
+    /// Returns the names of all files that a segment may have.
     pub(crate) fn file_names(&self) -> impl Iterator<Item = String> {
         [names::LOG, names::INDEX, names::TIME_INDEX, names::TXN_INDEX].into_iter().map(|suffix| self.name(suffix))
     }

@@ -16,11 +16,11 @@ pub(crate) struct Ticket(u64);
 #[derive(Debug, Default)]
 pub(crate) struct Siblings {
     added: AtomicU64,
-    synced: Mutex<Synced>,
+    synced: Mutex<SyncState>,
 }
 
 #[derive(Debug, Default)]
-struct Synced {
+struct SyncState {
     up_to: u64,
     /// After a failed sync nobody knows what is on disk, and trying again would succeed without having written anything.
     fault: Option<(io::ErrorKind, String)>,

@@ -3,7 +3,8 @@
 //! ```text
 //! version: i16 (0) | producer id: i64 | first offset: i64 | last offset: i64 (of the marker) | last stable offset: i64     34 bytes an entry
 //! ```
-//! The file exists only where there was an abort. It is small and is kept in memory once it was asked for; and as long as there is no room for all of it.
+//! The file exists only if a transaction was aborted. It is small, and stays in memory after its
+//! first use and while the disk has no space for all of it.
 
 use crate::disk::{self, OpenMode};
 use crate::error::{Error, Result};
@@ -15,16 +16,16 @@ use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// A transaction whose records readers of committed records skip.
+/// A transaction whose records read_committed consumers skip.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AbortedTxn {
-    /// Whose it was.
+    /// Its producer.
     pub producer_id: ProducerId,
-    /// Its first record.
+    /// The offset of its first record.
     pub first_offset: Offset,
-    /// Its marker.
+    /// The offset of its marker.
     pub last_offset: Offset,
-    /// The last stable offset once it was over.
+    /// The last stable offset after it ended.
     pub last_stable_offset: Offset,
 }
 
@@ -57,24 +58,24 @@ impl AbortedTxn {
 pub(crate) struct TxnIndex {
     folder: Arc<Folder>,
     base_offset: Offset,
-    held: RwLock<Held>,
+    held: RwLock<LoadedEntries>,
     /// Whether the file was changed since the last sync.
     is_unsynced: AtomicBool,
 }
 
 #[derive(Clone, Debug, Default)]
-struct Held {
-    /// All entries, once they were asked for.
+struct LoadedEntries {
+    /// All entries, once they were read.
     entries: Option<Arc<Vec<AbortedTxn>>>,
     /// How many of them are in the file.
     written: usize,
-    /// The file holds something else, for whose replacement there was no room.
+    /// The file has other content, and the disk had no space to replace it.
     is_other: bool,
 }
 
-impl Held {
-    fn new(entries: Vec<AbortedTxn>, written: usize) -> Held {
-        Held { entries: Some(Arc::new(entries)), written, is_other: false }
+impl LoadedEntries {
+    fn new(entries: Vec<AbortedTxn>, written: usize) -> LoadedEntries {
+        LoadedEntries { entries: Some(Arc::new(entries)), written, is_other: false }
     }
 
     fn unwritten(&self) -> &[AbortedTxn] {
@@ -91,7 +92,8 @@ impl TxnIndex {
         names::segment_file(self.base_offset, names::TXN_INDEX)
     }
 
-    /// All entries. `Error::Corrupt` when the file is damaged: the segment's producers must be read again then.
+    /// Returns all entries. Errors: `Error::Corrupt` if the file is damaged; then the segment's
+    /// producers must be read again.
     pub(crate) fn entries(&self) -> Result<Arc<Vec<AbortedTxn>>> {
         if let Some(entries) = &self.held.read().entries {
             return Ok(entries.clone());
@@ -110,21 +112,21 @@ impl TxnIndex {
             entries.push(sound.ok_or_else(|| Error::corrupt(&path, position, "no aborted transaction"))?);
         }
         let mut held = self.held.write();
-        // Whoever writes may have been here meanwhile.
+        // The writer may have changed it meanwhile.
         if held.entries.is_none() {
             let written = entries.len();
-            *held = Held::new(entries, written);
+            *held = LoadedEntries::new(entries, written);
         }
         Ok(held.entries.clone().unwrap_or_default())
     }
 
-    /// Adds an entry: to the file too where there is room, else in memory until there is.
+    /// Adds an entry: to the file, or in memory while the disk has no space.
     pub(crate) fn append(&self, txn: AbortedTxn) -> Result<()> {
         let mut entries = Vec::clone(&*self.entries()?);
         entries.push(txn);
         {
             let mut held = self.held.write();
-            *held = Held { entries: Some(Arc::new(entries)), ..*held };
+            *held = LoadedEntries { entries: Some(Arc::new(entries)), ..*held };
         }
         match self.write_rest() {
             Err(error) if error.is_refusal() => Ok(()),
@@ -137,13 +139,13 @@ impl TxnIndex {
         self.held.read().unwritten().is_empty()
     }
 
-    /// Writes what is in memory alone.
+    /// Writes the entries that are only in memory.
     pub(crate) fn write_rest(&self) -> Result<()> {
         let held = self.held.read().clone();
         if held.is_other {
             let entries = held.entries.unwrap_or_default();
             self.write_whole(&entries)?;
-            *self.held.write() = Held::new(Vec::clone(&entries), entries.len());
+            *self.held.write() = LoadedEntries::new(Vec::clone(&entries), entries.len());
             return Ok(());
         }
         let bytes: Vec<u8> = held.unwritten().iter().flat_map(AbortedTxn::encode).collect();
@@ -154,7 +156,8 @@ impl TxnIndex {
         let end = (held.written * ENTRY_BYTES) as u64;
         let at = |operation| Error::io(operation, self.folder.file(&self.name()));
         let written = file.write_at(end, &[IoSlice::new(&bytes)]);
-        // After the write: a sync that takes the flag back has the entries. And of one that failed a power cut may keep a part, though it is cut.
+        // After the write: a sync that clears the flag then covers the entries. A power cut may
+        // keep a part of a failed write, although it was cut off.
         self.is_unsynced.store(true, Ordering::Release);
         if let Err(error) = written {
             file.truncate(end).map_err(at("cut"))?;
@@ -164,13 +167,15 @@ impl TxnIndex {
         Ok(())
     }
 
-    /// Has the index hold these entries, which were read from the records, and no others. A file that holds them is left alone; another is replaced at once
-    /// and for good, since one that is short looks whole. Where there is no room they are in memory alone.
+    /// Sets the index to exactly these entries, which were read from the records. A file that
+    /// already holds them is not touched. Another one is replaced at once and durably, since an
+    /// index that is too short looks complete. If the disk has no space, the entries stay in
+    /// memory.
     pub(crate) fn replace(&self, entries: Vec<AbortedTxn>) -> Result<()> {
-        *self.held.write() = Held::default();
+        *self.held.write() = LoadedEntries::default();
         match self.entries() {
             Ok(found) if *found == entries => {
-                // Whoever wrote or removed it may have been killed before the sync.
+                // A process that wrote or removed the file may have been killed before the sync.
                 self.is_unsynced.store(true, Ordering::Release);
                 return Ok(());
             }
@@ -183,12 +188,12 @@ impl TxnIndex {
         match self.write_whole(&entries) {
             Err(error) if error.is_refusal() => {
                 let entries = Some(Arc::new(entries));
-                *self.held.write() = Held { entries, written: 0, is_other: true };
+                *self.held.write() = LoadedEntries { entries, written: 0, is_other: true };
             }
             written => {
                 written?;
                 let count = entries.len();
-                *self.held.write() = Held::new(entries, count);
+                *self.held.write() = LoadedEntries::new(entries, count);
             }
         }
         Ok(())
@@ -200,7 +205,8 @@ impl TxnIndex {
         disk::write_atomically(&*self.folder.disk, &path, &bytes).map_err(Error::io("write", &path))
     }
 
-    /// Forgets transactions whose marker is at or above an offset. The result stands for this index from now on, with what it keeps in memory.
+    /// Removes transactions whose marker is at or above an offset. The returned index replaces this
+    /// one.
     pub(crate) fn cut(&self, end: Offset) -> Result<TxnIndex> {
         let mut entries = Vec::clone(&*self.entries()?);
         entries.retain(|txn| txn.last_offset < end);
@@ -220,18 +226,19 @@ impl TxnIndex {
         let is_unsynced = is_other || written < before || self.is_unsynced.load(Ordering::Acquire);
         cut.is_unsynced.store(is_unsynced, Ordering::Release);
         if written < entries.len() {
-            *cut.held.write() = Held { is_other, ..Held::new(entries, written) };
+            *cut.held.write() = LoadedEntries { is_other, ..LoadedEntries::new(entries, written) };
         }
         Ok(cut)
     }
 
-    /// Makes its entries outlive a power cut, if any of them may not. Unlike the other indexes it is no mere aid, and one that is short looks whole.
+    /// Makes its entries survive a power cut, unless they do already. Unlike the other indexes it
+    /// is not only an aid, and one that is too short looks complete.
     pub(crate) fn sync(&self) -> Result<()> {
         if !self.is_unsynced.swap(false, Ordering::AcqRel) {
             return Ok(());
         }
         self.folder.sync_file(&self.name())?;
-        // It comes after its segment's other files, whose names are on disk by then.
+        // It is synced after its segment's other files, whose names are on disk by then.
         self.folder.sync()
     }
 
@@ -239,15 +246,15 @@ impl TxnIndex {
         if self.folder.remove_file(&self.name())? {
             self.is_unsynced.store(true, Ordering::Release);
         }
-        *self.held.write() = Held::new(Vec::new(), 0);
+        *self.held.write() = LoadedEntries::new(Vec::new(), 0);
         Ok(())
     }
 
-    /// Lets go of what can be read again.
+    /// Drops from memory what can be read again.
     pub(crate) fn close(&self) {
         let mut held = self.held.write();
         if held.unwritten().is_empty() {
-            *held = Held::default();
+            *held = LoadedEntries::default();
         }
     }
 }
@@ -295,7 +302,7 @@ mod tests {
         index.append(txn(0xa4, 0xcc, 0xcd)).unwrap();
         let path = Path::new("/00000000000000000040.txnindex");
         let bytes = disk::read_all(&disk, path).unwrap();
-        // From a file of Kafka 4.3.1.
+        // From a file written by Kafka 4.3.1.
         let golden = "00000000000000000006000000000000002900000000000000510000000000000052";
         assert_eq!(bytes[..34].iter().map(|byte| format!("{byte:02x}")).collect::<String>(), golden);
         index.close();

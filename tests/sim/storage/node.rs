@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use storage::disk::SimDisk;
 use storage::names::Folder;
-use storage::{Found, GroupCommit, Log, LogDir, OffsetCheckpoint, Offsets, OpenFiles, Recovery, Result};
+use storage::{GroupCommit, Log, LogDir, OffsetCheckpoint, Offsets, OpenFiles, PartitionFolder, Recovery, Result};
 
 /// The limit of open files: low, so that logs lose their slots.
 const OPEN_FILES: usize = 6;
@@ -104,7 +104,7 @@ impl Node {
 }
 
 /// Returns whether a folder may belong to the topic of the metadata log.
-fn is_of(found: &Found, partition: &Partition) -> bool {
+fn is_of(found: &PartitionFolder, partition: &Partition) -> bool {
     match found.topic_id {
         Some(topic_id) => topic_id == partition.topic_id(),
         // A folder without a topic id has only a name. If it belongs to an older topic that was
@@ -119,7 +119,7 @@ fn is_of(found: &Found, partition: &Partition) -> bool {
 fn forget_stale(
     dir: &LogDir,
     partitions: &[Partition],
-    folders: &BTreeMap<model::TopicPartition, Found>,
+    folders: &BTreeMap<model::TopicPartition, PartitionFolder>,
     offsets: &mut Offsets,
 ) -> Result<()> {
     let mut is_stale = false;
@@ -143,7 +143,7 @@ fn forget_stale(
 fn open(
     dir: &LogDir,
     partition: &Partition,
-    found: &Found,
+    found: &PartitionFolder,
     offsets: &mut Offsets,
     is_clean: bool,
     now: Timestamp,

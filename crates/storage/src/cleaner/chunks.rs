@@ -35,8 +35,8 @@ impl<'a> Chunks<'a> {
         }
         let mut wanted = self.buffer_bytes;
         loop {
-            let left = (self.end - self.position) as usize;
-            self.buffer.resize(wanted.min(left), 0);
+            let remaining_bytes = (self.end - self.position) as usize;
+            self.buffer.resize(wanted.min(remaining_bytes), 0);
             let read =
                 self.file.read_at(u64::from(self.position), &mut self.buffer).map_err(self.segment.io("read"))?;
             self.buffer.truncate(read);
@@ -49,7 +49,7 @@ impl<'a> Chunks<'a> {
             }
             // The first batch is larger than the buffer, or the segment ends within it.
             match first_size {
-                Some(size) if size <= left && size > wanted => wanted = size,
+                Some(size) if size <= remaining_bytes && size > wanted => wanted = size,
                 _ => return Err(self.corrupt(self.position, "the segment ends within a batch")),
             }
         }

@@ -44,7 +44,7 @@ impl Dirt {
 
 /// Where a log stands, as a look at its dirt needs it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Standing {
+pub(crate) struct LogBounds {
     pub(crate) log_start: Offset,
     pub(crate) log_end: Offset,
     pub(crate) last_stable: Offset,
@@ -53,8 +53,8 @@ pub(crate) struct Standing {
 }
 
 /// Looks at a log's segments, oldest first, of which the last is the active one.
-pub(crate) fn look(segments: &[Arc<Segment>], standing: Standing, config: &LogConfig, now: Timestamp) -> Result<Dirt> {
-    let Standing { log_start, log_end, last_stable, cleaned_up_to, truncations } = standing;
+pub(crate) fn look(segments: &[Arc<Segment>], bounds: LogBounds, config: &LogConfig, now: Timestamp) -> Result<Dirt> {
+    let LogBounds { log_start, log_end, last_stable, cleaned_up_to, truncations } = bounds;
     let said = cleaned_up_to.unwrap_or(log_start);
     let is_possible = said >= log_start && said <= log_end;
     let from = if is_possible { said } else { log_start };
@@ -118,9 +118,9 @@ fn overdue_ms(segments: &[Arc<Segment>], lag_ms: Option<i64>, now: Timestamp) ->
 /// index can hold.
 pub(super) fn groups(segments: &[Arc<Segment>], config: &LogConfig, end: Offset) -> Result<Vec<Vec<Arc<Segment>>>> {
     let mut groups: Vec<Vec<Arc<Segment>>> = Vec::new();
-    let mut room = Room::default();
+    let mut room = SegmentBytes::default();
     for (number, segment) in segments.iter().enumerate() {
-        let taken = Room::of(segment)?;
+        let taken = SegmentBytes::of(segment)?;
         // Where its records end at most. One without records needs no such room.
         let last = segments.get(number + 1).map_or(end, |next| next.base_offset()).0 - 1;
         let joins = groups.last().and_then(|group| group.first()).is_some_and(|first| {
@@ -142,27 +142,27 @@ pub(super) fn groups(segments: &[Arc<Segment>], config: &LogConfig, end: Offset)
 
 /// Bytes of records and of both indexes.
 #[derive(Clone, Copy, Debug, Default)]
-struct Room {
+struct SegmentBytes {
     records: u64,
     offsets: u64,
     times: u64,
 }
 
-impl Room {
-    fn of(segment: &Segment) -> Result<Room> {
+impl SegmentBytes {
+    fn of(segment: &Segment) -> Result<SegmentBytes> {
         let (offsets, times) = segment.index_bytes()?;
-        Ok(Room { records: u64::from(segment.size()), offsets, times })
+        Ok(SegmentBytes { records: u64::from(segment.size()), offsets, times })
     }
 
-    fn with(self, other: Room) -> Room {
-        Room {
+    fn with(self, other: SegmentBytes) -> SegmentBytes {
+        SegmentBytes {
             records: self.records + other.records,
             offsets: self.offsets + other.offsets,
             times: self.times + other.times,
         }
     }
 
-    fn holds(self, more: Room, config: &LogConfig) -> bool {
+    fn holds(self, more: SegmentBytes, config: &LogConfig) -> bool {
         let all = self.with(more);
         let index_max = u64::from(config.segment_index_bytes);
         all.records <= u64::from(config.segment_bytes) && all.offsets <= index_max && all.times <= index_max

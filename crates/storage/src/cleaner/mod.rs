@@ -16,7 +16,7 @@ mod output;
 mod transactions;
 
 pub use dirt::Dirt;
-pub(crate) use dirt::{Standing, between, look};
+pub(crate) use dirt::{LogBounds, between, look};
 pub(crate) use filter::LastRecord;
 
 use crate::config::LogConfig;

@@ -4,7 +4,7 @@
 
 use super::{DirEntry, Disk, DiskFile, DiskLock, Metadata, OpenMode, Space};
 use crate::condition::Condition;
-use crate::error::Meaning;
+use crate::error::DiskErrorKind;
 use crate::planted::{Bug, is_planted};
 use model::Timestamp;
 use std::fmt::Display;
@@ -28,10 +28,10 @@ impl Watched {
 impl Condition {
     fn watch<T>(&self, what: &str, path: &Path, call: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
         self.check()?;
-        call().inspect_err(|error| match Meaning::of(error) {
-            Meaning::OutOfSpace => self.ran_full(),
-            Meaning::DirFailed => self.failed(what, path, error),
-            Meaning::NotNow | Meaning::OfAName => {}
+        call().inspect_err(|error| match DiskErrorKind::of(error) {
+            DiskErrorKind::OutOfSpace => self.ran_full(),
+            DiskErrorKind::DirFailed => self.failed(what, path, error),
+            DiskErrorKind::Transient | DiskErrorKind::Name => {}
         })
     }
 

@@ -1,4 +1,4 @@
-//! Appends, as leader and as follower, and the roll of a segment that goes before them.
+//! Appends by a leader and by a follower, and the roll of a segment before them.
 
 use super::{Log, Mark, Writer};
 use crate::error::{Error, Result};
@@ -17,10 +17,10 @@ use std::io::IoSlice;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-/// So many bytes are appended before the system is asked to begin writing them back.
+/// After this many appended bytes the system is asked to begin writing them back.
 const WRITE_BACK_BYTES: u32 = 8 << 20;
 
-/// Whether the last `size` of so many bytes not begun complete another 8 MB.
+/// Whether the last `size` of the bytes whose write-back has not begun complete another 8 MB.
 fn is_write_back_due(not_begun: u32, size: u32) -> bool {
     not_begun / WRITE_BACK_BYTES != not_begun.saturating_sub(size) / WRITE_BACK_BYTES
 }
@@ -28,7 +28,7 @@ fn is_write_back_due(not_begun: u32, size: u32) -> bool {
 /// How a leader appends.
 #[derive(Clone, Copy, Debug)]
 pub struct LeaderAppend {
-    /// The epoch it leads in.
+    /// The epoch in which it leads.
     pub leader_epoch: LeaderEpoch,
     /// Who appends.
     pub origin: Origin,
@@ -45,45 +45,46 @@ pub struct FollowerAppend {
     pub now: Timestamp,
 }
 
-/// What an append did.
+/// The outcome of an append.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Appended {
-    /// Offset of the first record. Of a duplicate: that of the batch it repeats.
+    /// Offset of the first record. For a duplicate: of the first record of the batch that it
+    /// repeats.
     pub base_offset: Offset,
     /// Offset of the last record, inclusive.
     pub last_offset: Offset,
-    /// The log's start, which the answer names.
+    /// The log start offset, which the answer contains.
     pub log_start_offset: Offset,
-    /// It repeats an earlier append and nothing was written.
+    /// Whether it repeats an earlier append. Then nothing was written.
     pub is_duplicate: bool,
-    /// Of a duplicate: the timestamp that is remembered of the batch it repeats.
+    /// For a duplicate: the stored timestamp of the batch that it repeats.
     pub duplicate_timestamp: Option<Timestamp>,
-    /// A new segment was begun: the ones before it should be flushed, up to this offset.
+    /// A new segment was begun at this offset: the segments before it should be flushed up to it.
     pub rolled_at: Option<Offset>,
-    /// `flush.messages` or `flush.ms` asks for a flush now.
+    /// `flush.messages` or `flush.ms` requires a flush now.
     pub is_flush_due: bool,
-    /// Much was appended since the system was last asked to begin writing it back (`Log::begin_write_back`).
+    /// The system should begin writing back what was appended (`Log::begin_write_back`).
     pub is_write_back_due: bool,
 }
 
-/// Batches that have their offsets.
+/// Batches with their offsets.
 #[derive(Clone, Copy)]
 struct ToWrite<'a> {
-    placed: &'a [segment::Appended],
+    placed: &'a [segment::AppendedBatch],
     slices: &'a [IoSlice<'a>],
-    /// Their leader epochs, and where they begin.
+    /// Their leader epochs, and the start offset of each.
     epochs: &'a [(LeaderEpoch, Offset)],
 }
 
 impl Log {
-    /// Gives batches the next offsets and writes them behind the last record. Errors: among others
-    /// `EndedEpoch`, where the leader's epoch has ended by now.
+    /// Assigns the next offsets to batches and writes them after the last record. Errors: among
+    /// others `EndedEpoch` if the leader's epoch has ended.
     pub fn append_as_leader(&self, batches: &[Validated], how: LeaderAppend) -> Result<Appended> {
         self.append_led(&mut self.writer.lock(), batches, how, Wait::Block)
     }
 
-    /// Does the same where it needs no sync. Errors: `WouldBlock` where a segment that is flushed must be
-    /// rolled first, or where the log is held by someone who syncs; nothing has changed then.
+    /// Does the same if it needs no sync. Errors: `WouldBlock` if a flushed segment must be rolled
+    /// first or if the holder of the writer is syncing; then nothing has changed.
     pub fn try_append_as_leader(&self, batches: &[Validated], how: LeaderAppend) -> Result<Appended> {
         let writer = self.writer.try_lock();
         if writer.is_none() && self.is_held_over_sync.load(Ordering::Acquire) {
@@ -136,7 +137,8 @@ impl Log {
         self.write(writer, &batches, producers, how.now, wait).map_err(|error| self.note_fault(error))
     }
 
-    /// Writes batches as their leader sent them. They must begin at or after the log end; a batch that is cut off at the end is left out.
+    /// Writes batches as their leader sent them. They must begin at or after the log end. A batch
+    /// that is cut off at the end is ignored.
     pub fn append_as_follower(&self, batches: &Bytes, how: FollowerAppend) -> Result<Option<Appended>> {
         let writer = &mut *self.writer.lock();
         self.check_online()?;
@@ -169,7 +171,7 @@ impl Log {
                 }
                 epochs.extend(header.partition_leader_epoch.map(|epoch| (epoch, header.base_offset)));
             }
-            placed.push(segment::Appended {
+            placed.push(segment::AppendedBatch {
                 base_offset: frame.base_offset,
                 last_offset: frame.last_offset,
                 max_timestamp: frame.max_timestamp,
@@ -215,11 +217,12 @@ impl Log {
             writer.leftovers = false;
         }
         if producers.completed.iter().any(|txn| txn.aborted) {
-            // Read before the batches are written, so that nothing but a fault of the disk can come between them and the note that they are aborted.
+            // Read before the batches are written. After that only a disk fault can prevent the
+            // note that they are aborted.
             active.aborted.entries()?;
         }
         if let Err(error) = active.append(placed, slices, config.index_interval_bytes) {
-            // Part of it may be in the file, and takes up room there.
+            // Part of it may be in the file and take up space there.
             writer.leftovers = active.cut_leftovers().is_err();
             return Err(error);
         }
@@ -244,12 +247,13 @@ impl Log {
         })
     }
 
-    /// Takes over what the append says of its producers, now that it is written.
+    /// Applies the producer state of the append after it was written.
     fn note_producers(&self, writer: &mut Writer, active: &Segment, append: ProducerAppend, end: Offset) -> Result<()> {
         let completed = append.completed.clone();
         writer.producers.apply(append);
         for txn in &completed {
-            // Records without the note that they are aborted would be served as committed ones.
+            // Without the note that they are aborted, the records would be served as committed
+            // ones.
             if let Some(aborted) = note_completed(&mut writer.producers, txn) {
                 active.aborted.append(aborted).map_err(|error| self.go_offline(error))?;
             }
@@ -291,7 +295,7 @@ impl Log {
 
     fn must_roll(&self, size: u32, newest: i64, offsets: (Offset, Offset), now: Timestamp) -> Result<bool> {
         let (config, active) = (self.config.load(), self.active());
-        // The active one may begin behind the log end, where an append rolled it and then failed.
+        // The active segment may begin behind the log end if an append rolled it and then failed.
         if !active.can_hold(offsets.0) || !active.can_hold(offsets.1) {
             return Ok(true);
         }
@@ -306,13 +310,14 @@ impl Log {
         if active.size() > 0 && waited_ms > config.segment_ms.saturating_sub(jitter_ms) {
             return Ok(true);
         }
-        // The time index keeps one place free, for the entry that it gets when its segment is rolled.
+        // The time index keeps one entry free, for the one that a roll adds.
         let is_full = active.offsets.count()? >= config.segment_index_bytes / 8
             || active.times.count()? + 1 >= config.segment_index_bytes / 12;
         Ok(active.size() > 0 && is_full)
     }
 
-    /// How much earlier than `segment.ms` this segment is rolled: at random, so that not all logs roll at once.
+    /// Returns how much earlier than `segment.ms` this segment is rolled: a random time, so that
+    /// not all logs roll at once.
     fn jitter_ms(&self, base_offset: Offset) -> i64 {
         let config = self.config.load();
         match config.segment_jitter_ms.min(config.segment_ms) {
@@ -343,9 +348,10 @@ impl Log {
         let active = self.active();
         let mut segments = Vec::clone(&self.segments.load());
         let is_empty = active.size() == 0;
-        // The segment that ends here from now on, if one does.
+        // The segment that now ends here, if there is one.
         let before = if is_empty {
-            // Nothing was written to it: it makes room for the new one, which may have its name.
+            // Nothing was written to it. It is removed for the new one, which may have the same
+            // name.
             segments.pop();
             segments.last().filter(|_| at < active.base_offset()).cloned()
         } else {
@@ -365,7 +371,7 @@ impl Log {
         }
         writer.producers.end_offset = at;
         match self.take_snapshot(writer, false) {
-            // It saves a start some reading, and no start depends on it.
+            // It makes a start read less; no start depends on it.
             Err(error) if error.is_refusal() => {}
             taken => taken?,
         }
@@ -386,8 +392,10 @@ impl Log {
         Ok(at)
     }
 
-    /// A start takes a segment as it is that ends where all is flushed, so what was added to it since must be on disk before there is a next. Without room
-    /// for that there is none: a checkpoint may say already that all is flushed. Errors: `WouldBlock` where the caller may not wait for a sync.
+    /// Syncs the segment that ends here if its end is flushed. A start trusts a segment that ends where all is
+    /// flushed, so all that was added to it must be on disk before the next segment exists. If the
+    /// disk has no space for that, no next segment is created, since a checkpoint may already say
+    /// that all is flushed. Errors: `WouldBlock` if the caller must not wait for a sync.
     fn sync_where_flushed(&self, before: &Segment, at: Offset, wait: Wait) -> Result<()> {
         let is_flushed = {
             let flushed = &mut *self.flushed.lock();
@@ -406,12 +414,12 @@ impl Log {
         Ok(())
     }
 
-    /// The segment that comes after the active one. None of its files is left behind where it cannot be had: a start would take it for the last one, and
-    /// what is appended to the active one from now on for none of the log's.
+    /// Creates the segment after the active one. If that fails, none of its files stays: a start
+    /// would take it for the last segment and ignore what is appended to the active one.
     fn create_segment(&self, active: &Segment, at: Offset, now: Timestamp) -> Result<Arc<Segment>> {
         match Segment::create(self.folder.clone(), at, now) {
             Ok(segment) => Ok(Arc::new(segment)),
-            // They are the empty active segment's, and empty they stay.
+            // They belong to the active segment, which is empty and stays empty.
             Err(error) if active.base_offset() == at => Err(error),
             Err(error) => {
                 let names = [names::LOG, names::INDEX, names::TIME_INDEX, names::TXN_INDEX];
@@ -424,10 +432,11 @@ impl Log {
         }
     }
 
-    /// Writes the producers as of the log end, unless there is such a snapshot.
+    /// Writes a snapshot of the producers at the log end, unless there is one.
     pub(super) fn take_snapshot(&self, writer: &mut Writer, sync: bool) -> Result<()> {
         let at = writer.producers.end_offset;
-        // One from further on is of a roll that failed, and of records that were never written.
+        // A snapshot beyond the end comes from a failed roll, and from records that were never
+        // written.
         for beyond in writer.snapshots.split_off(&at.plus(1)) {
             self.folder.remove_file(&names::segment_file(beyond, names::SNAPSHOT))?;
         }
@@ -440,8 +449,8 @@ impl Log {
     }
 }
 
-fn placed_from(header: &BatchHeader) -> segment::Appended {
-    segment::Appended {
+fn placed_from(header: &BatchHeader) -> segment::AppendedBatch {
+    segment::AppendedBatch {
         base_offset: header.base_offset,
         last_offset: header.last_offset(),
         max_timestamp: header.max_timestamp.0,
@@ -449,7 +458,7 @@ fn placed_from(header: &BatchHeader) -> segment::Appended {
     }
 }
 
-/// What producer state has to know of a batch; `None` of one without a producer.
+/// Returns what producer state needs from a batch; `None` if it has no producer.
 pub(super) fn checked(
     header: &BatchHeader,
     body: &[u8],
@@ -476,7 +485,7 @@ pub(super) fn checked(
     }))
 }
 
-/// Ends a transaction. Gives what its segment's index has to hold of an aborted one.
+/// Ends a transaction. For an aborted one, returns the entry for its segment's index.
 pub(super) fn note_completed(producers: &mut crate::producer::Producers, txn: &CompletedTxn) -> Option<AbortedTxn> {
     let last_stable_offset = producers.stable_offset_after(txn);
     producers.complete(txn);

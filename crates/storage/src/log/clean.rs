@@ -1,7 +1,7 @@
-//! Compaction of one log: what there is to clean, and a cleaning (`cleaner`).
+//! Compacts one log: what can be cleaned, and a cleaning (`cleaner`).
 
 use super::Log;
-use crate::cleaner::{self, Cleaned, CleanerLimits, Cleaning, Dirt, LastRecord, Source, Standing, Step, Stop};
+use crate::cleaner::{self, Cleaned, CleanerLimits, Cleaning, Dirt, LastRecord, LogBounds, Source, Step, Stop};
 use crate::error::Result;
 use crate::index::Wait;
 use crate::segment::{CleanedSegment, Segment};
@@ -11,29 +11,31 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 impl Log {
-    /// How far the log is clean, exclusive: what `cleaner-offset-checkpoint` says of it, if anything.
+    /// Returns how far the log is clean, exclusive, if known: its entry in
+    /// `cleaner-offset-checkpoint`.
     pub fn cleaned_up_to(&self) -> Option<Offset> {
         *self.cleaned_up_to.lock()
     }
 
-    /// Sets what the checkpoint says, when the log is opened.
+    /// Sets the checkpoint's value when the log is opened.
     pub fn set_cleaned_up_to(&self, offset: Option<Offset>) {
         *self.cleaned_up_to.lock() = offset;
     }
 
-    /// What of the log is cut is not clean any more: what will stand there was never cleaned.
+    /// A truncated part is no longer clean: what replaces it was never cleaned.
     pub(super) fn lower_cleaned_up_to(&self, to: Offset) {
         let cleaned_up_to = &mut *self.cleaned_up_to.lock();
         *cleaned_up_to = cleaned_up_to.map(|offset| offset.min(to));
     }
 
-    /// What there is to clean. Reads the first batch and the newest timestamp of dirty segments where a compaction lag is set.
+    /// Returns what can be cleaned. If a compaction lag is set, reads the first batch and the
+    /// newest timestamp of dirty segments.
     pub fn dirt(&self, now: Timestamp) -> Result<Dirt> {
         let config = self.config();
         self.undisturbed(Wait::Block, || {
             let truncations = self.flushed.lock().truncations;
             let offsets = self.offsets();
-            let standing = Standing {
+            let standing = LogBounds {
                 log_start: offsets.log_start_offset,
                 log_end: offsets.log_end_offset,
                 last_stable: offsets.last_stable_offset,
@@ -44,9 +46,11 @@ impl Log {
         })
     }
 
-    /// Compacts the log up to where the map of keys comes to, at most to the dirt's end. `pace` is told of bytes that are read and written; it may wait, and
-    /// gives the cleaning up with `false`. `None` where the cleaning was given up, there or because records were cut or segments deleted meanwhile: what
-    /// was done until then is done. Appends and reads go on beside it.
+    /// Compacts the log as far as the map of keys reaches, at most to the dirt's end. Calls `pace`
+    /// with the number of bytes that it read and wrote. `pace` may wait, and stops the cleaning by
+    /// returning `false`. Returns `None` if the cleaning was stopped: by `pace`, or because records
+    /// were truncated or segments deleted meanwhile. Work done until then stays. Appends and reads
+    /// continue meanwhile.
     pub fn clean(
         &self,
         dirt: &Dirt,
@@ -54,9 +58,10 @@ impl Log {
         now: Timestamp,
         pace: &mut dyn FnMut(u64) -> bool,
     ) -> Result<Option<Cleaned>> {
-        // Two of them would write the same files.
+        // Two cleanings would write the same files.
         let Some(_alone) = self.cleaning.try_lock() else { return Ok(None) };
-        // A record goes for the sake of a newer one of its key, and of the marker that decided over that: neither may be lost to a power cut after it.
+        // A record is removed because of a newer one of its key and of the marker that committed
+        // that one: a power cut must lose neither.
         self.flush(self.log_end_offset(), now)?;
         let segments = self.segments.load_full();
         let config = self.config();
@@ -67,7 +72,7 @@ impl Log {
         match cleaning.run(dirt) {
             Ok(()) => Ok(self.note_cleaned(dirt, cleaning.done)),
             Err(Stop::GivenUp) => Ok(None),
-            // It may be that what was read is the log's no more.
+            // What was read may no longer belong to the log.
             Err(Stop::Fault(_)) if !self.still_has(&segments[cleaning.done.segments_read..], dirt) => Ok(None),
             Err(Stop::Fault(fault)) if fault.is_not_found() && self.fault().is_some() => Ok(None),
             Err(Stop::Fault(fault)) if fault.is_moved() => Ok(None),
@@ -84,14 +89,16 @@ impl Log {
         is_whole.then_some(cleaned)
     }
 
-    /// Whether these segments, below the dirt's end, are still the log's and as long as they were.
+    /// Whether these segments, below the dirt's end, still belong to the log and have the same
+    /// length.
     fn still_has(&self, segments: &[Arc<Segment>], dirt: &Dirt) -> bool {
         let _writer = self.writer.lock();
         let mut below_end = segments.iter().filter(|segment| segment.base_offset() < dirt.end);
         self.flushed.lock().truncations == dirt.truncations && below_end.all(|segment| self.is_current(segment))
     }
 
-    /// The aborted transactions with records from an offset on, up to another: by segment, in the order of their markers.
+    /// Returns the aborted transactions with records from an offset on, up to another: by segment,
+    /// in the order of their markers.
     fn aborted_between(&self, from: Offset, to: Offset) -> Result<Vec<AbortedTxn>> {
         let segments = self.segments.load_full();
         let first = segments.partition_point(|segment| segment.base_offset() <= from).saturating_sub(1);
@@ -101,7 +108,7 @@ impl Log {
                 if txn.last_offset >= from && txn.first_offset < to {
                     aborted.push(*txn);
                 }
-                // All that begins below is over by then.
+                // All transactions that begin below have ended by then.
                 if txn.last_stable_offset >= to {
                     return Ok(aborted);
                 }

@@ -1,12 +1,15 @@
-//! One partition's log: its segments in order, and what is known of the records in them.
+//! One partition's log: its segments in order, and what is known about the records in them.
 //!
-//! **Who waits for whom.** Everything that changes a log takes `writer`, one mutex, for as long as it writes. Nothing that reads does: readers take
-//! the list of segments and the offsets as they stand, so a read never waits for an append, a roll or a flush. Offsets that belong together (log end,
-//! high watermark, last stable) change together.
+//! **Locks.** Every change of a log takes `writer`, a mutex, for as long as it writes. Reads do
+//! not: they take the current list of segments and the current offsets, so a read never waits for
+//! an append, a roll or a flush. Offsets that belong together (log end, high watermark, last
+//! stable) change together.
 //!
-//! **What is promised.** An append is visible as a whole or not at all. The recovery point is never above what was synced. After a fault of which
-//! it is not known what it left behind the log is offline until it is opened again, and in a log dir the whole dir is. A full disk is none: what could
-//! not be written beside the records (indexes, epochs, producer snapshots) stays in memory or is left out, and the recovery point stays below it.
+//! **Guarantees.** An append is visible as a whole or not at all. The recovery point is never above
+//! what was synced. After a fault with an unknown effect the log is offline until it is opened
+//! again; in a log dir, the whole dir is. A full disk is not a fault: what could not be written
+//! beside the records (indexes, epochs, producer snapshots) stays in memory or is left out, and the
+//! recovery point stays below it.
 
 mod append;
 mod clean;
@@ -54,11 +57,11 @@ pub struct LogOffsets {
     pub log_end_offset: Offset,
     /// The exclusive end of what is replicated.
     pub high_watermark: Offset,
-    /// The exclusive end of what readers of committed records see.
+    /// The exclusive end of what read_committed consumers see.
     pub last_stable_offset: Offset,
 }
 
-/// An offset, and where it is in which segment as far as that is known.
+/// An offset, and its place in a segment if that is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Mark {
     pub(crate) offset: Offset,
@@ -70,9 +73,9 @@ pub(crate) struct Marks {
     pub(crate) log_start: Offset,
     pub(crate) log_end: Mark,
     pub(crate) high_watermark: Mark,
-    /// From the producers; below it everything is decided.
+    /// From the producers. All transactions below it are decided.
     pub(crate) first_unstable: Option<Offset>,
-    /// Transactions that are over wait for the high watermark to pass their markers.
+    /// Completed transactions that wait for the high watermark to pass their markers.
     pub(crate) awaits_high_watermark: bool,
 }
 
@@ -96,15 +99,15 @@ impl Marks {
     }
 }
 
-/// What only the one that writes touches.
+/// The state that only the holder of the writer touches.
 #[derive(Debug)]
 struct Writer {
     producers: Producers,
     /// Offsets of the producer snapshots in the folder.
     snapshots: BTreeSet<Offset>,
-    /// Files that are renamed and removed later, with the time from which on.
+    /// Files that were renamed and are removed later, each with the time of its removal.
     doomed: Vec<(Timestamp, Vec<String>)>,
-    /// The lowest epoch in which a leader may append. The log's own epochs do not say all of it: they
+    /// The lowest epoch in which a leader may append. The log's own epochs are not enough: they
     /// hold nothing of an epoch in which another replica leads and nothing was copied yet.
     least_epoch: LeaderEpoch,
     /// A failed write may have left bytes behind the last record.
@@ -115,12 +118,15 @@ struct Writer {
 #[derive(Clone, Copy, Debug)]
 struct Flushed {
     recovery_point: Offset,
-    /// Where the flushed records end: above the recovery point where the segment that ends there was closed during their flush, without its indexes.
+    /// The end of the flushed records. It is above the recovery point if the segment that ends
+    /// there was closed during their flush, without its indexes.
     end: Offset,
     at: Timestamp,
-    /// Counts truncations, so that a flush that ran beside one does not claim what is gone.
+    /// Counts truncations, so that a flush that ran during one does not count truncated records as
+    /// flushed.
     truncations: u64,
-    /// Where the last roll was: a flush that began before it did not sync the indexes of the segment that ends there.
+    /// The offset of the last roll. A flush that began before it did not sync the indexes of the
+    /// segment that ends there.
     rolled_at: Offset,
 }
 
@@ -133,11 +139,12 @@ pub struct Log {
     segments: ArcSwap<Vec<Arc<Segment>>>,
     marks: RwLock<Marks>,
     epochs: RwLock<LeaderEpochs>,
-    /// The file of the epochs lacks the last changes: those of records that are not flushed, or for which there was no room.
+    /// The epoch file lacks the last changes: those of records that are not flushed, or for which
+    /// the disk had no space.
     epochs_unwritten: AtomicBool,
-    /// Held while that file is written. Taken after the writer.
+    /// Held while the epoch file is written. Taken after the writer.
     epochs_file: Mutex<()>,
-    /// How often segments were deleted, and how many of these times no power cut takes back.
+    /// Counts deletions of segments, and how many of them survive a power cut.
     deletions: AtomicU64,
     deletions_synced: AtomicU64,
     flushed: Mutex<Flushed>,
@@ -145,20 +152,21 @@ pub struct Log {
     syncing: Mutex<()>,
     fault: OnceLock<String>,
     dir: Arc<Condition>,
-    /// Another log took its place (`relocate`).
+    /// Another log replaced this one (`relocate`).
     is_moved: AtomicBool,
     jitter_seed: u64,
     settling: settle::Settling,
     swaps: swap::Swaps,
-    /// Held by the one that cleans.
+    /// Held during a cleaning.
     cleaning: Mutex<()>,
     cleaned_up_to: Mutex<Option<Offset>>,
     writer: Mutex<Writer>,
-    /// Whoever holds the writer syncs meanwhile. Who may not wait for a sync does not wait for the writer then.
+    /// The holder of the writer is syncing. A caller that must not wait for a sync then does not
+    /// wait for the writer.
     is_held_over_sync: AtomicBool,
 }
 
-/// As long as it is kept, the writer is held over a sync.
+/// While it exists, the writer is held during a sync.
 struct HeldOverSync<'a>(&'a AtomicBool);
 
 impl Drop for HeldOverSync<'_> {
@@ -168,42 +176,43 @@ impl Drop for HeldOverSync<'_> {
 }
 
 impl Log {
-    /// Whose log it is.
+    /// Returns the partition.
     pub fn partition(&self) -> &TopicPartition {
         &self.partition
     }
 
-    /// The folder it is in.
+    /// Returns the path of its folder.
     pub fn path(&self) -> PathBuf {
         self.folder.path()
     }
 
-    /// Its settings.
+    /// Returns its settings.
     pub fn config(&self) -> Arc<LogConfig> {
         self.config.load_full()
     }
 
-    /// Changes its settings, which count from the next append on.
+    /// Changes its settings. They apply from the next append.
     pub fn set_config(&self, config: LogConfig) {
         self.config.store(Arc::new(config));
     }
 
-    /// The four offsets, as of one moment.
+    /// Returns the four offsets, as of one moment.
     pub fn offsets(&self) -> LogOffsets {
         self.marks.read().offsets()
     }
 
-    /// The next offset to be written.
+    /// Returns the next offset to be written.
     pub fn log_end_offset(&self) -> Offset {
         self.marks.read().log_end.offset
     }
 
-    /// The first offset that may be read.
+    /// Returns the first offset that may be read.
     pub fn log_start_offset(&self) -> Offset {
         self.marks.read().log_start
     }
 
-    /// What a checkpoint has to say of the log's start: nothing where the first segment's name says it, for good.
+    /// Returns the log start offset to write into the checkpoint. `None` if the first segment's
+    /// name says it durably.
     pub fn log_start_to_checkpoint(&self) -> Option<Offset> {
         let is_unsure = self.deletions_synced.load(Ordering::Acquire) < self.deletions.load(Ordering::Acquire);
         let start = self.log_start_offset();
@@ -211,7 +220,7 @@ impl Log {
         (is_above || (is_unsure && start > Offset(0))).then_some(start)
     }
 
-    /// Makes the names of all files outlive a power cut, and that others are gone.
+    /// Makes the names of all files, and the removal of others, survive a power cut.
     fn sync_folder(&self) -> Result<()> {
         let deletions = self.deletions.load(Ordering::Acquire);
         self.folder.sync().map_err(|error| self.go_offline(error))?;
@@ -219,80 +228,82 @@ impl Log {
         Ok(())
     }
 
-    /// For the one that holds the writer, before it syncs.
+    /// Called by the holder of the writer before it syncs.
     fn held_over_sync(&self) -> HeldOverSync<'_> {
         self.is_held_over_sync.store(true, Ordering::Release);
         HeldOverSync(&self.is_held_over_sync)
     }
 
-    /// The exclusive end of what is replicated.
+    /// Returns the exclusive end of what is replicated.
     pub fn high_watermark(&self) -> Offset {
         self.marks.read().high_watermark.offset
     }
 
-    /// The exclusive end of what readers of committed records see.
+    /// Returns the exclusive end of what read_committed consumers see.
     pub fn last_stable_offset(&self) -> Offset {
         self.marks.read().last_stable().offset
     }
 
-    /// All below it is flushed.
+    /// Returns the offset below which all is flushed.
     pub fn recovery_point(&self) -> Offset {
         self.flushed.lock().recovery_point
     }
 
-    /// All records below it outlive a power cut. A start may have to read some of them all the same: the recovery point is never above it, and may be below.
+    /// Returns the offset below which all records survive a power cut. The recovery point may be
+    /// lower, never higher: a start may have to read some of these records.
     pub fn flushed_end(&self) -> Offset {
         self.flushed.lock().end
     }
 
-    /// Bytes of all segments' records.
+    /// Returns the bytes of all segments' records.
     pub fn size_bytes(&self) -> u64 {
         self.segments.load().iter().map(|segment| u64::from(segment.size())).sum()
     }
 
-    /// The segments, oldest first; the last is the active one.
+    /// Returns the segments, oldest first. The last one is active.
     pub fn segments(&self) -> Arc<Vec<Arc<Segment>>> {
         self.segments.load_full()
     }
 
-    /// The newest leader epoch.
+    /// Returns the newest leader epoch.
     pub fn latest_epoch(&self) -> Option<LeaderEpoch> {
         self.epochs.read().latest()
     }
 
-    /// The leader epochs and where they began.
+    /// Returns the leader epochs and their start offsets.
     pub fn leader_epochs(&self) -> LeaderEpochs {
         self.epochs.read().clone()
     }
 
-    /// Where an epoch ended in this log: the largest epoch known that is not above it, and its exclusive end (KIP-101).
+    /// Returns where an epoch ended in this log: the largest known epoch that is not above it, and
+    /// its exclusive end (KIP-101).
     pub fn end_of_epoch(&self, epoch: LeaderEpoch) -> Option<(LeaderEpoch, Offset)> {
         let end = self.log_end_offset();
         self.epochs.read().end_offset(epoch, end)
     }
 
-    /// What is known of a producer.
+    /// Returns the state of a producer.
     pub fn producer(&self, id: ProducerId) -> Option<ProducerEntry> {
         self.writer.lock().producers.get(id).cloned()
     }
 
-    /// Everything that is known of the producers, for DescribeProducers.
+    /// Returns the state of all producers, for DescribeProducers.
     pub fn producers(&self) -> Vec<(ProducerId, ProducerEntry)> {
         self.writer.lock().producers.iter().map(|(id, entry)| (id, entry.clone())).collect()
     }
 
-    /// Forgets producers that have been silent for `producer.id.expiration.ms`. How many.
+    /// Removes producers that wrote nothing for `producer.id.expiration.ms`. Returns how many.
     pub fn expire_producers(&self, now: Timestamp) -> usize {
         let expiration_ms = self.config.load().producer_id_expiration_ms;
         self.writer.lock().producers.expire(now, expiration_ms)
     }
 
-    /// Why it is offline, if it is: of itself, or with its log dir.
+    /// Returns why the log is offline, if it or its log dir is.
     pub fn fault(&self) -> Option<&str> {
         self.fault.get().map(String::as_str).or_else(|| self.dir.fault())
     }
 
-    /// Moves the high watermark forward, not beyond the log end. Whether it moved.
+    /// Moves the high watermark forward, not beyond the log end. Returns whether it moved.
     pub fn advance_high_watermark(&self, to: Offset) -> bool {
         let awaited = {
             let mut marks = self.marks.write();
@@ -305,7 +316,7 @@ impl Log {
         };
         if awaited {
             let mut writer = self.writer.lock();
-            // Read again: the append that brought the markers may have moved on.
+            // Read again: the append of the markers may have changed it.
             let high_watermark = self.high_watermark();
             writer.producers.high_watermark_moved(high_watermark);
             self.publish_unstable(&writer);
@@ -313,7 +324,8 @@ impl Log {
         true
     }
 
-    /// Sets the high watermark to what a checkpoint or a leader says, within the log's bounds. It may go back: only before the log is served.
+    /// Sets the high watermark to the value of a checkpoint or a leader, within the log's bounds.
+    /// It may move back only before the log is served.
     pub fn set_high_watermark(&self, to: Offset) {
         let writer = &mut *self.writer.lock();
         let high_watermark = {
@@ -326,8 +338,8 @@ impl Log {
         self.publish_unstable(writer);
     }
 
-    /// Notes that this replica leads from its log end on in an epoch: in memory, as `note_epochs` does.
-    /// From here on a leader may not append in an earlier one.
+    /// Notes in memory, as `note_epochs` does, that this replica leads from its log end on in an
+    /// epoch. From now on a leader cannot append in an earlier epoch.
     pub fn assign_epoch(&self, epoch: LeaderEpoch) -> Result<()> {
         let writer = &mut *self.writer.lock();
         self.check_online()?;
@@ -336,8 +348,8 @@ impl Log {
         Ok(())
     }
 
-    /// Notes that this replica leads no more in an epoch: a leader's append in it that comes from here on
-    /// is refused. Errors: the log is offline, where every append is refused.
+    /// Notes that this replica no longer leads in an epoch: a later append by a leader in that
+    /// epoch is refused. Errors: the log is offline, where every append is refused.
     pub fn end_epoch(&self, epoch: LeaderEpoch) -> Result<()> {
         let writer = &mut *self.writer.lock();
         self.check_online()?;
@@ -345,8 +357,9 @@ impl Log {
         Ok(())
     }
 
-    /// Notes the epochs of records that are about to be written. The file follows with the flush of the records: a start reads the epochs of others from
-    /// the records themselves. For the one that holds the writer.
+    /// Notes the epochs of records that are about to be written. The file is written with the flush
+    /// of the records: a start reads the epochs of unflushed records from the records. Called by
+    /// the holder of the writer.
     fn note_epochs(&self, starts: &[(LeaderEpoch, Offset)]) {
         let goes_on = |(epoch, start): &(LeaderEpoch, Offset)| self.epochs.read().goes_on(*epoch, *start);
         if starts.iter().all(goes_on) {
@@ -359,8 +372,9 @@ impl Log {
         self.epochs_unwritten.store(true, Ordering::Release);
     }
 
-    /// Changes the epochs in the file first and then in memory; in memory alone where there is no room, until a flush. An epoch that a cut took away is none
-    /// to a start either, whatever the file says. For the one that holds the writer.
+    /// Changes the epochs in the file first and then in memory. If the disk has no space, it
+    /// changes them only in memory until a flush. A start ignores an epoch that a truncation
+    /// removed, whatever the file says. Called by the holder of the writer.
     fn change_epochs(&self, change: impl FnOnce(&mut LeaderEpochs) -> bool) -> Result<()> {
         let _file = self.epochs_file.lock();
         let mut epochs = self.epochs.read().clone();
@@ -375,10 +389,12 @@ impl Log {
         Ok(())
     }
 
-    /// Brings epochs to the file that are in memory alone: before the recovery point passes their records.
+    /// Writes epochs that are only in memory to the file, before the recovery point passes their
+    /// records.
     fn write_noted_epochs(&self) -> Result<()> {
         let _file = self.epochs_file.lock();
-        // In this order: what is noted from here on is of records that no flush covers yet that has begun.
+        // In this order: what is noted from here on belongs to records that no flush in progress
+        // covers.
         if !self.epochs_unwritten.swap(false, Ordering::AcqRel) {
             return Ok(());
         }
@@ -386,7 +402,7 @@ impl Log {
         self.write_epochs(&epochs).inspect_err(|_| self.epochs_unwritten.store(true, Ordering::Release))
     }
 
-    /// For the one that holds the file.
+    /// Called by the holder of the epoch file's lock.
     fn write_epochs(&self, epochs: &LeaderEpochs) -> Result<()> {
         let write = |path: &Path| epochs.write(&*self.folder.disk, path, self.settling.is_begun());
         self.folder.with_file(names::LEADER_EPOCH_CHECKPOINT, write).map_err(|error| self.note_fault(error))
@@ -399,7 +415,7 @@ impl Log {
     }
 
     fn active(&self) -> Arc<Segment> {
-        // There is always one: `open` makes it, and a deletion of all rolls first.
+        // There is always one: `open` creates it, and a deletion of all segments rolls first.
         self.segments.load().last().cloned().unwrap_or_else(|| unreachable!("a log without a segment"))
     }
 
@@ -413,7 +429,7 @@ impl Log {
         }
     }
 
-    /// Whether a producer may write: not while the disk is full.
+    /// Returns an error if the disk is full, so that producers may not write.
     fn check_room(&self) -> Result<()> {
         if !self.dir.is_full() {
             return Ok(());
@@ -423,8 +439,9 @@ impl Log {
         Err(Error::Full { path, partition: self.partition.to_string() })
     }
 
-    /// Takes the log dir offline where an error comes from this log's folder having been taken away; gives the error on. That one file is missing may mean
-    /// that retention or the cleaner was here meanwhile. What else takes the dir offline is known to it already.
+    /// Takes the log dir offline if the error means that this log's folder was removed. Returns the
+    /// error. A single missing file may mean that retention or the cleaner removed it. Other errors
+    /// that take the dir offline are already known to it.
     fn note_fault(&self, error: Error) -> Error {
         if error.is_not_found() && self.fault().is_none() {
             let path = self.folder.path();
@@ -436,7 +453,7 @@ impl Log {
         error
     }
 
-    /// Takes the log offline because of an error, and gives the error on.
+    /// Takes the log offline because of an error. Returns the error.
     fn go_offline(&self, error: Error) -> Error {
         let error = self.note_fault(error);
         let _ = self.fault.set(error.to_string());
@@ -445,7 +462,7 @@ impl Log {
 }
 
 impl Marks {
-    /// A mark at an offset, with its place if one of the marks knows it.
+    /// Returns a mark at an offset, with its place if one of the marks knows it.
     fn mark(&self, offset: Offset) -> Mark {
         match offset == self.log_end.offset {
             true => self.log_end,

@@ -1,4 +1,5 @@
-//! Reads a segment as after a crash: every batch is checked, the first bad one and all after it are cut, indexes are built anew.
+//! Recovers a segment after a crash: checks every batch, removes the first bad one and all after
+//! it, and rebuilds the indexes.
 
 use super::append::{checked, note_completed};
 use crate::disk::DiskFile;
@@ -21,7 +22,7 @@ const BATCH_BYTES_MIN: u32 = 26;
 /// Bytes read at a time.
 const CHUNK_BYTES: usize = 1 << 20;
 
-/// What is derived from the records beside the indexes.
+/// What is derived from the records besides the indexes.
 pub(super) struct Derived<'a> {
     pub(super) producers: &'a mut Producers,
     pub(super) epochs: &'a mut LeaderEpochs,
@@ -32,32 +33,34 @@ pub(super) struct Derived<'a> {
 pub(super) struct Recovering<'a> {
     /// `index.interval.bytes`
     pub(super) index_interval: u32,
-    /// Set when the broker stops: then what is begun is given up.
+    /// Set when the broker stops: the recovery is then interrupted.
     pub(super) interrupted: &'a AtomicBool,
-    /// It is the last segment: its indexes may stay in memory.
+    /// Whether it is the last segment, whose indexes may stay in memory.
     pub(super) is_active: bool,
     /// Called before anything is cut off.
     pub(super) before_cut: &'a dyn Fn() -> Result<()>,
 }
 
-/// Entries for the index by offset: in memory where all of them will be few, else in the index as they come.
-enum Offsets {
+/// Entries for the offset index: collected in memory if there will be few, otherwise written to the
+/// index at once.
+enum OffsetEntries {
     Few(Vec<OffsetEntry>),
     Many,
 }
 
-/// Checks a segment and rebuilds its indexes; with `derived`, its aborted transactions, the producers and the leader epochs too. Gives the bytes
-/// that were cut.
+/// Checks a segment and rebuilds its indexes; with `derived` also its aborted transactions, the
+/// producers and the leader epochs. Returns the number of bytes that were cut.
 pub(super) fn recover(segment: &Segment, how: Recovering<'_>, mut derived: Option<Derived<'_>>) -> Result<u32> {
     let is_indexed = is_planted(Bug::IndexTrusted) && segment.offsets.count().is_ok_and(|count| count > 0);
-    // Nobody takes the indexes of a segment that is not sure for complete, whatever is found in them; of others, while the one by time is empty.
+    // The indexes of an unflushed segment are never trusted. Those of others are not trusted while
+    // the time index is empty.
     let entries_most = segment.size() / how.index_interval.max(BATCH_BYTES_MIN) + 1;
     let are_few = entries_most as usize <= Index::<TimeEntry>::FEW_ENTRIES;
     let mut offsets = match derived.is_some() && are_few {
-        true => Offsets::Few(Vec::new()),
-        false => Offsets::Many,
+        true => OffsetEntries::Few(Vec::new()),
+        false => OffsetEntries::Many,
     };
-    if matches!(offsets, Offsets::Many) {
+    if matches!(offsets, OffsetEntries::Many) {
         if !is_indexed {
             segment.offsets.reset()?;
         }
@@ -85,8 +88,8 @@ pub(super) fn recover(segment: &Segment, how: Recovering<'_>, mut derived: Optio
         if position - last_entry_at > how.index_interval {
             match &mut offsets {
                 _ if is_indexed => {}
-                Offsets::Few(entries) => entries.push(segment.offset_entry(frame.last_offset, position)),
-                Offsets::Many => segment.add_offset_entry(frame.last_offset, position)?,
+                OffsetEntries::Few(entries) => entries.push(segment.offset_entry(frame.last_offset, position)),
+                OffsetEntries::Many => segment.add_offset_entry(frame.last_offset, position)?,
             }
             if newest.timestamp > times.last().map_or(-1, |last| last.timestamp) {
                 times.push(segment.time_entry(newest));
@@ -107,7 +110,7 @@ pub(super) fn recover(segment: &Segment, how: Recovering<'_>, mut derived: Optio
         segment.aborted.replace(aborted)?;
     }
     match offsets {
-        Offsets::Few(entries) => {
+        OffsetEntries::Few(entries) => {
             let may_wait = how.is_active;
             if is_indexed || segment.offsets.hold(entries, may_wait)? {
                 segment.times.hold(times, may_wait)?;
@@ -116,7 +119,7 @@ pub(super) fn recover(segment: &Segment, how: Recovering<'_>, mut derived: Optio
                 segment.times.keep(times);
             }
         }
-        Offsets::Many => segment.complete_recovered(times)?,
+        OffsetEntries::Many => segment.complete_recovered(times)?,
     }
     Ok(size - position)
 }
@@ -133,7 +136,7 @@ impl Derived<'_> {
     }
 }
 
-/// Lets the producers see one batch. An aborted transaction that ends in it is added to the list, where there is one.
+/// Applies one batch to the producers. If an aborted transaction ends in it, adds it to `aborted`.
 fn replay(
     producers: &mut Producers,
     frame: &Frame,
@@ -142,7 +145,7 @@ fn replay(
 ) -> Result<()> {
     producers.end_offset = frame.last_offset.plus(1);
     let Some(header) = &frame.header else { return Ok(()) };
-    // A batch whose checksum holds was accepted once; a marker that cannot be read ends nothing.
+    // A batch with a valid checksum was accepted once. A marker that cannot be read ends nothing.
     let Ok(Some(batch)) = checked(header, bytes.get(BATCH_OVERHEAD..).unwrap_or_default(), 0) else { return Ok(()) };
     let mut append = ProducerAppend::new(Origin::Replication);
     append.add(producers, &batch, &"")?;
@@ -157,7 +160,8 @@ fn replay(
     Ok(())
 }
 
-/// Lets the producers see the batches of a segment from their end offset on, up to an offset; the batches were checked before.
+/// Applies the batches of a segment to the producers, from their end offset up to `end`. The
+/// batches were checked before.
 pub(super) fn replay_segment(producers: &mut Producers, segment: &Segment, end: Offset) -> Result<()> {
     let from = producers.end_offset;
     segment.frames_from(segment.position_hint(from), |frame, file| {
@@ -175,7 +179,7 @@ pub(super) fn replay_segment(producers: &mut Producers, segment: &Segment, end: 
     })
 }
 
-/// Reads a file front to back in large chunks and checks checksums.
+/// Reads a file from start to end in large chunks and verifies checksums.
 struct Reader<'a> {
     file: &'a dyn DiskFile,
     end: u32,
@@ -184,7 +188,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// The whole and sound batch at a position; `None` where there is none.
+    /// Returns the complete and valid batch at a position, or `None`.
     fn frame(&mut self, position: u32) -> std::io::Result<Option<Frame>> {
         self.fill(position, BATCH_OVERHEAD)?;
         let Ok(frame) = Frame::parse(self.bytes(position), position) else { return Ok(None) };
@@ -195,7 +199,7 @@ impl Reader<'_> {
         Ok(self.is_sound(&frame)?.then_some(frame))
     }
 
-    /// As much of a batch as a chunk holds.
+    /// Returns the part of a batch that fits into a chunk.
     fn prefix(&mut self, frame: &Frame) -> std::io::Result<&[u8]> {
         self.fill(frame.position, frame.size as usize)?;
         let bytes = self.bytes(frame.position);
@@ -206,13 +210,14 @@ impl Reader<'_> {
         position.checked_sub(self.start).and_then(|at| self.chunk.get(at as usize..)).unwrap_or_default()
     }
 
-    /// Makes sure that `needed` bytes from a position on are in the chunk, or as many as it can hold.
+    /// Makes sure that `needed` bytes from a position on are in the chunk, or as many as it can
+    /// hold.
     fn fill(&mut self, position: u32, needed: usize) -> std::io::Result<()> {
-        let left = (self.end - position) as usize;
-        if self.bytes(position).len() >= needed.min(left).min(CHUNK_BYTES) {
+        let remaining_bytes = (self.end - position) as usize;
+        if self.bytes(position).len() >= needed.min(remaining_bytes).min(CHUNK_BYTES) {
             return Ok(());
         }
-        self.chunk.resize(left.min(CHUNK_BYTES), 0);
+        self.chunk.resize(remaining_bytes.min(CHUNK_BYTES), 0);
         self.start = position;
         let read = self.file.read_at(u64::from(position), &mut self.chunk)?;
         self.chunk.truncate(read);
@@ -230,7 +235,8 @@ impl Reader<'_> {
         let inside = &inside[..inside.len().min(frame.size as usize)];
         let mut digest = Digest::new(algorithm);
         digest.update(inside.get(covered_from..).unwrap_or_default());
-        // A batch larger than a chunk is read through a second buffer, so that no length in a file decides over memory.
+        // A batch larger than a chunk is read through a second buffer, so that no length in a file
+        // decides how much memory is allocated.
         let mut done = inside.len();
         let mut buffer = vec![0; if done < frame.size as usize { CHUNK_BYTES } else { 0 }];
         while done < frame.size as usize {
@@ -247,7 +253,7 @@ impl Reader<'_> {
     }
 }
 
-/// Whether an error says that a file's contents are wrong, and not that the disk is.
+/// Whether an error means wrong contents of a file, not a disk error.
 pub(super) fn is_damage(error: &Error) -> bool {
     matches!(error, Error::Corrupt { .. })
 }

@@ -1,4 +1,4 @@
-//! A log's way to another log dir: a copy that follows it, and the moment in which the copy takes its place.
+//! Moves a log to another log dir: a copy follows the log and finally replaces it.
 //!
 //! | step | old log dir | new log dir | what a start finds |
 //! | --- | --- | --- | --- |
@@ -7,7 +7,8 @@
 //! | the old folder is renamed, its dir synced | `t-0.<unique>-delete` | `t-0.<unique>-future` | a copy alone, which is whole: it is the log |
 //! | the new folder is renamed, its dir synced | `t-0.<unique>-delete` | `t-0` | the new log |
 //!
-//! Invariant: no two folders ever have the partition's own name, and from the first rename on the copy holds all that the log held, on disk.
+//! Invariants: two folders never have the partition's own name at once. From the first rename on
+//! the copy holds, on disk, all that the log held.
 
 use super::{FollowerAppend, Isolation, Log, Mark, Read, Writer};
 use crate::error::{Error, Result};
@@ -18,14 +19,15 @@ use model::{Offset, Timestamp, Uuid};
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
-/// How many bytes are copied at a time.
+/// Bytes that are copied at once.
 const READ_BYTES_MAX: u32 = 1 << 20;
 
 impl Log {
-    /// Copies batches from the log that this one is a copy of, up to about so many bytes. Whether all was copied that there was a moment ago. What was cut
-    /// from the other log is cut from this one first, at either end; then nothing is copied by this call (`cuts`).
+    /// Copies batches from the log that this one is a copy of, up to about `bytes_max` bytes.
+    /// Returns whether this one has all that the other had a moment ago. What was truncated from
+    /// the other log, at either end, is truncated here first; that call copies nothing (`cuts`).
     pub fn follow(&self, original: &Log, bytes_max: u64, now: Timestamp) -> Result<bool> {
-        // Noted first: what is read below is of the log as it was aligned to, or not used.
+        // Noted first: what is read below belongs to the log as of `align`, or is not used.
         let (truncations, cuts) = (original.cuts(), self.cuts());
         self.align(original, now)?;
         if self.cuts() != cuts {
@@ -34,8 +36,8 @@ impl Log {
         let mut copied = 0;
         let is_all = loop {
             let offset = self.log_end_offset();
-            let left = u32::try_from(bytes_max - copied).unwrap_or(u32::MAX);
-            let max_bytes = READ_BYTES_MAX.min(self.config.load().segment_bytes).min(left);
+            let remaining_bytes = u32::try_from(bytes_max - copied).unwrap_or(u32::MAX);
+            let max_bytes = READ_BYTES_MAX.min(self.config.load().segment_bytes).min(remaining_bytes);
             let (at_least_one_batch, isolation) = (true, Isolation::LogEnd);
             let read = Read { offset, max_bytes, at_least_one_batch, isolation, wait: Wait::Block };
             let Some(region) = original.read(read)?.region else { break true };
@@ -59,7 +61,7 @@ impl Log {
 
     fn append_copied(&self, bytes: &Bytes, now: Timestamp) -> Result<()> {
         match self.append_as_follower(bytes, FollowerAppend { now }) {
-            // The other log begins within a batch, which this one has to begin with.
+            // The other log begins within a batch. This one must begin with that batch.
             Err(Error::UnexpectedOffset { found, expected, .. }) if expected == self.log_start_offset() => {
                 self.truncate_fully_and_start_at(found, now)?;
                 self.append_as_follower(bytes, FollowerAppend { now }).map(drop)
@@ -68,7 +70,8 @@ impl Log {
         }
     }
 
-    /// Cuts what the other log does not have, or has otherwise since (KIP-101); begins anew where it begins later than this one ends.
+    /// Truncates what the other log does not have or has in another version (KIP-101). Begins anew
+    /// if the other log starts after this one's end.
     fn align(&self, original: &Log, now: Timestamp) -> Result<()> {
         let offsets = original.offsets();
         self.truncate_to(offsets.log_end_offset, now)?;
@@ -77,7 +80,7 @@ impl Log {
             match original.end_of_epoch(epoch) {
                 Some((_, end)) if end < self.log_end_offset() => drop(self.truncate_to(end, now)?),
                 Some((found, _)) if found == epoch => break,
-                // Nothing is left of that epoch here, or nothing is known of it there.
+                // This log has nothing left of that epoch, or the other knows nothing about it.
                 Some(_) if self.log_end_offset() == self.log_start_offset() => break,
                 _ => is_of_original = false,
             }
@@ -88,36 +91,40 @@ impl Log {
         Ok(())
     }
 
-    /// Counts the times that the recovery point went back. Whoever keeps a checkpoint of it has to write it then, before more is appended: one that is ahead
-    /// of the log would count as flushed what comes next, and its epochs as written.
+    /// Counts how often the recovery point moved back. The caller must then write its checkpoint
+    /// before more is appended: a checkpoint ahead of the log would count later records as flushed,
+    /// and their epochs as written.
     pub fn cuts(&self) -> u64 {
         self.flushed.lock().truncations
     }
 
-    /// Puts a copy in another log dir in this log's place: `publish` is called when the copy is the partition's log, on disk too, and before anybody can
-    /// append to either. This log then takes no more calls that change it (`Error::Moved`); regions of it stay valid. Gives the folder that it leaves, which
-    /// is removed like a deleted one. After an error this log is the partition's still, and offline where that cannot be promised.
+    /// Replaces this log by its copy in another log dir. `publish` is called when the copy is the
+    /// partition's log, also on disk, and before anybody can append to either. Afterwards calls
+    /// that change this log fail with `Error::Moved`; its regions stay valid. Returns the path of
+    /// the old folder, which is removed like a deleted one. After an error this log is still the
+    /// partition's; it is offline if that cannot be guaranteed.
     pub fn replace_with(&self, copy: &Log, unique: Uuid, now: Timestamp, publish: impl FnOnce()) -> Result<PathBuf> {
         let writer = &mut *self.writer.lock();
         self.check_online()?;
         let _held = self.held_over_sync();
-        // Nothing is appended or cut meanwhile, so that this ends.
+        // Nothing is appended or truncated meanwhile, so this ends.
         while !copy.follow(self, u64::MAX, now)? {}
         copy.take_over(self, writer, now)?;
-        let (left, is_durable) = self.change_names(copy, unique)?;
+        let (old_folder, is_durable) = self.change_names(copy, unique)?;
         writer.closed = true;
-        // In this order: who finds that this log has moved finds the other one.
+        // In this order: a caller that finds this log moved finds the other one.
         publish();
         self.is_moved.store(true, Ordering::SeqCst);
         self.segments.load().iter().for_each(|segment| segment.close());
         if let Err(error) = is_durable {
-            // A power cut may take back the new name, and a start then goes by the copy's. But nobody knows what else its disk has lost.
+            // A power cut may undo the new name; a start then uses the copy. But nobody knows what
+            // else its disk has lost.
             copy.go_offline(error);
         }
-        Ok(left)
+        Ok(old_folder)
     }
 
-    /// Takes over what the batches do not tell, and makes all of this log outlive a power cut.
+    /// Copies what the batches do not contain, and makes all of this log survive a power cut.
     fn take_over(&self, original: &Log, original_writer: &Writer, now: Timestamp) -> Result<()> {
         let end = original.log_end_offset();
         {
@@ -128,14 +135,15 @@ impl Log {
             }
             let (known, start) = (original.leader_epochs(), self.log_start_offset());
             self.change_epochs(|epochs| {
-                // A power cut may have taken records from the midst of the original that the copy still has.
+                // A power cut may have removed records in the middle of the original that the copy
+                // still has.
                 let mut known = known.begun_by(epochs);
                 known.truncate_from_start(start);
                 let is_new = *epochs != known;
                 *epochs = known;
                 is_new
             })?;
-            // Also of those whose batches are gone.
+            // Also those whose batches are gone.
             writer.producers = original_writer.producers.clone();
             writer.least_epoch = original_writer.least_epoch;
             writer.producers.end_offset = end;
@@ -147,7 +155,8 @@ impl Log {
         self.folder.sync().map_err(|error| self.go_offline(error))
     }
 
-    /// Moves the end to an offset to which there are no records: compaction or a crash has taken the last ones from before an empty segment.
+    /// Moves the end to an offset without records before it: compaction or a crash removed the last
+    /// records before an empty segment.
     fn end_at(&self, writer: &mut Writer, end: Offset, now: Timestamp) -> Result<()> {
         self.roll(writer, end, now)?;
         let mut marks = self.marks.write();
@@ -159,11 +168,12 @@ impl Log {
         Ok(())
     }
 
-    /// Renames both folders. Gives what this log's is called now, and whether the new name of the copy's is known to outlive a power cut.
+    /// Renames both folders. Returns the new path of this log's folder, and whether the new name of
+    /// the copy's folder is durable.
     fn change_names(&self, copy: &Log, unique: Uuid) -> Result<(PathBuf, Result<()>)> {
         let (own, live) = (self.path(), copy.path().with_file_name(self.partition.to_string()));
-        let left = own.with_file_name(names::deleted_folder(&self.partition, unique));
-        self.folder.rename_to(&left)?;
+        let old_folder = own.with_file_name(names::deleted_folder(&self.partition, unique));
+        self.folder.rename_to(&old_folder)?;
         let renamed = self.sync_parent().map_err(|error| self.go_offline(error));
         if let Err(error) = renamed.and_then(|()| copy.folder.rename_to(&live)) {
             // Durably, since the copy does not hold what is appended from here on.
@@ -172,7 +182,7 @@ impl Log {
                 Err(_) => Err(self.go_offline(error)),
             };
         }
-        Ok((left, copy.sync_parent()))
+        Ok((old_folder, copy.sync_parent()))
     }
 
     fn sync_parent(&self) -> Result<()> {
@@ -181,7 +191,7 @@ impl Log {
         self.folder.disk.sync_dir(dir).map_err(Error::io("sync", dir))
     }
 
-    /// Whether another log took this one's place.
+    /// Whether another log replaced this one.
     pub fn is_moved(&self) -> bool {
         self.is_moved.load(Ordering::SeqCst)
     }

@@ -185,7 +185,8 @@ fn a_start_repairs_what_a_crash_leaves_of_partitions_and_finds_what_was_flushed(
             for (number, log) in logs.iter().enumerate() {
                 assert_eq!(read(log, known.topics[number], &case), before[number], "{case}, again: {number}");
             }
-            let is_named = |found: &Found| found.topic_id.is_some() || !matches!(found.folder, Folder::Partition(_));
+            let is_named =
+                |found: &PartitionFolder| found.topic_id.is_some() || !matches!(found.folder, Folder::Partition(_));
             assert!(dir.partitions().unwrap().iter().all(is_named), "{case}");
         }
     }

@@ -6,7 +6,7 @@
 use super::*;
 use crate::disk::{Crash, SimDisk};
 use crate::log::{LeaderAppend, Read};
-use crate::{Isolation, Meaning, Origin, Wait};
+use crate::{DiskErrorKind, Isolation, Origin, Wait};
 use model::{LeaderEpoch, ProducerEpoch, ProducerId};
 use records::{BatchBuilder, Batches, EndTransactionMarker, Validated};
 use std::collections::BTreeMap;
@@ -384,12 +384,12 @@ fn any_other_refusal_takes_the_dir_offline_and_a_start_finds_what_was_acknowledg
             let case = format!("{error} at call {at_call}");
             let disk = SimDisk::new();
             let mut course = Course::begin(&disk).unwrap();
-            let told = Arc::new(AtomicBool::new(false));
-            let tell = told.clone();
-            course.dir.on_fault(Box::new(move |_| tell.store(true, Ordering::SeqCst)));
+            let is_reported = Arc::new(AtomicBool::new(false));
+            let report = is_reported.clone();
+            course.dir.on_fault(Box::new(move |_| report.store(true, Ordering::SeqCst)));
             disk.refuse(at_call - 3, 1, error, written_bytes);
             course.run();
-            assert!(course.dir.fault().is_some() && told.load(Ordering::SeqCst), "{case}");
+            assert!(course.dir.fault().is_some() && is_reported.load(Ordering::SeqCst), "{case}");
             let calls = disk.calls();
             course.run();
             assert!(course.close().is_err(), "{case}");
@@ -510,16 +510,16 @@ fn course_how() -> LeaderAppend {
 }
 
 #[test]
-fn what_a_refusal_means() {
-    let of = |kind: ErrorKind| Meaning::of(&kind.into());
-    assert_eq!(of(ErrorKind::StorageFull), Meaning::OutOfSpace);
-    assert_eq!(of(ErrorKind::QuotaExceeded), Meaning::OutOfSpace);
-    assert_eq!(of(ErrorKind::NotFound), Meaning::OfAName);
-    assert_eq!(of(ErrorKind::WouldBlock), Meaning::NotNow);
-    assert_eq!(of(ErrorKind::ReadOnlyFilesystem), Meaning::DirFailed);
-    let of = |errno| Meaning::of(&std::io::Error::from_raw_os_error(errno));
+fn disk_errors_are_classified() {
+    let of = |kind: ErrorKind| DiskErrorKind::of(&kind.into());
+    assert_eq!(of(ErrorKind::StorageFull), DiskErrorKind::OutOfSpace);
+    assert_eq!(of(ErrorKind::QuotaExceeded), DiskErrorKind::OutOfSpace);
+    assert_eq!(of(ErrorKind::NotFound), DiskErrorKind::Name);
+    assert_eq!(of(ErrorKind::WouldBlock), DiskErrorKind::Transient);
+    assert_eq!(of(ErrorKind::ReadOnlyFilesystem), DiskErrorKind::DirFailed);
+    let of = |errno| DiskErrorKind::of(&std::io::Error::from_raw_os_error(errno));
     // ENOSPC, EDQUOT, EMFILE, ENFILE, EIO, EROFS on Linux.
-    let meanings = [28, 122, 24, 23, 5, 30].map(of);
-    use Meaning::{DirFailed, NotNow, OutOfSpace};
-    assert_eq!(meanings, [OutOfSpace, OutOfSpace, NotNow, NotNow, DirFailed, DirFailed]);
+    let kinds = [28, 122, 24, 23, 5, 30].map(of);
+    use DiskErrorKind::{DirFailed, OutOfSpace, Transient};
+    assert_eq!(kinds, [OutOfSpace, OutOfSpace, Transient, Transient, DirFailed, DirFailed]);
 }

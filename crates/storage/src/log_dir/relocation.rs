@@ -300,12 +300,12 @@ fn a_log_takes_its_place_with_all_that_is_known_of_it_and_regions_of_the_old_one
     append(&log, 5).unwrap();
     let held = region(&log, Offset(20)).unwrap();
     let bytes = held.read().unwrap();
-    let left = log.replace_with(&copy, id(3), NOW, || {}).unwrap();
+    let old_folder = log.replace_with(&copy, id(3), NOW, || {}).unwrap();
     assert_eq!(copy.offsets(), log.offsets());
     assert_eq!((copy.leader_epochs(), copy.recovery_point()), (log.leader_epochs(), Offset(22)));
     let producer = |log: &Log| format!("{:?}", log.producer(ProducerId(7)));
     assert_eq!(producer(&copy), producer(&log));
-    assert_eq!((copy.path(), left), (PathBuf::from("/b/t-0"), log.path()));
+    assert_eq!((copy.path(), old_folder), (PathBuf::from("/b/t-0"), log.path()));
     assert!(log.path().to_str().unwrap().ends_with("-delete"));
     assert!(held.is_intact() && held.read().unwrap() == bytes);
     let [a, b] = DIRS.map(|dir| disk.list(Path::new(dir)).unwrap().into_iter().filter(|entry| entry.is_dir).count());

@@ -131,9 +131,9 @@ fn of_each_key_the_newest_record_stays_where_it_was() {
         let cleaned = bench.clean(0);
         assert_eq!((cleaned.up_to, bench.log.cleaned_up_to()), (Offset(6), Some(Offset(6))));
         assert_eq!((cleaned.records_read, cleaned.records_kept, cleaned.keys), (6, 5, 5));
-        let left = [(0, "a", "1"), (2, "c", "3"), (3, "b", "4"), (4, "d", "5"), (5, "e", "6"), (6, "a", "7")];
-        let left: Vec<_> = left.map(|(offset, key, value)| record(offset, key, Some(value))).into();
-        assert_eq!(bench.records(), left, "{codec}");
+        let remaining = [(0, "a", "1"), (2, "c", "3"), (3, "b", "4"), (4, "d", "5"), (5, "e", "6"), (6, "a", "7")];
+        let remaining: Vec<_> = remaining.map(|(offset, key, value)| record(offset, key, Some(value))).into();
+        assert_eq!(bench.records(), remaining, "{codec}");
         let after = bench.headers();
         // What stays whole stays as it was, to the checksum; of the rest the ends stay.
         assert_eq!(after[1..], before[1..], "{codec}");
@@ -141,7 +141,7 @@ fn of_each_key_the_newest_record_stays_where_it_was() {
         assert_eq!((after[0].max_timestamp, after[0].partition_leader_epoch), (Timestamp(12), Some(LeaderEpoch(0))));
         assert_eq!(after[0].attributes, before[0].attributes);
         let (bench, _) = bench.reopen(false);
-        assert_eq!(bench.records(), left);
+        assert_eq!(bench.records(), remaining);
     }
 }
 
@@ -164,8 +164,8 @@ fn tombstones_stay_until_the_delete_horizon_that_the_first_cleaning_sets() {
     bench.put(&[("e", Some("5"))]);
     bench.roll();
     bench.clean(1100);
-    let left = bench.records();
-    assert_eq!(left[..2], [record(1, "b", Some("2")), record(3, "c", Some("3"))]);
+    let remaining = bench.records();
+    assert_eq!(remaining[..2], [record(1, "b", Some("2")), record(3, "c", Some("3"))]);
     assert_eq!(bench.headers()[1].delete_horizon(), Some(Timestamp(1100)));
 }
 
@@ -183,9 +183,9 @@ fn the_last_batch_of_a_live_producer_stays_without_its_records() {
     let of =
         |header: &BatchHeader| (header.base_offset.0, header.producer_id, header.base_sequence, header.record_count);
     let headers = bench.headers();
-    let left: Vec<_> = headers.iter().map(of).collect();
+    let remaining: Vec<_> = headers.iter().map(of).collect();
     let (one, two) = (Some(ProducerId(1)), Some(ProducerId(2)));
-    assert_eq!(left[..3], [(1, one, Some(1), 0), (2, two, Some(0), 0), (3, None, None, 1)]);
+    assert_eq!(remaining[..3], [(1, one, Some(1), 0), (2, two, Some(0), 0), (3, None, None, 1)]);
     assert_eq!(headers[0].attributes.codec(), Ok(Codec::None));
     assert_eq!((headers[0].base_timestamp, headers[0].max_timestamp), (Timestamp(-1), Timestamp(10)));
     // The producers are known after a kill too: a repeated batch is one.
@@ -215,7 +215,7 @@ fn aborted_records_go_at_once_and_their_marker_once_nobody_needs_it() {
     bench.put(&[("z", Some("1"))]);
     bench.log.expire_producers(Timestamp(i64::MAX));
     bench.clean(1000);
-    let left = [record(0, "a", Some("kept")), record(3, "c", Some("committed"))];
+    let remaining = [record(0, "a", Some("kept")), record(3, "c", Some("committed"))];
     let data = |bench: &Bench| -> Vec<_> {
         let is_data = |(header, _): &(BatchHeader, _)| !header.is_control();
         bench.all().into_iter().filter(is_data).flat_map(|(_, records)| records).collect()
@@ -224,7 +224,7 @@ fn aborted_records_go_at_once_and_their_marker_once_nobody_needs_it() {
         let markers = bench.headers().into_iter().filter(BatchHeader::is_control);
         markers.map(|header| (header.base_offset.0, header.delete_horizon().map(|horizon| horizon.0))).collect()
     };
-    assert_eq!(data(&bench)[..2], left);
+    assert_eq!(data(&bench)[..2], remaining);
     // The first cleaning still saw records of the one, and keeps records of the other.
     assert_eq!(markers(&bench), [(5, None), (6, None)]);
     let listed = bench.plan(0, u32::MAX, true, Isolation::Committed).unwrap().aborted.unwrap();
@@ -234,21 +234,21 @@ fn aborted_records_go_at_once_and_their_marker_once_nobody_needs_it() {
     );
     bench.roll();
     bench.clean(2000);
-    assert_eq!((data(&bench)[..2].to_vec(), markers(&bench)), (left.to_vec(), vec![(5, Some(2100)), (6, None)]));
+    assert_eq!((data(&bench)[..2].to_vec(), markers(&bench)), (remaining.to_vec(), vec![(5, Some(2100)), (6, None)]));
     assert_eq!(bench.plan(0, u32::MAX, true, Isolation::Committed).unwrap().aborted, Some(Vec::new()));
     bench.put(&[("c", Some("newer"))]);
     bench.roll();
     bench.clean(2100);
     // Another record took the place of the committed one, which this cleaning has seen go.
     assert_eq!(markers(&bench), [(6, None)]);
-    for (now, left) in [(2200, vec![(6, Some(2300))]), (2299, vec![(6, Some(2300))]), (2300, vec![])] {
+    for (now, remaining) in [(2200, vec![(6, Some(2300))]), (2299, vec![(6, Some(2300))]), (2300, vec![])] {
         bench.put(&[("y", Some("2"))]);
         bench.roll();
         bench.clean(now);
-        assert_eq!(markers(&bench), left);
+        assert_eq!(markers(&bench), remaining);
     }
     let (bench, _) = bench.reopen(false);
-    assert_eq!(data(&bench)[0], left[0]);
+    assert_eq!(data(&bench)[0], remaining[0]);
 }
 
 #[test]
@@ -280,13 +280,13 @@ fn segments_are_joined_as_far_as_one_may_be() {
     bench.roll();
     let cleaned = bench.clean(0);
     assert!(cleaned.segments_written < before / 2, "{cleaned:?}");
-    let left = bench.records();
-    assert_eq!(left.iter().map(|(offset, ..)| *offset).collect::<Vec<_>>(), [53, 54, 55, 56, 57, 58, 59, 60]);
-    for (offset, ..) in &left {
+    let remaining = bench.records();
+    assert_eq!(remaining.iter().map(|(offset, ..)| *offset).collect::<Vec<_>>(), [53, 54, 55, 56, 57, 58, 59, 60]);
+    for (offset, ..) in &remaining {
         assert_eq!(bench.read(*offset, 1)[0].0, *offset);
     }
     let (bench, recovery) = bench.reopen(true);
-    assert_eq!((recovery, bench.records()), (Recovery::default(), left));
+    assert_eq!((recovery, bench.records()), (Recovery::default(), remaining));
 }
 
 #[test]
@@ -413,10 +413,10 @@ fn a_cleaning_is_given_up_where_it_is_told_and_where_its_ground_is_cut() {
     let segments = bench.log.segments().len();
     assert!(segments > 3);
     for steps in 0..12 {
-        let mut left = steps;
+        let mut remaining = steps;
         let mut pace = |_| {
-            left -= 1;
-            left >= 0
+            remaining -= 1;
+            remaining >= 0
         };
         let cleaned = bench.log.clean(&bench.dirt(0), LIMITS, Timestamp(0), &mut pace).unwrap();
         assert_eq!((cleaned, bench.log.cleaned_up_to()), (None, None));

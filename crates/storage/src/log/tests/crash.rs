@@ -157,11 +157,11 @@ fn a_clean_marker_does_not_vouch_for_a_torn_batch_at_the_end() {
     bench.log.close(Timestamp(0)).unwrap();
     let size = bench.log.segments()[0].size();
     let file = bench.disk.open(Path::new("/logs/t-0/00000000000000000000.log"), OpenMode::Write).unwrap();
-    for left in 1..70 {
-        file.truncate(u64::from(size - left)).unwrap();
+    for cut_bytes in 1..70 {
+        file.truncate(u64::from(size - cut_bytes)).unwrap();
         // Opened as after a clean stop, and written to: what is written is behind a whole batch, and so found again.
         let (log, recovery) = open(&bench.disk, bench.config.clone(), true, 0).unwrap();
-        assert_eq!((log.log_end_offset(), recovery.segments_checked), (Offset(18), 1), "{left}");
+        assert_eq!((log.log_end_offset(), recovery.segments_checked), (Offset(18), 1), "{cut_bytes}");
         let bench = Bench { disk: bench.disk.clone(), log, config: bench.config.clone() };
         bench.append(batch(&[9, 9]));
         let (bench, recovery) = bench.reopen(true);
@@ -334,16 +334,16 @@ fn a_partition_that_failed_to_open_can_be_opened_again() {
 #[test]
 fn a_start_after_a_kill_changes_no_file_where_all_is_there() {
     use Operation::{Rename, Sync, SyncDir, Truncate, Write};
-    let after_a_kill = |bench: Bench, told: &str| {
+    let after_a_kill = |bench: Bench, case: &str| {
         let count = |disk: &SimDisk| [Write, Truncate, Rename, Sync, SyncDir].map(|operation| disk.count(operation));
         bench.disk.crash(Crash::Process);
         let (before, files) = (count(&bench.disk), bench.disk.files());
         let bench = bench.reopen(false).0;
-        assert_eq!((count(&bench.disk), bench.disk.files()), (before, files), "{told}");
+        assert_eq!((count(&bench.disk), bench.disk.files()), (before, files), "{case}");
         bench.log.assign_epoch(LeaderEpoch(9)).unwrap();
-        assert_eq!(count(&bench.disk), before, "led, {told}");
+        assert_eq!(count(&bench.disk), before, "led, {case}");
         let found = bench.log.offset_for_timestamp(Timestamp(7)).unwrap();
-        assert_eq!(found.map(|found| found.offset), Some(Offset(14)), "{told}");
+        assert_eq!(found.map(|found| found.offset), Some(Offset(14)), "{case}");
         bench
     };
     let bench = Bench::new(LogConfig { segment_bytes: 1 << 20, ..config() });

@@ -181,9 +181,9 @@ fn a_full_disk_stops_a_cleaning_and_nothing_else() {
             refused += 1;
             assert_eq!(bench.log.fault(), None);
             bench.disk.heal();
-            let left = |path: &PathBuf| !path.to_string_lossy().ends_with(names::DELETED);
+            let is_live = |path: &PathBuf| !path.to_string_lossy().ends_with(names::DELETED);
             let stray = [names::CLEANED, names::SWAP].map(str::to_owned);
-            let files: Vec<_> = bench.disk.files().into_iter().filter(left).collect();
+            let files: Vec<_> = bench.disk.files().into_iter().filter(is_live).collect();
             assert!(!files.iter().any(|path| stray.iter().any(|it| path.to_string_lossy().ends_with(it))), "{files:?}");
             bench.clean(0);
             assert_eq!(bench.records(), [record(19, "a", Some("a value of some length 19"))]);
