@@ -1,9 +1,11 @@
 //! The small text files: checkpoints by partition, `partition.metadata`, `meta.properties` and the clean-shutdown marker.
 //!
-//! Each is replaced as a whole (`.tmp`, fsync, rename, fsync of the folder), so a reader finds the old one or the new one. The two in a partition's
-//! folder go without the fsyncs until the log's first flush (`log::settle`).
+//! Each file is replaced as a whole (`.tmp`, fsync, rename, fsync of the folder), so a reader finds
+//! the old or the new content. The two files in a partition's folder are written without the fsyncs
+//! until the log's first flush (`log::settle`).
 //!
-//! A checkpoint file, in lines: `0` (the version), the number of entries, and an entry per line: `topic partition offset`.
+//! A checkpoint file has these lines: `0` (the version), the number of entries, and one line for
+//! each entry: `topic partition offset`.
 
 use crate::disk::{self, Disk};
 use crate::error::{Error, Result};
@@ -13,17 +15,17 @@ use std::fmt::Write as _;
 use std::io;
 use std::path::Path;
 
-/// All below it is flushed, by partition.
+/// Recovery points: all below is flushed.
 pub const RECOVERY_POINT: &str = "recovery-point-offset-checkpoint";
 /// High watermarks.
 pub const REPLICATION: &str = "replication-offset-checkpoint";
-/// Log start offsets that are not their first segment's.
+/// Log start offsets that are above their first segment's base offset.
 pub const LOG_START: &str = "log-start-offset-checkpoint";
-/// How far the cleaner has come.
+/// How far each log is cleaned.
 pub const CLEANER: &str = "cleaner-offset-checkpoint";
 /// Identity of a log dir.
 pub const META_PROPERTIES: &str = "meta.properties";
-/// Exists after a clean stop only.
+/// Exists only after a clean stop.
 pub const CLEAN_SHUTDOWN: &str = ".kafka_cleanshutdown";
 
 /// Offsets by partition, as a checkpoint file holds them.
@@ -44,7 +46,8 @@ pub(crate) fn write_text(disk: &dyn Disk, path: &Path, text: &str, sync: bool) -
     write(disk, path, text.as_bytes()).map_err(Error::io("write", path))
 }
 
-/// Reads a file of a version, a count and lines; an empty or missing file has none, as in Kafka.
+/// Reads a file of a version, a count and lines. An empty or missing file has no lines, as in
+/// Kafka.
 pub(crate) fn read_lines<T>(disk: &dyn Disk, path: &Path, parse: impl Fn(&str) -> Option<T>) -> Result<Vec<T>> {
     let Some(text) = read_text(disk, path)? else { return Ok(Vec::new()) };
     let bad = |line: usize, reason: &str| Error::corrupt(path, 0, format!("line {}: {reason}", line + 1));
@@ -90,7 +93,7 @@ pub fn write_offsets(disk: &dyn Disk, path: &Path, offsets: &OffsetCheckpoint) -
     write_text(disk, path, &format_lines(lines), true)
 }
 
-/// The topic id in a partition's folder; `None` where there is no such file.
+/// Reads the topic id in a partition's folder; `None` if there is no such file.
 pub fn read_partition_metadata(disk: &dyn Disk, path: &Path) -> Result<Option<TopicId>> {
     let Some(text) = read_text(disk, path)? else { return Ok(None) };
     let bad = |reason: &str| Error::corrupt(path, 0, reason);
@@ -108,14 +111,15 @@ pub fn write_partition_metadata(disk: &dyn Disk, path: &Path, topic_id: TopicId,
     write_text(disk, path, &format!("version: 0\ntopic_id: {topic_id}"), sync)
 }
 
-/// Whether the last stop was clean, and under which registration of the broker.
+/// The content of the clean-shutdown marker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CleanShutdown {
-    /// The registration that ended; older releases did not write it.
+    /// The broker epoch that ended. Older releases did not write it.
     pub broker_epoch: Option<BrokerEpoch>,
 }
 
-/// Reads the marker; `None` after a stop that was not clean. One that cannot be read counts without an epoch, as in Kafka.
+/// Reads the marker; `None` after an unclean stop. An unreadable marker counts as one without an
+/// epoch, as in Kafka.
 pub fn read_clean_shutdown(disk: &dyn Disk, path: &Path) -> Result<Option<CleanShutdown>> {
     let text = match read_text(disk, path) {
         Ok(Some(text)) => text,
@@ -137,20 +141,20 @@ pub fn write_clean_shutdown(disk: &dyn Disk, path: &Path, broker_epoch: Option<B
 /// `meta.properties`: which cluster, node and directory a log dir belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MetaProperties {
-    /// 0 in folders from ZooKeeper's days, 1 since.
+    /// 0 in folders from ZooKeeper mode, otherwise 1.
     pub version: i32,
     /// The cluster.
     pub cluster_id: Option<String>,
     /// The node (`broker.id` in version 0).
     pub node_id: Option<BrokerId>,
-    /// This dir (KIP-858); missing in folders from before 3.7.
+    /// The directory id (KIP-858); missing in folders from before 3.7.
     pub directory_id: Option<DirectoryId>,
-    /// Keys that are none of the above, kept as they are.
+    /// All other keys, kept unchanged.
     pub other: BTreeMap<String, String>,
 }
 
 impl MetaProperties {
-    /// Reads it; `None` where a dir was never formatted.
+    /// Reads the file; `None` if the dir was never formatted.
     pub fn read(disk: &dyn Disk, path: &Path) -> Result<Option<MetaProperties>> {
         read_text(disk, path)?
             .map(|text| Self::parse(&text).map_err(|reason| Error::corrupt(path, 0, reason)))
@@ -163,7 +167,7 @@ impl MetaProperties {
         let number = |key: &str, value: String| {
             value.parse::<i32>().map_err(|_| format!("{key} is {value:?}, which is no number"))
         };
-        // A file of ZooKeeper's days need not say so.
+        // A file from ZooKeeper mode need not have a version.
         let version = take("version").map_or(Ok(0), |value| number("version", value))?;
         let node_key = if version == 0 { "broker.id" } else { "node.id" };
         let node_id = take(node_key).map(|value| number(node_key, value)).transpose()?.and_then(BrokerId::from_wire);
@@ -177,7 +181,8 @@ impl MetaProperties {
         Ok(MetaProperties { version, cluster_id, node_id, directory_id, other })
     }
 
-    /// Writes it. The comment that Java's `Properties` puts on top is left out: nobody reads it.
+    /// Writes the file, without the comment that Java's `Properties` writes first: nothing reads
+    /// it.
     pub fn write(&self, disk: &dyn Disk, path: &Path) -> Result<()> {
         let mut text = String::from("#\n");
         let mut line = |key: &str, value: &dyn std::fmt::Display| {

@@ -1,31 +1,34 @@
-//! The condition of a log dir: whether its disk can be relied on, and whether it has room.
+//! The condition of a log dir: whether its disk is reliable, and whether it has space.
 //!
-//! | the disk says | what follows | it ends |
+//! | the disk reports | effect | until |
 //! | --- | --- | --- |
-//! | no room (ENOSPC, EDQUOT), or fewer bytes free than are kept in reserve | `is_full`: producers are refused before anything is written; all else goes on | when `note_space` finds room |
-//! | anything that leaves it unknown what the disk holds (EIO, a failed sync, a read-only file system, a folder that vanished) | `fault`: every call to the disk is refused | with the process |
+//! | no room (ENOSPC, EDQUOT), or fewer bytes free than are kept in reserve | `is_full`: producers are refused before anything is written; all else continues | `note_space` finds space |
+//! | an error after which it is unknown what the disk holds (EIO, a failed sync, a read-only file system, a missing folder) | `fault`: every call to the disk is refused | the process ends |
 //!
-//! Invariant: nothing is written to, synced on or read from a log dir after its first fault, so nothing is acknowledged by a disk that lost something.
+//! Invariant: after a log dir's first fault nothing is written to, synced on or read from it, so a
+//! disk that lost something acknowledges nothing.
 
 use parking_lot::Mutex;
 use std::fmt::{self, Debug};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
-/// Told once why a log dir failed. It is called wherever the fault was met, whatever is locked there: it may pass the word on and nothing else.
+/// Called once with the reason why a log dir failed. It runs where the fault occurred, whatever
+/// locks are held there, so it may only pass the reason on.
 pub type OnFault = Box<dyn FnOnce(&str) + Send>;
 
-/// What is known of a log dir's disk; shared by all that use it.
+/// What is known about a log dir's disk. All its users share it.
 pub(crate) struct Condition {
     fault: OnceLock<String>,
     is_full: AtomicBool,
-    /// Bytes that may be written until the reserve is used up, as far as is known: a look at the disk sets it, writes count it down.
+    /// Bytes that may be written until the reserve is reached, as an estimate: a check of the disk
+    /// sets it, writes lower it.
     room: AtomicI64,
     on_fault: Mutex<Option<OnFault>>,
 }
 
 impl Default for Condition {
-    /// Of a disk that nobody has looked at, which has room.
+    /// The condition of a disk that was not checked yet: it has space.
     fn default() -> Self {
         let room = AtomicI64::new(i64::MAX);
         Condition { fault: OnceLock::new(), is_full: AtomicBool::new(false), room, on_fault: Mutex::default() }
@@ -40,19 +43,19 @@ impl Debug for Condition {
 }
 
 impl Condition {
-    /// The first fault.
+    /// Returns the first fault.
     pub(crate) fn fault(&self) -> Option<&str> {
         self.fault.get().map(String::as_str)
     }
 
-    /// Takes the dir offline for good. Only the first reason counts.
+    /// Takes the dir offline until the process ends. Only the first reason counts.
     pub(crate) fn fail(&self, reason: &str) {
         if self.fault.set(reason.to_owned()).is_ok() {
             self.tell();
         }
     }
 
-    /// Whom to tell of the fault, at once where there is one.
+    /// Sets the callback for the fault. It is called at once if there is a fault.
     pub(crate) fn on_fault(&self, wake: OnFault) {
         *self.on_fault.lock() = Some(wake);
         self.tell();
@@ -71,12 +74,12 @@ impl Condition {
         self.is_full.load(Ordering::Relaxed)
     }
 
-    /// The disk has refused a call for want of room.
+    /// Notes that the disk refused a call because it has no space.
     pub(crate) fn ran_full(&self) {
         self.is_full.store(true, Ordering::Relaxed);
     }
 
-    /// Bytes were written: producers do not outrun the looks at the disk.
+    /// Counts bytes that were written, so that producers cannot fill the disk between two checks.
     pub(crate) fn took(&self, bytes: usize) {
         let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
         if self.room.fetch_sub(bytes, Ordering::Relaxed) < bytes {
@@ -84,7 +87,7 @@ impl Condition {
         }
     }
 
-    /// What the disk says of its room, and how much of it is kept from producers.
+    /// Notes how much space the disk has, and how much of it is reserved.
     pub(crate) fn note_space(&self, usable_bytes: u64, reserve_bytes: u64) {
         let room = i64::try_from(usable_bytes.saturating_sub(reserve_bytes)).unwrap_or(i64::MAX);
         self.room.store(room, Ordering::Relaxed);

@@ -1,4 +1,5 @@
-//! Which leader epoch began at which offset: `leader-epoch-checkpoint`, and the questions of KIP-101 and KIP-279.
+//! Leader epochs and their start offsets: `leader-epoch-checkpoint`, and the lookups of KIP-101 and
+//! KIP-279.
 //!
 //! Entries rise strictly in both epoch and start offset. The file is a checkpoint file whose lines are `epoch start_offset`.
 
@@ -13,7 +14,7 @@ use std::path::Path;
 pub struct LeaderEpochs(Vec<(LeaderEpoch, Offset)>);
 
 impl LeaderEpochs {
-    /// Reads the file; none where it is missing.
+    /// Reads the file. A missing file has no epochs.
     pub fn read(disk: &dyn Disk, path: &Path) -> Result<LeaderEpochs> {
         let parse = |line: &str| {
             let (epoch, offset) = line.split_once(char::is_whitespace)?;
@@ -26,35 +27,37 @@ impl LeaderEpochs {
         Ok(epochs)
     }
 
-    /// Replaces the file. Without `sync` a power cut may leave anything of it; a killed process leaves the old one or the new one all the same.
+    /// Replaces the file. Without `sync` a power cut may leave any part of it; after a kill it is
+    /// still either the old or the new one.
     pub fn write(&self, disk: &dyn Disk, path: &Path, sync: bool) -> Result<()> {
         let lines = self.0.iter().map(|(epoch, offset)| format!("{epoch} {offset}"));
         checkpoint::write_text(disk, path, &checkpoint::format_lines(lines), sync)
     }
 
-    /// Every epoch and its first offset.
+    /// Returns every epoch and its start offset.
     pub fn entries(&self) -> &[(LeaderEpoch, Offset)] {
         &self.0
     }
 
-    /// The newest epoch.
+    /// Returns the newest epoch.
     pub fn latest(&self) -> Option<LeaderEpoch> {
         self.0.last().map(|(epoch, _)| *epoch)
     }
 
-    /// The epoch of the record at an offset.
+    /// Returns the epoch of the record at an offset.
     pub fn epoch_of(&self, offset: Offset) -> Option<LeaderEpoch> {
         let after = self.0.partition_point(|(_, start)| *start <= offset);
         after.checked_sub(1).map(|index| self.0[index].0)
     }
 
-    /// The same epochs, each from where another log, which has records that this one lost, says that it began.
+    /// Returns the same epochs, with the start offsets of another log that has records which this
+    /// one lost.
     pub(crate) fn begun_by(&self, other: &LeaderEpochs) -> LeaderEpochs {
         let mut begun: Vec<(LeaderEpoch, Offset)> = Vec::with_capacity(self.0.len());
         for (epoch, start) in self.0.iter().rev() {
             let others = other.0.iter().find(|(known, _)| known == epoch);
             let start = others.map_or(*start, |(_, others)| (*others).min(*start));
-            // One in which nothing was written may have no place left.
+            // An epoch without records may have no place left.
             if begun.last().is_none_or(|(_, next)| start < *next) {
                 begun.push((*epoch, start));
             }
@@ -63,12 +66,13 @@ impl LeaderEpochs {
         LeaderEpochs(begun)
     }
 
-    /// Whether a record of an epoch at an offset tells nothing new.
+    /// Whether a record of an epoch at an offset adds nothing new.
     pub(crate) fn goes_on(&self, epoch: LeaderEpoch, start: Offset) -> bool {
         self.0.last().is_some_and(|(last, last_start)| *last == epoch && *last_start <= start)
     }
 
-    /// Notes that an epoch began at an offset; entries that contradict it go. Whether anything changed.
+    /// Notes that an epoch began at an offset, and removes entries that contradict it. Returns
+    /// whether anything changed.
     pub fn assign(&mut self, epoch: LeaderEpoch, start: Offset) -> bool {
         if self.goes_on(epoch, start) {
             return false;
@@ -76,34 +80,36 @@ impl LeaderEpochs {
         while self.0.last().is_some_and(|(last, last_start)| *last > epoch || *last_start >= start) {
             self.0.pop();
         }
-        // An epoch that goes on after one that brought no records began where it began.
+        // An epoch that follows one without records starts at the same offset.
         if self.latest() != Some(epoch) {
             self.0.push((epoch, start));
         }
         true
     }
 
-    /// Where an epoch ended in this log: the largest known epoch that is not above the one asked for, and the exclusive end of it.
-    /// `None` when the one asked for is above all, or nothing is known.
+    /// Returns where an epoch ended in this log: the largest known epoch that is not above it, and
+    /// its exclusive end. `None` if the epoch is above all known ones, or none is known.
     pub fn end_offset(&self, epoch: LeaderEpoch, log_end_offset: Offset) -> Option<(LeaderEpoch, Offset)> {
         if self.latest() == Some(epoch) {
             return Some((epoch, log_end_offset));
         }
         let above = self.0.partition_point(|(known, _)| *known <= epoch);
         let end = self.0.get(above)?.1;
-        // Below all that are known, the one asked for is answered itself, with the start of the first known.
+        // If it is below all known epochs, the answer is the epoch itself with the start of the
+        // first known one.
         let known = above.checked_sub(1).map_or(epoch, |index| self.0[index].0);
         Some((known, end))
     }
 
-    /// Forgets epochs that begin at or above a log's new end. Whether anything changed.
+    /// Removes epochs that begin at or above the log's new end. Returns whether anything changed.
     pub fn truncate_from_end(&mut self, end: Offset) -> bool {
         let before = self.0.len();
         self.0.retain(|(_, start)| *start < end);
         before != self.0.len()
     }
 
-    /// Lets the epoch at a log's new start begin there and forgets the ones before it. Whether anything changed.
+    /// Lets the epoch at the log's new start begin there and removes those before it. Returns
+    /// whether anything changed.
     pub fn truncate_from_start(&mut self, start: Offset) -> bool {
         let Some(last) = self.0.partition_point(|(_, known)| *known <= start).checked_sub(1) else { return false };
         if last == 0 && self.0[0].1 == start {

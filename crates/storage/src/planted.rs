@@ -1,35 +1,36 @@
-//! Bugs that stores had, planted to show that the simulation in `tests/sim/storage` finds them.
+//! Known bugs of stores, planted to show that the simulation in `tests/sim/storage` finds them.
 //!
-//! Only the feature `planted-bugs` has the switch; without it nothing here exists at run time. No binary of the project asks for it, and a release build
-//! that had it would not compile. A planted bug counts on the thread that planted it, so that tests run side by side.
+//! Only the feature `planted-bugs` enables them; without it nothing here exists at run time. No
+//! binary of the project enables it, and a release build with it does not compile. A planted bug
+//! affects only the thread that planted it, so tests can run in parallel.
 
 #[cfg(all(feature = "planted-bugs", not(debug_assertions)))]
 compile_error!("`planted-bugs` is for tests: a release build must not have it");
 
-/// What is done wrong while it is planted.
+/// What goes wrong while the bug is planted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bug {
-    /// A truncation lowers the log end and leaves the file as it is.
+    /// A truncation lowers the log end but does not change the file.
     TruncationSkipped,
-    /// Recovery takes an offset index for good, and a lookup believes it.
+    /// Recovery keeps an offset index unchecked, and lookups trust it.
     IndexTrusted,
-    /// With `flush.messages=1`, no flush is asked for before the acknowledgement.
+    /// With `flush.messages=1`, no flush is requested before the acknowledgement.
     AcknowledgedBeforeFsync,
     /// A flush up to some offset moves the recovery point to the log end.
     RecoveryPointAheadOfFsync,
     /// A file is replaced without a sync of its folder.
     NoDirectoryFsyncAfterRename,
-    /// A truncation forgets no leader epochs.
+    /// A truncation removes no leader epochs.
     LeaderEpochsNotCut,
-    /// A snapshot of the producers that is newer than what is known to be in the log counts.
+    /// A producer snapshot beyond the known end of the log is used.
     NewerProducerSnapshotAccepted,
-    /// A failed fsync is tried again, and taken for a success when that succeeds.
+    /// A failed fsync is retried, and a success of the retry counts.
     FsyncRetried,
-    /// A cleaned segment gets the name that makes it count before it is synced.
+    /// A cleaned segment gets its final name before it is synced.
     SwapRenamedBeforeFsync,
-    /// A round of the group commit acknowledges what was appended after its fsync began.
+    /// A round of the group commit acknowledges batches that were appended after its fsync began.
     LateBatchCommitted,
-    /// A log that begins anew does not sync what finds it.
+    /// A log that begins anew does not sync its folder and small files.
     NewBeginningUnsettled,
 }
 

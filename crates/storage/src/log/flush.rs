@@ -1,4 +1,5 @@
-//! Flushes, in three steps so that one can serve many appends (`crate::commit`), and the clean end of a log.
+//! Flushes in three steps, so that one flush can serve many appends (`crate::commit`), and the
+//! clean close of a log.
 
 use super::{Flushed, Log};
 use crate::error::Result;
@@ -8,7 +9,7 @@ use crate::segment::Segment;
 use model::{Offset, Timestamp};
 use std::sync::Arc;
 
-/// A flush that has begun. What it will cover is settled: nothing that is appended from now on.
+/// A flush that has begun. It covers nothing that is appended from now on.
 #[derive(Debug)]
 pub struct Flush {
     segments: Arc<Vec<Arc<Segment>>>,
@@ -20,7 +21,8 @@ pub struct Flush {
 #[derive(Debug)]
 pub struct Synced {
     up_to: Offset,
-    /// Whether a segment began at or after `up_to` when the flush began, so that the indexes of all below are on disk too.
+    /// Whether a segment began at or after `up_to` when the flush began, so that the indexes of all
+    /// segments below are on disk too.
     is_passed: bool,
     truncations: u64,
 }
@@ -35,30 +37,35 @@ impl Flush {
         Synced { up_to: self.up_to, is_passed, truncations: self.before.truncations }
     }
 
-    /// Whether the recovery point will be at or after the end of a segment, given by its number: a start then takes its indexes as they are.
+    /// Whether the recovery point will be at or after the end of a segment, given by its index: a
+    /// start then trusts its indexes.
     fn passes(&self, number: usize) -> bool {
         self.segments.get(number + 1).is_some_and(|next| next.base_offset() <= self.up_to)
     }
 }
 
 impl Log {
-    /// Makes all records below an offset outlive a power cut, and moves the recovery point there. Appends go on beside it. A failed sync takes the
-    /// log offline: what the system then still holds nobody knows, and trying again would succeed without having written anything.
+    /// Makes all records below an offset survive a power cut, and moves the recovery point there.
+    /// Appends continue meanwhile. A failed sync takes the log offline: nobody knows what the
+    /// system still holds, and a retry would succeed without having written anything.
     pub fn flush(&self, up_to: Offset, now: Timestamp) -> Result<()> {
         let synced = self.sync(self.begin_flush(up_to)?)?;
         self.finish_flush(synced, now).map(|_| ())
     }
 
-    /// The first of a flush's three steps: settles what is flushed, which is all that was appended by now and is below an offset.
+    /// Step 1 of a flush: determines what it covers, which is all that is appended by now and is
+    /// below an offset.
     pub fn begin_flush(&self, up_to: Offset) -> Result<Flush> {
         self.check_online()?;
         let before = *self.flushed.lock();
-        // In this order: all below the end is in these segments, whatever is appended and rolled meanwhile.
+        // In this order: all below the end is in these segments, whatever is appended and rolled
+        // meanwhile.
         let up_to = up_to.min(self.log_end_offset());
         Ok(Flush { segments: self.segments.load_full(), up_to, before })
     }
 
-    /// The second: syncs, one flush of a log at a time. Of two that fail together only one is told so by the system.
+    /// Step 2: syncs. A log has one flush in this step at a time, since the system reports a
+    /// failure to only one of two.
     pub fn sync(&self, flush: Flush) -> Result<Synced> {
         if flush.is_needed() {
             let _alone = self.syncing.lock();
@@ -70,8 +77,10 @@ impl Log {
         Ok(flush.synced())
     }
 
-    /// The third: the recovery point moves to what was settled at the beginning, unless a truncation has come between. Gives up to where the records are
-    /// flushed. Where the log was rolled meanwhile, the recovery point stays inside the segment that ended: a start must build its indexes anew.
+    /// Step 3: moves the recovery point to the offset determined in step 1, unless the log was
+    /// truncated meanwhile. Returns the end of the flushed records. If the log was rolled
+    /// meanwhile, the recovery point stays inside the segment that ended: a start must rebuild its
+    /// indexes.
     pub fn finish_flush(&self, synced: Synced, now: Timestamp) -> Result<Offset> {
         self.check_online()?;
         let mut flushed = self.flushed.lock();
@@ -94,10 +103,11 @@ impl Log {
             if segment.base_offset() >= up_to {
                 break;
             }
-            // A recovery point inside a segment has its indexes built anew from the records after a crash.
+            // After a crash, a recovery point inside a segment makes a start rebuild its indexes
+            // from the records.
             let synced = if flush.passes(number) { segment.sync() } else { segment.sync_records() };
             match synced {
-                // Retention or a truncation took it away in the meantime (KAFKA-19571).
+                // Retention or a truncation removed it meanwhile (KAFKA-19571).
                 Err(error) if error.is_not_found() && !self.is_current_after(segment) => {}
                 synced => synced?,
             }
@@ -110,14 +120,15 @@ impl Log {
         Ok(())
     }
 
-    /// The number of the first segment that a flush has to look at: the one that ends at the recovery point too, since its indexes were not complete when the
-    /// recovery point came there.
+    /// Returns the index of the first segment that a flush must visit. It includes the one that
+    /// ends at the recovery point, whose indexes were incomplete when the recovery point got there.
     fn first_unflushed(segments: &[Arc<Segment>], recovery_point: Offset) -> usize {
         segments.partition_point(|segment| segment.base_offset() < recovery_point).saturating_sub(1)
     }
 
-    /// Brings to their files what a full disk kept in memory of segments that the flush passes: before their records count as flushed, since a start
-    /// then takes their indexes as they are. A disk that is still full refuses the flush, and nothing is wrong with the log.
+    /// Writes what a full disk kept in memory of segments that the flush passes. It comes before
+    /// their records count as flushed, since a start then trusts their indexes. A disk that is
+    /// still full refuses the flush, and the log stays online.
     fn complete_passed(&self, flush: &Flush) -> Result<()> {
         let first = Self::first_unflushed(&flush.segments, flush.before.recovery_point);
         for (number, segment) in flush.segments.iter().enumerate().skip(first) {
@@ -131,21 +142,24 @@ impl Log {
         Ok(())
     }
 
-    /// A segment that ends at an offset was rolled and could not be completed: a start must read its records, so the recovery point stays below its end.
+    /// Notes that the segment that ends at an offset was rolled but could not be completed. A start
+    /// must read its records, so the recovery point stays below its end.
     pub(super) fn keep_unsure(&self, end: Offset) {
         let flushed = &mut *self.flushed.lock();
         flushed.recovery_point = flushed.recovery_point.min(end.plus(-1));
         flushed.truncations += 1;
     }
 
-    /// Whether a segment is the log's once whoever changes it now is done: files are renamed before the list of segments says so.
+    /// Whether a segment belongs to the log after the change in progress: files are renamed before
+    /// the list of segments changes.
     fn is_current_after(&self, segment: &Arc<Segment>) -> bool {
         let _writer = self.writer.lock();
         self.is_current(segment)
     }
 
-    /// Asks the system to begin writing back what was appended to the active segment, so that neither a later flush nor the system's own limit on what
-    /// is not written back makes an append wait for all of it at once. Says nothing of what is on disk.
+    /// Asks the system to begin writing back what was appended to the active segment, so that no
+    /// later append waits for all of it at once: in a flush, or at the system's own limit on dirty
+    /// pages. It does not say what is on disk.
     pub fn begin_write_back(&self) -> Result<()> {
         self.check_online()?;
         self.active().begin_write_back()
@@ -177,8 +191,8 @@ impl Log {
             || (unflushed > 0 && config.flush_ms.is_some_and(|limit| waited_ms >= limit))
     }
 
-    /// Ends the log so that the next start need not read it: everything is flushed, indexes are complete, the producers are written. Later calls that
-    /// change it fail.
+    /// Closes the log so that the next start need not read it: flushes everything, completes the
+    /// indexes and writes the producers. Later calls that change the log fail.
     pub fn close(&self, now: Timestamp) -> Result<()> {
         {
             let writer = &mut *self.writer.lock();
@@ -197,7 +211,8 @@ impl Log {
             self.folder.sync()?;
         }
         self.flush(self.log_end_offset(), now)?;
-        // The last segment's indexes are read as they are after a clean stop, so they must be as durable as the marker that will say so.
+        // After a clean stop the indexes of the last segment are trusted, so they must be as
+        // durable as the marker of the clean stop.
         self.active().sync()?;
         if self.active().base_offset() > self.log_end_offset() {
             // An append that rolled and was refused left it behind a gap, which the flush did not pass.

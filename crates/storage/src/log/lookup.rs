@@ -1,4 +1,4 @@
-//! Offsets by time.
+//! Finds offsets by timestamp.
 
 use super::Log;
 use crate::disk::DiskFile;
@@ -11,19 +11,19 @@ use model::{LeaderEpoch, Offset, Timestamp};
 use records::{BatchView, LegacyMessage, LegacyRecord, RecordReader};
 use std::sync::Arc;
 
-/// A record's time and place.
+/// A record's timestamp and place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimestampAndOffset {
     /// The record's timestamp.
     pub timestamp: Timestamp,
     /// Its offset.
     pub offset: Offset,
-    /// The leader epoch that it was appended in, where its format has one.
+    /// The leader epoch of its append, if its format stores one.
     pub leader_epoch: Option<LeaderEpoch>,
 }
 
 impl Log {
-    /// The first record, by offset, whose timestamp is at or after the one asked for.
+    /// Returns the first record, by offset, whose timestamp is at or after `timestamp`.
     pub fn offset_for_timestamp(&self, target: Timestamp) -> Result<Option<TimestampAndOffset>> {
         self.undisturbed(Wait::Block, || self.first_at_or_after(target)).map_err(|error| self.note_fault(error))
     }
@@ -51,7 +51,7 @@ impl Log {
         Ok(None)
     }
 
-    /// The record with the largest timestamp; of several, the first.
+    /// Returns the record with the largest timestamp; of several, the first.
     pub fn offset_of_max_timestamp(&self) -> Result<Option<TimestampAndOffset>> {
         self.undisturbed(Wait::Block, || self.find_max_timestamp())
     }
@@ -71,7 +71,7 @@ impl Log {
     }
 }
 
-/// The first record that is wanted, in a batch that is.
+/// Returns the first matching record of the first matching batch.
 fn find(
     segment: &Segment,
     position: u32,

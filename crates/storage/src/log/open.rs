@@ -1,4 +1,5 @@
-//! Opens a log: after a clean stop without reading the records, after any other by recovering what is above the recovery point.
+//! Opens a log. After a clean stop it reads no records; after any other stop it recovers what is
+//! above the recovery point.
 
 use super::recover::{self, Derived, Recovering, is_damage, replay_segment};
 use super::settle::Settling;
@@ -24,41 +25,41 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, OnceLock};
 
-/// What it takes to open a log. An empty folder becomes a new log.
+/// The arguments for opening a log. An empty folder becomes a new log.
 #[derive(Clone, Debug)]
 pub struct OpenLog {
-    /// Where the files are.
+    /// The disk with the files.
     pub disk: Arc<dyn Disk>,
     /// The bound on open files.
     pub open_files: Arc<OpenFiles>,
     /// The partition's folder.
     pub path: PathBuf,
-    /// Whose log it is.
+    /// The partition.
     pub partition: TopicPartition,
     /// Its settings.
     pub config: LogConfig,
-    /// From the checkpoint; 0 where it has none.
+    /// From the checkpoint; 0 if it has none.
     pub recovery_point: Offset,
-    /// From the checkpoint, where it has one.
+    /// From the checkpoint, if it has one.
     pub log_start_offset: Option<Offset>,
     /// Whether the last stop was clean.
     pub is_clean: bool,
-    /// The time.
+    /// The current time.
     pub now: Timestamp,
-    /// Spreads the times at which segments are rolled.
+    /// A seed for the times at which segments are rolled.
     pub jitter_seed: u64,
-    /// Set by whoever stops the broker: recovery is then given up with `Error::Interrupted`.
+    /// Set when the broker stops: recovery then ends with `Error::Interrupted`.
     pub interrupted: Arc<AtomicBool>,
 }
 
-/// What opening had to do.
+/// What the open had to do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Recovery {
     /// Segments whose records were all read and checked.
     pub segments_checked: usize,
-    /// Bytes behind the first bad batch, which are gone.
+    /// Bytes after the first bad batch, which were removed.
     pub bytes_cut: u64,
-    /// Segments behind the first bad batch, which are gone.
+    /// Segments after the first bad batch, which were removed.
     pub segments_dropped: usize,
 }
 
@@ -69,13 +70,13 @@ struct Opening {
     names: BTreeSet<String>,
     segments: Vec<Arc<Segment>>,
     snapshots: BTreeSet<Offset>,
-    /// A snapshot of where the log ended, which it may no longer do: not to be used before the records say the same.
+    /// A snapshot at the former log end. It must not be used before the records confirm it.
     doubtful: Option<Offset>,
     epochs: LeaderEpochs,
     epochs_unwritten: bool,
-    /// The epochs on disk may be none of this log's: they are read from the records.
+    /// The epochs on disk may not be this log's: they are read from the records.
     is_without_epochs: bool,
-    /// Of a log that was closed cleanly: where its last batch says that it ends.
+    /// The end of a log that was closed cleanly, from its last batch.
     sure_end: Option<Offset>,
     recovery: Recovery,
     /// The first segment was not there.
@@ -83,12 +84,12 @@ struct Opening {
 }
 
 impl Log {
-    /// Opens the log in a folder that shares its dir with no other log.
+    /// Opens a log in a folder that is in no log dir.
     pub fn open(options: OpenLog) -> Result<(Log, Recovery)> {
         Self::open_among(options, Arc::default(), Arc::default())
     }
 
-    /// Opens the log in a folder of a log dir.
+    /// Opens a log in a folder of a log dir.
     pub(crate) fn open_among(
         options: OpenLog,
         siblings: Arc<Siblings>,
@@ -117,7 +118,7 @@ impl Log {
         let first = opening.segments.first().map_or(Offset(0), |segment| segment.base_offset());
         let log_start = opening.options.log_start_offset.unwrap_or(first).max(first);
         if end < log_start {
-            // What is left lies below the log's start: nothing of it may be read any more.
+            // All that is left is below the log start offset and must not be read any more.
             opening.drop_segments(0)?;
             opening.create_segment(log_start)?;
             producers = Producers::at(log_start);
@@ -131,7 +132,8 @@ impl Log {
 }
 
 impl Opening {
-    /// What the file says of an unsettled log may be of any time before a power cut, and a file that is damaged says nothing.
+    /// The file of an unsettled log may be from any time before a power cut. A damaged file says
+    /// nothing.
     fn read_epochs(&mut self) -> Result<()> {
         self.is_without_epochs = !self.options.is_clean && self.options.recovery_point == Offset(0);
         if self.is_without_epochs {
@@ -167,8 +169,8 @@ impl Opening {
         self.drop_half_made()
     }
 
-    /// Removes segments without records whose offsets are in the segment before: a roll began them and failed, and nobody would look for the records where
-    /// they are. One that was removed then may be back after a power cut.
+    /// Removes segments without records whose offsets are in the segment before. A failed roll left
+    /// them, and they would hide those records. After a power cut a removed one may be back.
     fn drop_half_made(&mut self) -> Result<()> {
         let segments = std::mem::take(&mut self.segments);
         for segment in segments {
@@ -185,7 +187,8 @@ impl Opening {
         Ok(())
     }
 
-    /// The number of the first segment whose records have to be read; the count of segments when none has to be.
+    /// Returns the index of the first segment whose records must be read, or the number of segments
+    /// if none must.
     fn unsure_from(&mut self) -> Result<usize> {
         let mut first = match self.options.is_clean {
             _ if self.is_without_epochs => 0,
@@ -210,7 +213,8 @@ impl Opening {
         Ok(first)
     }
 
-    /// Whether the last batch ends where its file does. What is not a whole batch cannot stay before the next append, whatever the last stop was.
+    /// Whether the last batch ends at the end of its file. A partial batch must be removed before
+    /// the next append, even after a clean stop.
     fn is_active_whole(&mut self) -> Result<bool> {
         let Some(active) = self.segments.last() else { return Ok(true) };
         let (next, end) = active.end()?;
@@ -218,7 +222,7 @@ impl Opening {
         Ok(end == active.size() && active.base_offset() <= next)
     }
 
-    /// Whether a segment's indexes can be used as they are, as far as a look at their names and lengths tells.
+    /// Whether a segment's indexes can be used, judged by their names and lengths.
     fn has_indexes(&self, segment: &Segment) -> Result<bool> {
         for (suffix, entry_bytes) in [(names::INDEX, 8), (names::TIME_INDEX, 12)] {
             let name = segment.name(suffix);
@@ -234,7 +238,7 @@ impl Opening {
         Ok(true)
     }
 
-    /// Reads what has to be read. Gives the producers as of the log end, and the log end.
+    /// Reads what must be read. Returns the producers at the log end, and the log end.
     fn recover(&mut self, unsure_from: usize) -> Result<(Producers, Offset)> {
         let flag = self.options.interrupted.clone();
         let index_interval = self.options.config.index_interval_bytes;
@@ -243,7 +247,7 @@ impl Opening {
             let segment = &self.segments[number];
             if !self.has_indexes(segment)? {
                 recover::recover(segment, how, None)?;
-                // No flush comes by here any more.
+                // No flush covers this segment any more.
                 segment.sync()?;
                 self.recovery.segments_checked += 1;
             }
@@ -261,7 +265,8 @@ impl Opening {
         let mut number = unsure_from;
         let is_unsure = number < self.segments.len();
         if is_unsure {
-            // From here on the records say it: those that a power cut left may be older than what the file says of them.
+            // From now on the records are the source: those that survived a power cut may be older
+            // than what the file says about them.
             self.epochs.truncate_from_end(sure_end);
         }
         while let Some(segment) = self.segments.get(number).cloned() {
@@ -269,7 +274,8 @@ impl Opening {
                 self.snapshot(&mut producers, segment.base_offset())?;
             }
             let (folder, later) = (self.folder.clone(), self.segments[number + 1..].to_vec());
-            // First, and for good: a start that is killed after the cut finds nothing to cut, and a power cut must not bring them back then.
+            // First and durably: a start that is killed after the cut finds nothing to cut, and a
+            // power cut must not bring them back.
             let before_cut = || remove_segments(&folder, &later);
             let how = Recovering { is_active: later.is_empty(), before_cut: &before_cut, ..how };
             let derived = Derived { producers: &mut producers, epochs: &mut self.epochs };
@@ -284,7 +290,8 @@ impl Opening {
             }
             if cut > 0 {
                 self.recovery.segments_dropped = self.segments.len() - number;
-                // A roll began it and failed, and nothing that was written to it was whole: as with one without a byte (`drop_half_made`).
+                // A failed roll began it, and nothing written to it was complete. It is removed
+                // like an empty one (`drop_half_made`).
                 let is_inside = |before: &Arc<Segment>| before.holds_from(segment.base_offset());
                 let before = number.checked_sub(2).and_then(|before| self.segments.get(before));
                 if segment.size() == 0 && before.is_some_and(is_inside) {
@@ -294,10 +301,11 @@ impl Opening {
             }
         }
         if let Some(last) = self.segments.last().filter(|_| is_unsure) {
-            // A snapshot at the end would save nobody any reading: the last segment is read again after a kill, and what ends it writes one.
+            // A snapshot at the end would save no reading: the last segment is read again after a
+            // kill, and its roll writes one.
             let end = last.next_offset()?;
             if producers.end_offset < end {
-                // The one that was dropped began before this one's end.
+                // The dropped segment began before this one's end.
                 replay_segment(&mut producers, last, end)?;
             }
             producers.end_offset = end;
@@ -309,7 +317,7 @@ impl Opening {
         Ok((producers, sure_end))
     }
 
-    /// The producers as of an offset, from the newest sound snapshot and the records after it.
+    /// Returns the producers at an offset, from the newest valid snapshot and the records after it.
     fn producers_at(&mut self, end: Offset, is_clean: bool) -> Result<Producers> {
         if !is_planted(Bug::NewerProducerSnapshotAccepted) {
             if self.snapshots.range(end.plus(1)..).count() == 1 {
@@ -318,7 +326,7 @@ impl Opening {
             self.drop_snapshots_above(end)?;
         }
         if is_clean && self.snapshots.is_empty() {
-            // Nothing was ever known of producers here; reading the whole log would not tell more than Kafka knows.
+            // There was never a snapshot here. Kafka does not read the whole log for one either.
             return Ok(Producers::at(end));
         }
         let first = self.segments.first().map_or(end, |segment| segment.base_offset());
@@ -361,21 +369,22 @@ impl Opening {
         let path = self.folder.file(&names::segment_file(at, names::SNAPSHOT));
         match write_snapshot(&*self.folder.disk, &path, producers, false) {
             Ok(()) => drop(self.snapshots.insert(at)),
-            // It saves a start some reading, and no start depends on it.
+            // It makes a start read less; no start depends on it.
             Err(error) if error.is_refusal() => {}
             Err(error) => return Err(error),
         }
         Ok(())
     }
 
-    /// Keeps the doubtful snapshot if it says what the records did, as after the kill of a broker that had written nothing to the log; else removes it.
+    /// Keeps the unconfirmed snapshot if it agrees with the records, as after the kill of a broker
+    /// that wrote nothing to the log. Otherwise removes it.
     fn judge_doubtful(&mut self, producers: &Producers) -> Result<()> {
         let Some(offset) = self.doubtful.take() else { return Ok(()) };
         self.snapshots.insert(offset);
         let path = self.folder.file(&names::segment_file(offset, names::SNAPSHOT));
         match read_snapshot(&*self.folder.disk, &path, offset) {
             Ok(read) if read.is_snapshot_of(producers) => return Ok(()),
-            // It may have gone with a segment that began there.
+            // It may have been removed with a segment that began there.
             Err(error) if !is_damage(&error) && !error.is_not_found() => return Err(error),
             _ => {}
         }
@@ -389,7 +398,8 @@ impl Opening {
         Ok(())
     }
 
-    /// Removes the segments from a number on, so that they do not come back with a power cut when others stand in their place.
+    /// Removes the segments from an index on, so that a power cut cannot bring them back beside
+    /// later ones.
     fn drop_segments(&mut self, from: usize) -> Result<()> {
         if from == self.segments.len() {
             return Ok(());
@@ -401,7 +411,8 @@ impl Opening {
         remove_segments(&self.folder, &going)
     }
 
-    /// Removes the snapshots above an offset, so that a power cut does not bring them back when there are other records below them.
+    /// Removes the snapshots above an offset, so that a power cut cannot bring them back above
+    /// other records.
     fn drop_snapshots_above(&mut self, end: Offset) -> Result<()> {
         match self.remove_snapshots(|offset| offset > end)? {
             0 => Ok(()),
@@ -409,7 +420,7 @@ impl Opening {
         }
     }
 
-    /// Removes the snapshots that no segment begins with. They say what is so, and may come back.
+    /// Removes the snapshots at which no segment begins. They are correct, so they may come back.
     fn drop_needless_snapshots(&mut self, end: Offset) -> Result<()> {
         let bases: BTreeSet<Offset> = self.segments.iter().map(|segment| segment.base_offset()).collect();
         self.remove_snapshots(|offset| offset < end && !bases.contains(&offset)).map(drop)
@@ -430,7 +441,8 @@ impl Opening {
         self.epochs.truncate_from_start(log_start);
         match LeaderEpochs::read(&*self.folder.disk, &path) {
             Ok(before) => {
-                // The next flush writes what it lacks; until then a start reads the same from the records.
+                // The next flush writes what the file lacks. Until then a start reads the same from
+                // the records.
                 self.epochs_unwritten = before != self.epochs;
                 return Ok(());
             }
@@ -444,7 +456,7 @@ impl Opening {
         Ok(())
     }
 
-    /// Where the log's recovery point is, now that its end is known.
+    /// Returns the log's recovery point, now that its end is known.
     fn recovery_point(&self, end: Offset) -> Offset {
         if self.options.is_clean { end } else { self.options.recovery_point.min(end) }
     }
@@ -488,7 +500,8 @@ impl Opening {
             epochs_unwritten: AtomicBool::new(self.epochs_unwritten),
             epochs_file: Mutex::default(),
             is_held_over_sync: AtomicBool::new(false),
-            // A first segment that was made now may be lost, and whether the names that a killed broker left are on disk nobody knows.
+            // A first segment that was just created may be lost, and the names that a killed broker
+            // left may not be on disk.
             deletions: AtomicU64::new(u64::from(self.is_made || !options.is_clean)),
             deletions_synced: AtomicU64::new(0),
             flushed: Mutex::new(flushed),
@@ -507,7 +520,7 @@ impl Opening {
     }
 }
 
-/// Removes the files of segments for good.
+/// Removes the files of segments permanently.
 fn remove_segments(folder: &Folder, segments: &[Arc<Segment>]) -> Result<()> {
     if segments.is_empty() {
         return Ok(());

@@ -1,4 +1,4 @@
-//! Where the records from an offset on are: a plan, not the bytes.
+//! Plans reads: where the records from an offset on are, without their bytes.
 
 use super::{Log, LogOffsets, Mark, Marks};
 use crate::error::{Error, Result};
@@ -9,38 +9,39 @@ use crate::txn_index::AbortedTxn;
 use model::Offset;
 use std::sync::Arc;
 
-/// How far a reader may see.
+/// How far a reader may read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Isolation {
-    /// Everything: replicas.
+    /// To the log end: replicas.
     LogEnd,
-    /// What is replicated: consumers.
+    /// To the high watermark: consumers.
     HighWatermark,
-    /// What is also decided: consumers with `read_committed`.
+    /// To the last stable offset: consumers with `read_committed`.
     Committed,
 }
 
-/// What is asked of a read.
+/// The arguments of a read.
 #[derive(Clone, Copy, Debug)]
 pub struct Read {
-    /// The first offset wanted.
+    /// The first offset.
     pub offset: Offset,
-    /// Bytes at most.
+    /// The most bytes to return.
     pub max_bytes: u32,
-    /// Give the first batch whole even where it is larger than that.
+    /// Whether to return the first batch whole even if it is larger than that.
     pub at_least_one_batch: bool,
-    /// How far it may see.
+    /// How far the reader may read.
     pub isolation: Isolation,
-    /// Whether looking for it may wait for the disk.
+    /// Whether the search may wait for the disk.
     pub wait: Wait,
 }
 
-/// Where the records are.
+/// The place of the records.
 #[derive(Clone, Debug)]
 pub struct ReadPlan {
-    /// The bytes, from the first byte of the batch that holds the offset. They may end within a batch. `None` when there are none for this reader.
+    /// The bytes, from the first byte of the batch that holds the offset. They may end within a
+    /// batch. `None` if there are no bytes for this reader.
     pub region: Option<FileRegion>,
-    /// The first batch does not fit into `max_bytes` and was not asked for whole.
+    /// Whether the first batch does not fit into `max_bytes` and need not be returned whole.
     pub is_first_batch_cut: bool,
     /// The log's offsets at that time.
     pub offsets: LogOffsets,
@@ -48,13 +49,14 @@ pub struct ReadPlan {
     pub aborted: Option<Vec<AbortedTxn>>,
 }
 
-/// How often a plan that a truncation has overtaken is made anew.
+/// How often a plan is retried after a truncation.
 const ATTEMPTS: usize = 3;
 
 impl Log {
-    /// Plans a read. `Error::OffsetOutOfRange` below the log start and above the log end; nothing to read is an empty plan.
+    /// Plans a read. Errors: `Error::OffsetOutOfRange` below the log start and above the log end.
+    /// If there is nothing to read, the plan is empty.
     pub fn read(&self, read: Read) -> Result<ReadPlan> {
-        // Of a log that is offline alone, what is there can be read; of a dir that is, nothing.
+        // A log that is offline alone can still be read; a log in an offline dir cannot.
         if let Some(reason) = self.dir.fault() {
             return Err(Error::Offline { partition: self.partition.to_string(), reason: reason.to_owned() });
         }
@@ -71,7 +73,7 @@ impl Log {
             }
             let segments = self.segments.load_full();
             let found = match self.find(&read, &marks, &segments) {
-                // A truncation or deletion has taken away what was looked at.
+                // A truncation or deletion removed the segment meanwhile.
                 Err(Error::Corrupt { .. } | Error::Io { .. }) if !Arc::ptr_eq(&segments, &*self.segments.load()) => {
                     continue;
                 }
@@ -125,7 +127,7 @@ impl Log {
         Ok(None)
     }
 
-    /// Where in a segment a reader's end is.
+    /// Returns the position in a segment at which a reader must stop.
     fn end_position(&self, segment: &Arc<Segment>, next_base: Option<Offset>, end: Mark, wait: Wait) -> Result<u32> {
         match end.place {
             Some((base, position)) if base == segment.base_offset() => Ok(position),
@@ -137,7 +139,8 @@ impl Log {
                 let place = Some((segment.base_offset(), position));
                 let mut marks = self.marks.write();
                 let is_so = marks.high_watermark.offset == end.offset && segment.is_intact(u64::from(position));
-                // The cleaner forgets places in what it replaces, after it has replaced it.
+                // The cleaner clears the places in segments that it replaces, after the
+                // replacement.
                 if is_so && self.is_current(segment) {
                     marks.high_watermark.place = place;
                 }
@@ -146,7 +149,8 @@ impl Log {
         }
     }
 
-    /// The aborted transactions that a reader of a region, from an offset on, has to skip; by first offset.
+    /// Returns the aborted transactions that a reader of a region must skip from an offset on, by
+    /// first offset.
     fn aborted_in(&self, offset: Offset, region: &FileRegion) -> Result<Vec<AbortedTxn>> {
         let segments = self.segments.load();
         let first = segments.partition_point(|segment| segment.base_offset() < region.segment.base_offset());
@@ -158,7 +162,7 @@ impl Log {
                 if txn.last_offset >= offset && txn.first_offset < bound {
                     aborted.push(*txn);
                 }
-                // All that begins below the bound is over by then.
+                // All transactions that begin below the bound have ended by then.
                 if txn.last_stable_offset >= bound {
                     break 'segments;
                 }

@@ -1,4 +1,4 @@
-//! Deletion of old segments, and of files and folders whose time has come.
+//! Deletes old segments, and later their files and folders.
 
 use super::{Log, Writer};
 use crate::error::Result;
@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-/// What retention removed.
+/// What retention deleted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Expired {
     /// Segments.
@@ -19,11 +19,12 @@ pub struct Expired {
 }
 
 impl Log {
-    /// Removes the segments that lie below the log start offset or, where `cleanup.policy` has `delete`, are too old or too many. Nothing at or above the
-    /// high watermark goes. An active segment that is too old is rolled first and goes with the rest.
+    /// Deletes the segments that are below the log start offset or, if `cleanup.policy` has
+    /// `delete`, are too old or exceed the size. Nothing at or above the high watermark is deleted.
+    /// An active segment that is too old is rolled first and then deleted.
     pub fn delete_old_segments(&self, now: Timestamp) -> Result<Expired> {
         let expired = self.delete_expired(now).map_err(|error| self.note_fault(error))?;
-        // Without waiting appends: they are deleted for good only now.
+        // Appends do not wait for this: the files are removed only now.
         if expired.segments > 0 {
             self.sync_folder()?;
         }
@@ -56,7 +57,8 @@ impl Log {
         Ok(expired)
     }
 
-    /// Removes segments from the oldest on as long as `goes` says so; it is given the next segment's base offset.
+    /// Deletes segments, from the oldest on, while `goes` returns true. It gets the base offset of
+    /// the next segment.
     fn delete_while(
         &self,
         writer: &mut Writer,
@@ -79,7 +81,8 @@ impl Log {
         }
         if count == segments.len() {
             match self.roll(writer, end, now) {
-                // Where there is no room for a new segment the last one stays, and what is before it goes.
+                // If there is no space for a new segment, the last one stays and those before it
+                // are deleted.
                 Err(error) if error.is_refusal() && count > 1 => count -= 1,
                 rolled => drop(rolled?),
             }
@@ -100,7 +103,8 @@ impl Log {
     /// Renames a segment's files to `.deleted`; they are removed after `file.delete.delay.ms`.
     pub(super) fn doom(&self, writer: &mut Writer, segment: &Segment, now: Timestamp) -> Result<()> {
         let mut names: Vec<String> = segment.file_names().collect();
-        // The active segment's snapshot is of use as long as there is one; it is named by the segment that begins there.
+        // The active segment's snapshot is needed as long as that segment exists. It has the name
+        // of the segment that begins there.
         names.push(segment.name(names::SNAPSHOT));
         writer.snapshots.remove(&segment.base_offset());
         self.doom_files(writer, names, now)?;
@@ -108,7 +112,7 @@ impl Log {
         Ok(())
     }
 
-    /// Removes the files of deleted segments whose delay is over. How many are left.
+    /// Removes the files of deleted segments whose delay has passed. Returns how many files remain.
     pub fn remove_deleted_files(&self, now: Timestamp) -> Result<usize> {
         let writer = &mut *self.writer.lock();
         while let Some(index) = writer.doomed.iter().position(|(due, _)| *due <= now) {
@@ -122,9 +126,9 @@ impl Log {
         names.iter().try_for_each(|name| self.folder.remove_file(name).map(|_| ()))
     }
 
-    /// Renames the folder to `topic-0.<unique>-delete`, from which on the log takes no more calls that change it. Gives the new path; `remove_folder`
-    /// removes it when its time has come. The new name outlives a power cut once `LogDir::sync` was called, which must be before a log of the old name
-    /// is created.
+    /// Renames the folder to `topic-0.<unique>-delete`. Later calls that change the log fail.
+    /// Returns the new path; `remove_folder` removes it later. The new name survives a power cut
+    /// only after `LogDir::sync`, which must be called before a log with the old name is created.
     pub fn delete(&self, unique: Uuid) -> Result<PathBuf> {
         let writer = &mut *self.writer.lock();
         writer.closed = true;

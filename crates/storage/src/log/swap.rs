@@ -1,4 +1,4 @@
-//! A cleaned segment takes the place of a group of others.
+//! Replaces a group of segments by a cleaned one.
 //!
 //! ```text
 //! base.log.cleaned …        written and synced
@@ -6,10 +6,12 @@
 //! base.log.deleted …        of each of the group, oldest first; removed after file.delete.delay.ms
 //! base.log …                the new segment's files have their names
 //! ```
-//! Names change in this order, and a file system's journal keeps it. A start that finds `.cleaned` files takes back everything before the second step.
+//! Names change in this order, and the journal of a file system keeps it. A start that finds
+//! `.cleaned` files undoes everything before the second step.
 //!
-//! **Readers.** A file region that was planned before reads on from the file it holds open, which stays what it was. A plan that is made meanwhile could
-//! find the records of the one segment with the index of the other, so plans are made anew when a swap came between ([`Log::undisturbed`]).
+//! **Readers.** A file region that was planned before reads from the file that it holds open, which
+//! does not change. A plan made during a swap could find the records of one segment with the index
+//! of the other, so such a plan is made again ([`Log::undisturbed`]).
 
 use super::{Log, Writer};
 use crate::cleaner::{Step, Stop};
@@ -21,7 +23,7 @@ use model::{Offset, Timestamp};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Counts beginnings and ends of swaps: odd during one.
+/// Counts the starts and ends of swaps: odd during a swap.
 #[derive(Debug, Default)]
 pub(super) struct Swaps(AtomicU64);
 
@@ -36,7 +38,7 @@ impl Swaps {
 }
 
 impl Log {
-    /// What a look at the segments' files finds while none of them is swapped.
+    /// Returns what `look` finds in the segments' files while none of them is being swapped.
     pub(super) fn undisturbed<T>(&self, wait: Wait, mut look: impl FnMut() -> Result<T>) -> Result<T> {
         loop {
             let before = self.swaps.count();
@@ -44,7 +46,7 @@ impl Log {
                 if wait == Wait::Try {
                     return Err(Error::WouldBlock);
                 }
-                // Whoever swaps holds it.
+                // The swapping thread holds it.
                 drop(self.writer.lock());
                 continue;
             }
@@ -55,7 +57,8 @@ impl Log {
         }
     }
 
-    /// Puts a cleaned segment in the place of a group, unless something came between since the log had so many truncations.
+    /// Replaces a group of segments by a cleaned one, unless the group changed since the log had
+    /// this many truncations.
     pub(super) fn swap_in(
         &self,
         cleaned: CleanedSegment,
@@ -71,22 +74,23 @@ impl Log {
             let current = self.segments.load_full();
             let Some(first) = place_of(group, &current) else { return Err(Stop::GivenUp) };
             self.rename_cleaned(&cleaned)?;
-            // From here on a fault leaves files and memory at odds: opening the log again sorts it out.
+            // After a fault from here on, files and memory differ: opening the log again repairs
+            // it.
             self.swaps.step();
             let put = self.put_in_place(writer, &cleaned, group, first, now);
             self.swaps.step();
             put.map_err(|error| self.go_offline(error))?;
         }
-        // Appends wait for none of this. A start after a power cut finds one state or the other.
+        // Appends do not wait for this. After a power cut a start finds one state or the other.
         self.folder.sync().map_err(|error| self.go_offline(error).into())
     }
 
-    /// From `.cleaned` to `.swap`; a fault takes it back.
+    /// Renames `.cleaned` files to `.swap`. A fault undoes it.
     fn rename_cleaned(&self, cleaned: &CleanedSegment) -> Result<()> {
         let renamed = cleaned_files(cleaned)
             .try_for_each(|name| self.folder.rename_file(&format!("{name}{CLEANED}"), &format!("{name}{SWAP}")));
         let Err(fault) = renamed else { return Ok(()) };
-        // One that stayed would replace later records with these at some later start.
+        // One that stayed would replace later records with these at a later start.
         for name in cleaned_files(cleaned) {
             self.folder.remove_file(&format!("{name}{SWAP}")).map_err(|error| self.go_offline(error))?;
         }
@@ -134,7 +138,7 @@ impl Log {
             match self.folder.rename_file(&name, &renamed) {
                 Ok(()) => doomed.push(renamed),
                 Err(error) if error.is_not_found() => {}
-                // Even a longer name may take room: then it goes at once.
+                // Even a longer name may take space: then the file is removed at once.
                 Err(error) if error.is_refusal() => drop(self.folder.remove_file(&name)?),
                 Err(error) => return Err(error),
             }
@@ -145,7 +149,8 @@ impl Log {
     }
 }
 
-/// Where a group begins in the log's segments; `None` where it is not whole there, or holds the active one.
+/// Returns where a group begins in the log's segments; `None` if it is incomplete there or contains
+/// the active segment.
 fn place_of(group: &[Arc<Segment>], current: &[Arc<Segment>]) -> Option<usize> {
     let first = current.iter().position(|segment| group.first().is_some_and(|it| Arc::ptr_eq(it, segment)))?;
     let there = current.get(first..first + group.len())?;
@@ -153,7 +158,8 @@ fn place_of(group: &[Arc<Segment>], current: &[Arc<Segment>]) -> Option<usize> {
     (is_same && first + group.len() < current.len()).then_some(first)
 }
 
-/// The names that a cleaned segment's files will have. The records come first, as in Kafka: a start takes them for the whole segment.
+/// Returns the names of a cleaned segment's files. The records come first, as in Kafka: a start
+/// takes them for the whole segment.
 fn cleaned_files(cleaned: &CleanedSegment) -> impl Iterator<Item = String> + use<> {
     let (base_offset, has_aborted) = (cleaned.base_offset, cleaned.has_aborted);
     [names::LOG, names::INDEX, names::TIME_INDEX, names::TXN_INDEX]

@@ -1,4 +1,5 @@
-//! Cuts at either end: truncation to an earlier end, a new beginning, and a later start (DeleteRecords).
+//! Truncates at either end: to an earlier end, to a new beginning, and to a later start
+//! (DeleteRecords).
 
 use super::{Flushed, Log, Mark, Writer};
 use crate::error::{Error, Result};
@@ -11,8 +12,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 impl Log {
-    /// Removes the records at and above an offset. Gives whether there were any. The checkpoint of the recovery point follows before more is appended
-    /// (`cuts`).
+    /// Removes the records at and above an offset. Returns whether there were any. The caller
+    /// writes the checkpoint of the recovery point before more is appended (`cuts`).
     pub fn truncate_to(&self, end: Offset, now: Timestamp) -> Result<bool> {
         let writer = &mut *self.writer.lock();
         self.check_online()?;
@@ -25,7 +26,7 @@ impl Log {
         let Some(last) = kept.checked_sub(1) else {
             return self.start_anew(writer, end, now).map(|()| true);
         };
-        // A fault in the middle leaves files and memory at odds: opening the log again sorts it out.
+        // After a fault in the middle, files and memory differ: opening the log again repairs it.
         let cut = self.cut(writer, &segments, last, end, now);
         cut.map_err(|error| self.go_offline(error)).map(|()| true)
     }
@@ -38,7 +39,7 @@ impl Log {
         end: Offset,
         now: Timestamp,
     ) -> Result<()> {
-        // Readers must not see offsets whose records are about to go.
+        // Readers must not see offsets whose records are about to be removed.
         let lowered = {
             let mut marks = self.marks.write();
             marks.log_end = Mark { offset: end, place: None };
@@ -60,7 +61,8 @@ impl Log {
             *flushed = Flushed { recovery_point, end: flushed_end, truncations, rolled_at: Offset(0), ..*flushed };
         }
         self.lower_cleaned_up_to(segments[last].base_offset());
-        // The newest goes first, and for good: whatever stops this leaves the log ending somewhere, and no hole in it.
+        // The newest is removed first, and durably: if this is interrupted, the log ends earlier
+        // but has no hole.
         for segment in segments[last + 1..].iter().rev() {
             self.doom(writer, segment, now)?;
         }
@@ -74,11 +76,11 @@ impl Log {
         if !is_planted(Bug::LeaderEpochsNotCut) {
             self.change_epochs(|epochs| epochs.truncate_from_end(end))?;
         }
-        // Batches are cut whole, so the log may now end before the offset asked for.
+        // Batches are removed whole, so the log may now end before the given offset.
         let next = active.next_offset()?.max(active.base_offset());
         let log_end = Mark { offset: end.max(next), place: Some((active.base_offset(), active.size())) };
         self.reload_producers(writer, lowered.log_start, end, now)?;
-        // Neither segments nor snapshots of the cut part may come back with a power cut.
+        // A power cut must not bring back segments or snapshots of the removed part.
         self.folder.sync()?;
         let mut marks = self.marks.write();
         marks.log_end = log_end;
@@ -87,7 +89,7 @@ impl Log {
         }
         let high_watermark = marks.high_watermark.offset;
         drop(marks);
-        // What the high watermark has passed stays decided.
+        // What the high watermark passed stays decided.
         writer.producers.high_watermark_moved(high_watermark);
         self.publish_unstable(writer);
         Ok(())
@@ -121,7 +123,7 @@ impl Log {
         }
     }
 
-    /// Removes everything and goes on at an offset.
+    /// Removes everything and continues at an offset.
     pub fn truncate_fully_and_start_at(&self, start: Offset, now: Timestamp) -> Result<()> {
         let writer = &mut *self.writer.lock();
         self.check_online()?;
@@ -133,9 +135,10 @@ impl Log {
         let old = self.segments.load_full();
         let result = (|| {
             old.iter().for_each(|segment| segment.invalidate());
-            // Until the folder is synced a power cut may bring back the old segments, whose names do not say where the log started.
+            // Until the folder is synced, a power cut may bring back the old segments, whose names
+            // do not say where the log started.
             self.deletions.fetch_add(1, Ordering::AcqRel);
-            // First, so that they never say more than the segments do.
+            // First, so that they never contain more than the segments.
             for offset in std::mem::take(&mut writer.snapshots) {
                 self.folder.remove_file(&names::segment_file(offset, names::SNAPSHOT))?;
             }
@@ -148,7 +151,7 @@ impl Log {
                 epochs.clear();
                 true
             })?;
-            // The recovery point is about to be at the new start.
+            // The recovery point is about to move to the new start.
             self.settling.begin();
             if !is_planted(Bug::NewBeginningUnsettled) {
                 self.finish_settling()?;
@@ -171,7 +174,8 @@ impl Log {
         result.map_err(|error| self.go_offline(error))
     }
 
-    /// Raises the log start offset, in memory: nothing is written or synced. Whole segments below it go with the next retention. Whether it moved.
+    /// Raises the log start offset in memory; writes and syncs nothing. The next retention removes
+    /// whole segments below it. Returns whether it moved.
     pub fn delete_records(&self, before: Offset) -> Result<bool> {
         let writer = &mut *self.writer.lock();
         self.check_online()?;
@@ -190,7 +194,8 @@ impl Log {
         if to <= self.log_start_offset() {
             return false;
         }
-        // Their file follows with a flush: a start cuts what it reads where it finds the log's start.
+        // Their file is written with a flush: a start removes from what it reads all that is below
+        // the log start.
         if self.epochs.write().truncate_from_start(to) {
             self.epochs_unwritten.store(true, Ordering::Release);
         }
