@@ -2,31 +2,31 @@
 //!
 //! # For its users
 //! - [`LogDir`] is one entry of `log.dirs`: its lock, `meta.properties`, checkpoints,
-//! clean-shutdown marker and the partitions found in it.
+//!   clean-shutdown marker and the partitions found in it.
 //! - [`Log`] is one partition's log, shared as an `Arc`. [`Log::append_as_leader`] takes
-//! `records::Validated` batches and assigns their offsets. [`Log::append_as_follower`] takes bytes
-//! as the leader sent them. [`Log::read`] returns a [`ReadPlan`] whose [`FileRegion`] is read or
-//! sent later. Offsets are in [`Log::offsets`]. The caller advances the high watermark
-//! ([`Log::advance_high_watermark`]; after every append if there is one replica).
+//!   `records::Validated` batches and assigns their offsets. [`Log::append_as_follower`] takes
+//!   bytes as the leader sent them. [`Log::read`] returns a [`ReadPlan`] whose [`FileRegion`] is
+//!   read or sent later. Offsets are in [`Log::offsets`]. The caller advances the high watermark
+//!   ([`Log::advance_high_watermark`]; after every append if there is one replica).
 //! - Every call that writes to the disk, or may read from it, blocks: run it on a thread that may
-//! block. With [`Wait::Try`] a read returns `Error::WouldBlock` instead of waiting. Reads never
-//! wait for an append.
+//!   block. With [`Wait::Try`] a read returns `Error::WouldBlock` instead of waiting. Reads never
+//!   wait for an append.
 //! - Time is an argument. The store starts nothing itself: the driver calls [`Log::flush`] when
-//! [`Appended::is_flush_due`] or `rolled_at` asks for it, [`Log::delete_old_segments`],
-//! [`Log::remove_deleted_files`] and [`Log::expire_producers`] at intervals, and [`Log::close`] at
-//! a clean stop.
+//!   [`Appended::is_flush_due`] or `rolled_at` asks for it, [`Log::delete_old_segments`],
+//!   [`Log::remove_deleted_files`] and [`Log::expire_producers`] at intervals, and [`Log::close`]
+//!   at a clean stop.
 //! - A flush can be done in three steps ([`Log::begin_flush`], [`Log::sync`],
-//! [`Log::finish_flush`]). [`GroupCommit`] lets one flush serve all batches that wait for it.
+//!   [`Log::finish_flush`]). [`GroupCommit`] lets one flush serve all batches that wait for it.
 //! - A [`FileRegion`] holds its file open. After the caller has read its bytes,
-//! [`FileRegion::is_intact`] says whether a truncation has changed them. If so, the bytes must not
-//! be used. If they were sent already, the connection is closed.
+//!   [`FileRegion::is_intact`] says whether a truncation has changed them. If so, the bytes must
+//!   not be used. If they were sent already, the connection is closed.
 //! - An `Err` of an append leaves the log unchanged. If that cannot be guaranteed, the log is
-//! offline ([`Log::fault`]) until it is opened again.
+//!   offline ([`Log::fault`]) until it is opened again.
 //! - A full disk is not a fault: what needs space is refused ([`Error::is_refusal`]), what frees
-//! space works, and the caller may retry what was refused. Producers are refused before the disk is
-//! full ([`LogDir::check_space`], called at intervals). Any other disk error takes its log dir
-//! offline with all logs in it ([`LogDir::fault`], [`LogDir::on_fault`]). [`DiskErrorKind::of`]
-//! alone classifies disk errors.
+//!   space works, and the caller may retry what was refused. Producers are refused before the disk
+//!   is full ([`LogDir::check_space`], called at intervals). Any other disk error takes its log dir
+//!   offline with all logs in it ([`LogDir::fault`], [`LogDir::on_fault`]). [`DiskErrorKind::of`]
+//!   alone classifies disk errors.
 //!
 //! # How it works
 //! Files are reached only through [`disk::Disk`], which has a real and a simulated implementation.

@@ -1,4 +1,4 @@
-//! Reads a segment front to back in pieces that hold whole batches.
+//! Reads a segment from start to end in pieces that hold whole batches.
 
 use crate::disk::DiskFile;
 use crate::error::{Error, Result};
@@ -16,19 +16,19 @@ pub(super) struct Chunks<'a> {
     position: u32,
     end: u32,
     buffer: Vec<u8>,
-    /// How large the buffer is unless a batch is larger.
+    /// The size of the buffer unless a batch is larger.
     buffer_bytes: usize,
 }
 
 impl<'a> Chunks<'a> {
-    /// From a batch's first byte on.
+    /// Creates a reader at a batch's first byte.
     pub(super) fn new(segment: &'a Segment, position: u32, buffer_bytes: usize) -> Result<Self> {
         let file = segment.file(Wait::Block)?;
         let end = segment.size();
         Ok(Chunks { segment, file, position, end, buffer: Vec::new(), buffer_bytes: buffer_bytes.max(4096) })
     }
 
-    /// The next whole batches, and the position of the first. `None` at the end.
+    /// Returns the next whole batches and the position of the first; `None` at the end.
     pub(super) fn next(&mut self) -> Result<Option<(u32, &[u8])>> {
         if self.position >= self.end {
             return Ok(None);
@@ -55,15 +55,16 @@ impl<'a> Chunks<'a> {
         }
     }
 
-    /// What is wrong at a position.
+    /// Returns the error for a position.
     pub(super) fn corrupt(&self, position: u32, reason: &str) -> Error {
         let path = self.segment.folder.file(&self.segment.name(crate::names::LOG));
         Error::corrupt(path, u64::from(position), reason)
     }
 }
 
-/// Bytes of the whole batches that `bytes` begin with, and how many bytes the first has, which may be more. The checksums are computed: what is rotten
-/// must not decide over what is sound, nor get a new checksum.
+/// Returns the bytes of the whole batches at the start of `bytes`, and the size of the first, which
+/// may be larger. The checksums are verified: a corrupt batch must not decide which valid records
+/// are removed, nor get a new checksum.
 fn whole_batches(bytes: &[u8], start: u32) -> std::result::Result<(usize, Option<usize>), (u32, String)> {
     let mut whole = 0;
     let mut first_size = None;

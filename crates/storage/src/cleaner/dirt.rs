@@ -1,4 +1,4 @@
-//! What of a log may be cleaned, and whether it should be.
+//! What part of a log may be cleaned, and whether it should be.
 
 use crate::config::LogConfig;
 use crate::error::Result;
@@ -6,27 +6,27 @@ use crate::segment::Segment;
 use model::{Offset, Timestamp};
 use std::sync::Arc;
 
-/// What of a log there is to clean.
+/// The dirty part of a log.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Dirt {
-    /// The first offset that no cleaning has seen.
+    /// The first offset that no cleaning has read.
     pub from: Offset,
-    /// Where a cleaning has to end, exclusive: a segment's base offset.
+    /// Where a cleaning must end, exclusive: a segment's base offset.
     pub end: Offset,
     /// Bytes of the segments below `from`.
     pub clean_bytes: u64,
     /// Bytes of the segments from there to `end`.
     pub dirty_bytes: u64,
-    /// By how much the oldest dirty record is over `max.compaction.lag.ms`.
+    /// How long the oldest dirty record has exceeded `max.compaction.lag.ms`.
     pub overdue_ms: i64,
-    /// How far the checkpoint said it was clean, where that cannot be.
+    /// The checkpoint's offset, if it is impossible.
     pub disbelieved: Option<Offset>,
-    /// The log's count of truncations: after another one nothing of this holds.
+    /// The log's number of truncations: after another one this is no longer valid.
     pub(crate) truncations: u64,
 }
 
 impl Dirt {
-    /// The part of the bytes that is dirty.
+    /// Returns the dirty part of the bytes.
     pub fn ratio(&self) -> f64 {
         match self.clean_bytes + self.dirty_bytes {
             0 => 0.0,
@@ -42,7 +42,7 @@ impl Dirt {
     }
 }
 
-/// Where a log stands, as a look at its dirt needs it.
+/// The offsets of a log that limit its dirty part.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LogBounds {
     pub(crate) log_start: Offset,
@@ -52,7 +52,7 @@ pub(crate) struct LogBounds {
     pub(crate) truncations: u64,
 }
 
-/// Looks at a log's segments, oldest first, of which the last is the active one.
+/// Finds the dirty part in a log's segments, oldest first. The last one is active.
 pub(crate) fn look(segments: &[Arc<Segment>], bounds: LogBounds, config: &LogConfig, now: Timestamp) -> Result<Dirt> {
     let LogBounds { log_start, log_end, last_stable, cleaned_up_to, truncations } = bounds;
     let said = cleaned_up_to.unwrap_or(log_start);
@@ -66,7 +66,7 @@ pub(crate) fn look(segments: &[Arc<Segment>], bounds: LogBounds, config: &LogCon
         bound = bound.min(young);
     }
     let bound = bound.max(from);
-    // Segments are cleaned whole: the one that holds the bound is not.
+    // Segments are cleaned whole, so the one that holds the bound is not cleaned.
     let end = inactive_from(segments, bound).first().map_or(active, |segment| segment.base_offset());
     let bytes = |segments: &[Arc<Segment>]| segments.iter().map(|segment| u64::from(segment.size())).sum::<u64>();
     Ok(Dirt {
@@ -80,21 +80,21 @@ pub(crate) fn look(segments: &[Arc<Segment>], bounds: LogBounds, config: &LogCon
     })
 }
 
-/// The segments that hold offsets from one to another, exclusive.
+/// Returns the segments that hold offsets from one to another, exclusive.
 pub(crate) fn between(segments: &[Arc<Segment>], from: Offset, to: Offset) -> &[Arc<Segment>] {
     let first = segments.partition_point(|segment| segment.base_offset() <= from).saturating_sub(1);
     let end = segments.partition_point(|segment| segment.base_offset() < to);
     segments.get(first..end).unwrap_or_default()
 }
 
-/// The segments from the one that holds an offset on, without the active one.
+/// Returns the segments from the one that holds an offset on, without the active one.
 fn inactive_from(segments: &[Arc<Segment>], from: Offset) -> &[Arc<Segment>] {
     let active = segments.len().saturating_sub(1);
     let first = segments.partition_point(|segment| segment.base_offset() <= from).saturating_sub(1);
     segments.get(first..active).unwrap_or_default()
 }
 
-/// The base offset of the first segment that holds a record younger than `min.compaction.lag.ms`.
+/// Returns the base offset of the first segment with a record younger than `min.compaction.lag.ms`.
 fn first_young(segments: &[Arc<Segment>], lag_ms: i64, now: Timestamp) -> Result<Option<Offset>> {
     for segment in segments {
         if segment.largest_timestamp()?.0 > now.0.saturating_sub(lag_ms) {
@@ -104,7 +104,7 @@ fn first_young(segments: &[Arc<Segment>], lag_ms: i64, now: Timestamp) -> Result
     Ok(None)
 }
 
-/// How long ago the oldest of these segments' first batches should have been compacted.
+/// Returns how long ago the oldest first batch of these segments should have been compacted.
 fn overdue_ms(segments: &[Arc<Segment>], lag_ms: Option<i64>, now: Timestamp) -> Result<i64> {
     let Some(lag_ms) = lag_ms else { return Ok(0) };
     let mut oldest = i64::MAX;
@@ -114,14 +114,15 @@ fn overdue_ms(segments: &[Arc<Segment>], lag_ms: Option<i64>, now: Timestamp) ->
     Ok(now.0.saturating_sub(lag_ms).saturating_sub(oldest).max(0))
 }
 
-/// Puts segments that are cleaned together into groups, each of which becomes one segment: as large as a segment may be, and with offsets that its
-/// index can hold.
+/// Groups segments that are cleaned together. Each group becomes one segment, which is within the
+/// segment's size limit and whose offsets its index can hold.
 pub(super) fn groups(segments: &[Arc<Segment>], config: &LogConfig, end: Offset) -> Result<Vec<Vec<Arc<Segment>>>> {
     let mut groups: Vec<Vec<Arc<Segment>>> = Vec::new();
     let mut room = SegmentBytes::default();
     for (number, segment) in segments.iter().enumerate() {
         let taken = SegmentBytes::of(segment)?;
-        // Where its records end at most. One without records needs no such room.
+        // The largest possible end of its records. A segment without records needs no space for
+        // offsets.
         let last = segments.get(number + 1).map_or(end, |next| next.base_offset()).0 - 1;
         let joins = groups.last().and_then(|group| group.first()).is_some_and(|first| {
             room.holds(taken, config) && (segment.size() == 0 || last - first.base_offset().0 <= i64::from(i32::MAX))

@@ -1,16 +1,17 @@
-//! What of a batch stays.
+//! What the cleaner keeps of a batch.
 //!
-//! | what | stays |
+//! | what | is kept |
 //! | --- | --- |
-//! | a record with a key | while no later one of its key is below the end of the cleaning |
-//! | one of them without a value (a tombstone) | besides, until the batch's delete horizon, which the first cleaning that keeps it sets |
+//! | a record with a key | if no later record of its key is below the end of the cleaning |
+//! | a record with a key and no value (a tombstone) | also only until the delete horizon of its batch, which the first cleaning that keeps it sets |
 //! | a record without a key | no |
 //! | a record of an aborted transaction | no |
 //! | a transaction's marker | while the cleaning sees records of its transaction, and then until its delete horizon |
-//! | the last batch of a producer that is known, the last batch below the end of the cleaning | without its records, where none of them stays |
+//! | the last batch of a known producer, the last batch below the end of the cleaning | without records, if none of them is kept |
 //!
-//! A batch of which all stays is copied as it is. Of any other, the records that stay are written anew with the same codec; base offset, last offset,
-//! sequence, leader epoch and timestamps stay what they were. Messages of formats v0 and v1 become batches of format v2, as in Kafka since 4.0.
+//! A batch that is kept completely is copied unchanged. Otherwise the kept records are rewritten
+//! with the same codec; base offset, last offset, sequence, leader epoch and timestamps do not
+//! change. Messages of formats v0 and v1 become batches of format v2, as in Kafka since 4.0.
 
 use super::offset_map::OffsetMap;
 use super::transactions::Transactions;
@@ -19,10 +20,10 @@ use records::{BatchBuilder, BatchHeader, BatchView, Codec, ControlType, LegacyMe
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-/// What is last known of a producer.
+/// The last known state of a producer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LastRecord {
-    /// The last offset of its newest batch, where its newest epoch has one.
+    /// The last offset of its newest batch, if its newest epoch has one.
     pub(crate) data: Option<Offset>,
     pub(crate) epoch: Option<ProducerEpoch>,
 }
@@ -35,18 +36,18 @@ pub(super) struct Counts {
     pub(super) keyless: u64,
 }
 
-/// Decides over batches, in the order of the log.
+/// Filters batches, in the order of the log.
 #[derive(Debug)]
 pub(super) struct Filter<'a> {
     pub(super) map: &'a OffsetMap,
     pub(super) transactions: Transactions,
-    /// As of when the segments at hand were begun.
+    /// The last known state of each producer when the rewrite of the current group began.
     pub(super) last_records: HashMap<ProducerId, LastRecord>,
     pub(super) now: Timestamp,
     pub(super) delete_retention_ms: i64,
-    /// Where the cleaning may go to, exclusive.
+    /// The end of the cleaning, exclusive.
     pub(super) end: Offset,
-    /// Whether messages of formats v0 and v1 keep their tombstones, which have no delete horizon of their own.
+    /// Whether tombstones in formats v0 and v1, which have no delete horizon, are kept.
     pub(super) keeps_legacy_tombstones: bool,
     pub(super) counts: Counts,
 }
@@ -59,7 +60,7 @@ fn reason(error: impl std::fmt::Display) -> Reason {
 }
 
 impl Filter<'_> {
-    /// What stays of a batch of format v2; `None` where nothing does.
+    /// Returns what is kept of a batch of format v2, or `None`.
     pub(super) fn batch<'b>(&mut self, batch: &BatchView<'b>) -> Result<Option<Cow<'b, [u8]>>, Reason> {
         let header = batch.header();
         let is_discarded = self.is_discarded(batch)?;
@@ -98,10 +99,11 @@ impl Filter<'_> {
         rebuilt(batch, &kept, new_horizon.or(header.delete_horizon())).map(|bytes| Some(Cow::Owned(bytes)))
     }
 
-    /// What stays of a message of format v0 or v1, as a batch of format v2.
+    /// Returns what is kept of a message of format v0 or v1, as a batch of format v2.
     pub(super) fn legacy(&mut self, message: &LegacyMessage<'_>) -> Result<Option<Vec<u8>>, Reason> {
         let codec = message.codec().map_err(reason)?;
-        // The delete horizon is part of the head, so what decides over it is looked at before anything is written.
+        // The delete horizon is part of the header, so everything that determines it is read before
+        // anything is written.
         let (mut count, mut has_tombstones) = (0, false);
         let mut stays = Vec::new();
         message
@@ -128,7 +130,8 @@ impl Filter<'_> {
             .map_err(reason)?;
         match builder {
             Some(builder) => builder.finish().map(|bytes| Some(bytes.to_vec())).map_err(reason),
-            // Kafka gives the partition up here, since it writes no empty batch in place of an old message.
+            // Kafka stops cleaning the partition here, since it writes no empty batch in place of
+            // an old message.
             None if message.last_offset().plus(1) == self.end => Ok(Some(empty_at(message.last_offset())?)),
             None => Ok(None),
         }
@@ -138,7 +141,7 @@ impl Filter<'_> {
         Timestamp(self.now.0.saturating_add(self.delete_retention_ms))
     }
 
-    /// Whether the batch's transaction was aborted, or its marker has nothing left to say.
+    /// Whether the batch's transaction was aborted, or its marker is no longer needed.
     fn is_discarded(&mut self, batch: &BatchView<'_>) -> Result<bool, Reason> {
         let header = batch.header();
         if !header.is_control() {
@@ -152,7 +155,7 @@ impl Filter<'_> {
         let last = header.producer_id.and_then(|id| self.last_records.get(&id));
         last.is_some_and(|last| match last.data {
             Some(offset) => header.last_offset() == offset,
-            // The newest thing known is a marker: it fences older epochs.
+            // The newest known entry is a marker: it fences older epochs.
             None => header.is_control() && header.producer_epoch == last.epoch,
         })
     }
@@ -170,7 +173,7 @@ impl Filter<'_> {
     }
 }
 
-/// A batch for what stays of a message of format v0 or v1.
+/// Starts a batch for the kept records of a message of format v0 or v1.
 fn legacy_builder(
     message: &LegacyMessage<'_>,
     codec: Codec,
@@ -187,14 +190,14 @@ fn legacy_builder(
     }
 }
 
-/// The kind of a control batch's record; `None` where compaction took it.
+/// Returns the type of a control batch's record; `None` if compaction removed the record.
 pub(super) fn control_type(batch: &BatchView<'_>) -> Result<Option<ControlType>, Reason> {
     let mut reader = RecordReader::new(batch).map_err(reason)?;
     let Some(record) = reader.next_record() else { return Ok(None) };
     ControlType::from_key(record.map_err(reason)?.key).map(Some).map_err(reason)
 }
 
-/// The batch with the records that stay.
+/// Returns the batch with the kept records only.
 fn rebuilt(batch: &BatchView<'_>, kept: &[bool], horizon: Option<Timestamp>) -> Result<Vec<u8>, Reason> {
     let header = batch.header();
     let codec = header.attributes.codec().map_err(reason)?;
@@ -228,7 +231,7 @@ fn rebuilt(batch: &BatchView<'_>, kept: &[bool], horizon: Option<Timestamp>) -> 
     builder.finish().map(|bytes| bytes.to_vec()).map_err(reason)
 }
 
-/// A batch without records that ends at an offset.
+/// Returns a batch without records that ends at an offset.
 fn empty_at(offset: Offset) -> Result<Vec<u8>, Reason> {
     let mut builder = BatchBuilder::new(offset);
     builder.append(Timestamp(-1), None, None);

@@ -1,12 +1,14 @@
-//! Log compaction: of each key only the newest record stays.
+//! Log compaction: only the newest record of each key is kept.
 //!
-//! One cleaning of a log is two walks. The first reads its dirty part, which no cleaning has seen, and notes the newest offset of each key until the
-//! map is full ([`offset_map`]). The second reads all segments from the log's start up to where the map came to, in groups, and writes of each group
-//! one segment with the records that stay ([`filter`], [`output`]); `log::swap` puts it in place of the group. A log is whole after each group, so a
-//! cleaning can be given up anywhere.
+//! A cleaning of a log has two passes. The first reads the dirty part, which no cleaning has read,
+//! and stores the newest offset of each key until the map is full ([`offset_map`]). The second
+//! reads all segments from the log's start up to where the first pass ended, in groups, and writes
+//! one segment with the kept records of each group ([`filter`], [`output`]); `log::swap` replaces
+//! the group by it. The log is complete after each group, so a cleaning can be stopped anywhere.
 //!
-//! Everything here is Kafka's rule: which segments ([`dirt`]), which records, in which groups, with which attributes. The bytes of compressed batches
-//! that are written anew, and where the indexes have their entries, may differ.
+//! Everything here follows Kafka's rules: which segments ([`dirt`]), which records, in which
+//! groups, with which attributes. The bytes of rewritten compressed batches, and the places of
+//! index entries, may differ.
 
 mod chunks;
 mod dirt;
@@ -35,39 +37,40 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use transactions::Transactions;
 
-/// What one cleaning may take.
+/// The resources that one cleaning may use.
 #[derive(Clone, Copy, Debug)]
 pub struct CleanerLimits {
     /// Bytes of the map of keys: this thread's part of `log.cleaner.dedupe.buffer.size`.
     pub dedupe_buffer_bytes: u64,
-    /// `log.cleaner.io.buffer.load.factor`: how full the map gets.
+    /// `log.cleaner.io.buffer.load.factor`: how full the map may get.
     pub load_factor: f64,
-    /// Bytes read, and bytes written, at a time: this thread's part of `log.cleaner.io.buffer.size`. One batch is held whole though it is larger.
+    /// Bytes that are read or written at once: this thread's part of `log.cleaner.io.buffer.size`.
+    /// A larger batch is still held whole.
     pub io_buffer_bytes: usize,
     /// Random numbers, which key the hashes of the map.
     pub seed: [u64; 2],
 }
 
-/// What a cleaning did.
+/// The outcome of a cleaning.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Cleaned {
     /// The log is clean up to here, exclusive.
     pub up_to: Offset,
-    /// Bytes read to find the keys.
+    /// Bytes read in the first pass.
     pub bytes_mapped: u64,
-    /// Bytes read to be cleaned.
+    /// Bytes read in the second pass.
     pub bytes_read: u64,
-    /// Bytes of what stays.
+    /// Bytes of the kept records.
     pub bytes_written: u64,
-    /// Records read to be cleaned.
+    /// Records read in the second pass.
     pub records_read: u64,
-    /// Records that stay.
+    /// Records that were kept.
     pub records_kept: u64,
-    /// Records without a key, which do not belong into a compacted log.
+    /// Records without a key, which do not belong in a compacted log.
     pub keyless: u64,
     /// Keys in the map.
     pub keys: u64,
-    /// The part of the map that they took.
+    /// How full the map got.
     pub map_utilization: f64,
     /// Segments before.
     pub segments_read: usize,
@@ -78,9 +81,9 @@ pub struct Cleaned {
 /// Why a cleaning ended early.
 #[derive(Debug)]
 pub(crate) enum Stop {
-    /// It was told to, or what it cleaned is not the log's any more.
+    /// It was asked to stop, or its segments no longer belong to the log.
     GivenUp,
-    /// It cannot go on.
+    /// It failed.
     Fault(Error),
 }
 
@@ -92,13 +95,14 @@ impl From<Error> for Stop {
 
 pub(crate) type Step<T> = std::result::Result<T, Stop>;
 
-/// The log that is being cleaned, as far as it has to be asked.
+/// What a cleaning needs from the log.
 pub(crate) trait Source {
-    /// The aborted transactions that touch these offsets.
+    /// Returns the aborted transactions that touch these offsets.
     fn aborted(&self, from: Offset, to: Offset) -> Result<Vec<AbortedTxn>>;
-    /// What is last known of each producer.
+    /// Returns the last known state of each producer.
     fn last_records(&self) -> HashMap<ProducerId, LastRecord>;
-    /// Puts a cleaned segment in place of a group. `GivenUp` where the group is not the log's any more.
+    /// Replaces a group by a cleaned segment. Errors: `GivenUp` if the group no longer belongs to
+    /// the log.
     fn swap(&self, cleaned: CleanedSegment, group: &[Arc<Segment>]) -> Step<()>;
 }
 
@@ -110,18 +114,18 @@ pub(crate) struct Cleaning<'a> {
     pub(crate) config: &'a LogConfig,
     pub(crate) limits: CleanerLimits,
     pub(crate) now: Timestamp,
-    /// Told of bytes read and written. It may wait; `false` gives the cleaning up.
+    /// Called with the bytes read and written. It may wait; `false` stops the cleaning.
     pub(crate) pace: &'a mut dyn FnMut(u64) -> bool,
     pub(crate) done: Cleaned,
 }
 
 impl Cleaning<'_> {
-    /// Cleans, and says what it did.
+    /// Cleans, and returns the outcome.
     pub(crate) fn run(&mut self, dirt: &Dirt) -> Step<()> {
         let map = self.map(dirt.from, dirt.end)?;
         self.done.keys = map.len() as u64;
         self.done.map_utilization = map.utilization();
-        // Without a segment to read nothing is known, and nothing is cleaned.
+        // Without a segment to read there is nothing to clean.
         let up_to = map.latest().plus(1).max(dirt.from);
         let horizon = match between(self.segments, Offset(0), dirt.from).last() {
             Some(last) => last.modified()?.0.saturating_sub(self.config.delete_retention_ms),
@@ -153,7 +157,7 @@ impl Cleaning<'_> {
         if (self.pace)(bytes) { Ok(()) } else { Err(Stop::GivenUp) }
     }
 
-    /// Notes the newest offset of each key from an offset up to another, as far as the map holds them.
+    /// Stores the newest offset of each key from an offset up to another, until the map is full.
     fn map(&mut self, from: Offset, end: Offset) -> Step<OffsetMap> {
         let CleanerLimits { dedupe_buffer_bytes, load_factor, seed, .. } = self.limits;
         let records = u64::try_from(end.0 - from.0).unwrap_or(0);
@@ -168,13 +172,13 @@ impl Cleaning<'_> {
             if !self.map_segment(segment, from, &mut map, &mut transactions)? {
                 break;
             }
-            // Offsets that no record has any more are accounted for too.
+            // Offsets without a record count as read too.
             map.set_latest(next.plus(-1));
         }
         Ok(map)
     }
 
-    /// Whether all keys of the segment fit.
+    /// Returns whether all keys of the segment fit.
     fn map_segment(
         &mut self,
         segment: &Segment,
@@ -208,7 +212,7 @@ impl Cleaning<'_> {
         }
     }
 
-    /// Writes what stays of a group and puts it in the group's place.
+    /// Writes what is kept of a group and replaces the group by it.
     fn clean_group(&mut self, group: &[Arc<Segment>], filter: &mut Filter<'_>, horizon: Timestamp) -> Step<()> {
         let (Some(first), Some(last)) = (group.first(), group.last()) else { return Ok(()) };
         filter.last_records = self.source.last_records();
@@ -264,7 +268,8 @@ impl Cleaning<'_> {
     }
 }
 
-/// Notes the keys of the batch that `bytes` begin with. Its size, and whether all of them fit.
+/// Stores the keys of the batch at the start of `bytes`. Returns its size, and whether all keys
+/// fit.
 fn map_batch(
     bytes: &[u8],
     from: Offset,
@@ -312,7 +317,7 @@ fn map_legacy(bytes: &[u8], from: Offset, map: &mut OffsetMap) -> std::result::R
     Ok((message.size_bytes(), fits))
 }
 
-/// What stays of the batch that `bytes` begin with, and its size.
+/// Returns what is kept of the batch at the start of `bytes`, and its size.
 #[allow(clippy::type_complexity, reason = "a size and perhaps bytes")]
 fn clean_batch<'b>(
     bytes: &'b [u8],

@@ -1,10 +1,12 @@
 //! The newest offset of each key in the dirty part of a log.
 //!
-//! Keys are not kept: a slot holds 128 bits of hash and an offset, 24 bytes as in Kafka, so that as many keys fit into `log.cleaner.dedupe.buffer.size`
-//! as there. Kafka hashes with MD5; here it is two SipHashes under keys that nobody outside knows, so that two keys that are taken for one cannot be
-//! made up either. By chance, a billion keys meet once in 10^20 cleanings.
+//! Keys are not stored: a slot holds a hash of 128 bits and an offset, 24 bytes as in Kafka, so
+//! that `log.cleaner.dedupe.buffer.size` holds as many keys as there. Kafka hashes with MD5; this
+//! map uses two SipHashes with secret keys, so that nobody can construct two keys with the same
+//! hash. By chance, two of a billion keys collide once in 10^20 cleanings.
 //!
-//! The table is allocated once, for the records that there can be or for what the buffer allows, whichever is less, and is never filled whole.
+//! The table is allocated once, for the largest possible number of records or for what the buffer
+//! allows, whichever is less. It never gets completely full.
 
 use model::Offset;
 use std::hash::{DefaultHasher, Hasher};
@@ -26,10 +28,11 @@ pub(super) struct OffsetMap {
 }
 
 impl OffsetMap {
-    /// A map for at most `records` records within `buffer_bytes`, of whose slots the part `load_factor` may be taken. `seed` keys the hashes.
+    /// Creates a map for at most `records` records within `buffer_bytes`. At most the part
+    /// `load_factor` of its slots is used. `seed` keys the hashes.
     pub(super) fn new(buffer_bytes: u64, load_factor: f64, records: u64, seed: [u64; 2]) -> Self {
         let slots_max = (buffer_bytes / SLOT_BYTES).max(2);
-        // One slot stays free, since a search ends at a free one.
+        // One slot stays free, since a search ends at a free slot.
         let entries_max = ((slots_max as f64 * load_factor) as u64).clamp(1, slots_max - 1);
         let wanted = (records.min(entries_max) as f64 / load_factor.clamp(0.1, 1.0)) as u64 + 2;
         let hashers = seed.map(|seed| {
@@ -46,32 +49,32 @@ impl OffsetMap {
         }
     }
 
-    /// Whether it holds as many keys as it may.
+    /// Whether it holds as many keys as allowed.
     pub(super) fn is_full(&self) -> bool {
         self.entries >= self.entries_max || self.entries + 1 >= self.slots.len()
     }
 
-    /// How many keys it holds.
+    /// Returns the number of keys.
     pub(super) fn len(&self) -> usize {
         self.entries
     }
 
-    /// The part of the keys it may hold that it holds.
+    /// Returns the number of keys as a part of the allowed number.
     pub(super) fn utilization(&self) -> f64 {
         self.entries as f64 / self.entries_max as f64
     }
 
-    /// All below and at this offset is accounted for; -1 while nothing is.
+    /// Returns the offset up to which, inclusive, all is counted; -1 at first.
     pub(super) fn latest(&self) -> Offset {
         self.latest
     }
 
-    /// Notes that all at and below an offset is accounted for.
+    /// Notes that all up to an offset, inclusive, is counted.
     pub(super) fn set_latest(&mut self, latest: Offset) {
         self.latest = latest;
     }
 
-    /// Notes a key's newest offset. For a map that is not full.
+    /// Stores a key's newest offset. The map must not be full.
     pub(super) fn put(&mut self, key: &[u8], offset: Offset) {
         let hash = self.hash(key);
         let index = self.find(hash);
@@ -80,7 +83,7 @@ impl OffsetMap {
         self.latest = offset;
     }
 
-    /// A key's newest offset.
+    /// Returns a key's newest offset.
     pub(super) fn get(&self, key: &[u8]) -> Option<Offset> {
         let [_, _, next] = self.slots[self.find(self.hash(key))];
         next.checked_sub(1).map(|offset| Offset(offset as i64))
@@ -94,7 +97,7 @@ impl OffsetMap {
         })
     }
 
-    /// The slot that holds a hash, or the free one where it belongs.
+    /// Returns the slot that holds a hash, or the free slot for it.
     fn find(&self, hash: [u64; 2]) -> usize {
         let mut index = ((u128::from(hash[0]) * self.slots.len() as u128) >> 64) as usize;
         loop {

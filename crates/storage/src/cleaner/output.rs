@@ -1,6 +1,8 @@
-//! The segment that a cleaning writes: `….cleaned` files beside the log's own, which count for nothing until they are swapped in.
+//! The segment that a cleaning writes: `….cleaned` files beside the log's own. They are ignored
+//! until they are swapped in.
 //!
-//! Records are written as they come. The indexes are kept in memory, a few thousandths of the records, and written at the end in one piece each.
+//! Records are written as they come. The indexes, a few thousandths of the records' size, stay in
+//! memory and are written at the end in one piece each.
 
 use super::Stop;
 use crate::disk::{DiskFile, OpenMode};
@@ -22,7 +24,7 @@ pub(super) struct Output {
     folder: Arc<Folder>,
     base_offset: Offset,
     file: Arc<dyn DiskFile>,
-    /// Written and not yet in the file.
+    /// Bytes that are not in the file yet.
     buffer: Vec<u8>,
     buffer_bytes: usize,
     written: u32,
@@ -33,11 +35,11 @@ pub(super) struct Output {
     times: Vec<TimeEntry>,
 }
 
-/// The largest segment that Kafka opens.
+/// The largest segment that Kafka can open.
 const SIZE_MAX: u32 = i32::MAX as u32;
 
 impl Output {
-    /// An empty one. What an earlier cleaning left of that name is overwritten.
+    /// Creates an empty segment. Files with its names from an earlier cleaning are overwritten.
     pub(super) fn create(
         folder: Arc<Folder>,
         base_offset: Offset,
@@ -60,7 +62,7 @@ impl Output {
         })
     }
 
-    /// Adds a batch. Gives the bytes that went to the file.
+    /// Adds a batch. Returns the number of bytes that were written to the file.
     pub(super) fn append(&mut self, batch: &[u8]) -> std::result::Result<u64, Stop> {
         let position = self.written + self.buffer.len() as u32;
         let corrupt = |reason: String| Error::corrupt(self.path(names::LOG), u64::from(position), reason);
@@ -96,7 +98,7 @@ impl Output {
         if length > 0 {
             let (path, position) = (self.path(names::LOG), u64::from(self.written));
             self.file.write_at(position, &[IoSlice::new(&self.buffer)]).map_err(Error::io("write", &path))?;
-            // What is written back early does not have to be at the sync, which others' syncs would wait for.
+            // An early write-back makes the sync short, and other logs' syncs wait for it.
             self.file.start_writeback(position, length).map_err(Error::io("write back", &path))?;
             self.written += length as u32;
             self.buffer.clear();
@@ -104,7 +106,8 @@ impl Output {
         Ok(length)
     }
 
-    /// Writes what is left and the indexes, and makes all of it outlive a power cut. The file gets the age of the newest one that it replaces.
+    /// Writes the rest and the indexes, and makes them survive a power cut. The file gets the
+    /// modification time of the newest file that it replaces.
     pub(super) fn finish(mut self, aborted: &[AbortedTxn], modified: Timestamp) -> Result<CleanedSegment> {
         self.write()?;
         if self.written > 0 {
@@ -148,15 +151,15 @@ impl Output {
     }
 }
 
-/// The name of a file that is being written in place of a segment's.
+/// Returns the name of the file that is written in place of a segment's.
 fn cleaned_name(base_offset: Offset, suffix: &str) -> String {
     format!("{}{CLEANED}", names::segment_file(base_offset, suffix))
 }
 
-/// Removes what a cleaning that was given up has written.
+/// Removes what a stopped cleaning has written.
 pub(super) fn discard(folder: &Folder, base_offset: Offset) {
     for suffix in [names::LOG, names::INDEX, names::TIME_INDEX, names::TXN_INDEX] {
-        // What cannot be removed now is removed by the next start.
+        // What cannot be removed now is removed at the next start.
         let _ = folder.remove_file(&cleaned_name(base_offset, suffix));
     }
 }

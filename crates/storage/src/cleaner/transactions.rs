@@ -1,7 +1,9 @@
-//! Which transactions a cleaning has seen records of, in the order of the log.
+//! Tracks, in the order of the log, of which transactions a cleaning has seen records.
 //!
-//! Records of an aborted transaction go at once; its marker stays as long as there were records, since a reader needs it and the entry in the index of
-//! aborted transactions to skip them. One cleaning later it has nothing left to say. A commit's marker stays as long as there are records for it.
+//! Records of an aborted transaction are removed at once. Its marker is kept while there were
+//! records, since a reader needs the marker and the entry in the index of aborted transactions to
+//! skip them. The next cleaning removes it. A commit marker is kept while its transaction has
+//! records.
 
 use crate::txn_index::AbortedTxn;
 use model::{Offset, ProducerId};
@@ -14,24 +16,25 @@ struct Aborted {
     has_records: bool,
 }
 
-/// The state of a walk over a log from its start.
+/// The state of a pass over a log from its start.
 #[derive(Debug, Default)]
 pub(super) struct Transactions {
-    /// Aborted ones that the walk has not reached, by first offset.
+    /// Aborted transactions that the pass has not reached, by first offset.
     ahead: BTreeMap<Offset, AbortedTxn>,
     aborting: HashMap<ProducerId, Aborted>,
     committing: HashSet<ProducerId>,
-    /// Aborted ones whose markers stay: the entries of the cleaned segment's index.
+    /// Aborted transactions whose markers are kept: the entries of the cleaned segment's index.
     kept: Vec<AbortedTxn>,
 }
 
 impl Transactions {
-    /// Tells of aborted transactions that touch what comes next. Telling of one again, before its marker, does nothing.
+    /// Adds aborted transactions that touch the next segments. Adding one again, before its marker,
+    /// has no effect.
     pub(super) fn announce(&mut self, aborted: impl IntoIterator<Item = AbortedTxn>) {
         self.ahead.extend(aborted.into_iter().map(|txn| (txn.first_offset, txn)));
     }
 
-    /// A data batch. Whether its transaction was aborted.
+    /// Handles a data batch. Returns whether its transaction was aborted.
     pub(super) fn data(&mut self, header: &BatchHeader) -> bool {
         self.reach(header.last_offset());
         let Some(producer_id) = header.producer_id.filter(|_| header.is_transactional()) else { return false };
@@ -47,10 +50,11 @@ impl Transactions {
         }
     }
 
-    /// A control batch, with the kind of its record. Whether it has nothing left to say: no records of its transaction were seen.
+    /// Handles a control batch with the type of its record. Returns whether it is no longer needed:
+    /// no records of its transaction were seen.
     pub(super) fn control(&mut self, header: &BatchHeader, kind: Option<ControlType>) -> bool {
         self.reach(header.last_offset());
-        // A control batch that was emptied before says nothing.
+        // A control batch that was emptied before is not needed.
         let Some(kind) = kind else { return true };
         let producer_id = header.producer_id.unwrap_or(ProducerId(-1));
         match kind {
@@ -66,7 +70,8 @@ impl Transactions {
         }
     }
 
-    /// The aborted transactions whose markers stayed since the last call, in the order of their markers.
+    /// Returns the aborted transactions whose markers were kept since the last call, in the order
+    /// of their markers.
     pub(super) fn take_kept(&mut self) -> Vec<AbortedTxn> {
         std::mem::take(&mut self.kept)
     }

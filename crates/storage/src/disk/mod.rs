@@ -1,10 +1,11 @@
-//! `Disk`: the one seam between the store and the file system.
+//! `Disk`: the only interface between the store and the file system.
 //!
-//! Everything the store does to files goes through these two traits, so that a whole log runs in memory under the simulator, which forgets,
-//! tears and refuses. Seams carry bytes and positions and know nothing of batches. Every call may block, except `try_read_at`.
+//! All file operations of the store go through these two traits, so that a whole log runs in memory
+//! under the simulator, which loses, tears and refuses writes. The traits carry bytes and positions
+//! and know nothing about batches. Every call may block, except `try_read_at`.
 //!
-//! Invariants for implementations: a write that returns `Ok` is seen by every later read of any handle; only `sync` and `sync_dir` make
-//! contents and names outlive a power cut.
+//! Invariants for implementations: a write that returns `Ok` is visible to every later read through
+//! any handle. Only `sync` and `sync_dir` make contents and names survive a power cut.
 
 mod overlay;
 mod real;
@@ -27,13 +28,13 @@ use std::sync::Arc;
 /// How a file is opened. All but `Read` allow writing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OpenMode {
-    /// It must exist, and is only read.
+    /// The file must exist, and is only read.
     Read,
-    /// It must exist.
+    /// The file must exist.
     Write,
-    /// It is created when it is missing.
+    /// The file is created if it is missing.
     Create,
-    /// It is created when it is missing, and emptied when it is not.
+    /// The file is created if it is missing, and emptied if it exists.
     Truncate,
 }
 
@@ -41,87 +42,93 @@ pub enum OpenMode {
 pub trait Disk: Debug + Send + Sync {
     /// Opens a file.
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>>;
-    /// Gives a file or a folder another name, replacing a file of that name at once.
+    /// Renames a file or a folder. Atomically replaces an existing file with the new name.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes a file.
     fn remove_file(&self, path: &Path) -> io::Result<()>;
     /// Removes an empty folder.
     fn remove_dir(&self, path: &Path) -> io::Result<()>;
-    /// Creates a folder, and the ones above it; none of them need be missing.
+    /// Creates a folder and its missing parents. It is no error if they exist.
     fn create_dir(&self, path: &Path) -> io::Result<()>;
-    /// What a folder holds, in no order.
+    /// Lists a folder, in no order.
     fn list(&self, path: &Path) -> io::Result<Vec<DirEntry>>;
-    /// A file's or folder's length and age.
+    /// Returns a file's or folder's length and modification time.
     fn metadata(&self, path: &Path) -> io::Result<Metadata>;
-    /// Makes the names in a folder outlive a power cut.
+    /// Makes the names in a folder survive a power cut.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
-    /// Locks a file as Java's `FileChannel.tryLock` does, creating it when it is missing; `None` while another holds it.
+    /// Locks a file as Java's `FileChannel.tryLock` does, and creates it if it is missing. Returns
+    /// `None` while another holder has the lock.
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn DiskLock>>>;
-    /// The process that holds a file locked, without locking or creating it; `None` while none does, and where there are no other processes.
+    /// Returns the process that holds the lock of a file, without locking or creating the file.
+    /// `None` if there is none, or if the disk knows no other processes.
     fn lock_holder(&self, path: &Path) -> io::Result<Option<u32>> {
         let _ = path;
         Ok(None)
     }
-    /// How much room the file system of this path has.
+    /// Returns the size and free space of the path's file system.
     fn space(&self, path: &Path) -> io::Result<Space>;
 }
 
 /// An open file. Positions are in bytes from its start.
 pub trait DiskFile: Debug + Send + Sync {
-    /// Writes all slices one after another from `position` on; an error may leave any prefix of them written.
+    /// Writes all slices one after another from `position` on. After an error any prefix of them
+    /// may be written.
     fn write_at(&self, position: u64, slices: &[IoSlice<'_>]) -> io::Result<()>;
     /// Reads up to `buffer.len()` bytes; fewer only at the end of the file.
     fn read_at(&self, position: u64, buffer: &mut [u8]) -> io::Result<usize>;
-    /// Reads what is in memory; `WouldBlock` where nothing is. It may give fewer bytes than there are.
+    /// Reads bytes that are in memory; `WouldBlock` if there are none. It may return fewer bytes
+    /// than asked for.
     fn try_read_at(&self, position: u64, buffer: &mut [u8]) -> io::Result<usize>;
-    /// Makes the contents and the length outlive a power cut.
+    /// Makes the contents and the length survive a power cut.
     fn sync(&self) -> io::Result<()>;
-    /// Cuts or extends the file.
+    /// Truncates or extends the file.
     fn truncate(&self, length: u64) -> io::Result<()>;
-    /// The length in bytes.
+    /// Returns the length in bytes.
     fn length(&self) -> io::Result<u64>;
-    /// Sets when it was last written, as `Disk::metadata` tells it.
+    /// Sets the modification time that `Disk::metadata` returns.
     fn set_modified(&self, modified: Timestamp) -> io::Result<()>;
-    /// Asks the system to begin writing a range back, without waiting for it. A hint; doing nothing is right.
+    /// Asks the system to begin writing back a range, without waiting for it. This is a hint; an
+    /// implementation may ignore it.
     fn start_writeback(&self, position: u64, length: u64) -> io::Result<()> {
         let _ = (position, length);
         Ok(())
     }
 }
 
-/// Held until it is dropped.
+/// A lock, held until it is dropped.
 pub trait DiskLock: Debug + Send + Sync {}
 
 /// One name in a folder.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct DirEntry {
-    /// The name, without the folder. Names that are not UTF-8 are none of ours and are left out of listings.
+    /// The name, without the folder. Listings leave out names that are not UTF-8, which are never
+    /// the store's.
     pub name: String,
     /// Whether it is a folder.
     pub is_dir: bool,
 }
 
-/// What is known of a file or folder without opening it.
+/// The attributes of a file or folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Metadata {
-    /// Bytes.
+    /// The length in bytes.
     pub length: u64,
-    /// When it was last written.
+    /// The modification time.
     pub modified: Timestamp,
     /// Whether it is a folder.
     pub is_dir: bool,
 }
 
-/// The room of a file system, in bytes.
+/// The space of a file system, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Space {
-    /// All of it.
+    /// Its size.
     pub total_bytes: u64,
-    /// What this process may still write.
+    /// The free space that this process may use.
     pub usable_bytes: u64,
 }
 
-/// The whole of a file.
+/// Reads a whole file.
 pub fn read_all(disk: &dyn Disk, path: &Path) -> io::Result<Vec<u8>> {
     let file = disk.open(path, OpenMode::Read)?;
     let mut bytes = vec![0; usize::try_from(file.length()?).map_err(io::Error::other)?];
@@ -130,7 +137,8 @@ pub fn read_all(disk: &dyn Disk, path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Replaces a file so that a crash leaves the old contents or the new, as Kafka does: `.tmp` beside it, fsync, rename, fsync of the folder.
+/// Replaces a file so that a crash leaves the old or the new contents, as Kafka does: writes `.tmp`
+/// beside it, syncs it, renames it, and syncs the folder.
 pub fn write_atomically(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
     let (temporary, file) = write_beside(disk, path, bytes)?;
     file.sync()?;
@@ -141,7 +149,8 @@ pub fn write_atomically(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Resul
     disk.sync_dir(path.parent().unwrap_or(Path::new(".")))
 }
 
-/// Replaces a file so that a killed process leaves the old contents or the new. A power cut may leave the name with any part of them, or neither.
+/// Replaces a file so that a kill leaves the old or the new contents. A power cut may leave the
+/// name with any part of them, or neither.
 pub fn replace(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
     let (temporary, _) = write_beside(disk, path, bytes)?;
     disk.rename(&temporary, path)
@@ -153,14 +162,15 @@ fn write_beside(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<(PathB
     let temporary = PathBuf::from(temporary);
     let file = disk.open(&temporary, OpenMode::Truncate)?;
     if let Err(error) = file.write_at(0, &[IoSlice::new(bytes)]) {
-        // On a full disk, what was written of it takes up room that others need. It is written over the next time where it cannot be removed.
+        // On a full disk the partial file would take up space that others need. If it cannot be
+        // removed, the next replacement overwrites it.
         let _ = disk.remove_file(&temporary);
         return Err(error);
     }
     Ok((temporary, file))
 }
 
-/// Removes a file that may already be gone.
+/// Removes a file that may not exist.
 pub(crate) fn remove_if_there(disk: &dyn Disk, path: &Path) -> io::Result<bool> {
     match disk.remove_file(path) {
         Ok(()) => Ok(true),

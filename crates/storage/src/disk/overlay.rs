@@ -1,8 +1,8 @@
-//! A disk on which nothing is written: what would be is kept in memory, and seen from then on. Whoever wants to know what a start would do to a folder
-//! has it done here.
+//! A disk that keeps all writes in memory, where later reads see them. It shows what a start would
+//! do to a folder without changing the folder.
 //!
-//! Invariants: the disk beneath is only read; a lock is always given, and locks nothing; folders are not renamed (no start renames one before its
-//! logs are open).
+//! Invariants: the disk below is only read. A lock is always granted, and locks nothing. Folders
+//! are not renamed (no start renames one before its logs are open).
 
 use super::{DirEntry, Disk, DiskFile, DiskLock, Metadata, OpenMode, Space};
 use model::Timestamp;
@@ -27,7 +27,7 @@ enum Change {
 }
 
 impl Overlay {
-    /// A layer without changes.
+    /// Creates a layer without changes.
     pub fn new(beneath: Arc<dyn Disk>) -> Self {
         Self { beneath, changes: Mutex::default() }
     }
@@ -40,7 +40,7 @@ impl Overlay {
         self.changes.lock().insert(path.to_path_buf(), change);
     }
 
-    /// A file as it may be written to: changes stay in memory.
+    /// Opens a file for writing: changes stay in memory.
     fn layered(&self, path: &Path) -> io::Result<Arc<Layered>> {
         match self.change(path) {
             Some(Change::File(file)) => return Ok(file),
@@ -152,17 +152,17 @@ struct NoLock;
 
 impl DiskLock for NoLock {}
 
-/// A file with what was written over it.
+/// A file and the writes over it.
 #[derive(Debug, Default)]
 struct Layered(RwLock<Content>);
 
 #[derive(Debug)]
 struct Content {
     beneath: Option<Arc<dyn DiskFile>>,
-    /// Bytes of the file beneath that are still seen.
+    /// Bytes of the file below that are still visible.
     beneath_length: u64,
     length: u64,
-    /// What was written, by position; pieces do not overlap.
+    /// The writes, by position; pieces do not overlap.
     pieces: BTreeMap<u64, Vec<u8>>,
     modified: Timestamp,
 }
@@ -176,7 +176,7 @@ impl Default for Content {
 impl Content {
     fn write(&mut self, position: u64, bytes: &[u8]) {
         let end = position + bytes.len() as u64;
-        // Whatever it overlaps becomes one piece with it.
+        // It is merged with every piece that it overlaps.
         let mut start = position;
         let mut joined: Vec<u8> = Vec::new();
         let before = self.pieces.range(..=position).next_back().map(|(at, piece)| (*at, piece.len() as u64));
@@ -310,7 +310,7 @@ mod tests {
         assert_eq!(RealDisk.lock_holder(&path).unwrap(), None);
         let lock = RealDisk.lock(&path).unwrap().unwrap();
         assert_eq!(RealDisk.lock_holder(&path).unwrap(), Some(std::process::id()));
-        // Asking has not let go of it.
+        // The query did not release it.
         assert!(RealDisk.lock(&path).unwrap().is_none());
         drop(lock);
         assert_eq!(RealDisk.lock_holder(&path).unwrap(), None);

@@ -1,8 +1,8 @@
-//! The file system of the machine: the only module of the project's store that knows `std::fs` and system calls.
+//! The machine's file system: the only module of the store that uses `std::fs` and system calls.
 //!
-//! Data is synced with `fdatasync`, which writes back the length too when it changed. Locks are `fcntl` locks over the whole file, since that
-//! is what Java takes and `flock` would not see them; such a lock belongs to the process, so a table of the process's own locks keeps two
-//! brokers in one process apart.
+//! Data is synced with `fdatasync`, which also writes back a changed length. Locks are `fcntl`
+//! locks over the whole file, since Java uses these and `flock` would not see them. Such a lock
+//! belongs to the process, so a table of the process's locks separates two brokers in one process.
 
 use super::{DirEntry, Disk, DiskFile, DiskLock, Metadata, OpenMode, Space, write_back};
 use model::Timestamp;

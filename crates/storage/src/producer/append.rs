@@ -1,20 +1,21 @@
-//! Whether a producer may append what it brings, and what is then known of it.
+//! Decides whether a producer may append a batch, and the producer's state after it.
 //!
-//! Checks never change the log's state: they collect updates, which are applied once the records are written. The texts of errors are Kafka's.
+//! Checks never change the log's state: they collect updates, which are applied once the records
+//! are written. The error texts are Kafka's.
 
 use super::{ProducerBatch, ProducerEntry, Producers};
 use crate::error::ProducerError;
 use model::{Offset, ProducerEpoch, ProducerId, Timestamp};
 use records::EndTransactionMarker;
 
-/// Who appends.
+/// The origin of an append.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// A Produce request: sequences are checked.
     Client,
-    /// A coordinator of this broker: transactions markers and its own records.
+    /// A coordinator of this broker: transaction markers and its own records.
     Coordinator,
-    /// The leader's log, as this replica or recovery reads it: it was checked there.
+    /// The leader's log, read by this replica or by recovery: it was checked there.
     Replication,
     /// The leader of the metadata quorum.
     RaftLeader,
@@ -25,13 +26,14 @@ pub enum Origin {
 pub struct TxnMarker {
     /// How the transaction ended, and the epoch of the coordinator that decided.
     pub end: EndTransactionMarker,
-    /// The record's.
+    /// The record's timestamp.
     pub timestamp: Timestamp,
-    /// `transaction.version` under which it is written: from 2 on, each transaction has its own producer epoch (KIP-890).
+    /// The `transaction.version` under which it is written. From 2 on, each transaction has its own
+    /// producer epoch (KIP-890).
     pub transaction_version: i16,
 }
 
-/// What of a batch matters to producer state.
+/// What producer state needs from a batch.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Checked {
     pub(crate) producer_id: ProducerId,
@@ -61,7 +63,7 @@ pub(crate) struct Update {
     pub(crate) started: Vec<Offset>,
 }
 
-/// The updates that an append brings.
+/// The updates of an append.
 #[derive(Debug)]
 pub(crate) struct ProducerAppend {
     origin: Origin,
@@ -74,7 +76,7 @@ impl ProducerAppend {
         ProducerAppend { origin, updates: Vec::new(), completed: Vec::new() }
     }
 
-    /// The earlier append that a client's batch repeats.
+    /// Returns the earlier append that a client's batch repeats.
     pub(crate) fn duplicate(producers: &Producers, batch: &Checked) -> Option<ProducerBatch> {
         let entry = producers.get(batch.producer_id).filter(|entry| entry.epoch == Some(batch.epoch))?;
         let same = |known: &&ProducerBatch| {
@@ -83,7 +85,8 @@ impl ProducerAppend {
         entry.batches().iter().find(same).copied()
     }
 
-    /// Checks one batch after the ones before it and notes what it changes. `partition` is for messages.
+    /// Checks one batch after the ones before it, and collects its updates. `partition` is for
+    /// error texts.
     pub(crate) fn add(
         &mut self,
         producers: &Producers,
@@ -159,7 +162,7 @@ impl Check<'_> {
         entry.set_epoch(batch.epoch);
         entry.coordinator_epoch = Some(marker.end.coordinator_epoch);
         entry.last_timestamp = marker.timestamp;
-        // An empty transaction leaves nothing to skip and nothing to wait for.
+        // After an empty transaction there is nothing to skip and nothing to wait for.
         Ok(first.map(|first_offset| CompletedTxn {
             producer_id: batch.producer_id,
             first_offset,
@@ -199,7 +202,8 @@ impl Check<'_> {
         }
         let last = entry.last_sequence().unwrap_or(-1);
         let follows = i64::from(first) == i64::from(last) + 1 || (first == 0 && last == i32::MAX);
-        // A producer whose records are all gone, by retention or DeleteRecords, may go on with any sequence.
+        // A producer whose records were all deleted, by retention or DeleteRecords, may continue
+        // with any sequence.
         if follows || !update.known_before {
             return Ok(());
         }

@@ -1,8 +1,10 @@
-//! What a log knows of its producers: idempotence (KIP-98) and open transactions.
+//! A log's state of its producers: idempotence (KIP-98) and open transactions.
 //!
-//! Per producer id: its epoch and the last five batches, by which a retry is told from a gap. Over all: the transactions that are open, and
-//! those that are over while their markers are above the high watermark; the first offset of either is the first unstable offset, from which
-//! readers of committed records are kept away. State is a function of the log's prefix, so it is rebuilt from a snapshot and the records after it.
+//! For each producer id it holds the epoch and the last five batches, which distinguish a retry
+//! from a gap. For all of them it holds the open transactions, and the completed ones whose markers
+//! are above the high watermark. The first offset of all these is the first unstable offset, where
+//! read_committed consumers stop. The state is a function of the log's prefix, so it is rebuilt
+//! from a snapshot and the records after it.
 
 mod append;
 mod snapshot;
@@ -14,7 +16,8 @@ pub(crate) use snapshot::{read_snapshot, write_snapshot};
 use model::{Offset, ProducerEpoch, ProducerId, Timestamp};
 use std::collections::{BTreeMap, HashMap};
 
-/// How many batches of a producer are remembered: as many as a client may have in flight.
+/// The number of batches that are remembered for a producer: as many as a client may have in
+/// flight.
 pub const BATCHES_REMEMBERED: usize = 5;
 
 /// A batch that a producer wrote.
@@ -26,12 +29,12 @@ pub struct ProducerBatch {
     pub last_offset: Offset,
     /// Last offset less base offset.
     pub offset_delta: i32,
-    /// Its largest timestamp, or the time of the append.
+    /// Its largest timestamp, or the time of its append.
     pub timestamp: Timestamp,
 }
 
 impl ProducerBatch {
-    /// Sequence of its first record; before 0 comes `i32::MAX`.
+    /// Returns the sequence of its first record. The sequence before 0 is `i32::MAX`.
     pub fn first_sequence(&self) -> i32 {
         if self.last_sequence >= self.offset_delta {
             self.last_sequence - self.offset_delta
@@ -40,35 +43,35 @@ impl ProducerBatch {
         }
     }
 
-    /// Offset of its first record.
+    /// Returns the offset of its first record.
     pub fn first_offset(&self) -> Offset {
         self.last_offset.plus(-i64::from(self.offset_delta))
     }
 }
 
-/// One producer.
+/// The state of a producer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProducerEntry {
-    /// The newest epoch seen.
+    /// The newest known epoch.
     pub epoch: Option<ProducerEpoch>,
     /// The newest batches of that epoch, oldest first.
     batches: [ProducerBatch; BATCHES_REMEMBERED],
     batch_count: u8,
-    /// Of the last transaction marker.
+    /// The epoch of the coordinator in the last transaction marker.
     pub coordinator_epoch: Option<i32>,
-    /// Of the last batch or marker.
+    /// The timestamp of the last batch or marker.
     pub last_timestamp: Timestamp,
-    /// Where its open transaction began.
+    /// The first offset of its open transaction.
     pub txn_first_offset: Option<Offset>,
 }
 
 impl ProducerEntry {
-    /// The newest batches, oldest first.
+    /// Returns the newest batches, oldest first.
     pub fn batches(&self) -> &[ProducerBatch] {
         &self.batches[..usize::from(self.batch_count)]
     }
 
-    /// Sequence of the last record in the current epoch.
+    /// Returns the sequence of the last record in the current epoch.
     pub fn last_sequence(&self) -> Option<i32> {
         self.batches().last().map(|batch| batch.last_sequence)
     }
@@ -100,19 +103,21 @@ pub struct Producers {
     entries: HashMap<ProducerId, ProducerEntry>,
     /// Open transactions by their first offset.
     ongoing: BTreeMap<Offset, ProducerId>,
-    /// Transactions that are over, by their first offset, with the offset of the marker; until the high watermark has passed it.
+    /// Completed transactions, by their first offset, with the offset of the marker, until the high
+    /// watermark passes the marker.
     unreplicated: BTreeMap<Offset, Offset>,
-    /// The state is that of the log up to here, exclusive.
+    /// The state includes the log up to here, exclusive.
     pub(crate) end_offset: Offset,
 }
 
 impl Producers {
-    /// Nobody, at the start of a log.
+    /// Returns the state of an empty log.
     pub(crate) fn at(offset: Offset) -> Self {
         Producers { end_offset: offset, ..Producers::default() }
     }
 
-    /// Whether this, which was read from a snapshot, is what is written of the other: of each producer's batches the last.
+    /// Whether this state, which was read from a snapshot, is what a snapshot of `other` holds: the
+    /// last batch of each producer.
     pub(crate) fn is_snapshot_of(&self, other: &Producers) -> bool {
         let is_of = |(id, entry): (&ProducerId, &ProducerEntry)| {
             let written = |entry: &ProducerEntry| {
@@ -127,17 +132,17 @@ impl Producers {
             && self.entries.iter().all(is_of)
     }
 
-    /// What is known of a producer.
+    /// Returns the state of a producer.
     pub fn get(&self, id: ProducerId) -> Option<&ProducerEntry> {
         self.entries.get(&id)
     }
 
-    /// Every producer, in no order.
+    /// Returns every producer, in no order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (ProducerId, &ProducerEntry)> {
         self.entries.iter().map(|(id, entry)| (*id, entry))
     }
 
-    /// Takes over an entry of a snapshot.
+    /// Adds an entry of a snapshot.
     pub(crate) fn load(&mut self, id: ProducerId, entry: ProducerEntry) {
         if let Some(first) = entry.txn_first_offset {
             self.ongoing.insert(first, id);
@@ -145,14 +150,14 @@ impl Producers {
         self.entries.insert(id, entry);
     }
 
-    /// The first offset that a reader of committed records may not see yet.
+    /// Returns the first offset that a read_committed consumer may not read yet.
     pub fn first_unstable_offset(&self) -> Option<Offset> {
         let ongoing = self.ongoing.first_key_value().map(|(first, _)| *first);
         let unreplicated = self.unreplicated.first_key_value().map(|(first, _)| *first);
         ongoing.into_iter().chain(unreplicated).min()
     }
 
-    /// Accepts what `ProducerAppend` checked.
+    /// Applies the updates that `ProducerAppend` checked.
     pub(crate) fn apply(&mut self, append: ProducerAppend) {
         for (id, update) in append.updates {
             self.ongoing.extend(update.started.iter().map(|first| (*first, id)));
@@ -160,7 +165,8 @@ impl Producers {
         }
     }
 
-    /// The last stable offset once a transaction is over: where the next open one begins, or after its marker.
+    /// Returns the last stable offset after a transaction ends: where the next open one begins, or
+    /// the offset after its marker.
     pub(crate) fn stable_offset_after(&self, completed: &CompletedTxn) -> Offset {
         let next = self.ongoing.iter().find(|(_, id)| **id != completed.producer_id);
         next.map_or(completed.last_offset.plus(1), |(first, _)| *first)
@@ -171,26 +177,27 @@ impl Producers {
         self.unreplicated.insert(completed.first_offset, completed.last_offset);
     }
 
-    /// Forgets finished transactions whose marker is below the high watermark. Whether there were any.
+    /// Removes completed transactions whose marker is below the high watermark. Returns whether
+    /// there were any.
     pub(crate) fn high_watermark_moved(&mut self, high_watermark: Offset) -> bool {
         let before = self.unreplicated.len();
         self.unreplicated.retain(|_, marker| *marker >= high_watermark);
         before != self.unreplicated.len()
     }
 
-    /// Forgets finished transactions below the log start offset. Whether there were any.
+    /// Removes completed transactions below the log start offset. Returns whether there were any.
     pub(crate) fn log_start_moved(&mut self, log_start_offset: Offset) -> bool {
         let changed = self.high_watermark_moved(log_start_offset);
         self.end_offset = self.end_offset.max(log_start_offset);
         changed
     }
 
-    /// Whether finished transactions wait for the high watermark.
+    /// Whether completed transactions wait for the high watermark.
     pub(crate) fn awaits_high_watermark(&self) -> bool {
         !self.unreplicated.is_empty()
     }
 
-    /// Forgets producers that have been silent for long. How many.
+    /// Removes producers that wrote nothing for a time. Returns how many.
     pub(crate) fn expire(&mut self, now: Timestamp, expiration_ms: i64) -> usize {
         let before = self.entries.len();
         self.entries.retain(|_, entry| !entry.is_expired(now, expiration_ms));

@@ -1,11 +1,12 @@
-//! `<offset>.snapshot`: the producers as of an offset.
+//! `<offset>.snapshot`: the producers at an offset.
 //!
 //! ```text
 //! version: i16 (1) | crc: u32 (CRC-32C of all that follows) | count: i32, and for each producer, in 46 bytes:
 //! producer id: i64 | epoch: i16 | last sequence: i32 | last offset: i64 | offset delta: i32 | timestamp: i64 |
 //! coordinator epoch: i32 | first offset of the open transaction: i64                                        (-1: none)
 //! ```
-//! Only the last batch of each producer is kept. The file is written in place and its checksum says whether it is whole.
+//! Only the last batch of each producer is stored. The file is written in place; its checksum shows
+//! whether it is complete.
 
 use super::{ProducerBatch, ProducerEntry, Producers};
 use crate::disk::{self, Disk, OpenMode};
@@ -22,7 +23,7 @@ fn crc32c(bytes: &[u8]) -> u32 {
     crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32Iscsi, bytes) as u32
 }
 
-/// Writes the snapshot and syncs it, if asked to.
+/// Writes the snapshot, and syncs it if `sync` is set.
 pub(crate) fn write_snapshot(disk: &dyn Disk, path: &Path, producers: &Producers, sync: bool) -> Result<()> {
     let mut entries: Vec<_> = producers.iter().collect();
     entries.sort_by_key(|(id, _)| *id);
@@ -43,14 +44,15 @@ pub(crate) fn write_snapshot(disk: &dyn Disk, path: &Path, producers: &Producers
     head.extend(crc32c(&body).to_be_bytes());
     let file = disk.open(path, OpenMode::Truncate).map_err(Error::io("create", path))?;
     if let Err(error) = file.write_at(0, &[IoSlice::new(&head), IoSlice::new(&body)]) {
-        // Its checksum tells that it is not whole; on a full disk it would take up room all the same.
+        // The checksum shows that it is incomplete, but on a full disk it would still take up
+        // space.
         let _ = disk.remove_file(path);
         return Err(Error::io("write", path)(error));
     }
     if sync { file.sync().map_err(Error::io("sync", path)) } else { Ok(()) }
 }
 
-/// Reads a snapshot of the state at `offset`; `Error::Corrupt` when it is not whole.
+/// Reads a snapshot of the state at `offset`. Errors: `Error::Corrupt` if it is incomplete.
 pub(crate) fn read_snapshot(disk: &dyn Disk, path: &Path, offset: Offset) -> Result<Producers> {
     let bytes = disk::read_all(disk, path).map_err(Error::io("read", path))?;
     parse(&bytes, offset).map_err(|reason| Error::corrupt(path, 0, reason))
@@ -101,7 +103,7 @@ fn entry(fields: &mut Fields<'_>) -> Option<(ProducerId, ProducerEntry)> {
 struct Fields<'a>(&'a [u8]);
 
 impl Fields<'_> {
-    /// The next number of so many bytes, its sign extended from its own width by the caller's cast.
+    /// Returns the next number of `bytes` bytes. The caller's cast extends the sign.
     fn take(&mut self, bytes: usize) -> Option<i64> {
         let (head, rest) = self.0.split_at_checked(bytes)?;
         self.0 = rest;
