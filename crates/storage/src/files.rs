@@ -1,9 +1,10 @@
-//! A partition's folder, and the bounded set of files that are open in all of them.
+//! A partition's folder, and the limit on open files over all folders.
 //!
-//! A log of a thousand segments holds no descriptor for most of them: what is open hangs in a slot, and a clock over all slots closes the ones
-//! that were not used for a while when there are more than `OPEN_FILES_DEFAULT` (or what the caller said). Active segments take part. A slot that
-//! is in use costs one uncontended read lock; only opening and closing meet the clock. Closing only drops the slot's share: who reads
-//! from a file goes on holding it.
+//! A log of a thousand segments holds no descriptor for most of them. An open file is in a slot,
+//! and a clock algorithm over all slots closes the ones that were not used recently when more than
+//! `OPEN_FILES_DEFAULT` (or the caller's limit) are open. Active segments take part. A slot in use
+//! costs one uncontended read lock; only opening and closing touch the clock. Closing only drops
+//! the slot's reference: a reader of the file still holds it.
 
 use crate::disk::{Disk, DiskFile, OpenMode};
 use crate::error::{Error, Result};
@@ -13,15 +14,16 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
-/// How many files of segments stay open, unless said otherwise: logs and indexes both count.
+/// The default limit on open files of segments. Logs and indexes both count.
 pub const OPEN_FILES_DEFAULT: usize = 4096;
 
 trait Evict: Send + Sync {
-    /// Drops the content unless it was used since the last call. Whether it is empty now.
+    /// Drops the content unless it was used since the last call. Returns whether the slot is empty
+    /// now.
     fn evict(&self) -> bool;
 }
 
-/// What a slot may hold: an open file, perhaps with what was read from it.
+/// A slot for an open file, perhaps with what was read from it.
 #[derive(Debug)]
 pub(crate) struct Slot<T: ?Sized> {
     held: RwLock<Option<Arc<T>>>,
@@ -51,7 +53,7 @@ impl<T: ?Sized + Send + Sync + 'static> Slot<T> {
         held
     }
 
-    /// What it holds, or what `open` gives, which it then holds.
+    /// Returns its content, or stores and returns what `open` returns.
     pub(crate) fn get_or_open(
         self: &Arc<Self>,
         open_files: &OpenFiles,
@@ -101,7 +103,7 @@ impl OpenFiles {
         Arc::new(OpenFiles { limit: limit.max(1), clock: Mutex::new(Clock { slots: Vec::new(), hand: 0 }) })
     }
 
-    /// How many slots hold a file, or held one that is closed by now.
+    /// Returns the number of slots that hold a file or held one that is closed now.
     pub fn count(&self) -> usize {
         self.clock.lock().slots.len()
     }
@@ -109,7 +111,7 @@ impl OpenFiles {
     fn add(&self, slot: Weak<dyn Evict>) {
         let mut clock = self.clock.lock();
         clock.slots.push(slot);
-        // Whoever was used since the hand last came by gets another round.
+        // A slot that was used since the clock last passed stays for another round.
         let mut steps = 2 * clock.slots.len();
         while clock.slots.len() > self.limit && steps > 0 {
             steps -= 1;
@@ -145,7 +147,7 @@ impl Folder {
     }
 
     pub(crate) fn open(&self, name: &str, mode: OpenMode) -> Result<Arc<dyn DiskFile>> {
-        // Read under the lock, so that a rename of the folder cannot come between the name and the open.
+        // Read under the lock, so that the folder cannot be renamed between this and the open.
         let path = self.path.read();
         let file = path.join(name);
         self.disk.open(&file, mode).map_err(Error::io("open", &file))
@@ -163,13 +165,13 @@ impl Folder {
         self.disk.rename(&path.join(from), &path.join(to)).map_err(Error::io("rename", path.join(from)))
     }
 
-    /// Does something with a file's path, while the folder keeps its name.
+    /// Calls `act` with a file's path while the folder cannot be renamed.
     pub(crate) fn with_file<T>(&self, name: &str, act: impl FnOnce(&Path) -> T) -> T {
         let path = self.path.read();
         act(&path.join(name))
     }
 
-    /// Gives a file other contents, at once as far as a killed process goes.
+    /// Replaces a file's contents; atomic for a kill, not for a power cut.
     pub(crate) fn replace_file(&self, name: &str, bytes: &[u8]) -> Result<()> {
         let path = self.path.read().join(name);
         crate::disk::replace(&*self.disk, &path, bytes).map_err(Error::io("write", &path))
@@ -180,7 +182,7 @@ impl Folder {
         crate::disk::remove_if_there(&*self.disk, &path).map_err(Error::io("remove", &path))
     }
 
-    /// Makes a file's contents outlive a power cut, where there is such a file.
+    /// Makes a file's contents survive a power cut, if the file exists.
     pub(crate) fn sync_file(&self, name: &str) -> Result<()> {
         match self.open(name, OpenMode::Write) {
             Ok(file) => file.sync().map_err(Error::io("sync", self.file(name))),

@@ -1,7 +1,8 @@
-//! Batches in a file, one after the other, by their headers.
+//! Reads the batches in a file one after the other, by their headers.
 //!
-//! Formats v0 and v1 appear in segments from before Kafka 0.11. Of those only what a log needs is read: where the message ends, its offset
-//! (of a compressed one, the last offset inside) and its timestamp.
+//! Segments from before Kafka 0.11 have formats v0 and v1. Only what a log needs is read of them:
+//! the end of the message, its offset (of a compressed message: the last offset inside) and its
+//! timestamp.
 
 use crate::disk::DiskFile;
 use crate::index::Wait;
@@ -9,10 +10,11 @@ use model::Offset;
 use records::{BATCH_OVERHEAD, BatchError, BatchHeader, LOG_OVERHEAD};
 use std::io;
 
-/// Bytes that tell a message of format v1 from its timestamp: offset, length, crc, magic, attributes, timestamp.
+/// The bytes of a message of format v1 up to its timestamp: offset, length, crc, magic, attributes,
+/// timestamp.
 const OLD_HEADER: usize = 26;
 
-/// What of a batch matters to a log.
+/// What a log needs of a batch.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Frame {
     pub(crate) position: u32,
@@ -26,12 +28,13 @@ pub(crate) struct Frame {
 }
 
 impl Frame {
-    /// Whether its offsets can come behind a log that ends at `next`: they rise, and there is an offset after them.
+    /// Whether its offsets can follow a log that ends at `next`: they rise, and an offset after
+    /// them exists.
     pub(crate) fn continues(&self, next: Offset) -> bool {
         next <= self.base_offset && self.base_offset <= self.last_offset && self.last_offset < Offset(i64::MAX)
     }
 
-    /// Reads the frame that `bytes` begin with; its body need not be there.
+    /// Reads the frame at the start of `bytes`. The body may be missing.
     pub(crate) fn parse(bytes: &[u8], position: u32) -> Result<Frame, BatchError> {
         match BatchHeader::parse(bytes) {
             Ok(header) => Ok(Frame {
@@ -75,7 +78,8 @@ impl From<io::Error> for ScanError {
     }
 }
 
-/// Walks over the headers from a position, which must be a batch's first byte, to an end. A batch that is cut off by the end is not given.
+/// Reads the headers from a position, which must be a batch's first byte, to an end. A batch that
+/// the end cuts off is not returned.
 pub(crate) struct Scan<'a> {
     file: &'a dyn DiskFile,
     wait: Wait,
@@ -85,7 +89,7 @@ pub(crate) struct Scan<'a> {
     window_start: u32,
 }
 
-/// Bytes that are read at a time: between two index entries there are about as many.
+/// Bytes that are read at once: about as many as between two index entries.
 const WINDOW_BYTES: usize = 4096;
 
 impl<'a> Scan<'a> {

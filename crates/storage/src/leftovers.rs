@@ -1,7 +1,8 @@
-//! What an interrupted broker left in a partition's folder beside its segments, and what becomes of it.
+//! Cleans up what an interrupted broker left in a partition's folder beside its segments.
 //!
-//! `.deleted` and `.cleaned` files and half-written checkpoints (`.tmp`) go. A `.swap` file is a segment that the cleaner finished: it replaces the
-//! segments whose offsets it covers. One that may be part of a set whose other parts are still `.cleaned` does not count and goes too (KAFKA-6264).
+//! `.deleted` and `.cleaned` files and partial checkpoints (`.tmp`) are removed. A `.swap` file is
+//! a segment that the cleaner finished: it replaces the segments whose offsets it covers. One that
+//! may belong to a set whose other files are still `.cleaned` is removed too (KAFKA-6264).
 
 use crate::disk::OpenMode;
 use crate::error::{Error, Result};
@@ -13,7 +14,7 @@ use model::Offset;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// Tidies a folder and gives the names of the files that are then in it.
+/// Cleans up a folder and returns the names of the files that remain.
 pub(crate) fn settle(folder: &Arc<Folder>) -> Result<BTreeSet<String>> {
     let path = folder.path();
     let mut is_changed = false;
@@ -62,12 +63,13 @@ fn offset(name: &str) -> Option<Offset> {
     parse_segment_file(name).map(|(offset, _)| offset)
 }
 
-/// The offset of a file that goes with its segment; snapshots stay, since they are true of the log as it was too.
+/// Returns the offset of a file that is removed with its segment. Snapshots stay, since they are
+/// still correct.
 fn segment_offset(name: &str) -> Option<Offset> {
     parse_segment_file(name).filter(|(_, suffix)| *suffix != names::SNAPSHOT).map(|(offset, _)| offset)
 }
 
-/// The offsets that a `.swap` segment stands for.
+/// Returns the offsets that a `.swap` segment covers.
 fn covered(folder: &Arc<Folder>, name: &str) -> Result<Option<(Offset, Offset)>> {
     let Some(base) = offset(name) else { return Ok(None) };
     let file = folder.open(name, OpenMode::Read)?;

@@ -3,9 +3,9 @@
 //! | name | what |
 //! | --- | --- |
 //! | `topic-0` | a partition's folder |
-//! | `topic-0.<uuid>-delete`, `-future`, `-stray` | one that waits for its removal, that is being copied to this dir, that nobody owns |
+//! | `topic-0.<uuid>-delete`, `-future`, `-stray` | a folder that waits for its removal, a copy in progress, a folder of no partition |
 //! | `00000000000000000042.log` and other suffixes | a segment's files, by its base offset |
-//! | `….deleted`, `….cleaned`, `….swap` | one that waits for its removal; the cleaner's output, before and after it counts |
+//! | `….deleted`, `….cleaned`, `….swap` | a file that waits for its removal; the output of the cleaner, before and after it is valid |
 
 use model::{Offset, TopicPartition, Uuid};
 
@@ -19,11 +19,11 @@ pub const TIME_INDEX: &str = ".timeindex";
 pub const TXN_INDEX: &str = ".txnindex";
 /// Producer state at the offset of the name.
 pub const SNAPSHOT: &str = ".snapshot";
-/// After the name of a segment's file that is no longer part of its log.
+/// Appended to the name of a segment's file that no longer belongs to its log.
 pub const DELETED: &str = ".deleted";
-/// After the name of a file that the cleaner is writing.
+/// Appended to the name of a file that the cleaner is writing.
 pub const CLEANED: &str = ".cleaned";
-/// After the name of a file that the cleaner has finished and that replaces others.
+/// Appended to the name of a file that the cleaner has finished and that replaces others.
 pub const SWAP: &str = ".swap";
 /// The file of leader epochs and their start offsets.
 pub const LEADER_EPOCH_CHECKPOINT: &str = "leader-epoch-checkpoint";
@@ -33,12 +33,13 @@ pub const PARTITION_METADATA: &str = "partition.metadata";
 /// The longest name of a folder (a limit of file systems).
 const FOLDER_NAME_MAX: usize = 255;
 
-/// A segment's file: the offset in twenty digits, and the suffix.
+/// Returns the name of a segment's file: the offset in twenty digits, and the suffix.
 pub fn segment_file(base_offset: Offset, suffix: &str) -> String {
     format!("{:020}{suffix}", base_offset.0)
 }
 
-/// The offset and the suffix (from the first dot on) of a segment's file; `None` for any other name.
+/// Returns the offset and the suffix (from the first dot on) of a segment's file; `None` for any
+/// other name.
 pub fn parse_segment_file(name: &str) -> Option<(Offset, &str)> {
     let (digits, suffix) = name.split_at(name.find('.')?);
     // Kafka writes twenty digits and reads any number of them.
@@ -48,28 +49,28 @@ pub fn parse_segment_file(name: &str) -> Option<(Offset, &str)> {
     Some((Offset(digits.parse().ok()?), suffix))
 }
 
-/// What a folder in a log dir is.
+/// The meaning of a folder in a log dir.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Folder {
-    /// A partition's own.
+    /// A partition's own folder.
     Partition(TopicPartition),
-    /// One that waits for its removal.
+    /// A folder that waits for its removal.
     Deleted(TopicPartition),
-    /// A copy on its way from another log dir.
+    /// A copy that is moving here from another log dir.
     Future(TopicPartition),
-    /// One that belongs to no partition of this broker any more.
+    /// A folder that no longer belongs to a partition of this broker.
     Stray(TopicPartition),
 }
 
 impl Folder {
-    /// Reads a folder's name; `None` when it is no partition's.
+    /// Reads a folder's name; `None` if it is not a partition's.
     pub fn parse(name: &str) -> Option<Folder> {
         for (suffix, kind) in [
             ("-delete", Folder::Deleted as fn(TopicPartition) -> Folder),
             ("-future", Folder::Future),
             ("-stray", Folder::Stray),
         ] {
-            // `topic-0.<32 hex digits>-delete`: the topic may hold dots itself.
+            // `topic-0.<32 hex digits>-delete`: the topic may contain dots.
             if let Some((name, unique)) = name.strip_suffix(suffix).and_then(|rest| rest.rsplit_once('.'))
                 && !unique.is_empty()
                 && !unique.contains('-')
@@ -89,17 +90,18 @@ fn parse_partition(name: &str) -> Option<TopicPartition> {
     Some(TopicPartition::new(topic, partition.parse().ok()?))
 }
 
-/// The name that a partition's folder gets until it is removed. A long topic name is cut so that it fits.
+/// Returns the name of a deleted partition's folder. A long topic name is cut so that it fits.
 pub fn deleted_folder(partition: &TopicPartition, unique: Uuid) -> String {
     folder_with_suffix(partition, unique, "-delete")
 }
 
-/// The name of a folder that nobody owns any more.
+/// Returns the name of a folder that belongs to no partition.
 pub fn stray_folder(partition: &TopicPartition, unique: Uuid) -> String {
     folder_with_suffix(partition, unique, "-stray")
 }
 
-/// The name of a copy that is being made of a partition in another log dir. It is never cut, since it becomes the partition's.
+/// Returns the name of a copy of a partition that moves from another log dir. It is never cut,
+/// since it becomes the partition's name.
 pub fn future_folder(partition: &TopicPartition, unique: Uuid) -> String {
     format!("{}-{}.{}-future", partition.topic, partition.partition, hex(unique))
 }
@@ -142,7 +144,8 @@ mod tests {
 
     #[test]
     fn long_names_are_cut_where_kafka_cuts_them() {
-        // Lengths of the whole name and of what is left of the topic, as the classes of Apache Kafka 4.3.1 give them for partition 12345.
+        // Lengths of the whole name and of the rest of the topic, as the classes of Apache Kafka
+        // 4.3.1 compute them for partition 12345.
         for (topic, deleted, stray, future) in [
             (3, (49, 3), (48, 3), 49),
             (206, (252, 206), (251, 206), 252),
@@ -156,7 +159,7 @@ mod tests {
             assert_eq!(lengths(stray_folder(&partition, unique)), stray);
             assert_eq!(future_folder(&partition, unique).len(), future);
         }
-        // Names that a real log dir had.
+        // Names from a real log dir.
         for (name, folder) in [
             ("txn-0.507ff42e4dda4ecbb96c000960fa8c57-future", Folder::Future as fn(TopicPartition) -> Folder),
             ("txn-0.b31205b7a16c4c50a61189a9390420c2-stray", Folder::Stray),

@@ -1,6 +1,6 @@
-//! Numbers that look random and follow from a seed: this crate has no other source of chance.
+//! Pseudo-random numbers from a seed. This crate has no other source of randomness.
 
-/// The next of a sequence of well mixed numbers (splitmix64).
+/// Returns the next number of the sequence (splitmix64).
 pub(crate) fn next_random(seed: &mut u64) -> u64 {
     *seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let mut value = *seed;

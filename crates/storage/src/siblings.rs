@@ -1,6 +1,8 @@
-//! The names of a log dir's folders, which outlive a power cut once the dir was synced: one sync for all that wait for it.
+//! The names of a log dir's folders, which survive a power cut after a sync of the dir. One sync
+//! serves all callers that wait for it.
 //!
-//! Invariant: `sync` returns `Ok` only after a sync of the dir that began when the folder of that ticket was there.
+//! Invariant: `sync` returns `Ok` only after a sync of the dir that began when the ticket's folder
+//! existed.
 
 use crate::disk::Disk;
 use parking_lot::Mutex;
@@ -8,7 +10,7 @@ use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What a folder that may be new waits for.
+/// Identifies a folder whose name may not be on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ticket(u64);
 
@@ -22,17 +24,18 @@ pub(crate) struct Siblings {
 #[derive(Debug, Default)]
 struct SyncState {
     up_to: u64,
-    /// After a failed sync nobody knows what is on disk, and trying again would succeed without having written anything.
+    /// The first failed sync. After it nobody knows what is on disk, and a retry would succeed
+    /// without having written anything.
     fault: Option<(io::ErrorKind, String)>,
 }
 
 impl Siblings {
-    /// Notes a folder that is there by now and whose name may not be on disk.
+    /// Notes a folder that exists now and whose name may not be on disk.
     pub(crate) fn add(&self) -> Ticket {
         Ticket(self.added.fetch_add(1, Ordering::SeqCst) + 1)
     }
 
-    /// Makes a folder's name outlive a power cut, unless another's sync has.
+    /// Makes a folder's name survive a power cut, unless another sync has done so.
     pub(crate) fn sync(&self, disk: &dyn Disk, dir: &Path, ticket: Ticket) -> io::Result<()> {
         let mut synced = self.synced.lock();
         if let Some((kind, reason)) = &synced.fault {

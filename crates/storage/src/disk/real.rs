@@ -81,8 +81,9 @@ impl Disk for RealDisk {
     }
 
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn DiskLock>>> {
-        // A second `fcntl` lock of one process succeeds, and closing its file drops the first: so the table is asked before the kernel. A
-        // file that is in it stays open (it is leaked) for the same reason.
+        // A second `fcntl` lock of one process succeeds, and closing its file drops the first, so
+        // the table is checked before the kernel. For the same reason a file in the table stays
+        // open (it is leaked).
         let mut locked = LOCKED.lock();
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
         let inode = inode(&file.metadata()?);
@@ -91,7 +92,8 @@ impl Disk for RealDisk {
             return Ok(None);
         }
         match rustix::fs::fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive) {
-            // Whoever had the lock may have removed the file meanwhile: this one locks nothing that others would see.
+            // The previous holder may have removed the file meanwhile: a lock on it excludes
+            // nobody.
             Ok(()) if fs::metadata(path).ok().map(|metadata| self::inode(&metadata)) != Some(inode) => Ok(None),
             Ok(()) => {
                 locked.insert(inode);
@@ -108,7 +110,7 @@ impl Disk for RealDisk {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             metadata => self::inode(&metadata?),
         };
-        // Closing a file that this process has locked would let go of the lock: it is not opened then.
+        // Closing a file that this process has locked would release the lock, so it is not opened.
         if locked.contains(&inode) {
             return Ok(Some(std::process::id()));
         }
@@ -138,7 +140,7 @@ impl DiskLock for RealLock {}
 impl Drop for RealLock {
     fn drop(&mut self) {
         let mut locked = LOCKED.lock();
-        // Within the table's lock: closed later, it would take away the lock of whoever comes next.
+        // Within the table's lock: closed later, it would release the lock of the next holder.
         self.file = None;
         locked.remove(&self.inode);
     }
@@ -187,7 +189,8 @@ impl DiskFile for RealFile {
     fn try_read_at(&self, position: u64, buffer: &mut [u8]) -> io::Result<usize> {
         match rustix::io::preadv2(&self.0, &mut [IoSliceMut::new(buffer)], position, ReadWriteFlags::NOWAIT) {
             Ok(read) => Ok(read),
-            // Some file systems (overlays, network ones) do not know the flag; what they hold has to be waited for.
+            // Some file systems (overlays, network ones) do not support the flag: the read then
+            // waits for the disk.
             Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => Err(io::ErrorKind::WouldBlock.into()),
             Err(error) => Err(error.into()),
         }

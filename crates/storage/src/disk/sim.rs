@@ -1,10 +1,11 @@
-//! A file system in memory that behaves as badly as a real one may.
+//! A file system in memory that fails in every way that a real one may.
 //!
-//! It knows which bytes and names were synced. A power cut keeps those, and of the rest keeps, drops or tears what a seed says, in any order
-//! within a file and across files; a killed process loses nothing, but may be in the middle of a write. Faults are refused calls, planned by kind of
-//! call and name. After a sync that failed, nobody knows what of the file is on disk, and the next sync succeeds without having written it, as Linux
-//! does. A crash can be planned at the n-th call: from then on every call fails until `crash` is called, which is the restart. One seed gives one
-//! course of events.
+//! It knows which bytes and names were synced. A power cut keeps those. Of the rest it keeps, drops
+//! or tears what a seed decides, in any order within a file and across files. A kill loses nothing,
+//! but may interrupt a write. Faults are refused calls, planned by kind of call and name. After a
+//! failed sync it is unknown what of the file is on disk, and the next sync succeeds without
+//! writing it, as on Linux. A crash can be planned at the n-th call: from then on every call fails
+//! until `crash` is called, which is the restart. The same seed gives the same sequence of events.
 
 mod names;
 
@@ -40,33 +41,33 @@ pub enum Operation {
 /// How the machine stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Crash {
-    /// The process ends; the system lives on and loses nothing.
+    /// The process ends; the system continues and loses nothing.
     Process,
-    /// The power goes; what was not synced is kept, dropped or torn as the seed says.
+    /// A power cut: what was not synced is kept, dropped or torn as the seed decides.
     Power {
-        /// Decides over every write and name that was not synced.
+        /// Decides what happens to every write and name that was not synced.
         seed: u64,
     },
 }
 
-/// A refusal that is planned ahead.
+/// A planned refusal.
 #[derive(Clone, Debug)]
 pub struct Fault {
     /// The kind of call that fails.
     pub operation: Operation,
-    /// What the path's text must contain; empty for any path.
+    /// A part of the path; empty for any path.
     pub path_contains: String,
-    /// How many matching calls succeed before.
+    /// The number of matching calls that succeed before.
     pub after: u64,
-    /// How many then fail; `u64::MAX` for all.
+    /// The number of calls that then fail; `u64::MAX` for all.
     pub times: u64,
-    /// The error given.
+    /// The error that the call returns.
     pub error: io::ErrorKind,
-    /// For a write: how many bytes reach the file all the same.
+    /// For a write: the number of bytes that are written anyway.
     pub written_bytes: usize,
 }
 
-/// Calls that are refused whatever they are, by number.
+/// Calls that are refused by their number, whatever their kind.
 #[derive(Clone, Debug)]
 struct Refusal {
     first: u64,
@@ -96,7 +97,8 @@ impl Change {
         }
     }
 
-    /// Brings to the disk what a seed says: all, nothing, the beginning, or some sectors; where one is missing stands what was there before.
+    /// Writes to the disk what a seed decides: everything, nothing, a prefix, or some sectors.
+    /// Missing sectors keep their previous content.
     fn apply_in_part(&self, contents: &mut Vec<u8>, seed: &mut u64) {
         let Change::Write(position, bytes) = self else {
             if !next_random(seed).is_multiple_of(4) {
@@ -126,7 +128,7 @@ impl Change {
     }
 }
 
-/// What a disk writes whole or not at all.
+/// The size that a disk writes completely or not at all.
 const SECTOR_BYTES: u64 = 512;
 
 #[derive(Clone, Debug, Default)]
@@ -142,13 +144,13 @@ impl Inode {
         std::mem::take(&mut self.unsynced).iter().for_each(|change| change.apply(&mut self.synced));
     }
 
-    /// A sync that failed, or that power did not last for.
+    /// A write whose sync failed or was interrupted by a power cut.
     fn sync_in_part(&mut self, seed: &mut u64) {
         std::mem::take(&mut self.unsynced).iter().for_each(|change| change.apply_in_part(&mut self.synced, seed));
     }
 }
 
-/// Up to this, what a write that a crash cuts off may have written; it may be all.
+/// A crash may keep up to this much of an interrupted write; it may be all of it.
 const HALF_WRITTEN_BYTES: usize = 400;
 
 #[derive(Debug, Default)]
@@ -176,7 +178,7 @@ struct State {
 pub struct SimDisk(Arc<Mutex<State>>);
 
 impl SimDisk {
-    /// An empty one.
+    /// Creates an empty file system.
     pub fn new() -> Self {
         Self::default()
     }
@@ -186,53 +188,56 @@ impl SimDisk {
         self.0.lock().faults.push(fault);
     }
 
-    /// Forgets all planned refusals.
+    /// Removes all planned refusals.
     pub fn heal(&self) {
         let state = &mut *self.0.lock();
         state.faults.clear();
         state.refusal = None;
     }
 
-    /// Plans that calls of whatever kind are refused, `times` of them, after the next `after`. For want of room, only calls that may take some are
-    /// refused; of a refused write, `written_bytes` reach the file all the same.
+    /// Plans the refusal of `times` calls of any kind, after the next `after`. If the error is a
+    /// lack of space, only calls that may need space are refused. Of a refused write,
+    /// `written_bytes` are written anyway.
     pub fn refuse(&self, after: u64, times: u64, error: io::ErrorKind, written_bytes: usize) {
         let mut state = self.0.lock();
         let first = state.calls + after;
         state.refusal = Some(Refusal { first, last: first.saturating_add(times), error, written_bytes });
     }
 
-    /// Lets the machine stop at the n-th call from now: that call and all after it fail.
+    /// Plans a stop of the machine at the n-th call from now: that call and all after it fail.
     pub fn crash_after(&self, calls: u64) {
         let mut state = self.0.lock();
         state.crash_at = Some(state.calls + calls);
     }
 
-    /// Stops and restarts the machine. Handles from before are dead.
+    /// Stops and restarts the machine. Handles from before fail.
     pub fn crash(&self, crash: Crash) {
         self.0.lock().crash(crash);
     }
 
-    /// Whether a planned stop has come.
+    /// Whether a planned stop has happened.
     pub fn has_stopped(&self) -> bool {
         self.0.lock().has_stopped()
     }
 
-    /// How many calls were refused, by plan or for want of room.
+    /// Returns how many calls were refused, as planned or for lack of space.
     pub fn refusals(&self) -> u64 {
         self.0.lock().refusals
     }
 
-    /// Whether a sync failed since the machine was started: then what is read may not be what is on disk, and no later sync brings it there.
+    /// Whether a sync has failed since the machine was started: then reads may return what is not
+    /// on disk, and no later sync writes it.
     pub fn has_lost_writes(&self) -> bool {
         self.0.lock().has_lost_writes
     }
 
-    /// Bytes of all files.
+    /// Returns the bytes of all files.
     pub fn used_bytes(&self) -> u64 {
         self.0.lock().used()
     }
 
-    /// Turns one bit of a file over, as time does: nobody is told. Whether there was such a byte.
+    /// Flips one bit of a file without an error, as a decaying disk does. Returns whether there was
+    /// such a byte.
     pub fn rot(&self, path: &Path, position: u64, bit: u8) -> bool {
         let state = &mut *self.0.lock();
         let inode = state.names.files.get(path).and_then(|inode| state.inodes.get_mut(inode));
@@ -244,22 +249,22 @@ impl SimDisk {
         true
     }
 
-    /// How many calls there have been, of all kinds.
+    /// Returns the number of calls of all kinds.
     pub fn calls(&self) -> u64 {
         self.0.lock().calls
     }
 
-    /// How many calls of one kind there have been.
+    /// Returns the number of calls of one kind.
     pub fn count(&self, operation: Operation) -> u64 {
         self.0.lock().counts.get(&operation).copied().unwrap_or(0)
     }
 
-    /// Sets the time that files get as their age.
+    /// Sets the modification time that files get from now on.
     pub fn set_now(&self, now: Timestamp) {
         self.0.lock().now = now.0;
     }
 
-    /// Bounds the sum of all files: writes beyond it find the disk full.
+    /// Limits the sum of all files: the disk is full for writes beyond it.
     pub fn set_capacity(&self, bytes: Option<u64>) {
         self.0.lock().capacity = bytes;
     }
@@ -269,7 +274,7 @@ impl SimDisk {
         self.0.lock().cold = cold;
     }
 
-    /// Every file, for a test to look at.
+    /// Returns every file with its contents.
     pub fn files(&self) -> Vec<PathBuf> {
         self.0.lock().names.files.keys().cloned().collect()
     }
@@ -297,7 +302,7 @@ impl State {
         self.calls += 1;
         *self.counts.entry(operation).or_default() += 1;
         if let Some(at) = self.crash_at.filter(|at| self.calls > *at) {
-            // Who is killed in the middle of a write has written some of it.
+            // A process that is killed during a write has written some of it.
             let written =
                 if self.calls == at + 1 { next_random(&mut at.clone()) as usize % HALF_WRITTEN_BYTES } else { 0 };
             return Err((io::Error::other("the machine has stopped"), written));
@@ -342,7 +347,8 @@ impl State {
         self.locks.clear();
         let Crash::Power { mut seed } = crash else { return };
         self.has_lost_writes = false;
-        // Names go back to what was synced, and the journal's first few changes: journals keep order.
+        // Names return to their synced state plus the first few changes of the journal: journals
+        // keep order.
         let kept = next_random(&mut seed) as usize % (self.unsynced_names.len() + 1);
         let changes = std::mem::take(&mut self.unsynced_names);
         changes[..kept].iter().for_each(|change| self.durable.apply(change));
@@ -475,7 +481,7 @@ impl Disk for SimDisk {
                 continue;
             }
             state.durable.apply(&change);
-            // What an earlier change did in a folder stays in that folder, whatever its name is now.
+            // A change of a name in a folder stays with that folder, even after it was renamed.
             rest = rest.into_iter().filter_map(|earlier| earlier.after(&change)).collect();
         }
         state.unsynced_names = rest;

@@ -1,6 +1,7 @@
-//! A disk that is watched: what any call on it meets is noted in the log dir's condition, and nothing is asked of it after a fault.
+//! A watched disk: it records the errors of all calls in the log dir's condition, and refuses every
+//! call after a fault.
 //!
-//! Every call to a log dir goes through here, so no place that reads or writes can forget what a refusal means.
+//! Every call to a log dir goes through it, so no caller can forget to classify an error.
 
 use super::{DirEntry, Disk, DiskFile, DiskLock, Metadata, OpenMode, Space};
 use crate::condition::Condition;
@@ -35,8 +36,8 @@ impl Condition {
         })
     }
 
-    /// A sync that fails takes the dir offline whatever the reason: what the system then still holds nobody knows, and a second sync would succeed without
-    /// having written anything.
+    /// Syncs. Any failure takes the dir offline: nobody knows what the system still holds, and a
+    /// second sync would succeed without having written anything.
     fn watch_sync(&self, path: &Path, call: impl Fn() -> io::Result<()>) -> io::Result<()> {
         self.check()?;
         let synced = call();
@@ -106,7 +107,7 @@ impl Disk for Watched {
     }
 }
 
-/// A file of a log dir. Its path is the one that it was opened under, for whoever reads of a fault.
+/// A file of a log dir. Its path is the one under which it was opened, for the texts of errors.
 #[derive(Debug)]
 struct WatchedFile {
     inner: Arc<dyn DiskFile>,

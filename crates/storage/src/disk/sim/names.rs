@@ -1,4 +1,4 @@
-//! The names in the simulated file system, and the changes of them that are not on disk yet.
+//! The names in the simulated file system, and their changes that are not on disk yet.
 
 use super::is_root;
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,7 +14,8 @@ pub(super) enum NameChange {
 }
 
 impl NameChange {
-    /// Whether it is on disk once the folder that now has this name is synced. That another one had the name before goes with it, as in a journal.
+    /// Whether a sync of the folder that now has this name writes the change to disk. As in a
+    /// journal, that includes the removal of an earlier file with the name.
     pub(super) fn touches(&self, dir: &Path) -> bool {
         match self {
             NameChange::Rename(from, _) if from == dir => true,
@@ -24,7 +25,8 @@ impl NameChange {
         }
     }
 
-    /// This change once a later one, which may have renamed or removed its folder, came before it to the disk.
+    /// Returns this change after a later one reached the disk first, which may have renamed or
+    /// removed its folder.
     pub(super) fn after(self, later: &NameChange) -> Option<NameChange> {
         match later {
             NameChange::RemoveDir(dir) => {
@@ -71,9 +73,9 @@ impl Names {
         }
     }
 
-    /// What is in a folder that is gone is gone with it.
+    /// Removes what is in folders that no longer exist.
     pub(super) fn drop_unreachable(&mut self) {
-        // Ascending, a folder comes after the one that it is in.
+        // In ascending order, a folder comes after its parent.
         let mut dirs: BTreeSet<PathBuf> = BTreeSet::new();
         for dir in std::mem::take(&mut self.dirs) {
             let above = dir.parent().unwrap_or(Path::new(""));
