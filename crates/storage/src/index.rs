@@ -4,11 +4,14 @@
 //! .index      offset - base offset: u32 | position of its batch: u32                 8 bytes an entry, big endian
 //! .timeindex  timestamp: i64 | offset - base offset: u32                            12 bytes an entry
 //! ```
-//! Entries rise. An index is an aid and never a truth: a missing, short or senseless one costs time, and is rebuilt when its log is opened.
+//! Entries rise. An index is only an aid: one that is missing, short or wrong costs time and is
+//! rebuilt when its log is opened.
 //!
-//! Nothing is mapped. The first entry of every 4 KB block is held in memory while the file is open, so a lookup is one `pread` of a block.
-//! The active segment's newest entries are in memory (`tail`) until they fill a block or the segment is rolled; an append thus rarely
-//! writes to an index. On a full disk they stay there, also of a segment that is not active any more. Lookups and appends run side by side: the lock around the tail is never held over a call to the disk.
+//! Nothing is mapped. The first entry of every 4 KB block is in memory while the file is open, so a
+//! lookup is one `pread` of a block. The active segment's newest entries are in memory (`tail`)
+//! until they fill a block or the segment is rolled, so an append rarely writes to an index. On a
+//! full disk they stay in memory even after the segment is rolled. Lookups and appends run
+//! concurrently: the lock of the tail is never held during a call to the disk.
 
 use crate::disk::{DiskFile, OpenMode};
 use crate::error::{Error, Result};
@@ -34,7 +37,8 @@ impl Wait {
     pub(crate) fn read_at(self, file: &dyn DiskFile, position: u64, buffer: &mut [u8]) -> std::io::Result<usize> {
         match self {
             Wait::Block => file.read_at(position, buffer),
-            // A short answer may mean "the rest is not in memory", which the caller could not tell from the end of the file.
+            // A short read may mean that the rest is not in memory. The caller could not tell this
+            // from the end of the file.
             Wait::Try => match file.try_read_at(position, buffer)? {
                 read if read == buffer.len() || position + read as u64 >= file.length()? => Ok(read),
                 _ => Err(std::io::ErrorKind::WouldBlock.into()),
@@ -48,7 +52,7 @@ pub(crate) trait Entry: Copy + Debug + PartialEq + Send + Sync + 'static {
     const BYTES: usize;
     fn encode(&self, bytes: &mut Vec<u8>);
     fn decode(bytes: &[u8]) -> Self;
-    /// Whether this one may stand after `previous`.
+    /// Whether this entry may come after `previous`.
     fn follows(&self, previous: &Self) -> bool;
 }
 
@@ -59,7 +63,7 @@ pub(crate) struct OffsetEntry {
     pub(crate) position: u32,
 }
 
-/// An entry of the time index: no record up to this offset is newer.
+/// An entry of the time index: no record up to this offset has a later timestamp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TimeEntry {
     pub(crate) timestamp: i64,
@@ -105,14 +109,14 @@ impl Entry for TimeEntry {
     }
 }
 
-/// Bytes of a block: what one lookup reads.
+/// The bytes of a block, which one lookup reads.
 const BLOCK_BYTES: usize = 4096;
 
-/// What is in memory of the part of an index that is in its file.
+/// The part of an index that is in its file, as it is held in memory.
 #[derive(Debug)]
 pub(crate) struct OnFile<E> {
     file: Arc<dyn DiskFile>,
-    /// The number of each block's first entry, and the entry.
+    /// Each block's first entry, with its number.
     blocks: Vec<(u32, E)>,
     count: u32,
     last: Option<E>,
@@ -121,7 +125,8 @@ pub(crate) struct OnFile<E> {
 impl<E: Entry> OnFile<E> {
     const BLOCK_ENTRIES: usize = BLOCK_BYTES / E::BYTES;
 
-    /// Reads the file once, up to the first entry that does not follow: zeros at the end of a file that was sized ahead, or damage.
+    /// Reads the file once, up to the first entry that does not follow: the zeros at the end of a
+    /// preallocated file, or damage.
     fn load(file: Arc<dyn DiskFile>) -> std::io::Result<OnFile<E>> {
         let mut loaded = OnFile { file, blocks: Vec::new(), count: 0, last: None };
         let mut buffer = vec![0; Self::BLOCK_ENTRIES * E::BYTES * 16];
@@ -154,7 +159,7 @@ impl<E: Entry> OnFile<E> {
         Ok(Block { bytes, entry: PhantomData })
     }
 
-    /// The last entry for which `before` holds and the first for which it does not.
+    /// Returns the last entry for which `before` holds and the first for which it does not.
     fn split(&self, before: impl Fn(&E) -> bool, wait: Wait) -> std::io::Result<(Option<E>, Option<E>)> {
         let after = self.blocks.partition_point(|(_, first)| before(first));
         let next_block = self.blocks.get(after).map(|(_, first)| *first);
@@ -165,7 +170,7 @@ impl<E: Entry> OnFile<E> {
     }
 }
 
-/// A block's bytes, of which a search decodes only what it looks at.
+/// A block's bytes. A search decodes only the entries that it compares.
 struct Block<E> {
     bytes: Vec<u8>,
     entry: PhantomData<E>,
@@ -202,7 +207,7 @@ pub(crate) struct Index<E> {
 
 #[derive(Debug)]
 struct Tail<E> {
-    /// Entries in the file, where that is known: of the active segment's index.
+    /// The number of entries in the file, if known: for the active segment's index.
     written: Option<u32>,
     entries: Vec<E>,
 }
@@ -226,13 +231,14 @@ impl<E: Entry> Index<E> {
             return self.on_file.get().ok_or(Error::WouldBlock);
         }
         self.on_file.get_or_open(&self.folder.open_files, || {
-            // Not created: what was removed with its segment must not come back.
+            // Not created: a file that was removed with its segment must not come back.
             let file = self.folder.open(&self.name(), OpenMode::Write)?;
             OnFile::load(file).map(Arc::new).map_err(self.io("read"))
         })
     }
 
-    /// The last entry for which `before` holds, and the first for which it does not. `before` must hold for a prefix of all entries.
+    /// Returns the last entry for which `before` holds and the first for which it does not.
+    /// `before` must hold for a prefix of all entries.
     pub(crate) fn split(&self, before: impl Fn(&E) -> bool, wait: Wait) -> Result<(Option<E>, Option<E>)> {
         let after = {
             let tail = self.tail.read();
@@ -249,7 +255,7 @@ impl<E: Entry> Index<E> {
         Ok((last, next.or(after)))
     }
 
-    /// The newest entry.
+    /// Returns the newest entry.
     pub(crate) fn last(&self) -> Result<Option<E>> {
         {
             let tail = self.tail.read();
@@ -263,7 +269,7 @@ impl<E: Entry> Index<E> {
         Ok(self.loaded(Wait::Block)?.last)
     }
 
-    /// How many entries there are.
+    /// Returns the number of entries.
     pub(crate) fn count(&self) -> Result<u32> {
         let (written, in_memory) = {
             let tail = self.tail.read();
@@ -272,7 +278,8 @@ impl<E: Entry> Index<E> {
         Ok(in_memory + written.map_or_else(|| self.loaded(Wait::Block).map(|loaded| loaded.count), Ok)?)
     }
 
-    /// Adds an entry, which the caller made sure follows the last. Writes when the tail fills a block; where there is no room, with the next one.
+    /// Adds an entry, which must follow the last one. Writes when the tail fills a block; if the
+    /// disk has no space, with the next entry.
     pub(crate) fn append(&self, entry: E) -> Result<()> {
         let full = {
             let mut tail = self.tail.write();
@@ -293,7 +300,7 @@ impl<E: Entry> Index<E> {
         self.tail.read().entries.is_empty()
     }
 
-    /// Brings the tail to the file. Only the log's writer calls it.
+    /// Writes the tail to the file. Only the log's writer calls it.
     pub(crate) fn write_tail(&self) -> Result<()> {
         let entries = self.tail.read().entries.clone();
         let Some(first) = entries.first() else { return Ok(()) };
@@ -302,7 +309,7 @@ impl<E: Entry> Index<E> {
         entries.iter().for_each(|entry| entry.encode(&mut bytes));
         let end = u64::from(loaded.count) * E::BYTES as u64;
         if let Err(error) = loaded.file.write_at(end, &[IoSlice::new(&bytes)]) {
-            // A part of it would pass for all there is.
+            // A partial tail would look complete.
             loaded.file.truncate(end).map_err(self.io("cut"))?;
             return Err(self.io("write")(error));
         }
@@ -311,14 +318,15 @@ impl<E: Entry> Index<E> {
         let count = loaded.count + entries.len() as u32;
         let grown = OnFile { file: loaded.file.clone(), blocks, count, last: entries.last().copied() };
         self.on_file.put(&self.folder.open_files, Arc::new(grown));
-        // Readers find the entries in the tail or in the file, and for a moment in both.
+        // For a moment readers find the entries both in the tail and in the file.
         let mut tail = self.tail.write();
         tail.entries = Vec::new();
         tail.written = Some(count);
         Ok(())
     }
 
-    /// Writes the tail and cuts what a preallocating broker or a crash left behind the last entry.
+    /// Writes the tail and removes what a preallocating broker or a crash left after the last
+    /// entry.
     pub(crate) fn trim(&self) -> Result<()> {
         self.write_tail()?;
         let loaded = self.loaded(Wait::Block)?;
@@ -333,12 +341,14 @@ impl<E: Entry> Index<E> {
         self.loaded(Wait::Block)?.file.sync().map_err(self.io("sync"))
     }
 
-    /// How many entries are few: a kill cannot cut off the write of a page.
+    /// The number of entries whose write a kill cannot interrupt: those of a page.
     pub(crate) const FEW_ENTRIES: usize = OnFile::<E>::BLOCK_ENTRIES;
 
-    /// Has the index hold these few entries and no others. A file that holds them already is not touched, since thousands of starts at once would make a file
-    /// system of thousands of small changes; and with `may_wait` one that is empty neither, until the entries are written as those of an append are.
-    /// Whether they are in the file, or may wait: not where there is no room.
+    /// Sets the index to exactly these few entries. A file that already holds them is not touched,
+    /// since thousands of starts at once would give a file system thousands of small changes. With
+    /// `may_wait` an empty file is not touched either until the entries are written like those of
+    /// an append. Returns whether the entries are in the file or may wait; `false` if the disk has
+    /// no space.
     pub(crate) fn hold(&self, entries: Vec<E>, may_wait: bool) -> Result<bool> {
         let mut bytes = Vec::with_capacity(entries.len() * E::BYTES);
         entries.iter().for_each(|entry| entry.encode(&mut bytes));
@@ -371,8 +381,8 @@ impl<E: Entry> Index<E> {
         }
     }
 
-    /// Replaces all entries at once, so that whoever is killed meanwhile leaves the file empty or whole: a large write may be cut off by a kill. Where there
-    /// is no room they stay in memory.
+    /// Replaces all entries atomically: a kill leaves the file empty or complete, although it can
+    /// interrupt a large write. If the disk has no space, the entries stay in memory.
     pub(crate) fn replace(&self, entries: Vec<E>) -> Result<()> {
         self.reset()?;
         let count = entries.len() as u32;
@@ -391,7 +401,7 @@ impl<E: Entry> Index<E> {
         Ok(())
     }
 
-    /// Puts entries into an index whose file is empty, in memory alone.
+    /// Sets the entries of an index whose file is empty, only in memory.
     pub(crate) fn keep(&self, entries: Vec<E>) {
         *self.tail.write() = Tail { written: Some(0), entries };
     }
@@ -405,7 +415,8 @@ impl<E: Entry> Index<E> {
         Ok(())
     }
 
-    /// Cuts the file to the entries for which `keep` holds, a prefix of all. The result stands for this index from now on, with what it keeps in memory.
+    /// Cuts the file to the entries for which `keep` holds, a prefix of all. The returned index
+    /// replaces this one, with the kept entries in memory.
     pub(crate) fn cut(&self, keep: impl Fn(&E) -> bool) -> Result<Index<E>> {
         let loaded = self.loaded(Wait::Block)?;
         let mut count = 0;
@@ -422,7 +433,7 @@ impl<E: Entry> Index<E> {
         Ok(cut)
     }
 
-    /// Drops what is in memory. Only for segments that are not active, or whose tail is written.
+    /// Drops what is in memory. Only for segments that are not active or whose tail is written.
     pub(crate) fn close(&self) {
         self.on_file.clear();
     }

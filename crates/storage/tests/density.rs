@@ -1,4 +1,4 @@
-//! What a partition that nobody writes to costs in memory: bounded, since there are ten thousand of them.
+//! The memory of an idle partition is bounded, since a broker may have ten thousand of them.
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, unsafe_code, reason = "tests")]
 
@@ -15,17 +15,17 @@ struct Counting;
 
 static HELD: AtomicUsize = AtomicUsize::new(0);
 
-// SAFETY: every call goes to the system's allocator as it came.
+// SAFETY: every call goes to the system's allocator unchanged.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         HELD.fetch_add(layout.size(), Ordering::Relaxed);
-        // SAFETY: the caller's promises are the same.
+        // SAFETY: the caller gives the same guarantees.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         HELD.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: the caller's promises are the same.
+        // SAFETY: the caller gives the same guarantees.
         unsafe { System.dealloc(pointer, layout) }
     }
 }

@@ -1,5 +1,6 @@
-//! Files that no broker wrote: whatever is in a log dir, opening it never panics and takes no memory that the files do not pay for, and what is served
-//! afterwards is sound. The files are Kafka's golden ones, damaged the same way in each run.
+//! Files that no broker wrote: whatever is in a log dir, opening it never panics, and allocates
+//! memory only in proportion to the files. What is served afterwards is valid. The files are
+//! Kafka's golden ones, damaged the same way in each run.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -18,9 +19,11 @@ mod damage;
 #[path = "../../../fuzz/entries/segments.rs"]
 mod segments;
 
-/// Memory that opening, reading and writing take however small the files are: the buffers of a recovery, twice.
+/// The memory for opening, reading and writing, independent of the files: the buffers of a
+/// recovery, twice.
 const BASE_BYTES: usize = 6 << 20;
-/// Memory for each byte of a file. The simulated disk, which holds each file, what is synced of it and what is not, is in it.
+/// The memory for each byte of a file. It includes the simulated disk, which holds the current and
+/// the synced contents of each file.
 const BYTES_PER_BYTE: usize = 24;
 
 thread_local! {
@@ -28,7 +31,7 @@ thread_local! {
     static PEAK: Cell<usize> = const { Cell::new(0) };
 }
 
-/// The system's allocator, with a count of what the current thread has taken and the most that it ever had.
+/// The system's allocator, with the current and the peak memory of this thread.
 struct Counting;
 
 // SAFETY: every call goes to the system's allocator unchanged; the counters are cells without a destructor and never allocate.
@@ -49,7 +52,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// Which file of an input, at which offset, and what is in it.
+/// A file of an input, an offset, and the bytes there.
 type Piece = (u8, u8, Vec<u8>);
 
 fn piece(name: &str, bytes: Vec<u8>) -> Option<Piece> {
@@ -68,7 +71,7 @@ fn golden(partition: &str) -> Vec<Piece> {
         for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap).filter(|entry| entry.path().is_file()) {
             let text = std::fs::read(entry.path()).unwrap();
             let text = match String::from_utf8(text) {
-                // The checkpoints' entries become this partition's.
+                // The checkpoints' entries are renamed to this partition.
                 Ok(text) => text.replace(&partition.replace("-0", " 0"), "t 0").into_bytes(),
                 Err(error) => error.into_bytes(),
             };

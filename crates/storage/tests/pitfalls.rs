@@ -1,4 +1,4 @@
-//! What broke other brokers on real machines: faults that show in the process and not in the log, so that they are looked for there.
+//! Faults of other brokers on real machines that show in the process, not in the log.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use model::{LeaderEpoch, Offset, Timestamp, TopicPartition};
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use storage::disk::RealDisk;
 use storage::{Isolation, LeaderAppend, Log, LogConfig, OpenFiles, OpenLog, Origin, Read, Wait};
 
-/// What the store may keep open here.
+/// The limit on open files here.
 const OPEN_FILES: usize = 24;
 const SEGMENTS: i64 = 10 * OPEN_FILES as i64;
 
@@ -42,14 +42,14 @@ fn append(log: &Log) {
     log.append_as_leader(&[batch], how).unwrap();
 }
 
-/// This process's open files in a folder.
+/// Returns the files in a folder that this process has open.
 fn descriptors(folder: &Path) -> usize {
     let links =
         std::fs::read_dir("/proc/self/fd").unwrap().filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
     links.filter(|file: &PathBuf| file.starts_with(folder)).count()
 }
 
-/// This process's mappings of files in a folder.
+/// Returns the files in a folder that this process has mapped.
 fn mappings(folder: &Path) -> usize {
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
     maps.lines().filter(|line| line.contains(folder.to_str().unwrap())).count()
@@ -70,7 +70,7 @@ fn read_all(log: &Log, folder: &Path) {
     }
 }
 
-/// 305,784 index files met a limit of 262,144 maps.
+/// A broker with 305,784 index files exceeded the limit of 262,144 maps.
 #[test]
 fn cold_segments_are_not_mapped_and_hold_no_file_beyond_the_cache() {
     let home = tempfile::tempdir().unwrap();
@@ -87,7 +87,7 @@ fn cold_segments_are_not_mapped_and_hold_no_file_beyond_the_cache() {
     log.close(Timestamp(1)).unwrap();
     drop(log);
     assert_eq!(descriptors(&folder), 0);
-    // As after a kill: every segment is read and its indexes are built, and still no more are open.
+    // As after a kill: every segment is read and its indexes are rebuilt, within the same limit.
     let log = open(&folder, &open_files);
     assert_eq!(log.log_end_offset(), Offset(SEGMENTS));
     assert!(descriptors(&folder) <= OPEN_FILES);

@@ -1,4 +1,5 @@
-//! Rounds step by step, with batches between any two steps, failed syncs, and power cuts at every call.
+//! Runs rounds step by step, with batches between any two steps, failed syncs, and power cuts at
+//! every call.
 
 use super::*;
 use crate::disk::{Crash, Disk, Fault, Operation, SimDisk};
@@ -38,7 +39,7 @@ fn append(commits: &GroupCommit<Log>, log: &Arc<Log>) -> Result<bool> {
     Ok(commits.add(log))
 }
 
-/// A whole round.
+/// Runs a whole round.
 fn round(commits: &GroupCommit<Log>) -> Option<Committed<Log>> {
     commits.begin(Arc::clone).map(|round| commits.finish(round.sync(), NOW))
 }
@@ -99,13 +100,13 @@ fn a_failed_sync_acknowledges_nothing_and_is_never_tried_again() {
     append(&commits, &logs[1]).unwrap();
     fail(&disk, Operation::Sync, "t-0", 1);
     let begun = commits.begin(Arc::clone).unwrap();
-    // It came before the sync failed, and waits for another.
+    // It was appended before the sync failed, and waits for another.
     append(&commits, &logs[0]).unwrap();
     let committed = commits.finish(begun.sync(), NOW);
     assert!(matches!(committed.flushed, Err(Error::Io { .. })) && committed.is_waiting);
     assert!(logs[0].fault().is_some());
     let syncs = disk.count(Operation::Sync);
-    // The disk would take these. It is not asked: a log dir is offline as a whole.
+    // The disk would accept these, but is not called: the whole log dir is offline.
     for log in [&logs[1], &logs[0]] {
         let committed = round(&commits).unwrap();
         assert!(Arc::ptr_eq(&committed.member, log) && matches!(committed.flushed, Err(Error::Offline { .. })));
@@ -123,7 +124,7 @@ fn of_two_flushes_that_fail_together_neither_succeeds() {
     let (first, second) = (log.begin_flush(Offset(1)).unwrap(), log.begin_flush(Offset(1)).unwrap());
     fail(&disk, Operation::Sync, ".log", 1);
     assert!(log.sync(first).is_err());
-    // The system would let this one pass.
+    // The system would report success for this one.
     assert!(matches!(log.sync(second), Err(Error::Offline { .. })));
     assert_eq!(log.recovery_point(), Offset(0));
 }
@@ -166,8 +167,8 @@ fn a_segment_that_is_passed_has_its_indexes_on_disk() {
     }
 }
 
-/// Appends to three logs, with rounds that begin, sync and end between the appends in an order of the seed's, until the machine stops. Gives how far each
-/// log was acknowledged.
+/// Appends to three logs, with rounds that begin, sync and end between the appends in an order that
+/// the seed decides, until the machine stops. Returns how far each log was acknowledged.
 fn live(disk: &SimDisk, mut seed: u64) -> [i64; 3] {
     let mut acknowledged = [0; 3];
     let mut run = || -> Result<()> {
@@ -210,7 +211,7 @@ fn what_was_acknowledged_outlives_a_power_cut_at_every_call() {
                 let name = partition(number as i32);
                 let path = Path::new("/data").join(name.to_string());
                 if end > 0 {
-                    // The recovery point's checkpoint may be of any time.
+                    // The checkpoint of the recovery point may be from any time.
                     let at = Offset(if seed % 2 == 0 { end } else { 0 });
                     let offsets = Offsets { recovery_points: [(name.clone(), at)].into(), ..Offsets::default() };
                     let (log, _) = dir.open_log(&name, path, config(), &offsets, false, NOW).unwrap();

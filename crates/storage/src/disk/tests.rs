@@ -1,4 +1,4 @@
-//! What the disks promise: the same of both, and the worst of the simulated one.
+//! What both disks guarantee, and the failures of the simulated one.
 
 use super::*;
 

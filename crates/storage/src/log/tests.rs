@@ -1,4 +1,5 @@
-//! A log on a simulated disk: appends, reads, rolls. The submodules hold what has a subject of its own.
+//! Tests of a log on a simulated disk: appends, reads, rolls. Each submodule has a topic of its
+//! own.
 
 use super::*;
 use crate::ProducerError;
@@ -121,7 +122,7 @@ impl Bench {
     }
 }
 
-/// Base and last offset of every whole batch, each checked.
+/// Returns the base and last offset of every whole batch, and checks each batch.
 fn offsets_in(plan: &ReadPlan) -> Vec<(i64, i64)> {
     let bytes = plan.region.as_ref().map(|region| region.read().unwrap()).unwrap_or_default();
     Batches::new(&bytes)
@@ -256,7 +257,7 @@ fn a_retry_is_answered_with_the_first_offset() {
     assert_eq!(bench.log.log_end_offset(), Offset(6));
     let gap = bench.log.append_as_leader(&[produced(9, 0, 9, 1, false)], at(0, 0, Origin::Client));
     assert!(matches!(gap, Err(Error::Producer(ProducerError::OutOfOrderSequence(_)))));
-    // A retry finds its first append after a restart too, and on another replica.
+    // A retry finds its first append after a restart and on another replica, too.
     let (bench, _) = bench.reopen(true);
     assert!(bench.append(produced(9, 0, 3, 1, false)).is_duplicate);
     let (bench, _) = bench.reopen(false);
@@ -306,7 +307,8 @@ fn segments_are_rolled_by_size_time_and_full_index() {
     assert_eq!(append(&by_time, 500), None);
     let by_index =
         Bench::new(LogConfig { segment_bytes: 1 << 20, index_interval_bytes: 0, segment_index_bytes: 80, ..config() });
-    // Ten places in the offset index, six in the time index of which one stays free; the first batch has no entry.
+    // The offset index holds ten entries and the time index six, of which one stays free. The first
+    // batch has no entry.
     let rolled: Vec<_> = (0..20).filter_map(|number| append(&by_index, number)).collect();
     assert_eq!(rolled, [Offset(6), Offset(12), Offset(18)]);
     let too_large = by_time.log.append_as_leader(&[batch(&[1; 100])], at(0, 0, Origin::Client));

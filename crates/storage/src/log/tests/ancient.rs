@@ -1,4 +1,5 @@
-//! Segments of formats v0 and v1 (testdata/README.md says how they were made): opened, recovered, read from every offset, and appended to.
+//! Segments of formats v0 and v1 (testdata/README.md says how they were made) are opened,
+//! recovered, read from every offset, and appended to.
 
 use super::*;
 use crate::disk::{OpenMode, read_all};
@@ -6,9 +7,9 @@ use records::{BATCH_OVERHEAD, LegacyMessage};
 use std::collections::BTreeMap;
 use std::io::IoSlice;
 
-/// The offset behind the last record.
+/// The offset after the last record.
 const END: i64 = 128;
-/// The time of the record at offset 0; each later record is a millisecond younger.
+/// The time of the record at offset 0. Each later record is a millisecond newer.
 const TIME: i64 = 1_400_000_000_000;
 
 fn segments() -> BTreeMap<String, Vec<u8>> {
@@ -28,7 +29,7 @@ fn put(files: &BTreeMap<String, Vec<u8>>) -> SimDisk {
     disk
 }
 
-/// The offsets of the records in the first message that a read from an offset gives.
+/// Returns the offsets of the records in the first message that a read from an offset returns.
 fn first_message(log: &Log, from: i64) -> Vec<i64> {
     let read = Read {
         offset: Offset(from),
@@ -81,7 +82,7 @@ fn a_torn_message_from_before_0_11_is_cut() {
 #[test]
 fn records_from_before_0_11_are_found_by_their_time() {
     let (log, _) = open(&put(&segments()), LogConfig::default(), false, 0).unwrap();
-    // Every other five have no time; of the others, those from 17 on are compressed.
+    // Every second group of five has no time; of the others, those from 17 on are compressed.
     for offset in (5..12).chain(17..24).chain(29..36).chain(41..48) {
         let found = log.offset_for_timestamp(Timestamp(TIME + offset)).unwrap().unwrap();
         assert_eq!((found.offset, found.timestamp), (Offset(offset), Timestamp(TIME + offset)));

@@ -1,4 +1,5 @@
-//! Which records and batches a cleaning leaves. The same is compared with Kafka itself in `compat-tests/compaction`.
+//! Which records and batches a cleaning keeps. `compat-tests/compaction` compares the same with
+//! Kafka itself.
 
 use super::*;
 use crate::{Cleaned, CleanerLimits, CleanupPolicy, Dirt};
@@ -25,7 +26,7 @@ pub(super) fn bytes(text: &str) -> Option<&[u8]> {
     Some(text.as_bytes())
 }
 
-/// A batch with these keys and values, by a producer with a sequence where one is named.
+/// Returns a batch with these keys and values, by a producer with a sequence if one is given.
 fn pairs(records: &[Pair<'_>], codec: Codec, producer: Option<(i64, i32)>, is_transactional: bool) -> Validated {
     let mut builder = BatchBuilder::new(Offset(0)).compression(codec);
     if let Some((id, sequence)) = producer {
@@ -58,7 +59,7 @@ impl Bench {
         self.log.advance_high_watermark(self.log.log_end_offset());
     }
 
-    /// Makes all that is there cleanable.
+    /// Makes all records cleanable.
     pub(super) fn roll(&self) {
         let writer = &mut *self.log.writer.lock();
         self.log.roll(writer, self.log.log_end_offset(), Timestamp(0)).unwrap();
@@ -73,7 +74,7 @@ impl Bench {
         self.log.clean(&dirt, LIMITS, Timestamp(now), &mut |_| true).unwrap().unwrap()
     }
 
-    /// Every batch, with its records' offsets, keys and values.
+    /// Returns every batch, with its records' offsets, keys and values.
     pub(super) fn all(&self) -> Vec<(BatchHeader, Vec<Kept>)> {
         let mut all = Vec::new();
         let mut next = self.log.log_start_offset().0;
@@ -90,7 +91,7 @@ impl Bench {
         all
     }
 
-    /// Offset, key and value of every record.
+    /// Returns offset, key and value of every record.
     pub(super) fn records(&self) -> Vec<Kept> {
         self.all().into_iter().flat_map(|(_, records)| records).collect()
     }
@@ -135,7 +136,8 @@ fn of_each_key_the_newest_record_stays_where_it_was() {
         let remaining: Vec<_> = remaining.map(|(offset, key, value)| record(offset, key, Some(value))).into();
         assert_eq!(bench.records(), remaining, "{codec}");
         let after = bench.headers();
-        // What stays whole stays as it was, to the checksum; of the rest the ends stay.
+        // Batches that are kept completely are unchanged, with their checksums. The others keep
+        // their base and last offsets.
         assert_eq!(after[1..], before[1..], "{codec}");
         assert_eq!((after[0].base_offset, after[0].last_offset()), (Offset(0), Offset(2)));
         assert_eq!((after[0].max_timestamp, after[0].partition_leader_epoch), (Timestamp(12), Some(LeaderEpoch(0))));
@@ -157,7 +159,7 @@ fn tombstones_stay_until_the_delete_horizon_that_the_first_cleaning_sets() {
     let headers = bench.headers();
     assert_eq!((headers[0].delete_horizon(), headers[1].delete_horizon()), (None, Some(Timestamp(1100))));
     assert_eq!(headers[1].max_timestamp, Timestamp(11));
-    // A later cleaning keeps the horizon, and takes the tombstone at its very moment.
+    // A later cleaning keeps the horizon, and removes the tombstone at exactly that time.
     bench.roll();
     bench.clean(1099);
     assert_eq!(bench.headers()[1], headers[1]);
@@ -188,12 +190,12 @@ fn the_last_batch_of_a_live_producer_stays_without_its_records() {
     assert_eq!(remaining[..3], [(1, one, Some(1), 0), (2, two, Some(0), 0), (3, None, None, 1)]);
     assert_eq!(headers[0].attributes.codec(), Ok(Codec::None));
     assert_eq!((headers[0].base_timestamp, headers[0].max_timestamp), (Timestamp(-1), Timestamp(10)));
-    // The producers are known after a kill too: a repeated batch is one.
+    // The producers are known after a kill too: a repeated batch is a duplicate.
     let (bench, _) = bench.reopen(false);
     let again = pairs(&[("k", Some("v"))], Codec::None, Some((1, 1)), false);
     let appended = bench.log.append_as_leader(&[again], at(0, 0, Origin::Client)).unwrap();
     assert!(appended.is_duplicate && appended.base_offset == Offset(1));
-    // Once they are not, nothing of them stays.
+    // Once the producers expire, their last batches are removed.
     bench.log.set_high_watermark(Offset(5));
     bench.log.expire_producers(Timestamp(i64::MAX));
     bench.roll();
@@ -225,7 +227,7 @@ fn aborted_records_go_at_once_and_their_marker_once_nobody_needs_it() {
         markers.map(|header| (header.base_offset.0, header.delete_horizon().map(|horizon| horizon.0))).collect()
     };
     assert_eq!(data(&bench)[..2], remaining);
-    // The first cleaning still saw records of the one, and keeps records of the other.
+    // The first cleaning still saw records of the one transaction, and keeps records of the other.
     assert_eq!(markers(&bench), [(5, None), (6, None)]);
     let listed = bench.plan(0, u32::MAX, true, Isolation::Committed).unwrap().aborted.unwrap();
     assert_eq!(
@@ -239,7 +241,7 @@ fn aborted_records_go_at_once_and_their_marker_once_nobody_needs_it() {
     bench.put(&[("c", Some("newer"))]);
     bench.roll();
     bench.clean(2100);
-    // Another record took the place of the committed one, which this cleaning has seen go.
+    // Another record replaced the committed one, which this cleaning has removed.
     assert_eq!(markers(&bench), [(6, None)]);
     for (now, remaining) in [(2200, vec![(6, Some(2300))]), (2299, vec![(6, Some(2300))]), (2300, vec![])] {
         bench.put(&[("y", Some("2"))]);
@@ -275,7 +277,7 @@ fn segments_are_joined_as_far_as_one_may_be() {
     let before = bench.log.segments().len();
     let cleaned = bench.clean(0);
     assert_eq!(cleaned.segments_read, before - 1);
-    // Whole ones do not fit together; once they are cleaned they do.
+    // They fit together only after they are cleaned.
     assert_eq!(cleaned.segments_written, before - 1);
     bench.roll();
     let cleaned = bench.clean(0);
@@ -320,7 +322,7 @@ fn what_may_be_cleaned_ends_before_what_is_active_undecided_or_young() {
     assert_eq!(bench.dirt(0).end, Offset(5));
     let segments = bench.log.segments();
     assert_eq!(bench.dirt(0).dirty_bytes, segments[..4].iter().map(|segment| u64::from(segment.size())).sum::<u64>());
-    // Records are of the times 10 and 11.
+    // The records have the times 10 and 11.
     bench.log.set_config(LogConfig { min_compaction_lag_ms: 50, ..compacted() });
     assert_eq!([60, 59].map(|now| bench.dirt(now).end.0), [5, 0]);
     assert!(!bench.dirt(59).is_due(&compacted()));
@@ -427,7 +429,8 @@ fn a_cleaning_is_given_up_where_it_is_told_and_where_its_ground_is_cut() {
     let mut steps = 0;
     let mut pace = |_| {
         steps += 1;
-        // Once the keys are known: the newest record of the key is cut, so the older ones must stay.
+        // At this point the keys are known. The newest record of the key is truncated, so the older
+        // ones must stay.
         if steps == segments * 2 {
             bench.log.truncate_to(Offset(39), Timestamp(0)).unwrap();
         }

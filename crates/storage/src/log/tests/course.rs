@@ -1,4 +1,5 @@
-//! A log against a list: any course of appends, cuts, deletions, flushes and restarts gives the same records.
+//! A log against a list: any sequence of appends, truncations, deletions, flushes and restarts
+//! gives the same records.
 
 use super::*;
 use proptest::prelude::*;
@@ -27,7 +28,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     proptest::collection::vec(step, 1..60)
 }
 
-/// What the log should hold: batches by base and last offset, from which on they may be read, its end, and how far it is flushed.
+/// The expected log: batches by base and last offset, its start, its end, and how far it is
+/// flushed.
 #[derive(Debug, Default)]
 struct Model {
     batches: Vec<(i64, i64)>,
@@ -91,7 +93,7 @@ proptest! {
                     model.end = appended.last_offset.0 + 1;
                 }
                 Step::Truncate(at) => {
-                    // Leaders' logs are compared by epochs, whose ends are those of batches.
+                    // Leaders' logs are compared by epochs, whose ends are ends of batches.
                     let kept = model.batches.len() * usize::from(at) / 256;
                     let end = model.batches.get(kept).map_or(model.end, |(base, _)| *base).max(model.start);
                     if model.batches.iter().all(|(base, last)| end <= *base || end > *last) {
@@ -124,7 +126,8 @@ proptest! {
                 Step::PowerCut(seed) => {
                     bench.disk.crash(Crash::Power { seed });
                     bench.log = reopened(&bench, &model, false);
-                    // What was flushed is there; of the rest some may be, with gaps where a segment lost its end.
+                    // All that was flushed is there. Of the rest some may be there, with gaps where
+                    // a segment lost its end.
                     let found = read_all(&bench, model.start);
                     let is_flushed = |batch: &&(i64, i64)| model.start <= batch.1 && batch.1 < model.flushed;
                     prop_assert!(model.batches.iter().filter(is_flushed).all(|batch| found.contains(batch)));

@@ -1,10 +1,11 @@
-//! The log over a machine that stops: at every call, and with every kind of loss.
+//! The log on a machine that stops: at every call, and with every kind of loss.
 
 use super::*;
 use crate::disk::{Fault, OpenMode, Operation, read_all};
 use std::io::IoSlice;
 
-/// Appends, flushes now and then, rolls, and truncates, until the machine stops. Gives how far everything was flushed, and how far acknowledged.
+/// Appends, flushes sometimes, rolls, and truncates, until the machine stops. Returns how far all
+/// was flushed, and how far acknowledged.
 fn live(disk: &SimDisk, config: &LogConfig) -> (i64, i64) {
     let (mut flushed, mut acknowledged) = (0, 0);
     let mut run = || -> Result<()> {
@@ -42,7 +43,7 @@ fn a_crash_at_every_call_keeps_what_was_acknowledged_and_serves_nothing_torn() {
             disk.crash_after(at_call);
             let (flushed, acknowledged) = live(&disk, &config);
             let (crash, kept) = match seed {
-                // What is in the page cache outlives a kill.
+                // The page cache survives a kill.
                 0 => (Crash::Process, acknowledged),
                 _ => (Crash::Power { seed: seed * 1000 + at_call }, flushed),
             };
@@ -86,7 +87,8 @@ fn a_crash_after_every_byte_of_the_last_batch_keeps_all_before_it() {
     }
 }
 
-/// What is there after a crash: everything below `kept`, whole, and the log goes on from its end.
+/// Checks a log after a crash: everything below `kept` is complete, and the log continues from its
+/// end.
 fn check(disk: &SimDisk, config: &LogConfig, (flushed, kept): (i64, i64), case: &str) {
     let (log, _) = open(disk, config.clone(), false, flushed).unwrap_or_else(|error| panic!("{case}: {error}"));
     let end = log.log_end_offset();
@@ -108,7 +110,7 @@ fn check(disk: &SimDisk, config: &LogConfig, (flushed, kept): (i64, i64), case: 
     }
     let starts_below_end = |(_, start): &(LeaderEpoch, Offset)| *start < end;
     assert!(bench.log.leader_epochs().entries().iter().all(starts_below_end), "{case}");
-    // Sequences go on where the log ends, which shows that the producers are those of the log as it is.
+    // Sequences continue where the log ends, so the producers match the log.
     let appended = bench.log.append_as_leader(&[produced(1, 0, end.0 as i32, 2, false)], at(9, 0, Origin::Client));
     assert_eq!(appended.unwrap_or_else(|error| panic!("{case}: {error}")).base_offset, end, "{case}");
     bench.log.close(Timestamp(0)).unwrap();
@@ -129,7 +131,8 @@ fn a_batch_cut_or_changed_at_any_byte_is_gone_and_the_ones_before_it_are_not() {
     let bytes = read_all(&bench.disk, path).unwrap();
     for at_byte in whole..size {
         for is_cut in [true, false] {
-            // The base offset and the epoch stand outside the checksum: changed, they may be possible ones.
+            // The checksum does not cover the base offset and the epoch: changed values may be
+            // valid.
             if !is_cut && ((whole..whole + 8).contains(&at_byte) || (whole + 12..whole + 16).contains(&at_byte)) {
                 continue;
             }
@@ -159,7 +162,8 @@ fn a_clean_marker_does_not_vouch_for_a_torn_batch_at_the_end() {
     let file = bench.disk.open(Path::new("/logs/t-0/00000000000000000000.log"), OpenMode::Write).unwrap();
     for cut_bytes in 1..70 {
         file.truncate(u64::from(size - cut_bytes)).unwrap();
-        // Opened as after a clean stop, and written to: what is written is behind a whole batch, and so found again.
+        // Opened as after a clean stop, and appended to: the new batch follows a complete one, so
+        // it is found again.
         let (log, recovery) = open(&bench.disk, bench.config.clone(), true, 0).unwrap();
         assert_eq!((log.log_end_offset(), recovery.segments_checked), (Offset(18), 1), "{cut_bytes}");
         let bench = Bench { disk: bench.disk.clone(), log, config: bench.config.clone() };
@@ -233,7 +237,7 @@ fn indexes_are_disposable() {
     }
 }
 
-/// Every index with its bytes.
+/// Returns every index with its bytes.
 fn indexes(disk: &SimDisk) -> Vec<(PathBuf, Vec<u8>)> {
     let is_index = |path: &PathBuf| path.extension().is_some_and(|it| it == "index" || it == "timeindex");
     let read = |path: PathBuf| {

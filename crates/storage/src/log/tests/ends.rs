@@ -1,4 +1,4 @@
-//! Truncation, deletion and retention.
+//! Tests of truncation, deletion and retention.
 
 use super::*;
 use crate::config::CleanupPolicy;
@@ -45,7 +45,7 @@ fn leader_epochs_are_cut_with_the_log() {
     assert_eq!(bench.log.end_of_epoch(LeaderEpoch(3)), Some((LeaderEpoch(1), Offset(4))));
 }
 
-/// The epoch of an append that is refused, and the lowest that would not be.
+/// Returns the epoch of a refused append, and the lowest epoch that is accepted.
 fn ended(appended: Result<Appended>) -> (i32, i32) {
     match appended {
         Err(Error::EndedEpoch { epoch, least, .. }) => (epoch.0, least.0),
@@ -59,7 +59,7 @@ fn a_leader_does_not_append_in_an_epoch_that_has_ended() {
     let append = |epoch| bench.log.append_as_leader(&[batch(&[1, 1])], at(epoch, 0, Origin::Client));
     bench.log.assign_epoch(LeaderEpoch(5)).unwrap();
     append(5).unwrap();
-    // The next leader's epoch begins, with records or without.
+    // The next leader's epoch begins, with or without records.
     bench.log.assign_epoch(LeaderEpoch(7)).unwrap();
     assert_eq!(ended(append(5)), (5, 7));
     append(7).unwrap();
@@ -68,12 +68,12 @@ fn a_leader_does_not_append_in_an_epoch_that_has_ended() {
     assert_eq!(ended(coordinator), (5, 7));
     assert_eq!(bench.log.leader_epochs().entries(), [(LeaderEpoch(5), Offset(0)), (LeaderEpoch(7), Offset(2))]);
     assert_eq!(bench.log.log_end_offset(), Offset(4));
-    // This replica leads no more, and nothing of the next leader's epoch is known here yet.
+    // This replica no longer leads, and knows nothing of the next leader's epoch yet.
     bench.log.end_epoch(LeaderEpoch(7)).unwrap();
     assert_eq!(ended(append(7)), (7, 8));
     bench.log.assign_epoch(LeaderEpoch(9)).unwrap();
     append(9).unwrap();
-    // A start knows the epochs of the records.
+    // After a restart the epochs come from the records.
     let (bench, _) = bench.reopen(false);
     let late = bench.log.append_as_leader(&[batch(&[1])], at(8, 0, Origin::Client));
     assert_eq!(ended(late), (8, 9));
@@ -123,7 +123,7 @@ fn retention_goes_by_the_newest_record_of_a_segment() {
     let first = bench.log.segments()[0].clone();
     assert!(first.largest_timestamp().unwrap() >= Timestamp(300));
     assert_eq!(bench.log.log_start_offset(), first.base_offset());
-    // Once the active one is too old it is rolled and goes too.
+    // Once the active segment is too old, it is rolled and deleted too.
     bench.log.delete_old_segments(Timestamp(10_000)).unwrap();
     assert_eq!(bench.log.segments().len(), 1);
     assert_eq!((bench.log.log_start_offset(), bench.log.log_end_offset()), (Offset(120), Offset(120)));
@@ -200,7 +200,7 @@ fn a_flush_that_races_a_deleted_file_does_not_take_the_log_offline() {
     let begun = bench.log.begin_flush(Offset(120)).unwrap();
     bench.log.delete_records(Offset(100)).unwrap();
     bench.log.delete_old_segments(Timestamp(0)).unwrap();
-    // The flush comes to segments that are gone by now.
+    // The flush reaches segments that were deleted meanwhile.
     assert!(stale[0].sync().unwrap_err().is_not_found());
     let synced = bench.log.sync(begun).unwrap();
     bench.log.finish_flush(synced, Timestamp(0)).unwrap();
@@ -227,7 +227,7 @@ fn a_write_back_is_due_once_for_every_eight_megabytes() {
         batch.append(Timestamp(1), None, Some(&[7; 1 << 20]));
         Validated::trusted(&batch.finish().unwrap()).unwrap()
     };
-    // Whoever is told may be late, or forget one.
+    // The caller may begin a write-back late, or miss one.
     let due: Vec<usize> = (0..24)
         .filter(|number| {
             if *number == 18 {

@@ -1,4 +1,4 @@
-//! What the simulation of the store found, each in a few steps.
+//! Faults that the simulation of the store found, each reduced to a few steps.
 
 use super::*;
 use crate::disk::{Fault, Operation};
@@ -9,7 +9,7 @@ fn refuse(disk: &SimDisk, operation: Operation, path_contains: &str) {
     disk.inject(Fault { operation, path_contains, after: 0, times: 1, error, written_bytes: 0 });
 }
 
-/// A bench whose folders are on disk.
+/// Returns a bench whose folders are on disk.
 fn bench(config: LogConfig) -> Bench {
     let bench = Bench::new(config);
     bench.disk.sync_dir(Path::new("/logs")).unwrap();
@@ -56,7 +56,7 @@ fn the_last_stable_offset_and_the_newest_time_outlast_a_truncation() {
 fn what_a_roll_that_failed_leaves_hides_no_records() {
     let bench = Bench::new(LogConfig { segment_bytes: 300, ..config() });
     bench.append(batch(&[1, 2]));
-    // As a power cut leaves it that takes back the removal.
+    // The state after a power cut that undoes the removal.
     let half_made = Path::new("/logs/t-0/00000000000000000002.log");
     bench.disk.open(half_made, crate::disk::OpenMode::Create).unwrap();
     bench.append(batch(&[3]));
@@ -136,7 +136,7 @@ fn a_rolled_segment_whose_records_were_all_flushed_is_complete_on_disk() {
         bench.append(produced(1, 0, 0, 2, true));
         bench.log.append_as_leader(&[marker(1, 0, false)], at(0, 0, Origin::Coordinator)).unwrap();
         bench.log.flush(Offset(3), Timestamp(0)).unwrap();
-        // A start builds its indexes anew, and the roll makes it one that no start looks into.
+        // A start rebuilds its indexes. After the roll no start reads it again.
         bench.disk.crash(Crash::Process);
         let (log, _) = open(&bench.disk, bench.config.clone(), false, 3).unwrap();
         let bench = Bench { log, ..bench };
@@ -162,7 +162,7 @@ fn a_deletion_of_segments_is_in_the_checkpoint_or_on_disk() {
     assert_eq!(bench.log.log_start_to_checkpoint(), None);
     bench.disk.crash(Crash::Power { seed: 1 });
     let (log, _) = open(&bench.disk, bench.config.clone(), false, 0).unwrap();
-    // Of what a killed broker did nobody knows whether it is on disk, until the folder is synced.
+    // Until the folder is synced, it is unknown which changes of the killed broker are on disk.
     let found = log.log_start_offset();
     assert_eq!((found >= start, log.log_start_to_checkpoint()), (true, Some(found)));
     log.flush(log.log_end_offset(), Timestamp(0)).unwrap();
@@ -174,7 +174,7 @@ fn leader_epochs_of_records_that_were_refused_are_forgotten() {
     let bench = Bench::new(config());
     bench.log.append_as_leader(&[batch(&[1])], at(1, 0, Origin::Client)).unwrap();
     bench.log.assign_epoch(LeaderEpoch(2)).unwrap();
-    // It follows again, and the leader has gone on in the first epoch.
+    // It follows again, and the leader has continued in the first epoch.
     let (header, body) = {
         let batch = batch(&[1]);
         (batch.assign(Offset(1), LeaderEpoch(1)).0, batch.body().clone())

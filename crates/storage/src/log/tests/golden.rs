@@ -1,4 +1,5 @@
-//! Files that Apache Kafka 4.3.1 wrote (testdata/README.md says how): we leave them as they are, make the same ones, and rebuild them.
+//! Files that Apache Kafka 4.3.1 wrote (testdata/README.md says how): the store does not change
+//! them, writes the same ones, and rebuilds them.
 
 use super::*;
 use crate::disk::{OpenMode, read_all};
@@ -99,7 +100,7 @@ fn what_a_killed_kafka_leaves_is_rebuilt() {
         let mut killed = kafkas.clone();
         let end = end_of(&kafkas);
         killed.remove(&names::segment_file(Offset(end), names::SNAPSHOT));
-        // The active segment's indexes are sized ahead, and lack the entry that only a close adds.
+        // The active segment's indexes are preallocated, and lack the entry that only a close adds.
         let active = killed.keys().rfind(|name| name.ends_with(".log")).unwrap().replace(".log", "");
         killed.get_mut(&format!("{active}.index")).unwrap().resize(10 << 20, 0);
         killed.get_mut(&format!("{active}.timeindex")).unwrap().resize((10 << 20) - 4, 0);
@@ -112,7 +113,7 @@ fn what_a_killed_kafka_leaves_is_rebuilt() {
             assert_eq!(log.log_end_offset(), Offset(end));
             log.close(Timestamp(0)).unwrap();
             let mut ours = files(&disk);
-            // Recovery takes a snapshot at the first segment too.
+            // Recovery writes a snapshot at the first segment too.
             ours.remove(&names::segment_file(Offset(0), names::SNAPSHOT));
             assert_same(&ours, &kafkas);
         }
@@ -131,7 +132,8 @@ fn kafkas_transactions_are_known() {
     assert_eq!(plan.aborted, Some(Vec::new()), "the first segment's transactions were committed");
     let plan = bench.plan(40, u32::MAX, true, Isolation::Committed).unwrap();
     let first: Vec<i64> = plan.aborted.unwrap().iter().map(|txn| txn.first_offset.0).collect();
-    // The third begins after the last stable offset; the index is asked by what the region's bytes may reach, as in Kafka.
+    // The third begins after the last stable offset. As in Kafka, the index is searched up to what
+    // the region's bytes may reach.
     assert_eq!(first, [41, 164, 288]);
 }
 

@@ -1,4 +1,5 @@
-//! A cleaned segment takes the place of others: under readers, and on a machine that stops at every call.
+//! A cleaned segment replaces others: while readers are active, and on a machine that stops at
+//! every call.
 
 use super::compaction::{LIMITS, compacted, record};
 use super::*;
@@ -17,7 +18,7 @@ fn a_region_from_before_a_cleaning_reads_what_it_was_planned_for() {
         assert_eq!(offsets_in(plan), [(offset as i64, offset as i64)]);
         assert!(plan.region.as_ref().unwrap().is_intact());
     }
-    // The high watermark is at the end of what was cleaned, and its place is known anew.
+    // The high watermark is at the end of what was cleaned, and its place is determined again.
     assert_eq!(bench.read(0, u32::MAX).first(), Some(&(37, 37)));
     assert_eq!(bench.read(39, u32::MAX), [(39, 39)]);
     assert_eq!(bench.log.offset_for_timestamp(Timestamp(10)).unwrap().unwrap().offset, Offset(37));
@@ -37,12 +38,12 @@ fn files_of_what_was_replaced_go_after_the_delay() {
     assert!(count(names::DELETED) > 10);
     bench.log.remove_deleted_files(Timestamp(5 + compacted().file_delete_delay_ms)).unwrap();
     assert_eq!((count(names::DELETED), count(names::SWAP), count(names::CLEANED)), (0, 0, 0));
-    // The snapshots are those of the segments that are.
+    // The snapshots belong to the segments that exist.
     assert_eq!(count(names::LOG), bench.log.segments().len());
     assert!(count(names::SNAPSHOT) <= bench.log.segments().len());
 }
 
-/// What stays readable: of each key the newest record that is decided.
+/// What stays readable: the newest decided record of each key.
 type Newest = BTreeMap<String, (i64, Option<String>)>;
 
 fn newest(bench: &Bench) -> Newest {
@@ -76,8 +77,8 @@ fn crashed_config() -> LogConfig {
     LogConfig { segment_bytes: 400, delete_retention_ms: 1, ..compacted() }
 }
 
-/// Writes keys, tombstones and transactions, and cleans after each round; tombstones go two rounds later. Shows each round before it is cleaned, when
-/// all of it is flushed.
+/// Writes keys, tombstones and transactions, and cleans after each round; tombstones are removed
+/// two rounds later. Calls `show` before each cleaning, when the round is completely flushed.
 fn live(disk: &SimDisk, show: &mut dyn FnMut(&Bench)) -> Result<()> {
     let config = crashed_config();
     let (log, _) = open(disk, config.clone(), false, 0)?;
@@ -113,7 +114,8 @@ fn live(disk: &SimDisk, show: &mut dyn FnMut(&Bench)) -> Result<()> {
     bench.log.close(Timestamp(ROUNDS))
 }
 
-/// Opens what a crash left, and looks at it; then cleans it, and looks again. `expected` is of when all up to `point` was flushed.
+/// Opens the state after a crash and checks it, then cleans and checks again. `expected` is the
+/// state when all up to `point` was flushed.
 fn check(disk: &SimDisk, point: i64, expected: &Newest, case: &str) {
     let config = crashed_config();
     let (log, _) = open(disk, config.clone(), false, point).unwrap_or_else(|error| panic!("{case}: {error}"));

@@ -1,4 +1,4 @@
-//! What readers of committed records see.
+//! What read_committed consumers see.
 
 use super::*;
 
@@ -7,7 +7,8 @@ fn append(bench: &Bench, batch: Validated) {
     bench.log.append_as_leader(&[batch], at(0, 0, origin)).unwrap();
 }
 
-/// Reads all that committed readers see; gives its end and the aborted transactions that were listed.
+/// Reads all that read_committed consumers see. Returns its end and the listed aborted
+/// transactions.
 fn committed(bench: &Bench) -> (i64, Vec<(i64, i64, i64)>) {
     let mut seen = Vec::new();
     let mut next = 0;

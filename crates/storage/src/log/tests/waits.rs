@@ -1,9 +1,9 @@
-//! Appends that may not wait for a sync.
+//! Appends that must not wait for a sync.
 
 use super::*;
 use crate::disk::Operation;
 
-/// A log whose next batch begins a segment.
+/// Returns a log whose next batch begins a segment.
 fn full(is_flushed: bool) -> Bench {
     let bench = Bench::new(config());
     while bench.log.size_bytes() + 100 < u64::from(config().segment_bytes) {
@@ -65,7 +65,7 @@ fn a_deletion_of_records_syncs_nothing_and_cuts_the_epochs() {
     assert_eq!(syncs(&bench), syncs_before);
     let known = [(LeaderEpoch(2), Offset(5)), (LeaderEpoch(3), Offset(6))];
     assert_eq!(bench.log.leader_epochs().entries(), known);
-    // A start cuts them where the log's start is said to be.
+    // A start removes those below the log's start.
     bench.log.close(Timestamp(0)).unwrap();
     let found = OpenLog { log_start_offset: Some(Offset(5)), ..options(&bench.disk, config(), true, 8) };
     let (log, _) = Log::open(found).unwrap();
