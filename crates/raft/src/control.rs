@@ -1,8 +1,8 @@
 //! Control records, which raft itself writes to the log and to snapshots.
 //!
-//! A control record's key is a version (int16, 0) and a type (int16), which [`ControlType`] reads and
-//! writes. Its value is the message of that type, which begins with its own version. Control batches
-//! are never mixed with data.
+//! A control record's key is a version (int16, 0) and a type (int16), which [`ControlType`] reads
+//! and writes. Its value is the message of that type, which begins with its own version. Control
+//! batches are never mixed with data.
 
 use crate::voters::{KRaftVersion, VoterSet};
 use bytes::Bytes;

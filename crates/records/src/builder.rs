@@ -211,7 +211,8 @@ impl BatchBuilder {
         offset.0.checked_sub(self.base_offset.0).and_then(|delta| i32::try_from(delta).ok())
     }
 
-    /// Makes the batch a transactional control batch and appends the marker that ends a transaction.
+    /// Makes the batch a transactional control batch and appends the marker that ends a
+    /// transaction.
     pub fn append_end_transaction(&mut self, timestamp: Timestamp, marker: EndTransactionMarker) {
         self.attributes = self.attributes.with_control(true).with_transactional(true);
         self.append(timestamp, Some(&marker.control_type().key()), Some(&marker.value()));

@@ -1,4 +1,5 @@
-//! The small text files: checkpoints by partition, `partition.metadata`, `meta.properties` and the clean-shutdown marker.
+//! The small text files: checkpoints by partition, `partition.metadata`, `meta.properties` and the
+//! clean-shutdown marker.
 //!
 //! Each file is replaced as a whole (`.tmp`, fsync, rename, fsync of the folder), so a reader finds
 //! the old or the new content. The two files in a partition's folder are written without the fsyncs
@@ -219,7 +220,8 @@ fn escape(text: &str, is_key: bool) -> String {
     escaped
 }
 
-/// Reads a Java properties file: `key=value`, `key: value` or `key value` per line, `#` and `!` comments, backslash escapes and continuations.
+/// Reads a Java properties file: `key=value`, `key: value` or `key value` per line, `#` and `!`
+/// comments, backslash escapes and continuations.
 pub fn parse_properties(text: &str) -> BTreeMap<String, String> {
     let mut properties = BTreeMap::new();
     let mut lines = text.lines();

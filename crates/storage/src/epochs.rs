@@ -1,7 +1,8 @@
 //! Leader epochs and their start offsets: `leader-epoch-checkpoint`, and the lookups of KIP-101 and
 //! KIP-279.
 //!
-//! Entries rise strictly in both epoch and start offset. The file is a checkpoint file whose lines are `epoch start_offset`.
+//! Entries rise strictly in both epoch and start offset. The file is a checkpoint file whose lines
+//! are `epoch start_offset`.
 
 use crate::checkpoint;
 use crate::disk::Disk;

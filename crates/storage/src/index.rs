@@ -1,4 +1,5 @@
-//! The sparse indexes of a segment: offset to position (`.index`) and timestamp to offset (`.timeindex`).
+//! The sparse indexes of a segment: offset to position (`.index`) and timestamp to offset
+//! (`.timeindex`).
 //!
 //! ```text
 //! .index      offset - base offset: u32 | position of its batch: u32                 8 bytes an entry, big endian

@@ -3,8 +3,8 @@
 use crate::producer::TxnMarker;
 use records::{BatchHeader, ControlError, EndTransactionMarker, RecordReader};
 
-/// Reads the marker in the body of a control batch. Returns `None` if compaction emptied the batch or
-/// if its record is of another type.
+/// Reads the marker in the body of a control batch. Returns `None` if compaction emptied the batch
+/// or if its record is of another type.
 pub(crate) fn read(
     header: &BatchHeader,
     body: &[u8],

@@ -34,7 +34,8 @@ thread_local! {
 /// The system's allocator, with the current and the peak memory of this thread.
 struct Counting;
 
-// SAFETY: every call goes to the system's allocator unchanged; the counters are cells without a destructor and never allocate.
+// SAFETY: every call goes to the system's allocator unchanged; the counters are cells without a
+// destructor and never allocate.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let taken = TAKEN.get().saturating_add(layout.size());

@@ -34,7 +34,8 @@ pub struct LeaderAppend {
     pub origin: Origin,
     /// The time.
     pub now: Timestamp,
-    /// For transaction markers: the `transaction.version` under which they are written; 0 otherwise.
+    /// For transaction markers: the `transaction.version` under which they are written; 0
+    /// otherwise.
     pub transaction_version: i16,
 }
 
@@ -392,10 +393,11 @@ impl Log {
         Ok(at)
     }
 
-    /// Syncs the segment that ends here if its end is flushed. A start trusts a segment that ends where all is
-    /// flushed, so all that was added to it must be on disk before the next segment exists. If the
-    /// disk has no space for that, no next segment is created, since a checkpoint may already say
-    /// that all is flushed. Errors: `WouldBlock` if the caller must not wait for a sync.
+    /// Syncs the segment that ends here if its end is flushed. A start trusts a segment that ends
+    /// where all is flushed, so all that was added to it must be on disk before the next segment
+    /// exists. If the disk has no space for that, no next segment is created, since a checkpoint
+    /// may already say that all is flushed. Errors: `WouldBlock` if the caller must not wait for a
+    /// sync.
     fn sync_where_flushed(&self, before: &Segment, at: Offset, wait: Wait) -> Result<()> {
         let is_flushed = {
             let flushed = &mut *self.flushed.lock();

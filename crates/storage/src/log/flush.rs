@@ -215,7 +215,8 @@ impl Log {
         // durable as the marker of the clean stop.
         self.active().sync()?;
         if self.active().base_offset() > self.log_end_offset() {
-            // An append that rolled and was refused left it behind a gap, which the flush did not pass.
+            // An append that rolled and was refused left it behind a gap, which the flush did not
+            // pass.
             self.segments.load().iter().rev().nth(1).map_or(Ok(()), |before| before.sync())?;
         }
         let mut writer = self.writer.lock();

@@ -1,5 +1,5 @@
-//! Partitions that are created, written, flushed, deleted and created again on a machine that stops at every call. Whatever it leaves, a start repairs,
-//! and what was flushed is there.
+//! Partitions are created, written, flushed, deleted and created again on a machine that stops at
+//! every call. A start repairs every state that this leaves, and all flushed records are there.
 
 use super::*;
 use crate::disk::{Crash, OpenMode, Operation, SimDisk};
@@ -12,7 +12,7 @@ use std::io::IoSlice;
 const NOW: Timestamp = Timestamp(0);
 const COUNT: usize = 4;
 
-/// What is known beside the disk: the metadata log's word on whose partitions they are, and up to where each was flushed.
+/// What is known outside the disk: the metadata log's partitions, and how far each was flushed.
 #[derive(Clone, Debug)]
 struct Known {
     topics: [u8; COUNT],
@@ -35,7 +35,7 @@ fn open_dir(disk: &SimDisk) -> Result<LogDir> {
     LogDir::open(Arc::new(disk.clone()), OpenFiles::new(50), PathBuf::from("/data"), 0)
 }
 
-/// One batch of two records, whose timestamps tell the topic that they were written to.
+/// Returns a batch of two records, whose timestamps identify the topic that they were written to.
 fn append(log: &Log, topic: u8, epoch: i32) -> Result<()> {
     let mut batch = BatchBuilder::new(Offset(0));
     (0..2).for_each(|_| batch.append(Timestamp(i64::from(topic)), None, Some(b"value")));
@@ -73,7 +73,7 @@ fn live(disk: &SimDisk, known: &mut Known) -> Result<()> {
         }
         write_checkpoints(&dir, &logs.iter().collect::<Vec<_>>())?;
     }
-    // The second topic's partition has the name of one that was deleted.
+    // The second topic's partition has the name of a deleted one.
     known.topics[1] = topic + 1;
     known.flushed[1] = 0;
     let old = logs.remove(1).delete(id(9))?;
@@ -94,7 +94,7 @@ fn live(disk: &SimDisk, known: &mut Known) -> Result<()> {
     dir.write_clean_shutdown(None)
 }
 
-/// Opens what is there for each partition, as a broker does.
+/// Opens every partition that exists, as a broker does.
 fn start(disk: &SimDisk, known: &Known) -> Result<(LogDir, Vec<Log>)> {
     let dir = open_dir(disk)?;
     let (offsets, is_clean) = (dir.read_offsets()?, dir.clean_shutdown()?.is_some());
@@ -122,7 +122,8 @@ fn start(disk: &SimDisk, known: &Known) -> Result<(LogDir, Vec<Log>)> {
     Ok((dir, logs))
 }
 
-/// Reads all batches: each is one of the partition's own topic, in its epoch. Gives their base offsets.
+/// Reads all batches and checks that each belongs to the partition's own topic, in its epoch.
+/// Returns their base offsets.
 fn read(log: &Log, topic: u8, case: &str) -> Vec<i64> {
     let end = log.log_end_offset();
     log.set_high_watermark(end);
@@ -173,7 +174,8 @@ fn a_start_repairs_what_a_crash_leaves_of_partitions_and_finds_what_was_flushed(
             disk.crash(if seed % 4 == 0 { Crash::Process } else { power(0) });
             let (_, logs) = start(&disk, &known).unwrap_or_else(|error| panic!("{case}: {error}"));
             check(&logs, &known, &case);
-            // What is flushed now outlives the next cut, though the folder may be from before a kill.
+            // What is flushed now survives the next power cut, even if the folder is from before a
+            // kill.
             let mut before = Vec::new();
             for (number, log) in logs.iter().enumerate() {
                 append(log, known.topics[number], 9).unwrap();
@@ -203,7 +205,7 @@ fn partitions_are_created_without_a_sync_and_their_names_synced_once() {
     }
     assert_eq!((disk.count(Operation::Sync), disk.count(Operation::SyncDir)), (0, 0));
     logs.iter().for_each(|log| log.flush(Offset(2), NOW).unwrap());
-    // Each folder, and once for all of their names.
+    // One sync for each folder, and one for all of their names.
     assert_eq!(disk.count(Operation::SyncDir), 51);
 }
 
@@ -244,7 +246,7 @@ fn damaged_leader_epochs_are_read_from_the_records() {
         let offsets = Offsets::default();
         let (log, _) = dir.open_log(&name(0), log.path(), config(), &offsets, is_clean, NOW).unwrap();
         assert_eq!((log.leader_epochs(), log.log_end_offset()), (epochs.clone(), Offset(12)), "{damage:?} {is_clean}");
-        // And so they are on disk again.
+        // After that they are on disk again.
         log.close(NOW).unwrap();
         let (log, _) = dir.open_log(&name(0), log.path(), config(), &offsets, true, NOW).unwrap();
         assert_eq!(log.leader_epochs(), epochs);

@@ -1,7 +1,9 @@
-//! A log dir on a disk that refuses: every call once, with every kind of refusal, in a course of everything that a broker does.
+//! A log dir on a disk that refuses calls: every call once, with every kind of error, while a
+//! broker does all that it can do.
 //!
-//! What was acknowledged is there whatever happens. A full disk stops nothing but what needs room, and heals in place; anything else takes the dir
-//! offline at once, and a start finds all that was acknowledged.
+//! What was acknowledged is always there. A full disk stops only what needs space, and works again
+//! once there is space. Any other error takes the dir offline at once, and a start finds all that
+//! was acknowledged.
 
 use super::*;
 use crate::disk::{Crash, SimDisk};
@@ -27,10 +29,10 @@ fn open_dir(disk: &SimDisk) -> Result<LogDir> {
     LogDir::open(Arc::new(disk.clone()), OpenFiles::new(6), PathBuf::from("/data"), 0)
 }
 
-/// Batches that were acknowledged, by base offset, with the value that is in all of their records.
+/// Acknowledged batches by base offset, each with the value of all of its records.
 type Acknowledged = BTreeMap<i64, u8>;
 
-/// A partition, and what was promised of it.
+/// A partition, and what was acknowledged in it.
 #[derive(Default)]
 struct Partition {
     log: Option<Arc<Log>>,
@@ -44,17 +46,17 @@ struct Partition {
     aborted: Vec<i64>,
 }
 
-/// A broker's course, which goes on after refusals.
+/// The steps of a broker, which continue after refusals.
 struct Course {
     disk: SimDisk,
     dir: LogDir,
     partitions: Vec<Partition>,
     refusals: usize,
-    /// What the records of the newest batch hold.
+    /// The value of the records in the newest batch.
     value: u8,
 }
 
-/// Two records; of a producer that is remembered where there is a sequence.
+/// Returns two records; with a sequence, they have a producer.
 fn plain(value: u8, sequence: Option<i32>) -> Validated {
     let mut batch = BatchBuilder::new(Offset(0));
     if sequence.is_some() {
@@ -84,7 +86,7 @@ impl Course {
         Ok(Course { disk: disk.clone(), dir, partitions, refusals: 0, value: 0 })
     }
 
-    /// What was refused is counted, and the course goes on.
+    /// Counts a refused call, and continues.
     fn tried<T>(&mut self, result: Result<T>, what: &str) -> Option<T> {
         result
             .map_err(|error| {
@@ -126,7 +128,7 @@ impl Course {
 
     fn append(&mut self, number: usize, epoch: i32) {
         self.value = self.value.wrapping_add(1);
-        // The log that is truncated knows no producer.
+        // The log that is truncated has no producers.
         let (value, sequence) = (self.value, (number != 2).then_some(self.partitions[number].sequence));
         if let Some(base) = self.append_batch(number, &plain(value, sequence), Origin::Client, epoch) {
             self.partitions[number].acknowledged.insert(base, value);
@@ -157,7 +159,7 @@ impl Course {
         let cut = log.truncate_to(Offset(last), NOW);
         let partition = &mut self.partitions[number];
         partition.acknowledged.remove(&last);
-        // Of a cut that failed in the middle nothing is promised above it.
+        // After a truncation that failed, nothing above its offset is guaranteed.
         if self.tried(cut, "truncate").is_some() {
             assert!(log.log_end_offset() < before);
         }
@@ -166,7 +168,7 @@ impl Course {
     fn delete_records(&mut self, number: usize, before: i64) {
         let Some(log) = self.partitions[number].log.clone() else { return };
         let before = before.min(log.high_watermark().0);
-        // Whatever becomes of the call, what was asked to go may go.
+        // Whether the call succeeds or not, the records may be deleted.
         self.partitions[number].log_start = before;
         self.on(number, "delete records", |log| log.delete_records(Offset(before)).map(drop));
     }
@@ -182,7 +184,7 @@ impl Course {
         self.tried(written, "checkpoint");
     }
 
-    /// Everything once, and more than once what is frequent.
+    /// Does everything once, and frequent things several times.
     fn run(&mut self) {
         for number in 0..COUNT {
             self.create(number);
@@ -218,7 +220,8 @@ impl Course {
         }
     }
 
-    /// Every batch that was acknowledged is there, with its own records, unless it was deleted; the aborted ones are known to be.
+    /// Checks that every acknowledged batch is there with its own records, unless it was deleted,
+    /// and that aborted ones are known as such.
     fn read_all(&mut self, when: &str) {
         if self.dir.fault().is_some() {
             return;
@@ -251,7 +254,7 @@ impl Course {
         self.dir.write_clean_shutdown(None)
     }
 
-    /// Another run over the same folders. Gives what could not be opened.
+    /// Starts again on the same folders. Returns what could not be opened.
     fn start_again(&mut self) -> Result<Vec<(usize, Error)>> {
         self.dir = open_dir(&self.disk)?;
         let (offsets, is_clean) = (self.dir.read_offsets()?, self.dir.clean_shutdown()?.is_some());
@@ -280,7 +283,8 @@ impl Course {
         self.read_all(case);
     }
 
-    /// What a kill leaves on a full disk is served there: only what has no records yet waits for room.
+    /// Checks that the state after a kill on a full disk can be served: only a log without records
+    /// waits for space.
     fn start_full(&mut self, case: &str) {
         let failed = self.start_again().unwrap_or_else(|error| panic!("{case}: {error}"));
         for (number, error) in failed {
@@ -290,7 +294,7 @@ impl Course {
         self.read_all(case);
     }
 
-    /// Every partition takes records again.
+    /// Checks that every partition accepts records again.
     fn go_on(&mut self, case: &str) {
         self.dir.check_space(|_| 0).unwrap();
         let refusals = self.refusals;
@@ -316,7 +320,8 @@ fn read_of(isolation: Isolation) -> Read {
     Read { offset: Offset(0), max_bytes: u32::MAX, at_least_one_batch: true, isolation, wait: Wait::Block }
 }
 
-/// The first byte of the first record's value of each batch, by base offset; 0 for markers. `None` when reading failed.
+/// Returns the first byte of the first record's value of each batch, by base offset; 0 for markers.
+/// `None` if reading failed.
 fn read(log: &Log) -> Option<Acknowledged> {
     let (mut next, end) = (log.log_start_offset(), log.log_end_offset());
     let mut found = Acknowledged::new();
@@ -335,7 +340,7 @@ fn read(log: &Log) -> Option<Acknowledged> {
     Some(found)
 }
 
-/// How many calls a course makes that meets nothing.
+/// Returns how many calls a run without errors makes.
 fn calls() -> u64 {
     let disk = SimDisk::new();
     let mut course = Course::begin(&disk).unwrap();
@@ -363,7 +368,7 @@ fn a_full_disk_at_any_call_refuses_that_one_and_heals_in_place() {
             }
             disk.heal();
             if at_call % 3 == 0 {
-                // Nothing that was kept in memory for want of room is needed.
+                // Nothing that was kept in memory for lack of space is needed.
                 disk.crash(Crash::Process);
                 course.start_well(&case);
             }
@@ -394,7 +399,7 @@ fn any_other_refusal_takes_the_dir_offline_and_a_start_finds_what_was_acknowledg
             course.run();
             assert!(course.close().is_err(), "{case}");
             assert_eq!(disk.calls(), calls, "{case}: nothing is asked of it any more");
-            // The lock is let go of all the same.
+            // The lock is released anyway.
             course.dir.unlock().unwrap();
             disk.crash(Crash::Process);
             course.start_well(&case);
@@ -414,7 +419,7 @@ fn a_start_on_a_disk_without_a_byte_left_serves_all_that_is_there() {
             false => disk.crash(Crash::Process),
         }
         course.dir.unlock().unwrap();
-        // Indexes are built anew, for which there is no room.
+        // Indexes are rebuilt, for which there is no space.
         let is_index = |path: &&PathBuf| path.extension().is_some_and(|it| it == "index" || it == "timeindex");
         disk.files().iter().filter(is_index).for_each(|path| disk.remove_file(path).unwrap());
         disk.set_capacity(Some(0));
@@ -424,7 +429,7 @@ fn a_start_on_a_disk_without_a_byte_left_serves_all_that_is_there() {
             assert_eq!(course.dir.check_space(|_| 1).unwrap().usable_bytes, 0);
             course.append(0, 9);
             assert!(course.refusals > 0 && course.dir.fault().is_none());
-            // Retention frees room without needing any, and DeleteRecords too.
+            // Retention and DeleteRecords free space without needing any.
             course.delete_records(0, 20);
             assert!(course.on(0, "retention", |log| log.delete_old_segments(NOW).map(drop)));
             assert!(course.on(0, "removal", |log| log.remove_deleted_files(Timestamp(i64::MAX)).map(drop)));
@@ -459,13 +464,13 @@ fn producers_are_refused_before_the_disk_is_full_and_coordinators_are_not() {
     log.append_as_leader(&[plain(9, None)], how(Origin::Coordinator)).unwrap();
     course.dir.check_space(|_| 50_000).unwrap();
     log.append_as_leader(&[plain(9, None)], how(Origin::Client)).unwrap();
-    // Nor do producers outrun the looks at the disk.
+    // Producers cannot fill the disk between two checks either.
     let free = course.dir.check_space(|_| 50_000).unwrap().usable_bytes - 50_000;
     let size = plain(9, None).header().size_bytes() as u64;
     let fits = (0..2000).take_while(|_| log.append_as_leader(&[plain(9, None)], how(Origin::Client)).is_ok()).count();
     assert!(fits as u64 * size <= free + size && fits as u64 * size > free / 2, "{fits} of {size} bytes in {free}");
     course.dir.check_space(|_| 0).unwrap();
-    // A real refusal counts at once.
+    // A real refusal has an effect at once.
     disk.set_capacity(Some(0));
     assert!(log.append_as_leader(&[plain(9, None)], how(Origin::Client)).is_err());
     let refused = log.append_as_leader(&[plain(9, None)], how(Origin::Client));
@@ -493,7 +498,7 @@ fn a_folder_that_vanishes_takes_the_dir_offline_and_one_that_was_deleted_does_no
         }
         log.assign_epoch(LeaderEpoch(4)).unwrap();
         let how = LeaderAppend { leader_epoch: LeaderEpoch(4), ..course_how() };
-        // What is written to an open file, the system takes.
+        // The system accepts writes to an open file.
         log.append_as_leader(&[plain(9, None)], how).unwrap();
         assert!(log.flush(log.log_end_offset(), NOW).is_err());
         assert!(course.dir.fault().is_some_and(|reason| reason.contains("t-0")), "{:?}", course.dir.fault());

@@ -1,4 +1,5 @@
-//! A log that moves to another log dir while it is written, cut and read, on a machine that stops at every call.
+//! A log moves to another log dir while it is written, truncated and read, on a machine that stops
+//! at every call.
 
 use super::*;
 use crate::disk::{Crash, Fault, Operation, SimDisk};
@@ -28,7 +29,8 @@ fn open_dirs(disk: &SimDisk) -> Result<[LogDir; 2]> {
     Ok([open(DIRS[0])?, open(DIRS[1])?])
 }
 
-/// A batch of two records whose base offset is in their value. Those of even offsets are a producer's.
+/// Returns a batch of two records whose value is their base offset. Batches with even offsets have
+/// a producer.
 fn append(log: &Log, epoch: i32) -> Result<()> {
     let next = log.log_end_offset();
     let mut batch = BatchBuilder::new(Offset(0));
@@ -54,7 +56,8 @@ fn region(log: &Log, offset: Offset) -> Option<FileRegion> {
     log.read(read).unwrap().region
 }
 
-/// The base offsets of all batches, each of which holds the values that it was written with.
+/// Returns the base offsets of all batches, after checking that each holds the values that were
+/// written.
 fn bases(log: &Log) -> Vec<i64> {
     let (mut next, mut bases) = (log.log_start_offset(), Vec::new());
     while let Some(region) = region(log, next) {
@@ -65,7 +68,7 @@ fn bases(log: &Log) -> Vec<i64> {
             while let Some(record) = records.next_record() {
                 assert_eq!(record.unwrap().value.unwrap(), base.to_string().as_bytes());
             }
-            // The epochs below a deletion are gone, also where a crash takes the deletion back.
+            // The epochs below a deletion are removed, even if a crash undoes the deletion.
             if let Some(epoch) = log.leader_epochs().epoch_of(base) {
                 assert_eq!(Some(epoch), batch.header().partition_leader_epoch);
             }
@@ -76,15 +79,15 @@ fn bases(log: &Log) -> Vec<i64> {
     bases
 }
 
-/// What is known beside the disk.
+/// What is known outside the disk.
 #[derive(Clone, Debug, Default)]
 struct Known {
     /// All below it was acknowledged.
     written: i64,
     flushed: i64,
-    /// Records below it were deleted, and a checkpoint that says so was written.
+    /// Records below it were deleted, and a checkpoint with this offset was written.
     deleted: i64,
-    /// The partition was made, and its folder has outlived a flush.
+    /// The partition was created, and its folder has been flushed.
     is_durable: bool,
 }
 
@@ -95,7 +98,7 @@ fn checkpoint(dir: &LogDir, logs: &[&Log]) -> Result<()> {
     dir.write_high_watermarks(&of(Log::high_watermark))
 }
 
-/// Runs until the machine stops: a log is written and moved from `/a` to `/b`, and written on.
+/// Runs until the machine stops: a log is written, moved from `/a` to `/b`, and written again.
 fn live(disk: &SimDisk, known: &mut Known) -> Result<()> {
     let [a, b] = open_dirs(disk)?;
     let log = a.create(&name(), Some(id(1)), config(), NOW)?;
@@ -112,7 +115,7 @@ fn live(disk: &SimDisk, known: &mut Known) -> Result<()> {
             (known.flushed, known.is_durable) = (log.recovery_point().0, true);
         }
     }
-    // Within a batch: the copy has to begin with all of it.
+    // Within a batch: the copy must begin with all of it.
     log.delete_records(Offset(5))?;
     checkpoint(&a, &[&log])?;
     known.deleted = 5;
@@ -130,7 +133,7 @@ fn live(disk: &SimDisk, known: &mut Known) -> Result<()> {
     checkpoint(&a, &[&log])?;
     checkpoint(&b, &[&copy])?;
     known.deleted = 9;
-    // As long as the new log dir's checkpoints are as old as its log.
+    // While the checkpoints of the new log dir are as old as its log.
     while !copy.follow(&log, u64::MAX, NOW)? {}
     checkpoint(&b, &[&copy])?;
     let old = log.replace_with(&copy, id(3), NOW, || {})?;
@@ -147,7 +150,8 @@ fn live(disk: &SimDisk, known: &mut Known) -> Result<()> {
     a.write_clean_shutdown(None)
 }
 
-/// Opens what is there, as a broker does: a copy beside the log goes on following it, a copy alone is the log. `None` where there is neither.
+/// Opens what exists, as a broker does: a copy beside the log continues to follow it, a copy alone
+/// is the log. `None` if there is neither.
 fn start(disk: &SimDisk, case: &str) -> Result<Option<(LogDir, Log)>> {
     let dirs = open_dirs(disk)?;
     let (mut own, mut future) = (Vec::new(), Vec::new());
@@ -201,7 +205,7 @@ fn check(log: &Log, known: &Known, from: i64, case: &str) {
     assert!(start >= known.deleted.min(from), "{case}");
     let expected: Vec<i64> = (0..from).filter(|base| base % 2 == 0 && base + 1 >= start).collect();
     assert_eq!(found[..expected.len().min(found.len())], expected, "{case}");
-    // Of what was not flushed a power cut may take any segment.
+    // A power cut may remove any segment that was not flushed.
     assert!(found.windows(2).all(|pair| pair[0] + 2 <= pair[1]), "{case}");
 }
 
@@ -230,7 +234,7 @@ fn a_crash_leaves_the_old_log_and_perhaps_a_copy_or_the_new_one_and_never_two_or
                 continue;
             };
             check(&log, &known, if is_kill { known.written } else { known.flushed }, &case);
-            // And it is a log like any other.
+            // The result is a log like any other.
             append(&log, 9).unwrap();
             log.flush(log.log_end_offset(), NOW).unwrap();
             checkpoint(&dir, &[&log]).unwrap();
@@ -243,7 +247,7 @@ fn a_crash_leaves_the_old_log_and_perhaps_a_copy_or_the_new_one_and_never_two_or
     }
 }
 
-/// A log with batches, and a copy in another dir.
+/// Returns a log with batches, and a copy in another dir.
 fn with_copy(disk: &SimDisk, batches: usize) -> (Log, Log) {
     let [a, b] = open_dirs(disk).unwrap();
     let log = a.create(&name(), Some(id(1)), config(), NOW).unwrap();
@@ -294,7 +298,7 @@ fn nothing_is_copied_behind_a_cut_before_its_checkpoint_can_be_written() {
 fn a_log_takes_its_place_with_all_that_is_known_of_it_and_regions_of_the_old_one_stay_valid() {
     let disk = SimDisk::new();
     let (log, copy) = with_copy(&disk, 10);
-    // An epoch in which nothing was written, and a producer whose batches are gone.
+    // An epoch without records, and a producer whose batches are gone.
     log.assign_epoch(LeaderEpoch(5)).unwrap();
     log.delete_records(Offset(20)).unwrap();
     append(&log, 5).unwrap();

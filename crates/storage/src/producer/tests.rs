@@ -1,4 +1,4 @@
-//! Producers, by Kafka's rules and bytes.
+//! Producer state follows Kafka's rules, and its bytes are Kafka's.
 
 use super::append::*;
 use super::*;
@@ -53,7 +53,7 @@ fn sequences_must_follow_each_other() {
     let error = add(&mut producers, Origin::Client, batch(0, 8, 1, 4)).unwrap_err();
     let text = "Epoch of producer 7 at offset 4 in t-0 is 0, which is < the last seen epoch 1 (TV0)";
     assert_eq!(error, ProducerError::InvalidEpoch(text.into()));
-    // What the leader accepted, a follower takes.
+    // A follower accepts what the leader accepted.
     add(&mut producers, Origin::Replication, batch(1, 40, 1, 4)).unwrap();
 }
 

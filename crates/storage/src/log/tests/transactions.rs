@@ -34,7 +34,8 @@ fn aborted_transactions_are_listed_by_first_offset_and_only_to_committed_readers
             append(&bench, produced(id, 0, sequences[id as usize], count, true));
             sequences[id as usize] += count as i32;
         };
-        // 0-1 by 1, 2-3 by 2, 4-5 by 1, 6 aborts 2, 7 aborts 1, 8-9 by 3, 10 commits 3, 11 by 1 stays open.
+        // 0-1 by 1, 2-3 by 2, 4-5 by 1, 6 aborts 2, 7 aborts 1, 8-9 by 3, 10 commits 3, 11 by 1
+        // stays open.
         write(1, 2);
         write(2, 2);
         write(1, 2);
