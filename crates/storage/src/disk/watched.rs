@@ -36,8 +36,8 @@ impl Condition {
         })
     }
 
-    /// Syncs. Any failure takes the dir offline: nobody knows what the system still holds, and a
-    /// second sync would succeed without having written anything.
+    /// Syncs. Any failure but a missing file takes the dir offline: nobody knows what the system
+    /// still holds, and a second sync would succeed without having written anything.
     fn watch_sync(&self, path: &Path, call: impl Fn() -> io::Result<()>) -> io::Result<()> {
         self.check()?;
         let synced = call();

@@ -302,7 +302,7 @@ impl Opening {
         }
         if let Some(last) = self.segments.last().filter(|_| is_unsure) {
             // A snapshot at the end would save no reading: the last segment is read again after a
-            // kill, and its roll writes one.
+            // kill, and its roll or a clean stop writes one.
             let end = last.next_offset()?;
             if producers.end_offset < end {
                 // The dropped segment began before this one's end.

@@ -15,7 +15,7 @@ pub(super) enum NameChange {
 
 impl NameChange {
     /// Whether a sync of the folder that now has this name writes the change to disk. As in a
-    /// journal, that includes the removal of an earlier file with the name.
+    /// journal, that includes the rename of an earlier folder from this name to another.
     pub(super) fn touches(&self, dir: &Path) -> bool {
         match self {
             NameChange::Rename(from, _) if from == dir => true,
