@@ -1,13 +1,19 @@
-//! A snapshot that Apache Kafka 4.3.1 wrote becomes an image and records again, and they are the same.
+//! A snapshot that Apache Kafka 4.3.1 wrote becomes an image and records again, and they are the
+//! same.
 //!
-//! `kafka-4.3.1-all-kinds.checkpoint` is `__cluster_metadata-0/00000000000000000312-0000000001.checkpoint` of a combined node with two log dirs,
-//! `broker.rack=r1`, `authorizer.class.name=...StandardAuthorizer`, `delegation.token.secret.key`, a SASL_PLAINTEXT listener with SCRAM-SHA-256 and
-//! `metadata.log.max.snapshot.interval.ms=20000`, after
-//! `kafka-topics.sh --create --topic t1 --partitions 3 --config retention.ms=1000 --config cleanup.policy=compact,delete` and calls of the Java admin
-//! client: createTopics orders (4 partitions, cleanup.policy=compact, min.insync.replicas=1), a.b_c, manual (assigned), gone; createPartitions
-//! orders to 6; deleteTopics gone; incrementalAlterConfigs on broker 1, all brokers, group g1, client metrics sub1; alterClientQuotas for
-//! (user bob, client-id c1), the default user, ip 127.0.0.9; alterUserScramCredentials alice, bob, carol and carol away again; createAcls of three and
-//! deleteAcls of one; createDelegationToken by alice for herself with two renewers, and for bob; and one record sent by an idempotent producer.
+//! `kafka-4.3.1-all-kinds.checkpoint` is
+//! `__cluster_metadata-0/00000000000000000312-0000000001.checkpoint` of a combined node with two
+//! log dirs, `broker.rack=r1`, `authorizer.class.name=...StandardAuthorizer`,
+//! `delegation.token.secret.key`, a SASL_PLAINTEXT listener with SCRAM-SHA-256 and
+//! `metadata.log.max.snapshot.interval.ms=20000`, after `kafka-topics.sh --create --topic t1
+//! --partitions 3 --config retention.ms=1000 --config cleanup.policy=compact,delete` and calls of
+//! the Java admin client: createTopics orders (4 partitions, cleanup.policy=compact,
+//! min.insync.replicas=1), a.b_c, manual (assigned), gone; createPartitions orders to 6;
+//! deleteTopics gone; incrementalAlterConfigs on broker 1, all brokers, group g1, client metrics
+//! sub1; alterClientQuotas for (user bob, client-id c1), the default user, ip 127.0.0.9;
+//! alterUserScramCredentials alice, bob, carol and carol away again; createAcls of three and
+//! deleteAcls of one; createDelegationToken by alice for herself with two renewers, and for bob;
+//! and one record sent by an idempotent producer.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
 
@@ -71,7 +77,8 @@ fn image(records: &[VersionedRecord]) -> Image {
     loader.image().clone()
 }
 
-/// A record as text that does not depend on the order of the features within a registration, which in Kafka is a hash map's.
+/// A record as text that does not depend on the order of the features within a registration, which
+/// in Kafka is a hash map's.
 fn canonical(it: &VersionedRecord) -> String {
     let mut it = it.clone();
     match &mut it.record {
@@ -107,7 +114,8 @@ fn a_snapshot_of_kafka_survives_the_image() {
     assert_eq!(ours[0], kafkas[0], "metadata.version comes first");
 }
 
-/// Whether a snapshot must hold records of this kind; the others only change what those brought. A new kind has to be decided on here.
+/// Whether a snapshot must hold records of this kind; the others only change what those brought. A
+/// new kind has to be decided on here.
 fn is_of_snapshots(record: &MetadataRecord) -> bool {
     use MetadataRecord as Of;
     match record {
@@ -124,7 +132,8 @@ fn is_of_snapshots(record: &MetadataRecord) -> bool {
 /// How many kinds that is.
 const KINDS_OF_SNAPSHOTS: usize = 12;
 
-/// A kind that the image lacks would be lost with the first snapshot: ACLs and credentials for good.
+/// A kind that the image lacks would be lost with the first snapshot: ACLs and credentials for
+/// good.
 #[test]
 fn a_snapshot_drops_no_record_kind_that_the_cluster_has() {
     let mut kafkas = records(GOLDEN);

@@ -290,7 +290,8 @@ fn a_decision_over_the_batch_limit_is_split_or_refused() {
 fn a_heartbeat_is_answered_while_the_publisher_is_held() {
     let mut controller = Controller::new();
     controller.register();
-    // Nobody takes what is published: the publisher creates a large topic's logs, or waits for a disk.
+    // Nobody takes what is published: the publisher creates a large topic's logs, or waits for a
+    // disk.
     for turn in 0..100 {
         let mut client = controller.take(ReplyAt::Publish, |_, _| Ok(Decision::reply(())));
         let now = 1 + turn * 2_000;

@@ -1,7 +1,7 @@
 //! Reads the folder of the metadata log, `__cluster_metadata-0`, and changes nothing in it.
 //!
-//! `gregor check` and the checks before a start read a folder as it is found. [`super::MetadataLog`]
-//! reads it after recovery.
+//! `gregor check` and the checks before a start read a folder as it is found.
+//! [`super::MetadataLog`] reads it after recovery.
 
 use super::{LogFault, METADATA_TOPIC};
 use bytes::Bytes;

@@ -12,7 +12,8 @@ use protocol::messages::producer_ids_record::ProducerIdsRecord;
 /// Ids in a block.
 const BLOCK_LEN: i32 = 1000;
 
-/// Gives a broker the next block. Errors: STALE_BROKER_EPOCH, UNKNOWN_SERVER_ERROR when the ids are used up.
+/// Gives a broker the next block. Errors: STALE_BROKER_EPOCH, UNKNOWN_SERVER_ERROR when the ids are
+/// used up.
 pub fn allocate_producer_ids(
     image: &Image,
     request: &AllocateProducerIdsRequest,

@@ -86,7 +86,8 @@ pub struct ScramCredential {
     pub iterations: i32,
 }
 
-/// A delegation token (KIP-48). Its secret is not stored: it follows from the token id and the cluster's key.
+/// A delegation token (KIP-48). Its secret is not stored: it follows from the token id and the
+/// cluster's key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DelegationToken {
     /// Whom the token speaks for, as `User:alice`.

@@ -1,4 +1,5 @@
-//! Registration, heartbeats and what follows for leaders: the sequence of a node's first start, clean stop, restart and crash.
+//! Registration, heartbeats and what follows for leaders: the sequence of a node's first start,
+//! clean stop, restart and crash.
 
 use super::*;
 

@@ -76,7 +76,8 @@ fn features_move() {
     assert_eq!(cluster.image.features.level("eligible.leader.replicas.version"), 1);
 }
 
-/// Release 3.4.0 loads nothing of a partition in which an offset is flexible; 3.4.1 and 3.5.0 read it.
+/// Release 3.4.0 loads nothing of a partition in which an offset is flexible; 3.4.1 and 3.5.0 read
+/// it.
 #[test]
 fn coordinators_records_are_flexible_where_every_release_that_may_run_reads_them() {
     let flexible = |name| MetadataVersion::from_name(name).unwrap().has_flexible_coordinator_records();

@@ -1,5 +1,6 @@
-//! Transcripts: image and request in, records and reply out. What is expected was seen on Apache Kafka 4.3.1 on one combined node, in its answers and with
-//! `kafka-dump-log.sh --cluster-metadata-decoder`.
+//! Transcripts: image and request in, records and reply out. What is expected was seen on Apache
+//! Kafka 4.3.1 on one combined node, in its answers and with `kafka-dump-log.sh
+//! --cluster-metadata-decoder`.
 
 mod brokers;
 mod configs;
@@ -87,7 +88,8 @@ impl Cluster {
         self.image = delta.finish().0;
     }
 
-    /// Decides with config rules under which the key `bad` is invalid everywhere and `list` is a list.
+    /// Decides with config rules under which the key `bad` is invalid everywhere and `list` is a
+    /// list.
     pub(super) fn decide<R>(
         &mut self,
         decide: impl FnOnce(&Image, &Soft, &mut ControllerContext<'_>) -> Decided<R>,
