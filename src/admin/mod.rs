@@ -4,6 +4,7 @@ mod collector;
 
 use crate::broker::Broker;
 use crate::config::Address;
+use crate::env::blocking;
 use crate::telemetry::Exposition;
 use axum::Router;
 use axum::extract::State;
@@ -83,8 +84,11 @@ async fn metrics(State(broker): State<Arc<Broker>>, headers: HeaderMap) -> Respo
     let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|it| it.to_str().ok());
     let format = Exposition::accepted(&accepted.collect::<Vec<_>>().join(","));
     let kind = [(header::CONTENT_TYPE, format.content_type())];
-    match broker.metrics.text(format) {
-        Ok(text) => (kind, text).into_response(),
+    // On the pool: the state of thousands of partitions takes long to write, and this thread serves
+    // connections.
+    match blocking::run(move || broker.metrics.text(format)).await {
+        Ok(Ok(text)) => (kind, text).into_response(),
+        Ok(Err(error)) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
 }
