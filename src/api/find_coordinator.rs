@@ -8,8 +8,8 @@
 //! - 6: also finds share coordinators (KIP-932).
 
 use super::Context;
-use crate::runtime::group::OFFSETS_TOPIC;
 use crate::telemetry::Complaint;
+use coordinator::StateTopic;
 use model::{BrokerId, ErrorCode, TopicIdPartition};
 use protocol::Str;
 use protocol::messages::find_coordinator_request::FindCoordinatorRequest;
@@ -63,8 +63,8 @@ fn find(context: &Context, key_type: i8, key: Str) -> Coordinator {
         _ => return failed(key, ErrorCode::InvalidRequest, Some(ErrorCode::InvalidRequest.message())),
     }
     let image = context.broker.image();
-    let Some(topic) = image.topics.by_name(OFFSETS_TOPIC) else {
-        context.broker.create_topics_later(vec![OFFSETS_TOPIC.into()]);
+    let Some(topic) = image.topics.by_name(StateTopic::ConsumerOffsets.name()) else {
+        context.broker.create_topics_later(vec![StateTopic::ConsumerOffsets.name().into()]);
         return failed(key, ErrorCode::CoordinatorNotAvailable, None);
     };
     let partitions = i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX);

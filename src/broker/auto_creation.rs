@@ -6,7 +6,7 @@
 
 use super::Broker;
 use crate::config::BrokerSettings;
-use crate::runtime::group::OFFSETS_TOPIC;
+use coordinator::StateTopic;
 use metadata::decide::{self, RECORDS_PER_REQUEST_MAX};
 use parking_lot::Mutex;
 use protocol::Str;
@@ -86,26 +86,59 @@ fn names_per_request(settings: &BrokerSettings) -> usize {
     (RECORDS_PER_REQUEST_MAX / (partitions + 1)).max(1)
 }
 
-/// Builds the topic to create. A coordinator's topic gets the settings that Kafka gives it.
+/// Builds the topic to create. A state topic gets the partitions and configs that Kafka gives it.
 fn topic(settings: &BrokerSettings, name: &Str) -> CreatableTopic {
-    if name != OFFSETS_TOPIC {
+    let Some(state_topic) = StateTopic::from_name(name) else {
         return CreatableTopic { name: name.clone(), num_partitions: -1, replication_factor: -1, ..Default::default() };
-    }
-    let config = |name: &'static str, value: String| CreatableTopicConfig {
+    };
+    let (num_partitions, replication_factor) = match state_topic {
+        StateTopic::ConsumerOffsets => {
+            (settings.offsets_topic_num_partitions, settings.offsets_topic_replication_factor)
+        }
+        StateTopic::TransactionState => {
+            (settings.transaction_state_log_num_partitions, settings.transaction_state_log_replication_factor)
+        }
+        StateTopic::ShareGroupState => (
+            settings.share_coordinator_state_topic_num_partitions,
+            settings.share_coordinator_state_topic_replication_factor,
+        ),
+    };
+    let configs = state_topic_configs(settings, state_topic).into_iter().map(|(name, value)| CreatableTopicConfig {
         name: Str::const_new(name),
         value: Some(value.into()),
         ..Default::default()
-    };
+    });
     CreatableTopic {
         name: name.clone(),
-        num_partitions: settings.offsets_topic_num_partitions,
-        replication_factor: settings.offsets_topic_replication_factor,
-        configs: vec![
-            config("cleanup.policy", "compact".into()),
-            config("compression.type", "producer".into()),
-            config("segment.bytes", settings.offsets_topic_segment_bytes.to_string()),
-        ],
+        num_partitions,
+        replication_factor,
+        configs: configs.collect(),
         ..Default::default()
+    }
+}
+
+/// Returns the configs with which Kafka creates a state topic.
+fn state_topic_configs(settings: &BrokerSettings, topic: StateTopic) -> Vec<(&'static str, String)> {
+    match topic {
+        StateTopic::ConsumerOffsets => vec![
+            ("cleanup.policy", "compact".into()),
+            ("compression.type", "producer".into()),
+            ("segment.bytes", settings.offsets_topic_segment_bytes.to_string()),
+        ],
+        StateTopic::TransactionState => vec![
+            ("cleanup.policy", "compact".into()),
+            ("compression.type", "uncompressed".into()),
+            ("min.insync.replicas", settings.transaction_state_log_min_isr.to_string()),
+            ("segment.bytes", settings.transaction_state_log_segment_bytes.to_string()),
+            ("unclean.leader.election.enable", "false".into()),
+        ],
+        StateTopic::ShareGroupState => vec![
+            ("cleanup.policy", "delete".into()),
+            ("compression.type", "producer".into()),
+            ("min.insync.replicas", settings.share_coordinator_state_topic_min_isr.to_string()),
+            ("retention.ms", "-1".into()),
+            ("segment.bytes", settings.share_coordinator_state_topic_segment_bytes.to_string()),
+        ],
     }
 }
 

@@ -14,12 +14,13 @@ use crate::replica::session::FetchSessions;
 use crate::replica::{OpeningProgress, Partition, Replicas};
 use crate::runtime::config_rules;
 use crate::runtime::controller::ControllerHandle;
-use crate::runtime::group::{GroupCoordinators, OFFSETS_TOPIC};
+use crate::runtime::group::GroupCoordinators;
 use crate::runtime::limits::{ConnectionLimits, Maxima, MemoryLimit};
 use crate::runtime::loggers::Loggers;
 use crate::runtime::producer_ids::ProducerIds;
 use crate::telemetry::{Complaints, Metrics};
 use arc_swap::ArcSwap;
+use coordinator::StateTopic;
 use metadata::Changes;
 use metadata::image::{Image, ResourceType};
 use metadata::version::METADATA_VERSION;
@@ -106,8 +107,7 @@ impl Broker {
         {
             self.producer_ids.registered(registered.epoch, &self.controller);
         }
-        let offsets_partitions = image.topics.by_name(OFFSETS_TOPIC).map_or(0, |topic| topic.partitions.len());
-        self.groups.set_partition_count(i32::try_from(offsets_partitions).unwrap_or(i32::MAX));
+        self.groups.set_partition_count(partition_count(image, StateTopic::ConsumerOffsets));
         self.replicas.apply(image, changes);
         if self.stopping.is_cancelled() {
             return;
@@ -115,7 +115,7 @@ impl Broker {
         let deleted: Vec<(TopicId, Str)> =
             changes.topics_deleted.values().map(|topic| (topic.id, topic.name.clone())).collect();
         if !deleted.is_empty() {
-            self.groups.topics_deleted(&deleted);
+            self.groups.topics_deleted(deleted);
         }
     }
 
@@ -140,13 +140,13 @@ impl Broker {
 
     /// Starts or stops the coordinator that depends on this broker's leadership of a partition.
     pub(crate) fn follow_leadership(&self, partition: &Arc<Partition>) {
-        if partition.topic() != OFFSETS_TOPIC {
-            return;
-        }
-        match partition.leader_epoch() {
-            Some(epoch) if !self.stopping.is_cancelled() => self.groups.lead(partition.clone(), epoch),
-            Some(_) => {}
-            None => self.groups.resign(partition.id().partition.0),
+        let index = partition.id().partition.0;
+        match (StateTopic::from_name(partition.topic()), partition.leader_epoch()) {
+            (Some(StateTopic::ConsumerOffsets), Some(epoch)) if !self.stopping.is_cancelled() => {
+                self.groups.lead(partition.clone(), epoch);
+            }
+            (Some(StateTopic::ConsumerOffsets), None) => self.groups.resign(index),
+            _ => {}
         }
     }
 
@@ -177,6 +177,12 @@ impl Broker {
     pub fn create_topics_later(&self, names: Vec<Str>) {
         auto_creation::create_later(self, names);
     }
+}
+
+/// Returns the number of partitions of a state topic; 0 if it does not exist.
+fn partition_count(image: &Image, topic: StateTopic) -> i32 {
+    let count = image.topics.by_name(topic.name()).map_or(0, |topic| topic.partitions.len());
+    i32::try_from(count).unwrap_or(i32::MAX)
 }
 
 /// Sets the limits of connections from the settings. A separate task resolves host names, because a

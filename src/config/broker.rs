@@ -324,10 +324,10 @@ const KEYS: &[Key] = rows! {
     "group.share.max.share.sessions", Int, Is("2000"), AtLeast(1), Medium, ReadOnly, NotYet;
     "group.share.persister.class.name", Text, Is("org.apache.kafka.server.share.persister.DefaultStatePersister"),
         Any, Medium, Internal, Refused;
-    "share.coordinator.state.topic.num.partitions", Int, Is("50"), AtLeast(1), High, ReadOnly, NoEffect;
-    "share.coordinator.state.topic.replication.factor", Short, Is("3"), AtLeast(1), High, ReadOnly, NoEffect;
-    "share.coordinator.state.topic.min.isr", Short, Is("2"), AtLeast(1), High, ReadOnly, NoEffect;
-    "share.coordinator.state.topic.segment.bytes", Int, Is("104857600"), AtLeast(1), High, ReadOnly, NoEffect;
+    "share.coordinator.state.topic.num.partitions", Int, Is("50"), AtLeast(1), High, ReadOnly, Honoured;
+    "share.coordinator.state.topic.replication.factor", Short, Is("3"), AtLeast(1), High, ReadOnly, Honoured;
+    "share.coordinator.state.topic.min.isr", Short, Is("2"), AtLeast(1), High, ReadOnly, Honoured;
+    "share.coordinator.state.topic.segment.bytes", Int, Is("104857600"), AtLeast(1), High, ReadOnly, Honoured;
     "share.coordinator.threads", Int, Is("1"), AtLeast(1), Medium, ReadOnly, NoEffect;
     "share.coordinator.snapshot.update.records.per.snapshot", Int, Is("500"),
         Between(0, 500), Medium, ReadOnly, NoEffect;
@@ -338,18 +338,18 @@ const KEYS: &[Key] = rows! {
     "share.coordinator.state.topic.prune.interval.ms", Int, Is("300000"), AtLeast(1), Low, Internal, NoEffect;
     "share.coordinator.cold.partition.snapshot.interval.ms", Int, Is("300000"), AtLeast(1), Low, Internal, NoEffect;
     "share.coordinator.cached.buffer.max.bytes", Int, Is("1048588"), AtLeast(524288), Medium, ClusterWide, NoEffect;
-    "transaction.state.log.min.isr", Int, Is("2"), AtLeast(1), High, ReadOnly, NoEffect;
+    "transaction.state.log.min.isr", Int, Is("2"), AtLeast(1), High, ReadOnly, Honoured;
     "transaction.state.log.load.buffer.size", Int, Is("5242880"), AtLeast(1), High, ReadOnly, NoEffect;
-    "transaction.state.log.replication.factor", Short, Is("3"), AtLeast(1), High, ReadOnly, NoEffect;
-    "transaction.state.log.num.partitions", Int, Is("50"), AtLeast(1), High, ReadOnly, NoEffect;
-    "transaction.state.log.segment.bytes", Int, Is("104857600"), AtLeast(1), High, ReadOnly, NoEffect;
+    "transaction.state.log.replication.factor", Short, Is("3"), AtLeast(1), High, ReadOnly, Honoured;
+    "transaction.state.log.num.partitions", Int, Is("50"), AtLeast(1), High, ReadOnly, Honoured;
+    "transaction.state.log.segment.bytes", Int, Is("104857600"), AtLeast(1), High, ReadOnly, Honoured;
     "transaction.partition.verification.enable", Boolean, Is("true"), Any, Low, ClusterWide, NotYet;
     "producer.id.expiration.ms", Int, Is("86400000"), AtLeast(1), Low, ClusterWide, Honoured;
     "producer.id.expiration.check.interval.ms", Int, Is("600000"), AtLeast(1), Low, Internal, Honoured;
-    "transactional.id.expiration.ms", Int, Is("604800000"), AtLeast(1), High, ReadOnly, NotYet;
-    "transaction.max.timeout.ms", Int, Is("900000"), AtLeast(1), High, ReadOnly, NotYet;
-    "transaction.abort.timed.out.transaction.cleanup.interval.ms", Int, Is("10000"), AtLeast(1), Low, ReadOnly, NotYet;
-    "transaction.remove.expired.transaction.cleanup.interval.ms", Int, Is("3600000"), AtLeast(1), Low, ReadOnly, NotYet;
+    "transactional.id.expiration.ms", Int, Is("604800000"), AtLeast(1), High, ReadOnly, Honoured;
+    "transaction.max.timeout.ms", Int, Is("900000"), AtLeast(1), High, ReadOnly, Honoured;
+    "transaction.abort.timed.out.transaction.cleanup.interval.ms", Int, Is("10000"), AtLeast(1), Low, ReadOnly, Honoured;
+    "transaction.remove.expired.transaction.cleanup.interval.ms", Int, Is("3600000"), AtLeast(1), Low, ReadOnly, Honoured;
     "transaction.two.phase.commit.enable", Boolean, Is("false"), Any, Low, ReadOnly, Refused;
     "controller.quorum.voters", List, Is(""), Voters, High, ReadOnly, Honoured;
     "controller.quorum.bootstrap.servers", List, Is(""), HostPorts, High, ReadOnly, Honoured;

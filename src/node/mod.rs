@@ -27,6 +27,7 @@ use crate::replica::{self, Replicas, TopicSettings};
 use crate::runtime::assignment_sender::AssignmentSender;
 use crate::runtime::config_rules::{self, Rules};
 use crate::runtime::controller::{self, ControllerHandle, ControllerParts};
+use crate::runtime::coordinator::{CoordinatorParts, NoEffects};
 use crate::runtime::group::GroupCoordinators;
 use crate::runtime::limits::{ConnectionLimits, MemoryLimit};
 use crate::runtime::loggers::Loggers;
@@ -211,19 +212,21 @@ fn broker(
     let effective = config.effective(&Properties::new(), &Properties::new());
     let settings = effective.settings.clone();
     // The features of the oldest version apply until the first image is published.
-    let groups = GroupCoordinators::new(
-        config_rules::group_config(&effective, Image::default().features.version()),
-        config_rules::offsets_codec(&effective),
-        i64::from(settings.offsets_commit_timeout_ms),
+    let image = Arc::new(ArcSwap::from_pointee(Image::default()));
+    let groups = GroupCoordinators::new(CoordinatorParts {
+        config: config_rules::group_config(&effective, image.load().features.version()),
+        image: image.clone(),
+        effects: Arc::new(NoEffects),
+        codec: config_rules::offsets_codec(&effective),
+        commit_timeout_ms: i64::from(settings.offsets_commit_timeout_ms),
         clock,
-    );
+    });
     let effective = Arc::new(ArcSwap::from_pointee(effective));
     let shared: Arc<ArcSwap<Effective>> = effective.clone();
     let topic_settings: TopicSettings =
         Box::new(move |image, topic| config_rules::topic_settings(&shared.load(), image, topic));
     let threads = config.values.read::<i32>("num.recovery.threads.per.data.dir");
     let moving = config.values.read::<Option<i32>>("num.replica.alter.log.dirs.threads");
-    let image = Arc::new(ArcSwap::from_pointee(Image::default()));
     let metrics = Metrics::default();
     let replicas = Replicas::new(replica::ReplicasParts {
         node_id: config.node_id,

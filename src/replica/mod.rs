@@ -40,6 +40,7 @@ use crate::env::blocking;
 use crate::env::clock::Clock;
 use crate::telemetry::FlushMetrics;
 use arc_swap::ArcSwap;
+use coordinator::StateTopic;
 use metadata::image::{Image, Topic};
 use model::{BrokerEpoch, BrokerId, DirectoryId, ErrorCode, PartitionIndex, TopicIdPartition};
 use parking_lot::{Mutex, RwLock};
@@ -356,5 +357,5 @@ impl HostedPartition {
 
 /// Whether coordinators keep their state in this topic.
 pub fn is_internal(topic: &str) -> bool {
-    matches!(topic, "__consumer_offsets" | "__transaction_state" | "__share_group_state")
+    StateTopic::from_name(topic).is_some()
 }

@@ -3,6 +3,7 @@
 pub mod assignment_sender;
 pub mod config_rules;
 pub mod controller;
+pub mod coordinator;
 pub mod format;
 pub mod group;
 pub mod limits;

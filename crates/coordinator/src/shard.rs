@@ -1,150 +1,190 @@
-//! The machine of one partition of `__consumer_offsets`: its inputs, and the dispatch of each
-//! command to its file.
+//! What all coordinators have in common: the shape of a shard, its commands and its decisions.
 
-use crate::builder::DecisionBuilder;
-use crate::classic::{expiry, heartbeat, join, leave, sync};
-use crate::config::DecisionContext;
-use crate::decision::{Command, Decision};
-use crate::entry::{BatchContext, Entry};
-use crate::offsets::{commit, delete, expire, fetch};
-use crate::reply::{GroupReply, join_error, sync_error};
-use crate::request::{GroupRequest, ReplyId};
-use crate::state::{ReplicatedState, SoftChange, SoftState, StoredGroup, TimerKey};
-use crate::{admin, load};
-use model::{ErrorCode, Monotonic};
-use protocol::{DecodeError, Str};
+use crate::entry::{BatchContext, Entry, NewRecord};
+use metadata::image::Image;
+use model::{ErrorCode, LeaderEpoch, Monotonic, Now, ProducerEpoch, ProducerId};
+use protocol::DecodeError;
+use records::EndTransactionMarker;
+use std::fmt::Debug;
 
-/// The groups of one partition. See the crate's documentation for how it is driven.
-#[derive(Clone, Debug, Default)]
-pub struct GroupShard {
-    pub(crate) state: ReplicatedState,
-    pub(crate) soft: SoftState,
+/// The types of one kind of coordinator.
+pub trait ShardTypes: Clone + Debug + Send + Sync + 'static {
+    /// The settings.
+    type Config: Debug + Send + Sync + 'static;
+    /// A request of a client or of another broker.
+    type Request: Clone + Debug + Send + Sync + 'static;
+    /// The reply to a request.
+    type Reply: Clone + Debug + Send + Sync + 'static;
+    /// Something that happened elsewhere: a change of the metadata, or the outcome of an effect.
+    type Event: Clone + Debug + Send + Sync + 'static;
+    /// A change of soft state.
+    type SoftChange: Clone + Debug + Send + Sync + 'static;
+    /// What a decision wants done outside of the shard. The driver carries it out once the records
+    /// of the decision are committed. An outcome comes back as an event.
+    type Effect: Clone + Debug + Send + Sync + 'static;
+    /// What a shard notes with a decision for the case that its records cannot be appended.
+    type OnFailure: Clone + Debug + Default + Send + Sync + 'static;
 }
 
-/// The number of groups by type, including groups that are forming, and the number of offsets: for
-/// metrics.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Census {
-    /// Classic groups.
-    pub classic_groups: usize,
-    /// Groups of the other types.
-    pub carried_groups: usize,
-    /// Committed offsets.
-    pub offsets: usize,
-}
-
-impl GroupShard {
-    /// Creates a shard before the first entry of its log.
-    pub fn new() -> Self {
-        Self::default()
-    }
+/// The coordinator of one partition of a state topic, as a pure machine. The crate's documentation
+/// says how it is driven.
+pub trait CoordinatorShard: Clone + Debug + Default + Send + Sync + 'static {
+    /// Its types.
+    type Types: ShardTypes;
 
     /// Applies one entry of the log. This is the only place where replicated state changes, both in
     /// a load and in operation. Errors: the bytes are not a record of Kafka.
-    pub fn apply(&mut self, at: &BatchContext, entry: Entry) -> Result<(), DecodeError> {
-        self.state.apply(at, entry)
-    }
+    fn apply(&mut self, at: &BatchContext, entry: Entry) -> Result<(), DecodeError>;
 
     /// Makes the soft changes of a decision whose records have been applied.
-    pub fn apply_soft(&mut self, changes: Vec<SoftChange>) {
-        self.soft.apply(changes);
-    }
+    fn apply_soft(&mut self, changes: Vec<<Self::Types as ShardTypes>::SoftChange>);
 
     /// Returns when `Command::TimerDue` is due next, on the monotonic clock.
-    pub fn next_deadline(&self) -> Option<Monotonic> {
-        self.soft.timers.earliest().map(|(deadline, _)| *deadline)
-    }
+    fn next_deadline(&self) -> Option<Monotonic>;
 
     /// Decides what a command leads to. Nothing changes.
-    pub fn decide(&self, context: &DecisionContext<'_>, command: &Command) -> Decision {
-        let mut builder = DecisionBuilder::new(&self.state, &self.soft, context);
-        match command {
-            Command::Request(id, request) => {
-                request_of(&mut builder, *id, request);
-                return builder.finish(Some((*id, request)));
-            }
-            Command::PartitionLoaded => load::loaded(&mut builder),
-            Command::TimerDue => tick(&mut builder),
-            Command::TopicsDeleted(topics) => delete::topics_deleted(&mut builder, topics),
-            Command::AppendFailed(unappended, error) => load::append_failed(&mut builder, unappended, *error),
-        }
-        builder.finish(None)
-    }
+    fn decide(
+        &self,
+        context: &DecisionContext<'_, <Self::Types as ShardTypes>::Config>,
+        command: &Command<Self::Types>,
+    ) -> Decision<Self::Types>;
 
     /// Ends the leadership: every parked request is answered NOT_COORDINATOR, and the shard is
-    /// dropped. The driver converts the replies that it holds back with `GroupReply::into_error`.
-    pub fn resign(self) -> Vec<(ReplyId, GroupReply)> {
-        let mut replies = Vec::new();
-        for member in self.soft.groups.values().flat_map(|group| group.members.values()) {
-            replies.extend(member.awaiting_join.map(|id| (id, join_error(&member.id, ErrorCode::NotCoordinator))));
-            replies.extend(member.awaiting_sync.map(|id| (id, sync_error(ErrorCode::NotCoordinator))));
-        }
-        replies
-    }
+    /// dropped. The driver converts the replies that it holds back with `into_error`.
+    fn resign(self) -> Vec<(ReplyId, <Self::Types as ShardTypes>::Reply)>;
 
-    /// Returns the committed offsets of every group as (group, topic, partition, offset): for the
-    /// lag metrics.
-    pub fn committed_offsets(&self) -> impl Iterator<Item = (&Str, &Str, i32, i64)> {
-        self.state.offsets.groups().flat_map(|(group, topics)| {
-            topics.iter().flat_map(move |(topic, partitions)| {
-                partitions.iter().map(move |(partition, offset)| (group, topic, *partition, offset.offset))
-            })
-        })
-    }
+    /// Returns the reply to a request that no shard can serve.
+    fn refused(request: &<Self::Types as ShardTypes>::Request, code: ErrorCode) -> <Self::Types as ShardTypes>::Reply;
 
-    /// Counts the groups and offsets.
-    pub fn census(&self) -> Census {
-        let carried = self.state.groups.values().filter(|group| matches!(group, StoredGroup::Carried(_))).count();
-        let forming = self.soft.groups.keys().filter(|group| !self.state.groups.contains_key(*group)).count();
-        Census {
-            classic_groups: self.state.groups.len() - carried + forming,
-            carried_groups: carried,
-            offsets: self.state.offsets.count(),
+    /// Converts a reply whose records may not be committed to an error.
+    fn into_error(reply: <Self::Types as ShardTypes>::Reply, code: ErrorCode) -> <Self::Types as ShardTypes>::Reply;
+}
+
+/// The id of one reply. The driver chooses it and never uses it twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ReplyId(pub u64);
+
+/// An input that a shard decides about.
+#[derive(Clone, Debug)]
+pub enum Command<T: ShardTypes> {
+    /// A request. Its reply, now or later, has this id.
+    Request(ReplyId, T::Request),
+    /// The log has been replayed to its end, and this broker leads the partition.
+    PartitionLoaded,
+    /// A deadline has passed; the earliest one is handled. The driver repeats this while
+    /// `next_deadline` is not after the current time.
+    TimerDue,
+    /// Something happened elsewhere.
+    Event(T::Event),
+    /// The records of a decision could not be appended.
+    AppendFailed(Box<Unappended<T>>, ErrorCode),
+}
+
+/// How the records of a decision are appended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BatchForm {
+    /// As one batch without a producer.
+    #[default]
+    Atomic,
+    /// As one or several batches without a producer.
+    Split,
+    /// As one batch of a producer's open transaction. The batch has no sequence numbers.
+    Transactional {
+        /// The producer.
+        producer_id: ProducerId,
+        /// Its epoch.
+        producer_epoch: ProducerEpoch,
+    },
+    /// As the marker that ends a producer's transaction. There are no other records.
+    Marker {
+        /// The producer.
+        producer_id: ProducerId,
+        /// Its epoch.
+        producer_epoch: ProducerEpoch,
+        /// How the transaction ends.
+        end: EndTransactionMarker,
+        /// The `transaction.version` under which it is written.
+        transaction_version: i16,
+    },
+}
+
+/// The result of a command.
+#[derive(Clone, Debug)]
+pub struct Decision<T: ShardTypes> {
+    /// The records to append, in this order.
+    pub records: Vec<NewRecord>,
+    /// How they are appended.
+    pub form: BatchForm,
+    /// The changes for `apply_soft`, after the records are applied.
+    pub soft: Vec<T::SoftChange>,
+    /// Replies to this command and to parked requests.
+    pub replies: Vec<(ReplyId, T::Reply)>,
+    /// What to do elsewhere once the records are committed.
+    pub effects: Vec<T::Effect>,
+    /// What to do if the append fails.
+    pub on_failure: T::OnFailure,
+}
+
+impl<T: ShardTypes> Default for Decision<T> {
+    fn default() -> Self {
+        Self {
+            records: Vec::new(),
+            form: BatchForm::default(),
+            soft: Vec::new(),
+            replies: Vec::new(),
+            effects: Vec::new(),
+            on_failure: T::OnFailure::default(),
         }
     }
 }
 
-fn request_of(builder: &mut DecisionBuilder<'_>, id: ReplyId, request: &GroupRequest) {
-    match request {
-        GroupRequest::JoinGroup { client, request, require_known_member_id, supports_skipping_assignment } => {
-            let attempt = join::JoinAttempt {
-                id,
-                client,
-                request,
-                require_known_member_id: *require_known_member_id,
-                supports_skipping_assignment: *supports_skipping_assignment,
-            };
-            join::join_group(builder, &attempt);
-        }
-        GroupRequest::SyncGroup(request) => sync::sync_group(builder, id, request),
-        GroupRequest::Heartbeat(request) => heartbeat::heartbeat(builder, id, request),
-        GroupRequest::LeaveGroup(request) => leave::leave_group(builder, id, request),
-        GroupRequest::OffsetCommit { request, supports_member_epochs } => {
-            commit::commit_offsets(builder, id, request, *supports_member_epochs);
-        }
-        GroupRequest::OffsetFetch { group, require_stable } => {
-            fetch::fetch_offsets(builder, id, group, *require_stable)
-        }
-        GroupRequest::OffsetDelete(request) => delete::delete_offsets(builder, id, request),
-        GroupRequest::DescribeGroups { groups, report_missing } => {
-            admin::describe_groups(builder, id, groups, *report_missing);
-        }
-        GroupRequest::ListGroups { states, types } => admin::list_groups(builder, id, states, types),
-        GroupRequest::DeleteGroups(groups) => admin::delete_groups(builder, id, groups),
+impl<T: ShardTypes> Decision<T> {
+    /// Whether something must be appended.
+    pub fn has_batch(&self) -> bool {
+        !self.records.is_empty() || matches!(self.form, BatchForm::Marker { .. })
+    }
+
+    /// Converts a decision that could not be appended, with its command, into the argument of
+    /// `Command::AppendFailed`.
+    pub fn into_unappended(self, command: Command<T>) -> Box<Unappended<T>> {
+        Box::new(Unappended { decision: self, command })
     }
 }
 
-/// Handles the earliest timer if it is due.
-fn tick(builder: &mut DecisionBuilder<'_>) {
-    let Some((deadline, key)) = builder.soft.timers.earliest() else { return };
-    if *deadline > builder.monotonic() {
-        return;
+/// A decision whose records could not be appended.
+#[derive(Clone, Debug)]
+pub struct Unappended<T: ShardTypes> {
+    pub(crate) decision: Decision<T>,
+    pub(crate) command: Command<T>,
+}
+
+impl<T: ShardTypes> Unappended<T> {
+    /// Returns the request that led to the decision.
+    pub(crate) fn request(&self) -> Option<(ReplyId, &T::Request)> {
+        match &self.command {
+            Command::Request(id, request) => Some((*id, request)),
+            Command::PartitionLoaded | Command::TimerDue | Command::Event(_) | Command::AppendFailed(..) => None,
+        }
     }
-    builder.cancel(key.clone());
-    match key {
-        TimerKey::Session(group, member) => expiry::session_ended(builder, group, member),
-        TimerKey::Join(group) => expiry::join_phase_ended(builder, group),
-        TimerKey::Sync(group) => expiry::sync_phase_ended(builder, group),
-        TimerKey::Expire => expire::expire(builder),
+}
+
+/// The inputs of a decision besides the state.
+pub struct DecisionContext<'a, C> {
+    /// The time. Deadlines are on the monotonic clock; timestamps in records are from the wall
+    /// clock.
+    pub now: Now,
+    /// Returns fresh random bytes, as often as it is called.
+    pub random: &'a dyn Fn() -> [u8; 16],
+    /// The leader epoch of the state partition: the epoch of this coordinator.
+    pub leader_epoch: LeaderEpoch,
+    /// The newest published metadata.
+    pub image: &'a Image,
+    /// The settings in force.
+    pub config: &'a C,
+}
+
+impl<C: Debug> Debug for DecisionContext<'_, C> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DecisionContext").field("now", &self.now).field("config", self.config).finish_non_exhaustive()
     }
 }
