@@ -2,7 +2,8 @@
 //!
 //! - 2: may answer PRODUCER_FENCED (KIP-588).
 //! - 3: is flexible.
-//! - 4: carries several transactions, and may only verify them (KIP-890).
+//! - 4: carries several transactions, may only verify them, and has an error of the whole request
+//!   (KIP-890).
 //! - 5: may answer TRANSACTION_ABORTABLE (KIP-890).
 //!
 //! Transactions are not served. The answer is TRANSACTIONAL_ID_AUTHORIZATION_FAILED, which no

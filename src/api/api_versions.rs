@@ -5,8 +5,9 @@
 //!   (KIP-584).
 //! - 4: includes features whose lowest level is 0 (KAFKA-17011).
 //!
-//! The response's header is always version 0. A request in an unknown version gets an answer in
-//! version 0 that lists the served versions.
+//! The header of the response has version 0 in all versions. A request in an unknown version gets
+//! an answer in version 0, which lists only this request with the versions that are served
+//! (KIP-511).
 
 use super::{Context, ON_CONTROLLER, TABLE};
 use metadata::version::{FEATURES, KRAFT_VERSION};

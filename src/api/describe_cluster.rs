@@ -1,7 +1,7 @@
 //! DescribeCluster (key 60), versions 0-2: lists the nodes of the cluster (KIP-700).
 //!
 //! - 1: chooses between brokers and controllers (KIP-919).
-//! - 2: may include fenced brokers (KIP-1073).
+//! - 2: may include fenced brokers, and says which brokers are fenced (KIP-1073).
 
 use super::Context;
 use crate::api::context::CLUSTER_OPERATIONS;

@@ -4,7 +4,8 @@
 //! - 3: may answer the authorized operations (KIP-430).
 //! - 4: knows static members (KIP-345).
 //! - 5: is flexible.
-//! - 6: answers GROUP_ID_NOT_FOUND where older versions answer a dead group (KIP-1043).
+//! - 6: answers GROUP_ID_NOT_FOUND and a message where older versions answer a dead group
+//!   (KIP-1043).
 
 use super::Context;
 use super::context::GROUP_OPERATIONS;

@@ -1,5 +1,5 @@
-//! DescribeTopicPartitions (key 75), version 0: answers one page of topics with all facts about
-//! their partitions, the ELR included (KIP-966).
+//! DescribeTopicPartitions (key 75), version 0: lists topics and their partitions, one page in
+//! each answer. It is the only request that answers the ELR (KIP-966).
 
 use super::Context;
 use crate::api::context::{TOPIC_OPERATIONS, is_internal};

@@ -1,11 +1,12 @@
 //! Fetch (key 1), versions 4-18: reads record batches from partitions.
 //!
 //! - 5: adds the log start offset (KIP-107).
+//! - 6: may answer KAFKA_STORAGE_ERROR (KIP-112).
 //! - 7: adds sessions (KIP-227).
 //! - 9: fences by leader epoch (KIP-320).
 //! - 10: allows zstd (KIP-110).
 //! - 11: adds the client's rack (KIP-392).
-//! - 12: is flexible; answers where the log diverges by epoch (KIP-595).
+//! - 12: is flexible; answers by epoch where the log diverges, and the current leader (KIP-595).
 //! - 13: names topics by id (KIP-516).
 //! - 14: may answer OFFSET_MOVED_TO_TIERED_STORAGE (KIP-405).
 //! - 15: moves the replica's id, and adds its broker epoch (KIP-903).

@@ -1,7 +1,7 @@
 //! FindCoordinator (key 10), versions 0-6: finds the coordinator of a group or of a transactional
 //! id.
 //!
-//! - 1: also finds transaction coordinators (KIP-98).
+//! - 1: also finds transaction coordinators (KIP-98); adds the throttle time and error messages.
 //! - 3: is flexible.
 //! - 4: names several keys at once (KIP-699).
 //! - 5: may answer TRANSACTION_ABORTABLE (KIP-890).

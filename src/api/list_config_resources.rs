@@ -1,7 +1,7 @@
 //! ListConfigResources (key 74), versions 0-1: lists the resources that have configs (KIP-714,
 //! KIP-1142).
 //!
-//! - 1: chooses the resource types (KIP-1142).
+//! - 1: chooses the resource types, and answers the type of each resource (KIP-1142).
 //!
 //! Version 0, then named ListClientMetricsResources, lists only client metrics.
 

@@ -2,8 +2,8 @@
 //!
 //! - 1: adds the throttle time.
 //! - 3: is flexible.
-//! - 4: filters by state (KIP-518).
-//! - 5: filters by type (KIP-848).
+//! - 4: filters by state, and answers the state of each group (KIP-518).
+//! - 5: filters by type, and answers the type of each group (KIP-848).
 
 use super::Context;
 use coordinator::{GroupReply, GroupRequest};

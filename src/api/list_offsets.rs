@@ -1,7 +1,8 @@
 //! ListOffsets (key 2), versions 1-11: finds the offset for a timestamp in each partition.
 //!
-//! - 2: adds the isolation level (KIP-98).
+//! - 2: adds the isolation level (KIP-98) and the throttle time.
 //! - 4: adds leader epochs (KIP-320).
+//! - 5: may answer OFFSET_NOT_AVAILABLE (KIP-207).
 //! - 6: is flexible.
 //! - 7: finds the largest timestamp (KIP-734).
 //! - 8: finds the earliest local offset (KIP-405).

@@ -1,11 +1,11 @@
 //! Metadata (key 3), versions 0-13: lists brokers and topics.
 //!
-//! - 1: tells null (all topics) from an empty list; answers the controller, racks and internal
-//!   topics.
+//! - 1: tells null (all topics) from an empty list (no topic); answers the controller, racks,
+//!   whether a topic is internal, and also the replicas that are offline.
 //! - 2: answers the cluster id (KIP-78).
 //! - 3: adds the throttle time.
 //! - 4: lets the client forbid the creation of topics.
-//! - 5: answers offline replicas (KIP-112).
+//! - 5: says which replicas are offline (KIP-112).
 //! - 7: answers leader epochs (KIP-320).
 //! - 8: may answer authorized operations (KIP-430).
 //! - 9: is flexible.

@@ -1,6 +1,6 @@
 //! ShareAcknowledge (key 79), versions 1-2: acknowledges records of a share group (KIP-932).
 //!
-//! - 2: may renew the lock of acquired records (KIP-1222).
+//! - 2: may renew the lock of acquired records, and answers how long the lock lasts (KIP-1222).
 //!
 //! Share groups are not served. The answer is that of a Kafka broker without share groups, unless
 //! the request names no group or no member.

@@ -1,6 +1,6 @@
 //! UpdateFeatures (key 57), versions 0-2: changes the finalized levels of features (KIP-584).
 //!
-//! - 1: names the type of upgrade, and may only validate (KIP-584).
+//! - 1: names the type of upgrade, and may only validate (KIP-778).
 //! - 2: has no results of single features (KIP-1022).
 
 use super::Context;
