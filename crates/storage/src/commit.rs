@@ -7,13 +7,13 @@
 //! sync    of that log's files; blocks
 //! finish  what was noted is flushed; what came since waits for another round
 //! ```
-//! Nothing here waits, and nothing runs by itself: the driver decides on which thread each step
-//! runs, and how many logs are between `begin` and `finish` at a time. Concurrent syncs of several
-//! logs share the writes of the file system's journal.
+//! Only `sync` waits for the disk, and nothing runs by itself: the driver decides on which thread
+//! each step runs, and how many logs are between `begin` and `finish` at a time. Concurrent syncs of
+//! several logs share the writes of the file system's journal.
 //!
 //! Invariants: no log is in two rounds at once. A round acknowledges nothing that was appended
-//! after it began. A log whose sync failed is offline, and every later round of it fails too: a
-//! repeated sync would succeed without having written anything.
+//! after it began. A log whose files could not be synced is offline, and every later round of it
+//! fails too: a repeated sync would succeed without having written anything.
 
 use crate::error::Result;
 use crate::log::{Flush, Log, Synced};
@@ -63,11 +63,13 @@ pub struct Committed<M> {
     pub batches: u64,
     /// The log end offset when the round began.
     pub end: Offset,
-    /// All below it is flushed. After an error, none of the batches is known to be on disk and the
-    /// log is offline. If the error is a refusal (`Error::is_refusal`), nothing was synced, and a
-    /// later round may succeed.
+    /// All below it is flushed. After an error, none of the batches is known to be on disk. If the
+    /// error is a refusal (`Error::is_refusal`), a later round may succeed. If it is
+    /// `Error::is_moved`, another log replaced this one, and the batches wait for a round of that
+    /// log. After any other error the log is offline.
     pub flushed: Result<Offset>,
-    /// Batches were added meanwhile: the member waits for another round.
+    /// The member waits for another round, since batches were added meanwhile or this round did not
+    /// cover all of its batches.
     pub is_waiting: bool,
 }
 
@@ -82,8 +84,8 @@ fn address<M>(member: &Arc<M>) -> usize {
 }
 
 impl<M> GroupCommit<M> {
-    /// Notes an appended batch. Returns whether its log was not waiting before, so that the caller
-    /// must begin a round.
+    /// Notes an appended batch. Returns whether its log was neither waiting nor in a round: then the
+    /// caller must see to it that a round begins.
     pub fn add(&self, member: &Arc<M>) -> bool {
         let queue = &mut *self.queue.lock();
         match queue.stages.get_mut(&address(member)) {
@@ -122,14 +124,15 @@ impl<M> GroupCommit<M> {
         Some(Round { member, log, batches, end, state })
     }
 
-    /// Ends a round: the recovery point moves. The caller may acknowledge the batches afterwards.
+    /// Ends a round. If its sync succeeded, the recovery point moves, and the caller may acknowledge
+    /// what is below `Committed::flushed`.
     pub fn finish(&self, round: Round<M, Synced>, now: Timestamp) -> Committed<M> {
         let Round { member, log, batches, end, state } = round;
         let flushed = state.and_then(|synced| log.finish_flush(synced, now));
         let is_early = is_planted(Bug::LateBatchCommitted);
         let flushed = if is_early { flushed.map(|_| log.log_end_offset()) } else { flushed };
-        // A truncation, a segment that could not be completed, or a replaced log: the rest of the
-        // batches needs another round.
+        // The log was truncated, a segment could not be completed, or another log replaced this
+        // one: the batches need another round.
         let is_short = match &flushed {
             Ok(flushed) => *flushed < end.min(log.log_end_offset()),
             Err(error) => error.is_moved(),
@@ -149,7 +152,7 @@ impl<M> GroupCommit<M> {
 }
 
 impl<M> Round<M, Flush> {
-    /// Syncs what the round covers. A failure takes the log offline; `finish` returns it.
+    /// Syncs what the round covers. `finish` returns the error.
     pub fn sync(self) -> Round<M, Synced> {
         let Round { member, log, batches, end, state } = self;
         let state = state.and_then(|flush| log.sync(flush));

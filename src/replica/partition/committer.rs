@@ -5,7 +5,7 @@
 //! syncs its files and reports the result to it. Batches that were appended meanwhile wait for the
 //! next round. There are several threads, since a file system serves parallel syncs with one write
 //! of its journal. A thread is started when the others are busy, and sleeps when no partition
-//! waits. A broker that flushes nothing has no such thread.
+//! waits. A log dir in which no append has waited for a flush has no such thread.
 //!
 //! The background task looks only at the partitions that were noted for it. So a pass costs nothing
 //! for idle partitions.
@@ -64,9 +64,10 @@ impl Committer {
     }
 
     /// Asks for a flush of all that a partition has appended so far. The partition gets the result.
+    /// The calling thread itself syncs all waiting partitions if no thread runs: after `stop`, or
+    /// if the system has no thread left. Otherwise the call does not block.
     pub fn add(&self, partition: &Arc<Partition>) {
         if self.shared.commits.add(partition) && !self.call() {
-            // No thread will flush it, so this one does.
             self.shared.rounds();
         }
     }
@@ -78,7 +79,7 @@ impl Committer {
 
     /// Flushes what is due in the partitions that were noted.
     pub fn flush_noted(&self, now: Timestamp) {
-        // Takes those that are noted now one by one, so that a failure leaves the others noted.
+        // Only those that are noted now: one that is noted again meanwhile waits for the next pass.
         let count = self.noted.lock().len();
         for _ in 0..count {
             let Some(noted) = self.noted.lock().pop_front() else { return };
@@ -112,13 +113,17 @@ impl Committer {
             self.shared.called.notify_one();
             return true;
         }
-        // All threads are busy, and each looks again before it sleeps.
+        // All threads are busy. Each looks for waiting partitions again before it sleeps, so none
+        // has to be called if no further thread can be started.
         if threads.handles.len() < SYNCS_MAX {
             let shared = self.shared.clone();
             let name = format!("flush-{}", threads.handles.len());
             match blocking::thread(&name, move || shared.work()) {
                 Ok(handle) => threads.handles.push(handle),
-                Err(fault) => warn!(error = %fault, "a thread that flushes could not be started"),
+                Err(fault) => {
+                    let others = threads.handles.len();
+                    warn!(error = %fault, others, "a thread that flushes could not be started: the others flush, or, without others, the thread that appended");
+                }
             }
         }
         !threads.handles.is_empty()

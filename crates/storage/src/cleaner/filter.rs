@@ -2,16 +2,17 @@
 //!
 //! | what | is kept |
 //! | --- | --- |
-//! | a record with a key | if no later record of its key is below the end of the cleaning |
-//! | a record with a key and no value (a tombstone) | also only until the delete horizon of its batch, which the first cleaning that keeps it sets |
+//! | a record above the last offset in the map of keys | yes |
+//! | a record with a key | if the map has no later offset for its key |
+//! | a record with a key and no value (a tombstone) | under the same condition, and only until the delete horizon of its batch, which the first cleaning that keeps it sets |
 //! | a record without a key | no |
-//! | a record of an aborted transaction | no |
+//! | a record of an aborted transaction | no, wherever it is |
 //! | a transaction's marker | while the cleaning sees records of its transaction, and then until its delete horizon |
-//! | the last batch of a known producer, the last batch below the end of the cleaning | without records, if none of them is kept |
+//! | the last batch of a known producer, the last batch below the end of the cleaning | yes; without records, if none of them is kept |
 //!
-//! A batch that is kept completely is copied unchanged. Otherwise the kept records are rewritten
-//! with the same codec; base offset, last offset, sequence, leader epoch and timestamps do not
-//! change. Messages of formats v0 and v1 become batches of format v2, as in Kafka since 4.0.
+//! A batch of which all records are kept is copied unchanged, unless it gets its delete horizon
+//! now. Otherwise the kept records are rewritten with the same codec. The batch keeps its base
+//! offset, last offset, sequence and leader epoch, and the records keep their timestamps. Messages of formats v0 and v1 become batches of format v2, as in Kafka since 4.0.
 
 use super::offset_map::OffsetMap;
 use super::transactions::Transactions;
@@ -45,7 +46,7 @@ pub(super) struct Filter<'a> {
     pub(super) last_records: HashMap<ProducerId, LastRecord>,
     pub(super) now: Timestamp,
     pub(super) delete_retention_ms: i64,
-    /// The end of the cleaning, exclusive.
+    /// The end of the part that may be cleaned, exclusive. The map may end before it.
     pub(super) end: Offset,
     /// Whether tombstones in formats v0 and v1, which have no delete horizon, are kept.
     pub(super) keeps_legacy_tombstones: bool,

@@ -2,8 +2,9 @@
 //!
 //! Records of an aborted transaction are removed at once. Its marker is kept while there were
 //! records, since a reader needs the marker and the entry in the index of aborted transactions to
-//! skip them. The next cleaning removes it. A commit marker is kept while its transaction has
-//! records.
+//! skip them. A commit marker is kept while its transaction has records. The first cleaning that
+//! sees no records of the transaction gives the marker a delete horizon, and a cleaning after the
+//! horizon removes it ([`super::filter`]).
 
 use crate::txn_index::AbortedTxn;
 use model::{Offset, ProducerId};

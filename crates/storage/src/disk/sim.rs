@@ -1,11 +1,15 @@
-//! A file system in memory that fails in every way that a real one may.
+//! A file system in memory that loses data and refuses calls as a real one may.
 //!
-//! It knows which bytes and names were synced. A power cut keeps those. Of the rest it keeps, drops
-//! or tears what a seed decides, in any order within a file and across files. A kill loses nothing,
-//! but may interrupt a write. Faults are refused calls, planned by kind of call and name. After a
-//! failed sync it is unknown what of the file is on disk, and the next sync succeeds without
-//! writing it, as on Linux. A crash can be planned at the n-th call: from then on every call fails
-//! until `crash` is called, which is the restart. The same seed gives the same sequence of events.
+//! It knows which bytes and names were synced. A power cut keeps those. Each write that was not
+//! synced is kept, lost or torn, as a seed decides, whatever happens to the writes before it. Of the
+//! changes of names, the first few are kept and the others are lost, as in a journal. A kill loses
+//! nothing, but may interrupt a write.
+//!
+//! Faults are refused calls, planned by kind of call and name, or by number. After a failed sync it
+//! is unknown what of the file is on disk, and the next sync succeeds without writing it, as on
+//! Linux. A crash can be planned after a number of calls: from then on, every counted call fails
+//! until `crash` is called, which is the restart. The same calls with the same seeds give the same
+//! results.
 
 mod names;
 
@@ -97,8 +101,8 @@ impl Change {
         }
     }
 
-    /// Writes to the disk what a seed decides: everything, nothing, a prefix, or some sectors.
-    /// Missing sectors keep their previous content.
+    /// Writes to the disk what a seed decides: everything, nothing, a prefix, or some sectors. The
+    /// other sectors keep their previous content. A truncation happens completely or not at all.
     fn apply_in_part(&self, contents: &mut Vec<u8>, seed: &mut u64) {
         let Change::Write(position, bytes) = self else {
             if !next_random(seed).is_multiple_of(4) {
@@ -144,13 +148,13 @@ impl Inode {
         std::mem::take(&mut self.unsynced).iter().for_each(|change| change.apply(&mut self.synced));
     }
 
-    /// A write whose sync failed or was interrupted by a power cut.
+    /// Does what a failed sync or a power cut does to writes that were not synced.
     fn sync_in_part(&mut self, seed: &mut u64) {
         std::mem::take(&mut self.unsynced).iter().for_each(|change| change.apply_in_part(&mut self.synced, seed));
     }
 }
 
-/// A crash may keep up to this much of an interrupted write; it may be all of it.
+/// A crash keeps fewer bytes than this of the write that it interrupts, which may be all of it.
 const HALF_WRITTEN_BYTES: usize = 400;
 
 #[derive(Debug, Default)]
@@ -204,7 +208,7 @@ impl SimDisk {
         state.refusal = Some(Refusal { first, last: first.saturating_add(times), error, written_bytes });
     }
 
-    /// Plans a stop of the machine at the n-th call from now: that call and all after it fail.
+    /// Plans a stop of the machine: after `calls` more calls, all calls fail.
     pub fn crash_after(&self, calls: u64) {
         let mut state = self.0.lock();
         state.crash_at = Some(state.calls + calls);
@@ -231,22 +235,9 @@ impl SimDisk {
         self.0.lock().has_lost_writes
     }
 
-    /// Returns the bytes of all files.
+    /// Returns the sum of the lengths of all files.
     pub fn used_bytes(&self) -> u64 {
         self.0.lock().used()
-    }
-
-    /// Flips one bit of a file without an error, as a decaying disk does. Returns whether there was
-    /// such a byte.
-    pub fn rot(&self, path: &Path, position: u64, bit: u8) -> bool {
-        let state = &mut *self.0.lock();
-        let inode = state.names.files.get(path).and_then(|inode| state.inodes.get_mut(inode));
-        let Some(inode) = inode else { return false };
-        for bytes in [&mut inode.contents, &mut inode.synced] {
-            let Some(byte) = bytes.get_mut(position as usize) else { return false };
-            *byte ^= 1 << (bit % 8);
-        }
-        true
     }
 
     /// Returns the number of calls of all kinds.
@@ -264,7 +255,8 @@ impl SimDisk {
         self.0.lock().now = now.0;
     }
 
-    /// Limits the sum of all files: the disk is full for writes beyond it.
+    /// Limits the sum of the lengths of all files. A write beyond it writes what fits and returns
+    /// that the disk is full.
     pub fn set_capacity(&self, bytes: Option<u64>) {
         self.0.lock().capacity = bytes;
     }
@@ -274,7 +266,7 @@ impl SimDisk {
         self.0.lock().cold = cold;
     }
 
-    /// Returns every file with its contents.
+    /// Returns the paths of all files.
     pub fn files(&self) -> Vec<PathBuf> {
         self.0.lock().names.files.keys().cloned().collect()
     }
@@ -347,8 +339,8 @@ impl State {
         self.locks.clear();
         let Crash::Power { mut seed } = crash else { return };
         self.has_lost_writes = false;
-        // Names return to their synced state plus the first few changes of the journal: journals
-        // keep order.
+        // Names return to their synced state plus the first few later changes: a journal keeps the
+        // order of changes.
         let kept = next_random(&mut seed) as usize % (self.unsynced_names.len() + 1);
         let changes = std::mem::take(&mut self.unsynced_names);
         changes[..kept].iter().for_each(|change| self.durable.apply(change));

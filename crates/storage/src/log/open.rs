@@ -1,5 +1,6 @@
-//! Opens a log. After a clean stop it reads no records; after any other stop it recovers what is
-//! above the recovery point.
+//! Opens a log. After a clean stop, the open reads only the end of the last segment, as long as the
+//! small files and the indexes are whole. After any other stop, it reads and checks all records of
+//! the segment that holds the recovery point and of all later segments.
 
 use super::recover::{self, Derived, Recovering, is_damage, replay_segment};
 use super::settle::Settling;
@@ -57,9 +58,9 @@ pub struct OpenLog {
 pub struct Recovery {
     /// Segments whose records were all read and checked.
     pub segments_checked: usize,
-    /// Bytes after the first bad batch, which were removed.
+    /// Bytes that were removed from a segment: its first bad batch and all behind it.
     pub bytes_cut: u64,
-    /// Segments after the first bad batch, which were removed.
+    /// Segments behind the first bad batch, which were removed.
     pub segments_dropped: usize,
 }
 
@@ -70,16 +71,18 @@ struct Opening {
     names: BTreeSet<String>,
     segments: Vec<Arc<Segment>>,
     snapshots: BTreeSet<Offset>,
-    /// A snapshot at the former log end. It must not be used before the records confirm it.
+    /// The only snapshot above the part that needs no check. A broker that was killed may have
+    /// written it at its log end. It is not used before the records confirm it.
     doubtful: Option<Offset>,
     epochs: LeaderEpochs,
+    /// The epoch file differs from `epochs`.
     epochs_unwritten: bool,
-    /// The epochs on disk may not be this log's: they are read from the records.
+    /// The epoch file is damaged or may be old: the epochs are read from all records.
     is_without_epochs: bool,
     /// The end of a log that was closed cleanly, from its last batch.
     sure_end: Option<Offset>,
     recovery: Recovery,
-    /// The first segment was not there.
+    /// The open created the first segment.
     is_made: bool,
 }
 
@@ -132,8 +135,8 @@ impl Log {
 }
 
 impl Opening {
-    /// The file of an unsettled log may be from any time before a power cut. A damaged file says
-    /// nothing.
+    /// Reads the epoch file. It is ignored if it is damaged, and after a stop that was not clean if
+    /// the log was never flushed: a power cut may then have brought back an older file.
     fn read_epochs(&mut self) -> Result<()> {
         self.is_without_epochs = !self.options.is_clean && self.options.recovery_point == Offset(0);
         if self.is_without_epochs {
@@ -169,8 +172,9 @@ impl Opening {
         self.drop_half_made()
     }
 
-    /// Removes segments without records whose offsets are in the segment before. A failed roll left
-    /// them, and they would hide those records. After a power cut a removed one may be back.
+    /// Removes each segment without records whose base offset is not above the records of the
+    /// segment before it. A failed roll left it, and it would hide those records. One that was
+    /// removed may be back after a power cut.
     fn drop_half_made(&mut self) -> Result<()> {
         let segments = std::mem::take(&mut self.segments);
         for segment in segments {
@@ -213,7 +217,7 @@ impl Opening {
         Ok(first)
     }
 
-    /// Whether the last batch ends at the end of its file. A partial batch must be removed before
+    /// Whether the last segment ends with a complete batch. A partial batch must be removed before
     /// the next append, even after a clean stop.
     fn is_active_whole(&mut self) -> Result<bool> {
         let Some(active) = self.segments.last() else { return Ok(true) };
@@ -222,7 +226,7 @@ impl Opening {
         Ok(end == active.size() && active.base_offset() <= next)
     }
 
-    /// Whether a segment's indexes can be used, judged by their names and lengths.
+    /// Whether a segment's indexes exist and have lengths that they can have.
     fn has_indexes(&self, segment: &Segment) -> Result<bool> {
         for (suffix, entry_bytes) in [(names::INDEX, 8), (names::TIME_INDEX, 12)] {
             let name = segment.name(suffix);
@@ -247,7 +251,7 @@ impl Opening {
             let segment = &self.segments[number];
             if !self.has_indexes(segment)? {
                 recover::recover(segment, how, None)?;
-                // No flush covers this segment any more.
+                // No later flush syncs this segment.
                 segment.sync()?;
                 self.recovery.segments_checked += 1;
             }
@@ -265,8 +269,8 @@ impl Opening {
         let mut number = unsure_from;
         let is_unsure = number < self.segments.len();
         if is_unsure {
-            // From now on the records are the source: those that survived a power cut may be older
-            // than what the file says about them.
+            // From here on, the epochs are those of the records: the file may name epochs whose
+            // records a power cut took.
             self.epochs.truncate_from_end(sure_end);
         }
         while let Some(segment) = self.segments.get(number).cloned() {
@@ -274,8 +278,8 @@ impl Opening {
                 self.snapshot(&mut producers, segment.base_offset())?;
             }
             let (folder, later) = (self.folder.clone(), self.segments[number + 1..].to_vec());
-            // First and durably: a start that is killed after the cut finds nothing to cut, and a
-            // power cut must not bring them back.
+            // The later segments are removed durably, and before the cut: a start after the cut
+            // finds no bad batch, so it would keep the segments that are still there.
             let before_cut = || remove_segments(&folder, &later);
             let how = Recovering { is_active: later.is_empty(), before_cut: &before_cut, ..how };
             let derived = Derived { producers: &mut producers, epochs: &mut self.epochs };
@@ -290,8 +294,8 @@ impl Opening {
             }
             if cut > 0 {
                 self.recovery.segments_dropped = self.segments.len() - number;
-                // A failed roll began it, and nothing written to it was complete. It is removed
-                // like an empty one (`drop_half_made`).
+                // Nothing is left of a segment that a failed roll began. It is removed like one
+                // that was empty before (`drop_half_made`).
                 let is_inside = |before: &Arc<Segment>| before.holds_from(segment.base_offset());
                 let before = number.checked_sub(2).and_then(|before| self.segments.get(before));
                 if segment.size() == 0 && before.is_some_and(is_inside) {
@@ -301,11 +305,11 @@ impl Opening {
             }
         }
         if let Some(last) = self.segments.last().filter(|_| is_unsure) {
-            // A snapshot at the end would save no reading: the last segment is read again after a
-            // kill, and its roll or a clean stop writes one.
+            // No snapshot is written at the end, since no start needs it: after a kill the last
+            // segment is read again, and its roll or a clean stop writes one.
             let end = last.next_offset()?;
             if producers.end_offset < end {
-                // The dropped segment began before this one's end.
+                // The segment that was just removed began below the end of this one.
                 replay_segment(&mut producers, last, end)?;
             }
             producers.end_offset = end;
@@ -326,7 +330,7 @@ impl Opening {
             self.drop_snapshots_above(end)?;
         }
         if is_clean && self.snapshots.is_empty() {
-            // There was never a snapshot here. Kafka does not read the whole log for one either.
+            // Without a snapshot, Kafka does not read the whole log after a clean stop either.
             return Ok(Producers::at(end));
         }
         let first = self.segments.first().map_or(end, |segment| segment.base_offset());
@@ -369,15 +373,15 @@ impl Opening {
         let path = self.folder.file(&names::segment_file(at, names::SNAPSHOT));
         match write_snapshot(&*self.folder.disk, &path, producers, false) {
             Ok(()) => drop(self.snapshots.insert(at)),
-            // It makes a start read less; no start depends on it.
+            // A snapshot makes a start read less; no start depends on it.
             Err(error) if error.is_refusal() => {}
             Err(error) => return Err(error),
         }
         Ok(())
     }
 
-    /// Keeps the unconfirmed snapshot if it agrees with the records, as after the kill of a broker
-    /// that wrote nothing to the log. Otherwise removes it.
+    /// Keeps the unconfirmed snapshot if it agrees with the records. It does so if the broker that
+    /// was killed had written nothing to this log. Otherwise removes it.
     fn judge_doubtful(&mut self, producers: &Producers) -> Result<()> {
         let Some(offset) = self.doubtful.take() else { return Ok(()) };
         self.snapshots.insert(offset);
@@ -435,6 +439,7 @@ impl Opening {
         Ok(going.len())
     }
 
+    /// Limits the epochs to the log. Writes the file if it is missing or damaged.
     fn settle_epochs(&mut self, log_start: Offset, end: Offset) -> Result<()> {
         let path = self.folder.file(names::LEADER_EPOCH_CHECKPOINT);
         self.epochs.truncate_from_end(end);
@@ -500,8 +505,8 @@ impl Opening {
             epochs_unwritten: AtomicBool::new(self.epochs_unwritten),
             epochs_file: Mutex::default(),
             is_held_over_sync: AtomicBool::new(false),
-            // A first segment that was just created may be lost, and the names that a killed broker
-            // left may not be on disk.
+            // A power cut may take a segment that the open created, and may bring back segments
+            // that a killed broker removed. 1 means so until the folder is synced.
             deletions: AtomicU64::new(u64::from(self.is_made || !options.is_clean)),
             deletions_synced: AtomicU64::new(0),
             flushed: Mutex::new(flushed),
@@ -520,7 +525,7 @@ impl Opening {
     }
 }
 
-/// Removes the files of segments permanently.
+/// Removes the files of segments, so that a power cut cannot bring them back.
 fn remove_segments(folder: &Folder, segments: &[Arc<Segment>]) -> Result<()> {
     if segments.is_empty() {
         return Ok(());
