@@ -11,11 +11,11 @@ const INTRODUCTION: &str = "# Configuration
 `--override name=value` overrides the file. Values may come from `config.providers`:
 `FileConfigProvider`, `DirectoryConfigProvider` and `EnvVarConfigProvider` of
 `org.apache.kafka.common.config.provider`, with `allowed.paths` and `allowlist.pattern`. Unknown
-names are ignored with a warning. An invalid value stops the start with one line that names the
-property and the allowed values. Listeners are `PLAINTEXT`. Any other security protocol stops the
-start, and so do a single role and several voters.
+names are ignored with a warning. An invalid value stops the start with one line that says what is
+wrong. Listeners are `PLAINTEXT`. Any other security protocol stops the start, and so do a single
+role and several voters.
 
-*Changes* says what a change of the property takes while the broker runs: a `restart`, or a dynamic
+*Changes* says how a property is changed: with a `restart`, or, while the broker runs, as a dynamic
 config of one `broker` or of the whole `cluster`.
 
 This page is generated from `src/config`.
@@ -25,7 +25,7 @@ This page is generated from `src/config`.
 pub fn document() -> String {
     let mut page = INTRODUCTION.to_string();
     let sections = [
-        (Support::Honoured, "Honoured", "They do what they do in Apache Kafka."),
+        (Support::Honoured, "Honoured", "They have the same effect as in Apache Kafka."),
         (
             Support::Refused,
             "Refused",

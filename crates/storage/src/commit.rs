@@ -8,8 +8,8 @@
 //! finish  what was noted is flushed; what came since waits for another round
 //! ```
 //! Only `sync` waits for the disk, and nothing runs by itself: the driver decides on which thread
-//! each step runs, and how many logs are between `begin` and `finish` at a time. Concurrent syncs of
-//! several logs share the writes of the file system's journal.
+//! each step runs, and how many logs are between `begin` and `finish` at a time. Concurrent syncs
+//! of several logs share the writes of the file system's journal.
 //!
 //! Invariants: no log is in two rounds at once. A round acknowledges nothing that was appended
 //! after it began. A log whose files could not be synced is offline, and every later round of it
@@ -84,8 +84,8 @@ fn address<M>(member: &Arc<M>) -> usize {
 }
 
 impl<M> GroupCommit<M> {
-    /// Notes an appended batch. Returns whether its log was neither waiting nor in a round: then the
-    /// caller must see to it that a round begins.
+    /// Notes an appended batch. Returns whether its log was neither waiting nor in a round: then
+    /// the caller must see to it that a round begins.
     pub fn add(&self, member: &Arc<M>) -> bool {
         let queue = &mut *self.queue.lock();
         match queue.stages.get_mut(&address(member)) {
@@ -124,8 +124,8 @@ impl<M> GroupCommit<M> {
         Some(Round { member, log, batches, end, state })
     }
 
-    /// Ends a round. If its sync succeeded, the recovery point moves, and the caller may acknowledge
-    /// what is below `Committed::flushed`.
+    /// Ends a round. If its sync succeeded, the recovery point moves, and the caller may
+    /// acknowledge what is below `Committed::flushed`.
     pub fn finish(&self, round: Round<M, Synced>, now: Timestamp) -> Committed<M> {
         let Round { member, log, batches, end, state } = round;
         let flushed = state.and_then(|synced| log.finish_flush(synced, now));

@@ -12,7 +12,8 @@
 //!
 //! A batch of which all records are kept is copied unchanged, unless it gets its delete horizon
 //! now. Otherwise the kept records are rewritten with the same codec. The batch keeps its base
-//! offset, last offset, sequence and leader epoch, and the records keep their timestamps. Messages of formats v0 and v1 become batches of format v2, as in Kafka since 4.0.
+//! offset, last offset, sequence and leader epoch, and the records keep their timestamps. Messages
+//! of formats v0 and v1 become batches of format v2, as in Kafka since 4.0.
 
 use super::offset_map::OffsetMap;
 use super::transactions::Transactions;

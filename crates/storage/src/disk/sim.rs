@@ -1,9 +1,9 @@
 //! A file system in memory that loses data and refuses calls as a real one may.
 //!
 //! It knows which bytes and names were synced. A power cut keeps those. Each write that was not
-//! synced is kept, lost or torn, as a seed decides, whatever happens to the writes before it. Of the
-//! changes of names, the first few are kept and the others are lost, as in a journal. A kill loses
-//! nothing, but may interrupt a write.
+//! synced is kept, lost or torn, as a seed decides, whatever happens to the writes before it. Of
+//! the changes of names, the first few are kept and the others are lost, as in a journal. A kill
+//! loses nothing, but may interrupt a write.
 //!
 //! Faults are refused calls, planned by kind of call and name, or by number. After a failed sync it
 //! is unknown what of the file is on disk, and the next sync succeeds without writing it, as on
