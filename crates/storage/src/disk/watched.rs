@@ -1,7 +1,8 @@
 //! A watched disk: it records the errors of all calls in the log dir's condition, and refuses every
 //! call after a fault.
 //!
-//! Every call to a log dir goes through it, so no caller can forget to classify an error.
+//! Every call to an open log dir goes through it, so no caller can forget to classify an error.
+//! Only the checks before a start read folders without it.
 
 use super::{DirEntry, Disk, DiskFile, DiskLock, Metadata, OpenMode, Space};
 use crate::condition::Condition;
