@@ -1,6 +1,6 @@
 //! DeleteTopics (key 20), versions 1-6: deletes topics (KIP-4).
 //!
-//! - 3: may answer TOPIC_DELETION_DISABLED (KAFKA-5975).
+//! - 3: may answer TOPIC_DELETION_DISABLED (KIP-322).
 //! - 4: is flexible.
 //! - 5: answers error messages, and may be throttled (KIP-599).
 //! - 6: may also name topics by id (KIP-516).

@@ -2,7 +2,7 @@
 //!
 //! - 1: is flexible.
 //!
-//! This broker changes its own loggers here. The controller decides all other changes.
+//! This broker changes its own loggers here (KIP-412). The controller decides all other changes.
 
 use super::Context;
 use metadata::decide::{self, Origin};

@@ -1,4 +1,4 @@
-//! ListConfigResources (key 74), versions 0-1: lists the resources that have configs (KIP-714,
+//! ListConfigResources (key 74), versions 0-1: lists the resources that have configs (KIP-1000,
 //! KIP-1142).
 //!
 //! - 1: chooses the resource types, and answers the type of each resource (KIP-1142).

@@ -1,7 +1,7 @@
 //! OffsetForLeaderEpoch (key 23), versions 2-4: finds where a leader epoch ends (KIP-101).
 //!
 //! - 2: adds the leader epoch that the client knows (KIP-320) and the throttle time.
-//! - 3: names the replica.
+//! - 3: names the replica (KIP-392).
 //! - 4: is flexible.
 
 use super::Context;

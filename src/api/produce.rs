@@ -1,7 +1,7 @@
 //! Produce (key 0), versions 3-13: appends record batches to partitions.
 //!
 //! - 4: may answer KAFKA_STORAGE_ERROR (KIP-112).
-//! - 5: answers the log start offset.
+//! - 5: answers the log start offset (KAFKA-5793).
 //! - 7: allows zstd (KIP-110).
 //! - 8: answers errors of single records (KIP-467).
 //! - 9: is flexible.
