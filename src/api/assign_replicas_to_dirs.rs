@@ -8,8 +8,9 @@ use protocol::messages::assign_replicas_to_dirs_response::AssignReplicasToDirsRe
 
 /// Passes the request to the controller, which decides.
 pub(super) async fn handle(context: Context, request: AssignReplicasToDirsRequest) -> AssignReplicasToDirsResponse {
+    let controller = &context.broker.controller;
     let decided =
-        context.broker.controller.decide(move |view, cx| decide::assign_replicas_to_dirs(view.image, cx, &request));
+        controller.decide_at_commit(move |view, cx| decide::assign_replicas_to_dirs(view.image, cx, &request));
     decided
         .await
         .unwrap_or_else(|error| AssignReplicasToDirsResponse { error_code: error.code.code(), ..Default::default() })

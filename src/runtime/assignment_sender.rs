@@ -90,8 +90,10 @@ impl AssignmentSender {
         }
     }
 
-    /// Removes replicas that this broker no longer has, those that the controller already has in
-    /// this dir, and those that it cannot know yet. Wakes the waiters of the removed ones at once.
+    /// Removes replicas that this broker no longer has, and those whose log dirs the controller
+    /// cannot know yet. The waiters of the latter are woken at once. An assignment that the image
+    /// already has is sent nevertheless: the image may be older than the last request, and then the
+    /// controller has another dir.
     fn relevant(
         &self,
         image: &Image,
@@ -101,8 +103,10 @@ impl AssignmentSender {
         let mut relevant = HashMap::new();
         for (id, assignment) in assignments {
             let partition = image.topics.by_id(id.topic_id).and_then(|topic| topic.partition(id.partition));
-            let Some(partition) = partition.filter(|it| it.replicas.contains(&self.node_id)) else { continue };
-            if knows_directories && partition.directory(self.node_id) != Some(assignment.dir) {
+            if !partition.is_some_and(|it| it.replicas.contains(&self.node_id)) {
+                continue;
+            }
+            if knows_directories {
                 relevant.insert(id, assignment);
             } else if let Some(told) = assignment.on_known {
                 told();
@@ -124,8 +128,9 @@ impl AssignmentSender {
             directories,
             ..Default::default()
         };
-        let decided =
-            self.controller.decide(move |view, context| decide::assign_replicas_to_dirs(view.image, context, &request));
+        let decided = self
+            .controller
+            .decide_at_commit(move |view, context| decide::assign_replicas_to_dirs(view.image, context, &request));
         let response = decided.await?;
         match ErrorCode::from_code(response.error_code) {
             Some(ErrorCode::None) => Ok(refused(&response)),
@@ -163,7 +168,11 @@ fn refused(response: &AssignReplicasToDirsResponse) -> HashSet<TopicIdPartition>
 mod tests {
     use super::*;
     use crate::replica::ASSIGNMENTS_MAX;
-    use model::Uuid;
+    use metadata::{LoadedBatch, Loader};
+    use model::{LeaderEpoch, Offset, Timestamp, Uuid};
+    use protocol::messages::feature_level_record::FeatureLevelRecord;
+    use protocol::messages::partition_record::PartitionRecord;
+    use protocol::messages::topic_record::TopicRecord;
 
     fn id(number: i32) -> TopicIdPartition {
         TopicIdPartition { topic_id: Uuid::from_random([1; 16]), partition: PartitionIndex(number) }
@@ -183,5 +192,45 @@ mod tests {
         assert_eq!(directories.iter().map(|directory| directory.topics.len()).collect::<Vec<_>>(), [1, 1]);
         let count: usize = directories.iter().map(|directory| directory.topics[0].partitions.len()).sum();
         assert_eq!(count, ASSIGNMENTS_MAX);
+    }
+
+    /// A replica of this broker in `dir`, as the published image has it.
+    fn published_in(dir: DirectoryId) -> Image {
+        let version = FeatureLevelRecord { name: "metadata.version".into(), feature_level: 30, ..Default::default() };
+        let topic = TopicRecord { name: "t".into(), topic_id: id(0).topic_id, ..Default::default() };
+        let partition = PartitionRecord {
+            topic_id: id(0).topic_id,
+            partition_id: 0,
+            replicas: vec![1],
+            isr: vec![1],
+            directories: vec![dir],
+            leader: 1,
+            ..Default::default()
+        };
+        let records = [version.into(), topic.into(), partition.into()];
+        let (base_offset, timestamp, epoch) = (Offset(0), Timestamp(0), LeaderEpoch(1));
+        let batch = LoadedBatch { base_offset, epoch, timestamp, records: &records, last_offset: Offset(2) };
+        let mut loader = Loader::new(&Image::default());
+        loader.apply(&batch).unwrap();
+        loader.publish().0
+    }
+
+    #[test]
+    fn a_withdrawn_move_is_sent_although_the_image_does_not_have_the_move_yet() {
+        // The controller was told dir 2 and answered at its commit. The image is published later.
+        let image = published_in(dir(1));
+        let assignments = Arc::new(Assignments::default());
+        let sender = AssignmentSender {
+            node_id: BrokerId(1),
+            assignments: assignments.clone(),
+            controller: ControllerHandle::new().0,
+            image: Arc::default(),
+            unfenced: watch::channel(true).1,
+            stopping: CancellationToken::new(),
+        };
+        assignments.add(id(0), dir(1), None);
+        assignments.add(id(1), dir(1), None);
+        let relevant = sender.relevant(&image, assignments.take());
+        assert_eq!(relevant.keys().collect::<Vec<_>>(), [&id(0)]);
     }
 }

@@ -22,6 +22,7 @@ mod moves;
 mod node;
 mod opening;
 mod printing;
+mod publishing;
 mod records;
 mod refused;
 mod releases;

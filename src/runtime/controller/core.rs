@@ -1,10 +1,10 @@
 //! One round of the controller: decide, apply, append. Then one fsync serves all decisions, and the
 //! publisher gets what it commits.
 //!
-//! A decision is applied to a copy of the image before it is appended. One that cannot be applied
-//! is a bug in this code: it is answered with UNKNOWN_SERVER_ERROR and logged, and image, soft
-//! state and log do not change. In the log it would end this node at every later start, and every
-//! other node that reads it.
+//! A decision is applied to a copy of the image before it is appended. One that cannot be applied,
+//! or that panics, is a bug in this code: it is answered with UNKNOWN_SERVER_ERROR and logged, and
+//! image, soft state and log do not change. In the log it would end this node at every later start,
+//! and every other node that reads it.
 
 use super::replies::{PendingReply, Replies};
 use super::{ControllerParts, Inbox, QuorumFacts, Request};
@@ -20,6 +20,7 @@ use model::{ApiError, ErrorCode, LeaderEpoch, Monotonic, Offset};
 use protocol::MetadataRecord;
 use raft::snapshot::retention::CHECK_INTERVAL_MS;
 use raft::{Action, Event, MAX_BATCH_BYTES, Now, ProposeError};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 use tracing::{error, info, warn};
@@ -38,6 +39,8 @@ const BATCH_OVERHEAD_BYTES: usize = 61;
 /// The most bytes of a record besides its value: length, attributes, timestamp, offset, no key, the
 /// value's length and no headers.
 const RECORD_OVERHEAD_BYTES: usize = 5 + 1 + 1 + 5 + 1 + 5 + 1;
+/// The message of Apache Kafka for its own mistakes.
+const UNEXPECTED: &str = "The server experienced an unexpected error when processing the request.";
 /// The longest sleep of the thread.
 const SLEEP_MAX_MS: u64 = 3_600_000;
 
@@ -177,14 +180,19 @@ impl Core {
     /// Fences brokers that have been silent too long, with one decision for each.
     fn fence_stale_brokers(&mut self) -> Result<(), LogFault> {
         loop {
-            let decision =
-                self.with_context(|state, context| decide::fence_stale_brokers(state.image, state.soft, context));
-            let Some(decision) = decision else { return Ok(()) };
-            if self.append(&decision).is_err() {
+            let decision = guarded(|| {
+                Ok(self.with_context(|state, context| decide::fence_stale_brokers(state.image, state.soft, context)))
+            });
+            let appended = match &decision {
+                Ok(None) => return Ok(()),
+                Ok(Some(decision)) => self.append(decision).map(|_| decision.reply),
+                Err(error) => Err(error.clone()),
+            };
+            let Ok(fenced) = appended else {
                 self.fence_from = self.now.monotonic.plus_ms(FENCING_RETRY_MS);
                 return Ok(());
-            }
-            if let Some(broker) = decision.reply {
+            };
+            if let Some(broker) = fenced {
                 warn!(%broker, "fenced a broker that was not heard from");
             }
             self.check()?;
@@ -204,7 +212,7 @@ impl Core {
             context.is_late = is_late;
             decide(state, context)
         };
-        let decided = self.with_context(on_time_or_not).and_then(|decision| {
+        let decided = guarded(|| self.with_context(on_time_or_not)).and_then(|decision| {
             let end = self.append(&decision)?;
             Ok((end, decision.reply))
         });
@@ -248,10 +256,13 @@ impl Core {
     }
 
     fn propose<R>(&mut self, epoch: LeaderEpoch, decision: &Decision<R>) -> Result<(), ApiError> {
-        let values: Result<Vec<Bytes>, _> = decision.records.iter().map(VersionedRecord::encode).collect();
-        let values = values.map_err(|error| mistake(&error))?;
+        let (values, ahead) = guarded(|| {
+            let values: Result<Vec<Bytes>, _> = decision.records.iter().map(VersionedRecord::encode).collect();
+            let values = values.map_err(|error| mistake(&error))?;
+            let ahead = self.ahead_after(epoch, &values).map_err(|error| mistake(&error))?;
+            Ok((values, ahead))
+        })?;
         let batches = batches(&values, decision.atomic)?;
-        let ahead = self.ahead_after(epoch, &values).map_err(|error| mistake(&error))?;
         for (number, batch) in batches.iter().enumerate() {
             match self.parts.raft.propose(epoch, batch, self.now) {
                 Ok(proposed) => self.carry_out(proposed.actions),
@@ -437,8 +448,7 @@ fn batches(values: &[Bytes], is_atomic: bool) -> Result<Vec<&[Bytes]>, ApiError>
             max = MAX_BATCH_BYTES,
             "a request is refused: what it leads to is larger than a batch of the metadata log"
         );
-        let message = "The server experienced an unexpected error when processing the request.";
-        ApiError::new(ErrorCode::UnknownServerError, message)
+        ApiError::new(ErrorCode::UnknownServerError, UNEXPECTED)
     };
     let mut batches = Vec::new();
     let (mut start, mut bytes) = (0, BATCH_OVERHEAD_BYTES);
@@ -456,6 +466,17 @@ fn batches(values: &[Bytes], is_atomic: bool) -> Result<Vec<&[Bytes]>, ApiError>
     }
     batches.push(&values[start..]);
     if bytes > MAX_BATCH_BYTES { Err(too_large(bytes)) } else { Ok(batches) }
+}
+
+/// Decides, or prepares what was decided. Errors: those of `work`; UNKNOWN_SERVER_ERROR where it
+/// panics. `work` reads the state and changes none of it, so a panic leaves nothing half-changed.
+fn guarded<T>(work: impl FnOnce() -> Result<T, ApiError>) -> Result<T, ApiError> {
+    std::panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no text");
+        error!(panic = text, "a decision of the controller panicked and is not made; this is a bug, please report it");
+        Err(ApiError::new(ErrorCode::UnknownServerError, UNEXPECTED))
+    })
 }
 
 /// Returns the answer to a decision that cannot be written or applied.

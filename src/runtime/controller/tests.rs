@@ -384,3 +384,105 @@ fn an_idle_controller_writes_a_sign_of_life() {
     controller.end_turn();
     assert_eq!(controller.state().2, end.plus(1));
 }
+
+#[test]
+fn a_decision_that_panics_costs_one_answer_and_leaves_no_trace() {
+    let mut controller = Controller::new();
+    controller.register();
+    let (before, log) = (controller.state(), controller.log());
+    let mut others = controller.take(ReplyAt::Commit, |_, _| Ok(Decision::reply(1)));
+    let nobody: BTreeMap<i32, i32> = BTreeMap::new();
+    let error = controller.decide::<i32>(move |_, _| Ok(Decision::reply(nobody[&1]))).unwrap_err();
+    assert_eq!(error.code, ErrorCode::UnknownServerError);
+    assert_eq!(others.try_recv().unwrap(), Ok(1));
+    let after = controller.state();
+    assert_eq!((&after.0, after.2), (&before.0, before.2));
+    assert!(after.1.sessions().eq(before.1.sessions()));
+    assert_eq!(controller.log(), log);
+    controller.decide(|_, _| Ok(Decision::atomic(vec![config_record("log.retention.ms")], ()))).unwrap();
+    assert!(controller.restart().is_ok());
+}
+
+/// Carries out the decisions that wait in the inbox, to their replies. Returns how many there were.
+fn serve(controller: &mut Controller, inbox: &Inbox) -> usize {
+    let mut count = 0;
+    for message in inbox.messages.try_iter() {
+        let Message::Decide(job) = message else { continue };
+        job(&mut controller.core);
+        count += 1;
+    }
+    controller.end_turn();
+    controller.publish();
+    count
+}
+
+fn nothing(_: &ControllerState<'_>, _: &mut ControllerContext<'_>) -> Decided<()> {
+    Ok(Decision::reply(()))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_over_the_limit_of_waiting_requests_waits_for_a_place_or_its_timeout() {
+    let mut controller = Controller::new();
+    controller.publish();
+    let (handle, inbox) = ControllerHandle::new();
+    let ask = || {
+        let handle = handle.clone();
+        tokio::spawn(async move { handle.decide(nothing).await })
+    };
+    let waiting: Vec<_> = (0..CLIENT_REQUESTS_MAX).map(|_| ask()).collect();
+    while handle.clients.available_permits() > 0 {
+        tokio::task::yield_now().await;
+    }
+    let timed_out = handle.decide_within(1_000, nothing).await.unwrap_err();
+    assert_eq!(timed_out.code, ErrorCode::RequestTimedOut);
+    let patient = ask();
+    // A broker's request has a place of its own.
+    let broker = handle.clone();
+    let broker = tokio::spawn(async move { broker.decide_at_commit(nothing).await });
+    while handle.brokers.available_permits() == BROKER_REQUESTS_MAX {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(serve(&mut controller, &inbox), CLIENT_REQUESTS_MAX + 1);
+    broker.await.unwrap().unwrap();
+    for answer in waiting {
+        answer.await.unwrap().unwrap();
+    }
+    // The places are free again: the patient client has one, and its reply frees it.
+    while handle.clients.available_permits() == CLIENT_REQUESTS_MAX {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(serve(&mut controller, &inbox), 1);
+    patient.await.unwrap().unwrap();
+    assert_eq!(handle.clients.available_permits(), CLIENT_REQUESTS_MAX);
+    assert_eq!(handle.brokers.available_permits(), BROKER_REQUESTS_MAX);
+}
+
+#[tokio::test]
+async fn a_broker_over_the_limit_of_waiting_requests_waits_and_a_client_that_left_keeps_its_place() {
+    let mut controller = Controller::new();
+    controller.publish();
+    let (handle, inbox) = ControllerHandle::new();
+    let ask = || {
+        let handle = handle.clone();
+        tokio::spawn(async move { handle.decide_at_commit(nothing).await })
+    };
+    let waiting: Vec<_> = (0..BROKER_REQUESTS_MAX).map(|_| ask()).collect();
+    while handle.brokers.available_permits() > 0 {
+        tokio::task::yield_now().await;
+    }
+    // The controller still has the requests of connections that are closed.
+    for request in &waiting {
+        request.abort();
+    }
+    let next = ask();
+    tokio::task::yield_now().await;
+    assert!(!next.is_finished());
+    assert_eq!(handle.brokers.available_permits(), 0);
+    assert_eq!(serve(&mut controller, &inbox), BROKER_REQUESTS_MAX);
+    while handle.brokers.available_permits() == BROKER_REQUESTS_MAX {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(serve(&mut controller, &inbox), 1);
+    next.await.unwrap().unwrap();
+    assert_eq!(handle.brokers.available_permits(), BROKER_REQUESTS_MAX);
+}
