@@ -25,6 +25,12 @@ pub enum NodeFault {
         /// The disk error.
         reason: String,
     },
+    /// A thread without which the node does not work has panicked.
+    #[error("the {thread} panicked, and with it this node ends; this is a bug, please report it")]
+    Panicked {
+        /// The name of the thread.
+        thread: &'static str,
+    },
     /// Every log dir has failed.
     #[error("every log dir has failed, and with them this node; the last is {}: {reason}", path.display())]
     EveryLogDir {

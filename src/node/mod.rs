@@ -12,6 +12,7 @@ mod dirs;
 mod folders;
 pub mod report;
 pub mod rules;
+mod threads;
 
 pub use self::dirs::NodeFault;
 
@@ -127,17 +128,11 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
             broker.follow_leadership(partition);
         }
     }));
-    let mut threads = vec![publisher(&broker, received, published_in)?];
     let (fault_in, faults) = channel::unbounded_channel();
-    let ends = fault_in.clone();
+    let mut threads = vec![publisher(&broker, &fault_in, received, published_in)?];
     let parts =
         controller_parts(&broker, folders.metadata_directory_id, folders.metadata, folders.bootstrap, publications)?;
-    threads.push(blocking::thread("controller", move || {
-        if let Err(fault) = controller::run(parts, inbox) {
-            // The receiver ends the node.
-            let _ = fault_in.send(fault.into());
-        }
-    })?);
+    threads.push(threads::vital("controller", &fault_in, move || Ok(controller::run(parts, inbox)?))?);
     let addresses = listening.iter().map(|one| (one.listener.name.clone(), one.address)).collect();
     let (connections, tasks) = (TaskTracker::new(), TaskTracker::new());
     let connection_threads = net::connection_threads(start.connection_threads, start.load, clock);
@@ -154,7 +149,7 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
     tasks.spawn(assignment_sender(&broker).run());
     let dir_states = broker.replicas.dir_states();
     tasks.spawn(registration::run(registration, controller, published, unfenced_in, dir_states, stopping));
-    tasks.spawn(dirs::watch(broker.clone(), dir_faults, ends));
+    tasks.spawn(dirs::watch(broker.clone(), dir_faults, fault_in));
     spawn_background(&broker, &tasks);
     let metadata_log_dir = folders.metadata_log_dir;
     Ok(Running {
@@ -186,6 +181,7 @@ async fn bind_listeners(config: &NodeConfig) -> Result<Vec<Listening>, StartErro
 /// Starts the publisher: the broker acts on each new image.
 fn publisher(
     broker: &Arc<Broker>,
+    end: &channel::UnboundedSender<NodeFault>,
     received: Receiver<Publication>,
     published: watch::Sender<Option<Offset>>,
 ) -> std::io::Result<JoinHandle<()>> {
@@ -196,7 +192,10 @@ fn publisher(
     });
     let (image, controller) = (broker.image.clone(), broker.controller.clone());
     let done = move || controller.published();
-    blocking::thread("publisher", move || publisher::run(received, image, published, done, listener))
+    threads::vital("publisher", end, move || {
+        publisher::run(received, image, published, done, listener);
+        Ok(())
+    })
 }
 
 /// Creates the services. None of them runs yet.

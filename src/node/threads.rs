@@ -1,0 +1,54 @@
+//! The threads without which a node does not work. If one of them panics, the node ends: the other
+//! services would wait for it for ever.
+
+use super::NodeFault;
+use crate::env::blocking;
+use std::io;
+use std::thread::JoinHandle;
+use tokio::sync::mpsc::UnboundedSender;
+
+/// Sends a fault when it is dropped by a panic.
+struct PanicSentinel {
+    thread: &'static str,
+    end: UnboundedSender<NodeFault>,
+}
+
+impl Drop for PanicSentinel {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            // The send fails only after the node has stopped.
+            let _ = self.end.send(NodeFault::Panicked { thread: self.thread });
+        }
+    }
+}
+
+/// Starts a thread whose fault or panic ends the node. Errors: the system has no more threads.
+pub(super) fn vital(
+    name: &'static str,
+    end: &UnboundedSender<NodeFault>,
+    work: impl FnOnce() -> Result<(), NodeFault> + Send + 'static,
+) -> io::Result<JoinHandle<()>> {
+    let sentinel = PanicSentinel { thread: name, end: end.clone() };
+    blocking::thread(name, move || {
+        if let Err(fault) = work() {
+            let _ = sentinel.end.send(fault);
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::sync::mpsc::unbounded_channel;
+
+    #[test]
+    fn a_thread_that_panics_ends_the_node() {
+        let (end, mut faults) = unbounded_channel();
+        let nothing: Vec<u8> = Vec::new();
+        let thread = vital("fragile", &end, move || Ok(assert_eq!(nothing[0], 1))).unwrap();
+        assert!(thread.join().is_err());
+        assert!(matches!(faults.try_recv(), Ok(NodeFault::Panicked { thread: "fragile" })));
+        vital("sound", &end, || Ok(())).unwrap().join().unwrap();
+        assert!(faults.try_recv().is_err());
+    }
+}
