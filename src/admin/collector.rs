@@ -34,6 +34,13 @@ impl Collector for StateCollector {
         gauge(&mut encoder, "partitions", "Partitions on this broker", count)?;
         let offline = i64::try_from(broker.replicas.offline_dirs().len()).unwrap_or(i64::MAX);
         gauge(&mut encoder, "offline_log_dirs", "Log dirs that are offline (OfflineLogDirectoryCount)", offline)?;
+        let offline = i64::try_from(broker.replicas.offline_count()).unwrap_or(i64::MAX);
+        gauge(
+            &mut encoder,
+            "offline_replicas",
+            "Partitions on this broker that are offline (OfflineReplicaCount)",
+            offline,
+        )?;
         let full = broker.replicas.online_dirs().filter(|dir| dir.is_full()).count();
         let help = "Log dirs whose disks are too full for producers";
         gauge(&mut encoder, "full_log_dirs", help, i64::try_from(full).unwrap_or(i64::MAX))?;

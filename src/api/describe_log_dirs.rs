@@ -19,6 +19,9 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
+/// The lag of a replica that is offline, as in Kafka.
+const UNKNOWN_OFFSET_LAG: i64 = -1;
+
 /// Lists the log dirs with their partitions: all partitions, or those that the request names.
 pub(super) async fn handle(context: Context, request: DescribeLogDirsRequest) -> DescribeLogDirsResponse {
     let wanted: Option<HashSet<(Str, i32)>> = request.topics.map(|topics| {
@@ -66,7 +69,10 @@ fn result(replicas: &Replicas, dir: &Dir, wanted: Option<&HashSet<(Str, i32)>>) 
         topics.entry(name).or_default().push(DescribeLogDirsPartition {
             partition_index: index,
             partition_size: i64::try_from(partition.size_bytes()).unwrap_or(i64::MAX),
-            offset_lag: (partition.high_watermark().0 - partition.log_end_offset().0).max(0),
+            offset_lag: match partition.has_failed() {
+                true => UNKNOWN_OFFSET_LAG,
+                false => (partition.high_watermark().0 - partition.log_end_offset().0).max(0),
+            },
             ..Default::default()
         });
     }

@@ -3,8 +3,8 @@
 
 use super::Context;
 use crate::api::context::{TOPIC_OPERATIONS, is_internal};
-use metadata::image::{Image, Partition, Topic};
-use model::{BrokerId, ErrorCode};
+use metadata::image::{Partition, Topic};
+use model::{BrokerId, ErrorCode, PartitionIndex, TopicIdPartition};
 use protocol::Str;
 use protocol::messages::describe_topic_partitions_request::DescribeTopicPartitionsRequest;
 use protocol::messages::describe_topic_partitions_response::{
@@ -12,6 +12,7 @@ use protocol::messages::describe_topic_partitions_response::{
     DescribeTopicPartitionsResponseTopic,
 };
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// Answers topics in the order of their names, from the cursor on, up to the limit of partitions.
 pub(super) async fn handle(
@@ -51,7 +52,11 @@ pub(super) async fn handle(
             continue;
         };
         let page = topic.partitions.iter().filter(|(index, _)| index.0 >= first).take(left);
-        let partitions: Vec<_> = page.map(|(index, partition)| describe(&image, index.0, partition)).collect();
+        let describe = |(index, partition): (&PartitionIndex, &Arc<Partition>)| {
+            let id = TopicIdPartition { topic_id: topic.id, partition: *index };
+            describe(partition, *index, |replica| context.broker.is_offline(&image, replica, (id, partition)))
+        };
+        let partitions: Vec<_> = page.map(describe).collect();
         left -= partitions.len();
         let next = first + i32::try_from(partitions.len()).unwrap_or(i32::MAX);
         response.topics.push(entry(topic, partitions));
@@ -102,21 +107,24 @@ fn failed(name: Str, error: ErrorCode) -> DescribeTopicPartitionsResponseTopic {
     }
 }
 
-fn describe(image: &Image, partition_index: i32, partition: &Partition) -> DescribeTopicPartitionsResponsePartition {
+fn describe(
+    partition: &Partition,
+    index: PartitionIndex,
+    is_offline: impl Fn(BrokerId) -> bool,
+) -> DescribeTopicPartitionsResponsePartition {
     let ids = |ids: &[BrokerId]| ids.iter().map(|id| id.0).collect::<Vec<i32>>();
-    let is_online = |id: &BrokerId| image.cluster.brokers.get(id).is_some_and(|broker| !broker.fenced);
-    let leader = partition.leader.filter(is_online);
+    let leader = partition.leader.filter(|id| !is_offline(*id));
     let error = if leader.is_some() { ErrorCode::None } else { ErrorCode::LeaderNotAvailable };
     DescribeTopicPartitionsResponsePartition {
         error_code: error.code(),
-        partition_index,
+        partition_index: index.0,
         leader_id: leader.map_or(-1, |id| id.0),
         leader_epoch: partition.leader_epoch.0,
         replica_nodes: ids(&partition.replicas),
         isr_nodes: ids(&partition.isr),
         eligible_leader_replicas: Some(ids(&partition.elr)),
         last_known_elr: Some(ids(&partition.last_known_elr)),
-        offline_replicas: partition.replicas.iter().filter(|id| !is_online(id)).map(|id| id.0).collect(),
+        offline_replicas: partition.replicas.iter().filter(|id| is_offline(**id)).map(|id| id.0).collect(),
         ..Default::default()
     }
 }

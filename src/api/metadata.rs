@@ -174,16 +174,13 @@ impl View<'_> {
         partition_index: PartitionIndex,
         partition: &Partition,
     ) -> MetadataResponsePartition {
-        let is_offline = |id: model::BrokerId| {
-            let broker = self.image.cluster.brokers.get(&id).filter(|broker| !broker.fenced);
-            !broker.is_some_and(|broker| partition.directory(id).is_none_or(|dir| broker.has_online_dir(dir)))
-        };
+        let id_partition = TopicIdPartition { topic_id, partition: partition_index };
+        let is_offline = |id| self.context.broker.is_offline(self.image, id, (id_partition, partition));
         let shown = |ids: &[model::BrokerId]| {
             let ids = ids.iter().filter(|id| !(self.facts.hides_offline_replicas && is_offline(**id)));
             ids.map(|id| id.0).collect::<Vec<i32>>()
         };
         let listener = &self.context.connection.listener.name;
-        let id_partition = TopicIdPartition { topic_id, partition: partition_index };
         let leader = partition.leader.filter(|id| !is_offline(*id) && self.context.broker.is_ready(*id, id_partition));
         let error = match leader.and_then(|id| self.image.cluster.brokers.get(&id)) {
             None => ErrorCode::LeaderNotAvailable,

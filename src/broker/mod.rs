@@ -22,7 +22,7 @@ use crate::telemetry::{Complaints, Metrics};
 use arc_swap::ArcSwap;
 use coordinator::StateTopic;
 use metadata::Changes;
-use metadata::image::{Image, ResourceType};
+use metadata::image::{self, Image, ResourceType};
 use metadata::version::METADATA_VERSION;
 
 use model::{BrokerId, TopicId, TopicIdPartition};
@@ -159,6 +159,19 @@ impl Broker {
     /// broker is the leader. Another broker's state is unknown, so the answer is true.
     pub fn is_ready(&self, leader: BrokerId, id: TopicIdPartition) -> bool {
         leader != self.node.id || self.replicas.get(id).is_some_and(|partition| partition.leader_epoch().is_some())
+    }
+
+    /// Whether clients are to be told that a replica is offline: its broker is not active, or its
+    /// log dir has failed. Of its own replicas, this broker also knows whether it serves them.
+    pub fn is_offline(
+        &self,
+        image: &Image,
+        replica: BrokerId,
+        (id, partition): (TopicIdPartition, &image::Partition),
+    ) -> bool {
+        let Some(broker) = image.cluster.brokers.get(&replica).filter(|broker| !broker.fenced) else { return true };
+        let is_dir_offline = partition.directory(replica).is_some_and(|dir| !broker.has_online_dir(dir));
+        is_dir_offline || (replica == self.node.id && self.replicas.is_offline(id))
     }
 
     /// Returns what is missing before this broker serves everything; `None` if nothing is.

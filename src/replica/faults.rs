@@ -171,6 +171,21 @@ impl Replicas {
         self.offline.write().insert(id, OfflinePartition { name, reason });
     }
 
+    /// Whether this broker has the partition and does not serve it: its log could not be opened, or
+    /// its log dir, its log or its coordinator has failed.
+    pub fn is_offline(&self, id: TopicIdPartition) -> bool {
+        let is_hosted_offline = self.partitions.read().get(&id).is_some_and(|it| it.partition.has_failed());
+        is_hosted_offline || self.offline.read().contains_key(&id)
+    }
+
+    /// Returns how many of this broker's partitions are offline.
+    pub fn offline_count(&self) -> usize {
+        let partitions = self.partitions.read();
+        let failed = partitions.values().filter(|it| it.partition.has_failed()).count();
+        let offline = self.offline.read();
+        failed + offline.keys().filter(|id| !partitions.contains_key(id)).count()
+    }
+
     /// Returns the names of the partitions that are not served.
     pub(super) fn offline_names(&self) -> HashSet<TopicPartition> {
         self.offline.read().values().map(|offline| offline.name.clone()).collect()

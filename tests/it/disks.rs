@@ -10,6 +10,8 @@ use protocol::messages::delete_records_request::{DeleteRecordsPartition, DeleteR
 use protocol::messages::delete_records_response::DeleteRecordsResponse;
 use protocol::messages::describe_log_dirs_request::DescribeLogDirsRequest;
 use protocol::messages::describe_log_dirs_response::{DescribeLogDirsResponse, DescribeLogDirsResult};
+use protocol::messages::describe_topic_partitions_request::{DescribeTopicPartitionsRequest, TopicRequest};
+use protocol::messages::describe_topic_partitions_response::DescribeTopicPartitionsResponse;
 use protocol::messages::fetch_request::FetchRequest;
 use protocol::messages::fetch_response::FetchResponse;
 use std::io::ErrorKind;
@@ -188,6 +190,12 @@ async fn is_half(node: &Node, (second, lost): (&Path, i32)) {
     assert!(dirs[1].topics.is_empty() && (dirs[1].total_bytes, dirs[1].usable_bytes) == (-1, -1));
     let (_, metrics) = get(node, "/metrics").await;
     assert!(metrics.contains("\ngregor_offline_log_dirs 1\n"), "{metrics}");
+    assert!(metrics.contains("\ngregor_offline_replicas 1\n"), "{metrics}");
+    let topics = vec![TopicRequest { name: "t".into(), ..Default::default() }];
+    let request = DescribeTopicPartitionsRequest { topics, ..Default::default() };
+    let described: DescribeTopicPartitionsResponse = client.call(&request, 0).await;
+    let offline = described.topics[0].partitions.iter().map(|it| it.offline_replicas.len()).collect::<Vec<_>>();
+    assert_eq!((offline[lost as usize], offline[1 - lost as usize]), (1, 0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,8 +1,12 @@
 //! Classic groups: membership, and offsets that survive a restart.
 
 use crate::client::{Client, name, until};
-use crate::node::Home;
+use crate::http::get;
+use crate::log_dirs::described;
+use crate::node::{Home, Node};
 use model::{ErrorCode, Offset, Timestamp};
+use protocol::messages::describe_topic_partitions_request::{DescribeTopicPartitionsRequest, TopicRequest};
+use protocol::messages::describe_topic_partitions_response::DescribeTopicPartitionsResponse;
 use protocol::messages::find_coordinator_request::FindCoordinatorRequest;
 use protocol::messages::find_coordinator_response::FindCoordinatorResponse;
 use protocol::messages::heartbeat_request::HeartbeatRequest;
@@ -177,5 +181,30 @@ async fn groups_that_cannot_be_loaded_are_not_coordinator_here() {
     let fetched = client.fetch("__consumer_offsets", 0, Offset(0)).await;
     assert_eq!(fetched.error_code, ErrorCode::KafkaStorageError.code());
     assert_eq!(client.produce("t", 0, &["others are served"]).await.error_code, 0);
+    shown_as_offline(&node, &mut client).await;
     node.stop().await;
+}
+
+/// The partition of the groups is shown as Apache Kafka shows a replica that is offline.
+async fn shown_as_offline(node: &Node, client: &mut Client) {
+    for (topic, offline) in [("__consumer_offsets", vec![1]), ("t", vec![])] {
+        let leader = if offline.is_empty() { 1 } else { -1 };
+        let metadata = client.metadata(topic, false).await;
+        let partition = &metadata.topics[0].partitions[0];
+        assert_eq!((partition.leader_id, &partition.offline_replicas), (leader, &offline), "{topic}");
+        let topics = vec![TopicRequest { name: name(topic), ..Default::default() }];
+        let request = DescribeTopicPartitionsRequest { topics, ..Default::default() };
+        let described: DescribeTopicPartitionsResponse = client.call(&request, 0).await;
+        let partition = &described.topics[0].partitions[0];
+        assert_eq!((partition.leader_id, &partition.offline_replicas), (leader, &offline), "{topic}");
+    }
+    let [dir] = described(node).await.try_into().unwrap();
+    assert_eq!(dir.error_code, 0);
+    for topic in &dir.topics {
+        let lag = if &*topic.name == "t" { 0 } else { -1 };
+        assert_eq!(topic.partitions[0].offset_lag, lag, "{}", topic.name);
+        assert!(topic.partitions[0].partition_size > 0);
+    }
+    let (_, metrics) = get(node, "/metrics").await;
+    assert!(metrics.contains("\ngregor_offline_replicas 1\n"), "{metrics}");
 }

@@ -41,7 +41,7 @@ impl Partition {
     }
 
     /// Whether its log or its coordinator has failed.
-    pub(super) fn has_failed(&self) -> bool {
+    pub fn has_failed(&self) -> bool {
         self.offline.is_set() || self.log.load().fault().is_some()
     }
 }
