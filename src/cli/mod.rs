@@ -2,6 +2,7 @@
 
 mod check;
 mod dump_log;
+mod first_start;
 mod format;
 mod output;
 mod signals;

@@ -1,5 +1,6 @@
 //! `gregor start`: runs a node until it is told to stop.
 
+use super::first_start::{NewFolder, PROPERTIES};
 use super::signals::Signals;
 use super::{Start, output};
 use crate::broker::Broker;
@@ -26,8 +27,6 @@ use storage::OPEN_FILES_DEFAULT;
 use storage::disk::{Disk, RealDisk};
 use tracing::{error, info, warn};
 
-/// The name of the configuration file in a new node's folder.
-const PROPERTIES: &str = "server.properties";
 /// The default port of a new node's clients.
 const PORT: u16 = 9092;
 
@@ -73,13 +72,19 @@ impl Start {
 
     /// Returns the node's configuration, and whether its folder was just created.
     fn config(&self) -> anyhow::Result<(NodeConfig, bool)> {
+        self.config_on(&(Arc::new(RealDisk) as Arc<dyn Disk>))
+    }
+
+    /// The same, with a new folder on the given disk.
+    pub(super) fn config_on(&self, disk: &Arc<dyn Disk>) -> anyhow::Result<(NodeConfig, bool)> {
         if let Some(path) = &self.properties {
             return Ok((read(path, &self.overrides)?, false));
         }
         let path = self.data_dir.join(PROPERTIES);
-        let is_new = !path.exists();
-        if is_new {
-            self.new_node(&path)?;
+        let new = NewFolder::find(&self.data_dir, disk)?;
+        let is_new = new.is_some();
+        if let Some(folder) = new {
+            self.new_node(folder)?;
         }
         let config = read(&path, &self.overrides)?;
         let Some(address) = &self.listen else { return Ok((config, is_new)) };
@@ -97,10 +102,9 @@ impl Start {
     /// Creates the folder of a single node: `server.properties`, and a log dir formatted as by
     /// `format --standalone`. If that cannot work, nothing is created. If it fails, nothing is
     /// left.
-    fn new_node(&self, path: &Path) -> anyhow::Result<()> {
+    fn new_node(&self, folder: NewFolder) -> anyhow::Result<()> {
         let at = self.listen.clone().unwrap_or_else(|| Address { host: "127.0.0.1".into(), port: PORT });
-        let folder = NewFolder::find(&self.data_dir)?;
-        let log_dir = folder.path.join("logs");
+        let log_dir = folder.log_dir();
         // A port that is free now. No other process is told of it, so it is still free a moment
         // later.
         let controller_port = free_loopback_port()?;
@@ -131,62 +135,7 @@ impl Start {
             features: BTreeMap::new(),
             ignore_formatted: false,
         };
-        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
-        let made = folder.make().and_then(|()| {
-            format.run(&disk, Clock)?;
-            // Written last, because a folder with this file counts as complete.
-            fs::write(path, text).with_context(|| format!("{} cannot be written", path.display()))
-        });
-        made.inspect_err(|_| folder.remove())
-    }
-}
-
-/// The folder of a new node. It is empty or does not exist yet.
-struct NewFolder {
-    /// The path without symbolic links.
-    path: PathBuf,
-    /// The folder and its parents that do not exist, the outermost first.
-    missing: Vec<PathBuf>,
-}
-
-impl NewFolder {
-    /// Resolves the path, and changes nothing. Errors: the folder is not empty, or the path is not
-    /// a folder.
-    fn find(data_dir: &Path) -> anyhow::Result<Self> {
-        let shown = data_dir.display();
-        let wanted = std::path::absolute(data_dir).with_context(|| format!("--data-dir {shown}"))?;
-        let there = wanted.ancestors().find(|it| it.symlink_metadata().is_ok()).unwrap_or(Path::new("/"));
-        let known = fs::canonicalize(there).with_context(|| format!("{} cannot be used", there.display()))?;
-        let rest = wanted.strip_prefix(there).unwrap_or(Path::new(""));
-        if rest.components().any(|it| it == std::path::Component::ParentDir) {
-            bail!("--data-dir {shown}: {} has a `..` after a folder that does not exist", there.join(rest).display());
-        }
-        if rest.as_os_str().is_empty()
-            && fs::read_dir(&known).with_context(|| format!("{shown} cannot be read"))?.next().is_some()
-        {
-            bail!(
-                "{shown} is not empty and has no {PROPERTIES}; name an empty folder with --data-dir, or a configuration: gregor start server.properties"
-            );
-        }
-        let path = known.join(rest);
-        let mut missing: Vec<PathBuf> =
-            path.ancestors().take(rest.components().count()).map(Path::to_path_buf).collect();
-        missing.reverse();
-        Ok(Self { path, missing })
-    }
-
-    fn make(&self) -> anyhow::Result<()> {
-        fs::create_dir_all(&self.path).with_context(|| format!("{} cannot be created", self.path.display()))
-    }
-
-    /// Removes what was created. Errors are ignored, because the first error is the one that is
-    /// reported.
-    fn remove(&self) {
-        let _ = fs::remove_dir_all(self.path.join("logs"));
-        let _ = fs::remove_file(self.path.join(PROPERTIES));
-        for folder in self.missing.iter().rev() {
-            let _ = fs::remove_dir(folder);
-        }
+        folder.create(&format, &text)
     }
 }
 
@@ -369,16 +318,6 @@ mod tests {
         let start = Start { data_dir: data_dir.clone(), overrides, ..Start::default() };
         assert!(start.config().unwrap_err().to_string().contains("num.partitions"));
         assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0);
-        let folder = NewFolder::find(&data_dir).unwrap();
-        folder.make().unwrap();
-        fs::create_dir(data_dir.join("logs")).unwrap();
-        folder.remove();
-        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0);
-        // A folder that already existed is kept.
-        fs::create_dir(home.path().join("a")).unwrap();
-        let folder = NewFolder::find(&home.path().join("a")).unwrap();
-        folder.remove();
-        assert!(home.path().join("a").exists());
     }
 
     #[test]
