@@ -1,8 +1,8 @@
 //! `gregor start`: runs a node until it is told to stop.
 
+use super::Start;
 use super::first_start::{NewFolder, PROPERTIES};
 use super::signals::Signals;
-use super::{Start, output};
 use crate::broker::Broker;
 use crate::config::{
     ADVERTISED_OF_EVERY_INTERFACE, Address, Listener, NewNode, NodeConfig, NotAnAddress, moved_listener,
@@ -14,7 +14,7 @@ use crate::net::{ThreadLoad, free_loopback_port, measured};
 use crate::node::{self, Running};
 use crate::runtime::format::{FirstVoters, Format};
 use crate::runtime::limits;
-use crate::telemetry::init_logging;
+use crate::telemetry::Logging;
 use anyhow::{Context, bail};
 use metadata::MetadataVersion;
 use model::BrokerId;
@@ -33,7 +33,8 @@ const PORT: u16 = 9092;
 impl Start {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         limits::use_small_pages();
-        let filter = init_logging();
+        let mut logging = Logging::start()?;
+        let filter = logging.filter.take();
         let files = limits::raise_file_descriptor_limit();
         say_open_files(files);
         let (config, is_new) = self.config()?;
@@ -49,7 +50,7 @@ impl Start {
             let disk = Arc::new(RealDisk);
             let start = node::Start { config: Arc::new(config), filter, http, disk, connection_threads: cores, load };
             let mut running = node::start(start).await?;
-            say_started(&running, files, is_new);
+            say_started(&running, files, is_new.then_some(&logging));
             let broker = running.broker.clone();
             let failed = tokio::select! {
                 signal = signals.stop(|| say_state(&broker)) => {
@@ -179,7 +180,8 @@ fn say_open_files(files: Option<u64>) {
     }
 }
 
-fn say_started(running: &Running, files: Option<u64>, is_new: bool) {
+/// Logs that the node has started. A new node has hints, which are printed.
+fn say_started(running: &Running, files: Option<u64>, hints: Option<&Logging>) {
     let listeners: Vec<String> =
         running.addresses.iter().map(|(name, address)| format!("{name}://{address}")).collect();
     let advertised: Vec<String> =
@@ -198,8 +200,8 @@ fn say_started(running: &Running, files: Option<u64>, is_new: bool) {
     for line in unreachable(&running.broker.config.listeners.all, &running.advertised) {
         warn!("{line}");
     }
-    if let (true, Some((_, address))) = (is_new, running.advertised.first()) {
-        output::remark(format_args!(
+    if let (Some(logging), Some((_, address))) = (hints, running.advertised.first()) {
+        logging.remark(format_args!(
             "\nTry it:\n  echo hello | kcat -b {address} -t greetings -P\n  kcat -b {address} -t greetings -C -e\n  kafka-topics.sh --bootstrap-server {address} --list\n"
         ));
     }

@@ -3,10 +3,11 @@
 
 mod complaints;
 mod exposition;
+mod lines;
 mod log;
 mod metrics;
 
 pub use complaints::{Complaint, Complaints};
 pub use exposition::Exposition;
-pub use log::{FilterHandle, init_logging};
+pub use log::{FilterHandle, Logging};
 pub use metrics::{FlushMetrics, Metrics, RequestMetrics};

@@ -3,7 +3,7 @@
 use crate::client::{Client, until};
 use crate::node::Home;
 use std::fs::{File, OpenOptions};
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -40,9 +40,7 @@ async fn serves_and_stops(mut child: Child, port: u16) {
     .await;
     Client::connect(address).await.metadata("t", false).await;
     // Bytes that are no request have a line in the log.
-    tokio::io::AsyncWriteExt::write_all(&mut tokio::net::TcpStream::connect(address).await.unwrap(), b"GET / HTTP/1.1")
-        .await
-        .unwrap();
+    closed_after(port, b"GET / HTTP/1.1").await;
     assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
@@ -70,6 +68,21 @@ async fn a_log_whose_reader_goes_away_does_not_end_the_node() {
     let mut child = start(home.path(), port).stderr(Stdio::piped()).spawn().unwrap();
     BufReader::new(child.stderr.take().unwrap()).read_line(&mut String::new()).unwrap();
     serves_and_stops(child, port).await;
+}
+
+/// The node goes on, and its stop too. The hints of a first start are among what is not read.
+#[tokio::test]
+async fn a_log_whose_reader_reads_no_more_does_not_hold_the_node() {
+    let home = tempfile::tempdir().unwrap();
+    let port = free_port();
+    let (mut reader, mut writer) = std::io::pipe().unwrap();
+    let full = vec![b'.'; 64 << 10];
+    writer.write_all(&full).unwrap();
+    let child = start(home.path(), port).stderr(writer).spawn().unwrap();
+    serves_and_stops(child, port).await;
+    let mut left = Vec::new();
+    reader.read_to_end(&mut left).unwrap();
+    assert_eq!(left, full);
 }
 
 #[test]
