@@ -19,7 +19,6 @@ use anyhow::{Context, bail};
 use metadata::MetadataVersion;
 use model::BrokerId;
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -245,6 +244,7 @@ mod tests {
     use super::*;
     use crate::cli::{Arguments, Command};
     use clap::Parser as _;
+    use std::fs;
 
     fn start(words: &[&str]) -> Start {
         match Arguments::try_parse_from(["gregor", "start"].iter().chain(words)).map(|it| it.command) {

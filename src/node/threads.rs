@@ -45,7 +45,11 @@ mod tests {
     fn a_thread_that_panics_ends_the_node() {
         let (end, mut faults) = unbounded_channel();
         let nothing: Vec<u8> = Vec::new();
-        let thread = vital("fragile", &end, move || Ok(assert_eq!(nothing[0], 1))).unwrap();
+        let works = move || {
+            assert_eq!(nothing[0], 1);
+            Ok(())
+        };
+        let thread = vital("fragile", &end, works).unwrap();
         assert!(thread.join().is_err());
         assert!(matches!(faults.try_recv(), Ok(NodeFault::Panicked { thread: "fragile" })));
         vital("sound", &end, || Ok(())).unwrap().join().unwrap();
