@@ -77,9 +77,14 @@ pub mod group;
 mod partition;
 mod shard;
 mod state_topic;
+mod timers;
+pub mod transaction;
 
 pub use entry::{BatchContext, Entry, NewRecord};
 pub use group::{Client, GroupConfig, GroupReply, GroupRequest, GroupShard};
 pub use partition::partition_for;
 pub use shard::{BatchForm, Command, CoordinatorShard, Decision, DecisionContext, ReplyId, ShardTypes, Unappended};
 pub use state_topic::StateTopic;
+pub use transaction::{
+    TransactionConfig, TransactionEffect, TransactionEvent, TransactionReply, TransactionRequest, TransactionTypes,
+};

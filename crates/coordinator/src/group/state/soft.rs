@@ -2,7 +2,8 @@
 //! is lost with the leadership, as in Kafka.
 
 use super::classic::ClassicGroup;
-use super::timers::{TimerKey, Timers};
+use super::timers::TimerKey;
+use crate::timers::Timers;
 use model::Monotonic;
 use protocol::Str;
 use std::collections::HashMap;
@@ -24,7 +25,7 @@ pub enum SoftChange {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SoftState {
     pub(crate) groups: HashMap<Str, ClassicGroup>,
-    pub(crate) timers: Timers,
+    pub(crate) timers: Timers<TimerKey>,
 }
 
 impl SoftState {
