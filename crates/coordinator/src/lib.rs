@@ -86,5 +86,6 @@ pub use partition::partition_for;
 pub use shard::{BatchForm, Command, CoordinatorShard, Decision, DecisionContext, ReplyId, ShardTypes, Unappended};
 pub use state_topic::StateTopic;
 pub use transaction::{
-    TransactionConfig, TransactionEffect, TransactionEvent, TransactionReply, TransactionRequest, TransactionTypes,
+    TransactionConfig, TransactionEffect, TransactionEvent, TransactionReply, TransactionRequest, TransactionShard,
+    TransactionTypes,
 };

@@ -5,7 +5,7 @@ use crate::shard::ReplyId;
 use crate::timers::Timers;
 use crate::transaction::request::{ProducerIdAndEpoch, TransactionRequest};
 use crate::transaction::topics::TransactionPartition;
-use model::{Monotonic, ProducerEpoch, ProducerId};
+use model::{Monotonic, ProducerId};
 use protocol::Str;
 use std::collections::{BTreeMap, HashMap};
 
@@ -61,8 +61,8 @@ pub enum SoftChange {
     SetMarkers(Str, Box<PendingMarkers>),
     /// No markers are under way any more.
     ForgetMarkers(Str),
-    /// Sets or removes the last epoch of a producer id.
-    SetLastEpoch(ProducerId, Option<ProducerEpoch>),
+    /// Sets what a producer id had before its current epoch, or forgets it.
+    SetBefore(ProducerId, Option<ProducerIdAndEpoch>),
 }
 
 /// The soft state.
@@ -72,9 +72,9 @@ pub(crate) struct SoftState {
     pub(crate) allocations: BTreeMap<AllocationToken, AwaitsProducerId>,
     pub(crate) next_token: u64,
     pub(crate) markers: HashMap<Str, PendingMarkers>,
-    /// The epoch before the current one, with which its producer may repeat the request that raised
-    /// it. Absent if there is none.
-    pub(crate) last_epochs: HashMap<ProducerId, ProducerEpoch>,
+    /// By producer id, the id and epoch with which its producer may repeat the request that gave it
+    /// the current epoch (KIP-360). Absent if there is none.
+    pub(crate) before: HashMap<ProducerId, ProducerIdAndEpoch>,
 }
 
 impl SoftState {
@@ -96,11 +96,11 @@ impl SoftState {
                 SoftChange::ForgetMarkers(id) => {
                     self.markers.remove(&id);
                 }
-                SoftChange::SetLastEpoch(producer, Some(epoch)) => {
-                    self.last_epochs.insert(producer, epoch);
+                SoftChange::SetBefore(producer, Some(before)) => {
+                    self.before.insert(producer, before);
                 }
-                SoftChange::SetLastEpoch(producer, None) => {
-                    self.last_epochs.remove(&producer);
+                SoftChange::SetBefore(producer, None) => {
+                    self.before.remove(&producer);
                 }
             }
         }

@@ -89,3 +89,22 @@ pub(crate) fn by_topic(partitions: &[TransactionPartition]) -> Vec<PartitionsSch
     };
     partitions.chunk_by(|a, b| a.topic == b.topic).map(schema).collect()
 }
+
+/// Groups partitions by topic in the order in which Java iterates over their `HashSet`.
+pub(crate) fn in_set_order(partitions: &[TransactionPartition]) -> Vec<(Str, Vec<i32>)> {
+    let mut partitions: Vec<&TransactionPartition> = partitions.iter().collect();
+    let buckets = java::bucket_count(16, partitions.len());
+    java::hash_order(&mut partitions, buckets, |it| it.java_hash());
+    let mut topics: Vec<(Str, Vec<i32>)> = Vec::new();
+    let mut places: HashMap<&Str, usize> = HashMap::new();
+    for it in partitions {
+        let place = *places.entry(&it.topic).or_insert(topics.len());
+        if place == topics.len() {
+            topics.push((it.topic.clone(), Vec::new()));
+        }
+        if let Some((_, indexes)) = topics.get_mut(place) {
+            indexes.push(it.partition.0);
+        }
+    }
+    topics
+}
