@@ -1,12 +1,13 @@
-//! Maps a group to its partition of `__consumer_offsets`: Java's hash of its name, made positive,
-//! modulo the number of partitions.
+//! Maps a key to its partition of a state topic, a group id to one of `__consumer_offsets` and a
+//! transactional id to one of `__transaction_state`: Java's hash of the key, made positive, modulo
+//! the number of partitions.
 
 use model::{PartitionIndex, java};
 
-/// Returns the partition of the state topic that stores `group_id`. Java's smallest integer has no
-/// positive counterpart and counts as zero, as in Kafka.
-pub fn partition_for(group_id: &str, partition_count: i32) -> PartitionIndex {
-    let hash = java::string_hash(group_id).cast_signed();
+/// Returns the partition of the state topic that stores `key`, a group id or a transactional id.
+/// Java's smallest integer has no positive counterpart and counts as zero, as in Kafka.
+pub fn partition_for(key: &str, partition_count: i32) -> PartitionIndex {
+    let hash = java::string_hash(key).cast_signed();
     let positive = if hash == i32::MIN { 0 } else { hash.abs() };
     PartitionIndex(positive % partition_count.max(1))
 }

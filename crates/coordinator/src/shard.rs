@@ -88,7 +88,8 @@ pub enum BatchForm {
     Atomic,
     /// As one or several batches without a producer.
     Split,
-    /// As one batch of a producer's open transaction. The batch has no sequence numbers.
+    /// As one batch of a producer's open transaction. Its base sequence is always 0, as in Kafka:
+    /// the log does not check the sequences of a coordinator's batches.
     Transactional {
         /// The producer.
         producer_id: ProducerId,

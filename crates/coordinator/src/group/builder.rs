@@ -99,9 +99,9 @@ impl<'a> DecisionBuilder<'a> {
         !self.decision.records.is_empty()
     }
 
-    /// Allows the records to be split into several batches.
-    pub(crate) fn not_atomic(&mut self) {
-        self.decision.form = BatchForm::Split;
+    /// Sets how the records are appended, if not as one batch without a producer.
+    pub(crate) fn append_as(&mut self, form: BatchForm) {
+        self.decision.form = form;
     }
 
     pub(crate) fn on_failure(&mut self, on_failure: OnFailure) {

@@ -34,8 +34,7 @@ pub(crate) fn loaded(builder: &mut DecisionBuilder<'_>) {
 /// Handles records that could not be appended. In most cases nothing else changes, and the client
 /// gets an error. But removed members stay removed, and a lost assignment is requested again.
 pub(crate) fn append_failed(builder: &mut DecisionBuilder<'_>, failed: &Unappended<GroupTypes>, error: ErrorCode) {
-    let code = append_error(error);
-    let asked = failed.request().map(|(id, request)| (id, refusal(request, code)));
+    let asked = failed.request().map(|(id, request)| (id, refusal(request, error)));
     match &failed.decision.on_failure {
         OnFailure::Refuse => {
             if let Some((id, reply)) = asked {
@@ -47,14 +46,17 @@ pub(crate) fn append_failed(builder: &mut DecisionBuilder<'_>, failed: &Unappend
             }
         }
         OnFailure::KeepSoft(emptied) => keep_soft(builder, failed, emptied, asked),
-        OnFailure::Rebalance { group, leader, reply } => lose_assignment(builder, group, leader, *reply, code),
+        OnFailure::Rebalance { group, leader, reply } => {
+            lose_assignment(builder, group, leader, *reply, append_error(error))
+        }
     }
 }
 
-fn refusal(request: &GroupRequest, code: ErrorCode) -> GroupReply {
+fn refusal(request: &GroupRequest, error: ErrorCode) -> GroupReply {
     match request {
-        GroupRequest::JoinGroup { .. } => join_error(&Str::default(), code),
-        other => other.refused(code),
+        GroupRequest::JoinGroup { .. } => join_error(&Str::default(), append_error(error)),
+        GroupRequest::EndTransaction { .. } => request.refused(error),
+        other => other.refused(append_error(error)),
     }
 }
 

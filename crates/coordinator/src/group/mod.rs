@@ -10,8 +10,11 @@
 //! and only reads the state. `classic`, `offsets` and `admin` handle the requests with it, and
 //! `load` the start of a leadership. `shard` combines them.
 //!
-//! **Markers** and transactional offsets are appended through the shard's task too, and applied as
-//! in a load.
+//! **Transactions**: an offset of a TxnOffsetCommit is pending until the marker of its producer is
+//! applied, in operation as in a load. Of two commits the later record wins, not the later marker.
+//! A tombstone removes pending offsets too. Pending offsets belong to a producer id: a marker ends
+//! those of all its epochs. A transaction that never ends blocks the expiry of its group and of the
+//! offsets of its partitions.
 //!
 //! # The tasks of the API files
 //!
@@ -23,6 +26,14 @@
 //!   (`UNKNOWN_TOPIC_OR_PARTITION`, `UNKNOWN_TOPIC_ID`) without the shard. Offsets are stored with
 //!   the topic's id also for versions that name topics, as Kafka does. OffsetDelete answers unknown
 //!   topics itself.
+//! - TxnOffsetCommit: below v5 the transaction is verified with its coordinator, and from v5 on the
+//!   group's partition is added to it (KIP-890), before the shard is asked. An error of that is
+//!   answered with [`GroupRequest::unverified`]. `INVALID_GROUP_ID` and partitions of unknown topics
+//!   are answered before that. Below v2, `COORDINATOR_LOAD_IN_PROGRESS` becomes
+//!   `COORDINATOR_NOT_AVAILABLE`.
+//! - WriteTxnMarkers: each marker for a partition of `__consumer_offsets` that this broker has is a
+//!   [`GroupRequest::EndTransaction`]. Partitions that it does not have are
+//!   `UNKNOWN_TOPIC_OR_PARTITION`.
 //! - JoinGroup v0 has no rebalance timeout: the session timeout is used for it. Below v7, a
 //!   `protocol_name` of `None` is an empty text.
 //! - LeaveGroup below v3: the one member is put into `members`, and its error becomes the

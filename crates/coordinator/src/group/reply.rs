@@ -17,6 +17,10 @@ use protocol::messages::offset_commit_response::{
 use protocol::messages::offset_delete_response::OffsetDeleteResponse;
 use protocol::messages::offset_fetch_response::OffsetFetchResponseGroup;
 use protocol::messages::sync_group_response::SyncGroupResponse;
+use protocol::messages::txn_offset_commit_request::{TxnOffsetCommitRequest, TxnOffsetCommitRequestPartition};
+use protocol::messages::txn_offset_commit_response::{
+    TxnOffsetCommitResponse, TxnOffsetCommitResponsePartition, TxnOffsetCommitResponseTopic,
+};
 
 /// The reply to a request.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,6 +31,9 @@ pub enum GroupReply {
     Heartbeat(HeartbeatResponse),
     LeaveGroup(LeaveGroupResponse),
     OffsetCommit(OffsetCommitResponse),
+    TxnOffsetCommit(TxnOffsetCommitResponse),
+    /// The result for this partition in the response to WriteTxnMarkers.
+    EndTransaction(ErrorCode),
     OffsetFetch(OffsetFetchResponseGroup),
     OffsetDelete(OffsetDeleteResponse),
     DescribeGroups(Vec<DescribedGroup>),
@@ -34,15 +41,28 @@ pub enum GroupReply {
     DeleteGroups(Vec<DeletableGroupResult>),
 }
 
-/// Converts an append error to the error that Kafka returns to a member of a group.
+/// Converts an error of the log, or of the verification of a transaction, to the error that Kafka
+/// returns to a client of a group.
 pub(crate) fn append_error(code: ErrorCode) -> ErrorCode {
     match code {
         ErrorCode::UnknownTopicOrPartition | ErrorCode::NotEnoughReplicas | ErrorCode::RequestTimedOut => {
             ErrorCode::CoordinatorNotAvailable
         }
         ErrorCode::NotLeaderOrFollower | ErrorCode::KafkaStorageError => ErrorCode::NotCoordinator,
+        ErrorCode::NetworkException => ErrorCode::CoordinatorLoadInProgress,
         ErrorCode::MessageTooLarge | ErrorCode::RecordListTooLarge | ErrorCode::InvalidFetchSize => {
             ErrorCode::UnknownServerError
+        }
+        other => other,
+    }
+}
+
+/// Converts an error of a shard to the error that Kafka returns to the sender of a marker, which is
+/// another broker and knows only errors of partitions. Append errors stay as they are.
+pub(crate) fn marker_error(code: ErrorCode) -> ErrorCode {
+    match code {
+        ErrorCode::CoordinatorNotAvailable | ErrorCode::CoordinatorLoadInProgress | ErrorCode::NotCoordinator => {
+            ErrorCode::NotLeaderOrFollower
         }
         other => other,
     }
@@ -64,6 +84,12 @@ pub(crate) fn sync_error(code: ErrorCode) -> GroupReply {
 }
 
 impl GroupRequest {
+    /// Returns the reply to a TxnOffsetCommit whose transaction could not be verified with its
+    /// coordinator, or could not be extended by the group's partition (KIP-890).
+    pub fn unverified(&self, code: ErrorCode) -> GroupReply {
+        self.refused(append_error(code))
+    }
+
     /// Returns the reply if no shard can serve the request: the shard is not on this broker
     /// (NOT_COORDINATOR), is still loading (COORDINATOR_LOAD_IN_PROGRESS), or is stopping
     /// (COORDINATOR_NOT_AVAILABLE). As in Kafka, a heartbeat during a load succeeds, and a list
@@ -81,6 +107,8 @@ impl GroupRequest {
             }
             GroupRequest::LeaveGroup(request) => refused_leave(request, code),
             GroupRequest::OffsetCommit { request, .. } => refused_commit(request, code),
+            GroupRequest::TxnOffsetCommit(request) => refused_transactional_commit(request, code),
+            GroupRequest::EndTransaction { .. } => GroupReply::EndTransaction(marker_error(code)),
             GroupRequest::OffsetFetch { group, .. } => GroupReply::OffsetFetch(OffsetFetchResponseGroup {
                 group_id: group.group_id.clone(),
                 error_code: code.code(),
@@ -149,10 +177,25 @@ fn refused_commit(request: &OffsetCommitRequest, code: ErrorCode) -> GroupReply 
     GroupReply::OffsetCommit(OffsetCommitResponse { topics: topics.collect(), ..Default::default() })
 }
 
+pub(crate) fn refused_transactional_commit(request: &TxnOffsetCommitRequest, code: ErrorCode) -> GroupReply {
+    let partition = |partition: &TxnOffsetCommitRequestPartition| TxnOffsetCommitResponsePartition {
+        partition_index: partition.partition_index,
+        error_code: code.code(),
+        ..Default::default()
+    };
+    let topics = request.topics.iter().map(|topic| TxnOffsetCommitResponseTopic {
+        name: topic.name.clone(),
+        partitions: topic.partitions.iter().map(partition).collect(),
+        ..Default::default()
+    });
+    GroupReply::TxnOffsetCommit(TxnOffsetCommitResponse { topics: topics.collect(), ..Default::default() })
+}
+
 impl GroupReply {
-    /// Converts a reply that was held back when the leadership ended: the same type with an error,
-    /// never a success.
-    pub fn into_error(self, code: ErrorCode) -> GroupReply {
+    /// Converts a reply that was held back when the leadership ended, or for too long: the same type
+    /// with an error, never a success. REQUEST_TIMED_OUT stays only in the reply to a marker.
+    pub fn into_error(self, error: ErrorCode) -> GroupReply {
+        let code = append_error(error);
         let number = code.code();
         match self {
             GroupReply::JoinGroup(response) => join_error(&response.member_id, code),
@@ -168,6 +211,12 @@ impl GroupReply {
                 partitions.for_each(|partition| partition.error_code = number);
                 GroupReply::OffsetCommit(response)
             }
+            GroupReply::TxnOffsetCommit(mut response) => {
+                let partitions = response.topics.iter_mut().flat_map(|topic| topic.partitions.iter_mut());
+                partitions.for_each(|partition| partition.error_code = number);
+                GroupReply::TxnOffsetCommit(response)
+            }
+            GroupReply::EndTransaction(_) => GroupReply::EndTransaction(marker_error(error)),
             GroupReply::OffsetFetch(response) => GroupReply::OffsetFetch(OffsetFetchResponseGroup {
                 group_id: response.group_id,
                 error_code: number,

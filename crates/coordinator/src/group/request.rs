@@ -1,5 +1,6 @@
-//! Client requests to a group coordinator, and their senders.
+//! Requests of clients and of other brokers to a group coordinator, and their senders.
 
+use model::{ProducerEpoch, ProducerId};
 use protocol::Str;
 use protocol::messages::heartbeat_request::HeartbeatRequest;
 use protocol::messages::join_group_request::JoinGroupRequest;
@@ -8,6 +9,8 @@ use protocol::messages::offset_commit_request::OffsetCommitRequest;
 use protocol::messages::offset_delete_request::OffsetDeleteRequest;
 use protocol::messages::offset_fetch_request::OffsetFetchRequestGroup;
 use protocol::messages::sync_group_request::SyncGroupRequest;
+use protocol::messages::txn_offset_commit_request::TxnOffsetCommitRequest;
+use records::EndTransactionMarker;
 
 /// The sender of a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,7 +21,7 @@ pub struct Client {
     pub host: Str,
 }
 
-/// A client's request as its API file passes it on. Facts that depend on the version have names.
+/// A request as its API file passes it on. Facts that depend on the version have names.
 #[derive(Clone, Debug)]
 pub enum GroupRequest {
     /// JoinGroup.
@@ -45,6 +48,20 @@ pub enum GroupRequest {
         request: OffsetCommitRequest,
         /// The client knows the consumer protocol's errors (KIP-848, v9 and up).
         supports_member_epochs: bool,
+    },
+    /// TxnOffsetCommit. Versions that name no member (before KIP-447, v0 to v2) have no generation,
+    /// an empty member id and no instance id.
+    TxnOffsetCommit(TxnOffsetCommitRequest),
+    /// The end of a producer's transaction: a marker of a WriteTxnMarkers for this partition.
+    EndTransaction {
+        /// The producer.
+        producer_id: ProducerId,
+        /// Its epoch.
+        producer_epoch: ProducerEpoch,
+        /// How the transaction ends, and which coordinator decided that.
+        marker: EndTransactionMarker,
+        /// The `transaction.version` of the transaction.
+        transaction_version: i16,
     },
     /// One group of an OffsetFetch, with both names and ids of topics. If `topics` is `None`, all
     /// topics are meant.
@@ -83,11 +100,13 @@ impl GroupRequest {
             GroupRequest::Heartbeat(request) => Some(&request.group_id),
             GroupRequest::LeaveGroup(request) => Some(&request.group_id),
             GroupRequest::OffsetCommit { request, .. } => Some(&request.group_id),
+            GroupRequest::TxnOffsetCommit(request) => Some(&request.group_id),
             GroupRequest::OffsetFetch { group, .. } => Some(&group.group_id),
             GroupRequest::OffsetDelete(request) => Some(&request.group_id),
-            GroupRequest::DescribeGroups { .. } | GroupRequest::ListGroups { .. } | GroupRequest::DeleteGroups(_) => {
-                None
-            }
+            GroupRequest::EndTransaction { .. }
+            | GroupRequest::DescribeGroups { .. }
+            | GroupRequest::ListGroups { .. }
+            | GroupRequest::DeleteGroups(_) => None,
         }
     }
 }

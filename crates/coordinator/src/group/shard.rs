@@ -6,12 +6,12 @@ use crate::group::builder::DecisionBuilder;
 use crate::group::classic::{expiry, heartbeat, join, leave, sync};
 use crate::group::config::GroupConfig;
 use crate::group::decision::{GroupEvent, GroupTypes};
-use crate::group::offsets::{commit, delete, expire, fetch};
+use crate::group::offsets::{commit, delete, expire, fetch, transactional};
 use crate::group::reply::{GroupReply, join_error, sync_error};
 use crate::group::request::GroupRequest;
 use crate::group::state::{ReplicatedState, SoftChange, SoftState, StoredGroup, TimerKey};
 use crate::group::{admin, load};
-use crate::shard::{Command, CoordinatorShard, Decision, DecisionContext, ReplyId};
+use crate::shard::{BatchForm, Command, CoordinatorShard, Decision, DecisionContext, ReplyId};
 use model::{ErrorCode, Monotonic};
 use protocol::{DecodeError, Str};
 
@@ -131,6 +131,16 @@ fn request_of(builder: &mut DecisionBuilder<'_>, id: ReplyId, request: &GroupReq
         GroupRequest::LeaveGroup(request) => leave::leave_group(builder, id, request),
         GroupRequest::OffsetCommit { request, supports_member_epochs } => {
             commit::commit_offsets(builder, id, request, *supports_member_epochs);
+        }
+        GroupRequest::TxnOffsetCommit(request) => transactional::commit_offsets(builder, id, request),
+        GroupRequest::EndTransaction { producer_id, producer_epoch, marker, transaction_version } => {
+            let form = BatchForm::Marker {
+                producer_id: *producer_id,
+                producer_epoch: *producer_epoch,
+                end: *marker,
+                transaction_version: *transaction_version,
+            };
+            transactional::end_transaction(builder, id, form);
         }
         GroupRequest::OffsetFetch { group, require_stable } => {
             fetch::fetch_offsets(builder, id, group, *require_stable)

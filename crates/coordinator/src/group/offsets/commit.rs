@@ -28,7 +28,7 @@ pub(crate) fn commit_offsets(
         for partition in &topic.partitions {
             let code = match refusal {
                 Some(code) => code,
-                None if is_too_large(partition, builder.config().offset_metadata_max) => {
+                None if is_too_large(partition.committed_metadata.as_deref(), builder) => {
                     ErrorCode::OffsetMetadataTooLarge
                 }
                 None => {
@@ -57,8 +57,8 @@ pub(crate) fn commit_offsets(
 
 /// Whether the metadata is above `offset.metadata.max.bytes`. Like Java's length of a text, the
 /// limit counts UTF-16 code units.
-fn is_too_large(partition: &OffsetCommitRequestPartition, max: usize) -> bool {
-    let metadata = partition.committed_metadata.as_deref().unwrap_or_default();
+pub(super) fn is_too_large(metadata: Option<&str>, builder: &DecisionBuilder<'_>) -> bool {
+    let (metadata, max) = (metadata.unwrap_or_default(), builder.config().offset_metadata_max);
     metadata.len() > max && metadata.encode_utf16().count() > max
 }
 

@@ -4,7 +4,7 @@ use crate::group::builder::{DecisionBuilder, StoredOrLiveGroup};
 use crate::group::record;
 use crate::group::reply::GroupReply;
 use crate::group::state::{ClassicGroup, GroupState};
-use crate::shard::ReplyId;
+use crate::shard::{BatchForm, ReplyId};
 use model::{ErrorCode, TopicId};
 use protocol::Str;
 use protocol::messages::offset_delete_request::OffsetDeleteRequest;
@@ -66,7 +66,7 @@ fn find(builder: &DecisionBuilder<'_>, group: &str) -> Result<Option<Box<Classic
 /// Writes tombstones for the offsets of deleted topics, in groups of every type: no one can read on
 /// from them. A new topic with the old name keeps the offsets that were committed for it.
 pub(crate) fn topics_deleted(builder: &mut DecisionBuilder<'_>, topics: &[(TopicId, Str)]) {
-    builder.not_atomic();
+    builder.append_as(BatchForm::Split);
     let deleted: HashMap<&Str, TopicId> = topics.iter().map(|(id, name)| (name, *id)).collect();
     let state = builder.state;
     let is_gone = |name: &Str, id: TopicId| deleted.get(name).is_some_and(|gone| id.is_zero() || id == *gone);

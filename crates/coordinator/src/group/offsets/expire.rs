@@ -4,6 +4,7 @@
 use crate::group::builder::{DecisionBuilder, StoredOrLiveGroup};
 use crate::group::record;
 use crate::group::state::{ClassicGroup, CommittedOffset, GroupState, SoftChange, StoredGroup, TimerKey};
+use crate::shard::BatchForm;
 use model::Timestamp;
 use protocol::Str;
 
@@ -16,7 +17,7 @@ pub(crate) fn schedule(builder: &mut DecisionBuilder<'_>) {
 /// Searches all classic groups. Groups of other types are skipped, because the topics that they
 /// read are not known.
 pub(crate) fn expire(builder: &mut DecisionBuilder<'_>) {
-    builder.not_atomic();
+    builder.append_as(BatchForm::Split);
     let groups = &builder.state.groups;
     let mut ids: Vec<&Str> = groups
         .iter()

@@ -5,3 +5,4 @@ pub(crate) mod commit;
 pub(crate) mod delete;
 pub(crate) mod expire;
 pub(crate) mod fetch;
+pub(crate) mod transactional;

@@ -101,6 +101,25 @@ impl CarriedGroup {
         }
     }
 
+    /// Whether offsets may be committed in a transaction. The members' epochs are generations for
+    /// a producer (KIP-447). One that names no member, as before KIP-447, may always commit.
+    pub(crate) fn may_commit_in_transaction(
+        &self,
+        member: &str,
+        instance: Option<&str>,
+        epoch: i32,
+    ) -> Result<(), ErrorCode> {
+        if self.kind == CarriedKind::Share {
+            return Err(ErrorCode::GroupIdNotFound);
+        }
+        let names_no_member = epoch == -1 && member.is_empty() && instance.is_none();
+        if names_no_member || (epoch < 0 && self.members.is_empty()) {
+            return Ok(());
+        }
+        let Some(known) = self.members.get(member) else { return Err(ErrorCode::UnknownMemberId) };
+        if known.epoch == epoch { Ok(()) } else { Err(ErrorCode::IllegalGeneration) }
+    }
+
     /// Whether offsets may be read with this member and epoch.
     pub(crate) fn may_fetch(&self, member: Option<&str>, epoch: i32) -> Result<(), ErrorCode> {
         if self.kind == CarriedKind::Share {

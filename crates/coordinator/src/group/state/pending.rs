@@ -57,6 +57,9 @@ impl Pending {
         for producer in open.remove(&(topic.clone(), partition)).into_iter().flatten() {
             if let Some(offsets) = self.by_producer.get_mut(&producer) {
                 offsets.remove(&(Str::from(group), topic.clone(), partition));
+                if offsets.is_empty() {
+                    self.by_producer.remove(&producer);
+                }
             }
         }
         if open.is_empty() {

@@ -17,18 +17,18 @@ use protocol::messages::streams_group_member_metadata_value::StreamsGroupMemberM
 use protocol::messages::streams_group_metadata_key::StreamsGroupMetadataKey;
 use protocol::messages::streams_group_metadata_value::StreamsGroupMetadataValue;
 
-fn append(h: &mut Harness, record: &GroupRecord) {
+pub(super) fn append(h: &mut Harness, record: &GroupRecord) {
     let value = record.encode_value(record.max_version()).unwrap();
     h.append(None, Entry::Record { key: record.encode_key().unwrap(), value });
 }
 
-fn consumer(h: &mut Harness, group: &str, epoch: Option<i32>) {
+pub(super) fn consumer(h: &mut Harness, group: &str, epoch: Option<i32>) {
     let key = ConsumerGroupMetadataKey { group_id: group.into(), ..Default::default() };
     let value = epoch.map(|epoch| ConsumerGroupMetadataValue { epoch, ..Default::default() });
     append(h, &GroupRecord::ConsumerGroupMetadata(key, value));
 }
 
-fn member(h: &mut Harness, group: &str, member: &str, epoch: Option<i32>) {
+pub(super) fn member(h: &mut Harness, group: &str, member: &str, epoch: Option<i32>) {
     let key = ConsumerGroupMemberMetadataKey { group_id: group.into(), member_id: member.into(), ..Default::default() };
     let value = epoch.map(|_| ConsumerGroupMemberMetadataValue::default());
     append(h, &GroupRecord::ConsumerGroupMemberMetadata(key, value));
@@ -42,7 +42,7 @@ fn member(h: &mut Harness, group: &str, member: &str, epoch: Option<i32>) {
     append(h, &GroupRecord::ConsumerGroupCurrentMemberAssignment(key, value));
 }
 
-fn other_kinds(h: &mut Harness) {
+pub(super) fn other_kinds(h: &mut Harness) {
     consumer(h, "consumer", Some(3));
     let key = ShareGroupMetadataKey { group_id: "share".into(), ..Default::default() };
     append(h, &GroupRecord::ShareGroupMetadata(key, Some(ShareGroupMetadataValue::default())));

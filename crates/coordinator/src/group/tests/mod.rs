@@ -12,14 +12,15 @@ mod random;
 mod rebalances;
 mod repeats;
 mod slow_heartbeats;
+mod transactions;
 
 use crate::group::GroupTypes;
-use crate::{BatchContext, Client, Command, Decision, DecisionContext, Entry, GroupConfig, NewRecord};
+use crate::{BatchContext, BatchForm, Client, Command, Decision, DecisionContext, Entry, GroupConfig, NewRecord};
 use crate::{CoordinatorShard, GroupShard};
 use crate::{GroupReply, GroupRequest, ReplyId};
 use bytes::Bytes;
 use metadata::image::Image;
-use model::{ErrorCode, LeaderEpoch, Monotonic, Now, Offset, ProducerId, Timestamp, Uuid};
+use model::{ErrorCode, LeaderEpoch, Monotonic, Now, Offset, ProducerEpoch, ProducerId, Timestamp, Uuid};
 use protocol::messages::describe_groups_response::DescribedGroup;
 use protocol::messages::heartbeat_request::HeartbeatRequest;
 use protocol::messages::join_group_request::{JoinGroupRequest, JoinGroupRequestProtocol};
@@ -32,6 +33,10 @@ use protocol::messages::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFe
 use protocol::messages::offset_fetch_response::OffsetFetchResponsePartitions;
 use protocol::messages::sync_group_request::{SyncGroupRequest, SyncGroupRequestAssignment};
 use protocol::messages::sync_group_response::SyncGroupResponse;
+use protocol::messages::txn_offset_commit_request::{
+    TxnOffsetCommitRequest, TxnOffsetCommitRequestPartition, TxnOffsetCommitRequestTopic,
+};
+use records::EndTransactionMarker;
 use std::collections::{HashMap, HashSet};
 
 /// A subscription to topic `t1`, as Java's consumer writes it.
@@ -46,6 +51,8 @@ pub(super) struct Harness {
     /// How far the wall clock is ahead of the monotonic one.
     pub(super) wall_ahead_ms: i64,
     pub(super) log: Vec<(BatchContext, Entry)>,
+    /// How each batch that the shard wrote was appended, with its records.
+    pub(super) batches: Vec<(BatchForm, Vec<NewRecord>)>,
     pub(super) replies: HashMap<ReplyId, GroupReply>,
     pub(super) parked: HashSet<ReplyId>,
     /// The next append fails with this.
@@ -63,6 +70,7 @@ impl Harness {
             now: 1_000_000,
             wall_ahead_ms: 0,
             log: Vec::new(),
+            batches: Vec::new(),
             replies: HashMap::new(),
             parked: HashSet::new(),
             fail: None,
@@ -89,18 +97,18 @@ impl Harness {
         let context =
             DecisionContext { now, random: &|| random, leader_epoch: LeaderEpoch(0), image: &image, config: &config };
         let mut decision = self.shard.decide(&context, &command);
-        let fault = if decision.records.is_empty() { None } else { self.fail.take() };
+        let fault = if decision.has_batch() { self.fail.take() } else { None };
         if let Some(error) = fault {
             let failed = Command::AppendFailed(decision.into_unappended(command), error);
             decision = self.shard.decide(&context, &failed);
-            assert!(decision.records.is_empty());
+            assert!(!decision.has_batch());
         }
         self.carry_out(decision);
     }
 
     fn carry_out(&mut self, decision: Decision<GroupTypes>) {
-        for NewRecord { key, value } in decision.records {
-            self.append(None, Entry::Record { key, value });
+        if decision.has_batch() {
+            self.append_batch(decision.form, decision.records);
         }
         self.shard.apply_soft(decision.soft);
         for (id, reply) in decision.replies {
@@ -110,6 +118,23 @@ impl Harness {
         let waiting: HashSet<ReplyId> = self.shard.clone().resign().into_iter().map(|(id, _)| id).collect();
         assert_eq!(waiting, self.parked, "what is parked is what has not been answered");
         assert_eq!(self.replayed().state, self.shard.state, "the log says all that is replicated");
+    }
+
+    /// Appends a batch of the shard, and applies it as the driver does.
+    fn append_batch(&mut self, form: BatchForm, records: Vec<NewRecord>) {
+        self.batches.push((form, records.clone()));
+        let (producer, marker) = match form {
+            BatchForm::Atomic | BatchForm::Split => (None, None),
+            BatchForm::Transactional { producer_id, .. } => (Some(producer_id), None),
+            BatchForm::Marker { producer_id, end, .. } => (Some(producer_id), Some(end)),
+        };
+        assert_eq!(records.is_empty(), marker.is_some(), "a marker is a batch of its own");
+        for NewRecord { key, value } in records {
+            self.append(producer, Entry::Record { key, value });
+        }
+        if let Some(end) = marker {
+            self.append(producer, Entry::Marker { committed: end.committed });
+        }
     }
 
     pub(super) fn append(&mut self, producer: Option<ProducerId>, entry: Entry) {
@@ -207,6 +232,22 @@ impl Harness {
     pub(super) fn commit(&mut self, request: OffsetCommitRequest) -> ErrorCode {
         match self.ask(GroupRequest::OffsetCommit { request, supports_member_epochs: true }) {
             GroupReply::OffsetCommit(response) => code(response.topics[0].partitions[0].error_code),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Commits in a transaction, and returns the error of the first partition.
+    pub(super) fn commit_in_transaction(&mut self, request: TxnOffsetCommitRequest) -> ErrorCode {
+        match self.ask(GroupRequest::TxnOffsetCommit(request)) {
+            GroupReply::TxnOffsetCommit(response) => code(response.topics[0].partitions[0].error_code),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Ends the transaction of a producer.
+    pub(super) fn end_transaction(&mut self, producer_id: i64, producer_epoch: i16, committed: bool) -> ErrorCode {
+        match self.ask(end_transaction(producer_id, producer_epoch, committed)) {
+            GroupReply::EndTransaction(code) => code,
             other => panic!("{other:?}"),
         }
     }
@@ -329,6 +370,28 @@ pub(super) fn commit(group: &str, member: &str, generation: i32, offset: i64) ->
         generation_id_or_member_epoch: generation,
         topics: vec![topic],
         ..Default::default()
+    }
+}
+
+/// An offset of partition 0 of `t1` in the transaction of a producer of epoch 0. The request names
+/// no member.
+pub(super) fn transactional(producer_id: i64, group: &str, offset: i64) -> TxnOffsetCommitRequest {
+    let partition = TxnOffsetCommitRequestPartition {
+        partition_index: 0,
+        committed_offset: offset,
+        committed_metadata: Some("meta".into()),
+        ..Default::default()
+    };
+    let topic = TxnOffsetCommitRequestTopic { name: "t1".into(), partitions: vec![partition], ..Default::default() };
+    TxnOffsetCommitRequest { group_id: group.into(), producer_id, topics: vec![topic], ..Default::default() }
+}
+
+pub(super) fn end_transaction(producer_id: i64, producer_epoch: i16, committed: bool) -> GroupRequest {
+    GroupRequest::EndTransaction {
+        producer_id: ProducerId(producer_id),
+        producer_epoch: ProducerEpoch(producer_epoch),
+        marker: EndTransactionMarker { committed, coordinator_epoch: 0 },
+        transaction_version: 2,
     }
 }
 

@@ -1,20 +1,16 @@
-//! Tests of committed offsets: who may commit, what is kept and for how long, and pending
-//! transactions.
+//! Tests of committed offsets: who may commit, what is kept and for how long.
 
 use super::{Harness, code, commit, hex, join, sync};
 use crate::group::GroupEvent;
 use crate::{Command, CoordinatorShard, Entry, GroupReply, GroupRequest};
 use bytes::Bytes;
-use model::{ErrorCode, ProducerId, Uuid};
-use protocol::messages::offset_commit_key::OffsetCommitKey;
-use protocol::messages::offset_commit_value::OffsetCommitValue;
+use model::{ErrorCode, Uuid};
 use protocol::messages::offset_delete_request::{
     OffsetDeleteRequest, OffsetDeleteRequestPartition, OffsetDeleteRequestTopic,
 };
 use protocol::messages::offset_fetch_request::OffsetFetchRequestGroup;
-use protocol::{GroupRecord, Str};
 
-const RETENTION_MS: i64 = 10_080 * 60_000;
+pub(super) const RETENTION_MS: i64 = 10_080 * 60_000;
 
 #[test]
 fn commit_metadata_round_trips() {
@@ -198,7 +194,7 @@ fn a_stable_group_keeps_what_it_reads() {
     assert_eq!(h.fetch("g", "unread", false).committed_offset, -1);
 }
 
-fn delete(h: &mut Harness, group: &str, topic: &str) -> (ErrorCode, Option<ErrorCode>) {
+pub(super) fn delete(h: &mut Harness, group: &str, topic: &str) -> (ErrorCode, Option<ErrorCode>) {
     let partition = OffsetDeleteRequestPartition { partition_index: 0, ..Default::default() };
     let topic = OffsetDeleteRequestTopic { name: topic.into(), partitions: vec![partition], ..Default::default() };
     let request = OffsetDeleteRequest { group_id: group.into(), topics: vec![topic], ..Default::default() };
@@ -258,50 +254,6 @@ fn offsets_of_deleted_topics_are_deleted() {
     ])));
     let left = ["old", "unknown", "anew"].map(|group| h.fetch(group, "t1", false).committed_offset);
     assert_eq!(left, [-1, -1, 1], "the last was committed for the topic that has the name now");
-}
-
-/// Returns an offset of an open transaction, as TxnOffsetCommit writes it to the log.
-fn transactional(group: &str, offset: i64) -> Entry {
-    let key = OffsetCommitKey { group: group.into(), topic: "t1".into(), partition: 0, ..Default::default() };
-    let value = OffsetCommitValue { offset, metadata: Str::default(), commit_timestamp: 1, ..Default::default() };
-    let record = GroupRecord::OffsetCommit(key, Some(value));
-    Entry::Record { key: record.encode_key().unwrap(), value: record.encode_value(4).unwrap() }
-}
-
-#[test]
-fn offsets_of_a_transaction_wait_for_its_marker() {
-    let producer = Some(ProducerId(7));
-    let mut h = Harness::new();
-    h.append(producer, transactional("g", 5));
-    assert_eq!(h.fetch("g", "t1", false).committed_offset, -1);
-    assert_eq!(code(h.fetch("g", "t1", true).error_code), ErrorCode::UnstableOffsetCommit);
-    h.append(producer, Entry::Marker { committed: true });
-    assert_eq!(h.fetch("g", "t1", true).committed_offset, 5);
-    h.append(producer, transactional("g", 6));
-    h.append(producer, Entry::Marker { committed: false });
-    assert_eq!(h.fetch("g", "t1", true).committed_offset, 5, "an abort drops them");
-    h.append(producer, transactional("g", 7));
-    assert_eq!(h.commit(commit("g", "", -1, 8)), ErrorCode::None);
-    h.append(producer, Entry::Marker { committed: true });
-    assert_eq!(h.fetch("g", "t1", true).committed_offset, 8, "the younger record wins, whenever the transaction ends");
-    h.append(producer, transactional("g", 9));
-    assert_eq!(h.delete_group("g"), ErrorCode::None);
-    h.append(producer, Entry::Marker { committed: true });
-    assert_eq!(h.fetch("g", "t1", true).committed_offset, -1, "a tombstone takes what waits along");
-}
-
-#[test]
-fn an_open_transaction_blocks_expiry() {
-    let mut h = Harness::new();
-    assert_eq!(h.commit(commit("g", "", -1, 1)), ErrorCode::None);
-    h.append(Some(ProducerId(7)), transactional("g", 5));
-    h.append(Some(ProducerId(8)), transactional("only", 5));
-    h.advance(RETENTION_MS + 600_000);
-    assert_eq!(h.fetch("g", "t1", false).committed_offset, 1);
-    assert_eq!(h.list().len(), 2);
-    h.append(Some(ProducerId(8)), Entry::Marker { committed: false });
-    h.advance(600_000);
-    assert_eq!(h.list().len(), 1);
 }
 
 #[test]
