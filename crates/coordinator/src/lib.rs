@@ -18,8 +18,8 @@
 //! driver loads it again once, and takes it offline if that fails too.
 //!
 //! - `BatchContext::offset` is the entry's own offset, not its batch's.
-//! - `BatchContext::producer` is set for the records of *transactional* batches and for markers. It
-//!   is `None` for all other entries, including those that the shard itself wrote. Control batches
+//! - `BatchContext::producer` is set for the records of *transactional* batches and for markers, also
+//!   of those that the shard itself wrote. It is `None` for all other entries. Control batches
 //!   other than commit and abort markers are skipped.
 //!
 //! **A decision** is made for a request ([`Command::Request`] with a [`ReplyId`] that is never used

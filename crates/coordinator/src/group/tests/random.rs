@@ -1,28 +1,71 @@
-//! Tests with random requests, clocks, failures and failovers. After each step the harness checks
-//! that the log contains all replicated state, and that every request gets exactly one reply.
+//! Tests with random requests, transactions, clocks, failures and failovers. After each step the
+//! harness checks that the log contains all replicated state, and that every request gets exactly one
+//! reply. The test itself checks committed and pending offsets against a second definition of them.
 
-use super::{Harness, ask_to_join, commit, join_request, sync};
-use crate::group::GroupState;
-use crate::{GroupReply, GroupRequest};
-use model::ErrorCode;
+use super::offsets::delete;
+use super::{Harness, ask_to_join, commit, join_request, sync, transactional};
+use crate::group::{GroupEvent, GroupState};
+use crate::{Command, Entry, GroupReply, GroupRequest};
+use model::{ErrorCode, ProducerId, Uuid};
 use proptest::prelude::*;
-use protocol::Str;
 use protocol::messages::join_group_request::JoinGroupRequest;
+use protocol::{GroupRecord, Str};
 
 /// The harness replays the log after every step, so that even a few cases take some time.
 const CASES: u32 = 64;
 
 #[derive(Clone, Debug)]
 enum Step {
-    Join { who: usize, is_static: bool, protocols: u8, known_id: bool },
-    Sync { who: usize, stale: bool },
-    Heartbeat { who: usize },
-    Leave { who: usize, by_instance: bool },
-    Commit { who: usize, simple: bool },
-    Delete,
-    Wait { ms: i64 },
-    SetWallClock { ahead_ms: i64 },
-    FailNext { code: usize },
+    Join {
+        who: usize,
+        is_static: bool,
+        protocols: u8,
+        known_id: bool,
+    },
+    Sync {
+        who: usize,
+        stale: bool,
+    },
+    Heartbeat {
+        who: usize,
+    },
+    Leave {
+        who: usize,
+        by_instance: bool,
+    },
+    Commit {
+        who: usize,
+        simple: bool,
+    },
+    /// A commit in a transaction, of a member or without one.
+    CommitInTransaction {
+        producer: i64,
+        epoch: i16,
+        who: usize,
+        simple: bool,
+        partition: i32,
+    },
+    EndTransaction {
+        producer: i64,
+        epoch: i16,
+        committed: bool,
+    },
+    Delete {
+        simple: bool,
+    },
+    DeleteOffset {
+        simple: bool,
+    },
+    DeleteTopic,
+    Wait {
+        ms: i64,
+    },
+    SetWallClock {
+        ahead_ms: i64,
+    },
+    FailNext {
+        code: usize,
+    },
     FailOver,
 }
 
@@ -34,8 +77,15 @@ fn step() -> impl Strategy<Value = Step> {
         6 => (who.clone(), prop::bool::weighted(0.1)).prop_map(|(who, stale)| Step::Sync { who, stale }),
         3 => who.clone().prop_map(|who| Step::Heartbeat { who }),
         2 => (who.clone(), any::<bool>()).prop_map(|(who, by_instance)| Step::Leave { who, by_instance }),
-        2 => (who, any::<bool>()).prop_map(|(who, simple)| Step::Commit { who, simple }),
-        1 => Just(Step::Delete),
+        2 => (who.clone(), any::<bool>()).prop_map(|(who, simple)| Step::Commit { who, simple }),
+        4 => (0i64..3, 0i16..2, who, any::<bool>(), 0i32..2).prop_map(|(producer, epoch, who, simple, partition)| {
+            Step::CommitInTransaction { producer, epoch, who, simple, partition }
+        }),
+        3 => (0i64..3, 0i16..2, any::<bool>())
+            .prop_map(|(producer, epoch, committed)| Step::EndTransaction { producer, epoch, committed }),
+        1 => any::<bool>().prop_map(|simple| Step::Delete { simple }),
+        1 => any::<bool>().prop_map(|simple| Step::DeleteOffset { simple }),
+        1 => Just(Step::DeleteTopic),
         6 => (0i64..12_000).prop_map(|ms| Step::Wait { ms }),
         1 => (-86_400_000i64..86_400_000).prop_map(|ahead_ms| Step::SetWallClock { ahead_ms }),
         1 => (0usize..3).prop_map(|code| Step::FailNext { code }),
@@ -112,12 +162,31 @@ fn run(h: &mut Harness, memories: &mut [Memory], step: &Step, asked: &mut Vec<(c
         }
         Step::Commit { who, simple } => {
             let memory = memories[*who].clone();
-            let request = if *simple { commit("s", "", -1, 1) } else { commit("g", &memory.id, memory.generation, 2) };
+            let offset = h.now;
+            let request =
+                if *simple { commit("s", "", -1, offset) } else { commit("g", &memory.id, memory.generation, offset) };
             h.commit(request);
         }
-        Step::Delete => {
-            h.delete_group("g");
+        Step::CommitInTransaction { producer, epoch, who, simple, partition } => {
+            let memory = memories[*who].clone();
+            let mut request = transactional(*producer, if *simple { "s" } else { "g" }, h.log.len() as i64);
+            request.producer_epoch = *epoch;
+            request.topics[0].partitions[0].partition_index = *partition;
+            if !simple {
+                (request.member_id, request.generation_id) = (memory.id, memory.generation);
+            }
+            h.commit_in_transaction(request);
         }
+        Step::EndTransaction { producer, epoch, committed } => {
+            h.end_transaction(*producer, *epoch, *committed);
+        }
+        Step::Delete { simple } => {
+            h.delete_group(if *simple { "s" } else { "g" });
+        }
+        Step::DeleteOffset { simple } => {
+            delete(h, if *simple { "s" } else { "g" }, "t1");
+        }
+        Step::DeleteTopic => h.command(Command::Event(GroupEvent::TopicsDeleted(vec![(Uuid([1; 16]), "t1".into())]))),
         Step::Wait { ms } => h.advance(*ms),
         Step::SetWallClock { ahead_ms } => h.wall_ahead_ms = *ahead_ms,
         Step::FailNext { code } => {
@@ -126,6 +195,33 @@ fn run(h: &mut Harness, memories: &mut [Memory], step: &Step, asked: &mut Vec<(c
         }
         Step::FailOver => h.fail_over(),
     }
+}
+
+/// What the log says of one partition of `t1`, by a definition that is not the shard's. Only records
+/// behind the last tombstone count. One in a transaction counts if the first marker of its producer
+/// behind it committed, and waits if there is none. Of those that count, the last one wins.
+fn by_definition(h: &Harness, group: &str, partition: i32) -> (Option<i64>, bool) {
+    let outcome = |at: usize, producer: ProducerId| {
+        let mut behind = h.log[at..].iter().filter(|(context, _)| context.producer == Some(producer));
+        behind.find_map(|(_, entry)| if let Entry::Marker { committed } = entry { Some(*committed) } else { None })
+    };
+    let (mut offset, mut is_unstable) = (None, false);
+    for (at, (context, entry)) in h.log.iter().enumerate() {
+        let Entry::Record { key, value } = entry else { continue };
+        let Ok(GroupRecord::OffsetCommit(key, value)) = GroupRecord::decode(key.clone(), value.clone()) else {
+            continue;
+        };
+        if (&*key.group, &*key.topic, key.partition) != (group, "t1", partition) {
+            continue;
+        }
+        match (value, context.producer.map(|producer| outcome(at, producer))) {
+            (None, _) => (offset, is_unstable) = (None, false),
+            (Some(value), None | Some(Some(true))) => offset = Some(value.offset),
+            (Some(_), Some(Some(false))) => {}
+            (Some(_), Some(None)) => is_unstable = true,
+        }
+    }
+    (offset, is_unstable)
 }
 
 proptest! {
@@ -143,6 +239,12 @@ proptest! {
         for step in &steps {
             run(&mut h, &mut memories, step, &mut asked);
             learn(&mut h, &mut memories, &asked);
+            for (group, partition) in [("g", 0), ("g", 1), ("s", 0), ("s", 1)] {
+                let state = &h.shard.state;
+                let committed = state.offsets.get(group, "t1", partition).map(|it| it.offset);
+                let is_unstable = state.pending.contains(group, &"t1".into(), partition);
+                prop_assert_eq!((committed, is_unstable), by_definition(&h, group, partition), "{} {}", group, partition);
+            }
             for group in h.shard.soft.groups.values() {
                 // A rebalance without members continues until its delay ends, or until the
                 // generated ids expire too.
