@@ -18,9 +18,9 @@
 //! driver loads it again once, and takes it offline if that fails too.
 //!
 //! - `BatchContext::offset` is the entry's own offset, not its batch's.
-//! - `BatchContext::producer` is set for the records of *transactional* batches and for markers, also
-//!   of those that the shard itself wrote. It is `None` for all other entries. Control batches
-//!   other than commit and abort markers are skipped.
+//! - `BatchContext::producer` is set for the records of *transactional* batches and for markers,
+//!   those that the shard itself wrote included. It is `None` for all other entries. Control
+//!   batches other than commit and abort markers are skipped.
 //!
 //! **A decision** is made for a request ([`Command::Request`] with a [`ReplyId`] that is never used
 //! again), for a deadline ([`Command::TimerDue`]) and for what happened elsewhere

@@ -28,8 +28,8 @@
 //!   topics itself.
 //! - TxnOffsetCommit: below v5 the transaction is verified with its coordinator, and from v5 on the
 //!   group's partition is added to it (KIP-890), before the shard is asked. An error of that is
-//!   answered with [`GroupRequest::unverified`]. `INVALID_GROUP_ID` and partitions of unknown topics
-//!   are answered before that. Below v2, `COORDINATOR_LOAD_IN_PROGRESS` becomes
+//!   answered with [`GroupRequest::unverified`]. `INVALID_GROUP_ID` and partitions of unknown
+//!   topics are answered before that. Below v2, `COORDINATOR_LOAD_IN_PROGRESS` becomes
 //!   `COORDINATOR_NOT_AVAILABLE`.
 //! - WriteTxnMarkers: each marker for a partition of `__consumer_offsets` that this broker has is a
 //!   [`GroupRequest::EndTransaction`]. Partitions that it does not have are

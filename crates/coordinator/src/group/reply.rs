@@ -192,8 +192,8 @@ pub(crate) fn refused_transactional_commit(request: &TxnOffsetCommitRequest, cod
 }
 
 impl GroupReply {
-    /// Converts a reply that was held back when the leadership ended, or for too long: the same type
-    /// with an error, never a success. REQUEST_TIMED_OUT stays only in the reply to a marker.
+    /// Converts a reply that was held back when the leadership ended, or for too long: the same
+    /// type with an error, never a success. REQUEST_TIMED_OUT stays only in the reply to a marker.
     pub fn into_error(self, error: ErrorCode) -> GroupReply {
         let code = append_error(error);
         let number = code.code();

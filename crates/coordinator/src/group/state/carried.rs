@@ -102,7 +102,9 @@ impl CarriedGroup {
     }
 
     /// Whether offsets may be committed in a transaction. The members' epochs are generations for
-    /// a producer (KIP-447). One that names no member, as before KIP-447, may always commit.
+    /// a producer (KIP-447). One that names no member, as before KIP-447, may always commit. Kafka
+    /// also accepts an earlier epoch for partitions that the member has had since that epoch
+    /// (KIP-1251). Here that is refused, because assignments of these groups are not kept.
     pub(crate) fn may_commit_in_transaction(
         &self,
         member: &str,

@@ -1,6 +1,6 @@
 //! Tests with random requests, transactions, clocks, failures and failovers. After each step the
-//! harness checks that the log contains all replicated state, and that every request gets exactly one
-//! reply. The test itself checks committed and pending offsets against a second definition of them.
+//! harness checks that the log contains all replicated state, and that every request gets exactly
+//! one reply. The test checks committed and pending offsets against a second definition of them.
 
 use super::offsets::delete;
 use super::{Harness, ask_to_join, commit, join_request, sync, transactional};
@@ -14,25 +14,9 @@ use protocol::{GroupRecord, Str};
 /// The harness replays the log after every step, so that even a few cases take some time.
 const CASES: u32 = 64;
 
+/// A step on the offsets of the group of members, or of a simple one.
 #[derive(Clone, Debug)]
-enum Step {
-    Join {
-        who: usize,
-        is_static: bool,
-        protocols: u8,
-        known_id: bool,
-    },
-    Sync {
-        who: usize,
-        stale: bool,
-    },
-    Heartbeat {
-        who: usize,
-    },
-    Leave {
-        who: usize,
-        by_instance: bool,
-    },
+enum OffsetStep {
     Commit {
         who: usize,
         simple: bool,
@@ -57,16 +41,34 @@ enum Step {
         simple: bool,
     },
     DeleteTopic,
-    Wait {
-        ms: i64,
-    },
-    SetWallClock {
-        ahead_ms: i64,
-    },
-    FailNext {
-        code: usize,
-    },
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Join { who: usize, is_static: bool, protocols: u8, known_id: bool },
+    Sync { who: usize, stale: bool },
+    Heartbeat { who: usize },
+    Leave { who: usize, by_instance: bool },
+    Offsets(OffsetStep),
+    Wait { ms: i64 },
+    SetWallClock { ahead_ms: i64 },
+    FailNext { code: usize },
     FailOver,
+}
+
+fn offset_step() -> impl Strategy<Value = OffsetStep> {
+    let who = 0usize..6;
+    prop_oneof![
+        2 => (who.clone(), any::<bool>()).prop_map(|(who, simple)| OffsetStep::Commit { who, simple }),
+        4 => (0i64..3, 0i16..2, who, any::<bool>(), 0i32..2).prop_map(|(producer, epoch, who, simple, partition)| {
+            OffsetStep::CommitInTransaction { producer, epoch, who, simple, partition }
+        }),
+        3 => (0i64..3, 0i16..2, any::<bool>())
+            .prop_map(|(producer, epoch, committed)| OffsetStep::EndTransaction { producer, epoch, committed }),
+        1 => any::<bool>().prop_map(|simple| OffsetStep::Delete { simple }),
+        1 => any::<bool>().prop_map(|simple| OffsetStep::DeleteOffset { simple }),
+        1 => Just(OffsetStep::DeleteTopic),
+    ]
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -76,16 +78,8 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(who, is_static, protocols, known_id)| Step::Join { who, is_static, protocols, known_id }),
         6 => (who.clone(), prop::bool::weighted(0.1)).prop_map(|(who, stale)| Step::Sync { who, stale }),
         3 => who.clone().prop_map(|who| Step::Heartbeat { who }),
-        2 => (who.clone(), any::<bool>()).prop_map(|(who, by_instance)| Step::Leave { who, by_instance }),
-        2 => (who.clone(), any::<bool>()).prop_map(|(who, simple)| Step::Commit { who, simple }),
-        4 => (0i64..3, 0i16..2, who, any::<bool>(), 0i32..2).prop_map(|(producer, epoch, who, simple, partition)| {
-            Step::CommitInTransaction { producer, epoch, who, simple, partition }
-        }),
-        3 => (0i64..3, 0i16..2, any::<bool>())
-            .prop_map(|(producer, epoch, committed)| Step::EndTransaction { producer, epoch, committed }),
-        1 => any::<bool>().prop_map(|simple| Step::Delete { simple }),
-        1 => any::<bool>().prop_map(|simple| Step::DeleteOffset { simple }),
-        1 => Just(Step::DeleteTopic),
+        2 => (who, any::<bool>()).prop_map(|(who, by_instance)| Step::Leave { who, by_instance }),
+        12 => offset_step().prop_map(Step::Offsets),
         6 => (0i64..12_000).prop_map(|ms| Step::Wait { ms }),
         1 => (-86_400_000i64..86_400_000).prop_map(|ahead_ms| Step::SetWallClock { ahead_ms }),
         1 => (0usize..3).prop_map(|code| Step::FailNext { code }),
@@ -160,33 +154,7 @@ fn run(h: &mut Harness, memories: &mut [Memory], step: &Step, asked: &mut Vec<(c
             };
             h.send(GroupRequest::LeaveGroup(request));
         }
-        Step::Commit { who, simple } => {
-            let memory = memories[*who].clone();
-            let offset = h.now;
-            let request =
-                if *simple { commit("s", "", -1, offset) } else { commit("g", &memory.id, memory.generation, offset) };
-            h.commit(request);
-        }
-        Step::CommitInTransaction { producer, epoch, who, simple, partition } => {
-            let memory = memories[*who].clone();
-            let mut request = transactional(*producer, if *simple { "s" } else { "g" }, h.log.len() as i64);
-            request.producer_epoch = *epoch;
-            request.topics[0].partitions[0].partition_index = *partition;
-            if !simple {
-                (request.member_id, request.generation_id) = (memory.id, memory.generation);
-            }
-            h.commit_in_transaction(request);
-        }
-        Step::EndTransaction { producer, epoch, committed } => {
-            h.end_transaction(*producer, *epoch, *committed);
-        }
-        Step::Delete { simple } => {
-            h.delete_group(if *simple { "s" } else { "g" });
-        }
-        Step::DeleteOffset { simple } => {
-            delete(h, if *simple { "s" } else { "g" }, "t1");
-        }
-        Step::DeleteTopic => h.command(Command::Event(GroupEvent::TopicsDeleted(vec![(Uuid([1; 16]), "t1".into())]))),
+        Step::Offsets(step) => run_on_offsets(h, memories, step),
         Step::Wait { ms } => h.advance(*ms),
         Step::SetWallClock { ahead_ms } => h.wall_ahead_ms = *ahead_ms,
         Step::FailNext { code } => {
@@ -197,9 +165,44 @@ fn run(h: &mut Harness, memories: &mut [Memory], step: &Step, asked: &mut Vec<(c
     }
 }
 
-/// What the log says of one partition of `t1`, by a definition that is not the shard's. Only records
-/// behind the last tombstone count. One in a transaction counts if the first marker of its producer
-/// behind it committed, and waits if there is none. Of those that count, the last one wins.
+fn run_on_offsets(h: &mut Harness, memories: &[Memory], step: &OffsetStep) {
+    match step {
+        OffsetStep::Commit { who, simple } => {
+            let memory = memories[*who].clone();
+            let offset = h.log.len() as i64;
+            let request =
+                if *simple { commit("s", "", -1, offset) } else { commit("g", &memory.id, memory.generation, offset) };
+            h.commit(request);
+        }
+        OffsetStep::CommitInTransaction { producer, epoch, who, simple, partition } => {
+            let memory = memories[*who].clone();
+            let mut request = transactional(*producer, if *simple { "s" } else { "g" }, h.log.len() as i64);
+            request.producer_epoch = *epoch;
+            request.topics[0].partitions[0].partition_index = *partition;
+            if !simple {
+                (request.member_id, request.generation_id) = (memory.id, memory.generation);
+            }
+            h.commit_in_transaction(request);
+        }
+        OffsetStep::EndTransaction { producer, epoch, committed } => {
+            h.end_transaction(*producer, *epoch, *committed);
+        }
+        OffsetStep::Delete { simple } => {
+            h.delete_group(if *simple { "s" } else { "g" });
+        }
+        OffsetStep::DeleteOffset { simple } => {
+            delete(h, if *simple { "s" } else { "g" }, "t1");
+        }
+        OffsetStep::DeleteTopic => {
+            h.command(Command::Event(GroupEvent::TopicsDeleted(vec![(Uuid([1; 16]), "t1".into())])))
+        }
+    }
+}
+
+/// Returns the committed offset of a partition of `t1`, and whether one is pending, by a definition
+/// that is not the shard's. Only records behind the last tombstone count. One in a transaction
+/// counts if the first marker of its producer behind it is a commit, and is pending if there is
+/// none. Of those that count, the last one wins.
 fn by_definition(h: &Harness, group: &str, partition: i32) -> (Option<i64>, bool) {
     let outcome = |at: usize, producer: ProducerId| {
         let mut behind = h.log[at..].iter().filter(|(context, _)| context.producer == Some(producer));

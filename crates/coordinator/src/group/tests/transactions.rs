@@ -12,7 +12,7 @@ use protocol::messages::txn_offset_commit_request::TxnOffsetCommitRequest;
 use protocol::messages::txn_offset_commit_response::TxnOffsetCommitResponse;
 use records::BatchBuilder;
 
-/// The offset that a reader gets who does not ask for stable offsets, and the error of one who does.
+/// Returns the offset that is read without `require_stable`, and the error with it.
 fn seen(h: &mut Harness, group: &str) -> (i64, ErrorCode) {
     let offset = h.fetch(group, "t1", false);
     assert_eq!(offset.error_code, 0);
