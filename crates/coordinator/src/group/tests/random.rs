@@ -58,15 +58,17 @@ enum Step {
 
 fn offset_step() -> impl Strategy<Value = OffsetStep> {
     let who = 0usize..6;
+    // A commit of a member is refused most of the time.
+    let simple = prop::bool::weighted(0.7);
     prop_oneof![
-        2 => (who.clone(), any::<bool>()).prop_map(|(who, simple)| OffsetStep::Commit { who, simple }),
-        4 => (0i64..3, 0i16..2, who, any::<bool>(), 0i32..2).prop_map(|(producer, epoch, who, simple, partition)| {
+        4 => (who.clone(), simple).prop_map(|(who, simple)| OffsetStep::Commit { who, simple }),
+        6 => (0i64..3, 0i16..2, who, simple, 0i32..2).prop_map(|(producer, epoch, who, simple, partition)| {
             OffsetStep::CommitInTransaction { producer, epoch, who, simple, partition }
         }),
         3 => (0i64..3, 0i16..2, any::<bool>())
             .prop_map(|(producer, epoch, committed)| OffsetStep::EndTransaction { producer, epoch, committed }),
-        1 => any::<bool>().prop_map(|simple| OffsetStep::Delete { simple }),
-        1 => any::<bool>().prop_map(|simple| OffsetStep::DeleteOffset { simple }),
+        1 => simple.prop_map(|simple| OffsetStep::Delete { simple }),
+        1 => simple.prop_map(|simple| OffsetStep::DeleteOffset { simple }),
         1 => Just(OffsetStep::DeleteTopic),
     ]
 }
@@ -79,7 +81,7 @@ fn step() -> impl Strategy<Value = Step> {
         6 => (who.clone(), prop::bool::weighted(0.1)).prop_map(|(who, stale)| Step::Sync { who, stale }),
         3 => who.clone().prop_map(|who| Step::Heartbeat { who }),
         2 => (who, any::<bool>()).prop_map(|(who, by_instance)| Step::Leave { who, by_instance }),
-        12 => offset_step().prop_map(Step::Offsets),
+        16 => offset_step().prop_map(Step::Offsets),
         6 => (0i64..12_000).prop_map(|ms| Step::Wait { ms }),
         1 => (-86_400_000i64..86_400_000).prop_map(|ahead_ms| Step::SetWallClock { ahead_ms }),
         1 => (0usize..3).prop_map(|code| Step::FailNext { code }),
