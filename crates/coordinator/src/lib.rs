@@ -47,9 +47,9 @@
 //! 7. Hold `decision.effects` back in the same way, then carry them out. An effect has no timeout:
 //!    it waits until its records are committed or the leadership ends.
 //!
-//! If that takes longer than `offsets.commit.timeout.ms`, a held reply is sent as
-//! [`CoordinatorShard::into_error`] with `COORDINATOR_NOT_AVAILABLE`, into which Kafka converts
-//! REQUEST_TIMED_OUT for clients of groups. Its records may still be committed.
+//! If that takes longer than the coordinator's commit timeout, a held reply is sent as
+//! [`CoordinatorShard::into_error`] with `REQUEST_TIMED_OUT`, which the shard converts as Kafka
+//! does for the clients of that coordinator. Its records may still be committed.
 //!
 //! **Time**: after each event, even if the next request has already arrived, the driver calls
 //! [`CoordinatorShard::next_deadline`]. While the deadline is not after the current time, the
@@ -68,9 +68,10 @@
 //!
 //! # Modules, from the bottom up
 //!
-//! `entry` defines the entries of a log, and `shard` the shape of a coordinator. `group` is the
-//! group coordinator. `partition` maps a key to its partition, and `state_topic` names the state
-//! topics.
+//! `entry` defines the entries of a log, `shard` the shape of a coordinator, and `timers` its
+//! deadlines. `partition` maps a key to its partition, and `state_topic` names the state topics.
+//! `group` is the group coordinator, and `transaction` the transaction coordinator. Neither knows
+//! the other.
 
 mod entry;
 pub mod group;

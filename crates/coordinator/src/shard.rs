@@ -2,7 +2,7 @@
 
 use crate::entry::{BatchContext, Entry, NewRecord};
 use metadata::image::Image;
-use model::{ErrorCode, LeaderEpoch, Monotonic, Now, ProducerEpoch, ProducerId};
+use model::{ErrorCode, LeaderEpoch, Monotonic, Now, ProducerEpoch, ProducerId, VerificationGuard};
 use protocol::DecodeError;
 use records::EndTransactionMarker;
 use std::fmt::Debug;
@@ -31,6 +31,9 @@ pub trait ShardTypes: Clone + Debug + Send + Sync + 'static {
 pub trait CoordinatorShard: Clone + Debug + Default + Send + Sync + 'static {
     /// Its types.
     type Types: ShardTypes;
+    /// The base sequence that Kafka writes into the batches of its coordinator that have no
+    /// producer.
+    const BASE_SEQUENCE: Option<i32>;
 
     /// Applies one entry of the log. This is the only place where replicated state changes, both in
     /// a load and in operation. Errors: the bytes are not a record of Kafka.
@@ -95,6 +98,8 @@ pub enum BatchForm {
         producer_id: ProducerId,
         /// Its epoch.
         producer_epoch: ProducerEpoch,
+        /// The guard of its verification, if it opens the transaction in this partition.
+        guard: Option<VerificationGuard>,
     },
     /// As the marker that ends a producer's transaction. There are no other records.
     Marker {

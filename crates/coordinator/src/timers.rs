@@ -23,6 +23,12 @@ impl<K: Clone + Eq + Hash + Ord> Timers<K> {
         self.by_deadline.first()
     }
 
+    /// Whether a timer is set.
+    #[cfg(test)]
+    pub(crate) fn contains(&self, key: &K) -> bool {
+        self.by_key.contains_key(key)
+    }
+
     pub(crate) fn set(&mut self, key: K, deadline: Monotonic) {
         if let Some(old) = self.by_key.insert(key.clone(), deadline) {
             self.by_deadline.remove(&(old, key.clone()));

@@ -63,6 +63,11 @@ number! {
     Timestamp(i64);
 }
 
+/// Names one verification of a transaction (KIP-890): the append that opens the transaction in a
+/// partition's log must carry it. It is never written down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct VerificationGuard(pub u64);
+
 impl Offset {
     /// Returns the offset `count` records later. The result never exceeds `i64::MAX`, whatever
     /// count a damaged file holds.

@@ -14,7 +14,7 @@ mod uuid;
 pub use error::{ApiError, ErrorCode};
 pub use ids::{
     BrokerEpoch, BrokerId, DirectoryId, LeaderEpoch, Offset, PartitionEpoch, PartitionIndex, ProducerEpoch, ProducerId,
-    Timestamp, TopicId, TopicIdPartition, TopicPartition,
+    Timestamp, TopicId, TopicIdPartition, TopicPartition, VerificationGuard,
 };
 pub use time::{Monotonic, Now};
 pub use uuid::{ParseUuidError, Uuid};

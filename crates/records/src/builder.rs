@@ -91,6 +91,12 @@ impl BatchBuilder {
         self
     }
 
+    /// Sets the base sequence of a batch without a producer. Kafka's group coordinator writes one.
+    pub fn base_sequence(mut self, base_sequence: Option<i32>) -> Self {
+        self.base_sequence = base_sequence;
+        self
+    }
+
     /// Marks the batch as part of a transaction.
     pub fn transactional(mut self) -> Self {
         self.attributes = self.attributes.with_transactional(true);

@@ -317,7 +317,7 @@ fn build<S: CoordinatorShard>(
     let (mut producer, mut entries) = (None, Vec::with_capacity(records.len().max(1)));
     match form {
         BatchForm::Atomic | BatchForm::Split => builder = builder.compression(parts.codec),
-        BatchForm::Transactional { producer_id, producer_epoch } => {
+        BatchForm::Transactional { producer_id, producer_epoch, guard: _ } => {
             producer = Some(producer_id);
             builder = builder.compression(parts.codec).producer(producer_id, producer_epoch, None).transactional();
         }

@@ -107,7 +107,7 @@ impl GroupRequest {
             }
             GroupRequest::LeaveGroup(request) => refused_leave(request, code),
             GroupRequest::OffsetCommit { request, .. } => refused_commit(request, code),
-            GroupRequest::TxnOffsetCommit(request) => refused_transactional_commit(request, code),
+            GroupRequest::TxnOffsetCommit { request, .. } => refused_transactional_commit(request, code),
             GroupRequest::EndTransaction { .. } => GroupReply::EndTransaction(marker_error(code)),
             GroupRequest::OffsetFetch { group, .. } => GroupReply::OffsetFetch(OffsetFetchResponseGroup {
                 group_id: group.group_id.clone(),

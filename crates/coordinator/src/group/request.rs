@@ -1,6 +1,6 @@
 //! Requests of clients and of other brokers to a group coordinator, and their senders.
 
-use model::{ProducerEpoch, ProducerId};
+use model::{ProducerEpoch, ProducerId, VerificationGuard};
 use protocol::Str;
 use protocol::messages::heartbeat_request::HeartbeatRequest;
 use protocol::messages::join_group_request::JoinGroupRequest;
@@ -51,7 +51,12 @@ pub enum GroupRequest {
     },
     /// TxnOffsetCommit. Versions that name no member (before KIP-447, v0 to v2) have no generation,
     /// an empty member id and no instance id.
-    TxnOffsetCommit(TxnOffsetCommitRequest),
+    TxnOffsetCommit {
+        /// The request.
+        request: TxnOffsetCommitRequest,
+        /// The guard of its verification, if it opens the transaction in this partition.
+        guard: Option<VerificationGuard>,
+    },
     /// The end of a producer's transaction: a marker of a WriteTxnMarkers for this partition.
     EndTransaction {
         /// The producer.
@@ -100,7 +105,7 @@ impl GroupRequest {
             GroupRequest::Heartbeat(request) => Some(&request.group_id),
             GroupRequest::LeaveGroup(request) => Some(&request.group_id),
             GroupRequest::OffsetCommit { request, .. } => Some(&request.group_id),
-            GroupRequest::TxnOffsetCommit(request) => Some(&request.group_id),
+            GroupRequest::TxnOffsetCommit { request, .. } => Some(&request.group_id),
             GroupRequest::OffsetFetch { group, .. } => Some(&group.group_id),
             GroupRequest::OffsetDelete(request) => Some(&request.group_id),
             GroupRequest::EndTransaction { .. }

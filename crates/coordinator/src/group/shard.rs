@@ -64,6 +64,7 @@ impl GroupShard {
 
 impl CoordinatorShard for GroupShard {
     type Types = GroupTypes;
+    const BASE_SEQUENCE: Option<i32> = Some(0);
 
     fn apply(&mut self, at: &BatchContext, entry: Entry) -> Result<(), DecodeError> {
         self.state.apply(at, entry)
@@ -132,7 +133,7 @@ fn request_of(builder: &mut DecisionBuilder<'_>, id: ReplyId, request: &GroupReq
         GroupRequest::OffsetCommit { request, supports_member_epochs } => {
             commit::commit_offsets(builder, id, request, *supports_member_epochs);
         }
-        GroupRequest::TxnOffsetCommit(request) => transactional::commit_offsets(builder, id, request),
+        GroupRequest::TxnOffsetCommit { request, guard } => transactional::commit_offsets(builder, id, request, *guard),
         GroupRequest::EndTransaction { producer_id, producer_epoch, marker, transaction_version } => {
             let form = BatchForm::Marker {
                 producer_id: *producer_id,

@@ -1,7 +1,7 @@
 //! Producer ids that were allocated, and what waits for them.
 
 use crate::transaction::builder::DecisionBuilder;
-use crate::transaction::soft::{AllocationToken, AwaitsProducerId, SoftChange, TimerKey};
+use crate::transaction::soft::{AllocationToken, AwaitsProducerId, SoftChange};
 use crate::transaction::{dispatch, timeout};
 use model::{ErrorCode, ProducerId};
 
@@ -21,13 +21,8 @@ pub(crate) fn allocated(
             dispatch::decide_request(builder, *id, request);
         }
         (AwaitsProducerId::Request(id, request), Err(code)) => builder.reply(*id, request.refused(code)),
-        (AwaitsProducerId::Timeout(transactional_id), Ok(producer)) => {
-            builder.set_allocated(producer);
-            timeout::timed_out(builder, transactional_id);
-        }
-        (AwaitsProducerId::Timeout(transactional_id), Err(_)) => {
-            let interval_ms = builder.config().abort_timed_out_interval_ms;
-            builder.schedule(TimerKey::Timeout(transactional_id.clone()), interval_ms);
+        (AwaitsProducerId::Timeout { transactional_id, producer, start }, result) => {
+            timeout::allocated(builder, transactional_id, *producer, *start, result);
         }
     }
 }

@@ -45,7 +45,7 @@ pub(crate) fn loaded(builder: &mut DecisionBuilder<'_>) {
 }
 
 /// Returns the error of a client whose records could not be appended, as Kafka maps the log's.
-fn append_error(code: ErrorCode) -> ErrorCode {
+pub(crate) fn append_error(code: ErrorCode) -> ErrorCode {
     match code {
         ErrorCode::UnknownTopicOrPartition
         | ErrorCode::NotEnoughReplicas

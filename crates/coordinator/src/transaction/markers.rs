@@ -48,6 +48,7 @@ pub(crate) fn written(builder: &mut DecisionBuilder<'_>, event: &MarkerOutcomes<
 
     let reply = markers.parked.map(|parked| (parked, ended(&completed(transaction, builder.wall()))));
     if let Some((parked, reply)) = reply.clone() {
+        builder.change(SoftChange::CancelTimer(TimerKey::Answer(id.clone())));
         builder.reply(parked, reply);
     }
     let left = PendingMarkers { remaining, parked: None, ..markers.clone() };
@@ -61,6 +62,15 @@ pub(crate) fn written(builder: &mut DecisionBuilder<'_>, event: &MarkerOutcomes<
         builder.schedule(TimerKey::Markers(id.clone()), left.backoff_ms);
         builder.change(SoftChange::SetMarkers(id.clone(), Box::new(left)));
     }
+}
+
+/// Answers an EndTxn whose markers have no outcome for too long.
+pub(crate) fn answer(builder: &mut DecisionBuilder<'_>, id: &Str) {
+    let Some((transaction, markers)) = find(builder, id) else { return };
+    let Some(parked) = markers.parked else { return };
+    builder.reply(parked, ended(&completed(transaction, builder.wall())));
+    let left = PendingMarkers { parked: None, ..markers.clone() };
+    builder.change(SoftChange::SetMarkers(id.clone(), Box::new(left)));
 }
 
 /// Sends markers again, or writes the last record again.

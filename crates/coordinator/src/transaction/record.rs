@@ -1,8 +1,8 @@
 //! The records that the coordinator writes, byte for byte as Kafka does.
 //!
 //! Value version 1 is flexible. It is written from `transaction.version` 1 on. No release that
-//! supports this level lacks version 1, and a release that does not support a finalized level cannot
-//! join the cluster. Version 0 has no previous and next producer id and no client version.
+//! supports this level lacks version 1, and a release that does not support a finalized level
+//! cannot join the cluster. Version 0 has no previous and next producer id and no client version.
 
 use crate::entry::NewRecord;
 use crate::transaction::state::{Transaction, TransactionState};

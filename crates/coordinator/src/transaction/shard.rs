@@ -36,6 +36,7 @@ impl TransactionShard {
 
 impl CoordinatorShard for TransactionShard {
     type Types = TransactionTypes;
+    const BASE_SEQUENCE: Option<i32> = None;
 
     fn apply(&mut self, _at: &BatchContext, entry: Entry) -> Result<(), DecodeError> {
         self.state.apply(entry)
@@ -103,7 +104,7 @@ impl CoordinatorShard for TransactionShard {
     }
 
     fn into_error(reply: TransactionReply, code: ErrorCode) -> TransactionReply {
-        reply.into_error(code)
+        reply.into_error(load::append_error(code))
     }
 }
 
@@ -117,6 +118,7 @@ fn tick(builder: &mut DecisionBuilder<'_>) {
     match key {
         TimerKey::Timeout(transactional_id) => timeout::timed_out(builder, transactional_id),
         TimerKey::Markers(transactional_id) => markers::retry(builder, transactional_id),
+        TimerKey::Answer(transactional_id) => markers::answer(builder, transactional_id),
         TimerKey::Expire => expire::expire(builder),
     }
 }

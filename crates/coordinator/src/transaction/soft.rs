@@ -5,7 +5,7 @@ use crate::shard::ReplyId;
 use crate::timers::Timers;
 use crate::transaction::request::{ProducerIdAndEpoch, TransactionRequest};
 use crate::transaction::topics::TransactionPartition;
-use model::{Monotonic, ProducerId};
+use model::{Monotonic, ProducerId, Timestamp};
 use protocol::Str;
 use std::collections::{BTreeMap, HashMap};
 
@@ -20,6 +20,8 @@ pub enum TimerKey {
     Timeout(Str),
     /// The markers of a transaction are sent again, or its last record is written.
     Markers(Str),
+    /// An EndTxn is answered although its markers have no outcome.
+    Answer(Str),
     /// The search for expired transactional ids starts.
     Expire,
 }
@@ -29,8 +31,15 @@ pub enum TimerKey {
 pub enum AwaitsProducerId {
     /// A request is decided again.
     Request(ReplyId, Box<TransactionRequest>),
-    /// A transaction that has timed out is aborted.
-    Timeout(Str),
+    /// A transaction that has timed out is aborted, if it is still open.
+    Timeout {
+        /// Its transactional id.
+        transactional_id: Str,
+        /// Its producer.
+        producer: ProducerIdAndEpoch,
+        /// When it was begun. Before version 2 the next one may have the same producer.
+        start: Option<Timestamp>,
+    },
 }
 
 /// The markers of a transaction that are not written everywhere.

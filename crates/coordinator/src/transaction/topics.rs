@@ -73,7 +73,10 @@ pub(crate) fn joined(
             topics.push(partition.topic.clone());
         }
     }
-    let buckets = java::bucket_count(16, topics.len());
+    // `groupingBy` uses `computeIfAbsent`: it puts a new topic before the others of its bucket, and
+    // makes room only before it inserts.
+    topics.reverse();
+    let buckets = java::bucket_count(16, topics.len().saturating_sub(1));
     java::hash_order(&mut topics, buckets, |topic| java::string_hash(topic));
     let rank: HashMap<&Str, usize> = topics.iter().zip(0..).collect();
     partitions.sort_by_key(|it| rank.get(&it.topic).copied().unwrap_or(usize::MAX));

@@ -4,7 +4,7 @@ use crate::shard::ReplyId;
 use crate::transaction::builder::DecisionBuilder;
 use crate::transaction::decision::{TransactionEffect, TransactionMarkers};
 use crate::transaction::request::ProducerIdAndEpoch;
-use crate::transaction::soft::{PendingMarkers, SoftChange};
+use crate::transaction::soft::{PendingMarkers, SoftChange, TimerKey};
 use crate::transaction::state::{Transaction, TransactionState};
 use crate::transaction::topics::TransactionPartition;
 use model::{ProducerEpoch, ProducerId, Timestamp};
@@ -15,6 +15,10 @@ pub(crate) const EPOCH_PER_TRANSACTION: i16 = 2;
 
 /// The first delay before markers are sent again. It doubles with each attempt.
 pub(crate) const MARKERS_BACKOFF_MIN_MS: i64 = 20;
+
+/// How long an EndTxn waits for the outcome of its markers. A leader that does not answer must not
+/// hold back the reply: the end of the transaction is certain.
+const ANSWER_AFTER_MS: i64 = 50;
 
 /// Whether no client may use the epoch after this one. The very last epoch only fences a producer
 /// that has the one before it.
@@ -130,6 +134,9 @@ pub(crate) fn end(
             parked: ending.parked,
         };
         builder.change(SoftChange::SetMarkers(transactional_id.clone(), Box::new(markers)));
+        if ending.parked.is_some() {
+            builder.schedule(TimerKey::Answer(transactional_id.clone()), ANSWER_AFTER_MS);
+        }
     }
     Some(completed)
 }

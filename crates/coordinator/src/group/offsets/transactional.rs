@@ -10,13 +10,18 @@ use crate::group::record;
 use crate::group::reply::{GroupReply, refused_transactional_commit};
 use crate::group::state::{CommittedOffset, GroupState, committed_epoch};
 use crate::shard::{BatchForm, ReplyId};
-use model::{ErrorCode, Offset, ProducerEpoch, ProducerId, TopicId};
+use model::{ErrorCode, Offset, ProducerEpoch, ProducerId, TopicId, VerificationGuard};
 use protocol::messages::txn_offset_commit_request::{TxnOffsetCommitRequest, TxnOffsetCommitRequestPartition};
 use protocol::messages::txn_offset_commit_response::{
     TxnOffsetCommitResponse, TxnOffsetCommitResponsePartition, TxnOffsetCommitResponseTopic,
 };
 
-pub(crate) fn commit_offsets(builder: &mut DecisionBuilder<'_>, id: ReplyId, request: &TxnOffsetCommitRequest) {
+pub(crate) fn commit_offsets(
+    builder: &mut DecisionBuilder<'_>,
+    id: ReplyId,
+    request: &TxnOffsetCommitRequest,
+    guard: Option<VerificationGuard>,
+) {
     if let Err(code) = validate(builder, request) {
         return builder.reply(id, refused_transactional_commit(request, code));
     }
@@ -45,6 +50,7 @@ pub(crate) fn commit_offsets(builder: &mut DecisionBuilder<'_>, id: ReplyId, req
         builder.append_as(BatchForm::Transactional {
             producer_id: ProducerId(request.producer_id),
             producer_epoch: ProducerEpoch(request.producer_epoch),
+            guard,
         });
     }
     builder.reply(id, GroupReply::TxnOffsetCommit(TxnOffsetCommitResponse { topics, ..Default::default() }));

@@ -238,7 +238,7 @@ impl Harness {
 
     /// Commits in a transaction, and returns the error of the first partition.
     pub(super) fn commit_in_transaction(&mut self, request: TxnOffsetCommitRequest) -> ErrorCode {
-        match self.ask(GroupRequest::TxnOffsetCommit(request)) {
+        match self.ask(GroupRequest::TxnOffsetCommit { request, guard: None }) {
             GroupReply::TxnOffsetCommit(response) => code(response.topics[0].partitions[0].error_code),
             other => panic!("{other:?}"),
         }

@@ -287,7 +287,9 @@ fn metadata_that_is_too_large_refuses_only_its_partition() {
     let mut h = Harness::new();
     let mut request = with_partitions(transactional(7, "g", 5), &[1]);
     request.topics[0].partitions[0].committed_metadata = Some("x".repeat(4097).into());
-    let mut codes = |request: &TxnOffsetCommitRequest| match h.ask(GroupRequest::TxnOffsetCommit(request.clone())) {
+    let mut codes = |request: &TxnOffsetCommitRequest| match h
+        .ask(GroupRequest::TxnOffsetCommit { request: request.clone(), guard: None })
+    {
         GroupReply::TxnOffsetCommit(TxnOffsetCommitResponse { topics, .. }) => {
             (topics[0].partitions.iter().map(|it| code(it.error_code)).collect::<Vec<_>>(), h.log.len())
         }
@@ -297,7 +299,7 @@ fn metadata_that_is_too_large_refuses_only_its_partition() {
     request.topics[0].partitions.pop();
     assert_eq!(codes(&request), (vec![ErrorCode::OffsetMetadataTooLarge], 1), "nothing is left to append");
     request.topics.clear();
-    match h.ask(GroupRequest::TxnOffsetCommit(request)) {
+    match h.ask(GroupRequest::TxnOffsetCommit { request, guard: None }) {
         GroupReply::TxnOffsetCommit(response) => assert!(response.topics.is_empty()),
         other => panic!("{other:?}"),
     }
@@ -447,7 +449,7 @@ fn append_errors_of_a_commit_are_kafkas() {
     for (fault, expected) in rows {
         h.fail = Some(fault);
         assert_eq!(h.commit_in_transaction(transactional(7, "g", 1)), expected);
-        let request = GroupRequest::TxnOffsetCommit(transactional(7, "g", 1));
+        let request = GroupRequest::TxnOffsetCommit { request: transactional(7, "g", 1), guard: None };
         assert_eq!(request.unverified(fault), GroupShard::refused(&request, expected));
     }
     assert_eq!(seen(&mut h, "g"), (-1, ErrorCode::None));
@@ -478,7 +480,8 @@ fn append_errors_of_a_marker_are_kafkas() {
 #[test]
 fn a_shard_that_cannot_serve_a_marker_is_not_the_leader() {
     let marker = end_transaction(7, 0, true);
-    let commit = GroupRequest::TxnOffsetCommit(with_partitions(transactional(7, "g", 1), &[1]));
+    let commit =
+        GroupRequest::TxnOffsetCommit { request: with_partitions(transactional(7, "g", 1), &[1]), guard: None };
     let rows = [
         (ErrorCode::CoordinatorNotAvailable, ErrorCode::NotLeaderOrFollower, ErrorCode::CoordinatorNotAvailable),
         (ErrorCode::CoordinatorLoadInProgress, ErrorCode::NotLeaderOrFollower, ErrorCode::CoordinatorLoadInProgress),
@@ -517,7 +520,7 @@ fn encode(h: &Harness, index: usize, timestamp: Timestamp) -> Bytes {
     let (form, records) = &h.batches[index];
     let batch = BatchBuilder::new(Offset(index as i64)).leader_epoch(LeaderEpoch(0));
     let batch = match form {
-        BatchForm::Transactional { producer_id, producer_epoch } => {
+        BatchForm::Transactional { producer_id, producer_epoch, .. } => {
             let mut batch = batch.producer(*producer_id, *producer_epoch, Some(0)).transactional();
             records.iter().for_each(|it| batch.append(timestamp, Some(&it.key), it.value.as_deref()));
             batch
