@@ -213,8 +213,13 @@ fn append(log: &Log) {
     let Some(batch) = builder.finish().ok().and_then(|bytes| Validated::trusted(&bytes).ok()) else {
         return;
     };
-    let how =
-        LeaderAppend { leader_epoch: LeaderEpoch(i32::MAX), origin: Origin::Client, now: NOW, transaction_version: 0 };
+    let how = LeaderAppend {
+        leader_epoch: LeaderEpoch(i32::MAX),
+        origin: Origin::Client,
+        now: NOW,
+        transaction_version: 0,
+        guard: None,
+    };
     let Ok(appended) = log.append_as_leader(&[batch], how) else { return };
     assert_eq!(log.log_end_offset(), Offset(appended.last_offset.0 + 1));
     let read = Read {

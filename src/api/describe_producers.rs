@@ -1,5 +1,5 @@
-//! DescribeProducers (key 61), version 0: lists the idempotent producers that a partition's leader
-//! knows (KIP-664).
+//! DescribeProducers (key 61), version 0: lists the idempotent and transactional producers of a
+//! partition (KIP-664). `kafka-transactions find-hanging` finds open transactions in it.
 
 use super::Context;
 use metadata::image::Topic;
@@ -33,10 +33,10 @@ pub(super) async fn handle(context: Context, request: DescribeProducersRequest) 
 /// error of a partition has only its code.
 fn partition(context: &Context, topic: &Topic, index: i32) -> PartitionResponse {
     let partition = context.broker.replicas.of(topic, index);
-    match partition.and_then(|partition| partition.check_leader(None).map(|_| partition)) {
-        Ok(partition) => PartitionResponse {
+    match partition.and_then(|partition| partition.producers()) {
+        Ok(producers) => PartitionResponse {
             partition_index: index,
-            active_producers: partition.log().producers().into_iter().map(describe).collect(),
+            active_producers: producers.into_iter().map(describe).collect(),
             ..Default::default()
         },
         Err(code) => refused(index, &code.into()),
@@ -61,5 +61,32 @@ fn describe((id, entry): (model::ProducerId, storage::ProducerEntry)) -> Produce
         coordinator_epoch: entry.coordinator_epoch.unwrap_or(-1),
         current_txn_start_offset: Offset::to_wire(entry.txn_first_offset),
         ..Default::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::{ProducerEpoch, ProducerId, Timestamp};
+    use storage::ProducerEntry;
+
+    #[test]
+    fn a_hanging_transaction_is_described_with_all_that_an_abort_needs() {
+        let mut entry = ProducerEntry::default();
+        (entry.epoch, entry.coordinator_epoch) = (Some(ProducerEpoch(3)), Some(9));
+        (entry.last_timestamp, entry.txn_first_offset) = (Timestamp(1_000), Some(Offset(17)));
+        let expected = ProducerState {
+            producer_id: 7,
+            producer_epoch: 3,
+            last_sequence: -1,
+            last_timestamp: 1_000,
+            coordinator_epoch: 9,
+            current_txn_start_offset: 17,
+            ..Default::default()
+        };
+        assert_eq!(describe((ProducerId(7), entry)), expected);
+        let unknown = describe((ProducerId(7), ProducerEntry::default()));
+        let fields = (unknown.producer_epoch, unknown.coordinator_epoch, unknown.current_txn_start_offset);
+        assert_eq!(fields, (-1, -1, -1));
     }
 }

@@ -1,21 +1,34 @@
 //! DescribeTransactions (key 65), version 0: describes transactions (KIP-664).
-//!
-//! Transactions are not served. So this broker coordinates no transactional id.
 
 use super::Context;
+use coordinator::{TransactionReply, TransactionRequest};
 use model::ErrorCode;
+use protocol::Str;
 use protocol::messages::describe_transactions_request::DescribeTransactionsRequest;
 use protocol::messages::describe_transactions_response::{DescribeTransactionsResponse, TransactionState};
 
-/// Answers NOT_COORDINATOR for each id, and INVALID_REQUEST for an empty one.
-pub(super) async fn handle(_: Context, request: DescribeTransactionsRequest) -> DescribeTransactionsResponse {
-    let states = request.transactional_ids.into_iter().map(|transactional_id| TransactionState {
-        error_code: match transactional_id.as_str() {
-            "" => ErrorCode::InvalidRequest.code(),
-            _ => ErrorCode::NotCoordinator.code(),
-        },
-        transactional_id,
+/// Describes each transaction. An empty transactional id is INVALID_REQUEST.
+pub(super) async fn handle(context: Context, request: DescribeTransactionsRequest) -> DescribeTransactionsResponse {
+    let mut transaction_states = Vec::with_capacity(request.transactional_ids.len());
+    for id in request.transactional_ids {
+        transaction_states.push(describe(&context, id).await);
+    }
+    DescribeTransactionsResponse { transaction_states, ..Default::default() }
+}
+
+async fn describe(context: &Context, id: Str) -> TransactionState {
+    let failed = |code: ErrorCode| TransactionState {
+        error_code: code.code(),
+        transactional_id: id.clone(),
         ..Default::default()
-    });
-    DescribeTransactionsResponse { transaction_states: states.collect(), ..Default::default() }
+    };
+    if id.is_empty() {
+        return failed(ErrorCode::InvalidRequest);
+    }
+    match context.broker.transactions.request(&id, TransactionRequest::Describe(vec![id.clone()])).await {
+        TransactionReply::Describe(states) => {
+            states.into_iter().next().unwrap_or_else(|| failed(ErrorCode::TransactionalIdNotFound))
+        }
+        _ => failed(ErrorCode::UnknownServerError),
+    }
 }

@@ -4,21 +4,35 @@
 //! - 3: is flexible.
 //! - 4: may answer TRANSACTION_ABORTABLE (KIP-890).
 //! - 5: answers the producer id and epoch for the next transaction (KIP-890).
-//!
-//! Transactions are not served. The answer is TRANSACTIONAL_ID_AUTHORIZATION_FAILED, which no
-//! client retries.
 
 use super::Context;
-use model::ErrorCode;
+use super::error::fenced_for;
+use coordinator::transaction::ProducerIdAndEpoch;
+use coordinator::{TransactionReply, TransactionRequest};
+use model::{ErrorCode, ProducerEpoch, ProducerId};
 use protocol::messages::end_txn_request::EndTxnRequest;
 use protocol::messages::end_txn_response::EndTxnResponse;
 
-/// Refuses the transactional id. An empty one is invalid.
-pub(super) async fn handle(_: Context, request: EndTxnRequest) -> EndTxnResponse {
-    let error = if request.transactional_id.is_empty() {
-        ErrorCode::InvalidRequest
-    } else {
-        ErrorCode::TransactionalIdAuthorizationFailed
+/// Asks the coordinator of the transactional id to end the transaction.
+pub(super) async fn handle(context: Context, request: EndTxnRequest) -> EndTxnResponse {
+    let failed = |code: ErrorCode| EndTxnResponse { error_code: code.code(), ..Default::default() };
+    if request.transactional_id.is_empty() {
+        return failed(ErrorCode::InvalidRequest);
+    }
+    let id = request.transactional_id.clone();
+    let end = TransactionRequest::EndTxn {
+        transactional_id: request.transactional_id,
+        producer: ProducerIdAndEpoch {
+            id: ProducerId(request.producer_id),
+            epoch: ProducerEpoch(request.producer_epoch),
+        },
+        committed: request.committed,
+        transaction_version: if context.version >= 5 { 2 } else { 0 },
     };
-    EndTxnResponse { error_code: error.code(), ..Default::default() }
+    let mut response = match context.broker.transactions.request(&id, end).await {
+        TransactionReply::EndTxn(response) => response,
+        _ => failed(ErrorCode::UnknownServerError),
+    };
+    response.error_code = fenced_for(response.error_code, context.version >= 2);
+    response
 }

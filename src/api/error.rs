@@ -1,9 +1,10 @@
-//! How faults become Kafka's error codes. This is the only such mapping. No arm is a wildcard, so
-//! each new fault needs a decision here.
+//! How faults become Kafka's error codes. This is the only such mapping for clients; that of a
+//! producer's errors is shared with coordinators (`replica::producer_error_code`). No arm is a
+//! wildcard, so each new fault needs a decision here.
 
-use crate::replica::{AppendError, ReadError};
+use crate::replica::{AppendError, ReadError, producer_error_code};
 use model::ErrorCode;
-use storage::{Error, ProducerError};
+use storage::Error;
 
 /// Returns the code for a fault of the store.
 pub(crate) fn of_storage(error: &Error) -> ErrorCode {
@@ -21,17 +22,15 @@ pub(crate) fn of_storage(error: &Error) -> ErrorCode {
         Error::UnexpectedOffset { .. } => ErrorCode::UnknownServerError,
         Error::LargerThanSegment { .. } => ErrorCode::RecordListTooLarge,
         Error::InvalidBatch { .. } => ErrorCode::CorruptMessage,
-        Error::Producer(error) => of_producer(error),
+        Error::Producer(error) => producer_error_code(error),
     }
 }
 
-fn of_producer(error: &ProducerError) -> ErrorCode {
-    match error {
-        ProducerError::OutOfOrderSequence(_) => ErrorCode::OutOfOrderSequenceNumber,
-        ProducerError::InvalidEpoch(_) => ErrorCode::InvalidProducerEpoch,
-        ProducerError::InvalidTxnState(_) => ErrorCode::InvalidTxnState,
-        ProducerError::CoordinatorFenced(_) => ErrorCode::TransactionCoordinatorFenced,
-    }
+/// Returns INVALID_PRODUCER_EPOCH instead of PRODUCER_FENCED for a version that does not know the
+/// latter (before KIP-588).
+pub(crate) fn fenced_for(code: i16, is_known: bool) -> i16 {
+    let is_fenced = code == ErrorCode::ProducerFenced.code();
+    if is_fenced && !is_known { ErrorCode::InvalidProducerEpoch.code() } else { code }
 }
 
 /// Returns the code for a failed read.

@@ -8,23 +8,17 @@
 //! - 6: also finds share coordinators (KIP-932).
 
 use super::Context;
-use crate::telemetry::Complaint;
 use coordinator::StateTopic;
 use model::{BrokerId, ErrorCode, TopicIdPartition};
 use protocol::Str;
 use protocol::messages::find_coordinator_request::FindCoordinatorRequest;
 use protocol::messages::find_coordinator_response::{Coordinator, FindCoordinatorResponse};
-use tracing::warn;
 
 const GROUP: i8 = 0;
 const TRANSACTION: i8 = 1;
 const SHARE: i8 = 2;
 
-/// The message for transactional ids until transactions are served. Its error code is one that no
-/// client retries.
-const NO_TRANSACTIONS: &str = "Transactions are not served by this broker";
-
-/// Names the broker that coordinates each key. The first request creates the offsets topic.
+/// Names the broker that coordinates each key. The first request creates the state topic.
 pub(super) async fn handle(context: Context, request: FindCoordinatorRequest) -> FindCoordinatorResponse {
     let asks_for_several = context.version >= 4;
     if asks_for_several {
@@ -51,46 +45,28 @@ pub(super) async fn handle(context: Context, request: FindCoordinatorRequest) ->
 }
 
 fn find(context: &Context, key_type: i8, key: Str) -> Coordinator {
-    match key_type {
-        GROUP => {}
-        TRANSACTION => {
-            tell_of_transactions(context);
-            return failed(key, ErrorCode::TransactionalIdAuthorizationFailed, Some(NO_TRANSACTIONS));
-        }
+    let state_topic = match key_type {
+        GROUP => StateTopic::ConsumerOffsets,
+        TRANSACTION => StateTopic::TransactionState,
         // Share coordinators are not served. Without a look at the key, this is Kafka's answer to
         // an invalid one.
         SHARE => return failed(key, ErrorCode::InvalidRequest, None),
         _ => return failed(key, ErrorCode::InvalidRequest, Some(ErrorCode::InvalidRequest.message())),
-    }
+    };
     let image = context.broker.image();
-    let Some(topic) = image.topics.by_name(StateTopic::ConsumerOffsets.name()) else {
-        context.broker.create_topics_later(vec![StateTopic::ConsumerOffsets.name().into()]);
+    let Some(topic) = image.topics.by_name(state_topic.name()) else {
+        context.broker.create_topics_later(vec![state_topic.name().into()]);
         return failed(key, ErrorCode::CoordinatorNotAvailable, None);
     };
     let partitions = i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX);
     let index = coordinator::partition_for(&key, partitions);
     let id = TopicIdPartition { topic_id: topic.id, partition: index };
-    // A broker that would refuse the group's requests is not returned.
+    // A broker that would refuse the key's requests is not returned.
     let is_ready = |leader: &BrokerId| context.broker.is_ready(*leader, id);
     let leader = topic.partition(index).and_then(|partition| partition.leader).filter(is_ready);
     match leader.and_then(|leader| context.node(leader.0)) {
         Some(node) => Coordinator { key, node_id: node.id, host: node.host, port: node.port, ..Default::default() },
         None => failed(key, ErrorCode::CoordinatorNotAvailable, None),
-    }
-}
-
-/// Logs once per client and period that transactions are not served, because tools hide it:
-/// `kafka-transactions describe` reports an authorization error. Another error code would not stop
-/// a producer of librdkafka, which retries for a minute.
-fn tell_of_transactions(context: &Context) {
-    let (software, _) = context.connection.client();
-    let client_id = context.client_id.as_deref().unwrap_or_default();
-    let client = software.clone().unwrap_or_else(|| client_id.to_owned());
-    let complaint = Complaint { client, reason: NO_TRANSACTIONS.into() };
-    let broker = &context.broker;
-    if let Some(left_out) = broker.complaints.admit(complaint, broker.clock.monotonic()) {
-        let left_out = (left_out > 0).then_some(left_out);
-        warn!(peer = %context.connection.peer, software, client_id, left_out, "a client requested transactions, which are not supported yet");
     }
 }
 

@@ -4,26 +4,53 @@
 //! - 3: lets a producer raise its epoch (KIP-360).
 //! - 4: may answer PRODUCER_FENCED (KIP-588).
 //! - 5: may answer TRANSACTION_ABORTABLE (KIP-890).
-//!
-//! Transactions are not served. A transactional id gets an error that no client retries.
 
 use super::Context;
-use model::ErrorCode;
+use super::error::fenced_for;
+use coordinator::transaction::ProducerIdAndEpoch;
+use coordinator::{TransactionReply, TransactionRequest};
+use model::{ErrorCode, ProducerEpoch, ProducerId};
 use protocol::messages::init_producer_id_request::InitProducerIdRequest;
 use protocol::messages::init_producer_id_response::InitProducerIdResponse;
 
-/// Gives an idempotent producer a new id.
+/// Gives a producer its id and epoch. With a transactional id, its coordinator does so.
 pub(super) async fn handle(context: Context, request: InitProducerIdRequest) -> InitProducerIdResponse {
-    let failed =
-        |code: ErrorCode| InitProducerIdResponse { error_code: code.code(), producer_epoch: -1, ..Default::default() };
-    match request.transactional_id {
+    // A producer gives both its id and its epoch, or neither.
+    if (request.producer_id == -1) != (request.producer_epoch == -1) {
+        return failed(ErrorCode::InvalidRequest);
+    }
+    match &request.transactional_id {
         Some(id) if id.is_empty() => failed(ErrorCode::InvalidRequest),
-        Some(_) => failed(ErrorCode::TransactionalIdAuthorizationFailed),
-        // A producer gives both its id and its epoch, or neither.
-        None if (request.producer_id == -1) != (request.producer_epoch == -1) => failed(ErrorCode::InvalidRequest),
+        Some(id) => {
+            let id = id.clone();
+            let mut response = match context.broker.transactions.request(&id, of_transactional_id(request, &id)).await {
+                TransactionReply::InitProducerId(response) => response,
+                _ => failed(ErrorCode::UnknownServerError),
+            };
+            response.error_code = fenced_for(response.error_code, context.version >= 4);
+            response
+        }
         None => match context.broker.producer_ids.next(&context.broker.controller) {
             Ok(id) => InitProducerIdResponse { producer_id: id.0, producer_epoch: 0, ..Default::default() },
             Err(error) => failed(error.code),
         },
     }
+}
+
+fn of_transactional_id(request: InitProducerIdRequest, id: &protocol::Str) -> TransactionRequest {
+    let expected = (request.producer_id != -1).then_some(ProducerIdAndEpoch {
+        id: ProducerId(request.producer_id),
+        epoch: ProducerEpoch(request.producer_epoch),
+    });
+    TransactionRequest::InitProducerId {
+        transactional_id: id.clone(),
+        timeout_ms: request.transaction_timeout_ms,
+        expected,
+        enable_2pc: request.enable2_pc,
+        keep_prepared: request.keep_prepared_txn,
+    }
+}
+
+fn failed(code: ErrorCode) -> InitProducerIdResponse {
+    InitProducerIdResponse { error_code: code.code(), producer_epoch: -1, ..Default::default() }
 }

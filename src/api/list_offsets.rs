@@ -156,3 +156,62 @@ async fn find(facts: Facts, partition: Arc<Partition>, asked: &ListOffsetsPartit
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::replica::{AppendRequest, MarkerAppend, leading};
+    use model::{ProducerEpoch, ProducerId};
+    use records::{BatchBuilder, EndTransactionMarker};
+    use storage::VerificationStart;
+
+    const PRODUCER: ProducerId = ProducerId(7);
+
+    /// Appends one record, in a transaction if there is an epoch.
+    async fn append(partition: &Arc<Partition>, at: i64, epoch: Option<ProducerEpoch>) {
+        let (now, mut guard) = (Timestamp(at), None);
+        let mut batch = BatchBuilder::new(Offset(0));
+        if let Some(epoch) = epoch {
+            let (base_sequence, supports_epoch_bump) = (0, true);
+            let start = VerificationStart { producer_id: PRODUCER, epoch, base_sequence, supports_epoch_bump, now };
+            guard = partition.begin_verification(start).await.unwrap();
+            batch = batch.producer(PRODUCER, epoch, Some(base_sequence)).transactional();
+        }
+        batch.append(now, None, Some(b"value"));
+        let records = batch.finish().unwrap();
+        let append = AppendRequest { records, all_replicas: false, may_write_internal: false, guard, now };
+        partition.append(append).await.unwrap();
+    }
+
+    /// Returns the offsets of the latest record, of the first one at or after `time`, and of the
+    /// one with the largest timestamp.
+    async fn offsets(partition: &Arc<Partition>, read_committed: bool, time: i64) -> [Option<i64>; 3] {
+        let facts = Facts { version: 11, read_committed, from_replica: false, has_leader_epochs: true };
+        let mut found = [None; 3];
+        for (found, timestamp) in found.iter_mut().zip([LATEST, time, MAX_TIMESTAMP]) {
+            let asked = ListOffsetsPartition { timestamp, current_leader_epoch: -1, ..Default::default() };
+            *found = find(facts, partition.clone(), &asked).await.unwrap().1.map(|offset| offset.0);
+        }
+        found
+    }
+
+    #[tokio::test]
+    async fn both_isolations_end_where_their_readers_do() {
+        let partition = leading(1, &[1]);
+        append(&partition, 100, None).await;
+        append(&partition, 200, Some(ProducerEpoch(0))).await;
+        append(&partition, 300, None).await;
+        // Offset 1 opens a transaction, so readers of committed records see offset 0 only.
+        assert_eq!(offsets(&partition, false, 150).await, [Some(3), Some(1), Some(2)]);
+        assert_eq!(offsets(&partition, true, 150).await, [Some(1), None, None]);
+        assert_eq!(offsets(&partition, true, 50).await, [Some(1), Some(0), None]);
+        let end = EndTransactionMarker { committed: false, coordinator_epoch: 0 };
+        let (epoch, transaction_version, now) = (ProducerEpoch(1), 2, Timestamp(400));
+        let marker = MarkerAppend { producer_id: PRODUCER, epoch, end, transaction_version, leader_epoch: None, now };
+        partition.append_marker(marker).await.unwrap();
+        // As in Kafka, aborted records and markers count.
+        for read_committed in [false, true] {
+            assert_eq!(offsets(&partition, read_committed, 150).await, [Some(4), Some(1), Some(3)]);
+        }
+    }
+}

@@ -2,37 +2,39 @@
 //!
 //! - 1: filters by age (KIP-994).
 //! - 2: filters by a pattern of transactional ids (KIP-1152).
-//!
-//! Transactions are not served, so the list is empty. As in Kafka, the answer lists the names of
-//! unknown states in the filter, and a pattern that is not a regular expression is an error.
 
 use super::Context;
-use model::ErrorCode;
+use coordinator::{TransactionReply, TransactionRequest};
+use model::{ErrorCode, ProducerId};
 use protocol::messages::list_transactions_request::ListTransactionsRequest;
 use protocol::messages::list_transactions_response::ListTransactionsResponse;
 
-/// Answers an empty list.
-pub(super) async fn handle(_: Context, request: ListTransactionsRequest) -> ListTransactionsResponse {
-    const STATES: [&str; 8] = [
-        "Empty",
-        "Ongoing",
-        "PrepareCommit",
-        "PrepareAbort",
-        "CompleteCommit",
-        "CompleteAbort",
-        "Dead",
-        "PrepareEpochFence",
-    ];
-    if request.transactional_id_pattern.is_some_and(|pattern| !is_pattern(&pattern)) {
-        let error_code = ErrorCode::InvalidRegularExpression.code();
-        return ListTransactionsResponse { error_code, ..Default::default() };
+/// Lists the transactions of every coordinator of this broker. The answer of a broker without one
+/// is that of a coordinator without transactions.
+pub(super) async fn handle(context: Context, request: ListTransactionsRequest) -> ListTransactionsResponse {
+    let producer_ids: Vec<ProducerId> = request.producer_id_filters.into_iter().map(ProducerId).collect();
+    let (states, pattern) = (request.state_filters, request.transactional_id_pattern);
+    let list = || TransactionRequest::List {
+        states: states.clone(),
+        producer_ids: producer_ids.clone(),
+        duration_ms: request.duration_filter,
+        pattern: pattern.clone(),
+    };
+    let mut response = ListTransactionsResponse::default();
+    for reply in context.broker.transactions.request_all_or_none(list).await {
+        match reply {
+            TransactionReply::List(part) if part.error_code != ErrorCode::None.code() => return part,
+            TransactionReply::List(part) => {
+                // Each part names the same unknown states.
+                response.unknown_state_filters = part.unknown_state_filters;
+                response.transaction_states.extend(part.transaction_states);
+            }
+            _ => return failed(ErrorCode::UnknownServerError),
+        }
     }
-    let unknown = request.state_filters.into_iter().filter(|state| !STATES.contains(&state.as_str()));
-    ListTransactionsResponse { unknown_state_filters: unknown.collect(), ..Default::default() }
+    response
 }
 
-/// Whether a text is a regular expression. The regex library does not know Unicode classes, so they
-/// count as valid.
-fn is_pattern(text: &str) -> bool {
-    text.contains("\\p") || text.contains("\\P") || regex_lite::Regex::new(text).is_ok()
+fn failed(code: ErrorCode) -> ListTransactionsResponse {
+    ListTransactionsResponse { error_code: code.code(), ..Default::default() }
 }

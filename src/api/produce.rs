@@ -13,19 +13,24 @@
 //! ApiVersions advertises it from version 0 for old versions of librdkafka (KAFKA-18659).
 
 use super::context::ReplyHead;
+use super::verification::{Retry, Support, Transaction, TransactionalBatch};
 use super::{Connection, Context, Outcome, Refused, Reply, error};
 use crate::replica::{AppendError, AppendInfo, AppendRequest, Partition};
 use bytes::Bytes;
 use futures_util::future::join_all;
 use indexmap::IndexMap;
 use metadata::image::{Image, Topic};
-use model::{ErrorCode, Offset, PartitionIndex, TopicId};
+use model::{
+    ApiError, ErrorCode, Offset, PartitionIndex, ProducerEpoch, ProducerId, TopicId, TopicPartition, VerificationGuard,
+};
 use protocol::messages::produce_request::{PartitionProduceData, ProduceRequest, TopicProduceData};
 use protocol::messages::produce_response::{
     BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse, ProduceResponse,
     TopicProduceResponse,
 };
 use protocol::{Message, Reader, Records, Str};
+use records::BatchHeader;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,6 +46,8 @@ struct Facts {
     leaders_are_named: bool,
     /// From version 13 on.
     topics_have_ids: bool,
+    /// From versions 11 and 12 on.
+    support: Support,
 }
 
 impl Facts {
@@ -62,6 +69,11 @@ pub(super) async fn handle(context: Context, mut body: Reader) -> Result<Outcome
         zstd_is_known: context.version >= 7,
         leaders_are_named: context.version >= 10,
         topics_have_ids: context.version >= 13,
+        support: match context.version {
+            12.. => Support::AddsPartitions,
+            11 => Support::Abortable,
+            _ => Support::OldErrors,
+        },
     };
     let head = context.reply_head();
     let acks = request.acks;
@@ -96,28 +108,60 @@ fn reply_or_close(connection: &Connection, written: Result<Reply, Refused>) -> R
     })
 }
 
-/// Checks for Kafka's errors of the whole request: a first batch that is not a batch, or records of
-/// a transaction. Transactions are not served, so those records get
-/// TRANSACTIONAL_ID_AUTHORIZATION_FAILED.
+/// Checks for Kafka's errors of the whole request: a first batch that is not a batch, transactional
+/// records without a transactional id, or of more than one producer.
 fn check_whole(context: &Context, facts: Facts, request: &ProduceRequest) -> Result<(), (ErrorCode, Option<Str>)> {
     for data in request.topic_data.iter().flat_map(|topic| &topic.partition_data) {
         let Some(Records::Bytes(records)) = &data.records else { continue };
         match records::begins_transactional(records) {
-            Ok(false) => {}
-            Ok(true) => return Err((ErrorCode::TransactionalIdAuthorizationFailed, None)),
+            Ok(true) if request.transactional_id.is_none() => {
+                return Err((ErrorCode::TransactionalIdAuthorizationFailed, None));
+            }
+            Ok(_) => {}
             // Kafka sends no message with UNKNOWN_SERVER_ERROR.
             Err(error) if error.code == ErrorCode::UnknownServerError => return Err((error.code, None)),
             Err(error) => return Err((error.code, Some(error.detail.into()))),
         }
     }
     let image = context.broker.image();
+    let mut producers = HashMap::new();
     for topic in &request.topic_data {
         let Ok(known) = facts.topic(&image, topic) else { continue };
-        if topic.partition_data.iter().any(|data| check(facts, known, data) == Err(ErrorCode::UnknownServerError)) {
-            return Err((ErrorCode::UnknownServerError, None));
+        for data in &topic.partition_data {
+            match check(facts, known, data) {
+                Err(ErrorCode::UnknownServerError) => return Err((ErrorCode::UnknownServerError, None)),
+                // If a partition is named twice, its last records count.
+                Ok(()) if request.transactional_id.is_some() => {
+                    producers.insert((known.id, data.index), TransactionalProducer::of(&records_of(data)));
+                }
+                Ok(()) | Err(_) => {}
+            }
         }
     }
+    let mut producers = producers.into_values().flatten().map(|one| (one.id, one.epoch));
+    let first = producers.next();
+    if producers.any(|other| Some(other) != first) {
+        let message = "Transactional records contained more than one producer ID";
+        return Err((ErrorCode::InvalidProducerIdMapping, Some(message.into())));
+    }
     Ok(())
+}
+
+/// The producer of a transactional batch.
+#[derive(Clone, Copy)]
+struct TransactionalProducer {
+    id: ProducerId,
+    epoch: ProducerEpoch,
+    base_sequence: i32,
+}
+
+impl TransactionalProducer {
+    /// Reads it from a batch. `None` if the batch is not transactional.
+    fn of(records: &[u8]) -> Option<Self> {
+        let header = BatchHeader::parse(records).ok().filter(BatchHeader::is_transactional)?;
+        let epoch = header.producer_epoch.unwrap_or(ProducerEpoch(-1));
+        Some(Self { id: header.producer_id?, epoch, base_sequence: header.base_sequence.unwrap_or(-1) })
+    }
 }
 
 /// Returns the answer to a request that is refused as a whole.
@@ -143,34 +187,116 @@ type Key = (TopicId, Str, i32);
 
 /// The outcome of one partition.
 struct Done {
-    result: Result<(AppendInfo, Arc<Partition>), AppendError>,
+    result: Result<(AppendInfo, Arc<Partition>), Failure>,
     /// Why the appended records are not known to be replicated.
     unconfirmed: Option<ErrorCode>,
 }
 
-/// Appends the records that are valid. As in Kafka, if a partition is named twice, its last records
-/// are appended, and an error of either is answered.
+/// Why the records of one partition were not appended.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    /// The append failed.
+    #[error(transparent)]
+    Append(#[from] AppendError),
+    /// The transaction that they open could not be verified.
+    #[error(transparent)]
+    Unverified(ApiError),
+}
+
+impl From<ErrorCode> for Failure {
+    fn from(code: ErrorCode) -> Self {
+        Failure::Append(code.into())
+    }
+}
+
+/// The records of one partition that are to be appended.
+struct Good<'a> {
+    topic: &'a Topic,
+    records: Bytes,
+    guard: Option<VerificationGuard>,
+}
+
+/// Appends the records that are valid and verified. As in Kafka, if a partition is named twice, its
+/// last records are appended, and an error of either is answered.
 async fn append(context: &Context, facts: Facts, request: ProduceRequest) -> Vec<(Key, Done)> {
     let image = context.broker.image();
-    let mut good: IndexMap<Key, (&Topic, Bytes)> = IndexMap::new();
-    let mut bad: IndexMap<Key, ErrorCode> = IndexMap::new();
+    let mut good: IndexMap<Key, Good<'_>> = IndexMap::new();
+    let mut bad: IndexMap<Key, Failure> = IndexMap::new();
     for topic in request.topic_data {
         let known = facts.topic(&image, &topic);
         for data in topic.partition_data {
             let key = (topic.topic_id, topic.name.clone(), data.index);
             match known.and_then(|known| check(facts, known, &data).map(|()| known)) {
-                Ok(known) => drop(good.insert(key, (known, records_of(&data)))),
-                Err(code) => drop(bad.insert(key, code)),
+                Ok(topic) => drop(good.insert(key, Good { topic, records: records_of(&data), guard: None })),
+                Err(code) => drop(bad.insert(key, code.into())),
             }
         }
     }
+    if let Some(id) = request.transactional_id {
+        let unverified = verify(context, facts, id, &mut good).await;
+        bad.extend(unverified.into_iter().map(|(key, error)| (key, Failure::Unverified(error))));
+    }
     let mut done: IndexMap<Key, Done> = IndexMap::with_capacity(good.len() + bad.len());
-    for (key, (topic, records)) in good {
-        let result = append_partition(context, request.acks, topic, key.2, records).await;
+    for (key, good) in good {
+        let result = append_partition(context, request.acks, key.2, good).await;
         done.insert(key, Done { result, unconfirmed: None });
     }
-    done.extend(bad.into_iter().map(|(key, code)| (key, Done { result: Err(code.into()), unconfirmed: None })));
+    done.extend(bad.into_iter().map(|(key, failure)| (key, Done { result: Err(failure), unconfirmed: None })));
     done.into_iter().collect()
+}
+
+/// Verifies the transactional records with their coordinator, and notes their guards. Removes and
+/// returns those that could not be verified.
+async fn verify(
+    context: &Context,
+    facts: Facts,
+    transactional_id: Str,
+    good: &mut IndexMap<Key, Good<'_>>,
+) -> Vec<(Key, ApiError)> {
+    let settings = context.broker.settings();
+    if facts.support != Support::AddsPartitions && !settings.transaction_partition_verification_enable {
+        return Vec::new();
+    }
+    let transactional = good.iter().filter_map(|(key, good)| {
+        let producer = TransactionalProducer::of(&good.records)?;
+        let batch = TransactionalBatch {
+            name: TopicPartition::new(&*good.topic.name, key.2),
+            partition: context.broker.replicas.of(good.topic, key.2),
+            base_sequence: producer.base_sequence,
+        };
+        Some((key.clone(), producer, batch))
+    });
+    let transactional: Vec<_> = transactional.collect();
+    let Some((_, producer, _)) = transactional.first() else { return Vec::new() };
+    let of_ms = |ms: i32| Duration::from_millis(u64::try_from(ms).unwrap_or(0));
+    let within_ms = settings.add_partitions_to_txn_retry_backoff_max_ms.min(settings.request_timeout_ms);
+    let (producer_id, producer_epoch) = (producer.id, producer.epoch);
+    let (keys, batches): (Vec<Key>, Vec<_>) = transactional.into_iter().map(|(key, _, batch)| (key, batch)).unzip();
+    let transaction = Transaction {
+        transactional_id,
+        producer_id,
+        producer_epoch,
+        support: facts.support,
+        retry: Retry { backoff: of_ms(settings.add_partitions_to_txn_retry_backoff_ms), within: of_ms(within_ms) },
+        now: context.broker.clock.now(),
+        batches,
+    };
+    let ask = |asked| {
+        let broker = context.broker.clone();
+        async move { broker.add_or_verify_partitions(&asked).await }
+    };
+    let verified = transaction.verify(ask).await;
+    let mut unverified = Vec::new();
+    for (key, verified) in keys.into_iter().zip(verified) {
+        match verified {
+            Ok(guard) => drop(good.get_mut(&key).map(|good| good.guard = guard)),
+            Err(error) => {
+                good.shift_remove(&key);
+                unverified.push((key, error));
+            }
+        }
+    }
+    unverified
 }
 
 /// Checks records before the partition is looked at.
@@ -191,18 +317,18 @@ fn records_of(data: &PartitionProduceData) -> Bytes {
 async fn append_partition(
     context: &Context,
     acks: i16,
-    topic: &Topic,
     index: i32,
-    records: Bytes,
-) -> Result<(AppendInfo, Arc<Partition>), AppendError> {
+    good: Good<'_>,
+) -> Result<(AppendInfo, Arc<Partition>), Failure> {
     if !(-1..=1).contains(&acks) {
         return Err(ErrorCode::InvalidRequiredAcks.into());
     }
-    let partition = context.broker.replicas.of(topic, index)?;
+    let partition = context.broker.replicas.of(good.topic, index)?;
     let appended = partition.append(AppendRequest {
-        records,
+        records: good.records,
         all_replicas: acks == -1,
         now: context.broker.clock.now(),
+        guard: good.guard,
         may_write_internal: context.client_id.as_deref() == Some(ADMIN_CLIENT_ID),
     });
     let appended = appended.await?;
@@ -301,20 +427,28 @@ fn succeeded(
 
 /// Returns the answer for records that were refused. `start` is the log start offset, which Kafka
 /// sends with some errors.
-fn failed(index: i32, error: &AppendError, start: Option<Offset>) -> (ErrorCode, PartitionProduceResponse) {
-    let code = error::of_append(error);
+fn failed(index: i32, failure: &Failure, start: Option<Offset>) -> (ErrorCode, PartitionProduceResponse) {
+    let code = match failure {
+        Failure::Append(error) => error::of_append(error),
+        Failure::Unverified(error) => error.code,
+    };
     let mut answer = PartitionProduceResponse { index, error_code: code.code(), base_offset: -1, ..Default::default() };
-    if error.answers_log_start_offset() {
-        answer.log_start_offset = Offset::to_wire(start);
-    }
-    if let AppendError::Invalid(error) = error {
-        answer.error_message = error.client_message().map(Str::from);
-        let invalid = error.invalid_records.iter().map(|record| BatchIndexAndErrorMessage {
-            batch_index: record.batch_index,
-            batch_index_error_message: Some(record.message.as_str().into()),
-            ..Default::default()
-        });
-        answer.record_errors = invalid.collect();
+    match failure {
+        Failure::Unverified(error) => answer.error_message = error.message.as_deref().map(Str::from),
+        Failure::Append(error) => {
+            if error.answers_log_start_offset() {
+                answer.log_start_offset = Offset::to_wire(start);
+            }
+            if let AppendError::Invalid(error) = error {
+                answer.error_message = error.client_message().map(Str::from);
+                let invalid = error.invalid_records.iter().map(|record| BatchIndexAndErrorMessage {
+                    batch_index: record.batch_index,
+                    batch_index_error_message: Some(record.message.as_str().into()),
+                    ..Default::default()
+                });
+                answer.record_errors = invalid.collect();
+            }
+        }
     }
     (code, answer)
 }

@@ -3,40 +3,51 @@
 //!
 //! - 1: is flexible.
 //! - 2: adds the transaction version of each marker (KIP-1228).
-//!
-//! Transaction coordinators send this request, and there is none yet. So every partition is
-//! refused.
 
 use super::Context;
-use model::ErrorCode;
-use protocol::messages::write_txn_markers_request::WriteTxnMarkersRequest;
+use crate::runtime::transaction::Marker;
+use futures_util::future::join_all;
+use model::{ErrorCode, ProducerEpoch, ProducerId};
+use protocol::messages::write_txn_markers_request::{
+    WritableTxnMarker, WritableTxnMarkerTopic, WriteTxnMarkersRequest,
+};
 use protocol::messages::write_txn_markers_response::{
     WritableTxnMarkerPartitionResult, WritableTxnMarkerResult, WritableTxnMarkerTopicResult, WriteTxnMarkersResponse,
 };
+use records::EndTransactionMarker;
 
-/// Refuses every partition of every marker.
-pub(super) async fn handle(_: Context, request: WriteTxnMarkersRequest) -> WriteTxnMarkersResponse {
-    let error_code = ErrorCode::UnsupportedVersion.code();
-    let markers = request.markers.into_iter().map(|marker| WritableTxnMarkerResult {
-        producer_id: marker.producer_id,
-        topics: marker
-            .topics
-            .into_iter()
-            .map(|topic| WritableTxnMarkerTopicResult {
-                name: topic.name,
-                partitions: topic
-                    .partition_indexes
-                    .into_iter()
-                    .map(|partition_index| WritableTxnMarkerPartitionResult {
-                        partition_index,
-                        error_code,
-                        ..Default::default()
-                    })
-                    .collect(),
-                ..Default::default()
-            })
-            .collect(),
-        ..Default::default()
+/// Writes every marker into its partitions. Answers when all replicas in sync have them.
+pub(super) async fn handle(context: Context, request: WriteTxnMarkersRequest) -> WriteTxnMarkersResponse {
+    let mut markers = Vec::with_capacity(request.markers.len());
+    for marker in request.markers {
+        markers.push(write(&context, marker).await);
+    }
+    WriteTxnMarkersResponse { markers, ..Default::default() }
+}
+
+async fn write(context: &Context, request: WritableTxnMarker) -> WritableTxnMarkerResult {
+    let marker = Marker {
+        producer_id: ProducerId(request.producer_id),
+        producer_epoch: ProducerEpoch(request.producer_epoch),
+        end: EndTransactionMarker {
+            committed: request.transaction_result,
+            coordinator_epoch: request.coordinator_epoch,
+        },
+        transaction_version: i16::from(request.transaction_version),
+    };
+    let topics = join_all(request.topics.into_iter().map(|topic| write_topic(context, topic, marker))).await;
+    WritableTxnMarkerResult { producer_id: request.producer_id, topics, ..Default::default() }
+}
+
+async fn write_topic(context: &Context, topic: WritableTxnMarkerTopic, marker: Marker) -> WritableTxnMarkerTopicResult {
+    let partitions = topic.partition_indexes.iter().map(|&partition_index| {
+        let name = &topic.name;
+        async move {
+            let written = context.broker.markers.write(name, partition_index, marker).await;
+            let code = written.err().unwrap_or(ErrorCode::None);
+            WritableTxnMarkerPartitionResult { partition_index, error_code: code.code(), ..Default::default() }
+        }
     });
-    WriteTxnMarkersResponse { markers: markers.collect(), ..Default::default() }
+    let partitions = join_all(partitions).await;
+    WritableTxnMarkerTopicResult { name: topic.name, partitions, ..Default::default() }
 }

@@ -160,4 +160,34 @@ mod tests {
         drop((first, many));
         assert_eq!(creation.claim(names(0..5_000), 7).names.len(), 7, "no more than one request may ask for");
     }
+
+    /// The configs as Apache Kafka 4.3.1 creates the topics with.
+    #[test]
+    fn state_topics_have_the_partitions_and_configs_that_kafka_gives_them() {
+        let required = [("node.id", "1"), ("process.roles", "broker"), ("controller.listener.names", "C")];
+        let properties = required.map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter().collect();
+        let settings = BrokerSettings::new(&crate::config::BROKER.parse(&properties).unwrap());
+        let created = |name: &'static str| topic(&settings, &Str::const_new(name));
+        let configs = |name| {
+            let configs = created(name).configs.into_iter();
+            configs.map(|config| format!("{}={}", config.name, config.value.unwrap())).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(
+            configs("__consumer_offsets"),
+            "cleanup.policy=compact compression.type=producer segment.bytes=104857600"
+        );
+        assert_eq!(
+            configs("__transaction_state"),
+            "cleanup.policy=compact compression.type=uncompressed min.insync.replicas=2 segment.bytes=104857600 unclean.leader.election.enable=false"
+        );
+        assert_eq!(
+            configs("__share_group_state"),
+            "cleanup.policy=delete compression.type=producer min.insync.replicas=2 retention.ms=-1 segment.bytes=104857600"
+        );
+        for state_topic in StateTopic::ALL {
+            let topic = created(state_topic.name());
+            assert_eq!((topic.num_partitions, topic.replication_factor), (50, 3));
+        }
+        assert_eq!((created("t").num_partitions, created("t").configs.len()), (-1, 0));
+    }
 }

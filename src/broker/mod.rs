@@ -4,9 +4,11 @@
 
 mod auto_creation;
 mod background;
+mod transactions;
 
 pub(crate) use auto_creation::AutoCreation;
 pub(crate) use background::spawn as spawn_background;
+pub use transactions::TransactionPartitions;
 
 use crate::config::{BrokerSettings, Effective, NodeConfig};
 use crate::env::clock::Clock;
@@ -18,6 +20,7 @@ use crate::runtime::group::GroupCoordinators;
 use crate::runtime::limits::{ConnectionLimits, Maxima, MemoryLimit};
 use crate::runtime::loggers::Loggers;
 use crate::runtime::producer_ids::ProducerIds;
+use crate::runtime::transaction::{MarkerWriter, TransactionCoordinators};
 use crate::telemetry::{Complaints, Metrics};
 use arc_swap::ArcSwap;
 use coordinator::StateTopic;
@@ -66,6 +69,10 @@ pub struct Broker {
     pub controller: ControllerHandle,
     /// The group coordinators.
     pub groups: Arc<GroupCoordinators>,
+    /// The transaction coordinators.
+    pub transactions: Arc<TransactionCoordinators>,
+    /// Writes the markers that end transactions.
+    pub markers: Arc<MarkerWriter>,
     /// Fetch sessions.
     pub fetch_sessions: Arc<FetchSessions>,
     /// Producer ids.
@@ -108,6 +115,7 @@ impl Broker {
             self.producer_ids.registered(registered.epoch, &self.controller);
         }
         self.groups.set_partition_count(partition_count(image, StateTopic::ConsumerOffsets));
+        self.transactions.set_partition_count(partition_count(image, StateTopic::TransactionState));
         self.replicas.apply(image, changes);
         if self.stopping.is_cancelled() {
             return;
@@ -146,6 +154,10 @@ impl Broker {
                 self.groups.lead(partition.clone(), epoch);
             }
             (Some(StateTopic::ConsumerOffsets), None) => self.groups.resign(index),
+            (Some(StateTopic::TransactionState), Some(epoch)) if !self.stopping.is_cancelled() => {
+                self.transactions.lead(partition.clone(), epoch);
+            }
+            (Some(StateTopic::TransactionState), None) => self.transactions.resign(index),
             _ => {}
         }
     }

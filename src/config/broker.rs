@@ -126,7 +126,7 @@ const KEYS: &[Key] = rows! {
     "num.io.threads", Int, Is("8"), AtLeast(1), High, ClusterWide, NoEffect;
     "num.replica.alter.log.dirs.threads", Int, Null, Any, High, ReadOnly, Honoured;
     "background.threads", Int, Is("10"), AtLeast(1), High, ClusterWide, NoEffect;
-    "request.timeout.ms", Int, Is("30000"), Any, High, ReadOnly, NoEffect;
+    "request.timeout.ms", Int, Is("30000"), Any, High, ReadOnly, Honoured;
     "socket.connection.setup.timeout.ms", Long, Is("10000"), Any, Medium, ReadOnly, NoEffect;
     "socket.connection.setup.timeout.max.ms", Long, Is("30000"), Any, Medium, ReadOnly, NoEffect;
     "config.providers", List, Is(""), Items(&[], MayBeEmpty), Low, ClusterWide, Honoured;
@@ -343,14 +343,14 @@ const KEYS: &[Key] = rows! {
     "transaction.state.log.replication.factor", Short, Is("3"), AtLeast(1), High, ReadOnly, Honoured;
     "transaction.state.log.num.partitions", Int, Is("50"), AtLeast(1), High, ReadOnly, Honoured;
     "transaction.state.log.segment.bytes", Int, Is("104857600"), AtLeast(1), High, ReadOnly, Honoured;
-    "transaction.partition.verification.enable", Boolean, Is("true"), Any, Low, ClusterWide, NotYet;
+    "transaction.partition.verification.enable", Boolean, Is("true"), Any, Low, ClusterWide, Honoured;
     "producer.id.expiration.ms", Int, Is("86400000"), AtLeast(1), Low, ClusterWide, Honoured;
     "producer.id.expiration.check.interval.ms", Int, Is("600000"), AtLeast(1), Low, Internal, Honoured;
     "transactional.id.expiration.ms", Int, Is("604800000"), AtLeast(1), High, ReadOnly, Honoured;
     "transaction.max.timeout.ms", Int, Is("900000"), AtLeast(1), High, ReadOnly, Honoured;
     "transaction.abort.timed.out.transaction.cleanup.interval.ms", Int, Is("10000"), AtLeast(1), Low, ReadOnly, Honoured;
     "transaction.remove.expired.transaction.cleanup.interval.ms", Int, Is("3600000"), AtLeast(1), Low, ReadOnly, Honoured;
-    "transaction.two.phase.commit.enable", Boolean, Is("false"), Any, Low, ReadOnly, Refused;
+    "transaction.two.phase.commit.enable", Boolean, Is("false"), Any, Low, ReadOnly, Honoured;
     "controller.quorum.voters", List, Is(""), Voters, High, ReadOnly, Honoured;
     "controller.quorum.bootstrap.servers", List, Is(""), HostPorts, High, ReadOnly, Honoured;
     "controller.quorum.election.timeout.ms", Int, Is("1000"), AtLeast(0), High, ReadOnly, Honoured;
@@ -463,6 +463,6 @@ const KEYS: &[Key] = rows! {
     "delegation.token.max.lifetime.ms", Long, Is("604800000"), AtLeast(1), Medium, ReadOnly, NotYet;
     "delegation.token.expiry.time.ms", Long, Is("86400000"), AtLeast(1), Medium, ReadOnly, NotYet;
     "delegation.token.expiry.check.interval.ms", Long, Is("3600000"), AtLeast(1), Low, ReadOnly, NotYet;
-    "add.partitions.to.txn.retry.backoff.max.ms", Int, Is("100"), AtLeast(0), High, ReadOnly, NotYet;
-    "add.partitions.to.txn.retry.backoff.ms", Int, Is("20"), AtLeast(1), High, ReadOnly, NotYet;
+    "add.partitions.to.txn.retry.backoff.max.ms", Int, Is("100"), AtLeast(0), High, ReadOnly, Honoured;
+    "add.partitions.to.txn.retry.backoff.ms", Int, Is("20"), AtLeast(1), High, ReadOnly, Honoured;
 };

@@ -39,6 +39,8 @@ settings_struct! {
     /// defaults. Fields have the names and units of the properties. A field is `None` if Kafka's
     /// default is unset.
     pub struct BrokerSettings {
+        add_partitions_to_txn_retry_backoff_max_ms: i32,
+        add_partitions_to_txn_retry_backoff_ms: i32,
         auto_create_topics_enable: bool,
         broker_heartbeat_interval_ms: i32,
         broker_rack: Option<String>,
@@ -100,6 +102,7 @@ settings_struct! {
         queued_max_request_bytes: i64,
         replica_high_watermark_checkpoint_interval_ms: i64,
         replica_lag_time_max_ms: i64,
+        request_timeout_ms: i32,
         share_coordinator_state_topic_min_isr: i16,
         share_coordinator_state_topic_num_partitions: i32,
         share_coordinator_state_topic_replication_factor: i16,
@@ -115,7 +118,9 @@ settings_struct! {
         transaction_state_log_num_partitions: i32,
         transaction_state_log_replication_factor: i16,
         transaction_state_log_segment_bytes: i32,
+        transaction_two_phase_commit_enable: bool,
         transactional_id_expiration_ms: i32,
+        transaction_partition_verification_enable: bool,
         unclean_leader_election_enable: bool,
     }
 }

@@ -36,6 +36,7 @@ use crate::runtime::metadata_log::Opened;
 use crate::runtime::producer_ids::ProducerIds;
 use crate::runtime::publisher::{self, Publication};
 use crate::runtime::registration::{self, Endpoint, Registration};
+use crate::runtime::transaction::{MarkerWriter, TransactionCoordinators, TransactionEffects};
 use crate::telemetry::{Complaints, FilterHandle, Metrics};
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
@@ -44,6 +45,7 @@ use metadata::decide::Settings;
 use metadata::image::Image;
 use model::{BrokerEpoch, DirectoryId, Offset};
 use raft::snapshot::retention::Limits;
+use records::Codec;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -212,21 +214,72 @@ fn broker(
     let settings = effective.settings.clone();
     // The features of the oldest version apply until the first image is published.
     let image = Arc::new(ArcSwap::from_pointee(Image::default()));
-    let groups = GroupCoordinators::new(CoordinatorParts {
+    let groups = Arc::new(GroupCoordinators::new(CoordinatorParts {
         config: config_rules::group_config(&effective, image.load().features.version()),
         image: image.clone(),
         effects: Arc::new(NoEffects),
         codec: config_rules::offsets_codec(&effective),
         commit_timeout_ms: i64::from(settings.offsets_commit_timeout_ms),
         clock,
-    });
+    }));
+    let transaction_config = config_rules::transaction_config(&effective);
     let effective = Arc::new(ArcSwap::from_pointee(effective));
+    let metrics = Metrics::default();
+    let replicas = replicas(config, (dirs, lost), &effective, &image, &metrics, clock)?;
+    let producer_ids = ProducerIds::new(config.node_id);
+    let request_timeout = Duration::from_millis(u64::try_from(settings.request_timeout_ms).unwrap_or(0));
+    let markers = Arc::new(MarkerWriter::new(replicas.clone(), groups.clone(), image.clone(), request_timeout, clock));
+    let transactions = TransactionCoordinators::new(CoordinatorParts {
+        config: transaction_config,
+        image: image.clone(),
+        effects: Arc::new(TransactionEffects::new(producer_ids.clone(), controller.clone(), markers.clone())),
+        codec: Codec::None,
+        commit_timeout_ms: i64::from(settings.request_timeout_ms),
+        clock,
+    });
+    let slots = usize::try_from(settings.max_incremental_fetch_session_cache_slots).unwrap_or(0);
+    let broker = Broker {
+        node: Node { id: config.node_id, cluster_id: cluster_id.into() },
+        clock,
+        metrics,
+        complaints: Complaints::default(),
+        limits: Arc::new(ConnectionLimits::default()),
+        request_memory: MemoryLimit::new(settings.queued_max_request_bytes),
+        stopping: CancellationToken::new(),
+        replicas,
+        controller,
+        groups,
+        transactions: Arc::new(transactions),
+        markers,
+        fetch_sessions: Arc::new(FetchSessions::new(slots)),
+        producer_ids,
+        loggers: Loggers::new(filter),
+        config: config.clone(),
+        effective,
+        settings: ArcSwap::from_pointee(settings),
+        image,
+        unfenced,
+        auto_creation: Default::default(),
+    };
+    set_maxima(&broker.limits, &broker.settings());
+    broker.replicas.set_cordoned(&broker.settings().cordoned_log_dirs);
+    Ok(Arc::new(broker))
+}
+
+/// Creates the partitions of this broker. None is open yet.
+fn replicas(
+    config: &NodeConfig,
+    (dirs, lost): (Vec<(LogDir, DirectoryId)>, Vec<PathBuf>),
+    effective: &Arc<ArcSwap<Effective>>,
+    image: &Arc<ArcSwap<Image>>,
+    metrics: &Metrics,
+    clock: Clock,
+) -> Result<Arc<Replicas>, StartError> {
     let shared: Arc<ArcSwap<Effective>> = effective.clone();
     let topic_settings: TopicSettings =
         Box::new(move |image, topic| config_rules::topic_settings(&shared.load(), image, topic));
     let threads = config.values.read::<i32>("num.recovery.threads.per.data.dir");
     let moving = config.values.read::<Option<i32>>("num.replica.alter.log.dirs.threads");
-    let metrics = Metrics::default();
     let replicas = Replicas::new(replica::ReplicasParts {
         node_id: config.node_id,
         dirs,
@@ -243,31 +296,7 @@ fn broker(
         flushes: metrics.flushes.clone(),
         clock,
     })?;
-    let slots = usize::try_from(settings.max_incremental_fetch_session_cache_slots).unwrap_or(0);
-    let broker = Broker {
-        node: Node { id: config.node_id, cluster_id: cluster_id.into() },
-        clock,
-        metrics,
-        complaints: Complaints::default(),
-        limits: Arc::new(ConnectionLimits::default()),
-        request_memory: MemoryLimit::new(settings.queued_max_request_bytes),
-        stopping: CancellationToken::new(),
-        replicas: Arc::new(replicas),
-        controller,
-        groups: Arc::new(groups),
-        fetch_sessions: Arc::new(FetchSessions::new(slots)),
-        producer_ids: ProducerIds::new(config.node_id),
-        loggers: Loggers::new(filter),
-        config: config.clone(),
-        effective,
-        settings: ArcSwap::from_pointee(settings),
-        image,
-        unfenced,
-        auto_creation: Default::default(),
-    };
-    set_maxima(&broker.limits, &broker.settings());
-    broker.replicas.set_cordoned(&broker.settings().cordoned_log_dirs);
-    Ok(Arc::new(broker))
+    Ok(Arc::new(replicas))
 }
 
 /// Returns the broker's epoch at its last stop. As in Kafka, it is `None` unless every log dir has
@@ -395,6 +424,7 @@ impl Running {
         // Members that wait for a rebalance, and controller replies that wait for logs to open,
         // must not delay the stop.
         broker.groups.resign_all();
+        broker.transactions.resign_all();
         connections.close();
         if tokio::time::timeout(CONNECTIONS_END, connections.wait()).await.is_err() {
             warn!("connections that did not end in time are closed");

@@ -30,7 +30,10 @@ pub use dir::Dir;
 pub use opening::OpeningProgress;
 #[cfg(test)]
 pub(crate) use partition::tests::{alone_in_sync, leading};
-pub use partition::{AppendError, AppendInfo, AppendRequest, Partition, ReadError, ReadInfo, ReadRequest, WriteRules};
+pub use partition::{
+    AppendError, AppendInfo, AppendRequest, MarkerAppend, Partition, ReadError, ReadInfo, ReadRequest, StateAppend,
+    WriteRules, producer_error_code,
+};
 pub use watch::{Wake, Watch};
 
 use self::faults::OfflinePartition;

@@ -13,18 +13,19 @@ pub(super) use self::committer::Committer;
 use self::flush_state::{FlushState, LogEnds};
 use self::offline::OfflineEpoch;
 use super::watch::{Wake, Watch, Watchers};
-use crate::env::blocking;
 use ::replica::{Leader, LeaderStart};
 use arc_swap::ArcSwap;
-use bytes::Bytes;
 use metadata::image;
-use model::{ApiError, BrokerId, ErrorCode, LeaderEpoch, Offset, Timestamp, TopicIdPartition, TopicPartition, Uuid};
+use model::{BrokerId, ErrorCode, LeaderEpoch, Offset, ProducerId, Timestamp, TopicIdPartition, TopicPartition, Uuid};
 use parking_lot::RwLock;
-use records::{TimestampType, Validated, ValidationRules};
+use records::ValidationRules;
 use std::path::PathBuf;
 use std::sync::Arc;
-use storage::{Error, FileRegion, Isolation, LeaderAppend, Log, LogConfig, Origin, Wait};
+use storage::{Error, FileRegion, Isolation, Log, LogConfig, ProducerEntry, Wait};
 
+pub use self::append::{AppendError, AppendInfo, AppendRequest, MarkerAppend, StateAppend, producer_error_code};
+
+mod append;
 mod committer;
 mod flush;
 mod flush_state;
@@ -32,71 +33,6 @@ mod offline;
 mod replay;
 #[cfg(test)]
 pub(super) mod tests;
-
-/// A producer's records for one partition.
-#[derive(Clone, Debug)]
-pub struct AppendRequest {
-    /// The records that the producer sent: one batch, if they are valid.
-    pub records: Bytes,
-    /// Whether the producer waits for all replicas in sync.
-    pub all_replicas: bool,
-    /// Whether the producer may write to internal topics.
-    pub may_write_internal: bool,
-    /// The current time.
-    pub now: Timestamp,
-}
-
-/// The result of an append.
-#[derive(Clone, Copy, Debug)]
-pub struct AppendInfo {
-    /// The offset of the first record. A duplicate has the offset of the first append.
-    pub base_offset: Offset,
-    /// The offset of the last record.
-    pub last_offset: Offset,
-    /// The leader epoch in which it was appended.
-    pub epoch: LeaderEpoch,
-    /// The time that the broker gave the records, if the topic has `LogAppendTime`. A duplicate has
-    /// the timestamp that the log remembers of the first append.
-    pub log_append_time: Option<Timestamp>,
-    /// The number of records, 0 for a duplicate.
-    pub record_count: u64,
-    /// The size of the records, 0 for a duplicate.
-    pub size_bytes: u64,
-    /// Whether the answer must wait for a flush (`flush.messages`).
-    pub awaits_flush: bool,
-}
-
-/// Why an append was refused.
-#[derive(Debug, thiserror::Error)]
-pub enum AppendError {
-    /// An error for the client.
-    #[error(transparent)]
-    Refused(#[from] ApiError),
-    /// The batch is not valid.
-    #[error(transparent)]
-    Invalid(records::ProduceError),
-    /// An error of the log.
-    #[error(transparent)]
-    Storage(#[from] Error),
-}
-
-impl From<ErrorCode> for AppendError {
-    fn from(code: ErrorCode) -> Self {
-        AppendError::Refused(code.into())
-    }
-}
-
-impl AppendError {
-    /// Whether Kafka's answer has the log start offset with this error.
-    pub fn answers_log_start_offset(&self) -> bool {
-        match self {
-            AppendError::Refused(error) => error.code == ErrorCode::NotEnoughReplicas,
-            AppendError::Invalid(error) => error.answers_log_start_offset(),
-            AppendError::Storage(Error::Producer(_)) => true,
-            AppendError::Storage(_) => false,
-        }
-    }
-}
 
 /// A read of one partition.
 #[derive(Clone, Copy, Debug)]
@@ -391,133 +327,6 @@ impl Partition {
             .is_some_and(|high_watermark| self.log.load().advance_high_watermark(high_watermark))
     }
 
-    /// Returns the epoch to append in. Errors: NOT_LEADER_OR_FOLLOWER; with `all_replicas`,
-    /// NOT_ENOUGH_REPLICAS if too few replicas are in sync.
-    fn epoch_to_append_in(&self, all_replicas: bool) -> Result<LeaderEpoch, ApiError> {
-        let leader = self.leader.read();
-        let leader = leader.as_ref().ok_or_else(|| self.not_leading())?;
-        if all_replicas && leader.is_under_min_isr() {
-            let isr = leader.isr().committed();
-            let message = format!(
-                "The size of the current ISR : {} is insufficient to satisfy the min.isr requirement of {} for partition {}, live replica(s) broker.id are : {isr:?}",
-                isr.len(),
-                leader.effective_min_isr(),
-                self.name(),
-            );
-            return Err(ApiError::new(ErrorCode::NotEnoughReplicas, message));
-        }
-        Ok(leader.leader_epoch())
-    }
-
-    /// Appends a producer's batch: on this thread, or on the blocking pool if the log must sync
-    /// something first.
-    pub async fn append(self: &Arc<Self>, append: AppendRequest) -> Result<AppendInfo, AppendError> {
-        match self.append_or(Wait::Try, &append) {
-            Err(AppendError::Storage(Error::WouldBlock)) => {}
-            done => return done,
-        }
-        let this = self.clone();
-        let appended = blocking::run(move || this.append_or(Wait::Block, &append)).await;
-        appended.unwrap_or_else(|_| Err(ErrorCode::KafkaStorageError.into()))
-    }
-
-    fn append_or(self: &Arc<Self>, wait: Wait, append: &AppendRequest) -> Result<AppendInfo, AppendError> {
-        if self.leader_epoch().is_none() {
-            return Err(self.not_leading().into());
-        }
-        if self.is_internal && !append.may_write_internal {
-            let message = format!("Cannot append to internal topic {}", self.topic());
-            return Err(ApiError::new(ErrorCode::InvalidTopicException, message).into());
-        }
-        let epoch = self.epoch_to_append_in(append.all_replicas)?;
-        self.append_in(epoch, append, wait)
-    }
-
-    /// Appends in an epoch that may have ended since it was read. If it has, the log refuses.
-    fn append_in(
-        self: &Arc<Self>,
-        epoch: LeaderEpoch,
-        append: &AppendRequest,
-        wait: Wait,
-    ) -> Result<AppendInfo, AppendError> {
-        let rules = self.rules.load();
-        let valid = records::validate(&append.records, &self.name, &rules.validation, append.now)
-            .map_err(AppendError::Invalid)?;
-        let header = *valid.header();
-        let record_count = u64::try_from(header.record_count).unwrap_or(0);
-        let size_bytes = header.size_bytes() as u64;
-        let log_append_time = (header.timestamp_type() == TimestampType::LogAppendTime).then_some(header.max_timestamp);
-        let how = LeaderAppend { leader_epoch: epoch, origin: Origin::Client, now: append.now, transaction_version: 0 };
-        let done = self.append_valid(&valid, how, wait)?;
-        Ok(AppendInfo {
-            base_offset: done.base_offset,
-            last_offset: done.last_offset,
-            epoch,
-            log_append_time: done.duplicate_timestamp.or(log_append_time),
-            record_count: if done.is_duplicate { 0 } else { record_count },
-            size_bytes: if done.is_duplicate { 0 } else { size_bytes },
-            awaits_flush: self.after_append(&done, append.now),
-        })
-    }
-
-    /// Appends a batch of a coordinator on this broker in the epoch in which the coordinator
-    /// decided. Runs on the blocking pool if the log must sync something first. Returns the first
-    /// offset.
-    pub async fn append_state(self: &Arc<Self>, batch: Bytes, epoch: LeaderEpoch) -> Result<Offset, ErrorCode> {
-        if self.leader_epoch() != Some(epoch) {
-            return Err(ErrorCode::NotLeaderOrFollower);
-        }
-        if batch.len() > self.max_batch_bytes() {
-            return Err(ErrorCode::MessageTooLarge);
-        }
-        let appended = match self.append_state_in(epoch, &batch, Wait::Try) {
-            Err(Error::WouldBlock) => {
-                let this = self.clone();
-                let waited = blocking::run(move || this.append_state_in(epoch, &batch, Wait::Block)).await;
-                waited.map_err(|_| ErrorCode::UnknownServerError)?
-            }
-            done => done,
-        };
-        appended.map_err(|error| match error {
-            Error::EndedEpoch { .. } => ErrorCode::NotLeaderOrFollower,
-            Error::InvalidBatch { .. } => ErrorCode::UnknownServerError,
-            error => {
-                tracing::error!(%error, "a coordinator's records could not be appended");
-                ErrorCode::KafkaStorageError
-            }
-        })
-    }
-
-    /// Appends in an epoch that may have ended since it was compared. If it has, the log refuses.
-    fn append_state_in(self: &Arc<Self>, epoch: LeaderEpoch, batch: &Bytes, wait: Wait) -> Result<Offset, Error> {
-        let invalid =
-            |error: records::BatchError| Error::InvalidBatch { partition: self.name(), reason: error.to_string() };
-        let batch = Validated::trusted(batch).map_err(invalid)?;
-        let now = batch.header().max_timestamp;
-        let how = LeaderAppend { leader_epoch: epoch, origin: Origin::Coordinator, now, transaction_version: 0 };
-        let done = self.append_valid(&batch, how, wait)?;
-        self.after_append(&done, now);
-        Ok(done.base_offset)
-    }
-
-    fn append_valid(
-        self: &Arc<Self>,
-        batch: &Validated,
-        how: LeaderAppend,
-        wait: Wait,
-    ) -> Result<storage::Appended, Error> {
-        let batches = std::slice::from_ref(batch);
-        let done = self.on_log(|log| match wait {
-            Wait::Try => log.try_append_as_leader(batches, how),
-            Wait::Block => log.append_as_leader(batches, how),
-        });
-        if done.as_ref().map_or(true, |done| done.rolled_at.is_some()) || self.flush_state.is_flushed_by_time() {
-            // A failed append may have closed a segment before.
-            self.note();
-        }
-        done
-    }
-
     /// Returns the result of an append that waits for all replicas in sync, or `None` if it is not
     /// known yet. Errors: NOT_LEADER_OR_FOLLOWER if its epoch ended,
     /// NOT_ENOUGH_REPLICAS_AFTER_APPEND if too few replicas are in sync.
@@ -551,6 +360,12 @@ impl Partition {
         until_known(&self.flush_watchers, || self.flush_result(appended)).await
     }
 
+    /// Waits until an append is flushed, if it must be, and replicated. Errors: those of both.
+    pub async fn until_committed(&self, appended: &AppendInfo) -> Result<(), ErrorCode> {
+        self.until_flushed(appended).await?;
+        self.until_replicated(appended).await
+    }
+
     /// Returns the leader epoch if this broker leads in the epoch that the client knows. Errors:
     /// NOT_LEADER_OR_FOLLOWER, KAFKA_STORAGE_ERROR if the log is offline, FENCED_LEADER_EPOCH,
     /// UNKNOWN_LEADER_EPOCH (KIP-320).
@@ -566,6 +381,17 @@ impl Partition {
     /// Returns the leader epoch in which the record at an offset was appended.
     pub fn epoch_at(&self, offset: Offset) -> Option<LeaderEpoch> {
         self.log.load().leader_epochs().epoch_of(offset)
+    }
+
+    /// Returns the state of all producers, by producer id. As in Kafka, a broker that does not lead
+    /// answers too. Errors: KAFKA_STORAGE_ERROR if the partition is offline.
+    pub fn producers(&self) -> Result<Vec<(ProducerId, ProducerEntry)>, ErrorCode> {
+        if self.has_failed() {
+            return Err(ErrorCode::KafkaStorageError);
+        }
+        let mut producers = self.log.load().producers();
+        producers.sort_unstable_by_key(|(id, _)| *id);
+        Ok(producers)
     }
 
     /// Finds the position of the records from an offset on.

@@ -6,7 +6,7 @@ use crate::config::{
 };
 use crate::replica::WriteRules;
 use arc_swap::ArcSwap;
-use coordinator::GroupConfig;
+use coordinator::{GroupConfig, TransactionConfig};
 use imbl::OrdMap;
 use metadata::MetadataVersion;
 use metadata::decide::ConfigRules;
@@ -123,6 +123,7 @@ pub fn topic_settings(effective: &Effective, image: &Image, topic: &str) -> (Log
         // The ratio lies between 0 and 1.
         min_cleanable_dirty_ppm: (settings.min_cleanable_dirty_ratio * 1e6) as u32,
         producer_id_expiration_ms: i64::from(effective.settings.producer_id_expiration_ms),
+        verifies_transactions: effective.settings.transaction_partition_verification_enable,
     };
     let rules = WriteRules {
         validation: ValidationRules {
@@ -170,6 +171,18 @@ pub fn group_config(effective: &Effective, version: MetadataVersion) -> GroupCon
         offsets_retention_ms: i64::from(settings.offsets_retention_minutes) * 60_000,
         offsets_retention_check_interval_ms: settings.offsets_retention_check_interval_ms,
         flexible_records: version.has_flexible_coordinator_records(),
+    }
+}
+
+/// Returns the settings of the transaction coordinators.
+pub fn transaction_config(effective: &Effective) -> TransactionConfig {
+    let settings = &effective.settings;
+    TransactionConfig {
+        max_timeout_ms: settings.transaction_max_timeout_ms,
+        transactional_id_expiration_ms: i64::from(settings.transactional_id_expiration_ms),
+        abort_timed_out_interval_ms: i64::from(settings.transaction_abort_timed_out_transaction_cleanup_interval_ms),
+        remove_expired_interval_ms: i64::from(settings.transaction_remove_expired_transaction_cleanup_interval_ms),
+        two_phase_commit: settings.transaction_two_phase_commit_enable,
     }
 }
 

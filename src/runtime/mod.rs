@@ -13,3 +13,4 @@ pub mod producer_ids;
 pub mod publisher;
 pub mod registration;
 pub mod spare;
+pub mod transaction;

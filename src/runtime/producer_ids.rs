@@ -22,7 +22,7 @@ const PREFETCH_PERCENT: i64 = 90;
 const RETRY: Duration = Duration::from_millis(50);
 
 /// The blocks in use.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ProducerIds {
     node_id: BrokerId,
     blocks: Arc<Mutex<Blocks>>,

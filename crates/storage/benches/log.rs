@@ -30,6 +30,7 @@ fn append(log: &Log, batch: &Validated) {
         origin: Origin::Client,
         now: Timestamp(1),
         transaction_version: 0,
+        guard: None,
     };
     let appended = log.append_as_leader(std::slice::from_ref(batch), how).expect("an append");
     log.advance_high_watermark(appended.last_offset.plus(1));

@@ -46,6 +46,9 @@ pub struct LogConfig {
     pub min_cleanable_dirty_ppm: u32,
     /// `producer.id.expiration.ms` of the broker.
     pub producer_id_expiration_ms: i64,
+    /// `transaction.partition.verification.enable` of the broker: a batch that opens a transaction
+    /// must carry its verification guard.
+    pub verifies_transactions: bool,
 }
 
 impl Default for LogConfig {
@@ -70,6 +73,7 @@ impl Default for LogConfig {
             max_compaction_lag_ms: None,
             min_cleanable_dirty_ppm: 500_000,
             producer_id_expiration_ms: DAY_MS,
+            verifies_transactions: true,
         }
     }
 }

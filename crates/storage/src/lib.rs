@@ -77,7 +77,7 @@ pub use log::{
     Recovery, Synced, TimestampAndOffset,
 };
 pub use log_dir::{LogDir, Offsets, PartitionFolder, find_partitions};
-pub use producer::{Origin, ProducerBatch, ProducerEntry};
+pub use producer::{Origin, ProducerBatch, ProducerEntry, VERIFICATIONS_MAX, VerificationStart};
 pub use region::FileRegion;
 pub use segment::Segment;
 pub use txn_index::AbortedTxn;

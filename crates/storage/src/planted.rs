@@ -32,6 +32,10 @@ pub enum Bug {
     LateBatchCommitted,
     /// A log that begins anew does not sync its folder and small files.
     NewBeginningUnsettled,
+    /// A batch opens a transaction that was not verified.
+    GuardIgnored,
+    /// The last stable offset is the high watermark, whatever transactions are open.
+    StableOffsetFromHighWatermark,
 }
 
 #[cfg(feature = "planted-bugs")]

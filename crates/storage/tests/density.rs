@@ -44,6 +44,7 @@ fn append(log: &Log, number: i64) {
         origin: Origin::Client,
         now: Timestamp(number),
         transaction_version: 0,
+        guard: None,
     };
     log.append_as_leader(&[batch], how).unwrap();
     log.advance_high_watermark(log.log_end_offset());

@@ -38,6 +38,7 @@ fn append(log: &Log) {
         origin: Origin::Client,
         now: Timestamp(1),
         transaction_version: 0,
+        guard: None,
     };
     log.append_as_leader(&[batch], how).unwrap();
 }

@@ -6,7 +6,7 @@ use crate::env::clock::Clock;
 use crate::telemetry::FlushMetrics;
 use metadata::image::LeaderRecovery;
 use model::{PartitionEpoch, PartitionIndex, TopicPartition, Uuid};
-use records::BatchBuilder;
+use records::{BatchBuilder, TimestampType};
 use std::path::{Path, PathBuf};
 use storage::disk::{Disk, SimDisk};
 use storage::{OpenFiles, OpenLog};
@@ -15,6 +15,7 @@ const NOW: Timestamp = Timestamp(1_000);
 
 mod durable;
 mod noted;
+mod transactions;
 
 fn partition(min_insync_replicas: usize) -> Arc<Partition> {
     let disk = SimDisk::new();
@@ -90,7 +91,10 @@ fn append(partition: &Arc<Partition>, all_replicas: bool) -> Result<AppendInfo, 
     let mut batch = BatchBuilder::new(Offset(0));
     batch.append(NOW, None, Some(b"value"));
     let records = batch.finish().unwrap();
-    partition.append_or(Wait::Block, &AppendRequest { records, all_replicas, may_write_internal: false, now: NOW })
+    partition.append_or(
+        Wait::Block,
+        &AppendRequest { records, all_replicas, may_write_internal: false, guard: None, now: NOW },
+    )
 }
 
 fn refusal(appended: Result<AppendInfo, AppendError>) -> ErrorCode {
@@ -151,10 +155,16 @@ fn late_appends(partition: &Arc<Partition>, epoch: LeaderEpoch) {
     batch.append(NOW, None, Some(b"late"));
     let records = batch.finish().unwrap();
     let before = partition.log().leader_epochs();
-    let append = AppendRequest { records: records.clone(), all_replicas: false, may_write_internal: false, now: NOW };
+    let append = AppendRequest {
+        records: records.clone(),
+        all_replicas: false,
+        may_write_internal: false,
+        guard: None,
+        now: NOW,
+    };
     let refused = partition.append_in(epoch, &append, Wait::Try);
     assert!(matches!(refused, Err(AppendError::Storage(Error::EndedEpoch { .. }))), "{refused:?}");
-    let refused = partition.append_state_in(epoch, &records, Wait::Try);
+    let refused = partition.append_state_in(epoch, &records, StateAppend::default(), None, Wait::Try);
     assert!(matches!(refused, Err(Error::EndedEpoch { .. })), "{refused:?}");
     assert_eq!((partition.log_end_offset(), partition.log().leader_epochs()), (Offset(1), before));
 }

@@ -11,7 +11,7 @@ use super::effects::{EffectHandler, run_later};
 use super::held::Held;
 use super::message::Message;
 use crate::env::random;
-use crate::replica::Partition;
+use crate::replica::{Partition, StateAppend};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use coordinator::{
@@ -211,7 +211,7 @@ impl<S: CoordinatorShard> ShardDriver<S> {
         let most = self.parts.partition.max_batch_bytes();
         for records in cut(&decision.records, decision.form, most) {
             let batch = build(records, decision.form, now, &self.parts)?;
-            let base = self.parts.partition.append_state(batch.bytes, self.parts.epoch).await?;
+            let base = self.parts.partition.append_state(batch.bytes, self.parts.epoch, batch.how).await?;
             for (index, entry) in batch.entries.into_iter().enumerate() {
                 let offset = base.plus(i64::try_from(index).unwrap_or(i64::MAX));
                 let leader_epoch = self.parts.epoch;
@@ -261,9 +261,8 @@ impl<S: CoordinatorShard> ShardDriver<S> {
             self.begin(effect);
         }
         while let Some((id, reply)) = self.held.pop_expired(now) {
-            // The records may still be committed. Kafka's error is REQUEST_TIMED_OUT, which it
-            // converts to this one for the clients of coordinators.
-            self.answer(id, S::into_error(reply, ErrorCode::CoordinatorNotAvailable));
+            // The records may still be committed.
+            self.answer(id, S::into_error(reply, ErrorCode::RequestTimedOut));
         }
     }
 
@@ -302,6 +301,7 @@ impl<S: CoordinatorShard> ShardDriver<S> {
 /// A batch to append, and the entries that it consists of.
 struct Batch {
     bytes: Bytes,
+    how: StateAppend,
     producer: Option<model::ProducerId>,
     entries: Vec<Entry>,
 }
@@ -314,14 +314,19 @@ fn build<S: CoordinatorShard>(
     parts: &DriverParts<S>,
 ) -> Result<Batch, ErrorCode> {
     let mut builder = BatchBuilder::new(Offset(0)).leader_epoch(parts.epoch);
+    let mut how = StateAppend::default();
     let (mut producer, mut entries) = (None, Vec::with_capacity(records.len().max(1)));
     match form {
-        BatchForm::Atomic | BatchForm::Split => builder = builder.compression(parts.codec),
-        BatchForm::Transactional { producer_id, producer_epoch, guard: _ } => {
-            producer = Some(producer_id);
-            builder = builder.compression(parts.codec).producer(producer_id, producer_epoch, None).transactional();
+        BatchForm::Atomic | BatchForm::Split => {
+            builder = builder.compression(parts.codec).base_sequence(S::BASE_SEQUENCE)
         }
-        BatchForm::Marker { producer_id, producer_epoch, end, transaction_version: _ } => {
+        BatchForm::Transactional { producer_id, producer_epoch, guard } => {
+            how.guard = guard;
+            producer = Some(producer_id);
+            builder = builder.compression(parts.codec).producer(producer_id, producer_epoch, Some(0)).transactional();
+        }
+        BatchForm::Marker { producer_id, producer_epoch, end, transaction_version } => {
+            how.transaction_version = transaction_version;
             producer = Some(producer_id);
             builder = builder.producer(producer_id, producer_epoch, None);
             builder.append_end_transaction(now, end);
@@ -333,7 +338,7 @@ fn build<S: CoordinatorShard>(
         entries.push(Entry::Record { key: record.key.clone(), value: record.value.clone() });
     }
     let bytes = builder.finish().map_err(|_| ErrorCode::UnknownServerError)?;
-    Ok(Batch { bytes, producer, entries })
+    Ok(Batch { bytes, how, producer, entries })
 }
 
 /// Splits records into batches of at most `most` bytes, unless they must be one batch.

@@ -16,14 +16,15 @@ mod task;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::effects::{EffectHandler, NoEffects};
+pub(crate) use self::effects::{EffectFuture, EffectHandler, NoEffects};
 
 use self::driver::{Config, DriverParts};
 use self::message::Message;
 use crate::env::clock::Clock;
+use crate::env::random;
 use crate::replica::Partition;
 use arc_swap::ArcSwap;
-use coordinator::{CoordinatorShard, ShardTypes};
+use coordinator::{Command, CoordinatorShard, DecisionContext, ReplyId, ShardTypes};
 use metadata::image::Image;
 use model::{ErrorCode, LeaderEpoch};
 use parking_lot::{Mutex, RwLock};
@@ -184,6 +185,20 @@ impl<S: CoordinatorShard> Coordinators<S> {
     /// Sends a request to every coordinator of this broker.
     pub(crate) async fn request_all(&self, request: impl Fn() -> Request<S>) -> Vec<Reply<S>> {
         futures_util::future::join_all(self.all().into_iter().map(|shard| shard.ask(request()))).await
+    }
+
+    /// Returns the reply of a coordinator without state, if it has one at once.
+    pub(crate) fn ask_empty(&self, request: Request<S>) -> Option<Reply<S>> {
+        let (config, image) = (self.config.load_full(), self.image.load_full());
+        let context = DecisionContext {
+            now: self.clock.both(),
+            random: &random::bytes,
+            leader_epoch: LeaderEpoch(0),
+            image: &image,
+            config: &*config,
+        };
+        let decision = S::default().decide(&context, &Command::Request(ReplyId(0), request));
+        decision.replies.into_iter().next().map(|(_, reply)| reply)
     }
 
     /// Reads the current state of every loaded coordinator. It waits for neither requests nor the

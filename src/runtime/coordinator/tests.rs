@@ -1,10 +1,12 @@
 //! Tests of shards on a partition of a simulated disk. The time is an argument, and no test waits
 //! for it.
 
+mod effects;
+
 use super::driver::ShardDriver;
 use super::task::{ShardEnd, replay};
 use super::*;
-use crate::replica::{Wake, leading};
+use crate::replica::{StateAppend, Wake, leading};
 use crate::runtime::group::GroupCoordinators;
 use coordinator::group::GroupTypes;
 use coordinator::{GroupConfig, GroupReply, GroupRequest, GroupShard};
@@ -119,7 +121,7 @@ fn error_of(reply: GroupReply) -> ErrorCode {
 fn append_garbage(partition: &Arc<Partition>) {
     let mut batch = BatchBuilder::new(Offset(0)).leader_epoch(EPOCH);
     batch.append(Timestamp(1), Some(&[0]), Some(b"?"));
-    now(partition.append_state(batch.finish().unwrap(), EPOCH)).unwrap();
+    now(partition.append_state(batch.finish().unwrap(), EPOCH, StateAppend::default())).unwrap();
 }
 
 /// Runs a shard's task. A request returns the error of its reply.

@@ -18,7 +18,10 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use storage::disk::{Crash, Disk, Fault, Operation, SimDisk};
-use storage::{CleanerLimits, CleanupPolicy, Isolation, LeaderAppend, Log, LogConfig, LogDir, OpenFiles, Origin};
+use storage::{
+    CleanerLimits, CleanupPolicy, Isolation, LeaderAppend, Log, LogConfig, LogDir, OpenFiles, Origin,
+    VerificationStart, Wait,
+};
 
 /// The number of keys: small, so that compaction has much to do.
 const KEYS: usize = 5;
@@ -273,7 +276,16 @@ impl Course {
         let bytes = batch.finish().expect("a batch of a few records");
         let valid = Validated::trusted(&bytes).expect("built here");
         let (leader_epoch, now) = (LeaderEpoch(0), Timestamp(self.now));
-        let how = LeaderAppend { leader_epoch, origin, now, transaction_version: 0 };
+        let header = valid.header();
+        let guard = match (header.producer_id, header.producer_epoch, header.base_sequence) {
+            (Some(producer_id), Some(epoch), Some(base_sequence)) => {
+                let supports_epoch_bump = false;
+                let start = VerificationStart { producer_id, epoch, base_sequence, supports_epoch_bump, now };
+                log.begin_verification(&start, Wait::Block)?
+            }
+            _ => None,
+        };
+        let how = LeaderAppend { leader_epoch, origin, now, transaction_version: 0, guard };
         log.append_as_leader(&[valid], how)?;
         log.advance_high_watermark(log.log_end_offset());
         Ok(())

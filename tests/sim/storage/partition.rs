@@ -2,6 +2,7 @@
 
 use crate::batch::{Batch, Replay};
 use model::{Offset, TopicId, TopicPartition};
+use std::collections::BTreeMap;
 use storage::LogConfig;
 
 /// An operation that began and may not have ended: a restart may find it done, half done or not
@@ -54,6 +55,9 @@ pub struct Partition {
     /// know more or less than from all records.
     pub is_vague: bool,
     pub pending: Pending,
+    /// The newest epoch of each producer for which a verification began. A producer never goes back
+    /// to an earlier one, whatever a truncation removes.
+    pub verified: BTreeMap<i64, i16>,
 }
 
 impl Partition {
@@ -77,6 +81,7 @@ impl Partition {
             is_named: true,
             is_vague: false,
             pending: Pending::Nothing,
+            verified: BTreeMap::new(),
         }
     }
 

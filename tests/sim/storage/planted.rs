@@ -80,3 +80,13 @@ fn a_late_batch_in_a_group_commit_is_caught() {
 fn a_new_beginning_that_is_not_settled_is_caught() {
     is_caught(Bug::NewBeginningUnsettled);
 }
+
+#[test]
+fn a_guard_that_is_ignored_is_caught() {
+    is_caught(Bug::GuardIgnored);
+}
+
+#[test]
+fn a_last_stable_offset_from_the_high_watermark_is_caught() {
+    is_caught(Bug::StableOffsetFromHighWatermark);
+}

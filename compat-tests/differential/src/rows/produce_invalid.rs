@@ -215,6 +215,20 @@ fn whole(run: &mut Run) {
     let transactional = |side: &Side| Batch { attributes: 0x10, ..some(side, 1) }.bytes();
     let zeros = || Bytes::from(vec![0; 100]);
     run.row("good, and zeros", VERSIONS, |side, _| two(side, good(side), zeros()));
+    // With a transactional id: from one producer, Kafka asks its coordinator; from two, it refuses.
+    let of_producer = |side: &Side, producer_id| {
+        let batch = Batch { attributes: 0x10, producer_id, producer_epoch: 0, base_sequence: 0, ..some(side, 1) };
+        batch.bytes()
+    };
+    run.row("transactional batches of two producers", VERSIONS, |side, _| {
+        let mut request = produce(side, "bad", 0, -1, Some(of_producer(side, 77_001)));
+        request.topic_data.extend(produce(side, "small", 0, -1, Some(of_producer(side, 77_002))).topic_data);
+        ProduceRequest { transactional_id: Some("t".into()), ..request }
+    });
+    run.row("a transactional batch without a producer", VERSIONS, |side, _| ProduceRequest {
+        transactional_id: Some("t".into()),
+        ..produce(side, "bad", 0, -1, Some(transactional(side)))
+    });
     run.row("good, and a transactional batch", VERSIONS, |side, _| two(side, good(side), transactional(side)));
     run.row("a transactional batch, and zeros", VERSIONS, |side, _| two(side, transactional(side), zeros()));
     run.row("zeros, and a transactional batch", VERSIONS, |side, _| two(side, zeros(), transactional(side)));

@@ -34,7 +34,13 @@ fn append(commits: &GroupCommit<Log>, log: &Arc<Log>) -> Result<bool> {
     let mut builder = BatchBuilder::new(Offset(0));
     builder.append(NOW, Some(b"key"), Some(b"a value of some bytes"));
     let batch = Validated::trusted(&builder.finish().unwrap()).unwrap();
-    let how = LeaderAppend { leader_epoch: LeaderEpoch(0), origin: Origin::Client, now: NOW, transaction_version: 0 };
+    let how = LeaderAppend {
+        leader_epoch: LeaderEpoch(0),
+        origin: Origin::Client,
+        now: NOW,
+        transaction_version: 0,
+        guard: None,
+    };
     log.append_as_leader(&[batch], how)?;
     Ok(commits.add(log))
 }

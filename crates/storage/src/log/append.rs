@@ -7,11 +7,14 @@ use crate::index::Wait;
 use crate::marker;
 use crate::names;
 use crate::planted::{Bug, is_planted};
-use crate::producer::{Checked, CompletedTxn, Origin, ProducerAppend, ProducerBatch, write_snapshot};
+use crate::producer::{
+    Checked, CompletedTxn, Known, Origin, ProducerAppend, ProducerBatch, VerificationStart, write_snapshot,
+};
 use crate::segment::{self, Segment};
 use crate::txn_index::AbortedTxn;
 use bytes::Bytes;
-use model::{LeaderEpoch, Offset, ProducerEpoch, Timestamp};
+use model::{LeaderEpoch, Offset, ProducerEpoch, Timestamp, VerificationGuard};
+use parking_lot::MutexGuard;
 use records::{BATCH_OVERHEAD, BatchError, BatchHeader, Validated};
 use std::io::IoSlice;
 use std::sync::Arc;
@@ -37,6 +40,8 @@ pub struct LeaderAppend {
     /// For transaction markers: the `transaction.version` under which they are written; 0
     /// otherwise.
     pub transaction_version: i16,
+    /// For a batch that opens a transaction: the guard of its verification.
+    pub guard: Option<VerificationGuard>,
 }
 
 /// How a follower appends.
@@ -87,11 +92,16 @@ impl Log {
     /// Does the same if it needs no sync. Errors: `WouldBlock` if a flushed segment must be rolled
     /// first or if the holder of the writer is syncing; then nothing has changed.
     pub fn try_append_as_leader(&self, batches: &[Validated], how: LeaderAppend) -> Result<Appended> {
+        self.append_led(&mut *self.try_writer()?, batches, how, Wait::Try)
+    }
+
+    /// Returns the writer. Errors: `WouldBlock` if its holder is syncing.
+    fn try_writer(&self) -> Result<MutexGuard<'_, Writer>> {
         let writer = self.writer.try_lock();
         if writer.is_none() && self.is_held_over_sync.load(Ordering::Acquire) {
             return Err(Error::WouldBlock);
         }
-        self.append_led(&mut writer.unwrap_or_else(|| self.writer.lock()), batches, how, Wait::Try)
+        Ok(writer.unwrap_or_else(|| self.writer.lock()))
     }
 
     fn append_led(
@@ -121,7 +131,7 @@ impl Log {
                 {
                     return Ok(self.duplicate(known));
                 }
-                producers.add(&writer.producers, &checked, &self.partition)?;
+                producers.add(self.known(writer, how.guard), &checked)?;
             }
             next = header.next_offset();
             placed.push(placed_from(&header));
@@ -136,6 +146,33 @@ impl Log {
             .collect();
         let batches = ToWrite { placed: &placed, slices: &slices, epochs: &[epoch] };
         self.write(writer, &batches, producers, how.now, wait).map_err(|error| self.note_fault(error))
+    }
+
+    /// Begins the verification of a transaction with its coordinator, unless the transaction is
+    /// open in this log, or returns the guard of the verification that goes on. The append of the
+    /// batch must carry the guard. Errors: `ProducerError::InvalidEpoch` if a newer epoch is known;
+    /// `WouldBlock` if the caller must not wait and the holder of the writer is syncing.
+    pub fn begin_verification(&self, start: &VerificationStart, wait: Wait) -> Result<Option<VerificationGuard>> {
+        let writer = &mut *match wait {
+            Wait::Try => self.try_writer()?,
+            Wait::Block => self.writer.lock(),
+        };
+        self.check_online()?;
+        writer.producers.check_epoch(start.producer_id, start.epoch)?;
+        if writer.producers.has_ongoing(start.producer_id, start.epoch) {
+            return Ok(None);
+        }
+        Ok(Some(writer.verifications.begin(start)))
+    }
+
+    fn known<'a>(&'a self, writer: &'a Writer, guard: Option<VerificationGuard>) -> Known<'a> {
+        Known {
+            producers: &writer.producers,
+            verifications: &writer.verifications,
+            guard,
+            is_guard_required: self.config.load().verifies_transactions,
+            partition: &self.partition,
+        }
     }
 
     /// Writes batches as their leader sent them. They must begin at or after the log end. A batch
@@ -168,7 +205,7 @@ impl Log {
                     .and_then(|view| view.verify_crc())
                     .map_err(|error| self.invalid(&error.to_string()))?;
                 if let Some(checked) = self.checked(header, &bytes[BATCH_OVERHEAD..], 0)? {
-                    producers.add(&writer.producers, &checked, &self.partition)?;
+                    producers.add(self.known(writer, None), &checked)?;
                 }
                 epochs.extend(header.partition_leader_epoch.map(|epoch| (epoch, header.base_offset)));
             }
@@ -251,6 +288,7 @@ impl Log {
     /// Applies the producer state of the append after it was written.
     fn note_producers(&self, writer: &mut Writer, active: &Segment, append: ProducerAppend, end: Offset) -> Result<()> {
         let completed = append.completed.clone();
+        append.verified.iter().for_each(|id| writer.verifications.end(*id));
         writer.producers.apply(append);
         for txn in &completed {
             // Without the note that they are aborted, the records would be served as committed

@@ -37,7 +37,8 @@ use crate::epochs::LeaderEpochs;
 use crate::error::{Error, Result};
 use crate::files::Folder;
 use crate::names;
-use crate::producer::{ProducerEntry, Producers};
+use crate::planted::{Bug, is_planted};
+use crate::producer::{ProducerEntry, Producers, Verifications};
 use crate::segment::Segment;
 use arc_swap::ArcSwap;
 use model::{LeaderEpoch, Offset, ProducerId, Timestamp, TopicPartition};
@@ -82,6 +83,7 @@ pub(crate) struct Marks {
 impl Marks {
     fn last_stable(&self) -> Mark {
         match self.first_unstable {
+            _ if is_planted(Bug::StableOffsetFromHighWatermark) => self.high_watermark,
             Some(offset) if offset < self.high_watermark.offset => {
                 Mark { offset: offset.max(self.log_start), place: None }
             }
@@ -103,6 +105,7 @@ impl Marks {
 #[derive(Debug)]
 struct Writer {
     producers: Producers,
+    verifications: Verifications,
     /// Offsets of the producer snapshots in the folder.
     snapshots: BTreeSet<Offset>,
     /// Files that were renamed and are removed later, each with the time of its removal.
@@ -292,10 +295,13 @@ impl Log {
         self.writer.lock().producers.iter().map(|(id, entry)| (id, entry.clone())).collect()
     }
 
-    /// Removes producers that wrote nothing for `producer.id.expiration.ms`. Returns how many.
+    /// Removes producers that wrote nothing for `producer.id.expiration.ms`, and verifications that
+    /// old. Returns how many producers.
     pub fn expire_producers(&self, now: Timestamp) -> usize {
         let expiration_ms = self.config.load().producer_id_expiration_ms;
-        self.writer.lock().producers.expire(now, expiration_ms)
+        let writer = &mut *self.writer.lock();
+        writer.verifications.expire(now, expiration_ms);
+        writer.producers.expire(now, expiration_ms)
     }
 
     /// Returns why the log is offline, if it or its log dir is.

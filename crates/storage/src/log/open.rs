@@ -15,7 +15,7 @@ use crate::files::{Folder, OpenFiles};
 use crate::leftovers;
 use crate::names::{self, parse_segment_file};
 use crate::planted::{Bug, is_planted};
-use crate::producer::{Producers, read_snapshot, write_snapshot};
+use crate::producer::{Producers, Verifications, read_snapshot, write_snapshot};
 use crate::segment::Segment;
 use crate::siblings::Siblings;
 use arc_swap::ArcSwap;
@@ -489,6 +489,7 @@ impl Opening {
             Flushed { recovery_point, end: recovery_point, at: options.now, truncations: 0, rolled_at: Offset(0) };
         let writer = Writer {
             producers,
+            verifications: Verifications::default(),
             snapshots: self.snapshots,
             doomed: Vec::new(),
             least_epoch: LeaderEpoch(0),

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::frames::Frame;
 use crate::index::{Index, OffsetEntry, TimeEntry, Wait};
 use crate::planted::{Bug, is_planted};
-use crate::producer::{Origin, ProducerAppend, Producers};
+use crate::producer::{Known, Origin, ProducerAppend, Producers, Verifications};
 use crate::segment::{Newest, Segment};
 use crate::txn_index::AbortedTxn;
 use crc_fast::{CrcAlgorithm, Digest};
@@ -148,7 +148,9 @@ fn replay(
     // A batch with a valid checksum was accepted once. A marker that cannot be read ends nothing.
     let Ok(Some(batch)) = checked(header, bytes.get(BATCH_OVERHEAD..).unwrap_or_default(), 0) else { return Ok(()) };
     let mut append = ProducerAppend::new(Origin::Replication);
-    append.add(producers, &batch, &"")?;
+    let verifications = Verifications::default();
+    let (verifications, partition) = (&verifications, &"");
+    append.add(Known { producers, verifications, guard: None, is_guard_required: false, partition }, &batch)?;
     let completed = append.completed.clone();
     producers.apply(append);
     for txn in &completed {

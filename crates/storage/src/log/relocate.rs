@@ -145,6 +145,7 @@ impl Log {
             })?;
             // Also those whose batches are gone.
             writer.producers = original_writer.producers.clone();
+            writer.verifications = original_writer.verifications.clone();
             writer.least_epoch = original_writer.least_epoch;
             writer.producers.end_offset = end;
             writer.snapshots.remove(&end);

@@ -21,6 +21,7 @@ mod found;
 mod golden;
 mod swap;
 mod transactions;
+mod verification;
 mod waits;
 
 /// A log on a simulated disk.
@@ -30,8 +31,9 @@ struct Bench {
     config: LogConfig,
 }
 
+/// Returns settings of a log whose transactions need no guard.
 fn config() -> LogConfig {
-    LogConfig { segment_bytes: 1000, index_interval_bytes: 100, ..LogConfig::default() }
+    LogConfig { segment_bytes: 1000, index_interval_bytes: 100, verifies_transactions: false, ..LogConfig::default() }
 }
 
 fn open(disk: &SimDisk, config: LogConfig, is_clean: bool, recovery_point: i64) -> Result<(Log, Recovery)> {
@@ -103,7 +105,7 @@ fn marker(id: i64, epoch: i16, committed: bool) -> Validated {
 }
 
 fn at(epoch: i32, now: i64, origin: Origin) -> LeaderAppend {
-    LeaderAppend { leader_epoch: LeaderEpoch(epoch), origin, now: Timestamp(now), transaction_version: 0 }
+    LeaderAppend { leader_epoch: LeaderEpoch(epoch), origin, now: Timestamp(now), transaction_version: 0, guard: None }
 }
 
 impl Bench {

@@ -41,7 +41,7 @@ fn append(log: &Log, topic: u8, epoch: i32) -> Result<()> {
     (0..2).for_each(|_| batch.append(Timestamp(i64::from(topic)), None, Some(b"value")));
     let batch = Validated::trusted(&batch.finish().unwrap()).unwrap();
     let leader_epoch = LeaderEpoch(epoch);
-    let how = LeaderAppend { leader_epoch, origin: Origin::Client, now: NOW, transaction_version: 0 };
+    let how = LeaderAppend { leader_epoch, origin: Origin::Client, now: NOW, transaction_version: 0, guard: None };
     log.append_as_leader(&[batch], how)?;
     log.advance_high_watermark(log.log_end_offset());
     Ok(())

@@ -22,7 +22,13 @@ fn name(number: usize) -> TopicPartition {
 }
 
 fn config() -> LogConfig {
-    LogConfig { segment_bytes: 500, index_interval_bytes: 60, retention_ms: None, ..LogConfig::default() }
+    LogConfig {
+        segment_bytes: 500,
+        index_interval_bytes: 60,
+        retention_ms: None,
+        verifies_transactions: false,
+        ..LogConfig::default()
+    }
 }
 
 fn open_dir(disk: &SimDisk) -> Result<LogDir> {
@@ -115,7 +121,8 @@ impl Course {
 
     fn append_batch(&mut self, number: usize, batch: &Validated, origin: Origin, epoch: i32) -> Option<i64> {
         let log = self.partitions[number].log.clone()?;
-        let how = LeaderAppend { leader_epoch: LeaderEpoch(epoch), origin, now: NOW, transaction_version: 0 };
+        let how =
+            LeaderAppend { leader_epoch: LeaderEpoch(epoch), origin, now: NOW, transaction_version: 0, guard: None };
         let before = log.offsets();
         let appended = log.append_as_leader(std::slice::from_ref(batch), how);
         if appended.is_err() {
@@ -456,7 +463,8 @@ fn producers_are_refused_before_the_disk_is_full_and_coordinators_are_not() {
     assert!(course.dir.is_full());
     let log = course.partitions[0].log.clone().unwrap();
     let calls = disk.calls();
-    let how = |origin| LeaderAppend { leader_epoch: LeaderEpoch(0), origin, now: NOW, transaction_version: 0 };
+    let how =
+        |origin| LeaderAppend { leader_epoch: LeaderEpoch(0), origin, now: NOW, transaction_version: 0, guard: None };
     let refused = log.append_as_leader(&[plain(9, None)], how(Origin::Client)).unwrap_err();
     assert!(matches!(refused, Error::Full { .. }) && refused.is_disk_full() && refused.is_refusal());
     assert_eq!(refused.to_string(), "the disk of /data is full: appends to t-0 are refused until there is room");
@@ -511,7 +519,7 @@ fn a_folder_that_vanishes_takes_the_dir_offline_and_one_that_was_deleted_does_no
 }
 
 fn course_how() -> LeaderAppend {
-    LeaderAppend { leader_epoch: LeaderEpoch(0), origin: Origin::Client, now: NOW, transaction_version: 0 }
+    LeaderAppend { leader_epoch: LeaderEpoch(0), origin: Origin::Client, now: NOW, transaction_version: 0, guard: None }
 }
 
 #[test]

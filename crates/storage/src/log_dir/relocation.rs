@@ -4,7 +4,7 @@
 use super::*;
 use crate::disk::{Crash, Fault, Operation, SimDisk};
 use crate::log::{LeaderAppend, Read};
-use crate::{FileRegion, Isolation, Origin, Wait};
+use crate::{FileRegion, Isolation, Origin, VerificationStart, Wait};
 use model::{LeaderEpoch, ProducerEpoch, ProducerId};
 use records::{BatchBuilder, Batches, Validated};
 use std::io::ErrorKind;
@@ -44,6 +44,7 @@ fn append(log: &Log, epoch: i32) -> Result<()> {
         origin: Origin::Replication,
         now: NOW,
         transaction_version: 0,
+        guard: None,
     };
     log.append_as_leader(&[batch], how)?;
     log.advance_high_watermark(log.log_end_offset());
@@ -314,6 +315,17 @@ fn a_log_takes_its_place_with_all_that_is_known_of_it_and_regions_of_the_old_one
     assert!(held.is_intact() && held.read().unwrap() == bytes);
     let [a, b] = DIRS.map(|dir| disk.list(Path::new(dir)).unwrap().into_iter().filter(|entry| entry.is_dir).count());
     assert_eq!((a, b), (1, 1));
+}
+
+#[test]
+fn a_verification_that_began_before_a_move_is_valid_after_it() {
+    let (log, copy) = with_copy(&SimDisk::new(), 2);
+    let (producer_id, epoch) = (ProducerId(9), ProducerEpoch(0));
+    let start = VerificationStart { producer_id, epoch, base_sequence: 0, supports_epoch_bump: true, now: NOW };
+    let guard = log.begin_verification(&start, Wait::Block).unwrap();
+    log.replace_with(&copy, id(3), NOW, || {}).unwrap();
+    assert!(log.begin_verification(&start, Wait::Block).unwrap_err().is_moved());
+    assert_eq!(copy.begin_verification(&start, Wait::Block).unwrap(), guard);
 }
 
 #[test]

@@ -3,9 +3,11 @@
 //! Checks never change the log's state: they collect updates, which are applied once the records
 //! are written. The error texts are Kafka's.
 
+use super::verification::{Verification, Verifications};
 use super::{ProducerBatch, ProducerEntry, Producers};
 use crate::error::ProducerError;
-use model::{Offset, ProducerEpoch, ProducerId, Timestamp};
+use crate::planted::{Bug, is_planted};
+use model::{Offset, ProducerEpoch, ProducerId, Timestamp, VerificationGuard};
 use records::EndTransactionMarker;
 
 /// The origin of an append.
@@ -33,6 +35,9 @@ pub struct TxnMarker {
     pub transaction_version: i16,
 }
 
+/// The `transaction.version` that Kafka names in the errors of batches that are no markers.
+const TRANSACTION_VERSION_UNKNOWN: i16 = -1;
+
 /// What producer state needs from a batch.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Checked {
@@ -47,6 +52,19 @@ pub(crate) struct Checked {
     pub(crate) marker: Option<TxnMarker>,
 }
 
+/// What the batches of an append are checked against.
+#[derive(Clone, Copy)]
+pub(crate) struct Known<'a> {
+    pub(crate) producers: &'a Producers,
+    pub(crate) verifications: &'a Verifications,
+    /// The guard that the append carries.
+    pub(crate) guard: Option<VerificationGuard>,
+    /// Whether a batch that opens a transaction must carry its guard.
+    pub(crate) is_guard_required: bool,
+    /// For error texts.
+    pub(crate) partition: &'a dyn std::fmt::Display,
+}
+
 /// A transaction that a marker ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct CompletedTxn {
@@ -59,6 +77,7 @@ pub(crate) struct CompletedTxn {
 #[derive(Debug)]
 pub(crate) struct Update {
     known_before: bool,
+    had_batches: bool,
     pub(crate) entry: ProducerEntry,
     pub(crate) started: Vec<Offset>,
 }
@@ -69,11 +88,13 @@ pub(crate) struct ProducerAppend {
     origin: Origin,
     pub(crate) updates: Vec<(ProducerId, Update)>,
     pub(crate) completed: Vec<CompletedTxn>,
+    /// The producers whose verification ends with the append.
+    pub(crate) verified: Vec<ProducerId>,
 }
 
 impl ProducerAppend {
     pub(crate) fn new(origin: Origin) -> Self {
-        ProducerAppend { origin, updates: Vec::new(), completed: Vec::new() }
+        ProducerAppend { origin, updates: Vec::new(), completed: Vec::new(), verified: Vec::new() }
     }
 
     /// Returns the earlier append that a client's batch repeats.
@@ -85,28 +106,30 @@ impl ProducerAppend {
         entry.batches().iter().find(same).copied()
     }
 
-    /// Checks one batch after the ones before it, and collects its updates. `partition` is for
-    /// error texts.
-    pub(crate) fn add(
-        &mut self,
-        producers: &Producers,
-        batch: &Checked,
-        partition: &dyn std::fmt::Display,
-    ) -> Result<(), ProducerError> {
+    /// Checks one batch after the ones before it, and collects its updates.
+    pub(crate) fn add(&mut self, known: Known<'_>, batch: &Checked) -> Result<(), ProducerError> {
         let index = match self.updates.iter().position(|(id, _)| *id == batch.producer_id) {
             Some(index) => index,
             None => {
-                let entry = producers.get(batch.producer_id).cloned().unwrap_or_default();
-                let update = Update { known_before: entry.epoch.is_some(), entry, started: Vec::new() };
+                let entry = known.producers.get(batch.producer_id).cloned().unwrap_or_default();
+                let (known_before, had_batches) = (entry.epoch.is_some(), !entry.batches().is_empty());
+                let update = Update { known_before, had_batches, entry, started: Vec::new() };
                 self.updates.push((batch.producer_id, update));
                 self.updates.len() - 1
             }
         };
-        let check = Check { origin: self.origin, batch, partition };
+        let verification = known.verifications.get(batch.producer_id);
+        let check = Check { origin: self.origin, batch, verification, partition: known.partition };
+        if batch.is_transactional && matches!(self.origin, Origin::Client | Origin::Coordinator) {
+            check.opening(&known)?;
+        }
         let update = &mut self.updates[index].1;
         match &batch.marker {
             Some(marker) => self.completed.extend(check.marker(update, marker)?),
             None => check.data(update)?,
+        }
+        if batch.is_transactional && !check.is_before_verified() {
+            self.verified.push(batch.producer_id);
         }
         Ok(())
     }
@@ -115,13 +138,38 @@ impl ProducerAppend {
 struct Check<'a> {
     origin: Origin,
     batch: &'a Checked,
+    /// The verification of its producer.
+    verification: Option<&'a Verification>,
     partition: &'a dyn std::fmt::Display,
 }
 
 impl Check<'_> {
+    /// Checks a transactional batch that belongs to no open transaction of its producer's epoch.
+    fn opening(&self, known: &Known<'_>) -> Result<(), ProducerError> {
+        let (id, epoch) = (self.batch.producer_id, self.batch.epoch);
+        if known.producers.has_ongoing(id, epoch) {
+            return Ok(());
+        }
+        known.producers.check_epoch(id, epoch)?;
+        let is_verified = || known.guard.is_some() && known.guard == self.verification.map(|begun| begun.guard);
+        let needs_guard = known.is_guard_required && self.batch.marker.is_none() && !is_planted(Bug::GuardIgnored);
+        if needs_guard && !is_verified() {
+            return Err(ProducerError::InvalidTxnState("Record was not part of an ongoing transaction".into()));
+        }
+        Ok(())
+    }
+
+    /// Whether a marker ends the transaction before the one that is being verified. With
+    /// `transaction.version` 2 the next transaction has the epoch of the marker, and may be
+    /// verified before the marker is written.
+    fn is_before_verified(&self) -> bool {
+        let is_next = |next: &Verification| next.supports_epoch_bump && next.epoch == self.batch.epoch;
+        self.batch.marker.is_some() && self.verification.is_some_and(is_next)
+    }
+
     fn data(&self, update: &mut Update) -> Result<(), ProducerError> {
         let batch = self.batch;
-        self.epoch(&update.entry, 0)?;
+        self.epoch(&update.entry, TRANSACTION_VERSION_UNKNOWN)?;
         if self.origin == Origin::Client {
             self.sequence(update)?;
         }
@@ -191,6 +239,9 @@ impl Check<'_> {
     fn sequence(&self, update: &Update) -> Result<(), ProducerError> {
         let (batch, entry) = (self.batch, &update.entry);
         let first = batch.base_sequence;
+        if let Some(begun) = self.verification {
+            self.verified_sequence(begun, update)?;
+        }
         if entry.epoch != Some(batch.epoch) {
             return match entry.epoch {
                 Some(newest) if first != 0 => Err(ProducerError::OutOfOrderSequence(format!(
@@ -211,5 +262,24 @@ impl Check<'_> {
             "Out of order sequence number for producer {} at offset {} in partition {}: {first} (incoming seq. number), {last} (current end sequence number)",
             batch.producer_id, batch.base_offset, self.partition
         )))
+    }
+
+    /// Checks a sequence while a transaction of the producer is being verified.
+    fn verified_sequence(&self, begun: &Verification, update: &Update) -> Result<(), ProducerError> {
+        let (batch, first) = (self.batch, self.batch.base_sequence);
+        if begun.supports_epoch_bump && first != 0 && !update.had_batches {
+            return Err(ProducerError::OutOfOrderSequence(format!(
+                "Invalid sequence number for producer {} at offset {} in partition {}: {first} (incoming seq. number). Expected sequence 0 for transactions v2 idempotent producer with no existing state.",
+                batch.producer_id, batch.base_offset, self.partition
+            )));
+        }
+        // A lower sequence failed its verification and will be sent again.
+        if first > begun.lowest_sequence {
+            return Err(ProducerError::OutOfOrderSequence(format!(
+                "Out of order sequence number for producer {} at offset {} in partition {}: {first} (incoming seq. number), {} (earliest seen sequence)",
+                batch.producer_id, batch.base_offset, self.partition, begun.lowest_sequence
+            )));
+        }
+        Ok(())
     }
 }

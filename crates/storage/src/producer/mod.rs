@@ -8,11 +8,15 @@
 
 mod append;
 mod snapshot;
+mod verification;
 
 pub use append::Origin;
-pub(crate) use append::{Checked, CompletedTxn, ProducerAppend, TxnMarker};
+pub(crate) use append::{Checked, CompletedTxn, Known, ProducerAppend, TxnMarker};
 pub(crate) use snapshot::{read_snapshot, write_snapshot};
+pub(crate) use verification::Verifications;
+pub use verification::{VERIFICATIONS_MAX, VerificationStart};
 
+use crate::error::ProducerError;
 use model::{Offset, ProducerEpoch, ProducerId, Timestamp};
 use std::collections::{BTreeMap, HashMap};
 
@@ -135,6 +139,21 @@ impl Producers {
     /// Returns the state of a producer.
     pub fn get(&self, id: ProducerId) -> Option<&ProducerEntry> {
         self.entries.get(&id)
+    }
+
+    /// Whether a producer has an open transaction in an epoch.
+    pub(crate) fn has_ongoing(&self, id: ProducerId, epoch: ProducerEpoch) -> bool {
+        self.get(id).is_some_and(|entry| entry.txn_first_offset.is_some() && entry.epoch == Some(epoch))
+    }
+
+    /// Checks that no newer epoch of a producer is known. Errors: `InvalidEpoch`.
+    pub(crate) fn check_epoch(&self, id: ProducerId, epoch: ProducerEpoch) -> Result<(), ProducerError> {
+        match self.get(id).and_then(|entry| entry.epoch) {
+            Some(newest) if epoch < newest => Err(ProducerError::InvalidEpoch(format!(
+                "Epoch of producer {id} is {epoch}, which is smaller than the last seen epoch {newest}"
+            ))),
+            _ => Ok(()),
+        }
     }
 
     /// Returns every producer, in no order.

@@ -30,7 +30,8 @@ fn marker(epoch: i16, offset: i64, coordinator_epoch: i32, transaction_version: 
 
 fn add(producers: &mut Producers, origin: Origin, batch: Checked) -> Result<Vec<CompletedTxn>, ProducerError> {
     let mut append = ProducerAppend::new(origin);
-    append.add(producers, &batch, &"t-0")?;
+    let verifications = &Verifications::default();
+    append.add(Known { producers, verifications, guard: None, is_guard_required: false, partition: &"t-0" }, &batch)?;
     let completed = append.completed.clone();
     producers.apply(append);
     completed.iter().for_each(|txn| producers.complete(txn));
@@ -51,7 +52,7 @@ fn sequences_must_follow_each_other() {
     ));
     add(&mut producers, Origin::Client, batch(1, 0, 1, 3)).unwrap();
     let error = add(&mut producers, Origin::Client, batch(0, 8, 1, 4)).unwrap_err();
-    let text = "Epoch of producer 7 at offset 4 in t-0 is 0, which is < the last seen epoch 1 (TV0)";
+    let text = "Epoch of producer 7 at offset 4 in t-0 is 0, which is < the last seen epoch 1 (TV-1)";
     assert_eq!(error, ProducerError::InvalidEpoch(text.into()));
     // A follower accepts what the leader accepted.
     add(&mut producers, Origin::Replication, batch(1, 40, 1, 4)).unwrap();

@@ -359,10 +359,11 @@ async fn no_sync_is_made_on_a_worker_when_segments_are_rolled_and_records_delete
         batch.append(NOW, None, Some(b"value"));
         let records = batch.finish().unwrap();
         let appended = if number % 2 == 0 {
-            let append = AppendRequest { records, all_replicas: false, may_write_internal: false, now: NOW };
+            let append =
+                AppendRequest { records, all_replicas: false, may_write_internal: false, guard: None, now: NOW };
             partition.append(append).await.unwrap()
         } else {
-            let offset = partition.append_state(records, LeaderEpoch(5)).await.unwrap();
+            let offset = partition.append_state(records, LeaderEpoch(5), StateAppend::default()).await.unwrap();
             AppendInfo { base_offset: offset, last_offset: offset, ..flushed_append() }
         };
         assert_eq!((appended.base_offset, partition.until_flushed(&appended).await), (Offset(number), Ok(())));

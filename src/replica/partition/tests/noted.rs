@@ -47,7 +47,8 @@ impl Bench {
         batch.append(self.now, None, Some(&value));
         let records = batch.finish().unwrap();
         // A full disk may refuse it.
-        let append = AppendRequest { records, all_replicas: false, may_write_internal: false, now: self.now };
+        let append =
+            AppendRequest { records, all_replicas: false, may_write_internal: false, guard: None, now: self.now };
         drop(self.partition.append_or(Wait::Block, &append));
     }
 

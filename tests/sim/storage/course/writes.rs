@@ -6,19 +6,20 @@ use crate::check::{Check, ensure};
 use crate::partition::Pending;
 use crate::random::Random;
 use bytes::Bytes;
-use model::LeaderEpoch;
+use model::{LeaderEpoch, ProducerEpoch, ProducerId, VerificationGuard};
 use records::Validated;
 use std::sync::Arc;
-use storage::{Appended, Error, FollowerAppend, LeaderAppend, Origin, ProducerError};
+use storage::{Appended, Error, FollowerAppend, LeaderAppend, Origin, ProducerError, VerificationStart, Wait};
 
 /// The producers of a partition: the first two are idempotent, the others transactional.
 const PRODUCERS: [i64; 4] = [1, 2, 11, 12];
 
 impl Course {
-    /// Returns a random batch. `forgotten_below`: if only a marker is left of a producer, the
-    /// producer continues with the next epoch, as Kafka's clients do after UNKNOWN_PRODUCER_ID.
-    fn draft(&mut self, replay: &Replay, forgotten_below: i64) -> Draft {
+    /// Returns a random batch. If only a marker is left of a producer, the producer continues with
+    /// the next epoch, as Kafka's clients do after UNKNOWN_PRODUCER_ID.
+    fn draft(&mut self, index: usize, replay: &Replay) -> Draft {
         self.serial += 1;
+        let (verified, forgotten_below) = (&self.partitions[index].verified, self.partitions[index].start_high);
         let random = &mut self.random;
         let count = random.pick(&[1, 1, 2, 3, 5]);
         let newest = self.now;
@@ -30,7 +31,14 @@ impl Course {
             let known = replay.producers.get(&id);
             let (mut epoch, mut base_sequence) = known
                 .map_or((0, 0), |known| (known.epoch, known.batches.last().map_or(0, |(sequence, _, _)| sequence + 1)));
-            let is_free = known.is_some_and(|known| known.txn_first.is_none());
+            let is_free = known.is_none_or(|known| known.txn_first.is_none());
+            if let Some(verified) = verified.get(&id).filter(|verified| **verified > epoch) {
+                if !is_free {
+                    // Its transaction was cut, and a coordinator would have to end it first.
+                    return None;
+                }
+                (epoch, base_sequence) = (*verified, 0);
+            }
             let is_forgotten =
                 known.is_some_and(|known| known.batches.last().is_some_and(|(_, last, _)| *last < forgotten_below));
             if is_forgotten && !is_free {
@@ -38,7 +46,7 @@ impl Course {
                 // knows that batch, so the next sequence is not known.
                 return None;
             }
-            if is_free && (is_forgotten || random.chance(8)) {
+            if known.is_some() && is_free && (is_forgotten || random.chance(8)) {
                 (epoch, base_sequence) = (epoch + 1, 0);
             }
             Some(Source { id, epoch, base_sequence, is_transactional, marker: None })
@@ -49,23 +57,56 @@ impl Course {
 
     fn how(&self, index: usize, origin: Origin, transaction_version: i16) -> LeaderAppend {
         let leader_epoch = LeaderEpoch(self.partitions[index].leader_epoch);
-        LeaderAppend { leader_epoch, origin, now: self.now(), transaction_version }
+        LeaderAppend { leader_epoch, origin, now: self.now(), transaction_version, guard: None }
+    }
+
+    /// Begins the verification of a transactional batch, as before every append of one. Returns the
+    /// guard if the log needs one.
+    fn verify(&mut self, index: usize, source: Source) -> Check<Option<VerificationGuard>> {
+        let supports_epoch_bump = source.base_sequence == 0 && self.random.chance(50);
+        let start = VerificationStart {
+            producer_id: ProducerId(source.id),
+            epoch: ProducerEpoch(source.epoch),
+            base_sequence: source.base_sequence,
+            supports_epoch_bump,
+            now: self.now(),
+        };
+        let newest = self.partitions[index].verified.entry(source.id).or_default();
+        *newest = source.epoch.max(*newest);
+        let Some(log) = self.log(index) else { return Ok(None) };
+        Ok(self.judge("verify", log.begin_verification(&start, Wait::Block))?.flatten())
+    }
+
+    /// Verifies the transactions of the batches of one append, which carries one guard. A later
+    /// batch that needs a guard is removed, as clients send one batch.
+    fn verify_all(&mut self, index: usize, batches: &mut Vec<Batch>) -> Check<Option<VerificationGuard>> {
+        let mut guard = None;
+        for position in 0..batches.len() {
+            let Some(source) = batches[position].source.filter(|source| source.is_transactional) else { continue };
+            let needed = self.verify(index, source)?;
+            if position > 0 && needed.is_some() {
+                batches.truncate(position);
+                break;
+            }
+            guard = guard.or(needed);
+        }
+        Ok(guard)
     }
 
     /// Appends one or two batches of producers.
     pub(super) fn append(&mut self, index: usize) -> Check {
         let mut replay = self.partitions[index].replay();
-        let forgotten_below = self.partitions[index].start_high;
         let mut batches = Vec::new();
         let mut next = self.partitions[index].end;
         for _ in 0..self.random.pick(&[1, 1, 1, 2]) {
-            let batch = self.draft(&replay, forgotten_below).at(next, self.partitions[index].leader_epoch);
+            let batch = self.draft(index, &replay).at(next, self.partitions[index].leader_epoch);
             next = batch.next();
             replay.add(&batch);
             batches.push(batch);
         }
         self.fit(index, &mut batches);
-        let how = self.how(index, Origin::Client, 0);
+        let guard = self.verify_all(index, &mut batches)?;
+        let how = LeaderAppend { guard, ..self.how(index, Origin::Client, 0) };
         self.append_as_leader(index, batches, how)
     }
 
@@ -108,7 +149,7 @@ impl Course {
     /// compaction.
     pub(super) fn append_as_follower(&mut self, index: usize) -> Check {
         let partition = &self.partitions[index];
-        let (mut replay, forgotten_below) = (partition.replay(), partition.start_high);
+        let mut replay = partition.replay();
         let written = partition.history.last().map_or(0, |batch| batch.epoch);
         let mut epoch = partition.assigned.unwrap_or(0).max(written);
         let (mut next, newest) = (partition.end, partition.leader_epoch);
@@ -116,7 +157,7 @@ impl Course {
         for _ in 0..self.random.within(1, 3) {
             next += if self.random.chance(10) { self.random.within(1, 5) } else { 0 };
             epoch = self.random.within(i64::from(epoch), i64::from(newest)) as i32;
-            let batch = self.draft(&replay, forgotten_below).at(next, epoch);
+            let batch = self.draft(index, &replay).at(next, epoch);
             next = batch.next();
             replay.add(&batch);
             batches.push(batch);
@@ -125,7 +166,7 @@ impl Course {
         let mut bytes: Vec<u8> = batches.iter().flat_map(|batch| batch.bytes.iter().copied()).collect();
         if self.random.chance(30) {
             let next = batches.last().map_or(next, Batch::next);
-            let cut_off = self.draft(&replay, forgotten_below).at(next, epoch).bytes;
+            let cut_off = self.draft(index, &replay).at(next, epoch).bytes;
             bytes.extend(&cut_off[..self.random.below(cut_off.len())]);
         }
         let how = FollowerAppend { now: self.now() };
@@ -243,8 +284,7 @@ impl Course {
     /// Checks that a batch with a gap in its sequence is refused.
     pub(super) fn append_out_of_order(&mut self, index: usize) -> Check {
         let replay = self.partitions[index].replay();
-        let forgotten_below = self.partitions[index].start_high;
-        let mut draft = self.draft(&replay, forgotten_below);
+        let mut draft = self.draft(index, &replay);
         let partition = &self.partitions[index];
         let Some(source) = &mut draft.source else { return Ok(()) };
         let known = replay.producers.get(&source.id);
@@ -257,12 +297,37 @@ impl Course {
         }
         source.base_sequence += 3;
         let batch = draft.at(partition.end, partition.leader_epoch);
-        let how = self.how(index, Origin::Client, 0);
+        let guard = self.verify_all(index, &mut vec![batch.clone()])?;
+        let how = LeaderAppend { guard, ..self.how(index, Origin::Client, 0) };
         let Some(log) = self.log(index) else { return Ok(()) };
         let appended = log.append_as_leader(&[Validated::trusted(&batch.bytes).expect("built here")], how);
         let is_refused =
             matches!(appended, Err(Error::Producer(ProducerError::OutOfOrderSequence(_)) | Error::Full { .. }));
         ensure!(is_refused, "a batch out of order was appended: {appended:?}");
+        Ok(())
+    }
+
+    /// Checks that a batch that opens a transaction is refused without the guard of its
+    /// verification.
+    pub(super) fn append_unverified(&mut self, index: usize) -> Check {
+        let replay = self.partitions[index].replay();
+        let draft = self.draft(index, &replay);
+        let Some(source) = draft.source.filter(|source| source.is_transactional) else { return Ok(()) };
+        if replay.producers.get(&source.id).is_some_and(|known| known.txn_first.is_some()) {
+            return Ok(());
+        }
+        let partition = &self.partitions[index];
+        let batch = draft.at(partition.end, partition.leader_epoch);
+        if self.random.chance(50) {
+            self.verify_all(index, &mut vec![batch.clone()])?;
+        }
+        let guard = self.random.pick(&[None, Some(VerificationGuard(0))]);
+        let how = LeaderAppend { guard, ..self.how(index, Origin::Client, 0) };
+        let Some(log) = self.log(index) else { return Ok(()) };
+        let appended = log.append_as_leader(&[Validated::trusted(&batch.bytes).expect("built here")], how);
+        let is_refused =
+            matches!(appended, Err(Error::Producer(ProducerError::InvalidTxnState(_)) | Error::Full { .. }));
+        ensure!(is_refused, "a batch opened a transaction without its guard: {appended:?}");
         Ok(())
     }
 }

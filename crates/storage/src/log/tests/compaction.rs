@@ -11,6 +11,7 @@ const RETENTION_MS: i64 = 100;
 
 pub(super) fn compacted() -> LogConfig {
     LogConfig {
+        verifies_transactions: false,
         cleanup_policy: CleanupPolicy { delete: false, compact: true },
         delete_retention_ms: RETENTION_MS,
         min_cleanable_dirty_ppm: 0,

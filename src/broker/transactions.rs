@@ -1,0 +1,56 @@
+//! What requests need of the transaction coordinators.
+
+use super::Broker;
+use crate::runtime::transaction::PartitionsOfTransaction;
+use coordinator::transaction::ProducerIdAndEpoch;
+use model::{ErrorCode, ProducerEpoch, ProducerId, TopicPartition};
+use protocol::Str;
+use protocol::messages::add_partitions_to_txn_request::AddPartitionsToTxnTopic;
+
+/// Partitions that a transaction is about to write to (AddPartitionsToTxn between brokers).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TransactionPartitions {
+    /// The transactional id, which names the coordinator.
+    pub transactional_id: Str,
+    /// The producer.
+    pub producer_id: ProducerId,
+    /// The producer's epoch.
+    pub producer_epoch: ProducerEpoch,
+    /// The partitions.
+    pub partitions: Vec<TopicPartition>,
+    /// Whether the coordinator only says if the partitions are part of the transaction. Otherwise
+    /// it adds them.
+    pub verify_only: bool,
+}
+
+impl Broker {
+    /// Asks the coordinator to verify that partitions are part of a transaction, or to add them.
+    /// Returns an error code for each partition, in order.
+    pub async fn add_or_verify_partitions(&self, asked: &TransactionPartitions) -> Vec<ErrorCode> {
+        let mut topics: Vec<AddPartitionsToTxnTopic> = Vec::new();
+        for partition in &asked.partitions {
+            match topics.iter_mut().find(|topic| *topic.name == *partition.topic) {
+                Some(topic) => topic.partitions.push(partition.partition.0),
+                None => topics.push(AddPartitionsToTxnTopic {
+                    name: Str::from(&*partition.topic),
+                    partitions: vec![partition.partition.0],
+                    ..Default::default()
+                }),
+            }
+        }
+        let results = self.transactions.partitions(PartitionsOfTransaction {
+            transactional_id: asked.transactional_id.clone(),
+            producer: ProducerIdAndEpoch { id: asked.producer_id, epoch: asked.producer_epoch },
+            topics,
+            verify_only: asked.verify_only,
+            transaction_version: if asked.verify_only { 0 } else { 2 },
+        });
+        let results = results.await;
+        let code_of = |partition: &TopicPartition| {
+            let topic = results.iter().find(|topic| *topic.name == *partition.topic)?;
+            let result = topic.results_by_partition.iter().find(|it| it.partition_index == partition.partition.0)?;
+            ErrorCode::from_code(result.partition_error_code)
+        };
+        asked.partitions.iter().map(|it| code_of(it).unwrap_or(ErrorCode::UnknownServerError)).collect()
+    }
+}

@@ -1,0 +1,117 @@
+//! The transaction coordinators of this broker, and the markers that they write.
+//!
+//! `markers` writes a marker into a partition that this broker leads. `effects` carries out what
+//! the coordinators decide: it allocates producer ids and has markers written.
+
+mod effects;
+mod markers;
+
+pub(crate) use self::effects::TransactionEffects;
+pub use self::markers::{Marker, MarkerWriter};
+
+use super::coordinator::{CoordinatorParts, Coordinators};
+use crate::replica::Partition;
+use coordinator::transaction::{ProducerIdAndEpoch, TransactionShard};
+use coordinator::{TransactionReply, TransactionRequest};
+use model::{ErrorCode, LeaderEpoch};
+use protocol::Str;
+use protocol::messages::add_partitions_to_txn_request::AddPartitionsToTxnTopic;
+use protocol::messages::add_partitions_to_txn_response::{
+    AddPartitionsToTxnPartitionResult, AddPartitionsToTxnTopicResult,
+};
+use std::sync::Arc;
+
+/// All transaction coordinators of this broker.
+#[derive(Debug)]
+pub struct TransactionCoordinators(Coordinators<TransactionShard>);
+
+/// Partitions to add to a transaction, or to look for in it.
+#[derive(Clone, Debug)]
+pub struct PartitionsOfTransaction {
+    /// The transactional id.
+    pub transactional_id: Str,
+    /// The producer.
+    pub producer: ProducerIdAndEpoch,
+    /// The partitions.
+    pub topics: Vec<AddPartitionsToTxnTopic>,
+    /// Whether nothing is added.
+    pub verify_only: bool,
+    /// The client's transaction version (KIP-890).
+    pub transaction_version: i16,
+}
+
+impl TransactionCoordinators {
+    /// Creates the set of coordinators. It is empty.
+    pub(crate) fn new(parts: CoordinatorParts<TransactionShard>) -> Self {
+        Self(Coordinators::new(parts))
+    }
+
+    /// Sets the number of partitions of the transaction topic.
+    pub fn set_partition_count(&self, count: i32) {
+        self.0.set_partition_count(count);
+    }
+
+    /// Starts to lead a partition of the transaction topic.
+    pub fn lead(&self, partition: Arc<Partition>, epoch: LeaderEpoch) {
+        self.0.lead(partition, epoch);
+    }
+
+    /// Stops to lead a partition.
+    pub fn resign(&self, index: i32) {
+        self.0.resign(index);
+    }
+
+    /// Stops to lead every partition.
+    pub fn resign_all(&self) {
+        self.0.resign_all();
+    }
+
+    /// Sends a request to the coordinator of a transactional id.
+    pub async fn request(&self, transactional_id: &str, request: TransactionRequest) -> TransactionReply {
+        self.0.request(transactional_id, request).await
+    }
+
+    /// Sends a request to every coordinator of this broker. If there is none, returns the reply of
+    /// a coordinator without transactions.
+    pub async fn request_all_or_none(&self, request: impl Fn() -> TransactionRequest) -> Vec<TransactionReply> {
+        let replies = self.0.request_all(&request).await;
+        if replies.is_empty() { self.0.ask_empty(request()).into_iter().collect() } else { replies }
+    }
+
+    /// Adds partitions to a transaction, or verifies that they are in it. Returns an error code for
+    /// each partition.
+    pub async fn partitions(&self, partitions: PartitionsOfTransaction) -> Vec<AddPartitionsToTxnTopicResult> {
+        let PartitionsOfTransaction { transactional_id, producer, topics, verify_only, transaction_version } =
+            partitions;
+        let request = TransactionRequest::AddPartitions {
+            transactional_id: transactional_id.clone(),
+            producer,
+            topics: topics.clone(),
+            verify_only,
+            transaction_version,
+        };
+        match self.request(&transactional_id, request).await {
+            TransactionReply::VerifyPartitions(results) => results,
+            TransactionReply::AddPartitions(code) => results_with(topics, code),
+            TransactionReply::InitProducerId(_)
+            | TransactionReply::EndTxn(_)
+            | TransactionReply::Describe(_)
+            | TransactionReply::List(_) => results_with(topics, ErrorCode::UnknownServerError),
+        }
+    }
+}
+
+/// Returns the same result for each partition.
+pub fn results_with(topics: Vec<AddPartitionsToTxnTopic>, code: ErrorCode) -> Vec<AddPartitionsToTxnTopicResult> {
+    let partition = |partition_index| AddPartitionsToTxnPartitionResult {
+        partition_index,
+        partition_error_code: code.code(),
+        ..Default::default()
+    };
+    let topic = |topic: AddPartitionsToTxnTopic| AddPartitionsToTxnTopicResult {
+        name: topic.name,
+        results_by_partition: topic.partitions.into_iter().map(partition).collect(),
+        ..Default::default()
+    };
+    topics.into_iter().map(topic).collect()
+}
