@@ -15,7 +15,7 @@ use std::path::Path;
 use std::sync::Arc;
 use storage::disk::{Disk, OpenMode, SimDisk};
 use storage::{
-    CleanerLimits, CleanupPolicy, Error, Isolation, LeaderAppend, Log, LogConfig, LogDir, OpenFiles, Origin, Read,
+    CleanerLimits, CleanupPolicy, Error, Isolation, LeaderAppend, Log, LogConfig, LogDir, LogRead, OpenFiles, Origin,
     Recovery, Wait, names,
 };
 
@@ -174,7 +174,7 @@ fn look(log: &Log, is_recovered: bool) {
             break;
         }
         let read = |isolation| {
-            log.read(Read { offset: next, max_bytes: 4000, at_least_one_batch: true, isolation, wait: Wait::Block })
+            log.read(LogRead { offset: next, max_bytes: 4000, at_least_one_batch: true, isolation, wait: Wait::Block })
         };
         let _ = read(Isolation::Committed);
         let plan = match read(Isolation::LogEnd) {
@@ -222,7 +222,7 @@ fn append(log: &Log) {
     };
     let Ok(appended) = log.append_as_leader(&[batch], how) else { return };
     assert_eq!(log.log_end_offset(), Offset(appended.last_offset.0 + 1));
-    let read = Read {
+    let read = LogRead {
         offset: appended.base_offset,
         max_bytes: u32::MAX,
         at_least_one_batch: true,

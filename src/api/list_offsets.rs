@@ -100,7 +100,7 @@ async fn list_partition(
     facts: Facts,
     topic: Option<&Topic>,
     asked: &ListOffsetsPartition,
-) -> Result<Found, ErrorCode> {
+) -> Result<ListedOffset, ErrorCode> {
     if !facts.knows(asked.timestamp) {
         return Err(ErrorCode::UnsupportedVersion);
     }
@@ -108,23 +108,36 @@ async fn list_partition(
     find(facts, context.broker.replicas.of(topic, asked.partition_index)?, asked).await
 }
 
-/// Timestamp, offset and leader epoch, each `None` if absent.
-type Found = (Option<Timestamp>, Option<Offset>, Option<LeaderEpoch>);
+/// What is listed for one partition: an offset with its timestamp and leader epoch.
+#[derive(Default)]
+struct ListedOffset {
+    timestamp: Option<Timestamp>,
+    offset: Option<Offset>,
+    leader_epoch: Option<LeaderEpoch>,
+}
 
-fn answered(facts: Facts, partition_index: i32, answer: Result<Found, ErrorCode>) -> ListOffsetsPartitionResponse {
+fn answered(
+    facts: Facts,
+    partition_index: i32,
+    answer: Result<ListedOffset, ErrorCode>,
+) -> ListOffsetsPartitionResponse {
     match answer {
         Err(code) => ListOffsetsPartitionResponse { partition_index, error_code: code.code(), ..Default::default() },
-        Ok((timestamp, offset, epoch)) => ListOffsetsPartitionResponse {
+        Ok(listed) => ListOffsetsPartitionResponse {
             partition_index,
-            timestamp: Timestamp::to_wire(timestamp),
-            offset: Offset::to_wire(offset),
-            leader_epoch: if facts.has_leader_epochs { LeaderEpoch::to_wire(epoch) } else { -1 },
+            timestamp: Timestamp::to_wire(listed.timestamp),
+            offset: Offset::to_wire(listed.offset),
+            leader_epoch: if facts.has_leader_epochs { LeaderEpoch::to_wire(listed.leader_epoch) } else { -1 },
             ..Default::default()
         },
     }
 }
 
-async fn find(facts: Facts, partition: Arc<Partition>, asked: &ListOffsetsPartition) -> Result<Found, ErrorCode> {
+async fn find(
+    facts: Facts,
+    partition: Arc<Partition>,
+    asked: &ListOffsetsPartition,
+) -> Result<ListedOffset, ErrorCode> {
     let epoch = partition.check_leader(super::context::believed_epoch(asked.current_leader_epoch))?;
     let log = partition.log();
     let end = match (facts.from_replica, facts.read_committed) {
@@ -134,13 +147,13 @@ async fn find(facts: Facts, partition: Arc<Partition>, asked: &ListOffsetsPartit
     };
     let epoch_at = |offset: Offset| partition.epoch_at(offset);
     match asked.timestamp {
-        LATEST => Ok((None, Some(end), Some(epoch))),
+        LATEST => Ok(ListedOffset { offset: Some(end), leader_epoch: Some(epoch), timestamp: None }),
         EARLIEST | EARLIEST_LOCAL => {
             let start = log.log_start_offset();
-            Ok((None, Some(start), epoch_at(start)))
+            Ok(ListedOffset { offset: Some(start), leader_epoch: epoch_at(start), timestamp: None })
         }
         // Nothing is tiered.
-        LATEST_TIERED | EARLIEST_PENDING_UPLOAD => Ok((None, None, None)),
+        LATEST_TIERED | EARLIEST_PENDING_UPLOAD => Ok(ListedOffset::default()),
         timestamp => {
             let searched = partition.clone();
             let found = blocking::run(move || match timestamp {
@@ -149,10 +162,12 @@ async fn find(facts: Facts, partition: Arc<Partition>, asked: &ListOffsetsPartit
             });
             let found = found.await.map_err(|_| ErrorCode::UnknownServerError)?;
             let found = found.map_err(|fault| error::of_storage(&fault))?;
-            Ok(match found.filter(|found| found.offset < end) {
-                Some(found) => (Some(found.timestamp), Some(found.offset), found.leader_epoch),
-                None => (None, None, None),
-            })
+            let listed = found.filter(|found| found.offset < end).map(|found| ListedOffset {
+                timestamp: Some(found.timestamp),
+                offset: Some(found.offset),
+                leader_epoch: found.leader_epoch,
+            });
+            Ok(listed.unwrap_or_default())
         }
     }
 }
@@ -190,7 +205,7 @@ mod tests {
         let mut found = [None; 3];
         for (found, timestamp) in found.iter_mut().zip([LATEST, time, MAX_TIMESTAMP]) {
             let asked = ListOffsetsPartition { timestamp, current_leader_epoch: -1, ..Default::default() };
-            *found = find(facts, partition.clone(), &asked).await.unwrap().1.map(|offset| offset.0);
+            *found = find(facts, partition.clone(), &asked).await.unwrap().offset.map(|offset| offset.0);
         }
         found
     }

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use storage::disk::{Disk, Overlay};
 use storage::names::{self, Folder};
-use storage::{LogConfig, LogDir, MetaProperties, Offsets, OpenFiles, PartitionFolder, Recovery};
+use storage::{CheckpointedOffsets, LogConfig, LogDir, MetaProperties, OpenFiles, PartitionFolder, Recovery};
 
 /// The maximum number of files of one log that are open at once while it is examined.
 const OPEN_FILES: usize = 16;
@@ -278,7 +278,7 @@ fn blank(name: String, kind: Kind) -> PartitionReport {
 fn examine_folder(
     dir: &LogDir,
     found: PartitionFolder,
-    offsets: &Offsets,
+    offsets: &CheckpointedOffsets,
     is_clean: bool,
     image: &Image,
     clock: Clock,

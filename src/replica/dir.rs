@@ -14,7 +14,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use storage::{Log, LogDir, OffsetCheckpoint, Offsets};
+use storage::{CheckpointedOffsets, Log, LogDir, OffsetCheckpoint};
 use tracing::{error, warn};
 
 /// Returns the open logs of a dir at the time of the call.
@@ -264,7 +264,7 @@ impl Dir {
     fn offsets(
         &self,
         open: OpenLogs<'_>,
-        kept: impl Fn(&Offsets) -> &OffsetCheckpoint,
+        kept: impl Fn(&CheckpointedOffsets) -> &OffsetCheckpoint,
         of: impl Fn(&Log) -> Option<Offset>,
     ) -> OffsetCheckpoint {
         // In this order: a log that is opened in between is in both, and its own offset overwrites

@@ -7,7 +7,7 @@ use metadata::image::{Image, Topic};
 use model::{DirectoryId, LeaderEpoch, TopicId, TopicIdPartition, TopicPartition};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use storage::{Log, LogConfig, Offsets};
+use storage::{CheckpointedOffsets, Log, LogConfig};
 use tracing::{error, info, warn};
 
 /// An existing log that a thread opened while images were applied.
@@ -169,7 +169,7 @@ impl Replicas {
 
     /// Lowers a checkpoint that is ahead of a log after damage was cut off. Otherwise later appends
     /// would count as flushed.
-    pub(super) fn note_damage(&self, dir: &Dir, log: &Log, known: &Offsets) -> Result<(), storage::Error> {
+    pub(super) fn note_damage(&self, dir: &Dir, log: &Log, known: &CheckpointedOffsets) -> Result<(), storage::Error> {
         let checkpoint = known.recovery_points.get(log.partition()).copied().unwrap_or_default();
         if log.recovery_point() < checkpoint {
             dir.lower_recovery_point(log.partition(), log.recovery_point());

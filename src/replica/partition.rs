@@ -401,7 +401,7 @@ impl Partition {
             let offsets = self.log.load().offsets();
             return Ok(ReadInfo { region: None, offsets, aborted: None, diverging: Some(diverging) });
         }
-        let plan = self.log.load().read(storage::Read {
+        let plan = self.log.load().read(storage::LogRead {
             offset: request.offset,
             max_bytes: request.max_bytes,
             at_least_one_batch: request.at_least_one_batch,

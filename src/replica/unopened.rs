@@ -7,7 +7,7 @@
 use model::{METADATA_TOPIC, Offset, TopicId, TopicPartition};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
-use storage::{LogDir, OffsetCheckpoint, Offsets, names::Folder};
+use storage::{CheckpointedOffsets, LogDir, OffsetCheckpoint, names::Folder};
 use tracing::warn;
 
 /// A partition's folder.
@@ -31,7 +31,7 @@ pub(super) struct UnopenedLogs {
     pub(super) folders: HashMap<TopicPartition, LogFolder>,
     /// Unfinished copies of partitions in other log dirs.
     pub(super) copies: HashMap<TopicPartition, LogFolder>,
-    pub(super) offsets: Offsets,
+    pub(super) offsets: CheckpointedOffsets,
     /// Whether the last shutdown was clean.
     pub(super) is_clean: bool,
 }
@@ -69,11 +69,11 @@ impl UnopenedLogs {
     }
 
     /// Returns the checkpoint entries of one partition.
-    pub(super) fn offsets_of(&self, name: &TopicPartition) -> Offsets {
+    pub(super) fn offsets_of(&self, name: &TopicPartition) -> CheckpointedOffsets {
         let of = |offsets: &BTreeMap<TopicPartition, Offset>| {
             offsets.get(name).map(|offset| (name.clone(), *offset)).into_iter().collect()
         };
-        Offsets {
+        CheckpointedOffsets {
             recovery_points: of(&self.offsets.recovery_points),
             log_start_offsets: of(&self.offsets.log_start_offsets),
             high_watermarks: of(&self.offsets.high_watermarks),
@@ -104,7 +104,7 @@ impl UnopenedLogs {
     }
 
     fn checkpoints(&mut self) -> [&mut OffsetCheckpoint; 4] {
-        let Offsets { recovery_points, log_start_offsets, high_watermarks, cleaned } = &mut self.offsets;
+        let CheckpointedOffsets { recovery_points, log_start_offsets, high_watermarks, cleaned } = &mut self.offsets;
         [recovery_points, log_start_offsets, high_watermarks, cleaned]
     }
 }

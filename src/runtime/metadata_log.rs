@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use storage::disk::{Disk, OpenMode, write_atomically};
 use storage::{
-    DiskErrorKind, FollowerAppend, Isolation, Log, LogConfig, OpenFiles, OpenLog, Read, Wait, names,
+    DiskErrorKind, FollowerAppend, Isolation, Log, LogConfig, LogRead, OpenFiles, OpenLog, Wait, names,
     read_partition_metadata, write_partition_metadata,
 };
 use tracing::{info, warn};
@@ -230,7 +230,7 @@ impl MetadataLog {
         let mut batches = Vec::new();
         let mut next = from;
         while next < to {
-            let read = Read {
+            let read = LogRead {
                 offset: next,
                 max_bytes: READ_BYTES,
                 at_least_one_batch: true,

@@ -1,6 +1,6 @@
 //! The actions that the machine asks its driver to do.
 
-use crate::message::{Reply, Request};
+use crate::message::{QuorumReply, QuorumRequest};
 use crate::quorum_state::ElectionState;
 use crate::voters::{Endpoint, ReplicaKey};
 use bytes::Bytes;
@@ -56,14 +56,14 @@ pub enum Action {
         /// The receiver.
         to: Destination,
         /// The request.
-        request: Request,
+        request: QuorumRequest,
     },
     /// Answer a request of `Event::Request`.
     Reply {
         /// The id of the request.
         id: u64,
         /// The answer.
-        reply: Reply,
+        reply: QuorumReply,
     },
     /// The machine has stopped. No action follows.
     Stopped,

@@ -4,7 +4,9 @@
 use crate::action::{Action, Destination};
 use crate::end_offset::EndOffset;
 use crate::machine::{InFlight, Raft, RequestKind};
-use crate::message::{BeginQuorumEpochRequest, EndQuorumEpochRequest, QuorumView, Reply, Request, VoteRequest};
+use crate::message::{
+    BeginQuorumEpochRequest, EndQuorumEpochRequest, QuorumReply, QuorumRequest, QuorumView, VoteRequest,
+};
 use crate::state::Role;
 use crate::timing::Now;
 use crate::voters::{ReplicaKey, Voter};
@@ -12,17 +14,17 @@ use model::{BrokerId, ErrorCode, LeaderEpoch};
 
 impl Raft {
     /// Answers a request of another replica.
-    pub(crate) fn answer(&mut self, id: u64, request: Request, now: Now) {
+    pub(crate) fn answer(&mut self, id: u64, request: QuorumRequest, now: Now) {
         let reply = match request {
-            Request::Vote(vote) => self.answer_vote(&vote, now),
-            Request::BeginQuorumEpoch(begin) => Reply::BeginQuorumEpoch(self.answer_begin(&begin, now)),
-            Request::EndQuorumEpoch(end) => Reply::EndQuorumEpoch(self.answer_end(&end, now)),
+            QuorumRequest::Vote(vote) => self.answer_vote(&vote, now),
+            QuorumRequest::BeginQuorumEpoch(begin) => QuorumReply::BeginQuorumEpoch(self.answer_begin(&begin, now)),
+            QuorumRequest::EndQuorumEpoch(end) => QuorumReply::EndQuorumEpoch(self.answer_end(&end, now)),
         };
         self.out.push(Action::Reply { id, reply });
     }
 
-    fn answer_vote(&mut self, vote: &VoteRequest, now: Now) -> Reply {
-        let refused = |raft: &Self, error| Reply::Vote { view: raft.view(error), granted: false };
+    fn answer_vote(&mut self, vote: &VoteRequest, now: Now) -> QuorumReply {
+        let refused = |raft: &Self, error| QuorumReply::Vote { view: raft.view(error), granted: false };
         let last_epoch = vote.log_end.epoch;
         // A candidate's epoch is above its log's epoch. A replica that sends a pre-vote is still in
         // the epoch that it last fetched from.
@@ -44,7 +46,7 @@ impl Raft {
         if granted && !vote.pre_vote {
             self.remember_vote(vote.candidate, now);
         }
-        Reply::Vote { view: self.view(ErrorCode::None), granted }
+        QuorumReply::Vote { view: self.view(ErrorCode::None), granted }
     }
 
     /// Persists the vote before it is given, and restarts the election timeout.
@@ -117,7 +119,7 @@ impl Raft {
     }
 
     /// Handles the answer to a request that was sent, if it is still relevant.
-    pub(crate) fn take_response(&mut self, id: u64, result: Result<Reply, ErrorCode>, now: Now) {
+    pub(crate) fn take_response(&mut self, id: u64, result: Result<QuorumReply, ErrorCode>, now: Now) {
         let Some(sent) = self.in_flight.remove(&id) else { return };
         let retry_at = now.monotonic.0.saturating_add(self.config.timeouts.retry_backoff_ms);
         let Ok(reply) = result else {
@@ -125,8 +127,8 @@ impl Raft {
             return;
         };
         let (view, granted) = match reply {
-            Reply::Vote { view, granted } => (view, granted),
-            Reply::BeginQuorumEpoch(view) | Reply::EndQuorumEpoch(view) => (view, false),
+            QuorumReply::Vote { view, granted } => (view, granted),
+            QuorumReply::BeginQuorumEpoch(view) | QuorumReply::EndQuorumEpoch(view) => (view, false),
         };
         if view.epoch > self.epoch || (view.epoch == self.epoch && view.leader != self.leader()) {
             let leader = view.leader;
@@ -184,27 +186,27 @@ impl Raft {
         }
     }
 
-    fn request_to(&self, voter: &Voter) -> Option<(RequestKind, Request)> {
+    fn request_to(&self, voter: &Voter) -> Option<(RequestKind, QuorumRequest)> {
         let (local, epoch) = (self.config.local, self.epoch);
         Some(match &self.role {
             Role::Prospective(_) => (RequestKind::PreVote, self.vote_request(voter, true)),
             Role::Candidate(_) => (RequestKind::Vote, self.vote_request(voter, false)),
             Role::Leader(_) => {
                 let begin = BeginQuorumEpochRequest { leader: local.id, epoch, voter: Some(voter.key) };
-                (RequestKind::BeginQuorumEpoch, Request::BeginQuorumEpoch(begin))
+                (RequestKind::BeginQuorumEpoch, QuorumRequest::BeginQuorumEpoch(begin))
             }
             Role::Resigned(state) => {
                 let preferred_candidates = state.successors.clone();
                 let end = EndQuorumEpochRequest { leader: local.id, epoch, preferred_candidates };
-                (RequestKind::EndQuorumEpoch, Request::EndQuorumEpoch(end))
+                (RequestKind::EndQuorumEpoch, QuorumRequest::EndQuorumEpoch(end))
             }
             Role::Unattached(_) | Role::Follower(_) => return None,
         })
     }
 
-    fn vote_request(&self, voter: &Voter, pre_vote: bool) -> Request {
+    fn vote_request(&self, voter: &Voter, pre_vote: bool) -> QuorumRequest {
         let EndOffset { epoch, offset } = self.log.end_offset();
-        Request::Vote(VoteRequest {
+        QuorumRequest::Vote(VoteRequest {
             epoch: self.epoch,
             candidate: self.config.local,
             voter: Some(voter.key),

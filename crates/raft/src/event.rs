@@ -1,6 +1,6 @@
 //! The events that the driver gives to the machine.
 
-use crate::message::{Reply, Request};
+use crate::message::{QuorumReply, QuorumRequest};
 use crate::snapshot_id::SnapshotId;
 use model::{ErrorCode, LeaderEpoch, Offset};
 
@@ -20,14 +20,14 @@ pub enum Event {
         /// The id, which the reply repeats.
         id: u64,
         /// The request.
-        request: Request,
+        request: QuorumRequest,
     },
     /// The result of a `Send`.
     Response {
         /// The id of the `Send`.
         id: u64,
         /// The answer, or an error if none came in time or the whole request was refused.
-        result: Result<Reply, ErrorCode>,
+        result: Result<QuorumReply, ErrorCode>,
     },
     /// A snapshot of this node is complete on disk.
     SnapshotMade(SnapshotId),

@@ -102,7 +102,9 @@ pub use history::{History, QuorumHistory, Since};
 pub use leadership::{MAX_BATCH_BYTES, Proposed};
 pub use log_facts::LogFacts;
 pub use machine::{Config, Raft, Stored};
-pub use message::{BeginQuorumEpochRequest, EndQuorumEpochRequest, QuorumView, Reply, Request, VoteRequest};
+pub use message::{
+    BeginQuorumEpochRequest, EndQuorumEpochRequest, QuorumReply, QuorumRequest, QuorumView, VoteRequest,
+};
 pub use quorum_state::{ElectionState, QUORUM_STATE_FILE, QuorumStateError, configured_voters};
 pub use snapshot_id::SnapshotId;
 pub use state::RoleName;

@@ -7,7 +7,7 @@ use model::{BrokerId, ErrorCode, LeaderEpoch};
 
 /// A request of one replica to another.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Request {
+pub enum QuorumRequest {
     /// Asks for a vote, or with `pre_vote` whether one would be given.
     Vote(VoteRequest),
     /// A new leader announces itself to a voter.
@@ -66,7 +66,7 @@ pub struct QuorumView {
 
 /// An answer, named like its request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reply {
+pub enum QuorumReply {
     /// The answer to `Vote`.
     Vote {
         /// What the voter knows about the quorum.

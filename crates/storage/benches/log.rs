@@ -5,7 +5,7 @@ use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_mai
 use model::{LeaderEpoch, Offset, Timestamp, TopicPartition};
 use records::{BatchBuilder, Validated};
 use std::sync::Arc;
-use storage::{Isolation, LeaderAppend, Log, LogConfig, LogDir, OpenFiles, Origin, Read, Wait};
+use storage::{Isolation, LeaderAppend, Log, LogConfig, LogDir, LogRead, OpenFiles, Origin, Wait};
 
 fn batch(bytes: usize) -> Validated {
     let mut builder = BatchBuilder::new(Offset(0));
@@ -57,7 +57,7 @@ fn benches(criterion: &mut Criterion) {
     let filled = log(&dir, "read");
     (0..50_000).for_each(|_| append(&filled, &batch(1 << 10)));
     let plan = |offset: Offset| {
-        let read = Read {
+        let read = LogRead {
             offset,
             max_bytes: 1 << 20,
             at_least_one_batch: true,
@@ -65,7 +65,7 @@ fn benches(criterion: &mut Criterion) {
             wait: Wait::Try,
         };
         match filled.read(read) {
-            Err(storage::Error::WouldBlock) => filled.read(Read { wait: Wait::Block, ..read }),
+            Err(storage::Error::WouldBlock) => filled.read(LogRead { wait: Wait::Block, ..read }),
             plan => plan,
         }
         .expect("a plan")

@@ -16,7 +16,7 @@
 //! fails too: a repeated sync would succeed without having written anything.
 
 use crate::error::Result;
-use crate::log::{Flush, Log, Synced};
+use crate::log::{Flush, Log, SyncedFlush};
 use crate::planted::{Bug, is_planted};
 use model::{Offset, Timestamp};
 use parking_lot::Mutex;
@@ -56,7 +56,7 @@ pub struct Round<M, S> {
 
 /// The outcome of a round.
 #[derive(Debug)]
-pub struct Committed<M> {
+pub struct RoundOutcome<M> {
     /// The member whose round it was.
     pub member: Arc<M>,
     /// The number of batches that waited for it.
@@ -125,8 +125,8 @@ impl<M> GroupCommit<M> {
     }
 
     /// Ends a round. If its sync succeeded, the recovery point moves, and the caller may
-    /// acknowledge what is below `Committed::flushed`.
-    pub fn finish(&self, round: Round<M, Synced>, now: Timestamp) -> Committed<M> {
+    /// acknowledge what is below `RoundOutcome::flushed`.
+    pub fn finish(&self, round: Round<M, SyncedFlush>, now: Timestamp) -> RoundOutcome<M> {
         let Round { member, log, batches, end, state } = round;
         let flushed = state.and_then(|synced| log.finish_flush(synced, now));
         let is_early = is_planted(Bug::LateBatchCommitted);
@@ -147,13 +147,13 @@ impl<M> GroupCommit<M> {
             }
             _ => false,
         };
-        Committed { member, batches, end, flushed, is_waiting }
+        RoundOutcome { member, batches, end, flushed, is_waiting }
     }
 }
 
 impl<M> Round<M, Flush> {
     /// Syncs what the round covers. `finish` returns the error.
-    pub fn sync(self) -> Round<M, Synced> {
+    pub fn sync(self) -> Round<M, SyncedFlush> {
         let Round { member, log, batches, end, state } = self;
         let state = state.and_then(|flush| log.sync(flush));
         Round { member, log, batches, end, state }

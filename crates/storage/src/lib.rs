@@ -12,7 +12,7 @@
 //!   block. With [`Wait::Try`] a read returns `Error::WouldBlock` instead of waiting. Reads never
 //!   wait for an append.
 //! - Time is an argument. The store starts nothing itself: the driver calls [`Log::flush`] when
-//!   [`Appended::is_flush_due`] or `rolled_at` asks for it, [`Log::delete_old_segments`],
+//!   [`AppendOutcome::is_flush_due`] or `rolled_at` asks for it, [`Log::delete_old_segments`],
 //!   [`Log::remove_deleted_files`] and [`Log::expire_producers`] at intervals, and [`Log::close`]
 //!   at a clean stop.
 //! - A flush can be done in three steps ([`Log::begin_flush`], [`Log::sync`],
@@ -65,7 +65,7 @@ pub use checkpoint::{
     write_partition_metadata,
 };
 pub use cleaner::{Cleaned, CleanerLimits, Dirt};
-pub use commit::{Committed, GroupCommit, Round};
+pub use commit::{GroupCommit, Round, RoundOutcome};
 pub use condition::OnFault;
 pub use config::{CleanupPolicy, LogConfig};
 pub use epochs::LeaderEpochs;
@@ -73,10 +73,10 @@ pub use error::{DiskErrorKind, Error, ProducerError, Result};
 pub use files::{OPEN_FILES_DEFAULT, OpenFiles};
 pub use index::Wait;
 pub use log::{
-    Appended, Expired, Flush, FollowerAppend, Isolation, LeaderAppend, Log, LogOffsets, OpenLog, Read, ReadPlan,
-    Recovery, Synced, TimestampAndOffset,
+    AppendOutcome, Expired, Flush, FollowerAppend, Isolation, LeaderAppend, Log, LogOffsets, LogRead, OpenLog,
+    ReadPlan, Recovery, SyncedFlush, TimestampAndOffset,
 };
-pub use log_dir::{LogDir, Offsets, PartitionFolder, find_partitions};
+pub use log_dir::{CheckpointedOffsets, LogDir, PartitionFolder, find_partitions};
 pub use producer::{Origin, ProducerBatch, ProducerEntry, VERIFICATIONS_MAX, VerificationStart};
 pub use region::FileRegion;
 pub use segment::Segment;

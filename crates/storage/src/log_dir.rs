@@ -27,7 +27,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The checkpoints, with the offsets of every partition's log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Offsets {
+pub struct CheckpointedOffsets {
     /// Recovery points: all below is flushed.
     pub recovery_points: OffsetCheckpoint,
     /// Log start offsets that are above their first segment's base offset.
@@ -171,12 +171,12 @@ impl LogDir {
 
     /// Reads the checkpoints. A damaged one counts as empty: then everything is recovered, or
     /// cleaned, from its start. See [`LogDir::damaged_checkpoints`].
-    pub fn read_offsets(&self) -> Result<Offsets> {
+    pub fn read_offsets(&self) -> Result<CheckpointedOffsets> {
         let read = |name: &str| match checkpoint::read_offsets(&*self.disk, &self.path.join(name)) {
             Err(Error::Corrupt { .. }) => Ok(OffsetCheckpoint::new()),
             other => other,
         };
-        Ok(Offsets {
+        Ok(CheckpointedOffsets {
             recovery_points: read(checkpoint::RECOVERY_POINT)?,
             log_start_offsets: read(checkpoint::LOG_START)?,
             high_watermarks: read(checkpoint::REPLICATION)?,
@@ -265,7 +265,7 @@ impl LogDir {
             let metadata = path.join(names::PARTITION_METADATA);
             checkpoint::write_partition_metadata(&*self.disk, &metadata, topic_id, false)?;
         }
-        self.open_log(partition, path, config, &Offsets::default(), false, now).map(|(log, _)| log)
+        self.open_log(partition, path, config, &CheckpointedOffsets::default(), false, now).map(|(log, _)| log)
     }
 
     /// Opens an unfinished copy of an earlier run. What was not flushed is removed, unless the last
@@ -276,7 +276,7 @@ impl LogDir {
         partition: &TopicPartition,
         path: PathBuf,
         config: LogConfig,
-        offsets: &Offsets,
+        offsets: &CheckpointedOffsets,
         is_clean: bool,
         now: Timestamp,
     ) -> Result<Log> {
@@ -308,7 +308,7 @@ impl LogDir {
         partition: &TopicPartition,
         path: PathBuf,
         config: LogConfig,
-        offsets: &Offsets,
+        offsets: &CheckpointedOffsets,
         is_clean: bool,
         now: Timestamp,
     ) -> Result<(Log, Recovery)> {
@@ -322,7 +322,7 @@ impl LogDir {
         partition: &TopicPartition,
         path: PathBuf,
         config: LogConfig,
-        offsets: &Offsets,
+        offsets: &CheckpointedOffsets,
         is_clean: bool,
         now: Timestamp,
         interrupted: Arc<AtomicBool>,
@@ -484,7 +484,10 @@ mod tests {
         disk::write_atomically(&disk, Path::new("/data/log-start-offset-checkpoint"), b"0\n2\nt 0 7\n").unwrap();
         let damaged = dir.damaged_checkpoints();
         assert!(matches!(&damaged[..], [Error::Corrupt { path, .. }] if path.ends_with("log-start-offset-checkpoint")));
-        assert_eq!(dir.read_offsets().unwrap(), Offsets { recovery_points: offsets, ..Offsets::default() });
+        assert_eq!(
+            dir.read_offsets().unwrap(),
+            CheckpointedOffsets { recovery_points: offsets, ..CheckpointedOffsets::default() }
+        );
     }
 
     #[test]
@@ -497,13 +500,18 @@ mod tests {
         let config = LogConfig::default();
         drop(dir.create(&partition, None, config.clone(), now).unwrap());
         let path = dir.path().join("t-0");
-        let open =
-            |offsets: &Offsets| dir.open_log(&partition, path.clone(), config.clone(), offsets, false, now).unwrap().0;
+        let open = |offsets: &CheckpointedOffsets| {
+            dir.open_log(&partition, path.clone(), config.clone(), offsets, false, now).unwrap().0
+        };
         assert_eq!(open(&dir.read_offsets().unwrap()).cleaned_up_to(), Some(Offset(7)));
         for damaged in ["0\n2\nt 0 7\n", "0\n1\nt 0 x\n", "7\n1\nt 0 7\n"] {
             disk::write_atomically(&disk, Path::new("/data/cleaner-offset-checkpoint"), damaged.as_bytes()).unwrap();
             let offsets = dir.read_offsets().unwrap();
-            assert_eq!((&offsets, open(&offsets).cleaned_up_to()), (&Offsets::default(), None), "{damaged:?}");
+            assert_eq!(
+                (&offsets, open(&offsets).cleaned_up_to()),
+                (&CheckpointedOffsets::default(), None),
+                "{damaged:?}"
+            );
             let damaged = dir.damaged_checkpoints();
             assert!(
                 matches!(&damaged[..], [Error::Corrupt { path, .. }] if path.ends_with("cleaner-offset-checkpoint"))
@@ -594,7 +602,10 @@ mod tests {
         assert_eq!(dir.partitions().unwrap().len(), 1);
         log.truncate_fully_and_start_at(Offset(7), now).unwrap();
         log.close(now).unwrap();
-        let offsets = Offsets { high_watermarks: [(kept.clone(), Offset(7))].into(), ..Offsets::default() };
+        let offsets = CheckpointedOffsets {
+            high_watermarks: [(kept.clone(), Offset(7))].into(),
+            ..CheckpointedOffsets::default()
+        };
         dir.write_high_watermarks(&offsets.high_watermarks).unwrap();
         dir.write_clean_shutdown(Some(BrokerEpoch(4))).unwrap();
         assert_eq!(dir.read_offsets().unwrap(), offsets);

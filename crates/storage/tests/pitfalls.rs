@@ -6,7 +6,7 @@ use records::{BatchBuilder, Validated};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use storage::disk::RealDisk;
-use storage::{Isolation, LeaderAppend, Log, LogConfig, OpenFiles, OpenLog, Origin, Read, Wait};
+use storage::{Isolation, LeaderAppend, Log, LogConfig, LogRead, OpenFiles, OpenLog, Origin, Wait};
 
 /// The limit on open files here.
 const OPEN_FILES: usize = 24;
@@ -59,7 +59,7 @@ fn mappings(folder: &Path) -> usize {
 fn read_all(log: &Log, folder: &Path) {
     log.set_high_watermark(log.log_end_offset());
     for offset in 0..log.log_end_offset().0 {
-        let read = Read {
+        let read = LogRead {
             offset: Offset(offset),
             max_bytes: 1,
             at_least_one_batch: true,

@@ -291,7 +291,7 @@ impl Partition {
     fn appended(
         self: &Arc<Self>,
         batch: &Validated,
-        done: &storage::Appended,
+        done: &storage::AppendOutcome,
         how: LeaderAppend,
         log_append_time: Option<Timestamp>,
     ) -> AppendInfo {
@@ -313,7 +313,7 @@ impl Partition {
         batch: &Validated,
         how: LeaderAppend,
         wait: Wait,
-    ) -> Result<storage::Appended, Error> {
+    ) -> Result<storage::AppendOutcome, Error> {
         let batches = std::slice::from_ref(batch);
         let done = self.on_log(|log| match wait {
             Wait::Try => log.try_append_as_leader(batches, how),

@@ -11,7 +11,7 @@ use storage::Error;
 impl Partition {
     /// Follows up an append. The high watermark advances now or when the records are flushed, and
     /// waiters are woken. Returns whether the append is answered only after a flush.
-    pub(super) fn after_append(self: &Arc<Self>, done: &storage::Appended, now: Timestamp) -> bool {
+    pub(super) fn after_append(self: &Arc<Self>, done: &storage::AppendOutcome, now: Timestamp) -> bool {
         let end = Offset(done.last_offset.0.saturating_add(1));
         if done.is_write_back_due {
             self.committer.load().begin_write_back(&self.log());

@@ -14,7 +14,7 @@ impl Partition {
         const READ_BYTES: u32 = 1 << 20;
         let (mut offset, end) = (self.log_start_offset(), self.log_end_offset());
         while offset < end {
-            let read = storage::Read {
+            let read = storage::LogRead {
                 offset,
                 max_bytes: READ_BYTES,
                 at_least_one_batch: true,

@@ -6,7 +6,7 @@ use crate::random::Random;
 use model::{Offset, ProducerId, Timestamp};
 use records::Batches;
 use std::collections::BTreeSet;
-use storage::{Isolation, Log, ProducerEntry, Read, ReadPlan, Wait};
+use storage::{Isolation, Log, LogRead, ProducerEntry, ReadPlan, Wait};
 
 /// The result of a check. The error says why a course failed.
 pub type Check<T = ()> = Result<T, String>;
@@ -21,7 +21,7 @@ macro_rules! ensure {
 pub(crate) use ensure;
 
 fn plan(log: &Log, offset: i64, max_bytes: u32, isolation: Isolation) -> Check<ReadPlan> {
-    let read = Read { offset: Offset(offset), max_bytes, at_least_one_batch: true, isolation, wait: Wait::Block };
+    let read = LogRead { offset: Offset(offset), max_bytes, at_least_one_batch: true, isolation, wait: Wait::Block };
     log.read(read).map_err(|error| format!("cannot read {offset}: {error}"))
 }
 

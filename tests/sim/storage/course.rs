@@ -11,7 +11,7 @@ use crate::random::Random;
 use model::{LeaderEpoch, Offset, Timestamp};
 use std::sync::Arc;
 use storage::disk::{Crash, Disk, Fault, Operation, SimDisk};
-use storage::{CleanupPolicy, Error, LogConfig, LogDir, OffsetCheckpoint, Offsets, OpenFiles};
+use storage::{CheckpointedOffsets, CleanupPolicy, Error, LogConfig, LogDir, OffsetCheckpoint, OpenFiles};
 
 /// The events as text, and their hash, which identifies a course.
 #[derive(Debug)]
@@ -332,7 +332,7 @@ impl Course {
     fn look_at_disk(&mut self) -> Check {
         let dir = LogDir::open(Arc::new(self.disk.clone()), OpenFiles::new(1), log_dir(), 0);
         let offsets = dir.and_then(|dir| dir.read_offsets()).map_err(|error| format!("checkpoints: {error}"))?;
-        let Offsets { recovery_points, log_start_offsets, high_watermarks, .. } = offsets;
+        let CheckpointedOffsets { recovery_points, log_start_offsets, high_watermarks, .. } = offsets;
         for (found, known) in [recovery_points, log_start_offsets, high_watermarks].iter().zip(&self.checkpoints) {
             ensure!(known.contains(found), "a checkpoint holds {found:?} and none of {known:?}");
         }
@@ -375,7 +375,7 @@ impl Course {
             ensure!(found == expected || is_new, "{name}: the high watermark is {found} and not {expected}");
         }
         let now_written = node.dir.read_offsets().map_err(|error| format!("checkpoints: {error}"))?;
-        let Offsets { recovery_points, log_start_offsets, high_watermarks, .. } = now_written;
+        let CheckpointedOffsets { recovery_points, log_start_offsets, high_watermarks, .. } = now_written;
         // A power cut may undo a checkpoint that survived a kill.
         for (known, now) in self.checkpoints.iter_mut().zip([recovery_points, log_start_offsets, high_watermarks]) {
             known.push(now);

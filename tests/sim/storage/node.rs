@@ -8,7 +8,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use storage::disk::SimDisk;
 use storage::names::Folder;
-use storage::{GroupCommit, Log, LogDir, OffsetCheckpoint, Offsets, OpenFiles, PartitionFolder, Recovery, Result};
+use storage::{
+    CheckpointedOffsets, GroupCommit, Log, LogDir, OffsetCheckpoint, OpenFiles, PartitionFolder, Recovery, Result,
+};
 
 /// The limit of open files: low, so that logs lose their slots.
 const OPEN_FILES: usize = 6;
@@ -30,7 +32,7 @@ pub struct Node {
 pub struct Started {
     pub node: Node,
     pub is_clean: bool,
-    pub offsets: Offsets,
+    pub offsets: CheckpointedOffsets,
     pub recoveries: Vec<Recovery>,
 }
 
@@ -120,14 +122,14 @@ fn forget_stale(
     dir: &LogDir,
     partitions: &[Partition],
     folders: &BTreeMap<model::TopicPartition, PartitionFolder>,
-    offsets: &mut Offsets,
+    offsets: &mut CheckpointedOffsets,
 ) -> Result<()> {
     let mut is_stale = false;
     for partition in partitions {
         if folders.get(&partition.name).is_some_and(|found| is_of(found, partition)) {
             continue;
         }
-        let Offsets { recovery_points, log_start_offsets, high_watermarks, .. } = offsets;
+        let CheckpointedOffsets { recovery_points, log_start_offsets, high_watermarks, .. } = offsets;
         for checkpoint in [recovery_points, log_start_offsets, high_watermarks] {
             is_stale |= checkpoint.remove(&partition.name).is_some();
         }
@@ -144,7 +146,7 @@ fn open(
     dir: &LogDir,
     partition: &Partition,
     found: &PartitionFolder,
-    offsets: &mut Offsets,
+    offsets: &mut CheckpointedOffsets,
     is_clean: bool,
     now: Timestamp,
 ) -> Result<(Log, Recovery)> {

@@ -25,9 +25,9 @@ struct Node {
 struct World {
     nodes: Vec<Node>,
     /// From, id, to, request.
-    requests: Vec<(usize, u64, usize, Request)>,
+    requests: Vec<(usize, u64, usize, QuorumRequest)>,
     /// To, id, reply.
-    replies: Vec<(usize, u64, Reply)>,
+    replies: Vec<(usize, u64, QuorumReply)>,
     /// The request that a node is answering.
     answering: BTreeMap<(usize, u64), (usize, u64)>,
     leaders: BTreeMap<LeaderEpoch, i32>,
@@ -114,7 +114,7 @@ impl World {
                     node.epoch = epoch;
                 }
                 Action::Send { id, to, request } => {
-                    if let Request::Vote(VoteRequest { epoch, candidate, pre_vote: false, .. }) = &request {
+                    if let QuorumRequest::Vote(VoteRequest { epoch, candidate, pre_vote: false, .. }) = &request {
                         let election = node.election.unwrap();
                         assert_eq!(
                             (election.epoch, election.voted),
@@ -125,7 +125,7 @@ impl World {
                     self.requests.push((from, id, usize::try_from(to.key.id.0).unwrap() - 1, request));
                 }
                 Action::Reply { id, reply } => {
-                    if let Reply::Vote { view, .. } = &reply {
+                    if let QuorumReply::Vote { view, .. } = &reply {
                         assert!(node.election.unwrap().epoch >= view.epoch, "on disk before it is told");
                     }
                     if let Some((asker, asked)) = self.answering.remove(&(from, id)) {
@@ -150,12 +150,12 @@ impl World {
                 let id = self.next;
                 self.answering.insert((to, id), (from, asked));
                 let candidate = match &request {
-                    Request::Vote(vote) if !vote.pre_vote => Some((vote.candidate, vote.epoch)),
+                    QuorumRequest::Vote(vote) if !vote.pre_vote => Some((vote.candidate, vote.epoch)),
                     _ => None,
                 };
                 let before = self.replies.len();
                 self.step(to, Event::Request { id, request });
-                if let (Some((candidate, epoch)), Some((_, _, Reply::Vote { granted: true, .. }))) =
+                if let (Some((candidate, epoch)), Some((_, _, QuorumReply::Vote { granted: true, .. }))) =
                     (candidate, self.replies.get(before))
                 {
                     let election = self.nodes[to].election.unwrap();

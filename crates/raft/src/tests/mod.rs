@@ -72,10 +72,10 @@ fn line(action: &Action) -> String {
         Action::Activate { epoch, epoch_start } => format!("activate epoch {epoch} from {epoch_start}"),
         Action::Send { id, to, request } => format!("send {id} to {}: {}", to.key.id, request_line(request)),
         Action::Reply { id, reply } => match reply {
-            Reply::Vote { view, granted } => {
+            QuorumReply::Vote { view, granted } => {
                 format!("reply {id} {} granted {granted} epoch {}", view.error, view.epoch)
             }
-            Reply::BeginQuorumEpoch(view) | Reply::EndQuorumEpoch(view) => {
+            QuorumReply::BeginQuorumEpoch(view) | QuorumReply::EndQuorumEpoch(view) => {
                 format!("reply {id} {} leader {:?} epoch {}", view.error, view.leader, view.epoch)
             }
         },
@@ -83,14 +83,14 @@ fn line(action: &Action) -> String {
     }
 }
 
-fn request_line(request: &Request) -> String {
+fn request_line(request: &QuorumRequest) -> String {
     match request {
-        Request::Vote(vote) => {
+        QuorumRequest::Vote(vote) => {
             let kind = if vote.pre_vote { "pre-vote" } else { "vote" };
             format!("{kind} epoch {} end {}@{}", vote.epoch, vote.log_end.offset, vote.log_end.epoch)
         }
-        Request::BeginQuorumEpoch(begin) => format!("begin epoch {}", begin.epoch),
-        Request::EndQuorumEpoch(end) => format!("end epoch {}, next {:?}", end.epoch, end.preferred_candidates),
+        QuorumRequest::BeginQuorumEpoch(begin) => format!("begin epoch {}", begin.epoch),
+        QuorumRequest::EndQuorumEpoch(end) => format!("end epoch {}, next {:?}", end.epoch, end.preferred_candidates),
     }
 }
 

@@ -18,12 +18,12 @@ fn vote(epoch: i32, candidate: i32, end: (i32, i64), pre_vote: bool) -> Event {
     let log_end = EndOffset { epoch: LeaderEpoch(end.0), offset: offset(end.1) };
     let vote =
         VoteRequest { epoch: LeaderEpoch(epoch), candidate: key(candidate), voter: Some(key(1)), log_end, pre_vote };
-    Event::Request { id: 9, request: Request::Vote(vote) }
+    Event::Request { id: 9, request: QuorumRequest::Vote(vote) }
 }
 
 fn voted(id: u64, granted: bool, epoch: i32) -> Event {
     let view = QuorumView { error: ErrorCode::None, leader: None, epoch: LeaderEpoch(epoch) };
-    Event::Response { id, result: Ok(Reply::Vote { view, granted }) }
+    Event::Response { id, result: Ok(QuorumReply::Vote { view, granted }) }
 }
 
 const PERSIST_VOTE_FOR_2: &str = r#"persist {"leaderId":-1,"leaderEpoch":3,"votedId":2,"votedDirectoryId":"mzH_hQWsRh-_CdVhJcqhYw","data_version":1}"#;
@@ -106,8 +106,8 @@ fn a_pre_vote_is_no_vote_and_a_shorter_log_gets_no_vote() {
     );
     assert_eq!(actions[2], "reply 9 NONE granted false epoch 4");
     let other = ReplicaKey { id: BrokerId(1), directory_id: Some(Uuid::ONE) };
-    let Event::Request { id, request: Request::Vote(vote) } = vote(4, 3, (2, 10), false) else { unreachable!() };
-    let misled = Request::Vote(VoteRequest { voter: Some(other), ..vote });
+    let Event::Request { id, request: QuorumRequest::Vote(vote) } = vote(4, 3, (2, 10), false) else { unreachable!() };
+    let misled = QuorumRequest::Vote(VoteRequest { voter: Some(other), ..vote });
     let actions = step(&mut raft, Event::Request { id, request: misled }, 2);
     assert_eq!(actions, ["reply 9 INVALID_VOTER_KEY granted false epoch 4"]);
 }
@@ -116,21 +116,22 @@ fn a_pre_vote_is_no_vote_and_a_shorter_log_gets_no_vote() {
 fn a_leader_is_followed_until_it_is_silent_or_resigns() {
     let mut raft = start(formatted(&[1, 2, 3]));
     let begin = BeginQuorumEpochRequest { leader: BrokerId(2), epoch: LeaderEpoch(5), voter: Some(key(1)) };
-    let actions = step(&mut raft, Event::Request { id: 1, request: Request::BeginQuorumEpoch(begin) }, 10);
+    let actions = step(&mut raft, Event::Request { id: 1, request: QuorumRequest::BeginQuorumEpoch(begin) }, 10);
     assert!(actions[0].starts_with(r#"persist {"leaderId":2,"leaderEpoch":5,"votedId":-1"#));
     assert_eq!(actions[1..], ["leader Some(2) epoch 5", "reply 1 NONE leader Some(2) epoch 5"]);
     assert_eq!((raft.role(), raft.next_deadline()), (RoleName::Follower, Some(2010)));
     let other = BeginQuorumEpochRequest { leader: BrokerId(3), ..begin };
-    let actions = step(&mut raft, Event::Request { id: 2, request: Request::BeginQuorumEpoch(other) }, 11);
+    let actions = step(&mut raft, Event::Request { id: 2, request: QuorumRequest::BeginQuorumEpoch(other) }, 11);
     assert_eq!(actions, ["reply 2 INVALID_REQUEST leader Some(2) epoch 5"]);
     let end = |candidates| EndQuorumEpochRequest {
         leader: BrokerId(2),
         epoch: LeaderEpoch(5),
         preferred_candidates: candidates,
     };
-    step(&mut raft, Event::Request { id: 3, request: Request::EndQuorumEpoch(end(vec![key(3), key(1)])) }, 12);
+    step(&mut raft, Event::Request { id: 3, request: QuorumRequest::EndQuorumEpoch(end(vec![key(3), key(1)])) }, 12);
     assert_eq!(raft.next_deadline(), Some(12 + 40));
-    let actions = step(&mut raft, Event::Request { id: 4, request: Request::EndQuorumEpoch(end(vec![key(1)])) }, 13);
+    let actions =
+        step(&mut raft, Event::Request { id: 4, request: QuorumRequest::EndQuorumEpoch(end(vec![key(1)])) }, 13);
     assert_eq!(actions[0], "reply 4 NONE leader Some(2) epoch 5");
     assert_eq!(raft.role(), RoleName::Prospective, "the first in line stands at once");
 }
@@ -150,7 +151,7 @@ fn a_leader_of_three_that_stops_tells_the_others_first() {
         ["leader None epoch 1".to_owned(), format!("send 6 to 2: {end}"), format!("send 7 to 3: {end}")]
     );
     let view = QuorumView { error: ErrorCode::None, leader: Some(BrokerId(1)), epoch: LeaderEpoch(1) };
-    let heard = |id| Event::Response { id, result: Ok(Reply::EndQuorumEpoch(view)) };
+    let heard = |id| Event::Response { id, result: Ok(QuorumReply::EndQuorumEpoch(view)) };
     assert!(step(&mut raft, heard(6), due + 2).is_empty());
     let failed = Event::Response { id: 7, result: Err(ErrorCode::NetworkException) };
     assert!(step(&mut raft, failed, due + 2).is_empty());

@@ -5,7 +5,7 @@ use super::*;
 use crate::disk::{Crash, Disk, Fault, Operation, SimDisk};
 use crate::log::LeaderAppend;
 use crate::producer::Origin;
-use crate::{Error, LogConfig, LogDir, Offsets, OpenFiles};
+use crate::{CheckpointedOffsets, Error, LogConfig, LogDir, OpenFiles};
 use model::{LeaderEpoch, TopicPartition};
 use records::{BatchBuilder, Validated};
 use std::path::{Path, PathBuf};
@@ -46,7 +46,7 @@ fn append(commits: &GroupCommit<Log>, log: &Arc<Log>) -> Result<bool> {
 }
 
 /// Runs a whole round.
-fn round(commits: &GroupCommit<Log>) -> Option<Committed<Log>> {
+fn round(commits: &GroupCommit<Log>) -> Option<RoundOutcome<Log>> {
     commits.begin(Arc::clone).map(|round| commits.finish(round.sync(), NOW))
 }
 
@@ -219,7 +219,10 @@ fn what_was_acknowledged_outlives_a_power_cut_at_every_call() {
                 if end > 0 {
                     // The checkpoint of the recovery point may be from any time.
                     let at = Offset(if seed % 2 == 0 { end } else { 0 });
-                    let offsets = Offsets { recovery_points: [(name.clone(), at)].into(), ..Offsets::default() };
+                    let offsets = CheckpointedOffsets {
+                        recovery_points: [(name.clone(), at)].into(),
+                        ..CheckpointedOffsets::default()
+                    };
                     let (log, _) = dir.open_log(&name, path, config(), &offsets, false, NOW).unwrap();
                     assert!(
                         log.log_end_offset().0 >= end,

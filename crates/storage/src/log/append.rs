@@ -53,7 +53,7 @@ pub struct FollowerAppend {
 
 /// The outcome of an append.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Appended {
+pub struct AppendOutcome {
     /// Offset of the first record. For a duplicate: of the first record of the batch that it
     /// repeats.
     pub base_offset: Offset,
@@ -85,13 +85,13 @@ struct ToWrite<'a> {
 impl Log {
     /// Assigns the next offsets to batches and writes them after the last record. Errors: among
     /// others `EndedEpoch` if the leader's epoch has ended.
-    pub fn append_as_leader(&self, batches: &[Validated], how: LeaderAppend) -> Result<Appended> {
+    pub fn append_as_leader(&self, batches: &[Validated], how: LeaderAppend) -> Result<AppendOutcome> {
         self.append_led(&mut self.writer.lock(), batches, how, Wait::Block)
     }
 
     /// Does the same if it needs no sync. Errors: `WouldBlock` if a flushed segment must be rolled
     /// first or if the holder of the writer is syncing; then nothing has changed.
-    pub fn try_append_as_leader(&self, batches: &[Validated], how: LeaderAppend) -> Result<Appended> {
+    pub fn try_append_as_leader(&self, batches: &[Validated], how: LeaderAppend) -> Result<AppendOutcome> {
         self.append_led(&mut *self.try_writer()?, batches, how, Wait::Try)
     }
 
@@ -110,7 +110,7 @@ impl Log {
         batches: &[Validated],
         how: LeaderAppend,
         wait: Wait,
-    ) -> Result<Appended> {
+    ) -> Result<AppendOutcome> {
         self.check_online()?;
         self.check_epoch(writer, how.leader_epoch)?;
         if how.origin == Origin::Client {
@@ -177,7 +177,7 @@ impl Log {
 
     /// Writes batches as their leader sent them. They must begin at or after the log end. A batch
     /// that is cut off at the end is ignored.
-    pub fn append_as_follower(&self, batches: &Bytes, how: FollowerAppend) -> Result<Option<Appended>> {
+    pub fn append_as_follower(&self, batches: &Bytes, how: FollowerAppend) -> Result<Option<AppendOutcome>> {
         let writer = &mut *self.writer.lock();
         self.check_online()?;
         let mut next = self.log_end_offset();
@@ -234,7 +234,7 @@ impl Log {
         producers: ProducerAppend,
         now: Timestamp,
         wait: Wait,
-    ) -> Result<Appended> {
+    ) -> Result<AppendOutcome> {
         let ToWrite { placed, slices, epochs } = *batches;
         let (Some(first), Some(last)) = (placed.first(), placed.last()) else {
             return Err(self.invalid("there is none"));
@@ -273,7 +273,7 @@ impl Log {
             marks.awaits_high_watermark = writer.producers.awaits_high_watermark();
             marks.log_start
         };
-        Ok(Appended {
+        Ok(AppendOutcome {
             base_offset: first.base_offset,
             last_offset: last.last_offset,
             log_start_offset,
@@ -315,8 +315,8 @@ impl Log {
         checked(header, body, transaction_version).map_err(|reason| self.invalid(reason))
     }
 
-    fn duplicate(&self, known: ProducerBatch) -> Appended {
-        Appended {
+    fn duplicate(&self, known: ProducerBatch) -> AppendOutcome {
+        AppendOutcome {
             base_offset: known.first_offset(),
             last_offset: known.last_offset,
             log_start_offset: self.log_start_offset(),

@@ -19,7 +19,7 @@ pub struct Flush {
 
 /// A flush whose syncs are done.
 #[derive(Debug)]
-pub struct Synced {
+pub struct SyncedFlush {
     up_to: Offset,
     /// Whether a segment began at or after `up_to` when the flush began, so that the indexes of all
     /// segments below are on disk too.
@@ -32,9 +32,9 @@ impl Flush {
         self.up_to > self.before.recovery_point
     }
 
-    fn synced(&self) -> Synced {
+    fn synced(&self) -> SyncedFlush {
         let is_passed = self.segments.last().is_some_and(|last| last.base_offset() >= self.up_to);
-        Synced { up_to: self.up_to, is_passed, truncations: self.before.truncations }
+        SyncedFlush { up_to: self.up_to, is_passed, truncations: self.before.truncations }
     }
 
     /// Whether the recovery point will be at or after the end of a segment, given by its index: a
@@ -66,7 +66,7 @@ impl Log {
 
     /// Step 2: syncs. A log has one flush in this step at a time, since the system reports a
     /// failure to only one of two.
-    pub fn sync(&self, flush: Flush) -> Result<Synced> {
+    pub fn sync(&self, flush: Flush) -> Result<SyncedFlush> {
         if flush.is_needed() {
             let _alone = self.syncing.lock();
             self.check_online()?;
@@ -81,7 +81,7 @@ impl Log {
     /// truncated meanwhile. Returns the end of the flushed records. If the log was rolled
     /// meanwhile, the recovery point stays inside the segment that ended: a start must rebuild its
     /// indexes.
-    pub fn finish_flush(&self, synced: Synced, now: Timestamp) -> Result<Offset> {
+    pub fn finish_flush(&self, synced: SyncedFlush, now: Timestamp) -> Result<Offset> {
         self.check_online()?;
         let mut flushed = self.flushed.lock();
         if flushed.truncations == synced.truncations {

@@ -24,11 +24,11 @@ mod settle;
 mod swap;
 mod truncate;
 
-pub use append::{Appended, FollowerAppend, LeaderAppend};
-pub use flush::{Flush, Synced};
+pub use append::{AppendOutcome, FollowerAppend, LeaderAppend};
+pub use flush::{Flush, SyncedFlush};
 pub use lookup::TimestampAndOffset;
 pub use open::{OpenLog, Recovery};
-pub use read::{Isolation, Read, ReadPlan};
+pub use read::{Isolation, LogRead, ReadPlan};
 pub use retention::Expired;
 
 use crate::condition::Condition;

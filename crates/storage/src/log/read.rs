@@ -22,7 +22,7 @@ pub enum Isolation {
 
 /// The arguments of a read.
 #[derive(Clone, Copy, Debug)]
-pub struct Read {
+pub struct LogRead {
     /// The first offset.
     pub offset: Offset,
     /// The most bytes to return.
@@ -55,7 +55,7 @@ const ATTEMPTS: usize = 3;
 impl Log {
     /// Plans a read. Errors: `Error::OffsetOutOfRange` below the log start and above the log end.
     /// If there is nothing to read, the plan is empty.
-    pub fn read(&self, read: Read) -> Result<ReadPlan> {
+    pub fn read(&self, read: LogRead) -> Result<ReadPlan> {
         // A log that is offline alone can still be read; a log in an offline dir cannot.
         if let Some(reason) = self.dir.fault() {
             return Err(Error::Offline { partition: self.partition.to_string(), reason: reason.to_owned() });
@@ -63,7 +63,7 @@ impl Log {
         self.undisturbed(read.wait, || self.plan(read))
     }
 
-    fn plan(&self, read: Read) -> Result<ReadPlan> {
+    fn plan(&self, read: LogRead) -> Result<ReadPlan> {
         for _ in 0..ATTEMPTS {
             let marks = *self.marks.read();
             let offsets = marks.offsets();
@@ -95,7 +95,7 @@ impl Log {
         Ok(ReadPlan { region: None, is_first_batch_cut: false, offsets, aborted: None })
     }
 
-    fn find(&self, read: &Read, marks: &Marks, segments: &[Arc<Segment>]) -> Result<Option<(FileRegion, Place)>> {
+    fn find(&self, read: &LogRead, marks: &Marks, segments: &[Arc<Segment>]) -> Result<Option<(FileRegion, Place)>> {
         let end = match read.isolation {
             Isolation::LogEnd => marks.log_end,
             Isolation::HighWatermark => marks.high_watermark,

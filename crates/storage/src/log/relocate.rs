@@ -10,7 +10,7 @@
 //! Invariants: two folders never have the partition's own name at once. From the first rename on
 //! the copy holds, on disk, all that the log held.
 
-use super::{FollowerAppend, Isolation, Log, Mark, Read, Writer};
+use super::{FollowerAppend, Isolation, Log, LogRead, Mark, Writer};
 use crate::error::{Error, Result};
 use crate::index::Wait;
 use crate::names;
@@ -39,7 +39,7 @@ impl Log {
             let remaining_bytes = u32::try_from(bytes_max - copied).unwrap_or(u32::MAX);
             let max_bytes = READ_BYTES_MAX.min(self.config.load().segment_bytes).min(remaining_bytes);
             let (at_least_one_batch, isolation) = (true, Isolation::LogEnd);
-            let read = Read { offset, max_bytes, at_least_one_batch, isolation, wait: Wait::Block };
+            let read = LogRead { offset, max_bytes, at_least_one_batch, isolation, wait: Wait::Block };
             let Some(region) = original.read(read)?.region else { break true };
             let bytes = Bytes::from(region.read()?);
             if !region.is_intact() || original.cuts() != truncations {

@@ -109,7 +109,7 @@ fn at(epoch: i32, now: i64, origin: Origin) -> LeaderAppend {
 }
 
 impl Bench {
-    fn append(&self, batch: Validated) -> Appended {
+    fn append(&self, batch: Validated) -> AppendOutcome {
         let appended = self.log.append_as_leader(&[batch], at(0, 0, Origin::Client)).unwrap();
         self.log.advance_high_watermark(self.log.log_end_offset());
         appended
@@ -120,7 +120,7 @@ impl Bench {
     }
 
     fn plan(&self, offset: i64, max_bytes: u32, at_least_one_batch: bool, isolation: Isolation) -> Result<ReadPlan> {
-        self.log.read(Read { offset: Offset(offset), max_bytes, at_least_one_batch, isolation, wait: Wait::Block })
+        self.log.read(LogRead { offset: Offset(offset), max_bytes, at_least_one_batch, isolation, wait: Wait::Block })
     }
 }
 
@@ -228,7 +228,7 @@ fn a_cold_read_says_so_and_does_not_wait() {
         bench.append(batch(&[1, 2]));
     });
     let (bench, _) = bench.reopen(true);
-    let read = Read {
+    let read = LogRead {
         offset: Offset(3),
         max_bytes: 10,
         at_least_one_batch: true,
@@ -236,7 +236,7 @@ fn a_cold_read_says_so_and_does_not_wait() {
         wait: Wait::Try,
     };
     assert!(matches!(bench.log.read(read), Err(Error::WouldBlock)));
-    bench.log.read(Read { wait: Wait::Block, ..read }).unwrap();
+    bench.log.read(LogRead { wait: Wait::Block, ..read }).unwrap();
     let plan = bench.log.read(read).unwrap();
     let region = plan.region.unwrap();
     let mut buffer = [0; 10];

@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::disk::{Crash, OpenMode, Operation, SimDisk};
-use crate::log::{LeaderAppend, Read};
+use crate::log::{LeaderAppend, LogRead};
 use crate::{Isolation, Origin, Wait};
 use model::LeaderEpoch;
 use records::{BatchBuilder, Batches, Validated};
@@ -130,7 +130,8 @@ fn read(log: &Log, topic: u8, case: &str) -> Vec<i64> {
     let (mut next, mut bases) = (Offset(0), Vec::new());
     while next < end {
         let isolation = Isolation::HighWatermark;
-        let read = Read { offset: next, max_bytes: u32::MAX, at_least_one_batch: true, isolation, wait: Wait::Block };
+        let read =
+            LogRead { offset: next, max_bytes: u32::MAX, at_least_one_batch: true, isolation, wait: Wait::Block };
         let Some(region) = log.read(read).unwrap().region else { break };
         for batch in Batches::new(&region.read().unwrap()) {
             let header = *batch.unwrap().header();
@@ -243,7 +244,7 @@ fn damaged_leader_epochs_are_read_from_the_records() {
         assert_eq!(epochs.entries().len(), 6);
         let file = disk.open(Path::new("/data/t-0/leader-epoch-checkpoint"), OpenMode::Truncate).unwrap();
         file.write_at(0, &[IoSlice::new(damage.as_bytes())]).unwrap();
-        let offsets = Offsets::default();
+        let offsets = CheckpointedOffsets::default();
         let (log, _) = dir.open_log(&name(0), log.path(), config(), &offsets, is_clean, NOW).unwrap();
         assert_eq!((log.leader_epochs(), log.log_end_offset()), (epochs.clone(), Offset(12)), "{damage:?} {is_clean}");
         // After that they are on disk again.

@@ -7,7 +7,7 @@
 
 use super::*;
 use crate::disk::{Crash, SimDisk};
-use crate::log::{LeaderAppend, Read};
+use crate::log::{LeaderAppend, LogRead};
 use crate::{DiskErrorKind, Isolation, Origin, Wait};
 use model::{LeaderEpoch, ProducerEpoch, ProducerId};
 use records::{BatchBuilder, Batches, EndTransactionMarker, Validated};
@@ -244,7 +244,7 @@ impl Course {
             }
             for first in &partition.aborted {
                 let offset = Offset(*first).max(log.log_start_offset());
-                let Ok(plan) = log.read(Read { offset, ..read_of(Isolation::Committed) }) else { return };
+                let Ok(plan) = log.read(LogRead { offset, ..read_of(Isolation::Committed) }) else { return };
                 let aborted: Vec<i64> = plan.aborted.unwrap().iter().map(|txn| txn.first_offset.0).collect();
                 assert!(aborted.contains(first), "{when}: {first} in {aborted:?}");
             }
@@ -323,8 +323,8 @@ impl Course {
     }
 }
 
-fn read_of(isolation: Isolation) -> Read {
-    Read { offset: Offset(0), max_bytes: u32::MAX, at_least_one_batch: true, isolation, wait: Wait::Block }
+fn read_of(isolation: Isolation) -> LogRead {
+    LogRead { offset: Offset(0), max_bytes: u32::MAX, at_least_one_batch: true, isolation, wait: Wait::Block }
 }
 
 /// Returns the first byte of the first record's value of each batch, by base offset; 0 for markers.
@@ -333,7 +333,7 @@ fn read(log: &Log) -> Option<Acknowledged> {
     let (mut next, end) = (log.log_start_offset(), log.log_end_offset());
     let mut found = Acknowledged::new();
     while next < end {
-        let region = log.read(Read { offset: next, ..read_of(Isolation::LogEnd) }).ok()?.region?;
+        let region = log.read(LogRead { offset: next, ..read_of(Isolation::LogEnd) }).ok()?.region?;
         for batch in Batches::new(&region.read().ok()?) {
             let batch = batch.unwrap();
             batch.verify_crc().unwrap();

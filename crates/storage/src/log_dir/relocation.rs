@@ -53,7 +53,7 @@ fn append(log: &Log, epoch: i32) -> Result<()> {
 
 fn region(log: &Log, offset: Offset) -> Option<FileRegion> {
     let isolation = Isolation::LogEnd;
-    let read = Read { offset, max_bytes: u32::MAX, at_least_one_batch: true, isolation, wait: Wait::Block };
+    let read = LogRead { offset, max_bytes: u32::MAX, at_least_one_batch: true, isolation, wait: Wait::Block };
     log.read(read).unwrap().region
 }
 

@@ -6,7 +6,7 @@ use crate::random::Random;
 use ::model::Offset;
 use records::{BatchView, Batches, RecordReader};
 use std::collections::{BTreeMap, BTreeSet};
-use storage::{Isolation, Log, Read, Wait};
+use storage::{Isolation, Log, LogRead, Wait};
 
 /// A record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,7 +136,7 @@ impl Reading {
         let mut found = Reading::default();
         while next < end {
             let read =
-                Read { offset: next, max_bytes: u32::MAX, at_least_one_batch: true, isolation, wait: Wait::Block };
+                LogRead { offset: next, max_bytes: u32::MAX, at_least_one_batch: true, isolation, wait: Wait::Block };
             let plan = log.read(read).map_err(|error| format!("read {next}: {error}"))?;
             let Some(region) = plan.region else { break };
             let bytes = region.read().map_err(|error| error.to_string())?;

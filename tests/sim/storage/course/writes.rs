@@ -9,7 +9,7 @@ use bytes::Bytes;
 use model::{LeaderEpoch, ProducerEpoch, ProducerId, VerificationGuard};
 use records::Validated;
 use std::sync::Arc;
-use storage::{Appended, Error, FollowerAppend, LeaderAppend, Origin, ProducerError, VerificationStart, Wait};
+use storage::{AppendOutcome, Error, FollowerAppend, LeaderAppend, Origin, ProducerError, VerificationStart, Wait};
 
 /// The producers of a partition: the first two are idempotent, the others transactional.
 const PRODUCERS: [i64; 4] = [1, 2, 11, 12];
@@ -177,7 +177,12 @@ impl Course {
 
     /// Notes the result of an append. If a flush is due, it comes before the acknowledgement. If
     /// the flush fails, there is no acknowledgement.
-    fn acknowledge(&mut self, index: usize, batches: Vec<Batch>, appended: storage::Result<Option<Appended>>) -> Check {
+    fn acknowledge(
+        &mut self,
+        index: usize,
+        batches: Vec<Batch>,
+        appended: storage::Result<Option<AppendOutcome>>,
+    ) -> Check {
         let (base, last) = (batches[0].base, batches[batches.len() - 1].last);
         let appended = self.judge("append", appended)?.flatten();
         self.note(|_| format!("{index}: append {base}..={last}: {appended:?}"));

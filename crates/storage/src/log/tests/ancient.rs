@@ -31,7 +31,7 @@ fn put(files: &BTreeMap<String, Vec<u8>>) -> SimDisk {
 
 /// Returns the offsets of the records in the first message that a read from an offset returns.
 fn first_message(log: &Log, from: i64) -> Vec<i64> {
-    let read = Read {
+    let read = LogRead {
         offset: Offset(from),
         max_bytes: 1,
         at_least_one_batch: true,

@@ -46,7 +46,7 @@ fn leader_epochs_are_cut_with_the_log() {
 }
 
 /// Returns the epoch of a refused append, and the lowest epoch that is accepted.
-fn ended(appended: Result<Appended>) -> (i32, i32) {
+fn ended(appended: Result<AppendOutcome>) -> (i32, i32) {
     match appended {
         Err(Error::EndedEpoch { epoch, least, .. }) => (epoch.0, least.0),
         other => panic!("{other:?}"),

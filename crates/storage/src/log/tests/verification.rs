@@ -36,18 +36,18 @@ impl Verified {
         self.0.log.begin_verification(&start, Wait::Block).unwrap()
     }
 
-    fn append(&self, epoch: i16, sequence: i32, guard: Option<VerificationGuard>) -> Result<Appended> {
+    fn append(&self, epoch: i16, sequence: i32, guard: Option<VerificationGuard>) -> Result<AppendOutcome> {
         let how = LeaderAppend { guard, ..at(0, 0, Origin::Client) };
         self.0.log.append_as_leader(&[produced(7, epoch, sequence, 1, true)], how)
     }
 
-    fn end(&self, epoch: i16, transaction_version: i16) -> Result<Appended> {
+    fn end(&self, epoch: i16, transaction_version: i16) -> Result<AppendOutcome> {
         let how = LeaderAppend { transaction_version, ..at(0, 0, Origin::Coordinator) };
         self.0.log.append_as_leader(&[marker(7, epoch, true)], how)
     }
 }
 
-fn refusal(appended: Result<Appended>) -> ProducerError {
+fn refusal(appended: Result<AppendOutcome>) -> ProducerError {
     match appended {
         Err(Error::Producer(error)) => error,
         other => panic!("{other:?}"),
