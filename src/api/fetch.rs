@@ -30,6 +30,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use storage::{FileRegion, Isolation, Wait};
 
+#[cfg(test)]
+mod tests;
+
 /// The replica id of a consumer.
 const CONSUMER: i32 = -1;
 
@@ -47,11 +50,13 @@ struct Answer {
     key: TargetKey,
     data: PartitionData,
     region: Option<FileRegion>,
+    /// Whether this partition alone requires that the request is answered now.
+    must_answer: bool,
 }
 
 impl Answer {
     fn size_bytes(&self) -> u64 {
-        self.region.as_ref().map_or(0, |region| u64::from(region.length))
+        self.data.records.as_ref().map_or(0, |records| records.len() as u64)
     }
 }
 
@@ -204,8 +209,50 @@ struct Pass {
     must_answer: bool,
 }
 
+/// The read of one partition within a pass.
+struct PartitionRead<'a> {
+    key: &'a TargetKey,
+    target: &'a Target,
+    /// What the other partitions leave of the client's limit. Negative if that limit is.
+    left_bytes: i32,
+    /// Whether to return the first batch whole even above the limits.
+    at_least_one_batch: bool,
+    wait: Wait,
+}
+
 /// The bytes to read are not in memory, and the pass may not wait for the disk.
 struct WouldBlock;
+
+impl Pass {
+    /// Reads again only the targets that have moved since the pass, within the part of the limit
+    /// that the other targets leave.
+    fn read_moved(
+        &mut self,
+        targets: &[(TargetKey, Target)],
+        moved: &[usize],
+        max_bytes: i32,
+        read: impl Fn(&PartitionRead) -> Result<Answer, WouldBlock>,
+    ) -> Result<(), WouldBlock> {
+        for &index in moved {
+            let (Some((key, target)), Some(before)) = (targets.get(index), self.answers.get(index)) else {
+                continue;
+            };
+            let others = self.bytes.saturating_sub(before.size_bytes());
+            let left_bytes = if others == 0 { max_bytes } else { bytes_left(max_bytes, others) };
+            let answer =
+                read(&PartitionRead { key, target, left_bytes, at_least_one_batch: others == 0, wait: Wait::Try })?;
+            self.bytes = others + answer.size_bytes();
+            self.must_answer |= answer.must_answer;
+            self.answers[index] = answer;
+        }
+        Ok(())
+    }
+}
+
+/// Returns what is left of a limit, at least 0.
+fn bytes_left(limit: i32, used: u64) -> i32 {
+    limit.saturating_sub_unsigned(u32::try_from(used).unwrap_or(u32::MAX)).max(0)
+}
 
 impl Reading {
     fn new(context: &Context, facts: Facts, request: &FetchRequest, isolation: Isolation) -> Self {
@@ -243,7 +290,8 @@ impl Reading {
                 () = &mut deadline => return self.pass(plan).await.answers,
                 () = self.context.broker.stopping.cancelled() => return pass.answers,
             }
-            if self.read_moved(plan, &mut pass, &wake.take_moved()).is_err() {
+            let moved = wake.take_moved();
+            if pass.read_moved(&plan.targets, &moved, self.max_bytes, |read| self.answer_of(read)).is_err() {
                 pass = self.pass(plan).await;
             }
         }
@@ -252,23 +300,6 @@ impl Reading {
 
     fn is_enough(&self, pass: &Pass) -> bool {
         pass.must_answer || pass.bytes >= self.min_bytes
-    }
-
-    /// Reads again only the targets that have moved since a pass, within the part of the limit that
-    /// the other targets leave.
-    fn read_moved(&self, plan: &SessionPlan, pass: &mut Pass, moved: &[usize]) -> Result<(), WouldBlock> {
-        for &index in moved {
-            let (Some((key, target)), Some(before)) = (plan.targets.get(index), pass.answers.get(index)) else {
-                continue;
-            };
-            let others = pass.bytes.saturating_sub(before.size_bytes());
-            let left = self.max_bytes.saturating_sub_unsigned(u32::try_from(others).unwrap_or(u32::MAX)).max(0);
-            let left = if others == 0 { self.max_bytes } else { left };
-            let answer = self.read_target(key, target, left, others == 0, Wait::Try, &mut pass.must_answer)?;
-            pass.bytes = others + answer.size_bytes();
-            pass.answers[index] = answer;
-        }
-        Ok(())
     }
 
     fn partition(&self, key: &TargetKey) -> Result<Arc<Partition>, ErrorCode> {
@@ -298,61 +329,42 @@ impl Reading {
     }
 
     fn read(&self, plan: &SessionPlan, wait: Wait) -> Result<Pass, WouldBlock> {
-        let mut left = self.max_bytes;
+        let mut left_bytes = self.max_bytes;
         let mut pass = Pass { answers: Vec::with_capacity(plan.targets.len()), bytes: 0, must_answer: false };
         for (key, target) in &plan.targets {
             // The first batch is sent whole even above the limits, so that every reader makes
             // progress.
-            let answer = self.read_target(key, target, left, pass.bytes == 0, wait, &mut pass.must_answer)?;
+            let at_least_one_batch = pass.bytes == 0;
+            let answer = self.answer_of(&PartitionRead { key, target, left_bytes, at_least_one_batch, wait })?;
             let size = answer.size_bytes();
-            left = left.saturating_sub_unsigned(u32::try_from(size).unwrap_or(u32::MAX)).max(0);
+            left_bytes = bytes_left(left_bytes, size);
             pass.bytes += size;
+            pass.must_answer |= answer.must_answer;
             pass.answers.push(answer);
         }
         Ok(pass)
     }
 
-    /// Returns the answer of one partition. Sets `must_answer` if that partition alone requires an
-    /// answer now.
-    fn read_target(
-        &self,
-        key: &TargetKey,
-        target: &Target,
-        left: i32,
-        at_least_one_batch: bool,
-        wait: Wait,
-        must_answer: &mut bool,
-    ) -> Result<Answer, WouldBlock> {
-        match self.read_partition(key, target, left, at_least_one_batch, wait) {
+    /// Reads one partition. Returns its answer, which may be an error.
+    fn answer_of(&self, read: &PartitionRead) -> Result<Answer, WouldBlock> {
+        match self.read_partition(read) {
             Err(ReadError::Storage(storage::Error::WouldBlock)) => Err(WouldBlock),
-            Ok(found) => {
-                *must_answer |= found.diverging.is_some();
-                Ok(self.answered(key, found))
-            }
-            Err(error) => {
-                *must_answer = true;
-                Ok(self.failed(key, &error))
-            }
+            Ok(found) => Ok(self.answered(read.key, found)),
+            Err(error) => Ok(self.failed(read.key, &error)),
         }
     }
 
-    fn read_partition(
-        &self,
-        key: &TargetKey,
-        target: &Target,
-        left: i32,
-        at_least_one_batch: bool,
-        wait: Wait,
-    ) -> Result<ReadInfo, ReadError> {
-        let limit = u32::try_from(target.max_bytes.min(left));
-        let found = self.partition(key)?.read(&ReadRequest {
+    fn read_partition(&self, read: &PartitionRead) -> Result<ReadInfo, ReadError> {
+        let target = read.target;
+        let limit = u32::try_from(target.max_bytes.min(read.left_bytes));
+        let found = self.partition(read.key)?.read(&ReadRequest {
             offset: Offset(target.fetch_offset),
             current_leader_epoch: LeaderEpoch::from_wire(target.current_leader_epoch),
             last_fetched_epoch: LeaderEpoch::from_wire(target.last_fetched_epoch),
             max_bytes: limit.unwrap_or(0),
-            at_least_one_batch: at_least_one_batch || limit.is_err(),
+            at_least_one_batch: read.at_least_one_batch || limit.is_err(),
             isolation: self.isolation,
-            wait,
+            wait: read.wait,
         })?;
         // Kafka checks the limit only if there is something to read. It has no error code for a
         // negative limit.
@@ -381,7 +393,8 @@ impl Reading {
             data.diverging_epoch.epoch = epoch.0;
             data.diverging_epoch.end_offset = end.0;
         }
-        Answer { key: key.clone(), data, region: read.region }
+        let must_answer = read.diverging.is_some();
+        Answer { key: key.clone(), data, region: read.region, must_answer }
     }
 
     fn failed(&self, key: &TargetKey, error: &ReadError) -> Answer {
@@ -394,7 +407,7 @@ impl Reading {
         if let Some((leader_id, leader_epoch)) = self.leader(key, code) {
             data.current_leader = LeaderIdAndEpoch { leader_id, leader_epoch, ..Default::default() };
         }
-        Answer { key: key.clone(), data, region: None }
+        Answer { key: key.clone(), data, region: None, must_answer: true }
     }
 
     fn leader(&self, key: &TargetKey, code: ErrorCode) -> Option<(i32, i32)> {
