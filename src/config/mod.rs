@@ -50,6 +50,8 @@ pub use node::{NodeConfig, Voter};
 pub use properties::{parse as parse_properties, write as write_properties};
 pub use rule::{Emptiness, Rule};
 pub use settings::BrokerSettings;
+#[cfg(test)]
+pub(crate) use tests::combined_node;
 pub use topic::{TOPIC, TopicSettings};
 pub use value::{FromValue, Kind, Value};
 

@@ -74,27 +74,30 @@ impl Assignments {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use model::{PartitionIndex, Uuid};
 
-    fn id(number: i32) -> TopicIdPartition {
+    pub(crate) fn numbered_partition(number: i32) -> TopicIdPartition {
         TopicIdPartition { topic_id: Uuid::from_random([1; 16]), partition: PartitionIndex(number) }
     }
 
-    fn dir(number: u8) -> DirectoryId {
+    pub(crate) fn numbered_dir(number: u8) -> DirectoryId {
         Uuid::from_random([number; 16])
     }
 
     #[test]
     fn a_newer_assignment_replaces_a_refused_one() {
         let assignments = Assignments::default();
-        assignments.add(id(0), dir(1), None);
-        assignments.add(id(1), dir(1), None);
+        assignments.add(numbered_partition(0), numbered_dir(1), None);
+        assignments.add(numbered_partition(1), numbered_dir(1), None);
         let refused = assignments.take();
-        assignments.add(id(0), dir(2), None);
+        assignments.add(numbered_partition(0), numbered_dir(2), None);
         assignments.put_back(refused);
         let waiting = assignments.take();
-        assert_eq!((waiting[&id(0)].dir, waiting[&id(1)].dir), (dir(2), dir(1)));
+        assert_eq!(
+            (waiting[&numbered_partition(0)].dir, waiting[&numbered_partition(1)].dir),
+            (numbered_dir(2), numbered_dir(1))
+        );
     }
 }

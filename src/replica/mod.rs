@@ -26,6 +26,8 @@ mod write_back;
 pub(crate) use assignments::ASSIGNMENTS_MAX;
 pub(crate) use assignments::Assignment;
 pub use assignments::Assignments;
+#[cfg(test)]
+pub(crate) use assignments::tests::{numbered_dir, numbered_partition};
 pub use dir::Dir;
 pub use opening::OpeningProgress;
 #[cfg(test)]

@@ -167,25 +167,19 @@ fn refused(response: &AssignReplicasToDirsResponse) -> HashSet<TopicIdPartition>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::replica::ASSIGNMENTS_MAX;
+    use crate::replica::{ASSIGNMENTS_MAX, numbered_dir, numbered_partition};
     use metadata::{LoadedBatch, Loader};
-    use model::{LeaderEpoch, Offset, Timestamp, Uuid};
+    use model::{LeaderEpoch, Offset, Timestamp};
     use protocol::messages::feature_level_record::FeatureLevelRecord;
     use protocol::messages::partition_record::PartitionRecord;
     use protocol::messages::topic_record::TopicRecord;
 
-    fn id(number: i32) -> TopicIdPartition {
-        TopicIdPartition { topic_id: Uuid::from_random([1; 16]), partition: PartitionIndex(number) }
-    }
-
-    fn dir(number: u8) -> DirectoryId {
-        Uuid::from_random([number; 16])
-    }
-
     #[test]
     fn a_request_names_each_dir_and_topic_once_and_is_bounded() {
         let assignments = Assignments::default();
-        (0..3000).for_each(|number| assignments.add(id(number), dir((number % 2) as u8), None));
+        for number in 0..3000 {
+            assignments.add(numbered_partition(number), numbered_dir((number % 2) as u8), None);
+        }
         let batch = assignments.take();
         assert_eq!((batch.len(), assignments.len()), (ASSIGNMENTS_MAX, 3000 - ASSIGNMENTS_MAX));
         let directories = directories(&batch);
@@ -197,9 +191,9 @@ mod tests {
     /// A replica of this broker in `dir`, as the published image has it.
     fn published_in(dir: DirectoryId) -> Image {
         let version = FeatureLevelRecord { name: "metadata.version".into(), feature_level: 30, ..Default::default() };
-        let topic = TopicRecord { name: "t".into(), topic_id: id(0).topic_id, ..Default::default() };
+        let topic = TopicRecord { name: "t".into(), topic_id: numbered_partition(0).topic_id, ..Default::default() };
         let partition = PartitionRecord {
-            topic_id: id(0).topic_id,
+            topic_id: numbered_partition(0).topic_id,
             partition_id: 0,
             replicas: vec![1],
             isr: vec![1],
@@ -218,7 +212,7 @@ mod tests {
     #[test]
     fn a_withdrawn_move_is_sent_although_the_image_does_not_have_the_move_yet() {
         // The controller was told dir 2 and answered at its commit. The image is published later.
-        let image = published_in(dir(1));
+        let image = published_in(numbered_dir(1));
         let assignments = Arc::new(Assignments::default());
         let sender = AssignmentSender {
             node_id: BrokerId(1),
@@ -228,9 +222,9 @@ mod tests {
             unfenced: watch::channel(true).1,
             stopping: CancellationToken::new(),
         };
-        assignments.add(id(0), dir(1), None);
-        assignments.add(id(1), dir(1), None);
+        assignments.add(numbered_partition(0), numbered_dir(1), None);
+        assignments.add(numbered_partition(1), numbered_dir(1), None);
         let relevant = sender.relevant(&image, assignments.take());
-        assert_eq!(relevant.keys().collect::<Vec<_>>(), [&id(0)]);
+        assert_eq!(relevant.keys().collect::<Vec<_>>(), [&numbered_partition(0)]);
     }
 }

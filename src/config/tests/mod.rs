@@ -14,6 +14,18 @@ fn properties<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Proper
     pairs.into_iter().map(|(name, value)| (name.to_string(), value.to_string())).collect()
 }
 
+/// Returns a node that is broker and controller, for tests of other modules.
+pub(crate) fn combined_node(log_dirs: &str) -> NodeConfig {
+    node(&properties([
+        ("process.roles", "broker,controller"),
+        ("node.id", "1"),
+        ("controller.quorum.voters", "1@127.0.0.1:9093"),
+        ("listeners", "PLAINTEXT://127.0.0.1:9092,CONTROLLER://127.0.0.1:9093"),
+        ("controller.listener.names", "CONTROLLER"),
+        ("log.dirs", log_dirs),
+    ]))
+}
+
 /// Returns the properties in the file of the broker whose answers to changes were recorded.
 fn recorded_node() -> Properties {
     properties(

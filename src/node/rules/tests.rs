@@ -2,7 +2,7 @@
 //! changed.
 
 use super::*;
-use crate::config::Properties;
+use crate::config::combined_node;
 use crate::node::folders::Folders;
 use crate::runtime::format::{FirstVoters, Format};
 use metadata::VersionedRecord;
@@ -53,17 +53,7 @@ impl Node {
 
     fn config(&self) -> NodeConfig {
         let dirs = format!("{},{}", self.at("a").display(), self.at("b").display());
-        let properties: Properties = [
-            ("process.roles", "broker,controller"),
-            ("node.id", "1"),
-            ("controller.quorum.voters", "1@127.0.0.1:9093"),
-            ("listeners", "PLAINTEXT://127.0.0.1:9092,CONTROLLER://127.0.0.1:9093"),
-            ("controller.listener.names", "CONTROLLER"),
-            ("log.dirs", &dirs),
-        ]
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .into();
-        NodeConfig::from_properties(&properties, &|_| None).unwrap()
+        combined_node(&dirs)
     }
 
     fn write(&self, name: &str, bytes: &[u8]) {

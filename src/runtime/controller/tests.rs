@@ -1,7 +1,7 @@
 //! The controller's turns over a simulated disk, at moments that the test chooses.
 
 use super::*;
-use crate::config::{NodeConfig, Properties};
+use crate::config::{Properties, combined_node};
 use crate::runtime::metadata_log::SnapshotLimits;
 use arc_swap::ArcSwap;
 use metadata::MetadataVersion;
@@ -32,20 +32,6 @@ struct Controller {
     now: Now,
 }
 
-fn config() -> Arc<NodeConfig> {
-    let properties: Properties = [
-        ("process.roles", "broker,controller"),
-        ("node.id", "1"),
-        ("controller.quorum.voters", "1@127.0.0.1:9093"),
-        ("listeners", "PLAINTEXT://127.0.0.1:9092,CONTROLLER://127.0.0.1:9093"),
-        ("controller.listener.names", "CONTROLLER"),
-        ("log.dirs", DIR),
-    ]
-    .map(|(name, value)| (name.to_owned(), value.to_owned()))
-    .into();
-    Arc::new(NodeConfig::from_properties(&properties, &|_| None).unwrap())
-}
-
 impl Controller {
     /// A new cluster's.
     fn new() -> Self {
@@ -67,7 +53,7 @@ impl Controller {
             timeouts: Timeouts::default(),
         };
         let (raft, actions) = Raft::start(raft_config, opened.stored, 1, now)?;
-        let config = config();
+        let config = Arc::new(combined_node(DIR));
         let effective = config.effective(&Properties::new(), &Properties::new());
         let (publisher, publications) = channel();
         let parts = ControllerParts {
