@@ -3,28 +3,21 @@
 //! Clients and node share the machine. Each line also shows the number of flushes. The limit of the
 //! disk comes first.
 
-use bytes::Bytes;
-use gregor::config::{NewNode, NodeConfig, new_node_properties};
-use gregor::env::clock::Clock;
-use gregor::node::{Running, Start, start};
-use gregor::runtime::format::{FirstVoters, Format};
-use metadata::MetadataVersion;
-use model::{BrokerId, ErrorCode, Offset, Timestamp};
-use protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig, CreateTopicsRequest};
-use protocol::messages::create_topics_response::CreateTopicsResponse;
+mod node;
+
+use gregor::node::Running;
+use model::{ErrorCode, Offset, Timestamp};
+use node::{create, frame, node, receive};
+use protocol::Records;
 use protocol::messages::produce_request::{PartitionProduceData, ProduceRequest, TopicProduceData};
 use protocol::messages::produce_response::ProduceResponse;
-use protocol::messages::request_header::RequestHeader;
-use protocol::{ApiKey, Message, Reader, Records, decode_from, write_request};
 use records::BatchBuilder;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
-use storage::disk::{Disk, RealDisk};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
 const ROUNDS: usize = 3;
@@ -136,61 +129,6 @@ fn flushes(node: &Running) -> f64 {
     value.and_then(|value| value.parse().ok()).expect("a count of flushes")
 }
 
-async fn node(folder: &Path) -> Running {
-    let log_dir = folder.join("logs");
-    let properties = folder.join("server.properties");
-    let new = NewNode {
-        host: "127.0.0.1",
-        port: 0,
-        advertised_host: None,
-        controller_port: 9093,
-        log_dir: log_dir.to_str().expect("a path in UTF-8"),
-    };
-    std::fs::write(&properties, new_node_properties(&new)).expect("room");
-    let endpoint = raft::Endpoint { listener: "CONTROLLER".into(), host: "127.0.0.1".into(), port: 9093 };
-    let format = Format {
-        log_dirs: vec![log_dir.clone()],
-        metadata_log_dir: log_dir,
-        node_id: BrokerId(1),
-        cluster_id: "AAAAAAAAAAAAAAAAAAAAAQ".into(),
-        voters: FirstVoters::Standalone(vec![endpoint]),
-        version: MetadataVersion::LATEST,
-        features: BTreeMap::new(),
-        ignore_formatted: false,
-    };
-    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
-    format.run(&disk, Clock).expect("a formatted folder");
-    let overrides = ["listeners=PLAINTEXT://127.0.0.1:0,CONTROLLER://127.0.0.1:0".to_owned()];
-    let config = NodeConfig::read(&properties, &overrides).expect("a configuration");
-    let (connection_threads, load) = (2, Arc::default());
-    let start_of = Start { config: Arc::new(config), filter: None, http: None, disk, connection_threads, load };
-    let node = start(start_of).await.expect("a node");
-    while node.broker.not_ready_because().is_some() {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    node
-}
-
-async fn create(address: SocketAddr, topic: &str, partitions: i32, flush_messages: Option<&str>) {
-    let config = |value: &str| CreatableTopicConfig {
-        name: "flush.messages".into(),
-        value: Some(value.into()),
-        ..Default::default()
-    };
-    let topic = CreatableTopic {
-        name: topic.into(),
-        num_partitions: partitions,
-        replication_factor: 1,
-        configs: flush_messages.map(config).into_iter().collect(),
-        ..Default::default()
-    };
-    let request = CreateTopicsRequest { topics: vec![topic], timeout_ms: 30_000, ..Default::default() };
-    let mut stream = TcpStream::connect(address).await.expect("a connection");
-    stream.write_all(&frame(&request, 7)).await.expect("a request sent");
-    let response: CreateTopicsResponse = receive(&mut stream, 7).await;
-    assert_eq!(response.topics[0].error_code, 0);
-}
-
 async fn run(address: SocketAddr, topic: &str, load: &Load) -> Figures {
     let mut value = vec![7; load.batch_bytes - 80];
     value.iter_mut().enumerate().for_each(|(index, byte)| *byte = index as u8);
@@ -244,28 +182,4 @@ async fn pipelined(address: SocketAddr, frame: Vec<u8>, in_flight: usize, begun:
             times.push(at.elapsed().as_secs_f64() * 1e3);
         }
     }
-}
-
-fn frame<M: Message>(request: &M, version: i16) -> Vec<u8> {
-    let header = RequestHeader {
-        request_api_key: M::KEY,
-        request_api_version: version,
-        correlation_id: 1,
-        client_id: Some("bench".into()),
-        ..Default::default()
-    };
-    write_request(&header, request).expect("a request").into_bytes().expect("a request").to_vec()
-}
-
-async fn receive<M: Message>(stream: &mut TcpStream, version: i16) -> M {
-    let length = stream.read_u32().await.expect("an answer");
-    let mut bytes = vec![0; length as usize];
-    stream.read_exact(&mut bytes).await.expect("an answer");
-    let mut reader = Reader::new(Bytes::from(bytes));
-    reader.i32().expect("a correlation id");
-    if ApiKey::from_code(M::KEY).expect("a key").response_header_version(version) == 1 {
-        reader.unsigned_varint().expect("no tagged fields");
-    }
-    let rest = reader.raw(reader.remaining()).expect("a body");
-    decode_from(rest, version).expect("an answer")
 }
