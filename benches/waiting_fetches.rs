@@ -8,8 +8,9 @@
 
 mod node;
 
+use gregor::env::clock::Clock;
 use gregor::node::Running;
-use model::{Offset, Timestamp, TopicId};
+use model::{Offset, TopicId};
 use node::{create, frame, node, receive};
 use protocol::Records;
 use protocol::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
@@ -42,6 +43,8 @@ fn main() {
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
     let node = runtime.block_on(node(folder.path()));
     clients.block_on(measure(&node));
+    // The consumers end first: a node that stops closes their connections.
+    drop(clients);
     runtime.block_on(node.stop());
 }
 
@@ -88,7 +91,8 @@ fn print(name: &str, mut times: Vec<f64>) {
 /// Appends one record.
 async fn append(producer: &mut TcpStream, partition: i32) {
     let mut builder = BatchBuilder::new(Offset(0));
-    builder.append(Timestamp(1), None, Some(&[7; RECORD_BYTES]));
+    // With an old timestamp, the record would be removed after `retention.ms`.
+    builder.append(Clock.now(), None, Some(&[7; RECORD_BYTES]));
     let records = Some(Records::Bytes(builder.finish().expect("a batch")));
     let data = PartitionProduceData { index: partition, records, ..Default::default() };
     let topic = TopicProduceData { name: "t".into(), partition_data: vec![data], ..Default::default() };
@@ -124,9 +128,9 @@ impl Consumer {
         for number in 1..=APPENDS {
             let response = self.answer().await;
             let partitions = &response.responses[0].partitions;
-            assert_eq!(partitions.len(), 1, "one partition has a record");
             let partition = &partitions[0];
-            assert_eq!((partition.error_code, partition.high_watermark), (0, 1));
+            let found = (partitions.len(), partition.error_code, partition.high_watermark);
+            assert_eq!(found, (1, 0, 1), "one partition has a record");
             let next = (partition.partition_index, partition.high_watermark);
             let _ = answered.send(());
             self.send(&[next], if number < APPENDS { 1 } else { MIN_BYTES_OF_WAKES }, MAX_WAIT_MS).await;

@@ -45,7 +45,9 @@ pub async fn node(folder: &Path) -> Running {
     };
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     format.run(&disk, Clock).expect("a formatted folder");
-    let overrides = ["listeners=PLAINTEXT://127.0.0.1:0,CONTROLLER://127.0.0.1:0".to_owned()];
+    // On a busy machine, the load may hold up heartbeats for longer than the default of 9 s.
+    let overrides = ["listeners=PLAINTEXT://127.0.0.1:0,CONTROLLER://127.0.0.1:0", "broker.session.timeout.ms=600000"]
+        .map(str::to_owned);
     let config = NodeConfig::read(&properties, &overrides).expect("a configuration");
     let (connection_threads, load) = (2, Arc::default());
     let start_of = Start { config: Arc::new(config), filter: None, http: None, disk, connection_threads, load };
