@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::disk::{Crash, Fault, Operation, SimDisk};
-use crate::log::{LeaderAppend, Read};
+use crate::log::{LeaderAppend, LogRead};
 use crate::{FileRegion, Isolation, Origin, VerificationStart, Wait};
 use model::{LeaderEpoch, ProducerEpoch, ProducerId};
 use records::{BatchBuilder, Batches, Validated};
