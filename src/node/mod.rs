@@ -150,7 +150,8 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
     let stopping = broker.stopping.clone();
     tasks.spawn(assignment_sender(&broker).run());
     let dir_states = broker.replicas.dir_states();
-    tasks.spawn(registration::run(registration, controller, published, unfenced_in, dir_states, stopping));
+    let heartbeats = registration::run(registration, controller, published, unfenced_in, dir_states, stopping);
+    threads.push(threads::vital_task("heartbeats", &fault_in, &tasks, heartbeats)?);
     tasks.spawn(dirs::watch(broker.clone(), dir_faults, fault_in));
     spawn_background(&broker, &tasks);
     let metadata_log_dir = folders.metadata_log_dir;

@@ -6,6 +6,8 @@ use crate::env::blocking;
 use std::io;
 use std::thread::JoinHandle;
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::oneshot;
+use tokio_util::task::TaskTracker;
 
 /// Sends a fault when it is dropped by a panic.
 struct PanicSentinel {
@@ -33,6 +35,24 @@ pub(super) fn vital(
         if let Err(fault) = work() {
             let _ = sentinel.end.send(fault);
         }
+    })
+}
+
+/// Starts a thread that runs one future, so that the future does not wait while the main thread is
+/// busy. `tasks` waits for its end. A panic ends the node. Errors: the system has no more threads.
+pub(super) fn vital_task(
+    name: &'static str,
+    end: &UnboundedSender<NodeFault>,
+    tasks: &TaskTracker,
+    task: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<JoinHandle<()>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    let (running, ended) = oneshot::channel::<()>();
+    tasks.spawn(async move { drop(ended.await) });
+    vital(name, end, move || {
+        let _running = running;
+        runtime.block_on(task);
+        Ok(())
     })
 }
 

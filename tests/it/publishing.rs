@@ -1,4 +1,5 @@
-//! Requests of brokers while the publisher is held up: it creates a topic's logs on a slow disk.
+//! Requests of brokers while something is held up: the publisher, which creates a topic's logs on a
+//! slow disk, or the main thread.
 
 use crate::client::{Client, DEADLINE, until};
 use crate::held::HeldDisk;
@@ -35,5 +36,19 @@ async fn replicas_are_assigned_to_dirs_while_the_publisher_is_held() {
         assert_eq!((answered.map(|answer| answer.error_code), was_created), (Ok(0), false));
     };
     tokio::join!(creates, assigns);
+    node.stop().await;
+}
+
+/// The broker registers and sends heartbeats while its only worker does something else.
+#[tokio::test]
+async fn a_broker_is_unfenced_although_the_main_thread_is_busy() {
+    let node = Home::new().start(&[]).await.unwrap();
+    let began = std::time::Instant::now();
+    let id = node.running.broker.node.id;
+    let is_fenced = || node.running.broker.image().cluster.brokers.get(&id).is_none_or(|broker| broker.fenced);
+    while is_fenced() {
+        assert!(began.elapsed() < DEADLINE);
+        std::thread::yield_now();
+    }
     node.stop().await;
 }
