@@ -54,13 +54,18 @@ impl EndRequest<'_> {
         match transaction.state {
             TransactionState::Ongoing => Ok(Meaning::Ends),
             TransactionState::Dead | TransactionState::PrepareEpochFence => Err(ErrorCode::UnknownServerError),
-            state if !self.is_same_end(state) => Err(ErrorCode::InvalidTxnState),
             state if state.is_prepared() => Err(ErrorCode::ConcurrentTransactions),
+            state if !self.is_same_end(state) => Err(ErrorCode::InvalidTxnState),
             _ => Ok(Meaning::IsDone),
         }
     }
 
     fn meaning(&self, transaction: &Transaction) -> Result<Meaning, ErrorCode> {
+        // While the transaction ends, Kafka does not look at the producer: its id may be about to
+        // change.
+        if transaction.state.is_prepared() {
+            return Err(ErrorCode::ConcurrentTransactions);
+        }
         let current = transaction.producer;
         let repeats_before_new_id = transaction.previous_id == Some(self.producer.id)
             && self.producer.epoch.0 == i16::MAX - 1
@@ -73,7 +78,6 @@ impl EndRequest<'_> {
         let state = transaction.state;
         let is_current = self.producer.epoch == current.epoch;
         let has_valid_epoch = match state {
-            TransactionState::PrepareCommit | TransactionState::PrepareAbort => repeats_before_new_epoch,
             TransactionState::CompleteCommit | TransactionState::CompleteAbort => repeats || is_current,
             _ => is_current,
         };
@@ -83,10 +87,6 @@ impl EndRequest<'_> {
         match state {
             TransactionState::Ongoing => Ok(Meaning::Ends),
             TransactionState::Dead | TransactionState::PrepareEpochFence => Err(ErrorCode::UnknownServerError),
-            TransactionState::PrepareCommit | TransactionState::PrepareAbort if self.is_same_end(state) => {
-                Err(ErrorCode::ConcurrentTransactions)
-            }
-            TransactionState::PrepareCommit | TransactionState::PrepareAbort => Err(ErrorCode::InvalidTxnState),
             _ if repeats && self.is_same_end(state) => Ok(Meaning::IsDone),
             _ if repeats || self.committed => Err(ErrorCode::InvalidTxnState),
             // The abort of a transaction without partitions.

@@ -69,6 +69,9 @@ fn initialize_checked(builder: &mut DecisionBuilder<'_>, asked: &Initialization<
         give_new_id(builder, asked, None);
         return Ok(());
     };
+    if transaction.state.is_prepared() {
+        return Err(ErrorCode::ConcurrentTransactions);
+    }
     if !asked.is_expected(builder, transaction) {
         return Err(ErrorCode::ProducerFenced);
     }

@@ -23,28 +23,48 @@ pub(crate) struct Addition<'a> {
 }
 
 impl Addition<'_> {
-    /// Finds the transaction of this producer. It must not be ending.
+    /// Finds the transaction that partitions join. While it ends, Kafka does not look at the
+    /// producer: its id may be about to change.
+    fn find_to_add<'a>(&self, builder: &DecisionBuilder<'a>) -> Result<&'a Transaction, ErrorCode> {
+        let transaction = self.find(builder)?;
+        if transaction.state.is_prepared() {
+            return Err(ErrorCode::ConcurrentTransactions);
+        }
+        self.check_producer(transaction)?;
+        Ok(transaction)
+    }
+
+    /// Finds the transaction in which partitions are looked for.
+    fn find_to_verify<'a>(&self, builder: &DecisionBuilder<'a>) -> Result<&'a Transaction, ErrorCode> {
+        let transaction = self.find(builder)?;
+        self.check_producer(transaction)?;
+        if transaction.state.is_prepared() {
+            return Err(ErrorCode::ConcurrentTransactions);
+        }
+        Ok(transaction)
+    }
+
     fn find<'a>(&self, builder: &DecisionBuilder<'a>) -> Result<&'a Transaction, ErrorCode> {
         if self.transactional_id.is_empty() {
             return Err(ErrorCode::InvalidRequest);
         }
-        let transaction = builder.transaction(self.transactional_id).ok_or(ErrorCode::InvalidProducerIdMapping)?;
+        builder.transaction(self.transactional_id).ok_or(ErrorCode::InvalidProducerIdMapping)
+    }
+
+    fn check_producer(&self, transaction: &Transaction) -> Result<(), ErrorCode> {
         if transaction.producer.id != self.producer.id {
             return Err(ErrorCode::InvalidProducerIdMapping);
         }
         if transaction.producer.epoch != self.producer.epoch {
             return Err(ErrorCode::ProducerFenced);
         }
-        if transaction.state.is_prepared() {
-            return Err(ErrorCode::ConcurrentTransactions);
-        }
-        Ok(transaction)
+        Ok(())
     }
 }
 
 /// Adds partitions. All of them are in the transaction afterwards, or none of the new ones.
 pub(crate) fn add(builder: &mut DecisionBuilder<'_>, asked: &Addition<'_>) {
-    let code = asked.find(builder).and_then(|transaction| add_to(builder, asked, transaction)).err();
+    let code = asked.find_to_add(builder).and_then(|transaction| add_to(builder, asked, transaction)).err();
     builder.reply(asked.id, TransactionReply::AddPartitions(code.unwrap_or(ErrorCode::None)));
 }
 
@@ -80,7 +100,7 @@ fn add_to(builder: &mut DecisionBuilder<'_>, asked: &Addition<'_>, transaction: 
 /// Says of each partition whether it is in the transaction. One that is not makes the client abort
 /// (KIP-890, 1050).
 pub(crate) fn verify(builder: &mut DecisionBuilder<'_>, asked: &Addition<'_>, request: &TransactionRequest) {
-    let transaction = match asked.find(builder) {
+    let transaction = match asked.find_to_verify(builder) {
         Ok(transaction) => transaction,
         Err(code) => return builder.reply(asked.id, request.refused(code)),
     };
