@@ -9,6 +9,7 @@
 use super::Context;
 use super::error::fenced_for;
 use crate::runtime::transaction::PartitionsOfTransaction;
+use coordinator::StateTopic;
 use coordinator::transaction::ProducerIdAndEpoch;
 use metadata::image::Image;
 use model::{ErrorCode, PartitionIndex, ProducerEpoch, ProducerId};
@@ -35,7 +36,7 @@ pub(super) async fn handle(context: Context, request: AddPartitionsToTxnRequest)
                 ..Default::default()
             });
         }
-        return AddPartitionsToTxnResponse { results_by_transaction, ..Default::default() };
+        return of_brokers(results_by_transaction);
     }
     let transaction = AddPartitionsToTxnTransaction {
         transactional_id: request.v3_and_below_transactional_id,
@@ -52,10 +53,22 @@ pub(super) async fn handle(context: Context, request: AddPartitionsToTxnRequest)
     AddPartitionsToTxnResponse { results_by_topic_v3_and_below: results, ..Default::default() }
 }
 
-/// Adds or verifies the partitions of one transaction. If one of them does not exist, nothing is
-/// done.
+/// Returns the response to a broker. If one of the transactions cannot be recorded at this
+/// `transaction.version`, Kafka answers this alone.
+fn of_brokers(results_by_transaction: Vec<AddPartitionsToTxnResult>) -> AddPartitionsToTxnResponse {
+    let unsupported = ErrorCode::UnsupportedVersion.code();
+    let topics = results_by_transaction.iter().flat_map(|it| &it.topic_results);
+    if topics.flat_map(|topic| &topic.results_by_partition).any(|it| it.partition_error_code == unsupported) {
+        return AddPartitionsToTxnResponse { error_code: unsupported, ..Default::default() };
+    }
+    AddPartitionsToTxnResponse { results_by_transaction, ..Default::default() }
+}
+
+/// Adds or verifies the partitions of one transaction. If one of them does not exist, or may not be
+/// added, nothing is done.
 async fn add(context: &Context, transaction: AddPartitionsToTxnTransaction) -> Vec<AddPartitionsToTxnTopicResult> {
-    if let Some(refused) = refuse_unknown(&context.broker.image(), &transaction.topics) {
+    let is_of_broker = context.version >= 4;
+    if let Some(refused) = refuse(&context.broker.image(), &transaction.topics, is_of_broker) {
         return refused;
     }
     let partitions = PartitionsOfTransaction {
@@ -71,26 +84,29 @@ async fn add(context: &Context, transaction: AddPartitionsToTxnTransaction) -> V
     context.broker.transactions.partitions(partitions).await
 }
 
-/// Returns the results if a partition does not exist: UNKNOWN_TOPIC_OR_PARTITION for that one, and
+/// Returns the results if a partition does not exist or is one that a client may not write to:
+/// UNKNOWN_TOPIC_OR_PARTITION or TOPIC_AUTHORIZATION_FAILED for that one, and
 /// OPERATION_NOT_ATTEMPTED for the others.
-fn refuse_unknown(image: &Image, topics: &[AddPartitionsToTxnTopic]) -> Option<Vec<AddPartitionsToTxnTopicResult>> {
-    let exists = |name: &Str, index: i32| {
-        image.topics.by_name(name).is_some_and(|topic| topic.partition(PartitionIndex(index)).is_some())
+fn refuse(
+    image: &Image,
+    topics: &[AddPartitionsToTxnTopic],
+    is_of_broker: bool,
+) -> Option<Vec<AddPartitionsToTxnTopicResult>> {
+    let fault = |name: &Str, index: i32| {
+        if !is_of_broker && StateTopic::from_name(name).is_some() {
+            return Some(ErrorCode::TopicAuthorizationFailed);
+        }
+        let exists = image.topics.by_name(name).is_some_and(|topic| topic.partition(PartitionIndex(index)).is_some());
+        (!exists).then_some(ErrorCode::UnknownTopicOrPartition)
     };
-    let all_exist = topics.iter().all(|topic| topic.partitions.iter().all(|&index| exists(&topic.name, index)));
-    if all_exist {
+    let is_refused = topics.iter().any(|topic| topic.partitions.iter().any(|&it| fault(&topic.name, it).is_some()));
+    if !is_refused {
         return None;
     }
-    let result = |topic: &AddPartitionsToTxnTopic, index: i32| {
-        let code = match exists(&topic.name, index) {
-            true => ErrorCode::OperationNotAttempted,
-            false => ErrorCode::UnknownTopicOrPartition,
-        };
-        AddPartitionsToTxnPartitionResult {
-            partition_index: index,
-            partition_error_code: code.code(),
-            ..Default::default()
-        }
+    let result = |topic: &AddPartitionsToTxnTopic, index: i32| AddPartitionsToTxnPartitionResult {
+        partition_index: index,
+        partition_error_code: fault(&topic.name, index).unwrap_or(ErrorCode::OperationNotAttempted).code(),
+        ..Default::default()
     };
     let results = topics.iter().map(|topic| AddPartitionsToTxnTopicResult {
         name: topic.name.clone(),
