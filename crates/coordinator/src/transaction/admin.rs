@@ -2,6 +2,7 @@
 
 use crate::shard::ReplyId;
 use crate::transaction::builder::DecisionBuilder;
+use crate::transaction::pattern;
 use crate::transaction::reply::{TransactionReply, undescribed};
 use crate::transaction::state::{Transaction, TransactionState};
 use crate::transaction::topics;
@@ -9,7 +10,6 @@ use model::{ErrorCode, ProducerId, Timestamp};
 use protocol::Str;
 use protocol::messages::describe_transactions_response::{TopicData, TransactionState as DescribedTransaction};
 use protocol::messages::list_transactions_response::{ListTransactionsResponse, TransactionState as ListedTransaction};
-use regex_lite::Regex;
 use std::collections::HashSet;
 
 /// Describes transactional ids, in the order of the request.
@@ -71,7 +71,7 @@ fn listed(builder: &DecisionBuilder<'_>, filters: &Filters<'_>) -> Result<ListTr
             None => unknown.push(name.clone()),
         }
     }
-    let pattern = filters.pattern.filter(|it| !it.is_empty()).map(whole_text).transpose()?;
+    let pattern = filters.pattern.filter(|it| !it.is_empty()).map(pattern::whole_text).transpose()?;
     let producer_ids: HashSet<&ProducerId> = filters.producer_ids.iter().collect();
     let now = builder.wall().0;
     let passes = |(name, it): &(&Str, &Transaction)| {
@@ -95,12 +95,4 @@ fn listed(builder: &DecisionBuilder<'_>, filters: &Filters<'_>) -> Result<ListTr
         transaction_states: found.into_iter().map(listed).collect(),
         ..Default::default()
     })
-}
-
-/// Compiles a pattern that the whole text must match. It is compiled alone first: a parenthesis too
-/// many must not close the group around it.
-fn whole_text(pattern: &str) -> Result<Regex, ErrorCode> {
-    Regex::new(pattern)
-        .and_then(|_| Regex::new(&format!(r"\A(?:{pattern})\z")))
-        .map_err(|_| ErrorCode::InvalidRegularExpression)
 }

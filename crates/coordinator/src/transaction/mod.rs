@@ -88,6 +88,7 @@ mod init;
 mod load;
 mod markers;
 mod partitions;
+mod pattern;
 mod record;
 mod reply;
 mod request;
