@@ -1,4 +1,6 @@
 //! The only allowed differences, each with its reason, and the lists whose order has no meaning.
+//! Beside these, batches of `__transaction_state` are compared record by record
+//! (`contents::show_each`).
 
 /// How a field may differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,6 +102,17 @@ const UNORDERED: &[(&str, &str, &[&str])] = &[
     ("ListConfigResources", "configResources[]", &["resourceType", "resourceName"]),
     ("DescribeProducers", "topics[].partitions[].activeProducers[]", &["producerId"]),
     ("UpdateFeatures", "results[]", &["feature"]),
+    ("AddPartitionsToTxn", "resultsByTransaction[]", &["transactionalId"]),
+    ("AddPartitionsToTxn", "resultsByTransaction[].topicResults[]", &["name"]),
+    ("AddPartitionsToTxn", "resultsByTransaction[].topicResults[].resultsByPartition[]", &["partitionIndex"]),
+    ("AddPartitionsToTxn", "resultsByTopicV3AndBelow[]", &["name"]),
+    ("AddPartitionsToTxn", "resultsByTopicV3AndBelow[].resultsByPartition[]", &["partitionIndex"]),
+    ("DescribeTransactions", "transactionStates[].topics[]", &["topic"]),
+    ("ListTransactions", "transactionStates[]", &["transactionalId"]),
+    ("ListTransactions", "unknownStateFilters[]", &[]),
+    ("WriteTxnMarkers", "markers[]", &["producerId"]),
+    ("WriteTxnMarkers", "markers[].topics[]", &["name"]),
+    ("WriteTxnMarkers", "markers[].topics[].partitions[]", &["partitionIndex"]),
     // If all partitions were meant, the order follows the topics' random ids.
     ("ElectLeaders", "replicaElectionResults[]", &["topic"]),
     // The size of Kafka's table depends on earlier content.

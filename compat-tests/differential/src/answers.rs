@@ -70,7 +70,7 @@ fn body(key: i16, version: i16, r: &mut Reader) -> Result<Value, String> {
         return Err(format!("{} bytes after the response", r.remaining()));
     }
     if matches!(api, ApiKey::Fetch) {
-        take_records_apart(&mut value);
+        take_records_apart(&mut value, contents::show);
     }
     Ok(value)
 }
@@ -80,18 +80,20 @@ fn undecodable(mut rest: Reader, fault: &str) -> Value {
     json!({"undecodable": fault, "bytes": STANDARD.encode(bytes)})
 }
 
-fn take_records_apart(value: &mut Value) {
+fn take_records_apart(value: &mut Value, show: fn(&[u8]) -> Value) {
     match value {
-        Value::Array(list) => list.iter_mut().for_each(take_records_apart),
+        Value::Array(list) => list.iter_mut().for_each(|element| take_records_apart(element, show)),
         Value::Object(fields) => {
+            let is_of_transactions = fields.get("topic").is_some_and(|topic| topic == "__transaction_state");
+            let show = if is_of_transactions { contents::show_each } else { show };
             for (name, field) in fields {
                 match field {
                     Value::String(text) if name == "records" => {
                         if let Ok(bytes) = STANDARD.decode(text.as_str()) {
-                            *field = contents::show(&bytes);
+                            *field = show(&bytes);
                         }
                     }
-                    other => take_records_apart(other),
+                    other => take_records_apart(other, show),
                 }
             }
         }

@@ -64,6 +64,12 @@ fn walk(api: &str, path: &str, at: &str, a: &Value, b: &Value, found: &mut Vec<S
             }
         }
         _ if a == b => {}
+        (Value::Array(x), Value::Array(y)) => {
+            let first = x.iter().zip(y).take_while(|(x, y)| x == y).count();
+            let shown = |list: &[Value]| list.get(first).map_or("nothing".into(), brief);
+            let (lengths, first_x, first_y) = (format!("{} / {} elements", x.len(), y.len()), shown(x), shown(y));
+            found.push(format!("{at}: {lengths}, [{first}]: {first_x} / {first_y}"));
+        }
         _ if rule == Some(Allowed::Another) && is_none(a) == is_none(b) => {}
         _ => found.push(format!("{at}: {} / {}", brief(a), brief(b))),
     }
@@ -81,5 +87,5 @@ fn is_none(value: &Value) -> bool {
 
 fn brief(value: &Value) -> String {
     let text = value.to_string();
-    if text.chars().count() > 300 { text.chars().take(300).chain("...".chars()).collect() } else { text }
+    if text.chars().count() > 700 { text.chars().take(700).chain("...".chars()).collect() } else { text }
 }

@@ -4,10 +4,14 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
+use std::fmt::Write as _;
 use std::io::Read as _;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The size of a batch header in format 2.
 const HEAD_BYTES: usize = 61;
+
+const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// Shows the batches of one partition.
 pub fn show(mut bytes: &[u8]) -> Value {
@@ -27,6 +31,59 @@ pub fn show(mut bytes: &[u8]) -> Value {
     Value::Array(batches)
 }
 
+/// Shows the batches of one partition as if each record had a batch of its own. Gregor writes two
+/// states of a transactional id that it decides at once in one batch, and Kafka in two.
+pub fn show_each(bytes: &[u8]) -> Value {
+    let mut shown = Vec::new();
+    for batch in show(bytes).as_array().into_iter().flatten() {
+        match each(batch, bytes) {
+            Some(records) => shown.extend(records),
+            None => shown.push(batch.clone()),
+        }
+    }
+    Value::Array(shown)
+}
+
+/// Returns a batch for each record of an uncompressed batch.
+fn each(batch: &Value, bytes: &[u8]) -> Option<Vec<Value>> {
+    let base = batch["baseOffset"].as_i64()?;
+    let mut at = 0;
+    while number(bytes, at, 8) != base {
+        at += 12 + usize::try_from(number(bytes, at + 8, 4)).ok()?;
+    }
+    let end = at + 12 + usize::try_from(number(bytes, at + 8, 4)).ok()?;
+    let mut rest = bytes.get(at + HEAD_BYTES..end).filter(|_| batch["attributes"] == 0)?;
+    let mut records = Vec::new();
+    while !rest.is_empty() {
+        let size = usize::try_from(varint(&mut rest)?).ok()?;
+        let (mut record, after) = rest.split_at_checked(size)?;
+        rest = after;
+        record = record.get(1..)?;
+        let (timestamp_delta, offset_delta) = (varint(&mut record)?, varint(&mut record)?);
+        let mut one = batch.clone();
+        one["baseOffset"] = json!(base + offset_delta);
+        one["baseTimestamp"] = json!(batch["baseTimestamp"].as_i64()? + timestamp_delta);
+        one["lastOffsetDelta"] = json!(0);
+        one["count"] = json!(1);
+        one["records"] = json!(readable(record.to_vec()));
+        records.push(one);
+    }
+    Some(records)
+}
+
+fn varint(bytes: &mut &[u8]) -> Option<i64> {
+    let mut value = 0u64;
+    for shift in (0..64).step_by(7) {
+        let (byte, rest) = bytes.split_first()?;
+        *bytes = rest;
+        value |= u64::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Some((value >> 1).cast_signed() ^ -(value & 1).cast_signed());
+        }
+    }
+    None
+}
+
 fn number(bytes: &[u8], at: usize, size: usize) -> i64 {
     let mut value = 0i64;
     for (i, byte) in bytes.iter().skip(at).take(size).enumerate() {
@@ -44,7 +101,7 @@ fn batch(bytes: &[u8]) -> Value {
     let right = crc32c::crc32c(&bytes[21..]) == number(bytes, 17, 4) as u32;
     let packed = &bytes[HEAD_BYTES..];
     let records = match unpack(attributes & 7, packed) {
-        Some(records) => json!(STANDARD.encode(records)),
+        Some(records) => json!(readable(records)),
         None => json!({"unpackable": STANDARD.encode(packed)}),
     };
     json!({
@@ -61,6 +118,25 @@ fn batch(bytes: &[u8]) -> Value {
         "count": number(bytes, 57, 4),
         "records": records,
     })
+}
+
+/// Shows bytes with their text in plain sight. Each timestamp of these days is shown as `<time>`:
+/// records of the state topics hold the time at which they were written.
+fn readable(bytes: Vec<u8>) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = i64::try_from(now.as_millis()).unwrap_or(0);
+    let is_time = |at: usize| at + 8 <= bytes.len() && number(&bytes, at, 8).abs_diff(now) < DAY_MS;
+    let (mut at, mut shown) = (0, String::new());
+    while at < bytes.len() {
+        if is_time(at) {
+            shown.push_str("<time>");
+            at += 8;
+        } else {
+            let _ = write!(shown, "{}", std::ascii::escape_default(bytes[at]));
+            at += 1;
+        }
+    }
+    shown
 }
 
 fn unpack(codec: i64, bytes: &[u8]) -> Option<Vec<u8>> {

@@ -1,11 +1,12 @@
 //! The differential test: one table of requests is sent as the same bytes to Apache Kafka and to
 //! Gregor, and their answers are compared field by field.
 //!
-//! `differential --kafka HOST:PORT,HOST:PORT --gregor HOST:PORT,HOST:PORT [--only GROUP] [--show]`.
-//! The second port is the controller's. Both brokers are new and have the same settings; the script
-//! `run` beside this crate starts them. `allowed` lists what may differ, with reasons. `rows` holds
-//! the rows, one file for each group of APIs. A row fails if anything else differs: `DIFFERS row:
-//! field: Kafka's / Gregor's`.
+//! `differential --kafka HOST:PORT,HOST:PORT --gregor HOST:PORT,HOST:PORT [--only GROUP] [--show]
+//! [--transactions]`. The second port is the controller's. Both brokers are new and have the same
+//! settings; the script `run` beside this crate starts them. With `--transactions` they have
+//! `transaction.version` 0. `allowed` lists what may differ, with reasons. `rows` holds the rows,
+//! one file for each group of APIs. A row fails if anything else differs: `DIFFERS row: field:
+//! Kafka's / Gregor's`.
 
 mod allowed;
 mod answers;
@@ -25,15 +26,16 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 fn main() -> Result<ExitCode> {
     let mut words = std::env::args().skip(1);
-    let (mut kafka, mut gregor, mut only, mut show) = (None, None, None, false);
+    let (mut kafka, mut gregor, mut only, mut show, mut groups) = (None, None, None, false, rows::GROUPS);
     while let Some(word) = words.next() {
         match word.as_str() {
             "--kafka" => kafka = words.next(),
             "--gregor" => gregor = words.next(),
             "--only" => only = words.next(),
             "--show" => show = true,
+            "--transactions" => groups = rows::transactions::GROUPS,
             _ => bail!(
-                "usage: differential --kafka HOST:PORT,HOST:PORT --gregor HOST:PORT,HOST:PORT [--only GROUP] [--show]"
+                "usage: differential --kafka HOST:PORT,HOST:PORT --gregor HOST:PORT,HOST:PORT [--only GROUP] [--show] [--transactions]"
             ),
         }
     }
@@ -44,7 +46,7 @@ fn main() -> Result<ExitCode> {
     ];
     let mut run = Run::new(sides, show);
     allowed::print();
-    for (group, rows) in rows::GROUPS {
+    for (group, rows) in groups {
         if only.as_deref().is_none_or(|only| only == *group) {
             let before = run.rows();
             rows(&mut run);

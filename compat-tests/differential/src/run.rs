@@ -35,6 +35,7 @@ pub struct Run {
     pending: BTreeMap<u32, Pending>,
     correlation_id: i32,
     show: bool,
+    latest: BTreeMap<i16, i16>,
 }
 
 impl Run {
@@ -49,7 +50,21 @@ impl Run {
             pending: BTreeMap::new(),
             correlation_id: 0,
             show,
+            latest: BTreeMap::new(),
         }
+    }
+
+    /// Leaves out the rows of an API above a version, in `row`. Without a version, runs them again.
+    pub fn limit(&mut self, api: ApiKey, version: Option<i16>) {
+        match version {
+            Some(version) => self.latest.insert(api as i16, version),
+            None => self.latest.remove(&(api as i16)),
+        };
+    }
+
+    /// Returns the version, or the latest one of the API whose rows run.
+    pub fn at_most(&self, api: ApiKey, version: i16) -> i16 {
+        self.latest.get(&(api as i16)).map_or(version, |latest| version.min(*latest))
     }
 
     /// Returns the number of rows so far.
@@ -71,6 +86,9 @@ impl Run {
         build: impl Fn(&Side, i16) -> M,
     ) {
         for version in versions {
+            if self.latest.get(&M::KEY).is_some_and(|latest| version > *latest) {
+                continue;
+            }
             self.post(0, case, version, |side| build(side, version));
             self.answer(0);
         }
@@ -207,6 +225,23 @@ impl Run {
                     break;
                 }
                 std::thread::sleep(Duration::from_millis(20));
+            }
+        }
+    }
+
+    /// Sends a request many times, and reads the answers without looking at them. This is not a
+    /// row.
+    pub fn burst<M: Message>(&mut self, count: usize, version: i16, build: impl Fn() -> M) {
+        const OWN: u32 = 97;
+        const AT_ONCE: usize = 200;
+        let Ok(bytes) = frame(0, version, &build()) else { return };
+        for side in &mut self.sides {
+            let mut left = count;
+            while left > 0 {
+                let now = left.min(AT_ONCE);
+                let _ = side.send(OWN, &bytes.repeat(now));
+                (0..now).for_each(|_| drop(side.receive(OWN)));
+                left -= now;
             }
         }
     }

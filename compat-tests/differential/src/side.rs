@@ -11,6 +11,11 @@ use std::time::Duration;
 /// Longer than any answer for which a row waits.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(6);
 
+/// What the names of kept producer ids begin with.
+pub const PRODUCER: &str = "producer of ";
+
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+
 /// The result of waiting for an answer.
 #[derive(Debug)]
 pub enum Answer {
@@ -122,6 +127,18 @@ impl Side {
         self.uuid(&format!("id of {topic}"))
     }
 
+    /// Replaces the kept id of a producer by its name, and a time after the start of the run by
+    /// `<time>`, because the rows themselves send no such time.
+    fn named_number(&self, field: &str, number: i64) -> Value {
+        let is_kept = |value: &Value| number >= 0 && value.as_i64() == Some(number);
+        let mut producers = self.values.iter().filter(|(name, _)| name.starts_with(PRODUCER));
+        match producers.find(|(_, value)| field == "producerId" && is_kept(value)) {
+            Some((name, _)) => format!("<{name}>").into(),
+            None if is_time(field) && (self.now + 1..self.now + DAY_MS).contains(&number) => "<time>".into(),
+            None => number.into(),
+        }
+    }
+
     /// Replaces a kept id by its name, so that the same thing looks the same on both sides.
     pub fn named(&self, value: &mut Value) {
         match value {
@@ -139,10 +156,22 @@ impl Side {
                 }
             }
             Value::Array(list) => list.iter_mut().for_each(|element| self.named(element)),
-            Value::Object(fields) => fields.values_mut().for_each(|field| self.named(field)),
+            Value::Object(fields) => {
+                for (name, field) in fields {
+                    match field.as_i64() {
+                        Some(number) => *field = self.named_number(name, number),
+                        None => self.named(field),
+                    }
+                }
+            }
             _ => {}
         }
     }
+}
+
+/// Returns whether a field of this name holds a time.
+fn is_time(field: &str) -> bool {
+    field.ends_with("imestamp") || field.ends_with("TimeMs")
 }
 
 /// Replaces each timestamp in a message by `<time>`: each number of thirteen digits, which is

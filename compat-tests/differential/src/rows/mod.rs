@@ -20,6 +20,7 @@ mod producers;
 mod repeats;
 mod security;
 mod topics;
+pub mod transactions;
 mod wire;
 
 use crate::batches::{Batch, Rec, rec};
