@@ -31,7 +31,7 @@ pub(crate) use assignments::tests::{numbered_dir, numbered_partition};
 pub use dir::Dir;
 pub use opening::OpeningProgress;
 #[cfg(test)]
-pub(crate) use partition::tests::{alone_in_sync, leading};
+pub(crate) use partition::tests::{alone_in_sync, leading, led_in, open_in};
 pub use partition::{
     AppendError, AppendInfo, AppendRequest, MarkerAppend, Partition, ReadError, ReadInfo, ReadRequest, StateAppend,
     WriteRules, producer_error_code,

@@ -76,6 +76,7 @@
 mod entry;
 pub mod group;
 mod partition;
+pub mod planted;
 mod shard;
 mod state_topic;
 mod timers;

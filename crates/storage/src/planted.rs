@@ -1,4 +1,4 @@
-//! Known bugs of stores, planted to show that the simulation in `tests/sim/storage` finds them.
+//! Known bugs of stores, planted to show that the simulations in `tests/sim` find them.
 //!
 //! Only the feature `planted-bugs` enables them; without it nothing here exists at run time. No
 //! binary of the project enables it, and a release build with it does not compile. A planted bug
@@ -36,6 +36,10 @@ pub enum Bug {
     GuardIgnored,
     /// The last stable offset is the high watermark, whatever transactions are open.
     StableOffsetFromHighWatermark,
+    /// A transaction counts as decided before its marker is replicated.
+    MarkerCountedBeforeHighWatermark,
+    /// A late copy of a marker of version 2 ends the producer's next transaction.
+    LateMarkerAccepted,
 }
 
 #[cfg(feature = "planted-bugs")]

@@ -37,11 +37,31 @@ pub(crate) fn alone_in_sync(leader_epoch: i32, partition_epoch: i32) -> image::P
 
 /// Opens a partition in an existing folder. If the folder has a log, this is as after a kill.
 fn opened(disk: Arc<dyn Disk>, config: LogConfig, min_insync_replicas: usize) -> Arc<Partition> {
+    opened_in(disk, PathBuf::from("/logs/t-0"), TopicPartition::new("t", 0), config, min_insync_replicas)
+}
+
+/// Opens a partition of this name in an existing folder, as after a kill.
+pub(crate) fn open_in(disk: Arc<dyn Disk>, path: PathBuf, name: TopicPartition, config: LogConfig) -> Arc<Partition> {
+    opened_in(disk, path, name, config, 1)
+}
+
+/// Returns the state of a partition that broker 1 leads, with these replicas in sync.
+pub(crate) fn led_in(leader_epoch: i32, partition_epoch: i32, isr: &[i32]) -> image::Partition {
+    state(leader_epoch, partition_epoch, isr)
+}
+
+fn opened_in(
+    disk: Arc<dyn Disk>,
+    path: PathBuf,
+    partition: TopicPartition,
+    config: LogConfig,
+    min_insync_replicas: usize,
+) -> Arc<Partition> {
     let options = OpenLog {
         disk,
         open_files: OpenFiles::new(8),
-        path: PathBuf::from("/logs/t-0"),
-        partition: TopicPartition::new("t", 0),
+        path,
+        partition,
         config,
         recovery_point: Offset(0),
         log_start_offset: None,

@@ -14,6 +14,7 @@ use crate::env::random;
 use crate::replica::{Partition, StateAppend};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
+use coordinator::planted::{Bug, is_planted};
 use coordinator::{
     BatchContext, BatchForm, Command, CoordinatorShard, Decision, DecisionContext, Entry, NewRecord, ReplyId,
     ShardTypes,
@@ -239,9 +240,11 @@ impl<S: CoordinatorShard> ShardDriver<S> {
         let end = self.applied.map_or(Offset(0), |last| last.plus(1));
         let deadline = now.plus_ms(self.parts.commit_timeout_ms);
         for (id, reply) in decision.replies {
+            let end = if is_planted(Bug::ReplyBeforeCommit) { Offset(0) } else { end };
             self.held.hold(end, deadline, id, reply);
         }
         for effect in decision.effects {
+            let end = if is_planted(Bug::EffectBeforeCommit) { Offset(0) } else { end };
             self.held.hold_effect(end, effect);
         }
         self.release(now);

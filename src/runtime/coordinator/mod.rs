@@ -12,6 +12,9 @@ mod driver;
 mod effects;
 mod held;
 mod message;
+#[cfg(test)]
+#[path = "../../../tests/sim/transactions/mod.rs"]
+mod simulation;
 mod task;
 #[cfg(test)]
 mod tests;

@@ -11,6 +11,7 @@ use crate::env::blocking;
 use crate::env::clock::Clock;
 use crate::replica::{Partition, Wake};
 use bytes::Bytes;
+use coordinator::planted::{Bug, is_planted};
 use coordinator::{BatchContext, CoordinatorShard, Entry};
 use model::{LeaderEpoch, Offset};
 use records::{BatchHeader, ControlType, RecordView};
@@ -117,6 +118,7 @@ fn apply<S: CoordinatorShard>(
     };
     let entry = if header.is_control() {
         match ControlType::from_key(record.key) {
+            _ if is_planted(Bug::MarkersNotLoaded) => return Ok(()),
             Ok(ControlType::Commit) => Entry::Marker { committed: true },
             Ok(ControlType::Abort) => Entry::Marker { committed: false },
             _ => return Ok(()),

@@ -66,7 +66,7 @@ async fn write(writer: &MarkerWriter, markers: TransactionMarkers) -> Transactio
     }
 }
 
-fn outcome(partition: &TransactionPartition, written: Result<(), ErrorCode>) -> MarkerOutcome {
+pub(crate) fn outcome(partition: &TransactionPartition, written: Result<(), ErrorCode>) -> MarkerOutcome {
     match written {
         Ok(()) => MarkerOutcome::Written,
         // The image does not have the partition, so its topic was deleted.

@@ -7,6 +7,8 @@ mod effects;
 mod markers;
 
 pub(crate) use self::effects::TransactionEffects;
+#[cfg(test)]
+pub(crate) use self::effects::outcome;
 pub use self::markers::{Marker, MarkerWriter};
 
 use super::coordinator::{CoordinatorParts, Coordinators};

@@ -40,6 +40,11 @@ impl GroupShard {
         Self::default()
     }
 
+    /// Whether the replicated state equals that of another shard: one that replays the same log.
+    pub fn has_state_of(&self, other: &Self) -> bool {
+        self.state == other.state
+    }
+
     /// Returns the committed offsets of every group as (group, topic, partition, offset): for the
     /// lag metrics.
     pub fn committed_offsets(&self) -> impl Iterator<Item = (&Str, &Str, i32, i64)> {

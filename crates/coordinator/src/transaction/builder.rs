@@ -1,5 +1,6 @@
 //! A decision under construction: the state it reads, and its result so far.
 
+use crate::planted::{Bug, is_planted};
 use crate::shard::{BatchForm, Decision, DecisionContext, ReplyId};
 use crate::transaction::config::TransactionConfig;
 use crate::transaction::decision::{OnFailure, TransactionEffect, TransactionTypes};
@@ -92,7 +93,11 @@ impl<'a> DecisionBuilder<'a> {
     pub(crate) fn write(&mut self, transactional_id: &Str, old: Option<&Transaction>, new: &Transaction) {
         let was_open = old.is_some_and(|old| old.state == TransactionState::Ongoing);
         let is_open = new.state == TransactionState::Ongoing;
-        if is_open && !was_open {
+        let keeps_timeout =
+            is_planted(Bug::TimeoutNotCancelled) && old.is_some_and(|old| was_open || old.start.is_some());
+        if keeps_timeout {
+            // The timeout of the first transaction is left running.
+        } else if is_open && !was_open {
             self.start_timeout(transactional_id, new);
         } else if was_open && !is_open {
             self.change(SoftChange::CancelTimer(TimerKey::Timeout(transactional_id.clone())));

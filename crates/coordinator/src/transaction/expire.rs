@@ -1,5 +1,6 @@
 //! Transactional ids that nobody has used for long are deleted.
 
+use crate::planted::{Bug, is_planted};
 use crate::transaction::builder::DecisionBuilder;
 use crate::transaction::soft::TimerKey;
 use crate::transaction::state::Transaction;
@@ -17,7 +18,9 @@ pub(crate) fn schedule(builder: &mut DecisionBuilder<'_>) {
 /// expire.
 pub(crate) fn expire(builder: &mut DecisionBuilder<'_>) {
     let limit = builder.wall().0.saturating_sub(builder.config().transactional_id_expiration_ms);
-    let is_expired = |(_, it): &(&Str, &Transaction)| it.state.is_at_rest() && it.last_update.0 <= limit;
+    let is_expired = |(_, it): &(&Str, &Transaction)| {
+        (it.state.is_at_rest() || is_planted(Bug::OpenIdExpired)) && it.last_update.0 <= limit
+    };
     let mut expired: Vec<(&Str, &Transaction)> = builder.transactions().filter(is_expired).collect();
     expired.sort_by_key(|(id, _)| *id);
     expired.truncate(EXPIRED_MAX);

@@ -1,5 +1,6 @@
 //! The start of a leadership, and appends that fail.
 
+use crate::planted::{Bug, is_planted};
 use crate::shard::Unappended;
 use crate::transaction::builder::DecisionBuilder;
 use crate::transaction::decision::{OnFailure, TransactionTypes};
@@ -19,6 +20,7 @@ pub(crate) fn loaded(builder: &mut DecisionBuilder<'_>) {
     for (id, transaction) in unfinished {
         match transaction.state {
             TransactionState::Ongoing => builder.start_timeout(id, transaction),
+            TransactionState::PrepareCommit if is_planted(Bug::PreparedForgotten) => {}
             TransactionState::PrepareCommit | TransactionState::PrepareAbort => {
                 let remaining = transaction.partitions.to_vec();
                 if remaining.is_empty() {

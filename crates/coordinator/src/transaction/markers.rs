@@ -1,5 +1,6 @@
 //! Outcomes of markers, and markers that are sent again.
 
+use crate::planted::{Bug, is_planted};
 use crate::transaction::builder::DecisionBuilder;
 use crate::transaction::decision::MarkerOutcome;
 use crate::transaction::end::ended;
@@ -39,7 +40,10 @@ pub(crate) fn written(builder: &mut DecisionBuilder<'_>, event: &MarkerOutcomes<
     if markers.producer != event.producer || event.coordinator_epoch != builder.coordinator_epoch() {
         return;
     }
-    let is_done = |outcome: MarkerOutcome| matches!(outcome, MarkerOutcome::Written | MarkerOutcome::Gone);
+    let is_done = |outcome: MarkerOutcome| match outcome {
+        MarkerOutcome::Written | MarkerOutcome::Gone => true,
+        MarkerOutcome::Retry | MarkerOutcome::Fenced => is_planted(Bug::MarkerMissing),
+    };
     let done: HashSet<&TransactionPartition> =
         event.outcomes.iter().filter(|(_, outcome)| is_done(*outcome)).map(|(partition, _)| partition).collect();
     let remaining: Vec<TransactionPartition> =
@@ -59,7 +63,9 @@ pub(crate) fn written(builder: &mut DecisionBuilder<'_>, event: &MarkerOutcomes<
         builder.on_failure().replies.extend(reply);
         complete_or_retry(builder, id, transaction, left);
     } else {
-        builder.schedule(TimerKey::Markers(id.clone()), left.backoff_ms);
+        if !is_planted(Bug::MarkerNotRetried) {
+            builder.schedule(TimerKey::Markers(id.clone()), left.backoff_ms);
+        }
         builder.change(SoftChange::SetMarkers(id.clone(), Box::new(left)));
     }
 }

@@ -28,6 +28,11 @@ impl TransactionShard {
         Self::default()
     }
 
+    /// Whether the replicated state equals that of another shard: one that replays the same log.
+    pub fn has_state_of(&self, other: &Self) -> bool {
+        self.state == other.state
+    }
+
     /// Returns the number of transactional ids, for metrics.
     pub fn transactional_id_count(&self) -> usize {
         self.state.transactions.len()

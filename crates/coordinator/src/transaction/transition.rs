@@ -1,5 +1,6 @@
 //! The end of a transaction: from open to prepared to complete, whoever ends it.
 
+use crate::planted::{Bug, is_planted};
 use crate::shard::ReplyId;
 use crate::transaction::builder::DecisionBuilder;
 use crate::transaction::decision::{TransactionEffect, TransactionMarkers};
@@ -47,7 +48,7 @@ impl Ending {
     }
 
     fn raises_epoch(&self) -> bool {
-        self.fences || self.version >= EPOCH_PER_TRANSACTION
+        (self.fences || self.version >= EPOCH_PER_TRANSACTION) && !is_planted(Bug::EpochNotRaised)
     }
 }
 
@@ -62,6 +63,10 @@ fn prepared(transaction: &Transaction, ending: &Ending, now: Timestamp) -> Optio
         None => epoch,
     };
     let is_open = transaction.state == TransactionState::Ongoing;
+    let mut partitions = transaction.partitions.to_vec();
+    if is_planted(Bug::PartitionForgotten) && partitions.len() > 1 {
+        partitions.pop();
+    }
     Some(Transaction {
         producer: ProducerIdAndEpoch {
             id: transaction.producer.id,
@@ -75,7 +80,7 @@ fn prepared(transaction: &Transaction, ending: &Ending, now: Timestamp) -> Optio
         // A transaction that ends without partitions has no start. Kafka uses its end.
         start: if is_open { transaction.start } else { Some(now) },
         last_update: now,
-        partitions: transaction.partitions.clone(),
+        partitions: partitions.into(),
     })
 }
 

@@ -221,7 +221,8 @@ impl Check<'_> {
 
     fn epoch(&self, entry: &ProducerEntry, transaction_version: i16) -> Result<(), ProducerError> {
         let (epoch, newest) = (self.batch.epoch.0, ProducerEpoch::to_wire(entry.epoch));
-        let fenced = if transaction_version >= 2 { epoch <= newest } else { epoch < newest };
+        let is_strict = transaction_version >= 2 && !is_planted(Bug::LateMarkerAccepted);
+        let fenced = if is_strict { epoch <= newest } else { epoch < newest };
         let is_retry =
             transaction_version >= 2 && epoch == newest && (entry.txn_first_offset.is_none() || epoch == i16::MAX);
         if !fenced || is_retry || self.origin == Origin::Replication {

@@ -17,6 +17,7 @@ pub(crate) use verification::Verifications;
 pub use verification::{VERIFICATIONS_MAX, VerificationStart};
 
 use crate::error::ProducerError;
+use crate::planted::{Bug, is_planted};
 use model::{Offset, ProducerEpoch, ProducerId, Timestamp};
 use std::collections::{BTreeMap, HashMap};
 
@@ -193,7 +194,9 @@ impl Producers {
 
     pub(crate) fn complete(&mut self, completed: &CompletedTxn) {
         self.ongoing.remove(&completed.first_offset);
-        self.unreplicated.insert(completed.first_offset, completed.last_offset);
+        if !is_planted(Bug::MarkerCountedBeforeHighWatermark) {
+            self.unreplicated.insert(completed.first_offset, completed.last_offset);
+        }
     }
 
     /// Removes completed transactions whose marker is below the high watermark. Returns whether

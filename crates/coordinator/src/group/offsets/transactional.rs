@@ -9,6 +9,7 @@ use crate::group::builder::{DecisionBuilder, StoredOrLiveGroup};
 use crate::group::record;
 use crate::group::reply::{GroupReply, refused_transactional_commit};
 use crate::group::state::{CommittedOffset, GroupState, committed_epoch};
+use crate::planted::{Bug, is_planted};
 use crate::shard::{BatchForm, ReplyId};
 use model::{ErrorCode, Offset, ProducerEpoch, ProducerId, TopicId, VerificationGuard};
 use protocol::messages::txn_offset_commit_request::{TxnOffsetCommitRequest, TxnOffsetCommitRequestPartition};
@@ -46,7 +47,7 @@ pub(crate) fn commit_offsets(
         }
         topics.push(TxnOffsetCommitResponseTopic { name: topic.name.clone(), partitions, ..Default::default() });
     }
-    if builder.has_records() {
+    if builder.has_records() && !is_planted(Bug::OffsetsNotPending) {
         builder.append_as(BatchForm::Transactional {
             producer_id: ProducerId(request.producer_id),
             producer_epoch: ProducerEpoch(request.producer_epoch),

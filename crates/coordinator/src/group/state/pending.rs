@@ -2,6 +2,7 @@
 //! abort marker.
 
 use super::offsets::{CommittedOffset, Offsets};
+use crate::planted::{Bug, is_planted};
 use model::ProducerId;
 use protocol::Str;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -73,7 +74,9 @@ impl Pending {
         for ((group, topic, partition), offset) in self.by_producer.remove(&producer).into_iter().flatten() {
             self.close(producer, &group, &topic, partition);
             let older = offsets.get(&group, &topic, partition);
-            if committed && older.is_none_or(|older| offset.record_offset > older.record_offset) {
+            if (committed || is_planted(Bug::PendingCommittedByAbort))
+                && older.is_none_or(|older| offset.record_offset > older.record_offset)
+            {
                 offsets.put(group, topic, partition, offset);
             }
         }
