@@ -56,8 +56,20 @@ struct Life {
     is_alive: Arc<AtomicBool>,
 }
 
+/// How often a partition fails in one step, in thousandths.
+#[derive(Clone, Copy, Debug)]
+struct Weather {
+    crash: usize,
+    /// While it is stalled: then a crash loses more.
+    stalled_crash: usize,
+    new_epoch: usize,
+    stall: usize,
+    end_of_stall: usize,
+}
+
 struct Course {
     cluster: Arc<Cluster>,
+    weather: Weather,
     jobs: Vec<Job>,
     readers: Vec<Reader>,
     places: Vec<Option<OffsetPlace>>,
@@ -67,7 +79,7 @@ struct Course {
 /// Runs the course of a seed. Returns its hash.
 pub(super) fn run(seed: u64, is_printed: bool) -> Check<u64> {
     let mut course = Course::new(seed, Trace { is_printed, hash: 0xcbf2_9ce4_8422_2325 })?;
-    let steps = course.cluster.random(|random| random.within(80, 280));
+    let steps = course.cluster.random(|random| random.within(100, 400));
     for _ in 0..steps {
         course.faults()?;
         course.newcomers();
@@ -98,15 +110,22 @@ impl Course {
         let users = random.below(3) + 1;
         let place = |user: usize| OffsetPlace { group: user % 2, partition: i32::try_from(user).unwrap_or(0) };
         let places: Vec<Option<OffsetPlace>> = (0..users).map(|user| random.chance(75).then(|| place(user))).collect();
+        let weather = Weather {
+            crash: random.pick(&[0, 1, 3]),
+            stalled_crash: random.pick(&[5, 25]),
+            new_epoch: random.pick(&[0, 1, 3]),
+            stall: random.pick(&[0, 3, 10]),
+            end_of_stall: random.pick(&[50, 150]),
+        };
         let cluster = Cluster::new(random, disk, slots, image(level), trace);
-        cluster.note(|| format!("transaction.version {level}, {places:?}"));
+        cluster.note(|| format!("transaction.version {level}, {places:?}, {weather:?}"));
         for place in places.iter().flatten() {
             cluster.spawn(watch(cluster.clone(), *place));
         }
         let readers = (0..DATA)
             .flat_map(|slot| [Isolation::Committed, Isolation::HighWatermark].map(|it| Reader::new(slot, it)))
             .collect();
-        let mut course = Self { cluster, jobs: Vec::new(), readers, places, lives: Vec::new() };
+        let mut course = Self { cluster, weather, jobs: Vec::new(), readers, places, lives: Vec::new() };
         (0..course.cluster.slots.len()).try_for_each(|slot| course.begin(slot))?;
         (0..course.places.len()).try_for_each(|user| course.remember(user, level))?;
         Ok(course)
@@ -189,23 +208,24 @@ impl Course {
                 }
                 continue;
             }
-            match cluster.random(|random| random.below(1_000)) {
-                0..3 => self.crash(slot),
-                3..25 if is_stalled => self.crash(slot),
-                3..6 => {
+            let Weather { crash, stalled_crash, new_epoch, stall, end_of_stall } = self.weather;
+            let happens = |per_mille| cluster.random(|random| random.below(1_000)) < per_mille;
+            match () {
+                () if happens(if is_stalled { stalled_crash } else { crash }) => self.crash(slot),
+                () if happens(new_epoch) => {
                     cluster.slots[slot].lock().lead_anew(cluster.wall())?;
                     cluster.note(|| format!("{slot} is led in a new epoch"));
                     self.load(slot);
                 }
-                6..22 if !is_stalled => {
+                () if !is_stalled && happens(stall) => {
                     cluster.slots[slot].lock().stall(true, cluster.wall())?;
                     cluster.note(|| format!("{slot} stalls"));
                 }
-                25..125 if is_stalled => {
+                () if is_stalled && happens(end_of_stall) => {
                     cluster.slots[slot].lock().stall(false, cluster.wall())?;
                     cluster.note(|| format!("{slot} goes on"));
                 }
-                _ => {}
+                () => {}
             }
         }
         if self.cluster.chance(2) {

@@ -124,8 +124,8 @@ impl Ledger {
         }
     }
 
-    /// Checks that the coordinator had a reason to refuse the end of a transaction of version 2 that
-    /// was open. As in Kafka, one that is not open is refused while the one before still ends.
+    /// Checks that the coordinator had a reason to refuse the end of an open transaction of version
+    /// 2. As in Kafka, one that is not open is refused while the one before still ends.
     pub(super) fn check_refusal(&self, number: u32, now: i64, timeout_ms: i32) -> Check {
         let it = &self.transactions[number as usize];
         let is_alone = it.inits == self.inits.get(&it.user).map(|(arrived, _)| *arrived);

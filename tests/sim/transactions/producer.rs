@@ -82,7 +82,7 @@ impl Producer {
     pub(super) async fn live(mut self) -> bool {
         let Ok(mut producer) = self.init(None).await else { return false };
         loop {
-            let ms = self.random.within(0, 60);
+            let ms = self.random.within(0, 30);
             self.cluster.sleep(ms).await;
             match self.transaction(producer).await {
                 Ok((next, committed)) if !self.is_endless || self.cluster.is_calm() => {
