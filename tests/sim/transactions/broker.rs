@@ -2,11 +2,10 @@
 //! coordinators and the real logs below.
 //!
 //! Before a batch opens a transaction in a log, version 2 adds the partition to the transaction,
-//! and the versions below verify that it is in it. The guard that must survive a verification is
-//! the course's own (`Cluster::guard`) where the store has none.
+//! and the versions below verify that it is in it. The append carries the guard of the verification.
 
 use super::cluster::{Cluster, OFFSETS};
-use crate::replica::{AppendError, AppendRequest, Partition};
+use crate::replica::{AppendError, AppendRequest};
 use bytes::Bytes;
 use coordinator::transaction::ProducerIdAndEpoch;
 use coordinator::{GroupReply, GroupRequest, TransactionReply, TransactionRequest};
@@ -18,7 +17,7 @@ use protocol::messages::txn_offset_commit_request::{
 };
 use records::BatchBuilder;
 use std::sync::Arc;
-use storage::{Error, ProducerError};
+use storage::{Error, ProducerError, VerificationStart};
 
 /// How long a leader waits until a batch is replicated.
 const REPLICATED_MS: i64 = 500;
@@ -166,10 +165,19 @@ async fn participate(
     }
 }
 
-/// Whether the log has the producer's transaction open.
-fn is_open(partition: &Partition, producer: ProducerIdAndEpoch) -> bool {
-    let entry = partition.log().producer(producer.id);
-    entry.is_some_and(|entry| entry.txn_first_offset.is_some() && entry.epoch == Some(producer.epoch))
+fn verification(
+    cluster: &Cluster,
+    version: i16,
+    producer: ProducerIdAndEpoch,
+    base_sequence: i32,
+) -> VerificationStart {
+    VerificationStart {
+        producer_id: producer.id,
+        epoch: producer.epoch,
+        base_sequence,
+        supports_epoch_bump: version >= 2,
+        now: cluster.wall(),
+    }
 }
 
 async fn produce(
@@ -181,22 +189,21 @@ async fn produce(
     batch: DataBatch,
 ) -> Result<ErrorCode, ErrorCode> {
     let partition = cluster.led(slot).ok_or(ErrorCode::NotLeaderOrFollower)?;
-    if !is_open(&partition, producer) {
-        let (guard, how) = (cluster.guard(slot, producer.id), participation(version));
-        match participate(cluster, user, producer, slot, how).await {
+    let start = verification(cluster, version, producer, batch.sequence);
+    let guard = partition.begin_verification(start).await.map_err(|error| append_code(&error))?;
+    if guard.is_some() {
+        match participate(cluster, user, producer, slot, participation(version)).await {
             ErrorCode::None => {}
             code => return Err(code),
         }
         pause(cluster).await;
-        if version < 2 && guard != cluster.guard(slot, producer.id) {
-            return Err(ErrorCode::InvalidTxnState);
-        }
     }
     let partition = cluster.led(slot).ok_or(ErrorCode::NotLeaderOrFollower)?;
     let request = AppendRequest {
         records: encode(cluster, producer, batch),
         all_replicas: true,
         may_write_internal: false,
+        guard,
         now: cluster.wall(),
     };
     let appended = partition.append(request).await.map_err(|error| append_code(&error))?;
@@ -253,14 +260,15 @@ async fn commit_offset(
 ) -> Result<ErrorCode, ErrorCode> {
     let index = station_of(place.group);
     let slot = Cluster::offsets_slot(index);
-    let guard = cluster.guard(slot, producer.id);
-    match participate(cluster, user, producer, slot, participation(version)).await {
-        ErrorCode::None => {}
-        code => return Err(code),
-    }
-    pause(cluster).await;
-    if version < 2 && guard != cluster.guard(slot, producer.id) {
-        return Err(ErrorCode::InvalidTxnState);
+    let led = cluster.led(slot).ok_or(ErrorCode::NotCoordinator)?;
+    let start = verification(cluster, version, producer, 0);
+    let guard = led.begin_verification(start).await.map_err(|error| append_code(&error))?;
+    if guard.is_some() {
+        match participate(cluster, user, producer, slot, participation(version)).await {
+            ErrorCode::None => {}
+            code => return Err(code),
+        }
+        pause(cluster).await;
     }
     let partition = TxnOffsetCommitRequestPartition {
         partition_index: place.partition,
@@ -268,7 +276,7 @@ async fn commit_offset(
         ..Default::default()
     };
     let topic = TxnOffsetCommitRequestTopic { name: INPUT.into(), partitions: vec![partition], ..Default::default() };
-    let request = GroupRequest::TxnOffsetCommit(TxnOffsetCommitRequest {
+    let request = TxnOffsetCommitRequest {
         transactional_id: transactional_id(user),
         group_id: group_id(place.group),
         producer_id: producer.id.0,
@@ -276,7 +284,8 @@ async fn commit_offset(
         generation_id: -1,
         topics: vec![topic],
         ..Default::default()
-    });
+    };
+    let request = GroupRequest::TxnOffsetCommit { request, guard };
     let reply = match cluster.groups[index].ask_now(cluster, request) {
         Err(refused) => refused,
         Ok(answered) => answered.await.map_err(|_| ErrorCode::NotCoordinator)?,

@@ -10,9 +10,8 @@ use crate::replica::Partition;
 use arc_swap::ArcSwap;
 use coordinator::{GroupShard, TransactionShard};
 use metadata::image::Image;
-use model::{LeaderEpoch, Monotonic, Now, ProducerId, Timestamp};
+use model::{Monotonic, Now, ProducerId, Timestamp};
 use parking_lot::Mutex;
-use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -42,18 +41,11 @@ pub(super) struct Cluster {
     pub(super) groups: Vec<Station<GroupShard>>,
     pub(super) image: Arc<ArcSwap<Image>>,
     pub(super) ledger: Mutex<Ledger>,
-    /// How often the verification of a producer's transaction in a partition was ended by a marker.
-    guards: Mutex<HashMap<(usize, ProducerId), u64>>,
     next_producer_id: AtomicI64,
     spawned: Mutex<Vec<Job>>,
     failure: Mutex<Option<String>>,
     trace: Mutex<Trace>,
 }
-
-/// What a partition's leader remembers while it verifies a transaction with the coordinator. It
-/// stands for the guard of the producer's state, and ends with a marker or with the leader.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Guard(LeaderEpoch, u64);
 
 impl std::fmt::Debug for Cluster {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -73,7 +65,6 @@ impl Cluster {
             groups: (0..OFFSETS).map(Station::of_groups).collect(),
             image: Arc::new(ArcSwap::from_pointee(image)),
             ledger: Mutex::default(),
-            guards: Mutex::default(),
             next_producer_id: AtomicI64::new(1_000),
             spawned: Mutex::default(),
             failure: Mutex::default(),
@@ -215,16 +206,5 @@ impl Cluster {
     /// Returns a partition that somebody leads.
     pub(super) fn led(&self, slot: usize) -> Option<Arc<Partition>> {
         self.slots[slot].lock().led()
-    }
-
-    /// Begins to verify a producer's transaction.
-    pub(super) fn guard(&self, slot: usize, producer: ProducerId) -> Guard {
-        let ended = self.guards.lock().get(&(slot, producer)).copied().unwrap_or(0);
-        Guard(self.slots[slot].lock().leader_epoch(), ended)
-    }
-
-    /// A marker ends the verification of its producer's transaction.
-    pub(super) fn end_guards(&self, slot: usize, producer: ProducerId) {
-        *self.guards.lock().entry((slot, producer)).or_default() += 1;
     }
 }

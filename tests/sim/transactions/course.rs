@@ -8,6 +8,7 @@ use super::producer::Producer;
 use super::random::Random;
 use super::reader::Reader;
 use super::slot::Slot;
+use crate::replica::StateAppend;
 use coordinator::{TransactionReply, TransactionRequest};
 use futures_util::FutureExt;
 use metadata::image::Image;
@@ -73,6 +74,8 @@ struct Course {
     jobs: Vec<Job>,
     readers: Vec<Reader>,
     places: Vec<Option<OffsetPlace>>,
+    /// The newest transaction version of each user's producers.
+    versions: Vec<i16>,
     lives: Vec<Life>,
 }
 
@@ -125,7 +128,15 @@ impl Course {
         let readers = (0..DATA)
             .flat_map(|slot| [Isolation::Committed, Isolation::HighWatermark].map(|it| Reader::new(slot, it)))
             .collect();
-        let mut course = Self { cluster, weather, jobs: Vec::new(), readers, places, lives: Vec::new() };
+        let mut course = Self {
+            cluster,
+            weather,
+            jobs: Vec::new(),
+            readers,
+            versions: vec![0; places.len()],
+            places,
+            lives: Vec::new(),
+        };
         (0..course.cluster.slots.len()).try_for_each(|slot| course.begin(slot))?;
         (0..course.places.len()).try_for_each(|user| course.remember(user, level))?;
         Ok(course)
@@ -156,7 +167,8 @@ impl Course {
         let slot = Cluster::state_slot(usize::try_from(index).unwrap_or_default());
         let epoch = self.cluster.slots[slot].lock().leader_epoch();
         let partition = self.cluster.led(slot).ok_or("nobody leads")?;
-        let appended = partition.append_state(batch, epoch, 0).now_or_never().ok_or("an append waits")?;
+        let appended =
+            partition.append_state(batch, epoch, StateAppend::default()).now_or_never().ok_or("an append waits")?;
         appended.map(drop).map_err(|code| format!("{code:?}"))
     }
 
@@ -262,7 +274,12 @@ impl Course {
 
     fn newcomer(&mut self, user: usize) {
         let level = self.cluster.image.load().features.level("transaction.version");
-        let version = if level >= 2 && self.cluster.chance(75) { 2 } else { level.min(1) };
+        let chosen = if level >= 2 && self.cluster.chance(75) { 2 } else { level.min(1) };
+        // The version of a user's producers never falls. Kafka takes an EndTxn of version 2 for a
+        // repetition if its epoch is one below the current one, and answers it with that epoch. If
+        // the current one is an older version's, two producers then have it, in Kafka too.
+        let version = chosen.max(self.versions[user]);
+        self.versions[user] = version;
         let producer = Producer::new(&self.cluster, user, self.places[user], version);
         let is_alive = Arc::new(AtomicBool::new(true));
         self.lives.push(Life { user, is_alive: is_alive.clone() });

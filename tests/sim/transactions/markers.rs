@@ -7,6 +7,7 @@
 
 use super::Check;
 use super::cluster::Cluster;
+use crate::replica::MarkerAppend;
 use crate::runtime::coordinator::{EffectFuture, EffectHandler};
 use crate::runtime::transaction::outcome;
 use bytes::Bytes;
@@ -165,7 +166,7 @@ async fn write_one(
 ) -> Result<(), ErrorCode> {
     let slot = cluster.slot_of(&partition.topic, partition.partition.0);
     match partition.topic.starts_with("__") {
-        true => write_to_group(cluster, slot, markers, partition.partition.0).await,
+        true => write_to_group(cluster, markers, partition.partition.0).await,
         false => write_to_log(cluster, slot, markers).await,
     }
 }
@@ -174,19 +175,13 @@ fn marker(markers: &TransactionMarkers) -> EndTransactionMarker {
     EndTransactionMarker { committed: markers.committed, coordinator_epoch: markers.coordinator_epoch.0 }
 }
 
-async fn write_to_group(
-    cluster: &Arc<Cluster>,
-    slot: usize,
-    markers: &TransactionMarkers,
-    index: i32,
-) -> Result<(), ErrorCode> {
+async fn write_to_group(cluster: &Arc<Cluster>, markers: &TransactionMarkers, index: i32) -> Result<(), ErrorCode> {
     let request = GroupRequest::EndTransaction {
         producer_id: markers.producer.id,
         producer_epoch: markers.producer.epoch,
         marker: marker(markers),
         transaction_version: markers.transaction_version,
     };
-    cluster.end_guards(slot, markers.producer.id);
     let station = &cluster.groups[usize::try_from(index).unwrap_or_default()];
     match station.ask_now(cluster, request) {
         Err(GroupReply::EndTransaction(code)) => Err(code),
@@ -205,12 +200,15 @@ async fn write_to_group(
 
 async fn write_to_log(cluster: &Arc<Cluster>, slot: usize, markers: &TransactionMarkers) -> Result<(), ErrorCode> {
     let partition = cluster.led(slot).ok_or(ErrorCode::NotLeaderOrFollower)?;
-    let (id, epoch) = (markers.producer.id, markers.producer.epoch);
-    let mut batch = records::BatchBuilder::new(model::Offset(0)).producer(id, epoch, None);
-    batch.append_end_transaction(cluster.wall(), marker(markers));
-    let batch = batch.finish().map_err(|_| ErrorCode::UnknownServerError)?;
-    let appended = partition.append_marker(batch, markers.transaction_version).await?;
-    cluster.end_guards(slot, id);
+    let append = MarkerAppend {
+        producer_id: markers.producer.id,
+        epoch: markers.producer.epoch,
+        end: marker(markers),
+        transaction_version: markers.transaction_version,
+        leader_epoch: None,
+        now: cluster.wall(),
+    };
+    let appended = partition.append_marker(append).await?;
     let replicated = cluster.within(REPLICATED_MS, partition.until_replicated(&appended)).await;
     replicated.unwrap_or(Err(ErrorCode::RequestTimedOut))
 }
