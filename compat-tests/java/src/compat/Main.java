@@ -76,8 +76,11 @@ public final class Main {
             var topic = "java-" + System.currentTimeMillis();
             var messages = new Messages(bootstrap, topic);
             var groups = new Groups(administration.admin, messages);
+            var transactions = new Transactions(administration.admin, messages);
             scenario("create", () -> administration.create(topic));
             if (!failed) {
+                // This one waits for the broker while the others run.
+                scenario("transactions-open", transactions::startExpiring);
                 for (var codec : Messages.CODECS) {
                     scenario("produce-" + codec, () -> messages.produce(codec));
                 }
@@ -100,6 +103,14 @@ public final class Main {
                 scenario("features", administration::features);
                 scenario("log-dirs", () -> administration.logDirs(topic));
                 scenario("producers", () -> administration.producers(topic));
+                scenario("transactions-loop", transactions::loop);
+                scenario("transactions-fencing", transactions::fencing);
+                scenario("transactions-stale-member", transactions::staleMember);
+                scenario("transactions-after-abort", transactions::afterAbort);
+                scenario("transactions-after-crash", transactions::afterCrash);
+                scenario("transactions-last-stable-offset", transactions::lastStableOffset);
+                scenario("transactions-expired", transactions::expired);
+                scenario("transactions-delete", transactions::delete);
                 scenario("delete-records", () -> administration.deleteRecords(topic));
                 scenario("delete", () -> administration.delete(topic));
             }
