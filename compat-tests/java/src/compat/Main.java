@@ -77,6 +77,7 @@ public final class Main {
             var messages = new Messages(bootstrap, topic);
             var groups = new Groups(administration.admin, messages);
             var transactions = new Transactions(administration.admin, messages);
+            var transactionAdministration = new TransactionAdministration(transactions);
             scenario("create", () -> administration.create(topic));
             if (!failed) {
                 // This one waits for the broker while the others run.
@@ -109,6 +110,11 @@ public final class Main {
                 scenario("transactions-after-abort", transactions::afterAbort);
                 scenario("transactions-after-crash", transactions::afterCrash);
                 scenario("transactions-last-stable-offset", transactions::lastStableOffset);
+                scenario("transactions-list", transactionAdministration::list);
+                scenario("transactions-describe", transactionAdministration::describe);
+                scenario("transactions-abort", transactionAdministration::abort);
+                scenario("transactions-fence", transactionAdministration::fence);
+                scenario("transactions-terminate", transactionAdministration::terminate);
                 scenario("transactions-expired", transactions::expired);
                 scenario("transactions-delete", transactions::delete);
                 scenario("delete-records", () -> administration.deleteRecords(topic));
