@@ -1,5 +1,8 @@
+import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -32,7 +35,8 @@ import org.apache.kafka.streams.kstream.Produced;
  * Kafka Streams' word count with exactly_once_v2, and its check: {@code WordCount BOOTSTRAP DIR}.
  *
  * <p>Writes lines until the file DIR/finish exists, and says in DIR/counted how many counts are
- * committed. Then waits for the count of the last word. Each word of the input must have been counted
+ * committed. A file DIR/fail makes a stream thread fail between two commits. At the end it waits for the
+ * count of the last word. Each word of the input must have been counted
  * once: the committed counts of a word are 1, 2, 3 and so on, without a gap and without a repetition.
  */
 public final class WordCount {
@@ -66,7 +70,10 @@ public final class WordCount {
             .flatMapValues(line -> List.of(line.split(" ")))
             .groupBy((key, word) -> word, Grouped.as("words"))
             .count(Materialized.as("counted"))
-            .toStream().to("counts", Produced.with(Serdes.String(), Serdes.Long()));
+            .toStream()
+            // It is counted, and not yet committed.
+            .peek((word, count) -> failIfAsked())
+            .to("counts", Produced.with(Serdes.String(), Serdes.Long()));
         var streams = new KafkaStreams(builder.build(), settings(Map.of(
             StreamsConfig.APPLICATION_ID_CONFIG, "word-count",
             StreamsConfig.PROCESSING_GUARANTEE_CONFIG, StreamsConfig.EXACTLY_ONCE_V2,
@@ -76,12 +83,24 @@ public final class WordCount {
             StreamsConfig.NUM_STREAM_THREADS_CONFIG, 2,
             // Without a cache each word gives a count.
             StreamsConfig.STATESTORE_CACHE_MAX_BYTES_CONFIG, 0,
-            StreamsConfig.COMMIT_INTERVAL_MS_CONFIG, 100)));
+            StreamsConfig.COMMIT_INTERVAL_MS_CONFIG, 100,
+            // A thread that fails does not leave its group.
+            "session.timeout.ms", 6000)));
         streams.setUncaughtExceptionHandler(e -> {
             e.printStackTrace();
             return StreamThreadExceptionResponse.REPLACE_THREAD;
         });
         return streams;
+    }
+
+    private void failIfAsked() {
+        try {
+            if (Files.deleteIfExists(dir.resolve("fail"))) {
+                throw new IllegalStateException("a stream thread fails, as it was asked to");
+            }
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
     }
 
     private static List<TopicPartition> partitions(String topic) {
@@ -102,7 +121,7 @@ public final class WordCount {
             counted++;
         }
         Files.writeString(dir.resolve("counted.new"), counted + "\n");
-        Files.move(dir.resolve("counted.new"), dir.resolve("counted"), java.nio.file.StandardCopyOption.ATOMIC_MOVE);
+        Files.move(dir.resolve("counted.new"), dir.resolve("counted"), StandardCopyOption.ATOMIC_MOVE);
     }
 
     /** The words of all lines that are in the input. */
