@@ -50,6 +50,60 @@ class Member(ConsumerRebalanceListener):
         self.task.result(LIMIT_S)
 
 
+class GroupConsumer:
+    """A member of a group that commits nothing itself."""
+
+    def __init__(self, client, group, topic):
+        self.client, self.group, self.topic = client, group, topic
+        self.consumer = client.wait(self.started(topic))
+
+    async def started(self, topic):
+        consumer = self.client.consumer(group_id=self.group, enable_auto_commit=False, isolation_level="read_committed")
+        consumer.subscribe([topic])
+        await consumer.start()
+        return consumer
+
+    def take(self, count):
+        return [from_record(r) for r in self.client.wait(self.client.take(self.consumer, count))]
+
+    def seek(self, starts):
+        for p, at in starts.items():
+            self.consumer.seek(TopicPartition(self.topic, p), at)
+
+    def close(self):
+        self.client.wait(self.consumer.stop())
+
+
+class Transactional:
+    """A transactional producer."""
+
+    def __init__(self, client, transactional_id):
+        self.client = client
+        self.producer = client.wait(self.started(transactional_id))
+        self.begin = lambda: client.wait(self.producer.begin_transaction())
+        self.commit = lambda: client.wait(self.producer.commit_transaction())
+        self.abort = lambda: client.wait(self.producer.abort_transaction())
+        self.close = lambda: client.wait(self.producer.stop())
+
+    async def started(self, transactional_id):
+        producer = AIOKafkaProducer(
+            bootstrap_servers=self.client.bootstrap, transactional_id=transactional_id, compression_type="lz4"
+        )
+        await producer.start()
+        return producer
+
+    def send(self, topic, values):
+        self.client.wait(self.sending(topic, values))
+
+    async def sending(self, topic, values):
+        sent = [await self.producer.send(topic, value, partition=n % PARTITIONS) for n, value in enumerate(values)]
+        await asyncio.gather(*sent)
+
+    def send_offsets(self, consumer, topic, following):
+        offsets = {TopicPartition(topic, p): at for p, at in following.items()}
+        self.client.wait(self.producer.send_offsets_to_transaction(offsets, consumer.group))
+
+
 class Client:
     def __init__(self, bootstrap):
         self.bootstrap = bootstrap
@@ -215,3 +269,32 @@ class Client:
 
     def delete_group(self, group):
         raise Lacks
+
+    def transactional(self, transactional_id):
+        return Transactional(self, transactional_id)
+
+    def group_consumer(self, group, topic):
+        return GroupConsumer(self, group, topic)
+
+    def read_all(self, topic, isolation):
+        return self.wait(self.reading_all(topic, isolation))
+
+    async def reading_all(self, topic, isolation):
+        consumer = self.consumer(group_id=None, isolation_level=isolation)
+        await consumer.start()
+        asked, found = [TopicPartition(topic, p) for p in range(PARTITIONS)], []
+        try:
+            consumer.assign(asked)
+            for p in asked:
+                consumer.seek(p, 0)
+            # The end that an isolation has is the position after a seek to the end.
+            await consumer.seek_to_end(*asked)
+            ends = {p: await consumer.position(p) for p in asked}
+            for p in asked:
+                consumer.seek(p, 0)
+            while any([await consumer.position(p) < ends[p] for p in asked]):
+                for records in (await consumer.getmany(timeout_ms=200)).values():
+                    found += [from_record(r) for r in records]
+            return found
+        finally:
+            await consumer.stop()

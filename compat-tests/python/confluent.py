@@ -3,7 +3,7 @@
 import threading
 import time
 
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka import TopicCollection
 from confluent_kafka.admin import (
     AdminClient,
@@ -17,7 +17,7 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
-from scenarios import LIMIT_S, Record
+from scenarios import LIMIT_S, PARTITIONS, Record
 
 
 def only(futures):
@@ -60,6 +60,58 @@ class Member:
     def leave(self):
         self.stop.set()
         self.thread.join()
+
+
+class GroupConsumer:
+    """A member of a group that commits nothing itself."""
+
+    def __init__(self, client, group, topic):
+        self.client, self.topic = client, topic
+        self.consumer = client.consumer(**{"group.id": group, "enable.auto.commit": False, "isolation.level": "read_committed"})
+        self.consumer.subscribe([topic])
+
+    def take(self, count):
+        return [from_message(m) for m in self.client.take(self.consumer, count)]
+
+    def seek(self, starts):
+        for p, at in starts.items():
+            self.consumer.seek(TopicPartition(self.topic, p, at))
+
+    def close(self):
+        self.consumer.close()
+
+
+class Transactional:
+    """A transactional producer."""
+
+    def __init__(self, client, transactional_id):
+        self.producer = Producer(
+            {"bootstrap.servers": client.bootstrap, "transactional.id": transactional_id, "compression.type": "zstd", "linger.ms": 0}
+        )
+        self.producer.init_transactions(LIMIT_S)
+        self.begin = self.producer.begin_transaction
+
+    def send(self, topic, values):
+        errors = []
+        for n, value in enumerate(values):
+            self.producer.produce(
+                topic, value, partition=n % PARTITIONS, on_delivery=lambda error, _: error and errors.append(error)
+            )
+        left = self.producer.flush(LIMIT_S)
+        assert not left and not errors, f"{left} not sent, errors {errors[:3]}"
+
+    def send_offsets(self, consumer, topic, following):
+        offsets = [TopicPartition(topic, p, at) for p, at in following.items()]
+        self.producer.send_offsets_to_transaction(offsets, consumer.consumer.consumer_group_metadata(), LIMIT_S)
+
+    def commit(self):
+        self.producer.commit_transaction(LIMIT_S)
+
+    def abort(self):
+        self.producer.abort_transaction(LIMIT_S)
+
+    def close(self):
+        pass
 
 
 class Client:
@@ -217,3 +269,27 @@ class Client:
 
     def delete_group(self, group):
         only(self.admin.delete_consumer_groups([group]))
+
+    def transactional(self, transactional_id):
+        return Transactional(self, transactional_id)
+
+    def group_consumer(self, group, topic):
+        return GroupConsumer(self, group, topic)
+
+    def read_all(self, topic, isolation):
+        consumer = self.consumer(**{"isolation.level": isolation, "enable.partition.eof": True})
+        consumer.assign([TopicPartition(topic, p, 0) for p in range(PARTITIONS)])
+        found, ended, deadline = [], set(), time.monotonic() + LIMIT_S
+        try:
+            while len(ended) < PARTITIONS:
+                assert time.monotonic() < deadline, f"only {ended} ended after {len(found)} records"
+                for m in consumer.consume(100, 0.2):
+                    if m.error() and m.error().code() == KafkaError._PARTITION_EOF:
+                        ended.add(m.partition())
+                    elif m.error():
+                        raise KafkaException(m.error())
+                    else:
+                        found.append(from_message(m))
+            return found
+        finally:
+            consumer.close()

@@ -56,6 +56,49 @@ class Member(ConsumerRebalanceListener):
         self.thread.join()
 
 
+class GroupConsumer:
+    """A member of a group that commits nothing itself."""
+
+    def __init__(self, client, group, topic):
+        self.client, self.topic = client, topic
+        self.consumer = client.consumer(group_id=group, enable_auto_commit=False, isolation_level="read_committed")
+        self.consumer.partitions_for_topic(topic)
+        self.consumer.subscribe([topic])
+
+    def take(self, count):
+        return [from_record(r) for r in self.client.take(self.consumer, count)]
+
+    def seek(self, starts):
+        for p, at in starts.items():
+            self.consumer.seek(TopicPartition(self.topic, p), at)
+
+    def close(self):
+        self.consumer.close()
+
+
+class Transactional:
+    """A transactional producer."""
+
+    def __init__(self, client, transactional_id):
+        self.producer = KafkaProducer(
+            bootstrap_servers=client.bootstrap, transactional_id=transactional_id, compression_type="snappy"
+        )
+        self.producer.init_transactions()
+        self.begin = self.producer.begin_transaction
+        self.commit = self.producer.commit_transaction
+        self.abort = self.producer.abort_transaction
+        self.close = self.producer.close
+
+    def send(self, topic, values):
+        sent = [self.producer.send(topic, value, partition=n % PARTITIONS) for n, value in enumerate(values)]
+        for future in sent:
+            future.get(LIMIT_S)
+
+    def send_offsets(self, consumer, topic, following):
+        offsets = {TopicPartition(topic, p): OffsetAndMetadata(at, "", -1) for p, at in following.items()}
+        self.producer.send_offsets_to_transaction(offsets, consumer.consumer.group_metadata())
+
+
 class Client:
     def __init__(self, bootstrap):
         self.bootstrap = bootstrap
@@ -194,3 +237,24 @@ class Client:
 
     def delete_group(self, group):
         succeeded(self.admin.delete_groups([group])[group])
+
+    def transactional(self, transactional_id):
+        return Transactional(self, transactional_id)
+
+    def group_consumer(self, group, topic):
+        return GroupConsumer(self, group, topic)
+
+    def read_all(self, topic, isolation):
+        consumer = self.consumer(group_id=None, isolation_level=isolation)
+        asked, found, deadline = [TopicPartition(topic, p) for p in range(PARTITIONS)], [], time.monotonic() + LIMIT_S
+        try:
+            consumer.assign(asked)
+            consumer.seek_to_beginning(*asked)
+            ends = consumer.end_offsets(asked)
+            while any(consumer.position(p) < ends[p] for p in asked):
+                assert time.monotonic() < deadline, f"{len(found)} records came, and not up to {ends}"
+                for records in consumer.poll(timeout_ms=200).values():
+                    found += [from_record(r) for r in records]
+            return found
+        finally:
+            consumer.close()

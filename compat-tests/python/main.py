@@ -5,6 +5,7 @@ import logging
 import sys
 
 from scenarios import Suite
+from transactions import Transactions
 
 CLIENTS = {"confluent-kafka": "confluent", "kafka-python": "kafka_python", "aiokafka": "aio"}
 
@@ -15,7 +16,9 @@ def main():
     good = True
     for name in names or CLIENTS:
         client = importlib.import_module(CLIENTS[name]).Client(bootstrap)
-        good &= Suite(name, client).run()
+        suite = Suite(name, client)
+        good &= suite.run()
+        good &= Transactions(suite).run()
         client.close()
     sys.exit(not good)
 
