@@ -309,3 +309,89 @@ func (f *franz) deleteGroup(group string) error {
 	answer, err := f.admin.DeleteGroup(deadline(), group)
 	return errors.Join(err, answer.Err)
 }
+
+func (f *franz) consumeUntil(topic string, committed bool, enough func([]record) bool) ([]record, error) {
+	isolation := kgo.ReadUncommitted()
+	if committed {
+		isolation = kgo.ReadCommitted()
+	}
+	c, err := f.client(kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchIsolationLevel(isolation))
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	var found []record
+	for ctx := deadline(); !enough(found); {
+		fetches := c.PollFetches(ctx)
+		if err := fetches.Err(); err != nil {
+			return found, fmt.Errorf("after %d records: %w", len(found), err)
+		}
+		for _, k := range fetches.Records() {
+			found = append(found, fromFranz(k))
+		}
+	}
+	return found, nil
+}
+
+type franzTransactional struct{ c *kgo.Client }
+
+func (f *franz) transactional(id string) (transactional, error) {
+	c, err := f.client(kgo.TransactionalID(id), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	return &franzTransactional{c}, err
+}
+
+func (t *franzTransactional) begin() error { return t.c.BeginTransaction() }
+
+func (t *franzTransactional) send(topic string, values []string) error {
+	var sent []*kgo.Record
+	for n, value := range values {
+		sent = append(sent, &kgo.Record{Topic: topic, Partition: int32(n % partitions), Value: []byte(value)})
+	}
+	return t.c.ProduceSync(deadline(), sent...).FirstErr()
+}
+
+func (t *franzTransactional) end(commit bool) error {
+	return t.c.EndTransaction(deadline(), kgo.TransactionEndTry(commit))
+}
+
+func (t *franzTransactional) close() { t.c.Close() }
+
+func (f *franz) copyAll(group, from, to string, count int) ([]string, error) {
+	session, err := kgo.NewGroupTransactSession(kgo.SeedBrokers(f.bootstrap), kgo.TransactionalID(group), kgo.ConsumerGroup(group),
+		kgo.ConsumeTopics(from), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.RequireStableFetchOffsets(), kgo.MetadataMinAge(100*time.Millisecond))
+	if err != nil {
+		return nil, err
+	}
+	defer session.Close()
+	ctx := deadline()
+	var aborted []string
+	for written, n := 0, 1; written < count; n++ {
+		fetches := session.PollRecords(ctx, 40)
+		if err := fetches.Err(); err != nil {
+			return nil, fmt.Errorf("after %d of %d records: %w", written, count, err)
+		}
+		if err := session.Begin(); err != nil {
+			return nil, err
+		}
+		var copies []*kgo.Record
+		for _, r := range fetches.Records() {
+			copies = append(copies, &kgo.Record{Topic: to, Value: append([]byte("copy of "), r.Value...)})
+		}
+		if err := session.ProduceSync(ctx, copies...).FirstErr(); err != nil {
+			return nil, err
+		}
+		committed, err := session.End(ctx, kgo.TransactionEndTry(n%3 != 0))
+		if err != nil {
+			return nil, err
+		}
+		if committed {
+			written += len(copies)
+			continue
+		}
+		for _, r := range copies {
+			aborted = append(aborted, string(r.Value))
+		}
+	}
+	return aborted, nil
+}

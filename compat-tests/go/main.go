@@ -36,6 +36,7 @@ type client interface {
 	deleteTopic(topic string) error
 	produce(topic, codec string, records []record) error
 	consume(topic string, starts map[int32]int64, count int) ([]record, error)
+	consumeUntil(topic string, committed bool, enough func([]record) bool) ([]record, error)
 	offsets(topic string, at int64) (map[int32]int64, error) // earliest (-2), latest (-1), or the first offset at or after a time
 	deleteRecords(topic string, before map[int32]int64) error
 	join(group, topic string) (member, error)
@@ -49,6 +50,10 @@ type client interface {
 	groupState(group string) (state string, members int, err error)
 	groups() ([]string, error)
 	deleteGroup(group string) error
+	transactional(id string) (transactional, error)
+	// Copies all records, with "copy of " before each value, in transactions of which every third is
+	// aborted. Returns the values of these.
+	copyAll(group, from, to string, count int) (aborted []string, err error)
 	close()
 }
 
@@ -91,6 +96,7 @@ func main() {
 			continue
 		}
 		scenarios(each.name, c)
+		transactionScenarios(each.name, c)
 		c.close()
 	}
 	if failed {

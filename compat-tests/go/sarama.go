@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -105,7 +106,19 @@ func fromSarama(m *sarama.ConsumerMessage) record {
 }
 
 func (s *saramaClient) consume(topic string, starts map[int32]int64, count int) ([]record, error) {
-	consumer, err := sarama.NewConsumer(s.bootstrap, s.config)
+	return s.take(topic, starts, s.config, func(found []record) bool { return len(found) == count })
+}
+
+func (s *saramaClient) consumeUntil(topic string, committed bool, enough func([]record) bool) ([]record, error) {
+	config := newSaramaConfig()
+	if committed {
+		config.Consumer.IsolationLevel = sarama.ReadCommitted
+	}
+	return s.take(topic, map[int32]int64{0: 0, 1: 0, 2: 0}, config, enough)
+}
+
+func (s *saramaClient) take(topic string, starts map[int32]int64, config *sarama.Config, enough func([]record) bool) ([]record, error) {
+	consumer, err := sarama.NewConsumer(s.bootstrap, config)
 	if err != nil {
 		return nil, err
 	}
@@ -138,12 +151,12 @@ func (s *saramaClient) consume(topic string, starts map[int32]int64, count int) 
 	defer close(done)
 	var found []record
 	ctx := deadline()
-	for len(found) < count {
+	for !enough(found) {
 		select {
 		case m := <-messages:
 			found = append(found, fromSarama(m))
 		case <-ctx.Done():
-			return nil, fmt.Errorf("%d of %d records came", len(found), count)
+			return nil, fmt.Errorf("only %d records came", len(found))
 		}
 	}
 	return found, nil
@@ -349,3 +362,73 @@ func (s *saramaClient) groups() ([]string, error) {
 }
 
 func (s *saramaClient) deleteGroup(group string) error { return s.admin.DeleteConsumerGroup(group) }
+
+type saramaTransactional struct{ p sarama.SyncProducer }
+
+func (s *saramaClient) transactional(id string) (transactional, error) {
+	config := newSaramaConfig()
+	config.Producer.Idempotent = true
+	config.Producer.Transaction.ID = id
+	config.Net.MaxOpenRequests = 1
+	p, err := sarama.NewSyncProducer(s.bootstrap, config)
+	return &saramaTransactional{p}, err
+}
+
+func (t *saramaTransactional) begin() error { return t.p.BeginTxn() }
+
+func (t *saramaTransactional) send(topic string, values []string) error {
+	var sent []*sarama.ProducerMessage
+	for n, value := range values {
+		sent = append(sent, &sarama.ProducerMessage{Topic: topic, Partition: int32(n % partitions), Value: sarama.StringEncoder(value)})
+	}
+	return t.p.SendMessages(sent)
+}
+
+func (t *saramaTransactional) end(commit bool) error {
+	if commit {
+		return t.p.CommitTxn()
+	}
+	return t.p.AbortTxn()
+}
+
+func (t *saramaTransactional) close() { _ = t.p.Close() }
+
+func (s *saramaClient) copyAll(group, from, to string, count int) ([]string, error) {
+	opened, err := s.transactional(group)
+	if err != nil {
+		return nil, err
+	}
+	defer opened.close()
+	config := newSaramaConfig()
+	config.Consumer.IsolationLevel = sarama.ReadCommitted
+	reached := map[int32]int64{0: 0, 1: 0, 2: 0}
+	var aborted []string
+	for written, n := 0, 1; written < count; n++ {
+		records, err := s.take(from, reached, config, func(found []record) bool { return len(found) == min(40, count-written) })
+		if err != nil {
+			return nil, err
+		}
+		next := maps.Clone(reached)
+		var copies []string
+		for _, r := range records {
+			copies = append(copies, "copy of "+r.value)
+			next[r.partition] = r.offset + 1
+		}
+		offsets := map[string][]*sarama.PartitionOffsetMetadata{}
+		for p, at := range next {
+			offsets[from] = append(offsets[from], &sarama.PartitionOffsetMetadata{Partition: p, Offset: at, LeaderEpoch: -1})
+		}
+		producer := opened.(*saramaTransactional).p
+		if err := all(opened.begin, func() error { return opened.send(to, copies) },
+			func() error { return producer.AddOffsetsToTxn(offsets, group) }, func() error { return opened.end(n%3 != 0) }); err != nil {
+			return nil, err
+		}
+		if n%3 == 0 {
+			aborted = append(aborted, copies...)
+			continue
+		}
+		written += len(copies)
+		reached = next
+	}
+	return aborted, nil
+}

@@ -303,6 +303,122 @@ async function configs() {
   assert.equal(resources[0].configEntries[0].configValue, '1073741824');
 }
 
+// Consumes in an isolation until the records are enough.
+async function readUntil(name, readUncommitted, enough) {
+  const consumer = kafka.consumer({ groupId: `${name}-reader-${readers++}`, readUncommitted, maxWaitTimeInMs: 200 });
+  const found = [];
+  await consumer.connect();
+  try {
+    await consumer.subscribe({ topics: [name], fromBeginning: true });
+    await consumer.run({ autoCommit: false, eachMessage: async ({ message }) => found.push(message.value.toString()) });
+    await within(() => assert.ok(enough(found), `only ${found.length} records came`));
+  } finally {
+    await consumer.disconnect();
+  }
+  return found;
+}
+let readers = 0;
+
+// Checks what readers of both isolations find, up to a plain record that is added to each partition.
+async function readersFind(name, committed, aborted) {
+  const end = `end ${readers}`;
+  const producer = kafka.producer();
+  await producer.connect();
+  await producer.send({ topic: name, messages: [0, 1, 2].map((partition) => ({ partition, value: end })) });
+  await producer.disconnect();
+  const ended = (found) => found.filter((value) => value === end).length === PARTITIONS;
+  const values = async (uncommitted) => (await readUntil(name, uncommitted, ended)).filter((value) => !value.startsWith('end ')).sort();
+  assert.deepEqual(await values(false), [...committed].sort(), 'of committed records');
+  assert.deepEqual(await values(true), [...committed, ...aborted].sort(), 'of all records');
+}
+
+async function transactional(id) {
+  const producer = kafka.producer({ transactionalId: id, idempotent: true, maxInFlightRequests: 1, retry: { retries: 2 } });
+  await producer.connect();
+  return producer;
+}
+
+async function newTopic(name) {
+  await admin.createTopics({ topics: [{ topic: name, numPartitions: PARTITIONS }] });
+  return name;
+}
+
+const sending = (values) => values.map((value, i) => ({ partition: i % PARTITIONS, value }));
+
+// Consumes, transforms and produces. Every third transaction is aborted, and its records are consumed again.
+async function transactionsLoop() {
+  const [from, to] = [await newTopic(`${topic}-source`), await newTopic(`${topic}-copy`)];
+  const groupId = `${topic}-loop`;
+  const count = 120;
+  const values = Array.from({ length: count }, (_, i) => `value ${i}`);
+  const producer = await transactional(`${topic}-loop`);
+  const feed = await producer.transaction();
+  await feed.send({ topic: from, messages: sending(values) });
+  await feed.commit();
+  const consumer = kafka.consumer({ groupId, maxWaitTimeInMs: 200, maxBytesPerPartition: 1000 });
+  const written = [];
+  const aborted = [];
+  let n = 0;
+  await consumer.connect();
+  try {
+    await consumer.subscribe({ topics: [from], fromBeginning: true });
+    await consumer.run({
+      autoCommit: false,
+      eachBatchAutoResolve: false,
+      eachBatch: async ({ batch, resolveOffset, heartbeat }) => {
+        // Ten records each.
+        for (let at = 0; at < batch.messages.length; at += 10) {
+          const messages = batch.messages.slice(at, at + 10);
+          const copies = messages.map((m) => `copy of ${m.value}`);
+          for (const isAborted of ++n % 3 === 0 ? [true, false] : [false]) {
+            const transaction = await producer.transaction();
+            await transaction.send({ topic: to, messages: sending(copies) });
+            const next = String(Number(messages.at(-1).offset) + 1);
+            await transaction.sendOffsets({ consumerGroupId: groupId, topics: [{ topic: from, partitions: [{ partition: batch.partition, offset: next }] }] });
+            await (isAborted ? transaction.abort() : transaction.commit());
+            (isAborted ? aborted : written).push(...copies);
+          }
+          resolveOffset(messages.at(-1).offset);
+          await heartbeat();
+        }
+      },
+    });
+    await within(() => assert.equal(written.length, count, 'copied'));
+  } finally {
+    await consumer.disconnect();
+    await producer.disconnect();
+  }
+  assert.ok(aborted.length > 0, 'nothing was aborted');
+  await within(async () => {
+    const [answer] = await admin.fetchOffsets({ groupId, topics: [from] });
+    assert.deepEqual(answer.partitions.map((p) => p.offset), ['40', '40', '40']);
+  });
+  await readersFind(to, values.map((value) => `copy of ${value}`), aborted);
+}
+
+// The second producer of a transactional id aborts what the first has open, and fences it.
+async function transactionsFencing() {
+  const name = await newTopic(`${topic}-fencing`);
+  const first = await transactional(`${topic}-fencing`);
+  const before = await first.transaction();
+  await before.send({ topic: name, messages: sending(['a', 'b']) });
+  await before.commit();
+  const open = await first.transaction();
+  await open.send({ topic: name, messages: sending(['c', 'd', 'e']) });
+  const second = await transactional(`${topic}-fencing`);
+  const next = await second.transaction();
+  await next.send({ topic: name, messages: sending(['f']) });
+  await assert.rejects(open.commit(), /fenced|epoch|newer producer/i);
+  await next.commit();
+  await first.disconnect();
+  await second.disconnect();
+  await readersFind(name, ['a', 'b', 'f'], ['c', 'd', 'e']);
+}
+
+async function transactionsDelete() {
+  await admin.deleteTopics({ topics: ['source', 'copy', 'fencing'].map((name) => `${topic}-${name}`) });
+}
+
 async function deleteRecords() {
   await admin.deleteTopicRecords({ topic, partitions: [{ partition: 0, offset: '100' }, { partition: 1, offset: '7' }] });
   await within(async () => {
@@ -330,6 +446,9 @@ async function main() {
     await scenario('group-of-three', groupOfThree);
     await scenario('groups', groups);
     await scenario('configs', configs);
+    await scenario('transactions-loop', transactionsLoop);
+    await scenario('transactions-fencing', transactionsFencing);
+    await scenario('transactions-delete', transactionsDelete);
     await scenario('delete-records', deleteRecords);
     await scenario('delete', remove);
   }
