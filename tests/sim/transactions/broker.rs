@@ -2,7 +2,8 @@
 //! coordinators and the real logs below.
 //!
 //! Before a batch opens a transaction in a log, version 2 adds the partition to the transaction,
-//! and the versions below verify that it is in it. The append carries the guard of the verification.
+//! and the versions below verify that it is in it. The append carries the guard of the
+//! verification.
 
 use super::cluster::{Cluster, OFFSETS};
 use crate::replica::{AppendError, AppendRequest};
