@@ -14,7 +14,17 @@ const HEAD_BYTES: usize = 61;
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// Shows the batches of one partition.
-pub fn show(mut bytes: &[u8]) -> Value {
+pub fn show(bytes: &[u8]) -> Value {
+    shown(bytes, |one| vec![batch(one)])
+}
+
+/// Shows the batches of one partition as if each record had a batch of its own. Gregor writes two
+/// states of a transactional id that it decides at once in one batch, and Kafka in two.
+pub fn show_each(bytes: &[u8]) -> Value {
+    shown(bytes, |one| each(one).unwrap_or_else(|| vec![batch(one)]))
+}
+
+fn shown(mut bytes: &[u8], show: impl Fn(&[u8]) -> Vec<Value>) -> Value {
     let mut batches = Vec::new();
     while bytes.len() >= 17 {
         let length = 12 + number(bytes, 8, 4).max(0) as usize;
@@ -22,7 +32,7 @@ pub fn show(mut bytes: &[u8]) -> Value {
             break;
         }
         let (one, rest) = bytes.split_at(length);
-        batches.push(batch(one));
+        batches.extend(show(one));
         bytes = rest;
     }
     if !bytes.is_empty() {
@@ -31,28 +41,11 @@ pub fn show(mut bytes: &[u8]) -> Value {
     Value::Array(batches)
 }
 
-/// Shows the batches of one partition as if each record had a batch of its own. Gregor writes two
-/// states of a transactional id that it decides at once in one batch, and Kafka in two.
-pub fn show_each(bytes: &[u8]) -> Value {
-    let mut shown = Vec::new();
-    for batch in show(bytes).as_array().into_iter().flatten() {
-        match each(batch, bytes) {
-            Some(records) => shown.extend(records),
-            None => shown.push(batch.clone()),
-        }
-    }
-    Value::Array(shown)
-}
-
-/// Returns a batch for each record of an uncompressed batch.
-fn each(batch: &Value, bytes: &[u8]) -> Option<Vec<Value>> {
-    let base = batch["baseOffset"].as_i64()?;
-    let mut at = 0;
-    while number(bytes, at, 8) != base {
-        at += 12 + usize::try_from(number(bytes, at + 8, 4)).ok()?;
-    }
-    let end = at + 12 + usize::try_from(number(bytes, at + 8, 4)).ok()?;
-    let mut rest = bytes.get(at + HEAD_BYTES..end).filter(|_| batch["attributes"] == 0)?;
+/// Shows a batch for each record of an uncompressed batch.
+fn each(bytes: &[u8]) -> Option<Vec<Value>> {
+    let batch = batch(bytes);
+    let (base, base_timestamp) = (batch["baseOffset"].as_i64()?, batch["baseTimestamp"].as_i64()?);
+    let mut rest = bytes.get(HEAD_BYTES..).filter(|_| batch["attributes"] == 0)?;
     let mut records = Vec::new();
     while !rest.is_empty() {
         let size = usize::try_from(varint(&mut rest)?).ok()?;
@@ -62,7 +55,7 @@ fn each(batch: &Value, bytes: &[u8]) -> Option<Vec<Value>> {
         let (timestamp_delta, offset_delta) = (varint(&mut record)?, varint(&mut record)?);
         let mut one = batch.clone();
         one["baseOffset"] = json!(base + offset_delta);
-        one["baseTimestamp"] = json!(batch["baseTimestamp"].as_i64()? + timestamp_delta);
+        one["baseTimestamp"] = json!(base_timestamp + timestamp_delta);
         one["lastOffsetDelta"] = json!(0);
         one["count"] = json!(1);
         one["records"] = json!(readable(record.to_vec()));

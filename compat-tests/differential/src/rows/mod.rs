@@ -46,8 +46,7 @@ type Rows = fn(&mut Run);
 pub const GROUPS: &[(&str, Rows)] = &[
     ("wire", wire::rows),
     ("cluster", cluster::rows),
-    // Runs before a topic with the name of the transaction topic exists, because Kafka's
-    // coordinator never finishes loading that topic.
+    // Runs before the transaction topic exists.
     ("absent", absent::rows),
     ("topics", topics::rows),
     ("metadata", metadata::rows),

@@ -70,17 +70,22 @@ fn producers(topic: &str, partitions: &[i32]) -> DescribeProducersRequest {
 }
 
 /// Shows a partition to both kinds of readers.
-pub fn shown(run: &mut Run, topic: &str, partition: i32) {
+fn shown(run: &mut Run, topic: &str, partition: i32) {
+    shown_with(run, topic, partition, &[-1, -2, -3, -4]);
+}
+
+/// Shows a partition to both kinds of readers, with some of the special offsets.
+pub fn shown_with(run: &mut Run, topic: &str, partition: i32, special: &[i64]) {
     for isolation in [0, 1] {
         run.row(&format!("all of {topic}-{partition}, isolation {isolation}"), [4, 5, 11, 18], |side, _| {
             fetch(side, topic, partition, 0, isolation)
         });
-        for timestamp in [-1, -2, -3, -4] {
+        for &timestamp in special {
             run.row(&format!("{timestamp} of {topic}-{partition}, isolation {isolation}"), [2, 7, 11], |_, _| {
                 list(topic, partition, timestamp, isolation)
             });
         }
-        for shift in [-1_000_001, 0, -1_000_000, 1, 1_000_000] {
+        for shift in [-1_000_001, 0, -1_000_000, 1, 100_000_000] {
             run.row(
                 &format!("by time {shift} of {topic}-{partition}, isolation {isolation}"),
                 [2, 5, 11],
