@@ -114,7 +114,7 @@ fn a_transaction_that_ends_admits_nothing() {
             let next = h.transaction("a").producer;
             assert_eq!(h.add("a", next, client, &[("t", 0)]), busy);
             assert_eq!(h.end("a", it, client, committed), Err(busy));
-            assert_eq!(h.end("a", it, client, !committed), Err(ErrorCode::InvalidTxnState));
+            assert_eq!(h.end("a", it, client, !committed), Err(busy));
             h.outcome(MarkerOutcome::Written);
             assert!(ended(h.replies.remove(&first).unwrap()).is_ok());
             assert_eq!(h.add("a", next, client, &[("t", 0)]), OK);
