@@ -334,7 +334,7 @@ async fn answered_beside_a_refused_roll(operation: Operation, path_contains: &st
     assert!(matches!(append(&partition, false), Err(AppendError::Storage(_))));
     assert_eq!(disk.inner.refusals(), 1);
     disk.gate.let_one_go();
-    assert_eq!((partition.until_flushed(&last).await, visible(&partition)), (Ok(()), 2));
+    assert_eq!((partition.until_committed(&last).await, visible(&partition)), (Ok(()), 2));
 }
 
 #[tokio::test]
