@@ -7,7 +7,9 @@
 use super::Context;
 use crate::runtime::transaction::Marker;
 use futures_util::future::join_all;
+use indexmap::IndexMap;
 use model::{ErrorCode, PartitionIndex, ProducerEpoch, ProducerId};
+use protocol::Str;
 use protocol::messages::write_txn_markers_request::{
     WritableTxnMarker, WritableTxnMarkerTopic, WriteTxnMarkersRequest,
 };
@@ -20,6 +22,8 @@ use records::EndTransactionMarker;
 const NO_PRODUCER_ID: i64 = -1;
 /// The epoch of a producer that is not known.
 const NO_EPOCH: i16 = -1;
+/// The maximum number of partitions of a marker that are written at the same time.
+const PARTITIONS_AT_ONCE: usize = 256;
 
 /// Writes every marker into its partitions. Answers when all replicas in sync have them. The answer
 /// has one result for each producer. If Kafka cannot build a marker, it answers
@@ -61,34 +65,23 @@ fn failed(marker: &WritableTxnMarker) -> WritableTxnMarkerResult {
 
 /// Joins the results of each producer. A producer without partitions is left out.
 fn answer(results: impl Iterator<Item = WritableTxnMarkerResult>) -> WriteTxnMarkersResponse {
-    let mut markers: Vec<WritableTxnMarkerResult> = Vec::new();
+    let mut joined: IndexMap<i64, IndexMap<Str, IndexMap<i32, WritableTxnMarkerPartitionResult>>> = IndexMap::new();
     for result in results {
-        let topics = result.topics.into_iter().filter(|topic| !topic.partitions.is_empty());
-        for topic in topics {
-            let known = markers.iter().position(|marker| marker.producer_id == result.producer_id);
-            let at = known.unwrap_or_else(|| {
-                let producer_id = result.producer_id;
-                markers.push(WritableTxnMarkerResult { producer_id, ..Default::default() });
-                markers.len() - 1
-            });
-            let joined = &mut markers[at].topics;
-            match joined.iter_mut().find(|known| known.name == topic.name) {
-                Some(known) => join(known, topic),
-                None => joined.push(topic),
-            }
+        for topic in result.topics.into_iter().filter(|topic| !topic.partitions.is_empty()) {
+            // The last result of a partition counts.
+            let partitions = topic.partitions.into_iter().map(|partition| (partition.partition_index, partition));
+            joined.entry(result.producer_id).or_default().entry(topic.name).or_default().extend(partitions);
         }
     }
-    WriteTxnMarkersResponse { markers, ..Default::default() }
-}
-
-/// Adds the partitions of a topic. The last result of a partition counts.
-fn join(known: &mut WritableTxnMarkerTopicResult, topic: WritableTxnMarkerTopicResult) {
-    for partition in topic.partitions {
-        match known.partitions.iter_mut().find(|it| it.partition_index == partition.partition_index) {
-            Some(old) => *old = partition,
-            None => known.partitions.push(partition),
-        }
-    }
+    let topic = |(name, partitions): (Str, IndexMap<i32, WritableTxnMarkerPartitionResult>)| {
+        WritableTxnMarkerTopicResult { name, partitions: partitions.into_values().collect(), ..Default::default() }
+    };
+    let markers = joined.into_iter().map(|(producer_id, topics)| WritableTxnMarkerResult {
+        producer_id,
+        topics: topics.into_iter().map(topic).collect(),
+        ..Default::default()
+    });
+    WriteTxnMarkersResponse { markers: markers.collect(), ..Default::default() }
 }
 
 async fn write(context: &Context, request: &WritableTxnMarker) -> WritableTxnMarkerResult {
@@ -101,7 +94,10 @@ async fn write(context: &Context, request: &WritableTxnMarker) -> WritableTxnMar
         },
         transaction_version: i16::from(request.transaction_version),
     };
-    let topics = join_all(request.topics.iter().map(|topic| write_topic(context, topic, marker))).await;
+    let mut topics = Vec::with_capacity(request.topics.len());
+    for topic in &request.topics {
+        topics.push(write_topic(context, topic, marker).await);
+    }
     WritableTxnMarkerResult { producer_id: request.producer_id, topics, ..Default::default() }
 }
 
@@ -110,19 +106,20 @@ async fn write_topic(
     topic: &WritableTxnMarkerTopic,
     marker: Marker,
 ) -> WritableTxnMarkerTopicResult {
-    let partitions = topic.partition_indexes.iter().map(|&partition_index| {
+    let write = |partition_index: i32| async move {
         let name = &topic.name;
-        async move {
-            let written = match marker.producer_epoch.0 < NO_EPOCH && exists(context, name, partition_index) {
-                // It is below the epoch of every producer, also of one that is not known.
-                true => Err(ErrorCode::InvalidProducerEpoch),
-                false => context.broker.markers.write(name, partition_index, marker).await,
-            };
-            let code = written.err().unwrap_or(ErrorCode::None);
-            WritableTxnMarkerPartitionResult { partition_index, error_code: code.code(), ..Default::default() }
-        }
-    });
-    let partitions = join_all(partitions).await;
+        let written = match marker.producer_epoch.0 < NO_EPOCH && exists(context, name, partition_index) {
+            // It is below the epoch of every producer, also of one that is not known.
+            true => Err(ErrorCode::InvalidProducerEpoch),
+            false => context.broker.markers.write(name, partition_index, marker).await,
+        };
+        let code = written.err().unwrap_or(ErrorCode::None);
+        WritableTxnMarkerPartitionResult { partition_index, error_code: code.code(), ..Default::default() }
+    };
+    let mut partitions = Vec::with_capacity(topic.partition_indexes.len());
+    for some in topic.partition_indexes.chunks(PARTITIONS_AT_ONCE) {
+        partitions.extend(join_all(some.iter().map(|&index| write(index))).await);
+    }
     WritableTxnMarkerTopicResult { name: topic.name.clone(), partitions, ..Default::default() }
 }
 
@@ -134,7 +131,6 @@ fn exists(context: &Context, topic: &str, index: i32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use protocol::Str;
 
     fn result(producer_id: i64, topics: &[(&'static str, &[(i32, i16)])]) -> WritableTxnMarkerResult {
         let partition = |&(partition_index, error_code): &(i32, i16)| WritableTxnMarkerPartitionResult {

@@ -12,6 +12,7 @@ use protocol::messages::add_partitions_to_txn_request::AddPartitionsToTxnTopic;
 use protocol::messages::add_partitions_to_txn_response::{
     AddPartitionsToTxnPartitionResult, AddPartitionsToTxnTopicResult,
 };
+use std::collections::HashSet;
 
 /// Partitions that join a transaction, or are looked for in it.
 pub(crate) struct Addition<'a> {
@@ -104,9 +105,10 @@ pub(crate) fn verify(builder: &mut DecisionBuilder<'_>, asked: &Addition<'_>, re
         Ok(transaction) => transaction,
         Err(code) => return builder.reply(asked.id, request.refused(code)),
     };
+    let known: HashSet<(&str, PartitionIndex)> =
+        transaction.partitions.iter().map(|it| (it.topic.as_str(), it.partition)).collect();
     let partition = |topic: &Str, index: i32| {
-        let wanted = topics::TransactionPartition { topic: topic.clone(), partition: PartitionIndex(index) };
-        let code = match transaction.partitions.contains(&wanted) {
+        let code = match known.contains(&(topic.as_str(), PartitionIndex(index))) {
             true => ErrorCode::None,
             false => ErrorCode::TransactionAbortable,
         };
