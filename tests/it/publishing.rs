@@ -42,7 +42,8 @@ async fn replicas_are_assigned_to_dirs_while_the_publisher_is_held() {
 /// The broker registers and sends heartbeats while its only worker does something else.
 #[tokio::test]
 async fn a_broker_is_unfenced_although_the_main_thread_is_busy() {
-    let node = Home::new().start(&[]).await.unwrap();
+    let home = Home::new();
+    let node = home.start(&[]).await.unwrap();
     let began = std::time::Instant::now();
     let id = node.running.broker.node.id;
     let is_fenced = || node.running.broker.image().cluster.brokers.get(&id).is_none_or(|broker| broker.fenced);
