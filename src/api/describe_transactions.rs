@@ -25,7 +25,7 @@ async fn describe(context: &Context, id: Str) -> TransactionState {
     if id.is_empty() {
         return failed(ErrorCode::InvalidRequest);
     }
-    match context.broker.transactions.request(&id, TransactionRequest::Describe(vec![id.clone()])).await {
+    match context.broker.transactions.ask(&id, TransactionRequest::Describe(vec![id.clone()])).await {
         TransactionReply::Describe(states) => {
             states.into_iter().next().unwrap_or_else(|| failed(ErrorCode::TransactionalIdNotFound))
         }

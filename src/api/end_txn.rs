@@ -29,7 +29,7 @@ pub(super) async fn handle(context: Context, request: EndTxnRequest) -> EndTxnRe
         committed: request.committed,
         transaction_version: if context.version >= 5 { 2 } else { 0 },
     };
-    let mut response = match context.broker.transactions.request(&id, end).await {
+    let mut response = match context.broker.transactions.ask(&id, end).await {
         TransactionReply::EndTxn(response) => response,
         _ => failed(ErrorCode::UnknownServerError),
     };

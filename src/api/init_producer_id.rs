@@ -23,7 +23,7 @@ pub(super) async fn handle(context: Context, request: InitProducerIdRequest) -> 
         Some(id) if id.is_empty() => failed(ErrorCode::InvalidRequest),
         Some(id) => {
             let id = id.clone();
-            let mut response = match context.broker.transactions.request(&id, of_transactional_id(request, &id)).await {
+            let mut response = match context.broker.transactions.ask(&id, of_transactional_id(request, &id)).await {
                 TransactionReply::InitProducerId(response) => response,
                 _ => failed(ErrorCode::UnknownServerError),
             };

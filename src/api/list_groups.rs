@@ -18,7 +18,7 @@ pub(super) async fn handle(context: Context, request: ListGroupsRequest) -> List
     let replies = context
         .broker
         .groups
-        .request_all(|| GroupRequest::ListGroups { states: states.clone(), types: types.clone() })
+        .ask_all(|| GroupRequest::ListGroups { states: states.clone(), types: types.clone() })
         .await;
     for reply in replies {
         match reply {

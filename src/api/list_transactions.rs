@@ -21,7 +21,7 @@ pub(super) async fn handle(context: Context, request: ListTransactionsRequest) -
         pattern: pattern.clone(),
     };
     let mut response = ListTransactionsResponse::default();
-    for reply in context.broker.transactions.request_all_or_none(list).await {
+    for reply in context.broker.transactions.ask_all_or_none(list).await {
         match reply {
             TransactionReply::List(part) if part.error_code != ErrorCode::None.code() => return part,
             TransactionReply::List(part) => {

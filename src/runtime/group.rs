@@ -1,16 +1,13 @@
 //! The group coordinators of this broker.
 
-use super::coordinator::{CoordinatorParts, Coordinators};
-use crate::replica::Partition;
+use super::coordinator::Coordinators;
 use coordinator::group::GroupEvent;
-use coordinator::{GroupConfig, GroupReply, GroupRequest, GroupShard};
-use model::{ErrorCode, LeaderEpoch, PartitionIndex, TopicId};
+use coordinator::{GroupReply, GroupRequest, GroupShard};
+use model::{ErrorCode, PartitionIndex, TopicId};
 use protocol::Str;
-use std::sync::Arc;
 
 /// All group coordinators of this broker.
-#[derive(Debug)]
-pub struct GroupCoordinators(Coordinators<GroupShard>);
+pub type GroupCoordinators = Coordinators<GroupShard>;
 
 /// The state of this broker's coordinators at one moment.
 #[derive(Clone, Debug, Default)]
@@ -36,40 +33,10 @@ pub struct Committed {
     pub offset: i64,
 }
 
-impl GroupCoordinators {
-    /// Creates the set of coordinators. It is empty.
-    pub(crate) fn new(parts: CoordinatorParts<GroupShard>) -> Self {
-        Self(Coordinators::new(parts))
-    }
-
-    /// Sets the configuration of the shards.
-    pub fn set_config(&self, config: GroupConfig) {
-        self.0.set_config(config);
-    }
-
-    /// Sets the number of partitions of the offsets topic.
-    pub fn set_partition_count(&self, count: i32) {
-        self.0.set_partition_count(count);
-    }
-
-    /// Starts to lead a partition of the offsets topic.
-    pub fn lead(&self, partition: Arc<Partition>, epoch: LeaderEpoch) {
-        self.0.lead(partition, epoch);
-    }
-
-    /// Stops to lead a partition.
-    pub fn resign(&self, index: i32) {
-        self.0.resign(index);
-    }
-
-    /// Stops to lead every partition.
-    pub fn resign_all(&self) {
-        self.0.resign_all();
-    }
-
+impl Coordinators<GroupShard> {
     /// Tells every shard to delete the offsets of deleted topics.
     pub fn topics_deleted(&self, topics: Vec<(TopicId, Str)>) {
-        self.0.tell_all(&GroupEvent::TopicsDeleted(topics));
+        self.tell_all(&GroupEvent::TopicsDeleted(topics));
     }
 
     /// Sends a request to the coordinator of the group that it names.
@@ -85,24 +52,14 @@ impl GroupCoordinators {
         if group.is_empty() && needs_group_id(&request) {
             return request.refused(ErrorCode::InvalidGroupId);
         }
-        self.0.request(group, request).await
-    }
-
-    /// Sends a request to the coordinator of a partition of the offsets topic.
-    pub async fn request_at(&self, partition: PartitionIndex, request: GroupRequest) -> GroupReply {
-        self.0.request_at(partition.0, request).await
-    }
-
-    /// Sends a request to every coordinator of this broker.
-    pub async fn request_all(&self, request: impl Fn() -> GroupRequest) -> Vec<GroupReply> {
-        self.0.request_all(request).await
+        self.ask(group, request).await
     }
 
     /// Returns the current state of every loaded coordinator, with at most `offsets_max` committed
     /// offsets. It waits for neither requests nor the disk.
     pub fn survey(&self, offsets_max: usize) -> Survey {
         let mut survey = Survey::default();
-        self.0.read_loaded(|groups| {
+        self.read_loaded(|groups| {
             let census = groups.census();
             survey.group_count += census.classic_groups + census.carried_groups;
             survey.offset_count += census.offsets;

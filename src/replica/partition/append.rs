@@ -187,9 +187,10 @@ impl Partition {
         Ok(self.appended(&valid, &done, how, log_append_time))
     }
 
-    /// Begins the verification of a transaction, unless the log has it open or is verifying it
-    /// already (`Log::begin_verification`). Errors: NOT_LEADER_OR_FOLLOWER, and a newer epoch of
-    /// the producer.
+    /// Begins the verification of a transaction and returns its guard, or `None` if the log has the
+    /// transaction open. Requests that verify the same transaction at once get the same guard
+    /// (`Log::begin_verification`). Errors: NOT_LEADER_OR_FOLLOWER, and a newer epoch of the
+    /// producer.
     pub async fn begin_verification(
         self: &Arc<Self>,
         start: VerificationStart,

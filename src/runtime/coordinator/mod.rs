@@ -29,7 +29,7 @@ use crate::replica::Partition;
 use arc_swap::ArcSwap;
 use coordinator::{Command, CoordinatorShard, DecisionContext, ReplyId, ShardTypes};
 use metadata::image::Image;
-use model::{ErrorCode, LeaderEpoch};
+use model::{ErrorCode, LeaderEpoch, PartitionIndex};
 use parking_lot::{Mutex, RwLock};
 use records::Codec;
 use std::collections::HashMap;
@@ -60,7 +60,7 @@ pub(crate) struct CoordinatorParts<S: CoordinatorShard> {
 
 /// All coordinators of one kind on this broker.
 #[derive(Debug)]
-pub(crate) struct Coordinators<S: CoordinatorShard> {
+pub struct Coordinators<S: CoordinatorShard> {
     shards: RwLock<HashMap<i32, ShardHandle<S>>>,
     /// The number of partitions of the state topic; 0 if it does not exist.
     partition_count: AtomicI32,
@@ -108,18 +108,18 @@ impl<S: CoordinatorShard> Coordinators<S> {
     }
 
     /// Sets the configuration of the shards.
-    pub(crate) fn set_config(&self, config: Config<S>) {
+    pub fn set_config(&self, config: Config<S>) {
         self.config.store(Arc::new(config));
     }
 
     /// Sets the number of partitions of the state topic.
-    pub(crate) fn set_partition_count(&self, count: i32) {
+    pub fn set_partition_count(&self, count: i32) {
         self.partition_count.store(count, Ordering::SeqCst);
     }
 
     /// Starts to lead a partition: loads its shard and serves it. An older leadership of the
     /// partition ends.
-    pub(crate) fn lead(&self, partition: Arc<Partition>, epoch: LeaderEpoch) {
+    pub fn lead(&self, partition: Arc<Partition>, epoch: LeaderEpoch) {
         let index = partition.id().partition.0;
         let mut shards = self.shards.write();
         if shards.get(&index).is_some_and(|shard| shard.epoch >= epoch) {
@@ -146,12 +146,12 @@ impl<S: CoordinatorShard> Coordinators<S> {
     }
 
     /// Stops to lead a partition.
-    pub(crate) fn resign(&self, index: i32) {
+    pub fn resign(&self, index: i32) {
         self.shards.write().remove(&index);
     }
 
     /// Stops to lead every partition.
-    pub(crate) fn resign_all(&self) {
+    pub fn resign_all(&self) {
         self.shards.write().clear();
     }
 
@@ -168,17 +168,17 @@ impl<S: CoordinatorShard> Coordinators<S> {
     }
 
     /// Sends a request to the coordinator of a key: of a group, or of a transactional id.
-    pub(crate) async fn request(&self, key: &str, request: Request<S>) -> Reply<S> {
+    pub async fn ask(&self, key: &str, request: Request<S>) -> Reply<S> {
         let count = self.partition_count.load(Ordering::SeqCst);
         if count == 0 {
             return S::refused(&request, ErrorCode::NotCoordinator);
         }
-        self.request_at(coordinator::partition_for(key, count).0, request).await
+        self.ask_at(coordinator::partition_for(key, count), request).await
     }
 
     /// Sends a request to the coordinator of a partition of the state topic.
-    pub(crate) async fn request_at(&self, index: i32, request: Request<S>) -> Reply<S> {
-        let shard = self.shards.read().get(&index).cloned();
+    pub async fn ask_at(&self, partition: PartitionIndex, request: Request<S>) -> Reply<S> {
+        let shard = self.shards.read().get(&partition.0).cloned();
         match shard {
             None => S::refused(&request, ErrorCode::NotCoordinator),
             Some(shard) => shard.ask(request).await,
@@ -186,7 +186,7 @@ impl<S: CoordinatorShard> Coordinators<S> {
     }
 
     /// Sends a request to every coordinator of this broker.
-    pub(crate) async fn request_all(&self, request: impl Fn() -> Request<S>) -> Vec<Reply<S>> {
+    pub async fn ask_all(&self, request: impl Fn() -> Request<S>) -> Vec<Reply<S>> {
         futures_util::future::join_all(self.all().into_iter().map(|shard| shard.ask(request()))).await
     }
 

@@ -75,7 +75,7 @@ impl MarkerWriter {
             marker: marker.end,
             transaction_version: marker.transaction_version,
         };
-        match self.groups.request_at(PartitionIndex(index), request).await {
+        match self.groups.ask_at(PartitionIndex(index), request).await {
             GroupReply::EndTransaction(ErrorCode::None) => Ok(()),
             // The coordinator's errors are the leader's for the one who sent the marker.
             GroupReply::EndTransaction(

@@ -11,21 +11,18 @@ pub(crate) use self::effects::TransactionEffects;
 pub(crate) use self::effects::outcome;
 pub use self::markers::{Marker, MarkerWriter};
 
-use super::coordinator::{CoordinatorParts, Coordinators};
-use crate::replica::Partition;
+use super::coordinator::Coordinators;
 use coordinator::transaction::{ProducerIdAndEpoch, TransactionShard};
 use coordinator::{TransactionReply, TransactionRequest};
-use model::{ErrorCode, LeaderEpoch};
+use model::ErrorCode;
 use protocol::Str;
 use protocol::messages::add_partitions_to_txn_request::AddPartitionsToTxnTopic;
 use protocol::messages::add_partitions_to_txn_response::{
     AddPartitionsToTxnPartitionResult, AddPartitionsToTxnTopicResult,
 };
-use std::sync::Arc;
 
 /// All transaction coordinators of this broker.
-#[derive(Debug)]
-pub struct TransactionCoordinators(Coordinators<TransactionShard>);
+pub type TransactionCoordinators = Coordinators<TransactionShard>;
 
 /// Partitions to add to a transaction, or to look for in it.
 #[derive(Clone, Debug)]
@@ -42,42 +39,12 @@ pub struct PartitionsOfTransaction {
     pub transaction_version: i16,
 }
 
-impl TransactionCoordinators {
-    /// Creates the set of coordinators. It is empty.
-    pub(crate) fn new(parts: CoordinatorParts<TransactionShard>) -> Self {
-        Self(Coordinators::new(parts))
-    }
-
-    /// Sets the number of partitions of the transaction topic.
-    pub fn set_partition_count(&self, count: i32) {
-        self.0.set_partition_count(count);
-    }
-
-    /// Starts to lead a partition of the transaction topic.
-    pub fn lead(&self, partition: Arc<Partition>, epoch: LeaderEpoch) {
-        self.0.lead(partition, epoch);
-    }
-
-    /// Stops to lead a partition.
-    pub fn resign(&self, index: i32) {
-        self.0.resign(index);
-    }
-
-    /// Stops to lead every partition.
-    pub fn resign_all(&self) {
-        self.0.resign_all();
-    }
-
-    /// Sends a request to the coordinator of a transactional id.
-    pub async fn request(&self, transactional_id: &str, request: TransactionRequest) -> TransactionReply {
-        self.0.request(transactional_id, request).await
-    }
-
+impl Coordinators<TransactionShard> {
     /// Sends a request to every coordinator of this broker. If there is none, returns the reply of
     /// a coordinator without transactions.
-    pub async fn request_all_or_none(&self, request: impl Fn() -> TransactionRequest) -> Vec<TransactionReply> {
-        let replies = self.0.request_all(&request).await;
-        if replies.is_empty() { self.0.ask_empty(request()).into_iter().collect() } else { replies }
+    pub async fn ask_all_or_none(&self, request: impl Fn() -> TransactionRequest) -> Vec<TransactionReply> {
+        let replies = self.ask_all(&request).await;
+        if replies.is_empty() { self.ask_empty(request()).into_iter().collect() } else { replies }
     }
 
     /// Adds partitions to a transaction, or verifies that they are in it. Returns an error code for
@@ -92,7 +59,7 @@ impl TransactionCoordinators {
             verify_only,
             transaction_version,
         };
-        match self.request(&transactional_id, request).await {
+        match self.ask(&transactional_id, request).await {
             TransactionReply::VerifyPartitions(results) => results,
             TransactionReply::AddPartitions(code) => results_with(topics, code),
             TransactionReply::InitProducerId(_)
