@@ -14,10 +14,18 @@ pub fn run(root: &Path) -> Result<()> {
     step("tidy", || tidy::run(root))?;
     step("dependencies", || dependencies(root))?;
     step("clippy", || cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "--deny", "warnings"]))?;
-    step("tests", || cargo(&["test", "--workspace", "--all-features", "--locked"]))?;
+    step("tests", || tests(root))?;
     step("release build", || cargo(&["build", "--release", "--locked", "--package", "gregor"]))?;
     step("clients", || command(root, "compat-tests/run", &[]))?;
     step("differential", || command(root, "compat-tests/differential/run", &[]))
+}
+
+/// Runs the tests of Rust. The random tests draw the same cases in every run, so that a change is
+/// judged by what it changes. `cargo test` alone draws new ones.
+fn tests(root: &Path) -> Result<()> {
+    let mut tests = Command::new(env!("CARGO"));
+    tests.args(["test", "--workspace", "--all-features", "--locked"]).env("PROPTEST_RNG_SEED", "1");
+    run_in(root, &mut tests)
 }
 
 /// Checks licenses, advisories, banned crates and sources as `deny.toml` says. If cargo-deny is not
@@ -38,10 +46,13 @@ fn step(name: &str, check: impl FnOnce() -> Result<()>) -> Result<()> {
 
 fn command(root: &Path, program: &str, words: &[&str]) -> Result<()> {
     let program = if program.contains('/') && !program.starts_with('/') { root.join(program) } else { program.into() };
-    let status = Command::new(&program).args(words).current_dir(root).status();
-    let status = status.with_context(|| program.display().to_string())?;
+    run_in(root, Command::new(program).args(words))
+}
+
+fn run_in(root: &Path, command: &mut Command) -> Result<()> {
+    let status = command.current_dir(root).status().with_context(|| format!("{command:?}"))?;
     if !status.success() {
-        bail!("{} {}: {status}", program.display(), words.join(" "));
+        bail!("{command:?}: {status}");
     }
     Ok(())
 }

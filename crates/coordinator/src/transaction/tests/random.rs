@@ -3,6 +3,7 @@
 //! state, and that every request gets exactly one reply.
 
 use super::{Harness, Leaders, add, end, init, outcome_of, producer, verify};
+use crate::transaction::state::{Transaction, TransactionState};
 use crate::transaction::{MarkerOutcome, ProducerIdAndEpoch, TransactionMarkers};
 use crate::{Command, Entry, ReplyId, TransactionEvent, TransactionReply};
 use model::{ErrorCode, ProducerId};
@@ -117,8 +118,10 @@ impl World {
             Step::Exhaust { who } => {
                 let Some(it) = self.h.shard.state.transactions.get(IDS[who]).cloned() else { return };
                 if it.state.is_at_rest() && it.producer.epoch.0 < 100 {
-                    let exhausted = producer(it.producer.id.0, i16::MAX - 2);
-                    self.h.stored(IDS[who], &crate::transaction::state::Transaction { producer: exhausted, ..it });
+                    // As after an InitProducerId: no transaction has ended in this epoch.
+                    let state = TransactionState::Empty;
+                    let producer = producer(it.producer.id.0, i16::MAX - 2);
+                    self.h.stored(IDS[who], &Transaction { producer, state, ..it });
                 }
             }
             Step::FailNext { code } => {
