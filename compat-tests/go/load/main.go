@@ -1,5 +1,5 @@
 // Puts one load on a broker and prints its figures as one line of JSON: `load
-// produce|consume|latency|steady|many|fill|served|alter -broker HOST:PORT [flags]`.
+// produce|consume|latency|steady|many|fill|served|alter|transactions -broker HOST:PORT [flags]`.
 package main
 
 import (
@@ -24,15 +24,17 @@ type load struct {
 	partitions, records, size     int
 	acks, lingerMs, rate, seconds int
 	mb, batch, connections, keys  int
+	producers                     int
 }
 
 func main() {
 	loads := map[string]func(*load, context.Context) (map[string]float64, error){
 		"produce": (*load).produce, "consume": (*load).consume, "latency": (*load).latency, "steady": (*load).steady,
 		"many": (*load).many, "fill": (*load).fill, "served": (*load).served, "alter": (*load).alter,
+		"transactions": (*load).transactions,
 	}
 	if len(os.Args) < 2 || loads[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: load produce|consume|latency|steady|many|fill|served|alter -broker HOST:PORT [flags]")
+		fmt.Fprintln(os.Stderr, "usage: load produce|consume|latency|steady|many|fill|served|alter|transactions -broker HOST:PORT [flags]")
 		os.Exit(2)
 	}
 	var l load
@@ -43,15 +45,16 @@ func main() {
 	flags.StringVar(&l.config, "config", "", "key=value,... of the topic, for fill and alter")
 	flags.IntVar(&l.keys, "keys", 0, "how many keys the records have in turn, for fill; 0: none")
 	flags.IntVar(&l.partitions, "partitions", 1, "the topic's partitions")
-	flags.IntVar(&l.records, "records", 1, "how many records")
+	flags.IntVar(&l.records, "records", 1, "how many records; of each transaction, for transactions")
 	flags.IntVar(&l.size, "size", 1024, "bytes of a record's value")
 	flags.IntVar(&l.acks, "acks", -1, "-1 or 1")
 	flags.IntVar(&l.lingerMs, "linger-ms", 5, "how long the producer gathers records")
 	flags.IntVar(&l.rate, "rate", 1000, "records a second, for latency")
-	flags.IntVar(&l.seconds, "seconds", 8, "how long, for latency and steady")
+	flags.IntVar(&l.seconds, "seconds", 8, "how long, for latency, steady and transactions")
 	flags.IntVar(&l.mb, "mb", 0, "MB a second for steady, where 0 is as fast as it goes; MB a partition for fill")
 	flags.IntVar(&l.batch, "batch", 65536, "bytes of a batch, for steady and fill")
 	flags.IntVar(&l.connections, "connections", 4, "connections, for steady")
+	flags.IntVar(&l.producers, "producers", 1, "producers that commit at the same time, for transactions")
 	_ = flags.Parse(os.Args[2:])
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// Producers that all commit one transaction after the other, each with the given number of records. The first
+// second does not count. A time is that of the commit alone, without the records before it.
+func (l *load) transactions(ctx context.Context) (map[string]float64, error) {
+	clients := make([]*kgo.Client, l.producers)
+	for i := range clients {
+		client, err := l.on(ctx, kgo.TransactionalID(fmt.Sprintf("%s-%d", l.topic, i)))
+		if err != nil {
+			return nil, err
+		}
+		defer client.Close()
+		clients[i] = client
+	}
+	var (
+		all    sync.WaitGroup
+		mutex  sync.Mutex
+		times  []float64
+		failed error
+	)
+	begun := time.Now().Add(time.Second)
+	ended := begun.Add(time.Duration(l.seconds) * time.Second)
+	for _, client := range clients {
+		all.Go(func() {
+			mine, err := l.commits(ctx, client, begun, ended)
+			mutex.Lock()
+			defer mutex.Unlock()
+			times = append(times, mine...)
+			if err != nil {
+				failed = err
+			}
+		})
+	}
+	all.Wait()
+	if failed != nil {
+		return nil, failed
+	}
+	if len(times) == 0 {
+		return nil, fmt.Errorf("no transaction was committed in %d s", l.seconds)
+	}
+	slices.Sort(times)
+	at := func(part float64) float64 { return times[int(part*float64(len(times)-1))] }
+	return map[string]float64{"transactions/s": float64(len(times)) / float64(l.seconds), "p50 ms": at(0.5), "p99 ms": at(0.99)}, nil
+}
+
+// Commits until the end. Returns the milliseconds of each commit that ended after the beginning.
+func (l *load) commits(ctx context.Context, client *kgo.Client, begun, ended time.Time) ([]float64, error) {
+	value := make([]byte, l.size)
+	var times []float64
+	for time.Now().Before(ended) {
+		if err := client.BeginTransaction(); err != nil {
+			return nil, err
+		}
+		records := make([]*kgo.Record, l.records)
+		for i := range records {
+			records[i] = &kgo.Record{Value: value, Partition: int32(i % l.partitions)}
+		}
+		if err := client.ProduceSync(ctx, records...).FirstErr(); err != nil {
+			return nil, err
+		}
+		from := time.Now()
+		if err := client.EndTransaction(ctx, kgo.TryCommit); err != nil {
+			return nil, err
+		}
+		if now := time.Now(); now.After(begun) && now.Before(ended) {
+			times = append(times, float64(now.Sub(from).Microseconds())/1000)
+		}
+	}
+	return times, nil
+}
