@@ -73,8 +73,15 @@ async fn load<S: CoordinatorShard>(parts: &DriverParts<S>, clock: Clock) -> Resu
     if parts.faults.load.take() {
         return Err(ShardEnd::Fault("a planted fault".into()));
     }
-    let replayed = blocking::run(move || replay(&partition, epoch)).await;
-    let (shard, applied) = replayed.unwrap_or_else(|panic| Err(ShardEnd::Fault(panic.to_string())))?;
+    // A new partition is served at once: its clients do not wait for a thread that reads nothing.
+    let replayed = match partition.log_start_offset() == partition.log_end_offset() {
+        true => replay(&partition, epoch),
+        false => {
+            let replayed = blocking::run(move || replay(&partition, epoch)).await;
+            replayed.unwrap_or_else(|panic| Err(ShardEnd::Fault(panic.to_string())))
+        }
+    };
+    let (shard, applied) = replayed?;
     *parts.shard.lock() = shard;
     let micros = started.elapsed().as_micros();
     debug!(partition = %parts.partition.name(), micros, "loaded a coordinator");

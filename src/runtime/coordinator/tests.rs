@@ -235,6 +235,16 @@ fn an_unreadable_record_in_a_partition_fails_the_load() {
     assert!(matches!(replay::<GroupShard>(&partition, EPOCH), Err(ShardEnd::Leadership)));
 }
 
+/// In one turn of the runtime: a client that has just created the topic may already commit.
+#[tokio::test]
+async fn a_new_partition_is_served_without_a_wait() {
+    let partition = leading(EPOCH.0, &[1]);
+    let (inbox, is_loaded, _task) = run(parts(partition));
+    tokio::task::yield_now().await;
+    assert!(is_loaded.load(Ordering::SeqCst));
+    assert_eq!(ask(&inbox, commit(7)).await, ErrorCode::None);
+}
+
 #[tokio::test]
 async fn groups_that_cannot_be_loaded_are_not_coordinator_and_their_partition_is_offline() {
     let partition = leading(EPOCH.0, &[1]);
