@@ -1,5 +1,5 @@
 // Puts one load on a broker and prints its figures as one line of JSON: `load
-// produce|consume|latency|steady|many|fill|served|alter|transactions -broker HOST:PORT [flags]`.
+// produce|consume|latency|steady|many|fill|served|alter|transactions|ids -broker HOST:PORT [flags]`.
 package main
 
 import (
@@ -31,10 +31,10 @@ func main() {
 	loads := map[string]func(*load, context.Context) (map[string]float64, error){
 		"produce": (*load).produce, "consume": (*load).consume, "latency": (*load).latency, "steady": (*load).steady,
 		"many": (*load).many, "fill": (*load).fill, "served": (*load).served, "alter": (*load).alter,
-		"transactions": (*load).transactions,
+		"transactions": (*load).transactions, "ids": (*load).ids,
 	}
 	if len(os.Args) < 2 || loads[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: load produce|consume|latency|steady|many|fill|served|alter|transactions -broker HOST:PORT [flags]")
+		fmt.Fprintln(os.Stderr, "usage: load produce|consume|latency|steady|many|fill|served|alter|transactions|ids -broker HOST:PORT [flags]")
 		os.Exit(2)
 	}
 	var l load

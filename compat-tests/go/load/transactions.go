@@ -7,7 +7,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // Producers that all commit one transaction after the other, each with the given number of records. The first
@@ -77,4 +79,43 @@ func (l *load) commits(ctx context.Context, client *kgo.Client, begun, ended tim
 		}
 	}
 	return times, nil
+}
+
+// Gives each of many transactional ids a producer id.
+func (l *load) ids(ctx context.Context) (map[string]float64, error) {
+	client, err := l.client()
+	if err != nil {
+		return nil, err
+	}
+	defer client.Close()
+	const atOnce = 64
+	failed := make(chan error, atOnce)
+	begun := time.Now()
+	for n := range atOnce {
+		go func() {
+			for id := n; id < l.records; id += atOnce {
+				request := kmsg.NewInitProducerIDRequest()
+				name := fmt.Sprintf("%s-%d", l.topic, id)
+				request.TransactionalID, request.TransactionTimeoutMillis = &name, 60_000
+				response, err := request.RequestWith(ctx, client)
+				for err == nil && kerr.IsRetriable(kerr.ErrorForCode(response.ErrorCode)) {
+					response, err = request.RequestWith(ctx, client)
+				}
+				if err == nil {
+					err = kerr.ErrorForCode(response.ErrorCode)
+				}
+				if err != nil {
+					failed <- err
+					return
+				}
+			}
+			failed <- nil
+		}()
+	}
+	for range atOnce {
+		if err := <-failed; err != nil {
+			return nil, err
+		}
+	}
+	return map[string]float64{"ids/s": float64(l.records) / seconds(begun)}, nil
 }
