@@ -80,7 +80,7 @@ fn listed(builder: &DecisionBuilder<'_>, filters: &Filters<'_>) -> Result<ListTr
             && (producer_ids.is_empty() || producer_ids.contains(&it.producer.id))
             && (filters.states.is_empty() || states.contains(&it.state))
             && (filters.duration_ms < 0 || now.saturating_sub(start) > filters.duration_ms)
-            && pattern.as_ref().is_none_or(|pattern| pattern.is_match(name))
+            && pattern.as_ref().is_none_or(|pattern| pattern.is_match(name.as_bytes()))
     };
     let mut found: Vec<(&Str, &Transaction)> = builder.transactions().filter(passes).collect();
     found.sort_by_key(|(name, _)| *name);
