@@ -152,7 +152,9 @@ impl Raft {
             return Ok(());
         };
         let view = reply.view();
-        if view.epoch > self.epoch || (view.epoch == self.epoch && view.leader != self.leader()) {
+        // A leader whose id is known from `quorum-state`, without its address, is followed as well.
+        let is_news = view.leader != self.leader() || matches!(self.role, Role::Unattached(_));
+        if view.epoch > self.epoch || (view.epoch == self.epoch && is_news) {
             let (epoch, leader, endpoints) = (view.epoch, view.leader, view.leader_endpoints.clone());
             let refusal = self.hear_of_leader(epoch, leader, &endpoints, now);
             if refusal.is_some() {

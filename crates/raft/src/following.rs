@@ -168,7 +168,11 @@ impl Raft {
 
     fn follower_of(&mut self, leader: Option<model::BrokerId>) -> Option<&mut Follower> {
         match &mut self.role {
-            Role::Follower(follower) if leader == Some(follower.leader) => Some(follower),
+            Role::Follower(follower)
+                if leader == Some(follower.leader) || planted::is_planted(Bug::StaleFetchResponseTaken) =>
+            {
+                Some(follower)
+            }
             _ => None,
         }
     }
@@ -300,7 +304,9 @@ impl Raft {
         follower.download = None;
         follower.deadline = deadline;
         let leader = follower.leader;
-        let Some(records) = control_records else { return self.fetch_failed(Peer::Replica(leader), now) };
+        let nothing: Option<&[ControlRecord]> =
+            if planted::is_planted(Bug::DamagedSnapshotInstalled) { Some(&[]) } else { None };
+        let Some(records) = control_records.or(nothing) else { return self.fetch_failed(Peer::Replica(leader), now) };
         self.log.install(id);
         self.flushed = id.end;
         let since: Since = Offset::from_wire(id.end.0 - 1);

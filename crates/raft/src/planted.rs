@@ -30,8 +30,12 @@ pub enum Bug {
     DirectoryIdIgnored,
     /// A fetch response of an earlier epoch is appended.
     StaleFetchResponseTaken,
-    /// A fetch of an earlier epoch is served and counted.
-    StaleFetchCounted,
+    /// A held fetch is answered only when the log grows.
+    HeldFetchForgotten,
+    /// A downloaded snapshot is installed whatever a check of it says.
+    DamagedSnapshotInstalled,
+    /// A restart begins in the epoch of the log, not in that of `quorum-state`.
+    EpochForgottenAtRestart,
     /// A leader leads on although no majority fetches.
     NoCheckQuorum,
     /// A leader that restarts leads its epoch on.

@@ -50,13 +50,13 @@ impl Raft {
         let check_quorum_at = self.check_quorum_at(now);
         let begin_at = self.begin_again_at(now);
         if let Role::Leader(leader) = &mut self.role {
-            leader.heard_from(replica, check_quorum_at, begin_at);
+            leader.heard_from(replica, now, check_quorum_at, begin_at);
         }
     }
 
     /// Returns why this replica does not serve a follower.
     fn refuse_follower(&self, epoch: LeaderEpoch, replica: Option<ReplicaKey>) -> Option<ErrorCode> {
-        if epoch < self.epoch && !(planted::is_planted(Bug::StaleFetchCounted) && self.is_leader()) {
+        if epoch < self.epoch {
             Some(ErrorCode::FencedLeaderEpoch)
         } else if epoch > self.epoch {
             Some(ErrorCode::UnknownLeaderEpoch)
@@ -141,7 +141,12 @@ impl Raft {
             return;
         }
         let held = std::mem::take(&mut leader.held);
-        let is_due = |held: &HeldFetch| held.deadline <= now.monotonic.0 || self.has_news_for(&held.fetch);
+        let is_forgotten = |held: &HeldFetch| {
+            planted::is_planted(Bug::HeldFetchForgotten) && held.fetch.log_end.offset == self.log.end
+        };
+        let is_due = |held: &HeldFetch| {
+            !is_forgotten(held) && (held.deadline <= now.monotonic.0 || self.has_news_for(&held.fetch))
+        };
         let (due, waiting): (Vec<_>, Vec<_>) = held.into_iter().partition(is_due);
         for held in due {
             self.reply_fetch(held.id, &held.fetch);

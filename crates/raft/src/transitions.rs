@@ -5,7 +5,7 @@
 
 use crate::action::Action;
 use crate::event::Fault;
-use crate::machine::Raft;
+use crate::machine::{InFlight, Raft};
 use crate::planted::{self, Bug};
 use crate::quorum_state::ElectionState;
 use crate::state::{Candidate, Follower, Leader, NEVER, Prospective, Resigned, Role, Tally, Unattached};
@@ -22,15 +22,15 @@ impl Raft {
     pub(crate) fn enter_first_role(&mut self, election: ElectionState, now: Now) {
         let local = self.config.local;
         let log_epoch = self.log.end_offset().epoch;
-        if election.epoch < log_epoch {
+        if election.epoch < log_epoch || planted::is_planted(Bug::EpochForgottenAtRestart) {
             self.epoch = log_epoch;
             return self.enter_unattached(None, None, now);
         }
         self.epoch = election.epoch;
         if election.leader == Some(local.id) && planted::is_planted(Bug::EpochLedAgainAtRestart) {
-            let check_quorum_at = self.check_quorum_at(now);
-            let leader = Leader::new(self.log.end, self.quorum.voters(), local, check_quorum_at);
-            return self.enter(Role::Leader(leader));
+            let mut tally = Tally::new(self.quorum.voters(), local.id);
+            self.quorum.voters().ids().for_each(|id| tally.record(id, true));
+            return self.enter(Role::Candidate(Candidate { tally, deadline: NEVER }));
         }
         if election.leader == Some(local.id) {
             // Records of this epoch that were appended but not fsynced may be lost, so this replica
@@ -58,8 +58,14 @@ impl Raft {
                 let (leader, voted) = (state.leader, state.voted);
                 self.enter_prospective(leader, voted, now);
             }
-            Role::Resigned(_) if self.stopping => {
-                self.finish_stop(due);
+            Role::Resigned(state) if self.stopping => {
+                let is_over = due || state.unaware.is_empty();
+                self.finish_stop(is_over);
+                return Ok(false);
+            }
+            // Another replica leads, or wants to: nobody waits for this one any more.
+            _ if self.stopping => {
+                self.finish_stop(true);
                 return Ok(false);
             }
             Role::Resigned(_) if is_voter && (due || alone && self.high_watermark.is_none()) => {
@@ -86,7 +92,7 @@ impl Raft {
             }
             Role::Candidate(state) if state.tally.is_won() => self.enter_leader(now)?,
             Role::Candidate(_) if due => self.enter_prospective(None, Some(self.config.local), now),
-            Role::Leader(_) if due && !planted::is_planted(Bug::NoCheckQuorum) => self.enter_resigned(now),
+            Role::Leader(_) if due => self.enter_resigned(now),
             _ => return Ok(false),
         }
         Ok(true)
@@ -206,15 +212,11 @@ impl Raft {
             if let Role::Resigned(state) = &mut self.role {
                 state.deadline = limit;
             }
-        } else {
-            self.stopped = true;
-            self.out.push(Action::Stopped);
         }
     }
 
-    fn finish_stop(&mut self, due: bool) {
-        let Role::Resigned(state) = &self.role else { return };
-        if due || state.unaware.is_empty() {
+    fn finish_stop(&mut self, is_over: bool) {
+        if is_over && !self.stopped {
             self.stopped = true;
             self.out.push(Action::Stopped);
         }
@@ -245,6 +247,9 @@ impl Raft {
 
     /// Returns when a leader resigns if it does not hear from a majority.
     pub(crate) fn check_quorum_at(&self, now: Now) -> u64 {
+        if planted::is_planted(Bug::NoCheckQuorum) {
+            return NEVER;
+        }
         let (numerator, denominator) = CHECK_QUORUM_FACTOR;
         now.monotonic.0.saturating_add(self.config.timeouts.fetch_ms * numerator / denominator)
     }
@@ -257,7 +262,8 @@ impl Raft {
     /// Enters a state: persists the election state, and reports a change of the leader.
     fn enter(&mut self, role: Role) {
         let left = std::mem::replace(&mut self.role, role);
-        self.in_flight.clear();
+        let is_kept = |sent: &InFlight| planted::is_planted(Bug::StaleFetchResponseTaken) && sent.kind.is_fetch();
+        self.in_flight.retain(|_, sent| is_kept(sent));
         self.retry_at.clear();
         let settled = self.drop_superseded();
         self.persist();

@@ -142,16 +142,16 @@ impl Leader {
     }
 
     /// Notes that a replica follows. Once a majority of the voters does, the leader may lead until
-    /// `check_quorum_at` (KAFKA-15489). A voter is told of this leader again if it is silent until
-    /// `begin_at`.
-    pub(crate) fn heard_from(&mut self, replica: ReplicaKey, check_quorum_at: u64, begin_at: u64) {
+    /// `check_quorum_at` (KAFKA-15489). A fetch that comes after the deadline does not save a leader
+    /// that was paused. A voter is told of this leader again if it is silent until `begin_at`.
+    pub(crate) fn heard_from(&mut self, replica: ReplicaKey, now: Now, check_quorum_at: u64, begin_at: u64) {
         let Some(voter) = self.voters.get_mut(&replica.id).filter(|voter| voter.is(&replica)) else { return };
         voter.begin_due = begin_at;
         self.heard.insert(replica.id);
         let own = usize::from(self.voters.contains_key(&self.local.id));
         if self.heard.len() + own > self.voters.len() / 2 {
             self.heard.clear();
-            if self.deadline != NEVER {
+            if self.deadline != NEVER && self.deadline > now.monotonic.0 {
                 self.deadline = check_quorum_at;
             }
         }
