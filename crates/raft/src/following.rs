@@ -70,7 +70,10 @@ impl Raft {
             _ => false,
         };
         let is_on_disk = self.flushed >= self.log.end || planted::is_planted(Bug::AcknowledgedBeforeFsync);
-        follows && is_on_disk && !self.stopping && !self.in_flight.values().any(|sent| sent.kind.is_fetch())
+        follows
+            && is_on_disk
+            && !self.stopping
+            && !self.in_flight.values().any(|sent| sent.kind.is_fetch() && sent.epoch == self.epoch)
     }
 
     /// Returns whom the next fetch may go to, the preferred one first: the leader, or while it is
@@ -204,7 +207,8 @@ impl Raft {
         if has_appended {
             self.out.push(Action::Flush { end: self.log.end_offset() });
         }
-        let told = high_watermark.filter(|_| is_empty || has_appended);
+        let is_taken = is_empty || has_appended || planted::is_planted(Bug::StaleFetchResponseTaken);
+        let told = high_watermark.filter(|_| is_taken);
         self.follow_high_watermark(told);
         Ok(if is_empty || has_appended { FetchOutcome::Taken } else { FetchOutcome::Useless })
     }

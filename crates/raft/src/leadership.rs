@@ -43,6 +43,8 @@ impl Raft {
             return Err(ProposeError::TooLarge { bytes: bytes.len(), max: MAX_BATCH_BYTES });
         }
         let last = self.append(bytes, values.len());
+        // The followers' fsyncs run beside this node's own.
+        self.release_held(now);
         Ok(Proposed { base, last, actions: self.take_actions() })
     }
 

@@ -28,7 +28,7 @@ pub enum Bug {
     ObserverCounted,
     /// A voter's fetch counts whatever directory its log is in.
     DirectoryIdIgnored,
-    /// A fetch response of an earlier epoch is appended.
+    /// A fetch response counts whatever its epoch, and whether or not its records follow the log.
     StaleFetchResponseTaken,
     /// A held fetch is answered only when the log grows.
     HeldFetchForgotten,

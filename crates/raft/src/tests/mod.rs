@@ -3,6 +3,7 @@
 
 mod files;
 mod quorum;
+mod replication;
 mod single;
 
 use crate::*;

@@ -72,7 +72,7 @@ impl Temper {
             repeat_percent: percent(random, 10),
             damage_percent: percent(random, 3),
             delay_ms: random.pick(&[2, 20, 200]),
-            late_percent: percent(random, 5),
+            late_percent: if calm { 0 } else { random.pick(&[0, 2, 5, 30]) },
             fsync_ms: random.pick(&[1, 10, 10, 300]),
             fault_every_ms: random.pick(&[150, 600, 2000]),
             propose_every_ms: random.pick(&[20, 100, 400]),

@@ -72,11 +72,6 @@ fn a_fetch_from_another_directory_that_counts_is_caught() {
 }
 
 #[test]
-fn a_fetch_response_of_an_earlier_epoch_that_is_taken_is_caught() {
-    is_caught(Bug::StaleFetchResponseTaken);
-}
-
-#[test]
 fn a_held_fetch_that_is_forgotten_is_caught() {
     is_caught(Bug::HeldFetchForgotten);
 }
