@@ -294,6 +294,7 @@ pub(super) fn start_raft(
         endpoints: controller_endpoints(config),
         configured_voters: VoterSet::from_config(&voters.join(","), listener)?,
         bootstrap_servers: Vec::new(),
+        auto_join: false,
         fetch_limits: FetchLimits::default(),
         timeouts: Timeouts {
             election_ms: millis(settings.controller_quorum_election_timeout_ms),

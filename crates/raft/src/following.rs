@@ -101,7 +101,7 @@ impl Raft {
         }
     }
 
-    fn destination(&self, peer: Peer) -> Destination {
+    pub(crate) fn destination(&self, peer: Peer) -> Destination {
         match peer {
             Peer::Bootstrap(index) => {
                 Destination { replica: None, endpoints: vec![self.config.bootstrap_servers[index].clone()] }
@@ -182,9 +182,10 @@ impl Raft {
 
     fn heard_from_leader(&mut self, now: Now) {
         let deadline = self.fetch_deadline(now);
+        let alive_until = now.monotonic.0.saturating_add(self.config.timeouts.fetch_ms);
         if let Role::Follower(follower) = &mut self.role {
             follower.deadline = deadline;
-            follower.has_fetched = true;
+            follower.alive_until = alive_until;
             follower.asks_others = false;
         }
     }
@@ -244,7 +245,9 @@ impl Raft {
             return Err(Fault::TruncationOfCommitted { end, committed });
         }
         self.log.truncate(end);
-        self.quorum.truncate(end);
+        if !planted::is_planted(Bug::TruncatedVotersKept) {
+            self.quorum.truncate(end);
+        }
         self.flushed = self.flushed.min(end);
         self.out.push(Action::Truncate { end });
         self.out.push(Action::Flush { end: self.log.end_offset() });
@@ -291,10 +294,10 @@ impl Raft {
 
     /// Gives up a download that the leader no longer serves. The next fetch names another snapshot.
     pub(crate) fn snapshot_refused(&mut self, error: ErrorCode) {
-        if let Role::Follower(follower) = &mut self.role {
-            if matches!(error, ErrorCode::SnapshotNotFound | ErrorCode::PositionOutOfRange) {
-                follower.download = None;
-            }
+        if let Role::Follower(follower) = &mut self.role
+            && matches!(error, ErrorCode::SnapshotNotFound | ErrorCode::PositionOutOfRange)
+        {
+            follower.download = None;
         }
     }
 

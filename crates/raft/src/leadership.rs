@@ -63,7 +63,7 @@ impl Raft {
     }
 
     /// Appends a control batch. Its records take effect at once.
-    fn append_control(&mut self, records: &[ControlRecord], now: Now) -> Result<(), Fault> {
+    pub(crate) fn append_control(&mut self, records: &[ControlRecord], now: Now) -> Result<(), Fault> {
         let base = self.log.end;
         let bytes = batch::control_batch(base, self.epoch, now.wall, records)?;
         for (offset, record) in (base.0..).zip(records) {

@@ -46,6 +46,10 @@ pub enum Bug {
     FlushOutlivesTruncation,
     /// A snapshot is installed without its voters.
     SnapshotVotersIgnored,
+    /// The voters are changed before the last change is committed.
+    TwoChangesAtOnce,
+    /// A truncation of the log keeps the voters that the truncated part named.
+    TruncatedVotersKept,
     /// A majority is half of the voters.
     HalfIsMajority,
 }

@@ -55,7 +55,7 @@ impl Raft {
     }
 
     /// Returns why this replica does not serve a follower.
-    fn refuse_follower(&self, epoch: LeaderEpoch, replica: Option<ReplicaKey>) -> Option<ErrorCode> {
+    pub(crate) fn refuse_follower(&self, epoch: LeaderEpoch, replica: Option<ReplicaKey>) -> Option<ErrorCode> {
         if epoch < self.epoch {
             Some(ErrorCode::FencedLeaderEpoch)
         } else if epoch > self.epoch {
@@ -117,8 +117,8 @@ impl Raft {
         self.out.push(Action::Reply { id, reply: QuorumReply::Fetch(reply) });
     }
 
-    /// Holds a fetch. An earlier one of the same replica is answered, since the replica has given it
-    /// up. Returns whether there was room.
+    /// Holds a fetch. An earlier one of the same replica is answered, since the replica has given
+    /// it up. Returns whether there was room.
     fn hold(&mut self, id: u64, fetch: FetchRequest, now: Now) -> bool {
         let deadline = now.monotonic.0.saturating_add(fetch.max_wait_ms);
         let Role::Leader(leader) = &mut self.role else { return false };
@@ -156,11 +156,12 @@ impl Raft {
         }
     }
 
-    /// Answers all held fetches of a leader that leads no more.
+    /// Answers all that waits for a leader that leads no more.
     pub(crate) fn refuse_held(&mut self, leader: Leader) {
         for held in leader.held {
             self.refuse_fetch(held.id, ErrorCode::NotLeaderOrFollower);
         }
+        self.refuse_change(leader.change);
     }
 
     pub(crate) fn answer_fetch_snapshot(&mut self, fetch: &FetchSnapshotRequest, now: Now) -> SentReply {

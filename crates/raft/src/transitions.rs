@@ -50,7 +50,7 @@ impl Raft {
 
     /// Makes one transition that is due by time or by votes. Returns whether it did.
     pub(crate) fn move_on(&mut self, now: Now) -> Result<bool, Fault> {
-        let is_voter = self.is_voter();
+        let is_voter = self.may_stand();
         let alone = self.voters().is_only(&self.config.local) && !self.stopping;
         let due = self.role.deadline() <= now.monotonic.0;
         match &self.role {
@@ -92,7 +92,7 @@ impl Raft {
             }
             Role::Candidate(state) if state.tally.is_won() => self.enter_leader(now)?,
             Role::Candidate(_) if due => self.enter_prospective(None, Some(self.config.local), now),
-            Role::Leader(_) if due => self.enter_resigned(now),
+            Role::Leader(_) if due || self.is_removed() => self.enter_resigned(now),
             _ => return Ok(false),
         }
         Ok(true)
@@ -118,7 +118,7 @@ impl Raft {
             }
             _ => None,
         };
-        let deadline = if self.is_voter() { running.unwrap_or_else(|| self.election_deadline(now)) } else { NEVER };
+        let deadline = if self.may_stand() { running.unwrap_or_else(|| self.election_deadline(now)) } else { NEVER };
         self.enter(Role::Unattached(Unattached { leader, voted, deadline }));
     }
 
@@ -134,7 +134,8 @@ impl Raft {
 
     pub(crate) fn enter_follower(&mut self, leader: BrokerId, voted: Option<ReplicaKey>, now: Now) {
         let deadline = self.fetch_deadline(now);
-        self.enter(Role::Follower(Follower::new(leader, voted, deadline)));
+        let membership_due = now.monotonic.0.saturating_add(self.config.timeouts.fetch_ms);
+        self.enter(Role::Follower(Follower::new(leader, voted, deadline, membership_due)));
     }
 
     pub(crate) fn enter_prospective(&mut self, leader: Option<BrokerId>, voted: Option<ReplicaKey>, now: Now) {
@@ -146,7 +147,7 @@ impl Raft {
     /// Votes for a candidate of this epoch. The vote cannot change. Waits as long as an election
     /// may take.
     pub(crate) fn vote_for(&mut self, candidate: ReplicaKey, now: Now) {
-        let deadline = if self.is_voter() { self.election_deadline(now) } else { NEVER };
+        let deadline = if self.may_stand() { self.election_deadline(now) } else { NEVER };
         self.enter(Role::Unattached(Unattached { leader: self.leader(), voted: Some(candidate), deadline }));
     }
 
@@ -222,18 +223,23 @@ impl Raft {
         }
     }
 
-    /// Takes over voters that a record of the log, a truncation or a snapshot has changed. A replica
-    /// that became a voter may stand for election, and one that is none waits for ever.
+    /// Takes over voters that a record of the log, a truncation or a snapshot has changed. A
+    /// replica that became a voter may stand for election, and one that is none waits for ever.
     pub(crate) fn adopt_voters(&mut self, now: Now) {
-        let since = self.quorum.voters_since();
-        if self.adopted_voters == since {
+        let is_voter = self.may_stand();
+        let adopted = (self.quorum.voters_since(), is_voter);
+        if self.adopted_voters == adopted {
             return;
         }
-        self.adopted_voters = since;
-        let is_voter = self.is_voter();
+        self.adopted_voters = adopted;
         let fetch_deadline = self.fetch_deadline(now);
         let election_deadline = if is_voter { self.election_deadline(now) } else { NEVER };
+        let check_quorum_at = self.check_quorum_at(now);
         match &mut self.role {
+            Role::Leader(leader) => {
+                leader.adopt(self.quorum.voters(), self.flushed, check_quorum_at);
+                self.commit();
+            }
             Role::Follower(state) if (state.deadline == NEVER) == is_voter => state.deadline = fetch_deadline,
             Role::Unattached(state) if (state.deadline == NEVER) == is_voter => state.deadline = election_deadline,
             _ => {}
@@ -242,7 +248,20 @@ impl Raft {
 
     /// Returns when a voter that follows stands for election. An observer never does.
     pub(crate) fn fetch_deadline(&self, now: Now) -> u64 {
-        if self.is_voter() { now.monotonic.0.saturating_add(self.config.timeouts.fetch_ms) } else { NEVER }
+        if self.may_stand() { now.monotonic.0.saturating_add(self.config.timeouts.fetch_ms) } else { NEVER }
+    }
+
+    /// Whether this replica may stand for election: a voter, or one whose removal is not known to
+    /// be committed. A leader that is killed while it removes itself has a longer log than the
+    /// others. Without it nobody would be elected. Kafka 4.3 lets only voters stand.
+    pub(crate) fn may_stand(&self) -> bool {
+        let was_voter = || self.quorum.voters_before().is_some_and(|voters| voters.contains(&self.config.local));
+        self.is_voter() || (was_voter() && !self.are_voters_committed())
+    }
+
+    /// Whether the record of the current voters is known to be committed.
+    pub(crate) fn are_voters_committed(&self) -> bool {
+        self.quorum.voters_since().flatten().is_none_or(|since| self.high_watermark > Some(since))
     }
 
     /// Returns when a leader resigns if it does not hear from a majority.

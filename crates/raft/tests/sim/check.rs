@@ -42,8 +42,8 @@ impl Ledger {
         if known != node {
             return Err(format!("one leader in an epoch: {known:?} and {node:?} lead epoch {epoch}"));
         }
-        // A vote may come late, so the leader of an earlier epoch may come after what a later one has
-        // committed.
+        // A vote may come late, so the leader of an earlier epoch may come after what a later one
+        // has committed.
         let needed = self.since.iter().rposition(|since| *since < epoch).map_or(0, |last| last + 1);
         let needed = Offset(i64::try_from(needed).unwrap());
         if log.end < needed {

@@ -23,6 +23,9 @@ const TICKS_MAX: u32 = 20;
 /// A fetch that waits longer than this beyond its limit was forgotten.
 const FORGOTTEN_MS: u64 = 700;
 
+/// Stands for a client that changes the voters. It does not look at answers.
+const ADMIN: usize = usize::MAX;
+
 /// Something that happens at a time.
 #[derive(Debug)]
 enum Happening {
@@ -45,6 +48,10 @@ struct Temper {
     is_dynamic: bool,
     /// Whether messages lack what later versions added.
     is_old: bool,
+    /// Whether controllers that are no voters join them.
+    joins: bool,
+    /// Whether voters are added and removed.
+    changes: bool,
     drop_percent: usize,
     repeat_percent: usize,
     damage_percent: usize,
@@ -67,13 +74,15 @@ impl Temper {
             voters: random.pick(&[1, 2, 3, 3, 3, 3, 4, 5]),
             observers: random.pick(&[0, 1, 2]),
             is_dynamic,
+            joins: is_dynamic && random.chance(30),
+            changes: random.chance(50),
             is_old: !is_dynamic && random.chance(50),
             drop_percent: percent(random, 10),
             repeat_percent: percent(random, 10),
             damage_percent: percent(random, 3),
             delay_ms: random.pick(&[2, 20, 200]),
             late_percent: if calm { 0 } else { random.pick(&[0, 2, 5, 30]) },
-            fsync_ms: random.pick(&[1, 10, 10, 300]),
+            fsync_ms: random.pick(&[1, 10, 100, 800]),
             fault_every_ms: random.pick(&[150, 600, 2000]),
             propose_every_ms: random.pick(&[20, 100, 400]),
             length_ms: u64::try_from(random.within(5_000, 30_000)).unwrap(),
@@ -145,12 +154,13 @@ impl World {
         let nodes = (0..count).map(|node| {
             let is_voter = node < temper.voters;
             let local = key(node, 0);
-            let others = (0..temper.voters).filter(|other| *other != node).map(endpoint);
+            let others = (0..count).filter(|other| *other != node).map(endpoint);
             let config = Config {
                 local,
-                endpoints: if is_voter { vec![endpoint(node)] } else { Vec::new() },
+                endpoints: vec![endpoint(node)],
                 configured_voters: if temper.is_dynamic { VoterSet::default() } else { configured.clone() },
                 bootstrap_servers: if temper.is_dynamic { others.collect() } else { Vec::new() },
+                auto_join: temper.joins,
                 fetch_limits: FetchLimits {
                     log_bytes: random.pick(&[1, 300, 2000]),
                     snapshot_bytes: random.pick(&[20, 90, 5000]),
@@ -440,7 +450,8 @@ impl World {
     }
 
     fn reply(&mut self, from: usize, asker: Asker, reply: ReceivedReply) {
-        if self.cut.contains(&(from, asker.node)) || self.random.chance(self.temper.drop_percent) {
+        if asker.node == ADMIN || self.cut.contains(&(from, asker.node)) || self.random.chance(self.temper.drop_percent)
+        {
             return;
         }
         let reply = if self.random.chance(self.temper.damage_percent) { self.damaged(reply) } else { reply };
@@ -497,7 +508,7 @@ fn old_request(mut request: QuorumRequest) -> QuorumRequest {
         QuorumRequest::Fetch(fetch) => fetch.high_watermark = KnownHighWatermark::NotTold,
         QuorumRequest::BeginQuorumEpoch(begin) => begin.leader_endpoints.clear(),
         QuorumRequest::EndQuorumEpoch(end) => end.leader_endpoints.clear(),
-        QuorumRequest::Vote(_) | QuorumRequest::FetchSnapshot(_) => {}
+        QuorumRequest::Vote(_) | QuorumRequest::FetchSnapshot(_) | QuorumRequest::ChangeVoters(_) => {}
     }
     request
 }
@@ -509,6 +520,7 @@ fn view_of(reply: &mut ReceivedReply) -> &mut raft::QuorumView {
         }
         QuorumReply::Fetch(reply) => &mut reply.view,
         QuorumReply::FetchSnapshot(reply) => &mut reply.view,
+        QuorumReply::ChangeVoters(reply) => &mut reply.view,
     }
 }
 

@@ -178,8 +178,8 @@ impl Disk {
         self.unsynced.len()
     }
 
-    /// Reads what a start reads. If a kill came between a snapshot's installation and the removal of
-    /// the log, it removes the log.
+    /// Reads what a start reads. If a kill came between a snapshot's installation and the removal
+    /// of the log, it removes the log.
     pub fn open(&mut self) -> (Stored, Option<u64>) {
         self.partial = None;
         let newest = self.snapshots.last_key_value().map(|(id, bytes)| (*id, bytes.clone()));

@@ -4,14 +4,16 @@
 //! A course runs one to five voters and some observers, each with a log, a `quorum-state` file and
 //! snapshots on a simulated disk, over a network that delays, reorders, repeats, damages and drops
 //! messages and whose links are cut one way or both. Nodes are killed between any two actions with
-//! the loss of what was not fsynced, or without it; they pause, stop, resign, lose their disk; their
-//! clocks run apart. `disk.rs` is what a node keeps, `node.rs` carries out the machine's actions as a
-//! driver does, `course.rs` has the events and the network, and `check.rs` has the invariants. There
-//! is one thread and no clock: time is a number.
+//! the loss of what was not fsynced, or without it; they pause, stop, resign, lose their disk;
+//! their clocks run apart. `disk.rs` is what a node keeps, `node.rs` carries out the machine's
+//! actions as a driver does, `course.rs` has the events and the network, and `check.rs` has the
+//! invariants. There is one thread and no clock: time is a number.
 //!
 //! `RAFT_SIM_SEED=7 cargo test -p raft --all-features --test sim -- --nocapture a_seed` runs one
 //! course and prints it. `RAFT_SIM_SEEDS=100000` sets the number of seeds, and `RAFT_SIM_FIRST` the
 //! first one.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 mod check;
 mod course;
@@ -27,7 +29,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The number of seeds in a run of the tests.
-const SEEDS: u64 = 3_000;
+const SEEDS: u64 = 5_000;
 
 /// The result of a check: why it failed.
 type Check<T = ()> = Result<T, String>;

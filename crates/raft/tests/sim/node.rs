@@ -8,7 +8,7 @@ use model::{BrokerId, ErrorCode, LeaderEpoch, Monotonic, Offset, Timestamp};
 use raft::{
     Action, AppendedBatch, BytesToRead, Config, ControlRecord, Destination, ElectionState, EndOffset, Event,
     FetchContent, FetchReply, FetchSnapshotReply, Now, QuorumReply, QuorumRequest, Raft, ReceivedReply, ReplicaKey,
-    SentReply, SnapshotId, SnapshotPiece, VoteRequest,
+    SentReply, SnapshotId, SnapshotPiece, VoteRequest, VoterSet,
 };
 use std::collections::BTreeMap;
 
@@ -67,6 +67,7 @@ pub struct Running {
     epoch: LeaderEpoch,
     /// When, on its clock, it began to lead, and when each voter last fetched.
     leads_since: u64,
+    led: VoterSet,
     heard: BTreeMap<BrokerId, u64>,
     pub answering: BTreeMap<u64, (Asker, u64)>,
     next_request: u64,
@@ -111,6 +112,7 @@ impl Node {
             committed: None,
             epoch,
             leads_since: 0,
+            led: VoterSet::default(),
             heard: BTreeMap::new(),
             answering: BTreeMap::new(),
             next_request: 0,
@@ -196,16 +198,7 @@ impl Node {
         let key = self.key();
         let Some(running) = &mut self.running else { return Ok(()) };
         match action {
-            Action::PersistElection { election, content } => {
-                if self.disk.election.unwrap_or_default().epoch > election.epoch {
-                    return Err("an epoch never goes back".into());
-                }
-                let read = ElectionState::decode(&content).map_err(|error| error.to_string())?;
-                if (read.epoch, read.leader) != (election.epoch, election.leader) {
-                    return Err("quorum-state says what the machine says".into());
-                }
-                self.disk.election = Some(election);
-            }
+            Action::PersistElection { election, content } => self.persist(election, &content)?,
             Action::Append(AppendedBatch { base, last, epoch, bytes }) => {
                 if base != self.disk.log.end {
                     return Err(format!("a log has no gaps: {base} is appended at {}", self.disk.log.end));
@@ -269,6 +262,18 @@ impl Node {
                 effects.push(Effect::Stopped);
             }
         }
+        Ok(())
+    }
+
+    fn persist(&mut self, election: ElectionState, content: &[u8]) -> Check {
+        if self.disk.election.unwrap_or_default().epoch > election.epoch {
+            return Err("an epoch never goes back".into());
+        }
+        let read = ElectionState::decode(content).map_err(|error| error.to_string())?;
+        if (read.epoch, read.leader) != (election.epoch, election.leader) {
+            return Err("quorum-state says what the machine says".into());
+        }
+        self.disk.election = Some(election);
         Ok(())
     }
 
@@ -341,11 +346,16 @@ impl Node {
     }
 
     /// A leader has heard from a majority within two of the intervals in which it must.
-    fn check_leadership(&self, now: Now) -> Check {
-        let Some(running) = self.running.as_ref().filter(|running| running.raft.is_leader()) else { return Ok(()) };
+    fn check_leadership(&mut self, now: Now) -> Check {
+        let local = self.key().id;
+        let Some(running) = self.running.as_mut().filter(|running| running.raft.is_leader()) else { return Ok(()) };
         let voters = running.raft.voters();
+        if running.led != *voters {
+            running.led = voters.clone();
+            running.leads_since = now.monotonic.0;
+        }
         let heard = |id: BrokerId| {
-            if id == self.key().id { now.monotonic.0 } else { running.heard.get(&id).copied().unwrap_or(0) }
+            if id == local { now.monotonic.0 } else { running.heard.get(&id).copied().unwrap_or(0) }
         };
         let mut times: Vec<u64> = voters.ids().map(|id| heard(id).max(running.leads_since)).collect();
         times.sort_unstable_by(|a, b| b.cmp(a));
@@ -363,6 +373,7 @@ impl Node {
             QuorumReply::Vote { view, granted } => QuorumReply::Vote { view, granted },
             QuorumReply::BeginQuorumEpoch(view) => QuorumReply::BeginQuorumEpoch(view),
             QuorumReply::EndQuorumEpoch(view) => QuorumReply::EndQuorumEpoch(view),
+            QuorumReply::ChangeVoters(reply) => QuorumReply::ChangeVoters(reply),
             QuorumReply::Fetch(FetchReply { view, high_watermark, log_start, content }) => {
                 let content = match content {
                     FetchContent::Nothing => FetchContent::Nothing,

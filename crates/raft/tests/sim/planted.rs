@@ -115,3 +115,13 @@ fn half_of_the_voters_as_a_majority_is_caught() {
 fn a_snapshot_that_is_installed_without_its_voters_is_caught() {
     is_caught(Bug::SnapshotVotersIgnored);
 }
+
+#[test]
+fn two_changes_of_the_voters_at_once_are_caught() {
+    is_caught(Bug::TwoChangesAtOnce);
+}
+
+#[test]
+fn voters_that_a_truncation_keeps_are_caught() {
+    is_caught(Bug::TruncatedVotersKept);
+}

@@ -1,11 +1,11 @@
 //! The faults, and how the quorum comes to rest after them.
 
-use super::{FORGOTTEN_MS, REST_MS, World, key};
+use super::{ADMIN, FORGOTTEN_MS, REST_MS, World, endpoint, key};
 use crate::Check;
 use crate::disk::Disk;
-use crate::node::Effect;
+use crate::node::{Asker, Effect};
 use model::Offset;
-use raft::Event;
+use raft::{Event, QuorumRequest, Voter, VoterChange, VoterChangeRequest, VoterSet};
 
 /// A fault.
 #[derive(Clone, Copy, Debug)]
@@ -29,9 +29,12 @@ enum Fault {
     Snapshot,
     DeleteOld,
     SwapDisk,
+    AddVoter,
+    RemoveVoter,
+    Upgrade,
 }
 
-const FAULTS: [Fault; 26] = [
+const FAULTS: [Fault; 34] = [
     Fault::Kill,
     Fault::Kill,
     Fault::PowerCut,
@@ -58,6 +61,14 @@ const FAULTS: [Fault; 26] = [
     Fault::DeleteOld,
     Fault::DeleteOld,
     Fault::SwapDisk,
+    Fault::AddVoter,
+    Fault::AddVoter,
+    Fault::AddVoter,
+    Fault::RemoveVoter,
+    Fault::RemoveVoter,
+    Fault::Upgrade,
+    Fault::Upgrade,
+    Fault::Upgrade,
 ];
 
 impl World {
@@ -102,8 +113,42 @@ impl World {
             Fault::Snapshot => return self.snapshot(node),
             Fault::DeleteOld => return self.delete_old(node),
             Fault::SwapDisk => self.swap_disk(node),
+            Fault::AddVoter => return self.change_voters(|world, voters| world.addition(voters, node)),
+            Fault::RemoveVoter => return self.change_voters(|world, voters| world.removal(voters, node)),
+            Fault::Upgrade => {
+                return self
+                    .change_voters(|world, _| (!world.temper.is_dynamic).then_some(VoterChange::UpgradeKRaftVersion));
+            }
         }
         Ok(())
+    }
+
+    /// Asks the leader to change the voters.
+    fn change_voters(&mut self, change: impl Fn(&Self, &VoterSet) -> Option<VoterChange>) -> Check {
+        let leader = self.leading().filter(|leader| self.paused_until[*leader] <= self.time);
+        let Some(leader) = leader.filter(|_| self.temper.changes) else { return Ok(()) };
+        let Some(running) = &self.nodes[leader].running else { return Ok(()) };
+        let Some(change) = change(self, running.raft.voters()) else { return Ok(()) };
+        let waits_for_commit = self.random.chance(70);
+        let request = QuorumRequest::ChangeVoters(VoterChangeRequest { epoch: None, change, waits_for_commit });
+        let asker = Asker { node: ADMIN, run: 0, id: 0 };
+        let now = self.nodes[leader].clock.now(self.time);
+        let mut effects = Vec::new();
+        self.nodes[leader].ask(asker, request, now, &mut self.ledger, &mut effects)?;
+        self.after(leader, effects)
+    }
+
+    fn addition(&self, voters: &VoterSet, node: usize) -> Option<VoterChange> {
+        let key = self.nodes[node].key();
+        let is_new = voters.get(key.id).is_none();
+        let voter = Voter { key, endpoints: vec![endpoint(node)], kraft_versions: (0, 1) };
+        is_new.then_some(VoterChange::Add(voter))
+    }
+
+    /// Once a disk is lost, only its voter is removed: the others are needed.
+    fn removal(&self, voters: &VoterSet, node: usize) -> Option<VoterChange> {
+        let key = self.retired.as_ref().map_or(self.nodes[node].key(), |(key, _)| *key);
+        voters.contains(&key).then_some(VoterChange::Remove(key))
     }
 
     /// Gives a node that runs an event.
@@ -180,7 +225,13 @@ impl World {
     /// The disk of one voter of a dynamic quorum is replaced by an empty one. Its node is an
     /// observer from then on.
     fn swap_disk(&mut self, node: usize) {
-        if self.retired.is_some() || !self.temper.is_dynamic || self.temper.voters < 3 || node >= self.temper.voters {
+        let is_spare = |running: &crate::node::Running| running.raft.voters().len() >= 3;
+        // In a small set of voters, its loss would be the loss of the majority.
+        let has_spare = self.nodes.iter().all(|node| node.running.as_ref().is_some_and(is_spare));
+        let can_lose = self.temper.is_dynamic && self.temper.voters >= 3 && has_spare;
+        let leader = self.leading().and_then(|leader| self.nodes[leader].running.as_ref());
+        let is_voter = leader.is_some_and(|running| running.raft.voters().contains(&self.nodes[node].key()));
+        if self.retired.is_some() || !can_lose || !is_voter {
             return;
         }
         self.lose_power(node);
@@ -224,8 +275,13 @@ impl World {
         Ok(self.nodes[leader].running.as_ref().map(|running| running.raft.log().end))
     }
 
+    /// Whether all nodes have committed this and agree on the voters.
     fn has_everywhere(&self, end: Offset) -> bool {
-        self.nodes.iter().all(|node| node.running.as_ref().is_some_and(|running| running.applied >= end))
+        let voters = self.nodes[0].running.as_ref().map(|running| running.raft.voters());
+        let is_there = |running: &crate::node::Running| {
+            running.applied >= end && Some(running.raft.voters()) == voters && !running.raft.voters().is_empty()
+        };
+        self.nodes.iter().all(|node| node.running.as_ref().is_some_and(is_there))
     }
 
     /// All nodes follow one leader, and no fetch was forgotten.
@@ -240,10 +296,6 @@ impl World {
             if self.ledger.digest(running.applied) != Some(running.image) {
                 return Err(format!("images are equal at equal offsets: node {}", number + 1));
             }
-            let ids: Vec<_> = running.raft.voters().ids().collect();
-            if ids.len() != self.temper.voters {
-                return Err(format!("all nodes know the voters: node {} knows {ids:?}", number + 1));
-            }
         }
         Ok(())
     }
@@ -254,7 +306,8 @@ impl World {
             Some(running) => {
                 let raft = &running.raft;
                 let (role, epoch, end) = (raft.role(), raft.epoch(), raft.log().end);
-                format!("{} {role:?} in {epoch} to {end} hw {:?}", number + 1, raft.high_watermark())
+                let voters: Vec<_> = raft.voters().ids().collect();
+                format!("{} {role:?} in {epoch} to {end} hw {:?} {voters:?}", number + 1, raft.high_watermark())
             }
         };
         self.nodes.iter().enumerate().map(node).collect::<Vec<_>>().join(", ")
