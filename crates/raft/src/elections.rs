@@ -152,9 +152,16 @@ impl Raft {
         now: Now,
     ) -> Result<(), Fault> {
         let Some(sent) = self.in_flight.remove(&id) else { return Ok(()) };
-        let Ok(reply) = result else {
-            self.request_failed(&sent, now);
-            return Ok(());
+        let reply = match result {
+            Ok(reply) => reply,
+            Err(error) => {
+                if sent.kind == RequestKind::ChangeVoters && error == ErrorCode::UnsupportedVersion {
+                    // A leader of an earlier release. It is not asked again.
+                    self.membership_answered();
+                }
+                self.request_failed(&sent, now);
+                return Ok(());
+            }
         };
         let view = reply.view();
         // A leader whose id is known from `quorum-state`, without its address, is followed as well.

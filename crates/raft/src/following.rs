@@ -237,7 +237,7 @@ impl Raft {
     /// Truncates a log that differs from the leader's. Errors: that would remove what is committed.
     fn truncate_to(&mut self, leaders: EndOffset) -> Result<FetchOutcome, Fault> {
         let end = self.log.common_end(leaders);
-        if end >= self.log.end {
+        if end >= self.log.end || leaders.offset < Offset(0) {
             return Ok(FetchOutcome::Useless);
         }
         let committed = self.high_watermark.max(Some(self.log.start)).unwrap_or_default();
@@ -257,7 +257,8 @@ impl Raft {
     /// Begins to download a snapshot, if it has what this log lacks.
     fn begin_download(&mut self, id: SnapshotId) -> FetchOutcome {
         let own = self.log.end_offset();
-        let is_newer = (id.epoch, id.end) > (own.epoch, own.offset) && Some(id.end) >= self.high_watermark;
+        let is_newer =
+            (id.epoch, id.end) > (own.epoch, own.offset) && id.end > Offset(0) && Some(id.end) >= self.high_watermark;
         match &mut self.role {
             // It goes on where it was, if another replica was asked meanwhile.
             Role::Follower(follower) if follower.download.is_some_and(|download| download.id == id) => {

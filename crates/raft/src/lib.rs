@@ -12,12 +12,11 @@
 //! actions in order before the next event or the next [`Raft::propose`].
 //!
 //! At start:
-//! 1. Open and recover the log. If the newest complete snapshot ends above the log's end, or has a
-//!    higher epoch than its last record, the node was killed while it installed that snapshot:
-//!    empty the log, so that it begins and ends at the snapshot's end. Read `quorum-state` with
-//!    [`ElectionState::decode`]; a missing file is `None`. Delete files that end in
-//!    [`snapshot::PARTIAL_SUFFIX`], and find the newest complete snapshot with
-//!    [`SnapshotId::from_file_name`].
+//! 1. Open and recover the log. Read `quorum-state` with [`ElectionState::decode`]; a missing file
+//!    is `None`. Delete files that end in [`snapshot::PARTIAL_SUFFIX`], and find the newest
+//!    complete snapshot with [`SnapshotId::from_file_name`]. If its epoch and end are above those
+//!    of the log's last record, the node was killed while it installed that snapshot, or has lost
+//!    what was not fsynced: empty the log, so that it begins and ends at the snapshot's end.
 //! 2. Collect the control records. First those of that snapshot, through
 //!    [`snapshot::SnapshotReader`], with the offset `Offset::from_wire(end - 1)`, which is `None`
 //!    for the snapshot `0-0` that `format` writes. Then those of the log from the snapshot's end
@@ -74,6 +73,16 @@
 //! is known to a bootstrap server, whose answer names the leader. What a fetch brings is appended
 //! as it came (`Append` for each batch, then `Flush`), and the next fetch leaves only after its
 //! `Flushed`: a fetch offset acknowledges what is on disk, and nothing else.
+//!
+//! A `ChangeVoters` is AddRaftVoter, RemoveRaftVoter or UpdateRaftVoter of the wire, or comes from
+//! this node's own controller when the feature `kraft.version` is upgraded. Before it gives the
+//! first, the driver checks [`QuorumDescription::check_addition`] and asks the new voter for its
+//! levels of `kraft.version` with ApiVersions. The `Reply` comes when the change is committed, or
+//! at once. A follower sends `ChangeVoters` itself when the leader does not know its endpoints, or
+//! to join.
+//!
+//! A leader whose metadata disk is full gives `Event::Resign`, and so does a controller that cannot
+//! go on. The other voters are told at once, those with the longest log first in line.
 //!
 //! # Snapshots
 //!

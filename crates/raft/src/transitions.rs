@@ -74,7 +74,7 @@ impl Raft {
             }
             Role::Resigned(_) if due => {
                 // A leader that was removed from the voters. It must not be asked for this epoch.
-                self.enter_epoch(LeaderEpoch(self.epoch.0 + 1), None, now);
+                self.enter_epoch(LeaderEpoch(self.epoch.0.saturating_add(1)), None, now);
             }
             Role::Follower(state) if is_voter && due => {
                 let (leader, voted) = (Some(state.leader), state.voted);
@@ -166,7 +166,9 @@ impl Raft {
     }
 
     fn enter_candidate(&mut self, now: Now) {
-        self.epoch = LeaderEpoch(self.epoch.0 + 1);
+        // A damaged peer may have named the last epoch. It must not begin anew.
+        let Some(epoch) = self.epoch.0.checked_add(1) else { return };
+        self.epoch = LeaderEpoch(epoch);
         let tally = Tally::new(self.quorum.voters(), self.config.local.id);
         let deadline = self.election_deadline(now);
         self.enter(Role::Candidate(Candidate { tally, deadline }));
