@@ -132,12 +132,15 @@ impl RequestKind {
 impl Raft {
     /// Starts a replica from what is on disk. The only voter of a quorum leads at once, by the
     /// returned actions.
-    pub fn start(config: Config, stored: Stored, seed: u64, now: Now) -> Result<(Self, Vec<Action>), Fault> {
+    pub fn start(config: Config, mut stored: Stored, seed: u64, now: Now) -> Result<(Self, Vec<Action>), Fault> {
         let mut quorum = QuorumHistory::new(config.configured_voters.clone());
         for (since, record) in &stored.control_records {
             quorum.apply(*since, record);
         }
         let role = Role::Unattached(Unattached { leader: None, voted: None, deadline: 0 });
+        // A kill may have left snapshots that end before the log begins.
+        let start = stored.log.start;
+        stored.log.snapshots.retain(|snapshot| snapshot.end >= start);
         let mut raft = Self {
             random: Random(seed),
             quorum,
