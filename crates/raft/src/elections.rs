@@ -160,6 +160,9 @@ impl Raft {
                     self.membership_answered();
                 }
                 self.request_failed(&sent, now);
+                if sent.kind.is_fetch() && error == ErrorCode::NetworkException {
+                    self.leader_lost(sent.to, now);
+                }
                 return Ok(());
             }
         };
@@ -197,7 +200,12 @@ impl Raft {
             (QuorumReply::Vote { granted, .. }, Peer::Replica(voter)) => {
                 match (sent.kind, &mut self.role) {
                     (RequestKind::PreVote, Role::Prospective(state)) => state.tally.record(voter, granted),
-                    (RequestKind::Vote, Role::Candidate(state)) => state.tally.record(voter, granted),
+                    (RequestKind::Vote, Role::Candidate(state)) => {
+                        state.tally.record(voter, granted);
+                        if !granted {
+                            self.vote_refused(now);
+                        }
+                    }
                     _ => {}
                 }
                 FetchOutcome::Taken

@@ -5,6 +5,7 @@
 
 use crate::action::Action;
 use crate::event::Fault;
+use crate::following::LOST_LEADER_SPREAD;
 use crate::machine::{InFlight, Raft};
 use crate::planted::{self, Bug};
 use crate::quorum_state::ElectionState;
@@ -30,7 +31,7 @@ impl Raft {
         if election.leader == Some(local.id) && planted::is_planted(Bug::EpochLedAgainAtRestart) {
             let mut tally = Tally::new(self.quorum.voters(), local.id);
             self.quorum.voters().ids().for_each(|id| tally.record(id, true));
-            return self.enter(Role::Candidate(Candidate { tally, deadline: NEVER }));
+            return self.enter_candidacy(tally, NEVER, now);
         }
         if election.leader == Some(local.id) {
             // Records of this epoch that were appended but not fsynced may be lost, so this replica
@@ -40,7 +41,7 @@ impl Raft {
         if election.voted == Some(local) && election.leader.is_none() {
             let deadline = self.election_deadline(now);
             let tally = Tally::new(self.quorum.voters(), local.id);
-            return self.enter(Role::Candidate(Candidate { tally, deadline }));
+            return self.enter_candidacy(tally, deadline, now);
         }
         match election.leader {
             Some(leader) if self.can_follow(leader) => self.enter_follower(leader, election.voted, now),
@@ -171,7 +172,27 @@ impl Raft {
         self.epoch = LeaderEpoch(epoch);
         let tally = Tally::new(self.quorum.voters(), self.config.local.id);
         let deadline = self.election_deadline(now);
-        self.enter(Role::Candidate(Candidate { tally, deadline }));
+        self.enter_candidacy(tally, deadline, now);
+    }
+
+    fn enter_candidacy(&mut self, tally: Tally, deadline: u64, now: Now) {
+        self.enter(Role::Candidate(Candidate { tally, deadline, since: now.monotonic.0, is_refused: false }));
+    }
+
+    /// Notes that a voter refused its vote, perhaps because it stands itself. The election ends
+    /// when the other answers had as much time again, and one of those that stand begins the next
+    /// one. Apache Kafka waits for the election timeout where a voter is down.
+    pub(crate) fn vote_refused(&mut self, now: Now) {
+        let spread_ms = self.config.timeouts.election_ms / LOST_LEADER_SPREAD;
+        let wait_ms = self.config.timeouts.retry_backoff_ms.saturating_add(self.random.below(spread_ms));
+        let Role::Candidate(candidate) = &mut self.role else { return };
+        if candidate.is_refused || candidate.deadline == NEVER {
+            return;
+        }
+        candidate.is_refused = true;
+        let taken_ms = now.monotonic.0.saturating_sub(candidate.since);
+        let at = now.monotonic.0.saturating_add(taken_ms).saturating_add(wait_ms);
+        candidate.deadline = candidate.deadline.min(at);
     }
 
     fn enter_leader(&mut self, now: Now) -> Result<(), Fault> {
