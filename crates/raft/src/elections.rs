@@ -57,6 +57,8 @@ impl Raft {
         let granted = self.role.grants(&vote.candidate, up_to_date, vote.pre_vote, now.monotonic.0);
         if granted && !vote.pre_vote {
             self.remember_vote(vote.candidate, now);
+        } else if !up_to_date {
+            self.stand_instead(now);
         }
         QuorumReply::Vote { view: self.view(ErrorCode::None), granted }
     }
@@ -182,6 +184,10 @@ impl Raft {
             return Ok(());
         }
         if view.epoch < self.epoch && !is_stale || view.error != ErrorCode::None {
+            let is_of_leader = view.epoch == self.epoch && view.leader.map(Peer::Replica) == Some(sent.to);
+            if view.error == ErrorCode::NotLeaderOrFollower && is_of_leader {
+                self.leader_resigned(now);
+            }
             match sent.kind {
                 RequestKind::FetchSnapshot => self.snapshot_refused(view.error),
                 RequestKind::ChangeVoters => self.membership_answered(),

@@ -30,7 +30,7 @@ const FETCH_MAX_WAIT_MS: u64 = 500;
 const LOST_CONNECTIONS: u32 = 2;
 /// The voters that lost their leader stand for election at times that are spread over this part of
 /// `controller.quorum.election.timeout.ms`, so that one of them is first.
-pub(crate) const LOST_LEADER_SPREAD: u64 = 5;
+const LOST_LEADER_SPREAD: u64 = 5;
 
 /// The result of an answer to a fetch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -163,8 +163,7 @@ impl Raft {
     /// row, this voter stands for election soon: if the others still hear from the leader, they
     /// grant no pre-vote, and nothing has happened.
     pub(crate) fn leader_lost(&mut self, to: Peer, now: Now) {
-        let spread_ms = self.config.timeouts.election_ms / LOST_LEADER_SPREAD;
-        let wait_ms = self.config.timeouts.retry_backoff_ms.saturating_add(self.random.below(spread_ms));
+        let wait_ms = self.lost_leader_wait_ms();
         let Role::Follower(follower) = &mut self.role else { return };
         if to != Peer::Replica(follower.leader) {
             return;
@@ -174,6 +173,25 @@ impl Raft {
         if follower.lost_connections == LOST_CONNECTIONS && follower.deadline != NEVER {
             follower.deadline = follower.deadline.min(now.monotonic.0.saturating_add(wait_ms));
         }
+    }
+
+    /// Notes that the leader of the epoch says itself that it leads no more. Its EndQuorumEpoch may
+    /// be late, or lost.
+    pub(crate) fn leader_resigned(&mut self, now: Now) {
+        let wait_ms = self.lost_leader_wait_ms();
+        let Role::Follower(follower) = &mut self.role else { return };
+        follower.alive_until = follower.alive_until.min(now.monotonic.0);
+        if !follower.has_resigned && follower.deadline != NEVER {
+            follower.deadline = follower.deadline.min(now.monotonic.0.saturating_add(wait_ms));
+        }
+        follower.has_resigned = true;
+    }
+
+    /// Returns how long a voter waits that knows that its leader is gone, or that its election is
+    /// lost: not as long as another one.
+    pub(crate) fn lost_leader_wait_ms(&mut self) -> u64 {
+        let spread_ms = self.config.timeouts.election_ms / LOST_LEADER_SPREAD;
+        self.config.timeouts.retry_backoff_ms.saturating_add(self.random.below(spread_ms))
     }
 
     /// Takes the leader's answer to a fetch in this epoch.
@@ -208,10 +226,13 @@ impl Raft {
         let deadline = self.fetch_deadline(now);
         let alive_until = now.monotonic.0.saturating_add(self.config.timeouts.fetch_ms);
         if let Role::Follower(follower) = &mut self.role {
+            follower.asks_others = false;
+            follower.lost_connections = 0;
+            if follower.has_resigned {
+                return;
+            }
             follower.deadline = deadline;
             follower.alive_until = alive_until;
-            follower.lost_connections = 0;
-            follower.asks_others = false;
         }
     }
 

@@ -5,7 +5,6 @@
 
 use crate::action::Action;
 use crate::event::Fault;
-use crate::following::LOST_LEADER_SPREAD;
 use crate::machine::{InFlight, Raft};
 use crate::planted::{self, Bug};
 use crate::quorum_state::ElectionState;
@@ -160,7 +159,13 @@ impl Raft {
         let wait = retry_backoff_ms.saturating_mul(doubled).min(election_backoff_max_ms);
         let at = now.monotonic.0.saturating_add(if rank == 0 { 0 } else { wait });
         match &mut self.role {
-            Role::Follower(state) if state.deadline != NEVER => state.deadline = at,
+            Role::Follower(state) => {
+                state.has_resigned = true;
+                state.alive_until = state.alive_until.min(now.monotonic.0);
+                if state.deadline != NEVER {
+                    state.deadline = at;
+                }
+            }
             Role::Unattached(state) if state.deadline != NEVER => state.deadline = at,
             _ => {}
         }
@@ -179,12 +184,26 @@ impl Raft {
         self.enter(Role::Candidate(Candidate { tally, deadline, since: now.monotonic.0, is_refused: false }));
     }
 
+    /// Stands soon, since another replica stands whose log is shorter than this one: it may well
+    /// lose, and this one win. One that has asked the other before asks again, since the other
+    /// still heard from the leader then.
+    pub(crate) fn stand_instead(&mut self, now: Now) {
+        let at = now.monotonic.0.saturating_add(self.lost_leader_wait_ms());
+        match &mut self.role {
+            Role::Unattached(state) if state.deadline != NEVER => state.deadline = state.deadline.min(at),
+            Role::Prospective(state) => {
+                let (leader, voted) = (state.leader, state.voted);
+                self.enter_prospective(leader, voted, now);
+            }
+            _ => {}
+        }
+    }
+
     /// Notes that a voter refused its vote, perhaps because it stands itself. The election ends
     /// when the other answers had as much time again, and one of those that stand begins the next
     /// one. Apache Kafka waits for the election timeout where a voter is down.
     pub(crate) fn vote_refused(&mut self, now: Now) {
-        let spread_ms = self.config.timeouts.election_ms / LOST_LEADER_SPREAD;
-        let wait_ms = self.config.timeouts.retry_backoff_ms.saturating_add(self.random.below(spread_ms));
+        let wait_ms = self.lost_leader_wait_ms();
         let Role::Candidate(candidate) = &mut self.role else { return };
         if candidate.is_refused || candidate.deadline == NEVER {
             return;

@@ -133,8 +133,20 @@ pub struct World {
     digest: u64,
 }
 
-/// Kills the leader of three voters on a quiet network. Returns the time until another one leads.
-pub fn replace_leader(seed: u64) -> Check<u64> {
+/// How the leader goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Departure {
+    /// Its process is killed.
+    Killed,
+    /// It stops cleanly.
+    Stopped,
+    /// It is paused.
+    Paused,
+}
+
+/// Takes the leader of three voters away, on a quiet network. Returns the time until another one
+/// leads.
+pub fn replace_leader(seed: u64, departure: Departure) -> Check<u64> {
     let mut random = Random::new(seed);
     let temper = Temper { voters: 3, observers: 0, length_ms: 30_000, ..Temper::calm(&mut random) };
     let mut world = World::new(random, temper, false);
@@ -146,12 +158,21 @@ pub fn replace_leader(seed: u64) -> Check<u64> {
         world.go_on()?;
     }
     let leader = world.leading().ok_or("three voters have a leader")?;
-    let (at, run) = (world.time, world.nodes[leader].run);
-    world.nodes[leader].end();
-    world.nodes[leader].run = run + 1;
-    let hung_up = std::mem::take(&mut world.nodes[leader].hung_up);
-    hung_up.into_iter().for_each(|asker| world.refuse_connection(asker));
-    while world.active().is_none() && world.time < world.temper.length_ms {
+    let at = world.time;
+    match departure {
+        Departure::Killed => {
+            world.nodes[leader].end();
+            let hung_up = std::mem::take(&mut world.nodes[leader].hung_up);
+            hung_up.into_iter().for_each(|asker| world.refuse_connection(asker));
+        }
+        Departure::Stopped => {
+            let mut effects = Vec::new();
+            world.step(leader, Event::Stop, &mut effects)?;
+            world.after(leader, effects)?;
+        }
+        Departure::Paused => world.paused_until[leader] = u64::MAX,
+    }
+    while world.active(leader).is_none() && world.time < world.temper.length_ms {
         world.go_on()?;
     }
     Ok(world.time - at)
@@ -415,10 +436,10 @@ impl World {
         self.nodes[node].start(seed, now, &mut self.ledger, effects)
     }
 
-    /// The node whose controller is active.
-    fn active(&self) -> Option<usize> {
+    /// A node whose controller is active, other than this one.
+    fn active(&self, other_than: usize) -> Option<usize> {
         let is_active = |node: &Node| node.running.as_ref().is_some_and(|running| running.active.is_some());
-        self.nodes.iter().position(is_active)
+        (0..self.nodes.len()).find(|node| *node != other_than && is_active(&self.nodes[*node]))
     }
 
     fn propose(&mut self) -> Check {
