@@ -58,7 +58,7 @@ impl Raft {
         if granted && !vote.pre_vote {
             self.remember_vote(vote.candidate, now);
         } else if !up_to_date {
-            self.stand_instead(now);
+            self.stand_instead_of(vote.candidate.id, now);
         }
         QuorumReply::Vote { view: self.view(ErrorCode::None), granted }
     }

@@ -185,16 +185,13 @@ impl Raft {
     }
 
     /// Stands soon, since another replica stands whose log is shorter than this one: it may well
-    /// lose, and this one win. One that has asked the other before asks again, since the other
-    /// still heard from the leader then.
-    pub(crate) fn stand_instead(&mut self, now: Now) {
+    /// lose, and this one win. If it has refused a pre-vote, it is asked again, since it still heard
+    /// from the leader then.
+    pub(crate) fn stand_instead_of(&mut self, candidate: BrokerId, now: Now) {
         let at = now.monotonic.0.saturating_add(self.lost_leader_wait_ms());
         match &mut self.role {
             Role::Unattached(state) if state.deadline != NEVER => state.deadline = state.deadline.min(at),
-            Role::Prospective(state) => {
-                let (leader, voted) = (state.leader, state.voted);
-                self.enter_prospective(leader, voted, now);
-            }
+            Role::Prospective(state) => state.tally.ask_again(candidate),
             _ => {}
         }
     }
