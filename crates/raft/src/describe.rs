@@ -1,13 +1,10 @@
 //! The state of the quorum for DescribeQuorum and the metrics.
 
 use crate::machine::Raft;
-use crate::state::{ReplicaProgress, Role};
+use crate::state::{OBSERVER_SESSION_MS, ReplicaProgress, Role};
 use crate::timing::Now;
 use crate::voters::{KRaftVersion, ReplicaKey, Voter};
 use model::{BrokerId, LeaderEpoch, Offset, Timestamp};
-
-/// An observer that has not fetched for this long is not listed any more.
-const OBSERVER_SESSION_MS: u64 = 300_000;
 
 /// The quorum as its leader knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +21,11 @@ pub struct QuorumDescription {
     pub voters: Vec<ReplicaDescription>,
     /// The observers: replicas that fetch and do not vote.
     pub observers: Vec<ReplicaDescription>,
+    /// Whether a request to change the voters waits for its commit.
+    pub has_pending_change: bool,
+    /// The offset of the record that has the voters, `None` if they are from the configuration or
+    /// the bootstrap snapshot.
+    pub voters_since: Option<Offset>,
     /// The voters' addresses, for the nodes in the response.
     pub nodes: Vec<Voter>,
 }
@@ -57,6 +59,8 @@ impl Raft {
             high_watermark: leader.is_active.then_some(self.high_watermark).flatten(),
             voters,
             observers: observers.map(|progress| self.describe_replica(progress, now)).collect(),
+            has_pending_change: leader.change.is_some(),
+            voters_since: self.quorum.voters_since().flatten(),
             nodes: self.voters().iter().cloned().collect(),
         })
     }

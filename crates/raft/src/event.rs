@@ -1,6 +1,8 @@
 //! The events that the driver gives to the machine.
 
-use crate::message::{QuorumReply, QuorumRequest};
+use crate::control::ControlRecord;
+use crate::end_offset::EndOffset;
+use crate::message::{QuorumRequest, ReceivedReply};
 use crate::snapshot_id::SnapshotId;
 use model::{ErrorCode, LeaderEpoch, Offset};
 
@@ -9,13 +11,14 @@ use model::{ErrorCode, LeaderEpoch, Offset};
 pub enum Event {
     /// The machine's `next_deadline` has passed. Harmless at any other time.
     Tick,
-    /// The log below this offset is fsynced.
+    /// The log was fsynced when its end was this. The event may come late, when the log has been
+    /// truncated meanwhile.
     Flushed {
-        /// The offset of a `Flush`, or a later one.
-        end: Offset,
+        /// The end of a `Flush`.
+        end: EndOffset,
     },
     /// A request of another replica, already checked for cluster id, topic and partition. Exactly
-    /// one `Reply` with this id follows.
+    /// one `Reply` with this id follows, for a `Fetch` perhaps only after its `max_wait_ms`.
     Request {
         /// The id, which the reply repeats.
         id: u64,
@@ -26,8 +29,17 @@ pub enum Event {
     Response {
         /// The id of the `Send`.
         id: u64,
-        /// The answer, or an error if none came in time or the whole request was refused.
-        result: Result<QuorumReply, ErrorCode>,
+        /// The answer, or an error if none came or the whole request was refused. NETWORK_EXCEPTION
+        /// says that the connection was refused or lost, REQUEST_TIMED_OUT that nothing came in
+        /// time.
+        result: Result<ReceivedReply, ErrorCode>,
+    },
+    /// The result of a `CheckSnapshot`.
+    SnapshotChecked {
+        /// The snapshot.
+        id: SnapshotId,
+        /// The control records of the snapshot, or `None` if it is damaged or incomplete.
+        control_records: Option<Vec<ControlRecord>>,
     },
     /// A snapshot of this node is complete on disk.
     SnapshotMade(SnapshotId),
@@ -57,6 +69,17 @@ pub enum Fault {
     /// A control record cannot be read.
     #[error("{0}")]
     Control(#[from] crate::control::ControlRecordError),
+    /// The leader's log has other records where this node's log was committed, or deleted because a
+    /// snapshot covers it: this folder is not of the quorum that it follows.
+    #[error(
+        "the leader's log ends the common part at offset {end}, but this node has records of its own up to offset {committed} that are committed; its metadata folder is not that of this quorum"
+    )]
+    TruncationOfCommitted {
+        /// The end of what both logs have.
+        end: Offset,
+        /// The end of what is committed here.
+        committed: Offset,
+    },
     /// A batch cannot be read or built.
     #[error("a batch of the metadata log is not usable: {0}")]
     Batch(#[from] crate::batch::BatchError),

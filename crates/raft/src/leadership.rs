@@ -3,8 +3,10 @@
 use crate::action::{Action, AppendedBatch};
 use crate::batch;
 use crate::control::{ControlRecord, LeaderChange};
+use crate::end_offset::EndOffset;
 use crate::event::{Fault, ProposeError};
 use crate::machine::Raft;
+use crate::planted::{self, Bug};
 use crate::state::Role;
 use crate::timing::Now;
 use bytes::Bytes;
@@ -41,6 +43,8 @@ impl Raft {
             return Err(ProposeError::TooLarge { bytes: bytes.len(), max: MAX_BATCH_BYTES });
         }
         let last = self.append(bytes, values.len());
+        // The followers' fsyncs run beside this node's own.
+        self.release_held(now);
         Ok(Proposed { base, last, actions: self.take_actions() })
     }
 
@@ -59,7 +63,7 @@ impl Raft {
     }
 
     /// Appends a control batch. Its records take effect at once.
-    fn append_control(&mut self, records: &[ControlRecord], now: Now) -> Result<(), Fault> {
+    pub(crate) fn append_control(&mut self, records: &[ControlRecord], now: Now) -> Result<(), Fault> {
         let base = self.log.end;
         let bytes = batch::control_batch(base, self.epoch, now.wall, records)?;
         for (offset, record) in (base.0..).zip(records) {
@@ -75,18 +79,24 @@ impl Raft {
         let last = end.plus(-1);
         self.log.appended(self.epoch, base, end);
         self.out.push(Action::Append(AppendedBatch { base, last, epoch: self.epoch, bytes }));
-        self.out.push(Action::Flush { end });
+        self.out.push(Action::Flush { end: self.log.end_offset() });
+        if planted::is_planted(Bug::OwnLogCountedBeforeFsync) {
+            self.log_flushed(self.log.end_offset());
+        }
         last
     }
 
     /// Notes that the log is fsynced up to `end`. From here on the leader's own log counts up to
     /// there.
-    pub(crate) fn log_flushed(&mut self, end: Offset) {
-        // A flush that ran while the log was truncated says nothing about later records.
-        self.flushed = self.flushed.max(end.min(self.log.end));
+    pub(crate) fn log_flushed(&mut self, end: EndOffset) {
+        // If the log was truncated since, the flush says nothing about the records that it has now.
+        if !self.log.contains_end(end) && !planted::is_planted(Bug::FlushOutlivesTruncation) {
+            return;
+        }
+        self.flushed = self.flushed.max(end.offset.min(self.log.end));
         let flushed = self.flushed;
         if let Role::Leader(leader) = &mut self.role {
-            leader.flushed(self.config.local.id, flushed);
+            leader.flushed(flushed);
             self.commit();
         }
     }

@@ -8,7 +8,7 @@ use crate::log_facts::LogFacts;
 use crate::quorum_state::ElectionState;
 use crate::state::{Role, RoleName, Unattached};
 use crate::timing::{Now, Random, Timeouts};
-use crate::voters::{KRaftVersion, ReplicaKey, VoterSet};
+use crate::voters::{Endpoint, KRaftVersion, ReplicaKey, VoterSet};
 use model::{BrokerId, LeaderEpoch, Offset};
 use std::collections::BTreeMap;
 
@@ -18,10 +18,36 @@ pub struct Config {
     /// This replica: `node.id`, and the `directory.id` in `meta.properties` of the metadata log
     /// dir.
     pub local: ReplicaKey,
+    /// The controller listeners that this node advertises, the preferred one first. Empty on a node
+    /// that is only a broker.
+    pub endpoints: Vec<Endpoint>,
     /// `controller.quorum.voters`, empty if it is not set.
     pub configured_voters: VoterSet,
+    /// `controller.quorum.bootstrap.servers`, without this node's own endpoints. While no leader is
+    /// known, they are asked for it in turn. If there are none, the configured voters are asked.
+    pub bootstrap_servers: Vec<Endpoint>,
+    /// `controller.quorum.auto.join.enable`: whether a controller that is no voter becomes one.
+    pub auto_join: bool,
+    /// The limits of what a follower fetches at once.
+    pub fetch_limits: FetchLimits,
     /// The timeouts of `controller.quorum.*`.
     pub timeouts: Timeouts,
+}
+
+/// The limits of what a follower asks for at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FetchLimits {
+    /// `controller.quorum.fetch.max.bytes`
+    pub log_bytes: u32,
+    /// `controller.quorum.fetch.snapshot.max.bytes`
+    pub snapshot_bytes: u32,
+}
+
+impl Default for FetchLimits {
+    /// Returns Kafka's defaults.
+    fn default() -> Self {
+        Self { log_bytes: 1024 * 1024, snapshot_bytes: 1024 * 1024 }
+    }
 }
 
 /// What the driver read from disk.
@@ -55,18 +81,34 @@ pub struct Raft {
     /// Requests that were sent and are not answered.
     pub(crate) in_flight: BTreeMap<u64, InFlight>,
     /// For each replica, the time when the next request may be sent to it.
-    pub(crate) retry_at: BTreeMap<BrokerId, u64>,
+    pub(crate) retry_at: BTreeMap<Peer, u64>,
     pub(crate) next_request: u64,
+    /// The bootstrap server, or the voter, that is asked next for the leader.
+    pub(crate) next_bootstrap: usize,
+    /// The endpoints of the leader of an epoch, as another replica told them.
+    pub(crate) heard_endpoints: (LeaderEpoch, Vec<Endpoint>),
+    /// The voters' record by which this replica acts, and whether it may stand for election by it.
+    pub(crate) adopted_voters: (Option<Since>, bool),
     pub(crate) stopping: bool,
+    pub(crate) stopped: bool,
     pub(crate) out: Vec<Action>,
 }
 
 /// A request that is not answered yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct InFlight {
-    pub(crate) to: BrokerId,
+    pub(crate) to: Peer,
     pub(crate) epoch: LeaderEpoch,
     pub(crate) kind: RequestKind,
+}
+
+/// Another replica, as this one knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Peer {
+    /// By its id.
+    Replica(BrokerId),
+    /// By its number in `bootstrap_servers`.
+    Bootstrap(usize),
 }
 
 /// The kind of the request.
@@ -76,17 +118,29 @@ pub(crate) enum RequestKind {
     Vote,
     BeginQuorumEpoch,
     EndQuorumEpoch,
+    Fetch,
+    FetchSnapshot,
+    ChangeVoters,
+}
+
+impl RequestKind {
+    pub(crate) fn is_fetch(self) -> bool {
+        matches!(self, Self::Fetch | Self::FetchSnapshot)
+    }
 }
 
 impl Raft {
     /// Starts a replica from what is on disk. The only voter of a quorum leads at once, by the
     /// returned actions.
-    pub fn start(config: Config, stored: Stored, seed: u64, now: Now) -> Result<(Self, Vec<Action>), Fault> {
+    pub fn start(config: Config, mut stored: Stored, seed: u64, now: Now) -> Result<(Self, Vec<Action>), Fault> {
         let mut quorum = QuorumHistory::new(config.configured_voters.clone());
         for (since, record) in &stored.control_records {
             quorum.apply(*since, record);
         }
         let role = Role::Unattached(Unattached { leader: None, voted: None, deadline: 0 });
+        // A kill may have left snapshots that end before the log begins.
+        let start = stored.log.start;
+        stored.log.snapshots.retain(|snapshot| snapshot.end >= start);
         let mut raft = Self {
             random: Random(seed),
             quorum,
@@ -99,25 +153,40 @@ impl Raft {
             in_flight: BTreeMap::new(),
             retry_at: BTreeMap::new(),
             next_request: 0,
+            next_bootstrap: usize::try_from(seed % 1024).unwrap_or(0),
+            heard_endpoints: (LeaderEpoch(0), Vec::new()),
+            adopted_voters: (None, false),
             stopping: false,
+            stopped: false,
             out: Vec::new(),
             log: stored.log,
             config,
         };
+        raft.adopted_voters = (raft.quorum.voters_since(), raft.may_stand());
         raft.enter_first_role(stored.election.unwrap_or_default(), now);
         raft.proceed(now)?;
+        if !raft.is_leader() && raft.flushed < raft.log.end {
+            // What was found in the log may never have been fsynced.
+            raft.out.push(Action::Flush { end: raft.log.end_offset() });
+        }
         let actions = raft.take_actions();
         Ok((raft, actions))
     }
 
     /// Handles an event. Returns the actions, in order.
     pub fn step(&mut self, event: Event, now: Now) -> Result<Vec<Action>, Fault> {
+        if self.stopped {
+            return Ok(Vec::new());
+        }
         match event {
             Event::Tick => {}
             Event::Flushed { end } => self.log_flushed(end),
-            Event::Request { id, request } => self.answer(id, request, now),
-            Event::Response { id, result } => self.take_response(id, result, now),
-            Event::SnapshotMade(snapshot) => self.log.latest_snapshot = self.log.latest_snapshot.max(Some(snapshot)),
+            Event::Request { id, request } => self.answer(id, request, now)?,
+            Event::Response { id, result } => self.take_response(id, result, now)?,
+            Event::SnapshotMade(snapshot) => self.log.has_snapshot(snapshot),
+            Event::SnapshotChecked { id, control_records } => {
+                self.snapshot_checked(id, control_records.as_deref(), now);
+            }
             Event::LogStartMoved { start } => {
                 self.log.starts_at(start);
                 self.quorum.forget_before(start);
@@ -132,9 +201,19 @@ impl Raft {
     /// Returns the time, in monotonic milliseconds, at which the driver gives `Event::Tick`.
     /// Returns `None` if nothing depends on time alone.
     pub fn next_deadline(&self) -> Option<u64> {
-        let retries = self.retry_at.values().copied().filter(|_| self.has_requests_to_send());
-        let deadline = retries.chain([self.role.deadline()]).min();
-        deadline.filter(|deadline| *deadline != crate::state::NEVER)
+        if self.stopped {
+            return None;
+        }
+        let to_ask: Vec<Peer> = if self.wants_to_fetch() { self.fetch_peers() } else { Vec::new() };
+        let peers = self.receivers().into_iter().map(Peer::Replica).chain(to_ask);
+        let is_waiting = |peer: &Peer| !self.in_flight.values().any(|sent| sent.to == *peer);
+        let retries = peers.filter(is_waiting).filter_map(|peer| self.retry_at.get(&peer).copied());
+        let of_role = match &self.role {
+            Role::Leader(leader) => leader.next_deadline(),
+            role => role.deadline(),
+        };
+        let membership = self.membership_due().map(|(due, _)| due);
+        retries.chain(membership).chain([of_role]).min().filter(|deadline| *deadline != crate::state::NEVER)
     }
 
     /// Returns the current epoch.
@@ -151,6 +230,18 @@ impl Raft {
     /// counts; see `role`.
     pub fn leader(&self) -> Option<BrokerId> {
         self.role.leader(self.config.local.id)
+    }
+
+    /// Returns the endpoints of the epoch's leader, empty if they are not known.
+    pub fn leader_endpoints(&self) -> &[Endpoint] {
+        let leader = self.leader();
+        match &self.role {
+            _ if leader == Some(self.config.local.id) => &self.config.endpoints,
+            _ if leader.is_some() && self.heard_endpoints.0 == self.epoch && !self.heard_endpoints.1.is_empty() => {
+                &self.heard_endpoints.1
+            }
+            _ => leader.and_then(|leader| self.voters().get(leader)).map_or(&[], |voter| &voter.endpoints),
+        }
     }
 
     /// Whether this replica leads its epoch.
@@ -195,13 +286,20 @@ impl Raft {
     /// Makes all transitions that need no other event: expired deadlines, decided elections, due
     /// requests.
     fn proceed(&mut self, now: Now) -> Result<(), Fault> {
+        self.adopt_voters(now);
         // Each round makes one transition. A lone voter needs three to become the leader.
         for _ in 0..8 {
             if !self.move_on(now)? {
                 break;
             }
         }
-        self.send_due(now);
+        self.settle_change(now);
+        self.release_held(now);
+        if !self.stopped {
+            self.send_due(now);
+            self.send_fetch(now);
+            self.send_membership(now);
+        }
         Ok(())
     }
 }

@@ -5,7 +5,8 @@
 
 use crate::action::Action;
 use crate::event::Fault;
-use crate::machine::Raft;
+use crate::machine::{InFlight, Raft};
+use crate::planted::{self, Bug};
 use crate::quorum_state::ElectionState;
 use crate::state::{Candidate, Follower, Leader, NEVER, Prospective, Resigned, Role, Tally, Unattached};
 use crate::timing::{Now, Timeouts};
@@ -21,11 +22,16 @@ impl Raft {
     pub(crate) fn enter_first_role(&mut self, election: ElectionState, now: Now) {
         let local = self.config.local;
         let log_epoch = self.log.end_offset().epoch;
-        if election.epoch < log_epoch {
+        if election.epoch < log_epoch || planted::is_planted(Bug::EpochForgottenAtRestart) {
             self.epoch = log_epoch;
             return self.enter_unattached(None, None, now);
         }
         self.epoch = election.epoch;
+        if election.leader == Some(local.id) && planted::is_planted(Bug::EpochLedAgainAtRestart) {
+            let mut tally = Tally::new(self.quorum.voters(), local.id);
+            self.quorum.voters().ids().for_each(|id| tally.record(id, true));
+            return self.enter_candidacy(tally, NEVER, now);
+        }
         if election.leader == Some(local.id) {
             // Records of this epoch that were appended but not fsynced may be lost, so this replica
             // must not lead the epoch again.
@@ -34,7 +40,7 @@ impl Raft {
         if election.voted == Some(local) && election.leader.is_none() {
             let deadline = self.election_deadline(now);
             let tally = Tally::new(self.quorum.voters(), local.id);
-            return self.enter(Role::Candidate(Candidate { tally, deadline }));
+            return self.enter_candidacy(tally, deadline, now);
         }
         match election.leader {
             Some(leader) if self.can_follow(leader) => self.enter_follower(leader, election.voted, now),
@@ -44,7 +50,7 @@ impl Raft {
 
     /// Makes one transition that is due by time or by votes. Returns whether it did.
     pub(crate) fn move_on(&mut self, now: Now) -> Result<bool, Fault> {
-        let is_voter = self.is_voter();
+        let is_voter = self.may_stand();
         let alone = self.voters().is_only(&self.config.local) && !self.stopping;
         let due = self.role.deadline() <= now.monotonic.0;
         match &self.role {
@@ -52,15 +58,24 @@ impl Raft {
                 let (leader, voted) = (state.leader, state.voted);
                 self.enter_prospective(leader, voted, now);
             }
-            Role::Resigned(_) if self.stopping => {
-                self.finish_stop(due);
+            Role::Resigned(state) if self.stopping => {
+                let is_over = due || state.unaware.is_empty();
+                self.finish_stop(is_over);
+                return Ok(false);
+            }
+            // Another replica leads, or wants to: nobody waits for this one any more.
+            _ if self.stopping => {
+                self.finish_stop(true);
                 return Ok(false);
             }
             Role::Resigned(_) if is_voter && (due || alone && self.high_watermark.is_none()) => {
                 let leader = Some(self.config.local.id);
                 self.enter_prospective(leader, None, now);
             }
-            Role::Resigned(_) if due => self.enter_unattached(None, None, now),
+            Role::Resigned(_) if due => {
+                // A leader that was removed from the voters. It must not be asked for this epoch.
+                self.enter_epoch(LeaderEpoch(self.epoch.0.saturating_add(1)), None, now);
+            }
             Role::Follower(state) if is_voter && due => {
                 let (leader, voted) = (Some(state.leader), state.voted);
                 self.enter_prospective(leader, voted, now);
@@ -77,15 +92,16 @@ impl Raft {
             }
             Role::Candidate(state) if state.tally.is_won() => self.enter_leader(now)?,
             Role::Candidate(_) if due => self.enter_prospective(None, Some(self.config.local), now),
-            Role::Leader(_) if due => self.enter_resigned(now),
+            Role::Leader(_) if due || self.is_removed() => self.enter_resigned(now),
             _ => return Ok(false),
         }
         Ok(true)
     }
 
-    /// Whether this leader is another voter, so that its address is known.
+    /// Whether this leader of the epoch is another replica whose address is known.
     pub(crate) fn can_follow(&self, leader: BrokerId) -> bool {
-        leader != self.config.local.id && self.voters().get(leader).is_some()
+        let is_heard = self.heard_endpoints.0 == self.epoch && !self.heard_endpoints.1.is_empty();
+        leader != self.config.local.id && (is_heard || self.voters().get(leader).is_some())
     }
 
     /// Enters an epoch without a leader to follow.
@@ -102,7 +118,7 @@ impl Raft {
             }
             _ => None,
         };
-        let deadline = if self.is_voter() { running.unwrap_or_else(|| self.election_deadline(now)) } else { NEVER };
+        let deadline = if self.may_stand() { running.unwrap_or_else(|| self.election_deadline(now)) } else { NEVER };
         self.enter(Role::Unattached(Unattached { leader, voted, deadline }));
     }
 
@@ -117,8 +133,9 @@ impl Raft {
     }
 
     pub(crate) fn enter_follower(&mut self, leader: BrokerId, voted: Option<ReplicaKey>, now: Now) {
-        let deadline = now.monotonic.0.saturating_add(self.config.timeouts.fetch_ms);
-        self.enter(Role::Follower(Follower { leader, voted, deadline, has_fetched: false }));
+        let deadline = self.fetch_deadline(now);
+        let membership_due = now.monotonic.0.saturating_add(self.config.timeouts.fetch_ms);
+        self.enter(Role::Follower(Follower::new(leader, voted, deadline, membership_due)));
     }
 
     pub(crate) fn enter_prospective(&mut self, leader: Option<BrokerId>, voted: Option<ReplicaKey>, now: Now) {
@@ -130,7 +147,7 @@ impl Raft {
     /// Votes for a candidate of this epoch. The vote cannot change. Waits as long as an election
     /// may take.
     pub(crate) fn vote_for(&mut self, candidate: ReplicaKey, now: Now) {
-        let deadline = if self.is_voter() { self.election_deadline(now) } else { NEVER };
+        let deadline = if self.may_stand() { self.election_deadline(now) } else { NEVER };
         self.enter(Role::Unattached(Unattached { leader: self.leader(), voted: Some(candidate), deadline }));
     }
 
@@ -142,25 +159,62 @@ impl Raft {
         let wait = retry_backoff_ms.saturating_mul(doubled).min(election_backoff_max_ms);
         let at = now.monotonic.0.saturating_add(if rank == 0 { 0 } else { wait });
         match &mut self.role {
-            Role::Follower(state) => state.deadline = at,
+            Role::Follower(state) => {
+                state.has_resigned = true;
+                state.alive_until = state.alive_until.min(now.monotonic.0);
+                if state.deadline != NEVER {
+                    state.deadline = at;
+                }
+            }
             Role::Unattached(state) if state.deadline != NEVER => state.deadline = at,
             _ => {}
         }
     }
 
     fn enter_candidate(&mut self, now: Now) {
-        self.epoch = LeaderEpoch(self.epoch.0 + 1);
+        // A damaged peer may have named the last epoch. It must not begin anew.
+        let Some(epoch) = self.epoch.0.checked_add(1) else { return };
+        self.epoch = LeaderEpoch(epoch);
         let tally = Tally::new(self.quorum.voters(), self.config.local.id);
         let deadline = self.election_deadline(now);
-        self.enter(Role::Candidate(Candidate { tally, deadline }));
+        self.enter_candidacy(tally, deadline, now);
+    }
+
+    fn enter_candidacy(&mut self, tally: Tally, deadline: u64, now: Now) {
+        self.enter(Role::Candidate(Candidate { tally, deadline, since: now.monotonic.0, is_refused: false }));
+    }
+
+    /// Stands soon, since another replica stands whose log is shorter than this one: it may well
+    /// lose, and this one win. If it has refused a pre-vote, it is asked again, since it still heard
+    /// from the leader then.
+    pub(crate) fn stand_instead_of(&mut self, candidate: BrokerId, now: Now) {
+        let at = now.monotonic.0.saturating_add(self.lost_leader_wait_ms());
+        match &mut self.role {
+            Role::Unattached(state) if state.deadline != NEVER => state.deadline = state.deadline.min(at),
+            Role::Prospective(state) => state.tally.ask_again(candidate),
+            _ => {}
+        }
+    }
+
+    /// Notes that a voter refused its vote, perhaps because it stands itself. The election ends
+    /// when the other answers had as much time again, and one of those that stand begins the next
+    /// one. Apache Kafka waits for the election timeout where a voter is down.
+    pub(crate) fn vote_refused(&mut self, now: Now) {
+        let wait_ms = self.lost_leader_wait_ms();
+        let Role::Candidate(candidate) = &mut self.role else { return };
+        if candidate.is_refused || candidate.deadline == NEVER {
+            return;
+        }
+        candidate.is_refused = true;
+        let taken_ms = now.monotonic.0.saturating_sub(candidate.since);
+        let at = now.monotonic.0.saturating_add(taken_ms).saturating_add(wait_ms);
+        candidate.deadline = candidate.deadline.min(at);
     }
 
     fn enter_leader(&mut self, now: Now) -> Result<(), Fault> {
         let Role::Candidate(candidate) = &self.role else { return Ok(()) };
         let granting: Vec<BrokerId> = candidate.tally.granting().collect();
-        let (numerator, denominator) = CHECK_QUORUM_FACTOR;
-        let check_quorum_ms = self.config.timeouts.fetch_ms * numerator / denominator;
-        let check_quorum_at = now.monotonic.0.saturating_add(check_quorum_ms);
+        let check_quorum_at = self.check_quorum_at(now);
         let leader = Leader::new(self.log.end, self.quorum.voters(), self.config.local, check_quorum_at);
         // The high watermark of earlier epochs is not kept. This leader's high watermark starts
         // above its first record.
@@ -172,7 +226,7 @@ impl Raft {
         let deadline = self.election_deadline(now);
         let local = self.config.local.id;
         let successors = match &self.role {
-            Role::Leader(leader) => leader.successors(local),
+            Role::Leader(leader) => leader.successors(),
             _ => Vec::new(),
         };
         let unaware = self.voters().ids().filter(|id| *id != local).collect();
@@ -198,23 +252,76 @@ impl Raft {
             if let Role::Resigned(state) = &mut self.role {
                 state.deadline = limit;
             }
-        } else {
+        }
+    }
+
+    fn finish_stop(&mut self, is_over: bool) {
+        if is_over && !self.stopped {
+            self.stopped = true;
             self.out.push(Action::Stopped);
         }
     }
 
-    fn finish_stop(&mut self, due: bool) {
-        let Role::Resigned(state) = &mut self.role else { return };
-        if state.deadline != NEVER && (due || state.unaware.is_empty()) {
-            state.deadline = NEVER;
-            self.out.push(Action::Stopped);
+    /// Takes over voters that a record of the log, a truncation or a snapshot has changed. A
+    /// replica that became a voter may stand for election, and one that is none waits for ever.
+    pub(crate) fn adopt_voters(&mut self, now: Now) {
+        let is_voter = self.may_stand();
+        let adopted = (self.quorum.voters_since(), is_voter);
+        if self.adopted_voters == adopted {
+            return;
         }
+        self.adopted_voters = adopted;
+        let fetch_deadline = self.fetch_deadline(now);
+        let election_deadline = if is_voter { self.election_deadline(now) } else { NEVER };
+        let check_quorum_at = self.check_quorum_at(now);
+        match &mut self.role {
+            Role::Leader(leader) => {
+                leader.adopt(self.quorum.voters(), self.flushed, check_quorum_at);
+                self.commit();
+            }
+            Role::Follower(state) if (state.deadline == NEVER) == is_voter => state.deadline = fetch_deadline,
+            Role::Unattached(state) if (state.deadline == NEVER) == is_voter => state.deadline = election_deadline,
+            _ => {}
+        }
+    }
+
+    /// Returns when a voter that follows stands for election. An observer never does.
+    pub(crate) fn fetch_deadline(&self, now: Now) -> u64 {
+        if self.may_stand() { now.monotonic.0.saturating_add(self.config.timeouts.fetch_ms) } else { NEVER }
+    }
+
+    /// Whether this replica may stand for election: a voter, or one whose removal is not known to
+    /// be committed. A leader that is killed while it removes itself has a longer log than the
+    /// others. Without it nobody would be elected. Kafka 4.3 lets only voters stand.
+    pub(crate) fn may_stand(&self) -> bool {
+        let was_voter = || self.quorum.voters_before().is_some_and(|voters| voters.contains(&self.config.local));
+        self.is_voter() || (was_voter() && !self.are_voters_committed())
+    }
+
+    /// Whether the record of the current voters is known to be committed.
+    pub(crate) fn are_voters_committed(&self) -> bool {
+        self.quorum.voters_since().flatten().is_none_or(|since| self.high_watermark > Some(since))
+    }
+
+    /// Returns when a leader resigns if it does not hear from a majority.
+    pub(crate) fn check_quorum_at(&self, now: Now) -> u64 {
+        if planted::is_planted(Bug::NoCheckQuorum) {
+            return NEVER;
+        }
+        let (numerator, denominator) = CHECK_QUORUM_FACTOR;
+        now.monotonic.0.saturating_add(self.config.timeouts.fetch_ms * numerator / denominator)
+    }
+
+    /// Returns when a voter that stays silent is told again who leads, as in Kafka.
+    pub(crate) fn begin_again_at(&self, now: Now) -> u64 {
+        now.monotonic.0.saturating_add((self.config.timeouts.fetch_ms / 2).max(1))
     }
 
     /// Enters a state: persists the election state, and reports a change of the leader.
     fn enter(&mut self, role: Role) {
-        self.role = role;
-        self.in_flight.clear();
+        let left = std::mem::replace(&mut self.role, role);
+        let is_kept = |sent: &InFlight| planted::is_planted(Bug::StaleFetchResponseTaken) && sent.kind.is_fetch();
+        self.in_flight.retain(|_, sent| is_kept(sent));
         self.retry_at.clear();
         let settled = self.drop_superseded();
         self.persist();
@@ -222,6 +329,9 @@ impl Raft {
         if !settled || self.announced != Some(is) {
             self.announced = Some(is);
             self.out.push(Action::LeaderChanged { leader: is.0, epoch: is.1 });
+        }
+        if let Role::Leader(leader) = left {
+            self.refuse_held(leader);
         }
     }
 
@@ -248,7 +358,7 @@ impl Raft {
 
     /// Writes `quorum-state` if its content changed, or if it does not exist.
     pub(crate) fn persist(&mut self) {
-        let voted = self.role.voted(self.config.local);
+        let voted = self.role.voted(self.config.local).filter(|_| !planted::is_planted(Bug::VoteForgottenAtRestart));
         let election = ElectionState { epoch: self.epoch, leader: self.leader(), voted };
         if self.persisted == Some(election) {
             return;

@@ -22,8 +22,7 @@ fn vote(epoch: i32, candidate: i32, end: (i32, i64), pre_vote: bool) -> Event {
 }
 
 fn voted(id: u64, granted: bool, epoch: i32) -> Event {
-    let view = QuorumView { error: ErrorCode::None, leader: None, epoch: LeaderEpoch(epoch) };
-    Event::Response { id, result: Ok(QuorumReply::Vote { view, granted }) }
+    Event::Response { id, result: Ok(QuorumReply::Vote { view: view(None, epoch), granted }) }
 }
 
 const PERSIST_VOTE_FOR_2: &str = r#"persist {"leaderId":-1,"leaderEpoch":3,"votedId":2,"votedDirectoryId":"mzH_hQWsRh-_CdVhJcqhYw","data_version":1}"#;
@@ -54,12 +53,12 @@ fn an_election_has_a_pre_vote_then_a_vote_then_a_leader() {
         [
             "leader Some(1) epoch 1",
             "append 0..=2 epoch 1 LeaderChange KRaftVersion Voters",
-            "flush 3",
+            "flush 3@1",
             "send 4 to 2: begin epoch 1",
             "send 5 to 3: begin epoch 1",
         ]
     );
-    assert!(step(&mut raft, Event::Flushed { end: offset(3) }, due + 4).is_empty(), "one of three is no majority");
+    assert!(step(&mut raft, flushed(1, 3), due + 4).is_empty(), "one of three is no majority");
 }
 
 #[test]
@@ -115,10 +114,17 @@ fn a_pre_vote_is_no_vote_and_a_shorter_log_gets_no_vote() {
 #[test]
 fn a_leader_is_followed_until_it_is_silent_or_resigns() {
     let mut raft = start(formatted(&[1, 2, 3]));
-    let begin = BeginQuorumEpochRequest { leader: BrokerId(2), epoch: LeaderEpoch(5), voter: Some(key(1)) };
-    let actions = step(&mut raft, Event::Request { id: 1, request: QuorumRequest::BeginQuorumEpoch(begin) }, 10);
+    let begin = BeginQuorumEpochRequest {
+        leader: BrokerId(2),
+        epoch: LeaderEpoch(5),
+        voter: Some(key(1)),
+        leader_endpoints: Vec::new(),
+    };
+    let actions =
+        step(&mut raft, Event::Request { id: 1, request: QuorumRequest::BeginQuorumEpoch(begin.clone()) }, 10);
     assert!(actions[0].starts_with(r#"persist {"leaderId":2,"leaderEpoch":5,"votedId":-1"#));
-    assert_eq!(actions[1..], ["leader Some(2) epoch 5", "reply 1 NONE leader Some(2) epoch 5"]);
+    let fetch = "send 0 to 2: fetch epoch 5 from 0@0 hw Unknown wait 500";
+    assert_eq!(actions[1..], ["leader Some(2) epoch 5", "reply 1 NONE leader Some(2) epoch 5", fetch]);
     assert_eq!((raft.role(), raft.next_deadline()), (RoleName::Follower, Some(2010)));
     let other = BeginQuorumEpochRequest { leader: BrokerId(3), ..begin };
     let actions = step(&mut raft, Event::Request { id: 2, request: QuorumRequest::BeginQuorumEpoch(other) }, 11);
@@ -127,6 +133,7 @@ fn a_leader_is_followed_until_it_is_silent_or_resigns() {
         leader: BrokerId(2),
         epoch: LeaderEpoch(5),
         preferred_candidates: candidates,
+        leader_endpoints: Vec::new(),
     };
     step(&mut raft, Event::Request { id: 3, request: QuorumRequest::EndQuorumEpoch(end(vec![key(3), key(1)])) }, 12);
     assert_eq!(raft.next_deadline(), Some(12 + 40));
@@ -150,8 +157,7 @@ fn a_leader_of_three_that_stops_tells_the_others_first() {
         actions,
         ["leader None epoch 1".to_owned(), format!("send 6 to 2: {end}"), format!("send 7 to 3: {end}")]
     );
-    let view = QuorumView { error: ErrorCode::None, leader: Some(BrokerId(1)), epoch: LeaderEpoch(1) };
-    let heard = |id| Event::Response { id, result: Ok(QuorumReply::EndQuorumEpoch(view)) };
+    let heard = |id| Event::Response { id, result: Ok(QuorumReply::EndQuorumEpoch(view(Some(1), 1))) };
     assert!(step(&mut raft, heard(6), due + 2).is_empty());
     let failed = Event::Response { id: 7, result: Err(ErrorCode::NetworkException) };
     assert!(step(&mut raft, failed, due + 2).is_empty());
@@ -168,4 +174,61 @@ fn an_observer_votes_if_asked_and_is_never_a_candidate() {
     let actions = step(&mut raft, vote(3, 2, (0, 0), false), 1);
     assert_eq!(actions[2], "reply 9 NONE granted true epoch 3");
     assert_eq!(raft.next_deadline(), None);
+}
+
+#[test]
+fn a_voter_with_the_longer_log_is_elected_in_place_of_the_one_that_asks() {
+    let mut stored = formatted(&[1, 2, 3]);
+    stored.log.end = offset(10);
+    stored.log.epochs = vec![(LeaderEpoch(2), offset(0))];
+    stored.election = Some(election(2, None, None));
+    let mut raft = start(stored);
+    step(&mut raft, vote(2, 2, (2, 9), true), 1);
+    let due = raft.next_deadline().unwrap();
+    assert!((21..221).contains(&due), "{due}: the other one cannot win");
+    let sent = step(&mut raft, Event::Tick, due);
+    assert_eq!((raft.role(), sent.len()), (RoleName::Prospective, 2));
+    let id: u64 = sent[0].split(' ').nth(1).unwrap().parse().unwrap();
+    assert!(step(&mut raft, voted(id, false, 2), due).is_empty(), "voter 2 still hears from a leader");
+    let actions = step(&mut raft, vote(2, 2, (2, 9), true), due + 1);
+    assert_eq!(actions[0], "reply 9 NONE granted false epoch 2");
+    assert!(actions[1].contains("to 2: pre-vote"), "now it does not: {actions:?}");
+}
+
+#[test]
+fn a_candidate_that_is_refused_does_not_wait_for_the_election_timeout() {
+    let mut raft = start(formatted(&[1, 2, 3]));
+    let due = raft.next_deadline().unwrap();
+    step(&mut raft, Event::Tick, due);
+    step(&mut raft, voted(0, true, 0), due);
+    assert_eq!(raft.role(), RoleName::Candidate);
+    step(&mut raft, voted(2, false, 1), due + 7);
+    let again = raft.next_deadline().unwrap();
+    assert!((due + 7 + 7 + 20..due + 7 + 7 + 220).contains(&again), "{again}, after {due}");
+}
+
+#[test]
+fn a_leader_that_resigned_keeps_nobody_from_standing() {
+    let mut raft = start(formatted(&[1, 2, 3]));
+    let begin = BeginQuorumEpochRequest {
+        leader: BrokerId(2),
+        epoch: LeaderEpoch(5),
+        voter: Some(key(1)),
+        leader_endpoints: Vec::new(),
+    };
+    step(&mut raft, Event::Request { id: 1, request: QuorumRequest::BeginQuorumEpoch(begin) }, 10);
+    let nothing = |error| {
+        let mut view = view(Some(2), 5);
+        view.error = error;
+        let content = match error {
+            ErrorCode::None => FetchContent::Records(bytes::Bytes::new()),
+            _ => FetchContent::Nothing,
+        };
+        QuorumReply::Fetch(FetchReply { view, high_watermark: None, log_start: offset(0), content })
+    };
+    step(&mut raft, Event::Response { id: 0, result: Ok(nothing(ErrorCode::None)) }, 20);
+    assert_eq!(step(&mut raft, vote(5, 3, (0, 0), true), 21)[0], "reply 9 NONE granted false epoch 5");
+    step(&mut raft, Event::Response { id: 1, result: Ok(nothing(ErrorCode::NotLeaderOrFollower)) }, 22);
+    assert!(raft.next_deadline().unwrap() < 22 + 220);
+    assert_eq!(step(&mut raft, vote(5, 3, (0, 0), true), 23)[0], "reply 9 NONE granted true epoch 5");
 }
