@@ -3,7 +3,7 @@
 use super::{Format, output};
 use crate::config::NodeConfig;
 use crate::env::clock::Clock;
-use crate::runtime::format::{FirstVoters, Format as Formatting};
+use crate::runtime::format::{FirstVoters, Format as Formatting, controller_endpoints};
 use anyhow::{Context, bail};
 use metadata::MetadataVersion;
 use model::Uuid;
@@ -64,14 +64,7 @@ impl Format {
                 "You cannot specify --standalone or --no-initial-controllers when controller.quorum.voters is set; remove one of them."
             ),
             (false, false, false) => Ok(FirstVoters::Configured),
-            (true, true, _) => {
-                let endpoints = config.listeners.advertised_controller.iter().map(|it| raft::Endpoint {
-                    listener: it.name.as_str().into(),
-                    host: if it.host.is_empty() { "localhost".into() } else { it.host.as_str().into() },
-                    port: it.port,
-                });
-                Ok(FirstVoters::Standalone(endpoints.collect()))
-            }
+            (true, true, _) => Ok(FirstVoters::Standalone(controller_endpoints(config))),
             (true, false, true) => Ok(FirstVoters::None),
             (true, false, false) => bail!(
                 "Because controller.quorum.voters is not set on this controller, you must specify one of the following: --standalone or --no-initial-controllers."

@@ -7,13 +7,14 @@ use super::StartError;
 use crate::config::NodeConfig;
 use crate::env::clock::Clock;
 use crate::env::random;
+use crate::runtime::format::controller_endpoints;
 use crate::runtime::metadata_log::{FolderContents, LogFault, METADATA_TOPIC, MetadataFolder};
 use anyhow::{Context as _, bail};
 use metadata::image::Image;
 use metadata::version::{FEATURES, Feature, METADATA_VERSION, later_release};
 use metadata::{ApplyError, MetadataVersion};
 use model::{BrokerId, DirectoryId, TopicPartition};
-use raft::{Raft, ReplicaKey, Timeouts, VoterSet};
+use raft::{FetchLimits, Raft, ReplicaKey, Timeouts, VoterSet};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use storage::disk::Disk;
@@ -290,7 +291,10 @@ pub(super) fn start_raft(
     let voters: Vec<String> = config.voters.iter().map(|it| format!("{}@{}:{}", it.id, it.host, it.port)).collect();
     let raft_config = raft::Config {
         local: ReplicaKey { id: config.node_id, directory_id: Some(directory_id) },
+        endpoints: controller_endpoints(config),
         configured_voters: VoterSet::from_config(&voters.join(","), listener)?,
+        bootstrap_servers: Vec::new(),
+        fetch_limits: FetchLimits::default(),
         timeouts: Timeouts {
             election_ms: millis(settings.controller_quorum_election_timeout_ms),
             election_backoff_max_ms: millis(settings.controller_quorum_election_backoff_max_ms),

@@ -1,6 +1,7 @@
 //! Formats log dirs as `kafka-storage format` does: the identity, the cluster's first features, and
 //! the first voters.
 
+use crate::config::NodeConfig;
 use crate::env::clock::Clock;
 use crate::env::random;
 use metadata::decide::bootstrap_features;
@@ -28,6 +29,16 @@ pub enum FirstVoters {
     Standalone(Vec<raft::Endpoint>),
     /// No voters are written: the node joins an existing quorum (`--no-initial-controllers`).
     None,
+}
+
+/// Returns the controller listeners that a node advertises to the quorum, none on a broker.
+pub fn controller_endpoints(config: &NodeConfig) -> Vec<raft::Endpoint> {
+    let endpoints = config.listeners.advertised_controller.iter().map(|it| raft::Endpoint {
+        listener: it.name.as_str().into(),
+        host: if it.host.is_empty() { "localhost".into() } else { it.host.as_str().into() },
+        port: it.port,
+    });
+    endpoints.collect()
 }
 
 /// What to format, and how.

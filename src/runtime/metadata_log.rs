@@ -190,7 +190,7 @@ impl MetadataLog {
             start: log.log_start_offset(),
             end: log.log_end_offset(),
             epochs: log.leader_epochs().entries().to_vec(),
-            latest_snapshot: snapshot,
+            snapshots: stored.snapshot_ids()?,
         };
         let schedule = SnapshotSchedule::new(limits.max_bytes, limits.max_interval_ms, clock.monotonic());
         let spare = SpareRoom::new(disk.clone(), log_dir);

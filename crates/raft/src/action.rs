@@ -1,7 +1,9 @@
 //! The actions that the machine asks its driver to do.
 
-use crate::message::{QuorumReply, QuorumRequest};
+use crate::end_offset::EndOffset;
+use crate::message::{QuorumRequest, SentReply};
 use crate::quorum_state::ElectionState;
+use crate::snapshot_id::SnapshotId;
 use crate::voters::{Endpoint, ReplicaKey};
 use bytes::Bytes;
 use model::{BrokerId, LeaderEpoch, Offset};
@@ -21,11 +23,41 @@ pub enum Action {
     /// Synchronous: append this complete batch to the log, without an fsync. Its offsets and leader
     /// epoch are set. A failure ends the node.
     Append(AppendedBatch),
-    /// May be done later: fsync the log up to this offset, then give `Event::Flushed` with it. Of
+    /// Synchronous: remove all records from this offset on, and all leader epochs that begin there
+    /// or later. Nothing of them is committed. A failure ends the node.
+    Truncate {
+        /// The new log end offset.
+        end: Offset,
+    },
+    /// May be done later: fsync the log up to this end, then give `Event::Flushed` with it. Of
     /// several flushes, the last is enough.
     Flush {
-        /// The log end offset to flush.
-        end: Offset,
+        /// The log end to flush, with the epoch of the last record.
+        end: EndOffset,
+    },
+    /// Synchronous: write a piece of a snapshot that is downloaded into its partial file. A piece at
+    /// position 0 begins the file anew. A failure ends the node.
+    WriteSnapshot {
+        /// The snapshot.
+        id: SnapshotId,
+        /// The position in the file, which is its size before.
+        position: u64,
+        /// The bytes.
+        bytes: Bytes,
+    },
+    /// May be done later: fsync the partial file of a downloaded snapshot and read all of it through
+    /// `snapshot::SnapshotReader`, then give `Event::SnapshotChecked`.
+    CheckSnapshot {
+        /// The snapshot.
+        id: SnapshotId,
+    },
+    /// Synchronous: rename the partial file of a checked snapshot to its final name and fsync the
+    /// folder. Then remove the whole log and let it begin and end at the snapshot's end, without
+    /// leader epochs, and delete older snapshots. The image is now that of the snapshot. A failure
+    /// ends the node.
+    InstallSnapshot {
+        /// The snapshot.
+        id: SnapshotId,
     },
     /// All records below are committed: they may be applied, answered and put into snapshots. It
     /// increases strictly during a run.
@@ -58,18 +90,21 @@ pub enum Action {
         /// The request.
         request: QuorumRequest,
     },
-    /// Answer a request of `Event::Request`.
+    /// Answer a request of `Event::Request`. If the bytes cannot be read, the answer is
+    /// UNKNOWN_SERVER_ERROR; a snapshot that is gone is SNAPSHOT_NOT_FOUND, and a position that is
+    /// not below its size is POSITION_OUT_OF_RANGE.
     Reply {
         /// The id of the request.
         id: u64,
-        /// The answer.
-        reply: QuorumReply,
+        /// The answer. Bytes that it names are read before the next action, since that may change
+        /// the log.
+        reply: SentReply,
     },
     /// The machine has stopped. No action follows.
     Stopped,
 }
 
-/// A batch that the leader appends.
+/// A batch to append: the leader's own, or one that a follower fetched.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AppendedBatch {
     /// The offset of its first record, which is the log end offset before the append.
@@ -85,8 +120,9 @@ pub struct AppendedBatch {
 /// The receiver of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Destination {
-    /// The replica.
-    pub key: ReplicaKey,
-    /// Its endpoints, the preferred listener first.
+    /// The replica. `None` for an address of `controller.quorum.bootstrap.servers`, whose replica is
+    /// not known. Its directory id may be unknown.
+    pub replica: Option<ReplicaKey>,
+    /// Its endpoints, the preferred listener first. Never empty.
     pub endpoints: Vec<Endpoint>,
 }

@@ -5,7 +5,8 @@ use crate::action::{Action, Destination};
 use crate::end_offset::EndOffset;
 use crate::machine::{InFlight, Raft, RequestKind};
 use crate::message::{
-    BeginQuorumEpochRequest, EndQuorumEpochRequest, QuorumReply, QuorumRequest, QuorumView, VoteRequest,
+    BeginQuorumEpochRequest, EndQuorumEpochRequest, FetchContent, FetchReply, FetchSnapshotReply, QuorumReply,
+    QuorumRequest, QuorumView, ReceivedReply, SentReply, VoteRequest,
 };
 use crate::state::Role;
 use crate::timing::Now;
@@ -19,11 +20,21 @@ impl Raft {
             QuorumRequest::Vote(vote) => self.answer_vote(&vote, now),
             QuorumRequest::BeginQuorumEpoch(begin) => QuorumReply::BeginQuorumEpoch(self.answer_begin(&begin, now)),
             QuorumRequest::EndQuorumEpoch(end) => QuorumReply::EndQuorumEpoch(self.answer_end(&end, now)),
+            QuorumRequest::Fetch(_) => QuorumReply::Fetch(FetchReply {
+                view: self.view(ErrorCode::UnsupportedVersion),
+                high_watermark: None,
+                log_start: self.log.start,
+                content: FetchContent::Nothing,
+            }),
+            QuorumRequest::FetchSnapshot(_) => {
+                let view = self.view(ErrorCode::UnsupportedVersion);
+                QuorumReply::FetchSnapshot(FetchSnapshotReply { view, piece: None })
+            }
         };
         self.out.push(Action::Reply { id, reply });
     }
 
-    fn answer_vote(&mut self, vote: &VoteRequest, now: Now) -> QuorumReply {
+    fn answer_vote(&mut self, vote: &VoteRequest, now: Now) -> SentReply {
         let refused = |raft: &Self, error| QuorumReply::Vote { view: raft.view(error), granted: false };
         let last_epoch = vote.log_end.epoch;
         // A candidate's epoch is above its log's epoch. A replica that sends a pre-vote is still in
@@ -115,21 +126,20 @@ impl Raft {
     }
 
     fn view(&self, error: ErrorCode) -> QuorumView {
-        QuorumView { error, leader: self.leader(), epoch: self.epoch }
+        let leader = self.leader();
+        QuorumView { error, leader, epoch: self.epoch, leader_endpoints: self.leader_endpoints().to_vec() }
     }
 
     /// Handles the answer to a request that was sent, if it is still relevant.
-    pub(crate) fn take_response(&mut self, id: u64, result: Result<QuorumReply, ErrorCode>, now: Now) {
+    pub(crate) fn take_response(&mut self, id: u64, result: Result<ReceivedReply, ErrorCode>, now: Now) {
         let Some(sent) = self.in_flight.remove(&id) else { return };
         let retry_at = now.monotonic.0.saturating_add(self.config.timeouts.retry_backoff_ms);
         let Ok(reply) = result else {
             self.retry_at.insert(sent.to, retry_at);
             return;
         };
-        let (view, granted) = match reply {
-            QuorumReply::Vote { view, granted } => (view, granted),
-            QuorumReply::BeginQuorumEpoch(view) | QuorumReply::EndQuorumEpoch(view) => (view, false),
-        };
+        let granted = matches!(reply, QuorumReply::Vote { granted: true, .. });
+        let view = reply.view();
         if view.epoch > self.epoch || (view.epoch == self.epoch && view.leader != self.leader()) {
             let leader = view.leader;
             if self.hear_of_leader(view.epoch, leader, now).is_some() || self.epoch != sent.epoch {
@@ -181,23 +191,25 @@ impl Raft {
             let id = self.next_request;
             self.next_request += 1;
             self.in_flight.insert(id, InFlight { to, epoch: self.epoch, kind });
-            let to = Destination { key: voter.key, endpoints: voter.endpoints };
+            let to = Destination { replica: Some(voter.key), endpoints: voter.endpoints };
             self.out.push(Action::Send { id, to, request });
         }
     }
 
     fn request_to(&self, voter: &Voter) -> Option<(RequestKind, QuorumRequest)> {
         let (local, epoch) = (self.config.local, self.epoch);
+        let leader_endpoints = self.config.endpoints.clone();
         Some(match &self.role {
             Role::Prospective(_) => (RequestKind::PreVote, self.vote_request(voter, true)),
             Role::Candidate(_) => (RequestKind::Vote, self.vote_request(voter, false)),
             Role::Leader(_) => {
-                let begin = BeginQuorumEpochRequest { leader: local.id, epoch, voter: Some(voter.key) };
+                let begin =
+                    BeginQuorumEpochRequest { leader: local.id, epoch, voter: Some(voter.key), leader_endpoints };
                 (RequestKind::BeginQuorumEpoch, QuorumRequest::BeginQuorumEpoch(begin))
             }
             Role::Resigned(state) => {
                 let preferred_candidates = state.successors.clone();
-                let end = EndQuorumEpochRequest { leader: local.id, epoch, preferred_candidates };
+                let end = EndQuorumEpochRequest { leader: local.id, epoch, preferred_candidates, leader_endpoints };
                 (RequestKind::EndQuorumEpoch, QuorumRequest::EndQuorumEpoch(end))
             }
             Role::Unattached(_) | Role::Follower(_) => return None,

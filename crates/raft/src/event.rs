@@ -1,6 +1,8 @@
 //! The events that the driver gives to the machine.
 
-use crate::message::{QuorumReply, QuorumRequest};
+use crate::control::ControlRecord;
+use crate::end_offset::EndOffset;
+use crate::message::{QuorumRequest, ReceivedReply};
 use crate::snapshot_id::SnapshotId;
 use model::{ErrorCode, LeaderEpoch, Offset};
 
@@ -9,13 +11,14 @@ use model::{ErrorCode, LeaderEpoch, Offset};
 pub enum Event {
     /// The machine's `next_deadline` has passed. Harmless at any other time.
     Tick,
-    /// The log below this offset is fsynced.
+    /// The log was fsynced when its end was this. The event may come late, when the log has been
+    /// truncated meanwhile.
     Flushed {
-        /// The offset of a `Flush`, or a later one.
-        end: Offset,
+        /// The end of a `Flush`.
+        end: EndOffset,
     },
     /// A request of another replica, already checked for cluster id, topic and partition. Exactly
-    /// one `Reply` with this id follows.
+    /// one `Reply` with this id follows, for a `Fetch` perhaps only after its `max_wait_ms`.
     Request {
         /// The id, which the reply repeats.
         id: u64,
@@ -27,7 +30,14 @@ pub enum Event {
         /// The id of the `Send`.
         id: u64,
         /// The answer, or an error if none came in time or the whole request was refused.
-        result: Result<QuorumReply, ErrorCode>,
+        result: Result<ReceivedReply, ErrorCode>,
+    },
+    /// The result of a `CheckSnapshot`.
+    SnapshotChecked {
+        /// The snapshot.
+        id: SnapshotId,
+        /// The control records of the snapshot, or `None` if it is damaged or incomplete.
+        control_records: Option<Vec<ControlRecord>>,
     },
     /// A snapshot of this node is complete on disk.
     SnapshotMade(SnapshotId),

@@ -3,6 +3,7 @@
 use crate::action::{Action, AppendedBatch};
 use crate::batch;
 use crate::control::{ControlRecord, LeaderChange};
+use crate::end_offset::EndOffset;
 use crate::event::{Fault, ProposeError};
 use crate::machine::Raft;
 use crate::state::Role;
@@ -75,15 +76,18 @@ impl Raft {
         let last = end.plus(-1);
         self.log.appended(self.epoch, base, end);
         self.out.push(Action::Append(AppendedBatch { base, last, epoch: self.epoch, bytes }));
-        self.out.push(Action::Flush { end });
+        self.out.push(Action::Flush { end: self.log.end_offset() });
         last
     }
 
     /// Notes that the log is fsynced up to `end`. From here on the leader's own log counts up to
     /// there.
-    pub(crate) fn log_flushed(&mut self, end: Offset) {
-        // A flush that ran while the log was truncated says nothing about later records.
-        self.flushed = self.flushed.max(end.min(self.log.end));
+    pub(crate) fn log_flushed(&mut self, end: EndOffset) {
+        // If the log was truncated since, the flush says nothing about the records that it has now.
+        if !self.log.contains_end(end) {
+            return;
+        }
+        self.flushed = self.flushed.max(end.offset);
         let flushed = self.flushed;
         if let Role::Leader(leader) = &mut self.role {
             leader.flushed(self.config.local.id, flushed);

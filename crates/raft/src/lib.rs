@@ -13,7 +13,9 @@
 //! actions in order before the next event or the next [`Raft::propose`].
 //!
 //! At start:
-//! 1. Open and recover the log. Read `quorum-state` with [`ElectionState::decode`]; a missing file
+//! 1. Open and recover the log. If the newest complete snapshot ends above the log's end, or has a
+//!    higher epoch than its last record, the node was killed while it installed that snapshot: empty
+//!    the log, so that it begins and ends at the snapshot's end. Read `quorum-state` with [`ElectionState::decode`]; a missing file
 //!    is `None`. Delete files that end in [`snapshot::PARTIAL_SUFFIX`], and find the newest
 //!    complete snapshot with [`SnapshotId::from_file_name`].
 //! 2. Collect the control records. First those of that snapshot, through
@@ -29,13 +31,17 @@
 //! | action | when | how |
 //! | --- | --- | --- |
 //! | `PersistElection` | synchronous | write `content` beside `quorum-state`, fsync, rename over it, fsync the folder |
-//! | `Append` | synchronous | append the batch; the log end offset must be its base offset, and the leader-epoch file follows its epoch |
-//! | `Flush` | may run elsewhere | fsync all of the log below `end`; then `Event::Flushed`. One fsync may serve several; the largest `end` is enough |
-//! | `Commit` | in order | let the controller and the image apply the log up to it, and answer the requests that wait for it |
-//! | `LeaderChanged` | in order | if this node led an earlier epoch, its controller resigns: its pending proposals fail |
+//! | `Append` | synchronous | append the batch as it is; the log end offset must be its base offset, and the leader-epoch file follows its epoch |
+//! | `Truncate` | synchronous | truncate the log and the leader-epoch file to `end`; what was not committed is forgotten, by the controller's image too |
+//! | `Flush` | may run elsewhere | fsync all of the log below `end`, truncations included; then `Event::Flushed` with that `end`. One fsync may serve several; the last `end` is enough |
+//! | `WriteSnapshot` | synchronous | write the piece at its position into `SnapshotId::partial_file_name`; position 0 begins the file anew |
+//! | `CheckSnapshot` | may run elsewhere | fsync that file, read all of it through [`snapshot::SnapshotReader`], then give `Event::SnapshotChecked` with its control records, or `None` if it is unusable |
+//! | `InstallSnapshot` | synchronous | rename the file to `SnapshotId::file_name`, fsync the folder, then empty the log so that it begins and ends at the snapshot's end; load the image from the snapshot, and delete older snapshots |
+//! | `Commit` | in order | let the controller and the image apply the log up to it, and answer the requests that wait for it. After `InstallSnapshot` the image may already be there |
+//! | `LeaderChanged` | in order | if this node led an earlier epoch, its controller resigns: its pending proposals fail. [`Raft::leader_endpoints`] has the leader's address |
 //! | `Activate` | in order | once everything below `epoch_start` is applied, the controller is active and proposes under that epoch |
-//! | `Send` | may run elsewhere | send one request; give its result, good or bad, as `Event::Response` within `controller.quorum.request.timeout.ms` |
-//! | `Reply` | may run elsewhere | answer the `Event::Request` with this id |
+//! | `Send` | may run elsewhere | send one request to the first endpoint that can be used; give its result, good or bad, as `Event::Response` within `controller.quorum.request.timeout.ms` |
+//! | `Reply` | reading in order, sending elsewhere | answer the `Event::Request` with this id. [`BytesToRead`] says what is read into it, before the next action |
 //! | `Stopped` | in order | no action follows |
 //!
 //! If a synchronous action fails, the node ends, since the machine has already continued as if it
@@ -50,6 +56,24 @@
 //! decision. It carries out the actions (one `Append`, one `Flush`) and applies the records with
 //! the offsets `base..=last` at once. Replies wait for the `Commit`. During an fsync more proposals
 //! may be appended, and the next fsync serves them all.
+//!
+//! # How replicas speak
+//!
+//! The driver turns wire requests into [`QuorumRequest`] and back. It answers itself what needs no
+//! machine: a wrong cluster id (INCONSISTENT_CLUSTER_ID), another topic or partition, and negative
+//! numbers (INVALID_REQUEST). It fills `leader_endpoints` of what it receives from the wire's
+//! `NodeEndpoints` or `LeaderEndpoints`, with the listener's name of the connection that it used;
+//! empty is right if the version has none, since the machine then looks among the voters.
+//!
+//! A `Fetch` that has nothing new for its replica is held by the machine: its `Reply` comes once the
+//! log grows, the high watermark passes the one that the replica knows, the epoch ends, or
+//! `max_wait_ms` is over. `next_deadline` covers these waits. The driver holds no request itself,
+//! and may give up on one whose connection is gone, since a late `Reply` is harmless.
+//!
+//! A follower sends one `Fetch` at a time, to [`Destination`]. It goes to the leader, or while none
+//! is known to a bootstrap server, whose answer names the leader. What a fetch brings is appended as
+//! it came (`Append` for each batch, then `Flush`), and the next fetch leaves only after its
+//! `Flushed`: a fetch offset acknowledges what is on disk, and nothing else.
 //!
 //! # Snapshots
 //!
@@ -101,9 +125,11 @@ pub use event::{Event, Fault, ProposeError};
 pub use history::{History, QuorumHistory, Since};
 pub use leadership::{MAX_BATCH_BYTES, Proposed};
 pub use log_facts::LogFacts;
-pub use machine::{Config, Raft, Stored};
+pub use machine::{Config, FetchLimits, Raft, Stored};
 pub use message::{
-    BeginQuorumEpochRequest, EndQuorumEpochRequest, QuorumReply, QuorumRequest, QuorumView, VoteRequest,
+    BeginQuorumEpochRequest, BytesToRead, EndQuorumEpochRequest, FetchContent, FetchReply, FetchRequest,
+    FetchSnapshotReply, FetchSnapshotRequest, KnownHighWatermark, QuorumReply, QuorumRequest, QuorumView,
+    ReceivedReply, SentReply, SnapshotPiece, VoteRequest,
 };
 pub use quorum_state::{ElectionState, QUORUM_STATE_FILE, QuorumStateError, configured_voters};
 pub use snapshot_id::SnapshotId;

@@ -16,16 +16,36 @@ pub struct LogFacts {
     /// The epochs in the log with the offsets of their first records, ascending: the content of
     /// `leader-epoch-checkpoint`.
     pub epochs: Vec<(LeaderEpoch, Offset)>,
-    /// The newest complete snapshot.
-    pub latest_snapshot: Option<SnapshotId>,
+    /// The complete snapshots, ascending. If the log does not begin at 0, the first one ends where
+    /// the log begins.
+    pub snapshots: Vec<SnapshotId>,
 }
 
 impl LogFacts {
+    /// Returns the newest complete snapshot.
+    pub fn latest_snapshot(&self) -> Option<SnapshotId> {
+        self.snapshots.last().copied()
+    }
+
     /// Returns the log end offset with the epoch of the last record. If the log is empty, the epoch
     /// is that of the newest snapshot.
     pub fn end_offset(&self) -> EndOffset {
-        let snapshot = self.latest_snapshot.map_or(LeaderEpoch(0), |snapshot| snapshot.epoch);
+        let snapshot = self.latest_snapshot().map_or(LeaderEpoch(0), |snapshot| snapshot.epoch);
         EndOffset { epoch: self.epochs.last().map_or(snapshot, |(epoch, _)| *epoch), offset: self.end }
+    }
+
+    /// Notes a complete snapshot.
+    pub(crate) fn has_snapshot(&mut self, snapshot: SnapshotId) {
+        if self.latest_snapshot() < Some(snapshot) {
+            self.snapshots.push(snapshot);
+        }
+    }
+
+    /// Whether the log has the record before this end, so that all records below are those of every
+    /// log that ends there.
+    pub(crate) fn contains_end(&self, end: EndOffset) -> bool {
+        self.end_of_epoch(end.epoch).is_some_and(|own| own.epoch == end.epoch && own.offset >= end.offset)
+            || self.end_offset() == end
     }
 
     /// Notes that records of this epoch were appended up to `end`.
@@ -39,6 +59,7 @@ impl LogFacts {
     /// Notes a higher log start offset.
     pub(crate) fn starts_at(&mut self, start: Offset) {
         self.start = self.start.max(start);
+        self.snapshots.retain(|snapshot| snapshot.end >= self.start);
         // As in the checkpoint file, the epoch that covers the start is kept, and begins at the
         // start.
         let covering = self.epochs.iter().rposition(|(_, at)| *at <= self.start);

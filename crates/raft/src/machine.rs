@@ -8,7 +8,7 @@ use crate::log_facts::LogFacts;
 use crate::quorum_state::ElectionState;
 use crate::state::{Role, RoleName, Unattached};
 use crate::timing::{Now, Random, Timeouts};
-use crate::voters::{KRaftVersion, ReplicaKey, VoterSet};
+use crate::voters::{Endpoint, KRaftVersion, ReplicaKey, VoterSet};
 use model::{BrokerId, LeaderEpoch, Offset};
 use std::collections::BTreeMap;
 
@@ -18,10 +18,34 @@ pub struct Config {
     /// This replica: `node.id`, and the `directory.id` in `meta.properties` of the metadata log
     /// dir.
     pub local: ReplicaKey,
+    /// The controller listeners that this node advertises, the preferred one first. Empty on a node
+    /// that is only a broker.
+    pub endpoints: Vec<Endpoint>,
     /// `controller.quorum.voters`, empty if it is not set.
     pub configured_voters: VoterSet,
+    /// `controller.quorum.bootstrap.servers`, without this node's own endpoints. While no leader is
+    /// known, they are asked for it in turn. If there are none, the other voters are asked.
+    pub bootstrap_servers: Vec<Endpoint>,
+    /// The limits of what a follower fetches at once.
+    pub fetch_limits: FetchLimits,
     /// The timeouts of `controller.quorum.*`.
     pub timeouts: Timeouts,
+}
+
+/// The limits of what a follower asks for at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FetchLimits {
+    /// `controller.quorum.fetch.max.bytes`
+    pub log_bytes: u32,
+    /// `controller.quorum.fetch.snapshot.max.bytes`
+    pub snapshot_bytes: u32,
+}
+
+impl Default for FetchLimits {
+    /// Returns Kafka's defaults.
+    fn default() -> Self {
+        Self { log_bytes: 1024 * 1024, snapshot_bytes: 1024 * 1024 }
+    }
 }
 
 /// What the driver read from disk.
@@ -117,7 +141,9 @@ impl Raft {
             Event::Flushed { end } => self.log_flushed(end),
             Event::Request { id, request } => self.answer(id, request, now),
             Event::Response { id, result } => self.take_response(id, result, now),
-            Event::SnapshotMade(snapshot) => self.log.latest_snapshot = self.log.latest_snapshot.max(Some(snapshot)),
+            Event::SnapshotMade(snapshot) => self.log.has_snapshot(snapshot),
+            // A snapshot that was not asked for.
+            Event::SnapshotChecked { .. } => {}
             Event::LogStartMoved { start } => {
                 self.log.starts_at(start);
                 self.quorum.forget_before(start);
@@ -151,6 +177,15 @@ impl Raft {
     /// counts; see `role`.
     pub fn leader(&self) -> Option<BrokerId> {
         self.role.leader(self.config.local.id)
+    }
+
+    /// Returns the endpoints of the epoch's leader, empty if they are not known.
+    pub fn leader_endpoints(&self) -> &[Endpoint] {
+        let leader = self.leader();
+        match &self.role {
+            _ if leader == Some(self.config.local.id) => &self.config.endpoints,
+            _ => leader.and_then(|leader| self.voters().get(leader)).map_or(&[], |voter| &voter.endpoints),
+        }
     }
 
     /// Whether this replica leads its epoch.

@@ -19,7 +19,7 @@ use metadata::{LoadedBatch, Loader, VersionedRecord};
 use model::{ApiError, ErrorCode, LeaderEpoch, Monotonic, Offset};
 use protocol::MetadataRecord;
 use raft::snapshot::retention::CHECK_INTERVAL_MS;
-use raft::{Action, Event, MAX_BATCH_BYTES, Now, ProposeError};
+use raft::{Action, EndOffset, Event, MAX_BATCH_BYTES, Now, ProposeError};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -69,7 +69,7 @@ pub struct Core {
     /// Whether the committed image has changed since the publisher last got it.
     is_image_new: bool,
     /// The log end that is to be flushed, where a flush is due.
-    flush_to: Option<Offset>,
+    flush_to: Option<EndOffset>,
     last_append: Monotonic,
     /// When the thread last looked for old snapshots.
     last_retention: Monotonic,
@@ -309,7 +309,7 @@ impl Core {
             match action {
                 Action::PersistElection { content, .. } => self.with_room(|log| log.write_quorum_state(&content))?,
                 Action::Append(batch) => self.with_room(|log| log.append(&batch.bytes, self.now.wall))?,
-                Action::Flush { end } => self.flush_to = self.flush_to.max(Some(end)),
+                Action::Flush { end } => self.flush_to = Some(end),
                 Action::Commit { high_watermark } => self.committed(high_watermark)?,
                 Action::LeaderChanged { leader, epoch } => {
                     let kraft_version = self.parts.raft.kraft_version().level();
@@ -322,6 +322,12 @@ impl Core {
                 Action::Stopped => {}
                 // A quorum of one sends no requests and gets none.
                 Action::Send { .. } | Action::Reply { .. } => {}
+                Action::Truncate { .. }
+                | Action::WriteSnapshot { .. }
+                | Action::CheckSnapshot { .. }
+                | Action::InstallSnapshot { .. } => {
+                    return Err(LogFault::unexpected("the only voter of the metadata quorum was to follow another"));
+                }
             }
         }
         Ok(())

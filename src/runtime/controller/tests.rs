@@ -15,7 +15,7 @@ use protocol::messages::feature_level_record::FeatureLevelRecord;
 use protocol::messages::partition_change_record::PartitionChangeRecord;
 use protocol::{MetadataRecord, Str};
 use raft::snapshot::retention::Limits;
-use raft::{ReplicaKey, Timeouts, VoterSet};
+use raft::{FetchLimits, ReplicaKey, Timeouts, VoterSet};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, channel};
@@ -49,7 +49,10 @@ impl Controller {
             MetadataLog::open(Arc::new(disk.clone()), files, Path::new(DIR), LogConfig::default(), limits, Clock)?;
         let raft_config = raft::Config {
             local: ReplicaKey { id: BrokerId(1), directory_id: Some(Uuid::from_random([1; 16])) },
+            endpoints: Vec::new(),
             configured_voters: VoterSet::from_config("1@127.0.0.1:9093", "CONTROLLER").unwrap(),
+            bootstrap_servers: Vec::new(),
+            fetch_limits: FetchLimits::default(),
             timeouts: Timeouts::default(),
         };
         let (raft, actions) = Raft::start(raft_config, opened.stored, 1, now)?;

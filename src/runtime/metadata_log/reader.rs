@@ -194,7 +194,14 @@ impl<'a> MetadataFolder<'a> {
 
     /// The newest complete snapshot.
     pub(super) fn newest_snapshot(&self) -> Result<Option<SnapshotId>, LogFault> {
-        Ok(self.list()?.iter().filter_map(|entry| SnapshotId::from_file_name(&entry.name)).max())
+        Ok(self.snapshot_ids()?.last().copied())
+    }
+
+    /// The complete snapshots, oldest first.
+    pub(super) fn snapshot_ids(&self) -> Result<Vec<SnapshotId>, LogFault> {
+        let mut ids: Vec<_> = self.list()?.iter().filter_map(|entry| SnapshotId::from_file_name(&entry.name)).collect();
+        ids.sort_unstable();
+        Ok(ids)
     }
 
     /// The complete snapshots, oldest first. Only the first batch of each is read.

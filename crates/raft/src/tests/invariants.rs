@@ -16,7 +16,7 @@ struct Node {
     election: Option<ElectionState>,
     log: LogFacts,
     flushed: Offset,
-    flush_asked: Offset,
+    flush_asked: EndOffset,
     committed: Option<Offset>,
     epoch: LeaderEpoch,
 }
@@ -27,7 +27,7 @@ struct World {
     /// From, id, to, request.
     requests: Vec<(usize, u64, usize, QuorumRequest)>,
     /// To, id, reply.
-    replies: Vec<(usize, u64, QuorumReply)>,
+    replies: Vec<(usize, u64, SentReply)>,
     /// The request that a node is answering.
     answering: BTreeMap<(usize, u64), (usize, u64)>,
     leaders: BTreeMap<LeaderEpoch, i32>,
@@ -62,7 +62,7 @@ impl World {
                 election: None,
                 log,
                 flushed: Offset(0),
-                flush_asked: Offset(0),
+                flush_asked: EndOffset::default(),
                 committed: None,
                 epoch: LeaderEpoch(0),
             });
@@ -122,7 +122,7 @@ impl World {
                             "on disk before it leaves"
                         );
                     }
-                    self.requests.push((from, id, usize::try_from(to.key.id.0).unwrap() - 1, request));
+                    self.requests.push((from, id, usize::try_from(to.replica.unwrap().id.0).unwrap() - 1, request));
                 }
                 Action::Reply { id, reply } => {
                     if let QuorumReply::Vote { view, .. } = &reply {
@@ -133,6 +133,7 @@ impl World {
                     }
                 }
                 Action::Stopped => {}
+                other => panic!("nothing is replicated here: {other:?}"),
             }
         }
     }
@@ -168,7 +169,7 @@ impl World {
             }
             4..=6 if !self.replies.is_empty() => {
                 let (to, id, reply) = self.replies.swap_remove(pick % self.replies.len());
-                self.step(to, Event::Response { id, result: Ok(reply) });
+                self.step(to, Event::Response { id, result: Ok(received(reply)) });
             }
             7 if !self.requests.is_empty() => {
                 let (from, id, ..) = self.requests.swap_remove(pick % self.requests.len());
@@ -176,7 +177,7 @@ impl World {
             }
             8 => {
                 let asked = self.nodes[node].flush_asked;
-                self.nodes[node].flushed = self.nodes[node].flushed.max(asked);
+                self.nodes[node].flushed = self.nodes[node].flushed.max(asked.offset);
                 self.step(node, Event::Flushed { end: asked });
             }
             9 => {
@@ -204,7 +205,7 @@ impl World {
         let flushed = node.flushed;
         node.log.epochs.retain(|(_, start)| *start < flushed);
         node.log.end = flushed;
-        node.flush_asked = flushed;
+        node.flush_asked = EndOffset { epoch: node.log.end_offset().epoch, offset: flushed };
         node.committed = None;
         let (raft, actions) = start_node(node.id, &node.voters, node.election, node.log.clone(), now);
         node.raft = raft;
@@ -247,5 +248,15 @@ proptest! {
         for act in acts {
             world.act(act);
         }
+    }
+}
+
+/// Nothing is replicated here, so no answer has bytes.
+fn received(reply: SentReply) -> ReceivedReply {
+    match reply {
+        QuorumReply::Vote { view, granted } => QuorumReply::Vote { view, granted },
+        QuorumReply::BeginQuorumEpoch(view) => QuorumReply::BeginQuorumEpoch(view),
+        QuorumReply::EndQuorumEpoch(view) => QuorumReply::EndQuorumEpoch(view),
+        other => panic!("{other:?}"),
     }
 }

@@ -27,7 +27,10 @@ pub(crate) fn voter(id: i32) -> Voter {
 pub(crate) fn config(configured: &str) -> Config {
     Config {
         local: key(1),
+        endpoints: voter(1).endpoints,
         configured_voters: VoterSet::from_config(configured, "CONTROLLER").unwrap(),
+        bootstrap_servers: Vec::new(),
+        fetch_limits: FetchLimits::default(),
         timeouts: Timeouts::default(),
     }
 }
@@ -37,7 +40,7 @@ pub(crate) fn formatted(ids: &[i32]) -> Stored {
     let voters = VoterSet::new(ids.iter().map(|id| voter(*id)));
     Stored {
         election: None,
-        log: LogFacts { latest_snapshot: Some(SnapshotId::BOOTSTRAP), ..LogFacts::default() },
+        log: LogFacts { snapshots: vec![SnapshotId::BOOTSTRAP], ..LogFacts::default() },
         control_records: vec![
             (None, ControlRecord::KRaftVersion(KRaftVersion::V1)),
             (None, ControlRecord::Voters(voters)),
@@ -66,17 +69,31 @@ fn line(action: &Action) -> String {
                 if batch.is_control { kinds.join(" ") } else { "data".into() }
             )
         }
-        Action::Flush { end } => format!("flush {end}"),
+        Action::Truncate { end } => format!("truncate {end}"),
+        Action::Flush { end } => format!("flush {}@{}", end.offset, end.epoch),
+        Action::WriteSnapshot { id, position, bytes } => format!("write {id:?} at {position} len {}", bytes.len()),
+        Action::CheckSnapshot { id } => format!("check {id:?}"),
+        Action::InstallSnapshot { id } => format!("install {id:?}"),
         Action::Commit { high_watermark } => format!("commit {high_watermark}"),
         Action::LeaderChanged { leader, epoch } => format!("leader {leader:?} epoch {epoch}"),
         Action::Activate { epoch, epoch_start } => format!("activate epoch {epoch} from {epoch_start}"),
-        Action::Send { id, to, request } => format!("send {id} to {}: {}", to.key.id, request_line(request)),
+        Action::Send { id, to, request } => {
+            let to = to.replica.map_or_else(|| format!("port {}", to.endpoints[0].port), |key| key.id.to_string());
+            format!("send {id} to {to}: {}", request_line(request))
+        }
         Action::Reply { id, reply } => match reply {
             QuorumReply::Vote { view, granted } => {
                 format!("reply {id} {} granted {granted} epoch {}", view.error, view.epoch)
             }
             QuorumReply::BeginQuorumEpoch(view) | QuorumReply::EndQuorumEpoch(view) => {
                 format!("reply {id} {} leader {:?} epoch {}", view.error, view.leader, view.epoch)
+            }
+            QuorumReply::Fetch(FetchReply { view, high_watermark, content, .. }) => {
+                let high_watermark = high_watermark.map_or(-1, |offset| offset.0);
+                format!("reply {id} {} epoch {} {content:?} hw {high_watermark}", view.error, view.epoch)
+            }
+            QuorumReply::FetchSnapshot(FetchSnapshotReply { view, piece }) => {
+                format!("reply {id} {} epoch {} {piece:?}", view.error, view.epoch)
             }
         },
         Action::Stopped => "stopped".into(),
@@ -91,6 +108,16 @@ fn request_line(request: &QuorumRequest) -> String {
         }
         QuorumRequest::BeginQuorumEpoch(begin) => format!("begin epoch {}", begin.epoch),
         QuorumRequest::EndQuorumEpoch(end) => format!("end epoch {}, next {:?}", end.epoch, end.preferred_candidates),
+        QuorumRequest::Fetch(fetch) => {
+            let FetchRequest { epoch, log_end, high_watermark, max_wait_ms, .. } = fetch;
+            format!(
+                "fetch epoch {epoch} from {}@{} hw {high_watermark:?} wait {max_wait_ms}",
+                log_end.offset, log_end.epoch
+            )
+        }
+        QuorumRequest::FetchSnapshot(fetch) => {
+            format!("fetch-snapshot epoch {} {:?} from {}", fetch.epoch, fetch.id, fetch.position)
+        }
     }
 }
 
@@ -107,4 +134,19 @@ fn kind(record: &ControlRecord) -> &'static str {
 
 pub(crate) fn offset(offset: i64) -> Offset {
     Offset(offset)
+}
+
+/// The log was fsynced when it ended here.
+pub(crate) fn flushed(epoch: i32, end: i64) -> Event {
+    Event::Flushed { end: EndOffset { epoch: LeaderEpoch(epoch), offset: offset(end) } }
+}
+
+/// What a replica says that knows a leader of the quorum, or none.
+pub(crate) fn view(leader: Option<i32>, epoch: i32) -> QuorumView {
+    QuorumView {
+        error: model::ErrorCode::None,
+        leader: leader.map(BrokerId),
+        epoch: LeaderEpoch(epoch),
+        leader_endpoints: Vec::new(),
+    }
 }

@@ -22,8 +22,7 @@ fn vote(epoch: i32, candidate: i32, end: (i32, i64), pre_vote: bool) -> Event {
 }
 
 fn voted(id: u64, granted: bool, epoch: i32) -> Event {
-    let view = QuorumView { error: ErrorCode::None, leader: None, epoch: LeaderEpoch(epoch) };
-    Event::Response { id, result: Ok(QuorumReply::Vote { view, granted }) }
+    Event::Response { id, result: Ok(QuorumReply::Vote { view: view(None, epoch), granted }) }
 }
 
 const PERSIST_VOTE_FOR_2: &str = r#"persist {"leaderId":-1,"leaderEpoch":3,"votedId":2,"votedDirectoryId":"mzH_hQWsRh-_CdVhJcqhYw","data_version":1}"#;
@@ -54,12 +53,12 @@ fn an_election_has_a_pre_vote_then_a_vote_then_a_leader() {
         [
             "leader Some(1) epoch 1",
             "append 0..=2 epoch 1 LeaderChange KRaftVersion Voters",
-            "flush 3",
+            "flush 3@1",
             "send 4 to 2: begin epoch 1",
             "send 5 to 3: begin epoch 1",
         ]
     );
-    assert!(step(&mut raft, Event::Flushed { end: offset(3) }, due + 4).is_empty(), "one of three is no majority");
+    assert!(step(&mut raft, flushed(1, 3), due + 4).is_empty(), "one of three is no majority");
 }
 
 #[test]
@@ -115,8 +114,14 @@ fn a_pre_vote_is_no_vote_and_a_shorter_log_gets_no_vote() {
 #[test]
 fn a_leader_is_followed_until_it_is_silent_or_resigns() {
     let mut raft = start(formatted(&[1, 2, 3]));
-    let begin = BeginQuorumEpochRequest { leader: BrokerId(2), epoch: LeaderEpoch(5), voter: Some(key(1)) };
-    let actions = step(&mut raft, Event::Request { id: 1, request: QuorumRequest::BeginQuorumEpoch(begin) }, 10);
+    let begin = BeginQuorumEpochRequest {
+        leader: BrokerId(2),
+        epoch: LeaderEpoch(5),
+        voter: Some(key(1)),
+        leader_endpoints: Vec::new(),
+    };
+    let actions =
+        step(&mut raft, Event::Request { id: 1, request: QuorumRequest::BeginQuorumEpoch(begin.clone()) }, 10);
     assert!(actions[0].starts_with(r#"persist {"leaderId":2,"leaderEpoch":5,"votedId":-1"#));
     assert_eq!(actions[1..], ["leader Some(2) epoch 5", "reply 1 NONE leader Some(2) epoch 5"]);
     assert_eq!((raft.role(), raft.next_deadline()), (RoleName::Follower, Some(2010)));
@@ -127,6 +132,7 @@ fn a_leader_is_followed_until_it_is_silent_or_resigns() {
         leader: BrokerId(2),
         epoch: LeaderEpoch(5),
         preferred_candidates: candidates,
+        leader_endpoints: Vec::new(),
     };
     step(&mut raft, Event::Request { id: 3, request: QuorumRequest::EndQuorumEpoch(end(vec![key(3), key(1)])) }, 12);
     assert_eq!(raft.next_deadline(), Some(12 + 40));
@@ -150,8 +156,7 @@ fn a_leader_of_three_that_stops_tells_the_others_first() {
         actions,
         ["leader None epoch 1".to_owned(), format!("send 6 to 2: {end}"), format!("send 7 to 3: {end}")]
     );
-    let view = QuorumView { error: ErrorCode::None, leader: Some(BrokerId(1)), epoch: LeaderEpoch(1) };
-    let heard = |id| Event::Response { id, result: Ok(QuorumReply::EndQuorumEpoch(view)) };
+    let heard = |id| Event::Response { id, result: Ok(QuorumReply::EndQuorumEpoch(view(Some(1), 1))) };
     assert!(step(&mut raft, heard(6), due + 2).is_empty());
     let failed = Event::Response { id: 7, result: Err(ErrorCode::NetworkException) };
     assert!(step(&mut raft, failed, due + 2).is_empty());

@@ -21,11 +21,11 @@ fn a_formatted_lone_voter_leads_at_once_and_copies_the_voters_to_the_log() {
             r#"persist {"leaderId":1,"leaderEpoch":1,"votedId":-1,"votedDirectoryId":"AAAAAAAAAAAAAAAAAAAAAA","data_version":1}"#,
             "leader Some(1) epoch 1",
             "append 0..=2 epoch 1 LeaderChange KRaftVersion Voters",
-            "flush 3",
+            "flush 3@1",
         ]
     );
     assert_eq!(raft.high_watermark(), None, "nothing counts before its fsync");
-    assert_eq!(step(&mut raft, Event::Flushed { end: offset(3) }, 5), ["commit 3", "activate epoch 1 from 0"]);
+    assert_eq!(step(&mut raft, flushed(1, 3), 5), ["commit 3", "activate epoch 1 from 0"]);
     assert_eq!(raft.next_deadline(), None, "a lone leader waits for nobody");
     let (_, voters) = raft.quorum_at(offset(3));
     assert!(voters.is_only(&key(1)));
@@ -51,7 +51,7 @@ fn a_static_lone_voter_leads_and_writes_no_voters() {
             r#"persist {"clusterId":"","leaderId":1,"leaderEpoch":1,"votedId":-1,"appliedOffset":0,"currentVoters":[{"voterId":1}],"data_version":0}"#,
             "leader Some(1) epoch 1",
             "append 0..=0 epoch 1 LeaderChange",
-            "flush 1",
+            "flush 1@1",
         ]
     );
 }
@@ -75,11 +75,11 @@ fn a_restart_begins_the_next_epoch_and_does_not_copy_the_voters_again() {
             r#"persist {"leaderId":1,"leaderEpoch":2,"votedId":-1,"votedDirectoryId":"AAAAAAAAAAAAAAAAAAAAAA","data_version":1}"#,
             "leader Some(1) epoch 2",
             "append 137..=137 epoch 2 LeaderChange",
-            "flush 138",
+            "flush 138@2",
         ]
     );
-    assert!(step(&mut raft, Event::Flushed { end: offset(137) }, 1).is_empty(), "an epoch's first record must count");
-    assert_eq!(step(&mut raft, Event::Flushed { end: offset(138) }, 2), ["commit 138", "activate epoch 2 from 137"]);
+    assert!(step(&mut raft, flushed(1, 137), 1).is_empty(), "an epoch's first record must count");
+    assert_eq!(step(&mut raft, flushed(2, 138), 2), ["commit 138", "activate epoch 2 from 137"]);
 }
 
 #[test]
@@ -97,16 +97,16 @@ fn proposals_are_batches_and_commit_with_their_flush() {
     let early = raft.propose(LeaderEpoch(2), &[Bytes::from_static(b"x")], at(1));
     assert!(matches!(early, Err(ProposeError::NotLeader { .. })));
     assert!(matches!(raft.propose(LeaderEpoch(1), &[], at(1)), Err(ProposeError::Empty)));
-    step(&mut raft, Event::Flushed { end: offset(3) }, 2);
+    step(&mut raft, flushed(1, 3), 2);
     let values = [Bytes::from_static(b"one"), Bytes::from_static(b"two")];
     let proposed = raft.propose(LeaderEpoch(1), &values, at(3)).unwrap();
     assert_eq!((proposed.base, proposed.last), (offset(3), offset(4)));
-    assert_eq!(transcript(&proposed.actions), ["append 3..=4 epoch 1 data", "flush 5"]);
+    assert_eq!(transcript(&proposed.actions), ["append 3..=4 epoch 1 data", "flush 5@1"]);
     let second = raft.propose(LeaderEpoch(1), &values[..1], at(3)).unwrap();
-    assert_eq!(transcript(&second.actions), ["append 5..=5 epoch 1 data", "flush 6"]);
-    assert_eq!(step(&mut raft, Event::Flushed { end: offset(5) }, 4), ["commit 5"]);
-    assert!(step(&mut raft, Event::Flushed { end: offset(4) }, 4).is_empty(), "a late flush moves nothing back");
-    assert_eq!(step(&mut raft, Event::Flushed { end: offset(6) }, 5), ["commit 6"]);
+    assert_eq!(transcript(&second.actions), ["append 5..=5 epoch 1 data", "flush 6@1"]);
+    assert_eq!(step(&mut raft, flushed(1, 5), 4), ["commit 5"]);
+    assert!(step(&mut raft, flushed(1, 4), 4).is_empty(), "a late flush moves nothing back");
+    assert_eq!(step(&mut raft, flushed(1, 6), 5), ["commit 6"]);
     let large = raft.propose(LeaderEpoch(1), &[Bytes::from(vec![0; MAX_BATCH_BYTES])], at(6));
     assert!(matches!(large, Err(ProposeError::TooLarge { .. })));
     assert_eq!(raft.log().end, offset(6), "a refused proposal changes nothing");
@@ -115,7 +115,7 @@ fn proposals_are_batches_and_commit_with_their_flush() {
 #[test]
 fn a_controller_that_resigns_is_elected_again_after_a_timeout() {
     let (mut raft, _) = start("", formatted(&[1]));
-    step(&mut raft, Event::Flushed { end: offset(3) }, 2);
+    step(&mut raft, flushed(1, 3), 2);
     assert!(step(&mut raft, Event::Resign { epoch: LeaderEpoch(0) }, 3).is_empty(), "that epoch is over");
     assert_eq!(step(&mut raft, Event::Resign { epoch: LeaderEpoch(1) }, 3), ["leader None epoch 1"]);
     assert!(raft.propose(LeaderEpoch(1), &[Bytes::from_static(b"x")], at(4)).is_err());
@@ -123,8 +123,8 @@ fn a_controller_that_resigns_is_elected_again_after_a_timeout() {
     assert!((1003..2003).contains(&deadline), "{deadline}");
     assert!(step(&mut raft, Event::Tick, deadline - 1).is_empty());
     let actions = step(&mut raft, Event::Tick, deadline);
-    assert_eq!(actions[1..], ["leader Some(1) epoch 2", "append 3..=3 epoch 2 LeaderChange", "flush 4"]);
-    assert_eq!(step(&mut raft, Event::Flushed { end: offset(4) }, deadline), ["commit 4", "activate epoch 2 from 3"]);
+    assert_eq!(actions[1..], ["leader Some(1) epoch 2", "append 3..=3 epoch 2 LeaderChange", "flush 4@2"]);
+    assert_eq!(step(&mut raft, flushed(2, 4), deadline), ["commit 4", "activate epoch 2 from 3"]);
 }
 
 #[test]
@@ -140,7 +140,7 @@ fn a_lone_voter_stops_at_once() {
 fn the_quorum_is_described_by_its_leader() {
     let (mut raft, _) = start("", formatted(&[1]));
     assert_eq!(raft.describe(at(1)).unwrap().high_watermark, None);
-    step(&mut raft, Event::Flushed { end: offset(3) }, 2);
+    step(&mut raft, flushed(1, 3), 2);
     let quorum = raft.describe(at(9)).unwrap();
     assert_eq!((quorum.leader, quorum.epoch, quorum.high_watermark), (BrokerId(1), LeaderEpoch(1), Some(offset(3))));
     let own = ReplicaDescription {
@@ -161,7 +161,7 @@ fn voters_are_not_changed_without_a_reason() {
         "REQUEST_TIMED_OUT: Request timed out waiting for leader to establish HWM and fence previous voter changes";
     assert_eq!(said(raft.describe(at(1)).unwrap().check_addition(&key(2))), waiting);
     assert_eq!(said(raft.describe(at(1)).unwrap().check_removal(&key(1))), waiting);
-    step(&mut raft, Event::Flushed { end: offset(3) }, 2);
+    step(&mut raft, flushed(1, 3), 2);
     let quorum = raft.describe(at(3)).unwrap();
     assert_eq!(quorum.check_addition(&key(2)), Ok(()));
     let elsewhere = ReplicaKey::new(1, Uuid([9; 16]));
@@ -182,7 +182,7 @@ fn voters_are_not_changed_without_a_reason() {
 #[test]
 fn voters_of_the_configuration_are_not_changed() {
     let (mut raft, _) = start("1@127.0.0.1:29593", Stored::default());
-    step(&mut raft, Event::Flushed { end: offset(1) }, 2);
+    step(&mut raft, flushed(1, 1), 2);
     let refused = raft.describe(at(3)).unwrap().check_addition(&key(2)).unwrap_err();
     assert_eq!(
         refused.to_string(),
