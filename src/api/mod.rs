@@ -302,7 +302,7 @@ mod table {
     #[rustfmt::skip]
     pub(crate) static TABLE: &[Row] = rows! {
         Produce                      0-13 ON_BROKER     Framed    produce::handle;
-        Fetch                        4-18 BOTH          Framed    fetch::handle, off ON_CONTROLLER;
+        Fetch                        4-18 BOTH          Framed    fetch::handle;
         ListOffsets                  1-11 ON_BROKER     Local     list_offsets::handle;
         Metadata                     0-13 ON_BROKER     Local     super::metadata::handle;
         OffsetCommit                 2-10 ON_BROKER     Local     offset_commit::handle;
@@ -349,14 +349,14 @@ mod table {
         AlterClientQuotas            0-1  BOTH          Forwarded alter_client_quotas::handle;
         DescribeUserScramCredentials 0-0  BOTH          Local     describe_user_scram_credentials::handle, off ON_CONTROLLER;
         AlterUserScramCredentials    0-0  BOTH          Forwarded alter_user_scram_credentials::handle;
-        Vote                         0-2  ON_CONTROLLER Off       vote::handle;
-        BeginQuorumEpoch             0-1  ON_CONTROLLER Off       begin_quorum_epoch::handle;
-        EndQuorumEpoch               0-1  ON_CONTROLLER Off       end_quorum_epoch::handle;
+        Vote                         0-2  ON_CONTROLLER Local     vote::handle;
+        BeginQuorumEpoch             0-1  ON_CONTROLLER Local     begin_quorum_epoch::handle;
+        EndQuorumEpoch               0-1  ON_CONTROLLER Local     end_quorum_epoch::handle;
         DescribeQuorum               0-2  BOTH          Forwarded describe_quorum::handle;
         AlterPartition               2-3  ON_CONTROLLER Local     alter_partition::handle;
         UpdateFeatures               0-2  BOTH          Forwarded update_features::handle;
         Envelope                     0-0  ON_CONTROLLER Off       envelope::handle;
-        FetchSnapshot                0-1  ON_CONTROLLER Off       fetch_snapshot::handle;
+        FetchSnapshot                0-1  ON_CONTROLLER Local     fetch_snapshot::handle;
         DescribeCluster              0-2  BOTH          Local     describe_cluster::handle;
         DescribeProducers            0-0  ON_BROKER     Local     describe_producers::handle;
         BrokerRegistration           0-4  ON_CONTROLLER Local     broker_registration::handle;

@@ -17,12 +17,14 @@ mod threads;
 pub use self::dirs::NodeFault;
 
 use self::folders::Folders;
+use self::threads::TaskThread;
 use crate::admin;
 use crate::broker::{Broker, Node, set_maxima, spawn_background};
 use crate::config::{Address, Advertised, Effective, NodeConfig, Properties};
 use crate::env::clock::Clock;
 use crate::env::{blocking, random};
 use crate::net::{self, ConnectionThreads, Listening, Open, ThreadLoad};
+use crate::peer;
 use crate::replica::session::FetchSessions;
 use crate::replica::{self, Replicas, TopicSettings};
 use crate::runtime::assignment_sender::AssignmentSender;
@@ -35,6 +37,7 @@ use crate::runtime::loggers::Loggers;
 use crate::runtime::metadata_log::Opened;
 use crate::runtime::producer_ids::ProducerIds;
 use crate::runtime::publisher::{self, Publication};
+use crate::runtime::quorum::{QuorumPeers, QuorumPeersParts, SendRequest};
 use crate::runtime::registration::{self, Endpoint, Registration};
 use crate::runtime::transaction::{MarkerWriter, TransactionCoordinators, TransactionEffects};
 use crate::telemetry::{Complaints, FilterHandle, Metrics};
@@ -97,6 +100,7 @@ pub struct Running {
     connection_threads: Arc<ConnectionThreads<Open>>,
     tasks: TaskTracker,
     threads: Vec<JoinHandle<()>>,
+    peers: TaskThread,
     faults: channel::UnboundedReceiver<NodeFault>,
 }
 
@@ -132,8 +136,16 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
     }));
     let (fault_in, faults) = channel::unbounded_channel();
     let mut threads = vec![publisher(&broker, &fault_in, received, published_in)?];
-    let parts =
-        controller_parts(&broker, folders.metadata_directory_id, folders.metadata, folders.bootstrap, publications)?;
+    let peers = TaskThread::start("peers", &fault_in)?;
+    let send = send_to_replicas(&broker, &peers);
+    let parts = controller_parts(
+        &broker,
+        folders.metadata_directory_id,
+        folders.metadata,
+        folders.bootstrap,
+        publications,
+        send,
+    )?;
     threads.push(threads::vital("controller", &fault_in, move || Ok(controller::run(parts, inbox)?))?);
     let addresses = listening.iter().map(|one| (one.listener.name.clone(), one.address)).collect();
     let (connections, tasks) = (TaskTracker::new(), TaskTracker::new());
@@ -165,6 +177,7 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
         connection_threads,
         tasks,
         threads,
+        peers,
         faults,
     })
 }
@@ -364,6 +377,21 @@ fn advertised(registration: &Registration) -> Vec<(String, Address)> {
     registration.endpoints.iter().map(address).collect()
 }
 
+/// Returns what sends the raft machine's requests. The connections' tasks run on a thread of their
+/// own: elections do not wait while the main thread is busy.
+fn send_to_replicas(broker: &Broker, peers: &TaskThread) -> SendRequest {
+    let mut replicas = QuorumPeers::new(QuorumPeersParts {
+        node_id: broker.node.id,
+        cluster_id: broker.node.cluster_id.clone(),
+        timeout: Duration::from_millis(
+            u64::try_from(broker.settings().controller_quorum_request_timeout_ms).unwrap_or(0),
+        ),
+        dial: peer::tcp(),
+        runtime: peers.handle.clone(),
+    });
+    Box::new(move |to, request, answer| replicas.send(&to, request, answer))
+}
+
 /// Builds the parts of the controller's thread, with a raft machine that starts from the files on
 /// disk.
 fn controller_parts(
@@ -372,6 +400,7 @@ fn controller_parts(
     metadata: Opened,
     bootstrap: Vec<VersionedRecord>,
     publisher: Sender<Publication>,
+    send: SendRequest,
 ) -> Result<ControllerParts, StartError> {
     let (config, settings, clock) = (&broker.config, broker.settings(), broker.clock);
     let (raft, actions) = rules::start_raft(config, directory_id, metadata.stored, clock)?;
@@ -396,6 +425,7 @@ fn controller_parts(
         rules: Arc::new(Rules::new(config.clone(), broker.effective.clone())),
         bootstrap,
         publisher,
+        send,
         retention: Limits {
             max_bytes: u64::try_from(settings.metadata_max_retention_bytes).ok(),
             max_age_ms: u64::try_from(settings.metadata_max_retention_ms).ok(),
@@ -419,7 +449,7 @@ impl Running {
     /// Stops the node: answers waiting requests, closes the logs, and writes the marker of a clean
     /// stop.
     pub async fn stop(self) {
-        let Running { broker, metadata_log_dir, connections, connection_threads, tasks, threads, .. } = self;
+        let Running { broker, metadata_log_dir, connections, connection_threads, tasks, threads, peers, .. } = self;
         broker.stopping.cancel();
         broker.replicas.interrupt();
         // Members that wait for a rebalance, and controller replies that wait for logs to open,
@@ -442,6 +472,8 @@ impl Running {
         let joined = blocking::run(move || {
             connection_threads.join();
             threads.into_iter().for_each(|thread| drop(thread.join()));
+            // A leader that stops tells the other voters, until its controller's thread has ended.
+            peers.stop();
         })
         .await;
         if let Err(error) = joined {
