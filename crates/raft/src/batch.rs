@@ -96,6 +96,34 @@ pub fn batch_len(prefix: &[u8]) -> Option<usize> {
     (length >= BATCH_OVERHEAD - LOG_OVERHEAD).then_some(length + LOG_OVERHEAD)
 }
 
+/// A batch that a follower fetched.
+#[derive(Debug)]
+pub(crate) struct FetchedBatch {
+    pub(crate) base: Offset,
+    pub(crate) last: Offset,
+    pub(crate) epoch: LeaderEpoch,
+    /// The records of a control batch, none of a data batch.
+    pub(crate) control: Result<Vec<(Offset, ControlRecord)>, ControlRecordError>,
+    pub(crate) bytes: Bytes,
+}
+
+/// Checks one whole batch before it is appended. The records of a data batch are not read.
+pub(crate) fn read_fetched(bytes: Bytes) -> Result<FetchedBatch, BatchError> {
+    let header = {
+        let batch = BatchView::parse(&bytes)?;
+        batch.verify_crc()?;
+        batch.header().clone()
+    };
+    let control = if header.is_control() { parse_batch(bytes.clone())?.control_records() } else { Ok(Vec::new()) };
+    Ok(FetchedBatch {
+        base: header.base_offset,
+        last: header.last_offset(),
+        epoch: header.partition_leader_epoch.ok_or(BatchError::Records)?,
+        control,
+        bytes,
+    })
+}
+
 /// Parses and checks one whole batch. Its records are slices of `bytes`.
 pub fn parse_batch(bytes: Bytes) -> Result<ParsedBatch, BatchError> {
     if batch_len(&bytes) != Some(bytes.len()) {

@@ -1,13 +1,10 @@
 //! The state of the quorum for DescribeQuorum and the metrics.
 
 use crate::machine::Raft;
-use crate::state::{ReplicaProgress, Role};
+use crate::state::{OBSERVER_SESSION_MS, ReplicaProgress, Role};
 use crate::timing::Now;
 use crate::voters::{KRaftVersion, ReplicaKey, Voter};
 use model::{BrokerId, LeaderEpoch, Offset, Timestamp};
-
-/// An observer that has not fetched for this long is not listed any more.
-const OBSERVER_SESSION_MS: u64 = 300_000;
 
 /// The quorum as its leader knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]

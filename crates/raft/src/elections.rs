@@ -3,14 +3,17 @@
 
 use crate::action::{Action, Destination};
 use crate::end_offset::EndOffset;
-use crate::machine::{InFlight, Raft, RequestKind};
+use crate::event::Fault;
+use crate::following::FetchOutcome;
+use crate::machine::{InFlight, Peer, Raft, RequestKind};
 use crate::message::{
-    BeginQuorumEpochRequest, EndQuorumEpochRequest, FetchContent, FetchReply, FetchSnapshotReply, QuorumReply,
-    QuorumRequest, QuorumView, ReceivedReply, SentReply, VoteRequest,
+    BeginQuorumEpochRequest, EndQuorumEpochRequest, QuorumReply, QuorumRequest, QuorumView, ReceivedReply, SentReply,
+    VoteRequest,
 };
+use crate::planted::{self, Bug};
 use crate::state::Role;
 use crate::timing::Now;
-use crate::voters::{ReplicaKey, Voter};
+use crate::voters::{Endpoint, ReplicaKey, Voter};
 use model::{BrokerId, ErrorCode, LeaderEpoch};
 
 impl Raft {
@@ -20,16 +23,8 @@ impl Raft {
             QuorumRequest::Vote(vote) => self.answer_vote(&vote, now),
             QuorumRequest::BeginQuorumEpoch(begin) => QuorumReply::BeginQuorumEpoch(self.answer_begin(&begin, now)),
             QuorumRequest::EndQuorumEpoch(end) => QuorumReply::EndQuorumEpoch(self.answer_end(&end, now)),
-            QuorumRequest::Fetch(_) => QuorumReply::Fetch(FetchReply {
-                view: self.view(ErrorCode::UnsupportedVersion),
-                high_watermark: None,
-                log_start: self.log.start,
-                content: FetchContent::Nothing,
-            }),
-            QuorumRequest::FetchSnapshot(_) => {
-                let view = self.view(ErrorCode::UnsupportedVersion);
-                QuorumReply::FetchSnapshot(FetchSnapshotReply { view, piece: None })
-            }
+            QuorumRequest::Fetch(fetch) => return self.answer_fetch(id, fetch, now),
+            QuorumRequest::FetchSnapshot(fetch) => self.answer_fetch_snapshot(&fetch, now),
         };
         self.out.push(Action::Reply { id, reply });
     }
@@ -52,7 +47,8 @@ impl Raft {
         if !self.is_meant_for_this(vote.voter.as_ref()) {
             return refused(self, ErrorCode::InvalidVoterKey);
         }
-        let up_to_date = vote.log_end.is_as_long_as(&self.log.end_offset());
+        let up_to_date =
+            vote.log_end.is_as_long_as(&self.log.end_offset()) || planted::is_planted(Bug::ShorterLogElected);
         let granted = self.role.grants(&vote.candidate, up_to_date, vote.pre_vote);
         if granted && !vote.pre_vote {
             self.remember_vote(vote.candidate, now);
@@ -73,7 +69,7 @@ impl Raft {
         if let Some(error) = self.refuse_epoch(begin.epoch) {
             return self.view(error);
         }
-        if let Some(error) = self.hear_of_leader(begin.epoch, Some(begin.leader), now) {
+        if let Some(error) = self.hear_of_leader(begin.epoch, Some(begin.leader), &begin.leader_endpoints, now) {
             return self.view(error);
         }
         let meant = self.is_meant_for_this(begin.voter.as_ref());
@@ -84,7 +80,7 @@ impl Raft {
         if let Some(error) = self.refuse_epoch(end.epoch) {
             return self.view(error);
         }
-        if let Some(error) = self.hear_of_leader(end.epoch, Some(end.leader), now) {
+        if let Some(error) = self.hear_of_leader(end.epoch, Some(end.leader), &end.leader_endpoints, now) {
             return self.view(error);
         }
         let rank = end.preferred_candidates.iter().position(|candidate| candidate == &self.config.local);
@@ -99,21 +95,34 @@ impl Raft {
 
     /// Applies what another replica says about the leader. A second leader in one epoch is refused,
     /// since there cannot be one.
-    fn hear_of_leader(&mut self, epoch: LeaderEpoch, leader: Option<BrokerId>, now: Now) -> Option<ErrorCode> {
+    fn hear_of_leader(
+        &mut self,
+        epoch: LeaderEpoch,
+        leader: Option<BrokerId>,
+        endpoints: &[Endpoint],
+        now: Now,
+    ) -> Option<ErrorCode> {
         if epoch < self.epoch {
             return None;
+        }
+        if let (Some(leader), Some(known)) = (leader, self.leader())
+            && epoch == self.epoch
+            && leader != known
+        {
+            return Some(ErrorCode::InvalidRequest);
+        }
+        if leader.is_some() && !endpoints.is_empty() {
+            self.heard_endpoints = (epoch, endpoints.to_vec());
         }
         if epoch > self.epoch {
             self.enter_epoch(epoch, leader, now);
             return None;
         }
-        match (leader, self.leader()) {
-            (Some(leader), Some(known)) if leader != known => return Some(ErrorCode::InvalidRequest),
-            (Some(leader), _) if self.can_follow(leader) && !matches!(self.role, Role::Follower(_)) => {
-                let voted = self.role.voted(self.config.local);
-                self.enter_follower(leader, voted, now);
-            }
-            _ => {}
+        if let Some(leader) = leader.filter(|leader| self.can_follow(*leader))
+            && !matches!(self.role, Role::Follower(_))
+        {
+            let voted = self.role.voted(self.config.local);
+            self.enter_follower(leader, voted, now);
         }
         None
     }
@@ -125,72 +134,121 @@ impl Raft {
         })
     }
 
-    fn view(&self, error: ErrorCode) -> QuorumView {
+    pub(crate) fn view(&self, error: ErrorCode) -> QuorumView {
         let leader = self.leader();
         QuorumView { error, leader, epoch: self.epoch, leader_endpoints: self.leader_endpoints().to_vec() }
     }
 
     /// Handles the answer to a request that was sent, if it is still relevant.
-    pub(crate) fn take_response(&mut self, id: u64, result: Result<ReceivedReply, ErrorCode>, now: Now) {
-        let Some(sent) = self.in_flight.remove(&id) else { return };
-        let retry_at = now.monotonic.0.saturating_add(self.config.timeouts.retry_backoff_ms);
+    pub(crate) fn take_response(
+        &mut self,
+        id: u64,
+        result: Result<ReceivedReply, ErrorCode>,
+        now: Now,
+    ) -> Result<(), Fault> {
+        let Some(sent) = self.in_flight.remove(&id) else { return Ok(()) };
         let Ok(reply) = result else {
-            self.retry_at.insert(sent.to, retry_at);
-            return;
+            self.request_failed(&sent, now);
+            return Ok(());
         };
-        let granted = matches!(reply, QuorumReply::Vote { granted: true, .. });
         let view = reply.view();
         if view.epoch > self.epoch || (view.epoch == self.epoch && view.leader != self.leader()) {
-            let leader = view.leader;
-            if self.hear_of_leader(view.epoch, leader, now).is_some() || self.epoch != sent.epoch {
-                return;
+            let (epoch, leader, endpoints) = (view.epoch, view.leader, view.leader_endpoints.clone());
+            let refusal = self.hear_of_leader(epoch, leader, &endpoints, now);
+            if refusal.is_some() {
+                self.request_failed(&sent, now);
+                return Ok(());
             }
         }
-        if self.epoch != sent.epoch || view.epoch < self.epoch {
-            return;
+        let is_stale = planted::is_planted(Bug::StaleFetchResponseTaken) && sent.kind.is_fetch();
+        if self.epoch != sent.epoch && !is_stale {
+            return Ok(());
         }
-        if view.error != ErrorCode::None {
-            self.retry_at.insert(sent.to, retry_at);
-            return;
-        }
-        match (sent.kind, &mut self.role) {
-            (RequestKind::PreVote, Role::Prospective(state)) => state.tally.record(sent.to, granted),
-            (RequestKind::Vote, Role::Candidate(state)) => state.tally.record(sent.to, granted),
-            (RequestKind::BeginQuorumEpoch, Role::Leader(state)) => state.acknowledged(sent.to),
-            (RequestKind::EndQuorumEpoch, Role::Resigned(state)) => {
-                state.unaware.remove(&sent.to);
+        if view.epoch < self.epoch && !is_stale || view.error != ErrorCode::None {
+            if sent.kind == RequestKind::FetchSnapshot {
+                self.snapshot_refused(view.error);
             }
-            _ => {}
+            self.request_failed(&sent, now);
+            return Ok(());
         }
+        self.take_reply(&sent, reply, now)
     }
 
-    /// Whether this state has requests to send.
-    pub(crate) fn has_requests_to_send(&self) -> bool {
-        !self.receivers().is_empty()
+    /// Takes an answer without error in the epoch of its request.
+    fn take_reply(&mut self, sent: &InFlight, reply: ReceivedReply, now: Now) -> Result<(), Fault> {
+        let begin_at = self.begin_again_at(now);
+        let outcome = match (reply, sent.to) {
+            (QuorumReply::Vote { granted, .. }, Peer::Replica(voter)) => {
+                match (sent.kind, &mut self.role) {
+                    (RequestKind::PreVote, Role::Prospective(state)) => state.tally.record(voter, granted),
+                    (RequestKind::Vote, Role::Candidate(state)) => state.tally.record(voter, granted),
+                    _ => {}
+                }
+                FetchOutcome::Taken
+            }
+            (QuorumReply::BeginQuorumEpoch(_), Peer::Replica(voter)) => {
+                if let Role::Leader(state) = &mut self.role {
+                    state.begin_again_at(voter, begin_at);
+                }
+                FetchOutcome::Taken
+            }
+            (QuorumReply::EndQuorumEpoch(_), Peer::Replica(voter)) => {
+                if let Role::Resigned(state) = &mut self.role {
+                    state.unaware.remove(&voter);
+                }
+                FetchOutcome::Taken
+            }
+            (QuorumReply::Fetch(reply), _) => self.take_fetch(reply, now)?,
+            (QuorumReply::FetchSnapshot(reply), _) => self.take_snapshot_piece(reply, now),
+            // A bootstrap server gets only fetches.
+            (QuorumReply::Vote { .. } | QuorumReply::BeginQuorumEpoch(_) | QuorumReply::EndQuorumEpoch(_), _) => {
+                FetchOutcome::Useless
+            }
+        };
+        if outcome == FetchOutcome::Useless {
+            self.request_failed(sent, now);
+        }
+        Ok(())
     }
 
-    fn receivers(&self) -> Vec<BrokerId> {
+    /// Notes that a request brought nothing: the next one to this replica waits.
+    fn request_failed(&mut self, sent: &InFlight, now: Now) {
+        if sent.kind.is_fetch() {
+            return self.fetch_failed(sent.to, now);
+        }
+        let retry_at = now.monotonic.0.saturating_add(self.config.timeouts.retry_backoff_ms);
+        self.retry_at.insert(sent.to, retry_at);
+    }
+
+    /// Returns the voters that this state's request goes to.
+    pub(crate) fn receivers(&self) -> Vec<BrokerId> {
         match &self.role {
             Role::Prospective(state) => state.tally.unanswered().collect(),
             Role::Candidate(state) => state.tally.unanswered().collect(),
-            Role::Leader(state) => state.unacknowledged().collect(),
-            Role::Resigned(state) if self.stopping => state.unaware.iter().copied().collect(),
-            Role::Resigned(_) | Role::Unattached(_) | Role::Follower(_) => Vec::new(),
+            Role::Resigned(state) => state.unaware.iter().copied().collect(),
+            Role::Leader(_) | Role::Unattached(_) | Role::Follower(_) => Vec::new(),
         }
     }
 
     /// Sends this state's request to the replicas that have not answered, one request at a time to
-    /// each.
+    /// each. A leader tells voters that are silent that it leads.
     pub(crate) fn send_due(&mut self, now: Now) {
-        for to in self.receivers() {
-            let waits = self.in_flight.values().any(|sent| sent.to == to)
-                || self.retry_at.get(&to).is_some_and(|at| *at > now.monotonic.0);
+        let begin_at = self.begin_again_at(now);
+        let mut receivers = self.receivers();
+        if let Role::Leader(leader) = &mut self.role {
+            receivers = leader.silent(now.monotonic.0).collect();
+            receivers.iter().for_each(|voter| leader.begin_again_at(*voter, begin_at));
+        }
+        for to in receivers {
+            let peer = Peer::Replica(to);
+            let waits = self.in_flight.values().any(|sent| sent.to == peer)
+                || self.retry_at.get(&peer).is_some_and(|at| *at > now.monotonic.0);
             let Some(voter) = self.voters().get(to).filter(|_| !waits).cloned() else { continue };
             let Some((kind, request)) = self.request_to(&voter) else { continue };
-            self.retry_at.remove(&to);
+            self.retry_at.remove(&peer);
             let id = self.next_request;
             self.next_request += 1;
-            self.in_flight.insert(id, InFlight { to, epoch: self.epoch, kind });
+            self.in_flight.insert(id, InFlight { to: peer, epoch: self.epoch, kind });
             let to = Destination { replica: Some(voter.key), endpoints: voter.endpoints };
             self.out.push(Action::Send { id, to, request });
         }

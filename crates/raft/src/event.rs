@@ -67,6 +67,17 @@ pub enum Fault {
     /// A control record cannot be read.
     #[error("{0}")]
     Control(#[from] crate::control::ControlRecordError),
+    /// The leader's log has other records where this node's log was committed, or deleted because a
+    /// snapshot covers it: this folder is not of the quorum that it follows.
+    #[error(
+        "the leader's log ends the common part at offset {end}, but this node has records of its own up to offset {committed} that are committed; its metadata folder is not that of this quorum"
+    )]
+    TruncationOfCommitted {
+        /// The end of what both logs have.
+        end: Offset,
+        /// The end of what is committed here.
+        committed: Offset,
+    },
     /// A batch cannot be read or built.
     #[error("a batch of the metadata log is not usable: {0}")]
     Batch(#[from] crate::batch::BatchError),

@@ -39,6 +39,11 @@ impl<T> History<T> {
         self.entries.iter().rev().find(|(since, _)| since.is_none_or(|since| since < end)).map(|(_, value)| value)
     }
 
+    /// Forgets values whose records were truncated.
+    pub fn truncate(&mut self, end: Offset) {
+        self.entries.retain(|(since, _)| since.is_none_or(|since| since < end));
+    }
+
     /// Forgets values that no log from `start` on can need: all below it except the newest.
     pub fn forget_before(&mut self, start: Offset) {
         let needed = self.entries.iter().rposition(|(since, _)| since.is_none_or(|since| since <= start)).unwrap_or(0);
@@ -78,6 +83,11 @@ impl QuorumHistory {
         self.voters.last().map_or(&self.configured, |(_, voters)| voters)
     }
 
+    /// Returns the offset of the current voters, `None` if they are those of the configuration.
+    pub fn voters_since(&self) -> Option<Since> {
+        self.voters.last().map(|(since, _)| since)
+    }
+
     /// Returns the current `kraft.version`.
     pub fn kraft_version(&self) -> KRaftVersion {
         self.kraft_version.last().map_or(KRaftVersion::V0, |(_, version)| *version)
@@ -93,6 +103,21 @@ impl QuorumHistory {
     pub fn at_end(&self, end: Offset) -> (KRaftVersion, &VoterSet) {
         let version = self.kraft_version.at_end(end).copied().unwrap_or_default();
         (version, self.voters.at_end(end).unwrap_or(&self.configured))
+    }
+
+    /// Forgets what the truncated part of a log said.
+    pub fn truncate(&mut self, end: Offset) {
+        self.voters.truncate(end);
+        self.kraft_version.truncate(end);
+    }
+
+    /// Replaces everything by the control records of a snapshot that took the place of the log.
+    pub fn replace(&mut self, since: Since, records: &[ControlRecord]) {
+        self.voters = History::default();
+        self.kraft_version = History::default();
+        for record in records {
+            self.apply(since, record);
+        }
     }
 
     /// Forgets what a log that starts at `start` does not need.

@@ -6,6 +6,7 @@ use crate::control::{ControlRecord, LeaderChange};
 use crate::end_offset::EndOffset;
 use crate::event::{Fault, ProposeError};
 use crate::machine::Raft;
+use crate::planted::{self, Bug};
 use crate::state::Role;
 use crate::timing::Now;
 use bytes::Bytes;
@@ -77,6 +78,9 @@ impl Raft {
         self.log.appended(self.epoch, base, end);
         self.out.push(Action::Append(AppendedBatch { base, last, epoch: self.epoch, bytes }));
         self.out.push(Action::Flush { end: self.log.end_offset() });
+        if planted::is_planted(Bug::OwnLogCountedBeforeFsync) {
+            self.log_flushed(self.log.end_offset());
+        }
         last
     }
 
@@ -84,13 +88,13 @@ impl Raft {
     /// there.
     pub(crate) fn log_flushed(&mut self, end: EndOffset) {
         // If the log was truncated since, the flush says nothing about the records that it has now.
-        if !self.log.contains_end(end) {
+        if !self.log.contains_end(end) && !planted::is_planted(Bug::FlushOutlivesTruncation) {
             return;
         }
-        self.flushed = self.flushed.max(end.offset);
+        self.flushed = self.flushed.max(end.offset.min(self.log.end));
         let flushed = self.flushed;
         if let Role::Leader(leader) = &mut self.role {
-            leader.flushed(self.config.local.id, flushed);
+            leader.flushed(flushed);
             self.commit();
         }
     }

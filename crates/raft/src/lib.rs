@@ -4,8 +4,7 @@
 //! Events go in, and an ordered list of actions comes out. The machine has no clock, no thread, no
 //! file and no log. [`Raft`] knows the log's end and epochs ([`LogFacts`]) and the voters
 //! ([`QuorumHistory`]), and decides what to write and what to send. The same code runs a lone
-//! voter, which leads at once, and elections among several voters. Replication by Fetch and
-//! FetchSnapshot is not implemented yet, so only a lone voter commits.
+//! voter, which leads at once, a quorum of voters, and observers, which only follow.
 //!
 //! # How it is driven
 //!
@@ -100,12 +99,15 @@ mod describe;
 mod elections;
 mod end_offset;
 mod event;
+mod following;
 mod history;
 mod leadership;
 mod log_facts;
 mod machine;
 mod message;
+pub mod planted;
 mod quorum_state;
+mod serving;
 pub mod snapshot;
 mod snapshot_id;
 mod state;

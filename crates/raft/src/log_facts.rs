@@ -3,6 +3,7 @@
 //! Invariants: epochs and their start offsets ascend strictly; `start <= flushed <= end`.
 
 use crate::end_offset::EndOffset;
+use crate::planted::{self, Bug};
 use crate::snapshot_id::SnapshotId;
 use model::{LeaderEpoch, Offset};
 
@@ -75,4 +76,80 @@ impl LogFacts {
         let end = self.epochs.get(position + 1).map_or(self.end, |(_, start)| *start);
         Some(EndOffset { epoch: self.epochs[position].0, offset: end })
     }
+
+    /// Returns what Kafka answers to the question where an epoch ends: the end of the log if the
+    /// epoch is higher than all, and the log start offset if it is lower than all, with the epoch of
+    /// the snapshot that ends there.
+    fn end_for_epoch(&self, epoch: LeaderEpoch) -> EndOffset {
+        match (self.epochs.first(), self.epochs.last()) {
+            (Some((first, start)), _) if epoch < *first => {
+                let snapshot = self.snapshots.first().filter(|snapshot| snapshot.end == *start);
+                EndOffset { epoch: snapshot.map_or(epoch, |snapshot| snapshot.epoch), offset: *start }
+            }
+            (_, Some((last, _))) if epoch <= *last => self.end_of_epoch(epoch).unwrap_or_else(|| self.end_offset()),
+            _ => self.end_offset(),
+        }
+    }
+
+    /// Compares the end of a follower's log with this log, as Kafka's leader does (KIP-595,
+    /// KIP-630).
+    pub(crate) fn check(&self, follower: EndOffset) -> LogEndCheck {
+        let EndOffset { epoch, offset } = follower;
+        let latest = self.latest_snapshot().filter(|snapshot| *snapshot != SnapshotId::BOOTSTRAP);
+        match (self.snapshots.first(), latest) {
+            // For an empty log a snapshot is always faster than the log.
+            (_, Some(latest)) if offset == Offset(0) => return LogEndCheck::NeedsSnapshot(latest),
+            (Some(earliest), Some(latest))
+                if offset < self.start
+                    || (offset == self.start && epoch != earliest.epoch)
+                    || epoch < earliest.epoch =>
+            {
+                return LogEndCheck::NeedsSnapshot(latest);
+            }
+            _ if offset == Offset(0) && self.start == Offset(0) => return LogEndCheck::Fits,
+            _ => {}
+        }
+        let own = self.end_for_epoch(epoch);
+        let differs = own.epoch != epoch || own.offset < offset;
+        if differs && !(planted::is_planted(Bug::DivergenceNotTruncated) && offset <= self.end) {
+            LogEndCheck::Diverges(own)
+        } else {
+            LogEndCheck::Fits
+        }
+    }
+
+    /// Returns where this log is truncated when the leader's log has this end of the epoch.
+    pub(crate) fn common_end(&self, leaders: EndOffset) -> Offset {
+        let own = self.end_for_epoch(leaders.epoch);
+        if leaders.epoch == LeaderEpoch(0) {
+            leaders.offset.min(self.end)
+        } else if own.epoch == leaders.epoch {
+            leaders.offset.min(own.offset)
+        } else {
+            own.offset
+        }
+    }
+
+    /// Notes that the log was truncated.
+    pub(crate) fn truncate(&mut self, end: Offset) {
+        self.epochs.retain(|(_, start)| *start < end);
+        self.end = end;
+    }
+
+    /// Notes that a snapshot took the place of the whole log.
+    pub(crate) fn install(&mut self, snapshot: SnapshotId) {
+        *self = Self { start: snapshot.end, end: snapshot.end, epochs: Vec::new(), snapshots: vec![snapshot] };
+    }
+}
+
+/// How the end of a follower's log compares with the leader's log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LogEndCheck {
+    /// The leader's log has the same records up to there.
+    Fits,
+    /// The follower's log has other records. This is the end, in the leader's log, of the epoch that
+    /// the follower named or of the one before it.
+    Diverges(EndOffset),
+    /// The leader's log does not begin early enough to tell.
+    NeedsSnapshot(SnapshotId),
 }

@@ -24,7 +24,7 @@ pub struct Config {
     /// `controller.quorum.voters`, empty if it is not set.
     pub configured_voters: VoterSet,
     /// `controller.quorum.bootstrap.servers`, without this node's own endpoints. While no leader is
-    /// known, they are asked for it in turn. If there are none, the other voters are asked.
+    /// known, they are asked for it in turn. If there are none, the configured voters are asked.
     pub bootstrap_servers: Vec<Endpoint>,
     /// The limits of what a follower fetches at once.
     pub fetch_limits: FetchLimits,
@@ -79,18 +79,34 @@ pub struct Raft {
     /// Requests that were sent and are not answered.
     pub(crate) in_flight: BTreeMap<u64, InFlight>,
     /// For each replica, the time when the next request may be sent to it.
-    pub(crate) retry_at: BTreeMap<BrokerId, u64>,
+    pub(crate) retry_at: BTreeMap<Peer, u64>,
     pub(crate) next_request: u64,
+    /// The bootstrap server, or the voter, that is asked next for the leader.
+    pub(crate) next_bootstrap: usize,
+    /// The endpoints of the leader of an epoch, as another replica told them.
+    pub(crate) heard_endpoints: (LeaderEpoch, Vec<Endpoint>),
+    /// The voters' record by which this replica acts.
+    pub(crate) adopted_voters: Option<Since>,
     pub(crate) stopping: bool,
+    pub(crate) stopped: bool,
     pub(crate) out: Vec<Action>,
 }
 
 /// A request that is not answered yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct InFlight {
-    pub(crate) to: BrokerId,
+    pub(crate) to: Peer,
     pub(crate) epoch: LeaderEpoch,
     pub(crate) kind: RequestKind,
+}
+
+/// Another replica, as this one knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Peer {
+    /// By its id.
+    Replica(BrokerId),
+    /// By its number in `bootstrap_servers`.
+    Bootstrap(usize),
 }
 
 /// The kind of the request.
@@ -100,6 +116,14 @@ pub(crate) enum RequestKind {
     Vote,
     BeginQuorumEpoch,
     EndQuorumEpoch,
+    Fetch,
+    FetchSnapshot,
+}
+
+impl RequestKind {
+    pub(crate) fn is_fetch(self) -> bool {
+        matches!(self, Self::Fetch | Self::FetchSnapshot)
+    }
 }
 
 impl Raft {
@@ -123,27 +147,40 @@ impl Raft {
             in_flight: BTreeMap::new(),
             retry_at: BTreeMap::new(),
             next_request: 0,
+            next_bootstrap: usize::try_from(seed % 1024).unwrap_or(0),
+            heard_endpoints: (LeaderEpoch(0), Vec::new()),
+            adopted_voters: None,
             stopping: false,
+            stopped: false,
             out: Vec::new(),
             log: stored.log,
             config,
         };
+        raft.adopted_voters = raft.quorum.voters_since();
         raft.enter_first_role(stored.election.unwrap_or_default(), now);
         raft.proceed(now)?;
+        if !raft.is_leader() && raft.flushed < raft.log.end {
+            // What was found in the log may never have been fsynced.
+            raft.out.push(Action::Flush { end: raft.log.end_offset() });
+        }
         let actions = raft.take_actions();
         Ok((raft, actions))
     }
 
     /// Handles an event. Returns the actions, in order.
     pub fn step(&mut self, event: Event, now: Now) -> Result<Vec<Action>, Fault> {
+        if self.stopped {
+            return Ok(Vec::new());
+        }
         match event {
             Event::Tick => {}
             Event::Flushed { end } => self.log_flushed(end),
             Event::Request { id, request } => self.answer(id, request, now),
-            Event::Response { id, result } => self.take_response(id, result, now),
+            Event::Response { id, result } => self.take_response(id, result, now)?,
             Event::SnapshotMade(snapshot) => self.log.has_snapshot(snapshot),
-            // A snapshot that was not asked for.
-            Event::SnapshotChecked { .. } => {}
+            Event::SnapshotChecked { id, control_records } => {
+                self.snapshot_checked(id, control_records.as_deref(), now);
+            }
             Event::LogStartMoved { start } => {
                 self.log.starts_at(start);
                 self.quorum.forget_before(start);
@@ -158,9 +195,18 @@ impl Raft {
     /// Returns the time, in monotonic milliseconds, at which the driver gives `Event::Tick`.
     /// Returns `None` if nothing depends on time alone.
     pub fn next_deadline(&self) -> Option<u64> {
-        let retries = self.retry_at.values().copied().filter(|_| self.has_requests_to_send());
-        let deadline = retries.chain([self.role.deadline()]).min();
-        deadline.filter(|deadline| *deadline != crate::state::NEVER)
+        if self.stopped {
+            return None;
+        }
+        let to_ask: Vec<Peer> = if self.wants_to_fetch() { self.fetch_peers() } else { Vec::new() };
+        let peers = self.receivers().into_iter().map(Peer::Replica).chain(to_ask);
+        let is_waiting = |peer: &Peer| !self.in_flight.values().any(|sent| sent.to == *peer);
+        let retries = peers.filter(is_waiting).filter_map(|peer| self.retry_at.get(&peer).copied());
+        let of_role = match &self.role {
+            Role::Leader(leader) => leader.next_deadline(),
+            role => role.deadline(),
+        };
+        retries.chain([of_role]).min().filter(|deadline| *deadline != crate::state::NEVER)
     }
 
     /// Returns the current epoch.
@@ -184,6 +230,9 @@ impl Raft {
         let leader = self.leader();
         match &self.role {
             _ if leader == Some(self.config.local.id) => &self.config.endpoints,
+            _ if leader.is_some() && self.heard_endpoints.0 == self.epoch && !self.heard_endpoints.1.is_empty() => {
+                &self.heard_endpoints.1
+            }
             _ => leader.and_then(|leader| self.voters().get(leader)).map_or(&[], |voter| &voter.endpoints),
         }
     }
@@ -230,13 +279,18 @@ impl Raft {
     /// Makes all transitions that need no other event: expired deadlines, decided elections, due
     /// requests.
     fn proceed(&mut self, now: Now) -> Result<(), Fault> {
+        self.adopt_voters(now);
         // Each round makes one transition. A lone voter needs three to become the leader.
         for _ in 0..8 {
             if !self.move_on(now)? {
                 break;
             }
         }
-        self.send_due(now);
+        self.release_held(now);
+        if !self.stopped {
+            self.send_due(now);
+            self.send_fetch(now);
+        }
         Ok(())
     }
 }

@@ -6,6 +6,7 @@
 use crate::action::Action;
 use crate::event::Fault;
 use crate::machine::Raft;
+use crate::planted::{self, Bug};
 use crate::quorum_state::ElectionState;
 use crate::state::{Candidate, Follower, Leader, NEVER, Prospective, Resigned, Role, Tally, Unattached};
 use crate::timing::{Now, Timeouts};
@@ -26,6 +27,11 @@ impl Raft {
             return self.enter_unattached(None, None, now);
         }
         self.epoch = election.epoch;
+        if election.leader == Some(local.id) && planted::is_planted(Bug::EpochLedAgainAtRestart) {
+            let check_quorum_at = self.check_quorum_at(now);
+            let leader = Leader::new(self.log.end, self.quorum.voters(), local, check_quorum_at);
+            return self.enter(Role::Leader(leader));
+        }
         if election.leader == Some(local.id) {
             // Records of this epoch that were appended but not fsynced may be lost, so this replica
             // must not lead the epoch again.
@@ -60,7 +66,10 @@ impl Raft {
                 let leader = Some(self.config.local.id);
                 self.enter_prospective(leader, None, now);
             }
-            Role::Resigned(_) if due => self.enter_unattached(None, None, now),
+            Role::Resigned(_) if due => {
+                // A leader that was removed from the voters. It must not be asked for this epoch.
+                self.enter_epoch(LeaderEpoch(self.epoch.0 + 1), None, now);
+            }
             Role::Follower(state) if is_voter && due => {
                 let (leader, voted) = (Some(state.leader), state.voted);
                 self.enter_prospective(leader, voted, now);
@@ -77,15 +86,16 @@ impl Raft {
             }
             Role::Candidate(state) if state.tally.is_won() => self.enter_leader(now)?,
             Role::Candidate(_) if due => self.enter_prospective(None, Some(self.config.local), now),
-            Role::Leader(_) if due => self.enter_resigned(now),
+            Role::Leader(_) if due && !planted::is_planted(Bug::NoCheckQuorum) => self.enter_resigned(now),
             _ => return Ok(false),
         }
         Ok(true)
     }
 
-    /// Whether this leader is another voter, so that its address is known.
+    /// Whether this leader of the epoch is another replica whose address is known.
     pub(crate) fn can_follow(&self, leader: BrokerId) -> bool {
-        leader != self.config.local.id && self.voters().get(leader).is_some()
+        let is_heard = self.heard_endpoints.0 == self.epoch && !self.heard_endpoints.1.is_empty();
+        leader != self.config.local.id && (is_heard || self.voters().get(leader).is_some())
     }
 
     /// Enters an epoch without a leader to follow.
@@ -117,8 +127,8 @@ impl Raft {
     }
 
     pub(crate) fn enter_follower(&mut self, leader: BrokerId, voted: Option<ReplicaKey>, now: Now) {
-        let deadline = now.monotonic.0.saturating_add(self.config.timeouts.fetch_ms);
-        self.enter(Role::Follower(Follower { leader, voted, deadline, has_fetched: false }));
+        let deadline = self.fetch_deadline(now);
+        self.enter(Role::Follower(Follower::new(leader, voted, deadline)));
     }
 
     pub(crate) fn enter_prospective(&mut self, leader: Option<BrokerId>, voted: Option<ReplicaKey>, now: Now) {
@@ -142,7 +152,7 @@ impl Raft {
         let wait = retry_backoff_ms.saturating_mul(doubled).min(election_backoff_max_ms);
         let at = now.monotonic.0.saturating_add(if rank == 0 { 0 } else { wait });
         match &mut self.role {
-            Role::Follower(state) => state.deadline = at,
+            Role::Follower(state) if state.deadline != NEVER => state.deadline = at,
             Role::Unattached(state) if state.deadline != NEVER => state.deadline = at,
             _ => {}
         }
@@ -158,9 +168,7 @@ impl Raft {
     fn enter_leader(&mut self, now: Now) -> Result<(), Fault> {
         let Role::Candidate(candidate) = &self.role else { return Ok(()) };
         let granting: Vec<BrokerId> = candidate.tally.granting().collect();
-        let (numerator, denominator) = CHECK_QUORUM_FACTOR;
-        let check_quorum_ms = self.config.timeouts.fetch_ms * numerator / denominator;
-        let check_quorum_at = now.monotonic.0.saturating_add(check_quorum_ms);
+        let check_quorum_at = self.check_quorum_at(now);
         let leader = Leader::new(self.log.end, self.quorum.voters(), self.config.local, check_quorum_at);
         // The high watermark of earlier epochs is not kept. This leader's high watermark starts
         // above its first record.
@@ -172,7 +180,7 @@ impl Raft {
         let deadline = self.election_deadline(now);
         let local = self.config.local.id;
         let successors = match &self.role {
-            Role::Leader(leader) => leader.successors(local),
+            Role::Leader(leader) => leader.successors(),
             _ => Vec::new(),
         };
         let unaware = self.voters().ids().filter(|id| *id != local).collect();
@@ -199,21 +207,56 @@ impl Raft {
                 state.deadline = limit;
             }
         } else {
+            self.stopped = true;
             self.out.push(Action::Stopped);
         }
     }
 
     fn finish_stop(&mut self, due: bool) {
-        let Role::Resigned(state) = &mut self.role else { return };
-        if state.deadline != NEVER && (due || state.unaware.is_empty()) {
-            state.deadline = NEVER;
+        let Role::Resigned(state) = &self.role else { return };
+        if due || state.unaware.is_empty() {
+            self.stopped = true;
             self.out.push(Action::Stopped);
         }
     }
 
+    /// Takes over voters that a record of the log, a truncation or a snapshot has changed. A replica
+    /// that became a voter may stand for election, and one that is none waits for ever.
+    pub(crate) fn adopt_voters(&mut self, now: Now) {
+        let since = self.quorum.voters_since();
+        if self.adopted_voters == since {
+            return;
+        }
+        self.adopted_voters = since;
+        let is_voter = self.is_voter();
+        let fetch_deadline = self.fetch_deadline(now);
+        let election_deadline = if is_voter { self.election_deadline(now) } else { NEVER };
+        match &mut self.role {
+            Role::Follower(state) if (state.deadline == NEVER) == is_voter => state.deadline = fetch_deadline,
+            Role::Unattached(state) if (state.deadline == NEVER) == is_voter => state.deadline = election_deadline,
+            _ => {}
+        }
+    }
+
+    /// Returns when a voter that follows stands for election. An observer never does.
+    pub(crate) fn fetch_deadline(&self, now: Now) -> u64 {
+        if self.is_voter() { now.monotonic.0.saturating_add(self.config.timeouts.fetch_ms) } else { NEVER }
+    }
+
+    /// Returns when a leader resigns if it does not hear from a majority.
+    pub(crate) fn check_quorum_at(&self, now: Now) -> u64 {
+        let (numerator, denominator) = CHECK_QUORUM_FACTOR;
+        now.monotonic.0.saturating_add(self.config.timeouts.fetch_ms * numerator / denominator)
+    }
+
+    /// Returns when a voter that stays silent is told again who leads, as in Kafka.
+    pub(crate) fn begin_again_at(&self, now: Now) -> u64 {
+        now.monotonic.0.saturating_add((self.config.timeouts.fetch_ms / 2).max(1))
+    }
+
     /// Enters a state: persists the election state, and reports a change of the leader.
     fn enter(&mut self, role: Role) {
-        self.role = role;
+        let left = std::mem::replace(&mut self.role, role);
         self.in_flight.clear();
         self.retry_at.clear();
         let settled = self.drop_superseded();
@@ -222,6 +265,9 @@ impl Raft {
         if !settled || self.announced != Some(is) {
             self.announced = Some(is);
             self.out.push(Action::LeaderChanged { leader: is.0, epoch: is.1 });
+        }
+        if let Role::Leader(leader) = left {
+            self.refuse_held(leader);
         }
     }
 
@@ -248,7 +294,7 @@ impl Raft {
 
     /// Writes `quorum-state` if its content changed, or if it does not exist.
     pub(crate) fn persist(&mut self) {
-        let voted = self.role.voted(self.config.local);
+        let voted = self.role.voted(self.config.local).filter(|_| !planted::is_planted(Bug::VoteForgottenAtRestart));
         let election = ElectionState { epoch: self.epoch, leader: self.leader(), voted };
         if self.persisted == Some(election) {
             return;

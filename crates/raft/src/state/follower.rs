@@ -1,6 +1,7 @@
 //! Follower: the epoch's leader is known, and the replica fetches from it.
 
-use super::is_same_candidate;
+use super::{NEVER, is_same_candidate};
+use crate::snapshot_id::SnapshotId;
 use crate::voters::ReplicaKey;
 use model::BrokerId;
 
@@ -11,18 +12,47 @@ pub(crate) struct Follower {
     pub(crate) leader: BrokerId,
     /// The replica that this replica voted for in the epoch.
     pub(crate) voted: Option<ReplicaKey>,
-    /// When a voter without a successful fetch starts an election.
+    /// When a voter without a successful fetch starts an election. Never for an observer.
     pub(crate) deadline: u64,
     /// Whether the leader has answered a fetch, and so is alive.
     pub(crate) has_fetched: bool,
+    /// Whether the last fetch failed, so that the next one asks another replica for the leader.
+    pub(crate) asks_others: bool,
+    /// The snapshot that is downloaded.
+    pub(crate) download: Option<Download>,
+}
+
+/// A snapshot that is downloaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Download {
+    pub(crate) id: SnapshotId,
+    /// The size of the partial file.
+    pub(crate) position: u64,
+    /// Whether the file is complete and is being checked.
+    pub(crate) is_complete: bool,
 }
 
 impl Follower {
+    pub(crate) fn new(leader: BrokerId, voted: Option<ReplicaKey>, deadline: u64) -> Self {
+        Self { leader, voted, deadline, has_fetched: false, asks_others: false, download: None }
+    }
+
     /// A follower does not vote. It grants a pre-vote as long as it has not heard from its leader.
     pub(crate) fn grants(&self, candidate: &ReplicaKey, up_to_date: bool, pre_vote: bool) -> bool {
         if pre_vote {
             return up_to_date && !self.has_fetched;
         }
         self.voted.is_some_and(|voted| is_same_candidate(&voted, candidate))
+    }
+
+    /// Returns the time when the leader counts as dead. A follower that reads through a snapshot
+    /// does not fetch, so the leader's silence means nothing.
+    pub(crate) fn fetch_deadline(&self) -> u64 {
+        if self.is_checking() { NEVER } else { self.deadline }
+    }
+
+    /// Whether a downloaded snapshot is being checked.
+    pub(crate) fn is_checking(&self) -> bool {
+        self.download.is_some_and(|download| download.is_complete)
     }
 }

@@ -20,13 +20,14 @@ mod tally;
 mod unattached;
 
 pub(crate) use candidate::Candidate;
-pub(crate) use follower::Follower;
-pub(crate) use leader::{Leader, ReplicaProgress};
+pub(crate) use follower::{Download, Follower};
+pub(crate) use leader::{HELD_FETCHES_MAX, HeldFetch, Leader, OBSERVER_SESSION_MS, ReplicaProgress};
 pub(crate) use prospective::Prospective;
 pub(crate) use resigned::Resigned;
 pub(crate) use tally::Tally;
 pub(crate) use unattached::Unattached;
 
+use crate::planted::{self, Bug};
 use crate::voters::ReplicaKey;
 use model::BrokerId;
 
@@ -102,7 +103,7 @@ impl Role {
             Self::Prospective(state) => state.deadline,
             Self::Candidate(state) => state.deadline,
             Self::Leader(state) => state.deadline,
-            Self::Follower(state) => state.deadline,
+            Self::Follower(state) => state.fetch_deadline(),
             Self::Resigned(state) => state.deadline,
         }
     }
@@ -131,6 +132,7 @@ fn grants_unattached(
 ) -> bool {
     match voted {
         _ if pre_vote => up_to_date,
+        Some(_) if planted::is_planted(Bug::VotedTwice) => up_to_date,
         Some(voted) => is_same_candidate(&voted, candidate),
         None => leader.is_none() && up_to_date,
     }

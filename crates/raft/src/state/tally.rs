@@ -1,5 +1,6 @@
 //! The votes of one election.
 
+use crate::planted::{self, Bug};
 use crate::voters::VoterSet;
 use model::BrokerId;
 use std::collections::BTreeMap;
@@ -28,7 +29,9 @@ impl Tally {
 
     /// Whether a majority voted for this replica.
     pub(crate) fn is_won(&self) -> bool {
-        self.granting().count() > self.votes.len() / 2
+        let needed =
+            if planted::is_planted(Bug::HalfIsMajority) { self.votes.len() / 2 } else { self.votes.len() / 2 + 1 };
+        self.granting().count() >= needed
     }
 
     /// Whether no majority is possible any more.

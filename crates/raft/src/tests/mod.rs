@@ -1,8 +1,7 @@
-//! Transcripts of the machine, golden files of Apache Kafka 4.3.1, and invariants under random
-//! events.
+//! Transcripts of the machine and golden files of Apache Kafka 4.3.1. `tests/sim` checks the
+//! invariants of whole quorums under random events.
 
 mod files;
-mod invariants;
 mod quorum;
 mod single;
 

@@ -123,7 +123,8 @@ fn a_leader_is_followed_until_it_is_silent_or_resigns() {
     let actions =
         step(&mut raft, Event::Request { id: 1, request: QuorumRequest::BeginQuorumEpoch(begin.clone()) }, 10);
     assert!(actions[0].starts_with(r#"persist {"leaderId":2,"leaderEpoch":5,"votedId":-1"#));
-    assert_eq!(actions[1..], ["leader Some(2) epoch 5", "reply 1 NONE leader Some(2) epoch 5"]);
+    let fetch = "send 0 to 2: fetch epoch 5 from 0@0 hw Unknown wait 500";
+    assert_eq!(actions[1..], ["leader Some(2) epoch 5", "reply 1 NONE leader Some(2) epoch 5", fetch]);
     assert_eq!((raft.role(), raft.next_deadline()), (RoleName::Follower, Some(2010)));
     let other = BeginQuorumEpochRequest { leader: BrokerId(3), ..begin };
     let actions = step(&mut raft, Event::Request { id: 2, request: QuorumRequest::BeginQuorumEpoch(other) }, 11);
