@@ -15,7 +15,7 @@ use crate::env::clock::Clock;
 use crate::replica::session::FetchSessions;
 use crate::replica::{OpeningProgress, Partition, Replicas};
 use crate::runtime::config_rules;
-use crate::runtime::controller::ControllerHandle;
+use crate::runtime::controller::{ActiveController, ControllerHandle};
 use crate::runtime::group::GroupCoordinators;
 use crate::runtime::limits::{ConnectionLimits, Maxima, MemoryLimit};
 use crate::runtime::loggers::Loggers;
@@ -65,8 +65,10 @@ pub struct Broker {
     pub stopping: CancellationToken,
     /// The partitions on this broker.
     pub replicas: Arc<Replicas>,
-    /// The controller.
+    /// This node's controller.
     pub controller: ControllerHandle,
+    /// The active controller, on this node or another.
+    pub active_controller: ActiveController,
     /// The group coordinators.
     pub groups: Arc<GroupCoordinators>,
     /// The transaction coordinators.
@@ -112,7 +114,7 @@ impl Broker {
         if changes.brokers.contains(&self.node.id)
             && let Some(registered) = image.cluster.brokers.get(&self.node.id)
         {
-            self.producer_ids.registered(registered.epoch, &self.controller);
+            self.producer_ids.registered(registered.epoch, &self.active_controller);
         }
         self.groups.set_partition_count(partition_count(image, StateTopic::ConsumerOffsets));
         self.transactions.set_partition_count(partition_count(image, StateTopic::TransactionState));

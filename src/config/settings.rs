@@ -52,6 +52,8 @@ settings_struct! {
         connections_max_idle_ms: i64,
         controller_quorum_election_backoff_max_ms: i32,
         controller_quorum_election_timeout_ms: i32,
+        controller_quorum_fetch_max_bytes: i32,
+        controller_quorum_fetch_snapshot_max_bytes: i32,
         controller_quorum_fetch_timeout_ms: i32,
         controller_quorum_request_timeout_ms: i32,
         controller_quorum_retry_backoff_ms: i32,

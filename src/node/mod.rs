@@ -29,7 +29,7 @@ use crate::replica::session::FetchSessions;
 use crate::replica::{self, Replicas, TopicSettings};
 use crate::runtime::assignment_sender::AssignmentSender;
 use crate::runtime::config_rules::{self, Rules};
-use crate::runtime::controller::{self, ControllerHandle, ControllerParts};
+use crate::runtime::controller::{self, ActiveController, ActiveControllerParts, ControllerHandle, ControllerParts};
 use crate::runtime::coordinator::{CoordinatorParts, NoEffects};
 use crate::runtime::group::GroupCoordinators;
 use crate::runtime::limits::{ConnectionLimits, MemoryLimit};
@@ -118,7 +118,10 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
     let (unfenced_in, unfenced) = watch::channel(false);
     let directory_ids = folders.log_dirs.iter().map(|(_, id)| *id).collect();
     let dirs = (folders.log_dirs, folders.lost);
-    let broker = broker(&config, dirs, &folders.cluster_id, controller.clone(), unfenced, start.filter, clock)?;
+    let (fault_in, faults) = channel::unbounded_channel();
+    let peers = TaskThread::start("peers", &fault_in)?;
+    let active = active_controller(&config, controller, &peers);
+    let broker = broker(&config, dirs, &folders.cluster_id, active.clone(), unfenced, start.filter, clock)?;
     // Before anything is written: no producer may get space that the disk does not have.
     broker.replicas.check_room();
     let dir_faults = dirs::faults_of(&broker, folders.metadata_log_dir.as_ref());
@@ -134,9 +137,7 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
             broker.follow_leadership(partition);
         }
     }));
-    let (fault_in, faults) = channel::unbounded_channel();
     let mut threads = vec![publisher(&broker, &fault_in, received, published_in)?];
-    let peers = TaskThread::start("peers", &fault_in)?;
     let send = send_to_replicas(&broker, &peers);
     let parts = controller_parts(
         &broker,
@@ -162,7 +163,16 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
     let stopping = broker.stopping.clone();
     tasks.spawn(assignment_sender(&broker).run());
     let dir_states = broker.replicas.dir_states();
-    let heartbeats = registration::run(registration, controller, published, unfenced_in, dir_states, stopping);
+    let image = broker.image.clone();
+    let heartbeats = registration::run(
+        registration,
+        active.with_own_connection(),
+        image,
+        published,
+        unfenced_in,
+        dir_states,
+        stopping,
+    );
     threads.push(threads::vital_task("heartbeats", &fault_in, &tasks, heartbeats)?);
     tasks.spawn(dirs::watch(broker.clone(), dir_faults, fault_in));
     spawn_background(&broker, &tasks);
@@ -219,7 +229,7 @@ fn broker(
     config: &Arc<NodeConfig>,
     (dirs, lost): (Vec<(LogDir, DirectoryId)>, Vec<PathBuf>),
     cluster_id: &str,
-    controller: ControllerHandle,
+    controller: ActiveController,
     unfenced: watch::Receiver<bool>,
     filter: Option<FilterHandle>,
     clock: Clock,
@@ -261,7 +271,8 @@ fn broker(
         request_memory: MemoryLimit::new(settings.queued_max_request_bytes),
         stopping: CancellationToken::new(),
         replicas,
-        controller,
+        controller: controller.local().clone(),
+        active_controller: controller,
         groups,
         transactions: Arc::new(transactions),
         markers,
@@ -333,7 +344,7 @@ fn assignment_sender(broker: &Broker) -> AssignmentSender {
     AssignmentSender {
         assignments: broker.replicas.assignments().clone(),
         node_id: broker.node.id,
-        controller: broker.controller.clone(),
+        controller: broker.active_controller.with_own_connection(),
         image: broker.image.clone(),
         unfenced: broker.unfenced.clone(),
         stopping: broker.stopping.clone(),
@@ -377,6 +388,18 @@ fn advertised(registration: &Registration) -> Vec<(String, Address)> {
     registration.endpoints.iter().map(address).collect()
 }
 
+/// Returns the active controller as this node's services ask it.
+fn active_controller(config: &NodeConfig, local: ControllerHandle, peers: &TaskThread) -> ActiveController {
+    let timeout_ms = config.settings.broker_session_timeout_ms / 2;
+    ActiveController::new(ActiveControllerParts {
+        node_id: config.node_id,
+        local,
+        timeout: Duration::from_millis(u64::try_from(timeout_ms).unwrap_or(0)),
+        dial: peer::tcp(),
+        runtime: peers.handle.clone(),
+    })
+}
+
 /// Returns what sends the raft machine's requests. The connections' tasks run on a thread of their
 /// own: elections do not wait while the main thread is busy.
 fn send_to_replicas(broker: &Broker, peers: &TaskThread) -> SendRequest {
@@ -404,7 +427,8 @@ fn controller_parts(
 ) -> Result<ControllerParts, StartError> {
     let (config, settings, clock) = (&broker.config, broker.settings(), broker.clock);
     let (raft, actions) = rules::start_raft(config, directory_id, metadata.stored, clock)?;
-    rules::refuse_other_voters(&raft)?;
+    rules::refuse_unreachable_quorum(&raft, config)?;
+    let voters = raft.voters().ids().collect();
     Ok(ControllerParts {
         log: metadata.log,
         raft,
@@ -420,7 +444,7 @@ fn controller_parts(
             unclean_leader_election: settings.unclean_leader_election_enable,
             delete_topic_enable: settings.delete_topic_enable,
             broker_session_timeout_ms: i64::from(settings.broker_session_timeout_ms),
-            voters: vec![config.node_id],
+            voters,
         },
         rules: Arc::new(Rules::new(config.clone(), broker.effective.clone())),
         bootstrap,

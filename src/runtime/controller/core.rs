@@ -73,6 +73,11 @@ pub struct Core {
     replies: Replies,
     /// Whether the committed image has changed since the publisher last got it.
     is_image_new: bool,
+    /// Whether this node has once had everything that was committed. Before that, nothing is
+    /// published: services would take what they do not see yet for deleted.
+    has_caught_up: bool,
+    /// The high watermark that a leader told this node last.
+    leader_high_watermark: Option<Offset>,
     /// The image that the publisher got last.
     published_image: Image,
     due: Due,
@@ -101,6 +106,8 @@ impl Core {
             active: None,
             replies: Replies::new(parts.publisher.clone()),
             is_image_new: false,
+            has_caught_up: false,
+            leader_high_watermark: None,
             published_image: Image::default(),
             due: Due::default(),
             last_append: now.monotonic,
@@ -341,8 +348,9 @@ impl Core {
     /// for it.
     pub(super) fn publish(&mut self) {
         self.replies.committed(self.parts.applied, self.active);
+        self.has_caught_up |= self.leader_high_watermark.is_some_and(|it| self.parts.applied >= it);
         let (loader, published) = (&mut self.parts.loader, &mut self.published_image);
-        let news = self.is_image_new.then_some(|| {
+        let news = (self.is_image_new && self.has_caught_up).then_some(|| {
             let (image, changes) = loader.publish();
             published.clone_from(&image);
             (Arc::new(image), changes)
@@ -364,6 +372,7 @@ impl Core {
         let own = Some(self.parts.settings.node_id);
         self.soft = Soft::activated(self.ahead.uncommitted_image(), self.now.monotonic, own);
         self.active = Some(epoch);
+        self.has_caught_up = true;
         info!(%epoch, "the controller is active");
         self.keep_spare_room();
         let in_transaction = self.ahead.open_transaction().is_some();

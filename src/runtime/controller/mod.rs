@@ -12,9 +12,11 @@
 //! On a full disk the thread waits for room, and no metadata changes meanwhile: the write did not
 //! happen, so the thread tries it again until it succeeds.
 
+mod active;
 mod core;
 mod replies;
 
+pub use self::active::{ActiveController, ActiveControllerParts, ControllerRequest};
 pub use self::core::ControllerState;
 use self::core::Core;
 use self::replies::ReplyAt;

@@ -93,6 +93,8 @@ pub struct FolderContents {
     /// The voters that the log names. Where it names none: the voters of `quorum-state` and of the
     /// last leader. Empty in a folder that never had a leader.
     pub voters: BTreeSet<BrokerId>,
+    /// Whether the log names the voters (KIP-853), so that the configuration's do not count.
+    pub voters_are_in_the_log: bool,
 }
 
 /// The control records of a folder. `None` stands for a snapshot that covers no offset.
@@ -123,7 +125,8 @@ impl<'a> MetadataFolder<'a> {
             Ok(())
         })?;
         let voters = voters(&control, &self.configured_voters()?);
-        Ok(FolderContents { image: loader.uncommitted_image().clone(), voters })
+        let voters_are_in_the_log = control.iter().any(|(_, record)| matches!(record, ControlRecord::Voters(_)));
+        Ok(FolderContents { image: loader.uncommitted_image().clone(), voters, voters_are_in_the_log })
     }
 
     /// Reads the control records of the log's batches from an offset on. Returns the end of the

@@ -51,6 +51,12 @@ impl Core {
         id: u64,
         result: Result<ReceivedReply, ErrorCode>,
     ) -> Result<(), LogFault> {
+        if let Ok(QuorumReply::Fetch(reply)) = &result
+            && reply.high_watermark.is_some()
+        {
+            // The leader knows what is committed only in its own epoch, and then all of it.
+            self.leader_high_watermark = reply.high_watermark;
+        }
         self.step(Event::Response { id, result })
     }
 

@@ -1,0 +1,179 @@
+//! The active controller, wherever it is: in this process or on another node.
+//!
+//! A broker asks it by named requests ([`ControllerRequest`]). One on this node decides them at
+//! once; one on another node gets them over a connection, and its errors are returned in the same
+//! way. Which it is follows from the quorum's leader, which this node's replica of the metadata log
+//! knows. A request that is on its way when the leader changes fails at once, and its caller asks
+//! again.
+
+use super::{ControllerContext, ControllerHandle, ControllerState, QuorumFacts};
+use crate::peer::{Dial, Peer, PeerError, PeerFailure, PeerParts, PeerRequest};
+use metadata::decide::{self, Decided};
+use model::{ApiError, BrokerId, ErrorCode};
+use parking_lot::Mutex;
+use protocol::Str;
+use protocol::messages::allocate_producer_ids_request::AllocateProducerIdsRequest;
+use protocol::messages::alter_partition_request::AlterPartitionRequest;
+use protocol::messages::assign_replicas_to_dirs_request::AssignReplicasToDirsRequest;
+use protocol::messages::broker_heartbeat_request::BrokerHeartbeatRequest;
+use protocol::messages::broker_registration_request::BrokerRegistrationRequest;
+use protocol::messages::controller_registration_request::ControllerRegistrationRequest;
+use raft::Endpoint;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::runtime::Handle;
+
+/// The wait before another attempt to connect, as of Kafka's brokers.
+const BACKOFF: Duration = Duration::from_millis(50);
+
+/// A request of a broker or a controller to the active controller.
+pub trait ControllerRequest: PeerRequest {
+    /// Decides it on this node.
+    fn decide(&self, state: &ControllerState<'_>, context: &mut ControllerContext<'_>) -> Decided<Self::Response>;
+    /// Returns the error of a whole answer.
+    fn error_code(response: &Self::Response) -> i16;
+}
+
+macro_rules! controller_requests {
+    ($($request:ident $decide:expr;)*) => {
+        $(impl ControllerRequest for $request {
+            fn decide(&self, state: &ControllerState<'_>, context: &mut ControllerContext<'_>) -> Decided<Self::Response> {
+                let decide: fn(&Self, &ControllerState<'_>, &mut ControllerContext<'_>) -> Decided<Self::Response> = $decide;
+                decide(self, state, context)
+            }
+
+            fn error_code(response: &Self::Response) -> i16 {
+                response.error_code
+            }
+        })*
+    };
+}
+
+controller_requests! {
+    BrokerRegistrationRequest |it, state, context| decide::register_broker(state.image, state.soft, context, it, state.next_offset);
+    BrokerHeartbeatRequest |it, state, context| decide::heartbeat(state.image, state.soft, context, it);
+    ControllerRegistrationRequest |it, state, _| decide::register_controller(state.image, it);
+    AllocateProducerIdsRequest |it, state, _| decide::allocate_producer_ids(state.image, it);
+    AlterPartitionRequest |it, state, context| decide::alter_partition(state.image, context, it);
+    AssignReplicasToDirsRequest |it, state, context| decide::assign_replicas_to_dirs(state.image, context, it);
+}
+
+/// What connections to the active controller need.
+#[derive(Clone)]
+pub struct ActiveControllerParts {
+    /// `node.id`.
+    pub node_id: BrokerId,
+    /// The handle of this node's controller.
+    pub local: ControllerHandle,
+    /// The longest time that a request may take.
+    pub timeout: Duration,
+    /// Opens connections.
+    pub dial: Dial,
+    /// Runs the connections' tasks.
+    pub runtime: Handle,
+}
+
+/// The active controller, with a connection of its own to it. Clones share the connection.
+#[derive(Clone)]
+pub struct ActiveController {
+    parts: Arc<ActiveControllerParts>,
+    connection: Arc<Mutex<Option<(Endpoint, Peer)>>>,
+}
+
+impl std::fmt::Debug for ActiveController {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ActiveController").field("node_id", &self.parts.node_id).finish_non_exhaustive()
+    }
+}
+
+impl ActiveController {
+    /// Creates it. Nothing is connected before the first request.
+    pub fn new(parts: ActiveControllerParts) -> Self {
+        Self { parts: Arc::new(parts), connection: Arc::default() }
+    }
+
+    /// One that knows no other node and no active controller. Must be called on a runtime.
+    #[cfg(test)]
+    pub fn unknown(local: ControllerHandle) -> Self {
+        Self::new(ActiveControllerParts {
+            node_id: BrokerId(1),
+            local,
+            timeout: Duration::from_secs(1),
+            dial: crate::peer::tcp(),
+            runtime: Handle::current(),
+        })
+    }
+
+    /// Returns the active controller over another connection: what is slow on this one delays
+    /// nothing on that one.
+    pub fn with_own_connection(&self) -> Self {
+        Self { parts: self.parts.clone(), connection: Arc::default() }
+    }
+
+    /// This node's controller, which is the active one if this node leads the quorum.
+    pub fn local(&self) -> &ControllerHandle {
+        &self.parts.local
+    }
+
+    /// Sends a request, and answers when the controller has committed its decision. Errors: those of
+    /// the decision; NOT_CONTROLLER where no controller is known to be active, or it changed
+    /// meanwhile; NETWORK_EXCEPTION where it could not be reached. After the last two the decision
+    /// may have been made.
+    pub async fn request<Q: ControllerRequest>(&self, request: Q) -> Result<Q::Response, ApiError> {
+        let local = &self.parts.local;
+        let mut quorum = local.watch_quorum();
+        let facts = quorum.borrow_and_update().clone();
+        let response = if facts.leader == Some(self.parts.node_id) {
+            local.decide_at_commit(move |state, context| request.decide(state, context)).await?
+        } else {
+            let peer = self.peer(&facts)?;
+            tokio::select! {
+                biased;
+                answered = peer.ask(request, self.parts.timeout) => answered.map_err(|error| unanswered(&error))?,
+                Ok(()) = quorum.changed() => return Err(ErrorCode::NotController.into()),
+            }
+        };
+        match ErrorCode::from_code(Q::error_code(&response)).unwrap_or(ErrorCode::UnknownServerError) {
+            ErrorCode::None => Ok(response),
+            error => Err(error.into()),
+        }
+    }
+
+    /// Returns the connection to the active controller on another node.
+    pub(super) fn peer(&self, facts: &QuorumFacts) -> Result<Peer, ApiError> {
+        let unknown = || ApiError::new(ErrorCode::NotController, "no controller is known to be active");
+        let leader = facts.leader.ok_or_else(unknown)?;
+        let endpoint = facts.leader_endpoints.first().ok_or_else(unknown)?;
+        let mut connection = self.connection.lock();
+        if let Some((_, peer)) = connection.as_ref().filter(|(to, _)| to == endpoint) {
+            return Ok(peer.clone());
+        }
+        let parts = PeerParts {
+            name: format!("controller {leader}").into(),
+            host: (&*endpoint.host).into(),
+            port: endpoint.port,
+            client_id: Str::from(self.parts.node_id.to_string()),
+            backoff: BACKOFF,
+            backoff_max: BACKOFF,
+        };
+        let (peer, task) = Peer::new(parts, self.parts.dial.clone());
+        self.parts.runtime.spawn(task);
+        *connection = Some((endpoint.clone(), peer.clone()));
+        Ok(peer)
+    }
+}
+
+/// Returns the error for a request that got no answer.
+pub(super) fn unanswered(error: &PeerError) -> ApiError {
+    let code = match error.reason {
+        PeerFailure::TimedOut(_) => ErrorCode::RequestTimedOut,
+        PeerFailure::Unsupported(_) => ErrorCode::UnsupportedVersion,
+        PeerFailure::Unreachable(_)
+        | PeerFailure::Lost(_)
+        | PeerFailure::Unwritable(..)
+        | PeerFailure::Malformed(_)
+        | PeerFailure::Busy
+        | PeerFailure::Stopped => ErrorCode::NetworkException,
+    };
+    ApiError::new(code, error.to_string())
+}
