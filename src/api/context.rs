@@ -189,9 +189,13 @@ impl ReplyHead {
     /// Writes a response frame and counts its errors. Errors: the request's version cannot carry
     /// the response.
     pub fn write<P: Message>(&self, response: &P) -> Result<Reply, Refused> {
-        response.errors(&mut |code| self.broker.metrics.requests.answered(self.key, code));
+        let mut is_not_controller = false;
+        response.errors(&mut |code| {
+            self.broker.metrics.requests.answered(self.key, code);
+            is_not_controller |= code == ErrorCode::NotController.code();
+        });
         let parts = protocol::write_response(self.correlation_id, self.version, response)?.finish();
-        Ok(Reply { parts, ..Reply::default() })
+        Ok(Reply { parts, is_not_controller, ..Reply::default() })
     }
 }
 
@@ -215,6 +219,8 @@ pub struct Reply {
     /// Whether to close the connection after this frame: a response was promised but cannot be
     /// written.
     pub close: bool,
+    /// Whether an error in it is NOT_CONTROLLER.
+    pub is_not_controller: bool,
 }
 
 impl Reply {

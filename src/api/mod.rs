@@ -56,6 +56,7 @@ mod expire_delegation_token;
 mod fetch;
 mod fetch_snapshot;
 mod find_coordinator;
+mod forwarding;
 mod get_telemetry_subscriptions;
 mod heartbeat;
 mod incremental_alter_configs;
@@ -179,7 +180,7 @@ fn begin(broker: Arc<Broker>, connection: Arc<Connection>, frame: Bytes) -> Resu
     if !row.serves(version) && key != ApiKey::ApiVersions {
         return Err(refused(Refused::Version { key, version, served: row.versions }));
     }
-    let mut body = Reader::new(frame);
+    let mut body = Reader::new(frame.clone());
     let client_id = protocol::read_request_header(&mut body, key, version)?.client_id;
     if !row.serves(version) {
         // The client asks in a newer version. The answer in the oldest version tells it the served
@@ -189,7 +190,16 @@ fn begin(broker: Arc<Broker>, connection: Arc<Connection>, frame: Bytes) -> Resu
     let version_is_unknown = version != prefix.api_version;
     let correlation_id = prefix.correlation_id;
     let context = Context { broker, connection, key, version, correlation_id, version_is_unknown, client_id };
-    Ok((key, (row.serve)(context, body)))
+    let is_of_a_client = !context.connection.listener.is_controller;
+    let served = match row.is_forwarded && is_of_a_client {
+        true => forwarding::serve(row, context, frame, body),
+        false => {
+            // The handler releases the frame as soon as it has read it.
+            drop(frame);
+            (row.serve)(context, body)
+        }
+    };
+    Ok((key, served))
 }
 
 /// Decodes a request, calls the handler, and writes the response.
@@ -253,6 +263,8 @@ mod table {
         /// feature is off.
         #[cfg_attr(not(test), expect(dead_code, reason = "the README's table is written from it"))]
         pub(crate) works: u8,
+        /// Whether a broker forwards it to the active controller.
+        pub(crate) is_forwarded: bool,
         /// Decodes the request, calls the handler and writes the response.
         pub(crate) serve: fn(Context, Reader) -> Served,
     }
@@ -283,12 +295,15 @@ mod table {
                 versions: ($oldest, $latest),
                 on: $on,
                 works: rows!(@works $place $on) $(& !$off)?,
+                is_forwarded: rows!(@forwarded $place),
                 serve: rows!(@serve $place $handler),
             },)*]
         };
         (@works Off $on:ident) => { 0 };
         (@works OffStrict $on:ident) => { 0 };
         (@works $place:ident $on:ident) => { $on };
+        (@forwarded Forwarded) => { true };
+        (@forwarded $place:ident) => { false };
         // A handler that makes its own frame, with file regions or after later requests.
         (@serve Framed $handler:path) => { |context, body| Box::pin($handler(context, body)) };
         // A handler that refuses requests without a meaning.
@@ -355,7 +370,7 @@ mod table {
         DescribeQuorum               0-2  BOTH          Forwarded describe_quorum::handle;
         AlterPartition               2-3  ON_CONTROLLER Local     alter_partition::handle;
         UpdateFeatures               0-2  BOTH          Forwarded update_features::handle;
-        Envelope                     0-0  ON_CONTROLLER Off       envelope::handle;
+        Envelope                     0-0  ON_CONTROLLER Local     envelope::handle;
         FetchSnapshot                0-1  ON_CONTROLLER Local     fetch_snapshot::handle;
         DescribeCluster              0-2  BOTH          Local     describe_cluster::handle;
         DescribeProducers            0-0  ON_BROKER     Local     describe_producers::handle;

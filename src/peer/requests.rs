@@ -36,6 +36,7 @@ macro_rules! requests {
 requests! {
     ApiVersions            3-3   m::api_versions_request::ApiVersionsRequest => m::api_versions_response::ApiVersionsResponse;
     Fetch                  12-18 m::fetch_request::FetchRequest => m::fetch_response::FetchResponse, fit fit_fetch;
+    CreateTopics           5-7   m::create_topics_request::CreateTopicsRequest => m::create_topics_response::CreateTopicsResponse;
     Vote                   0-2   m::vote_request::VoteRequest => m::vote_response::VoteResponse;
     BeginQuorumEpoch       0-1   m::begin_quorum_epoch_request::BeginQuorumEpochRequest => m::begin_quorum_epoch_response::BeginQuorumEpochResponse;
     EndQuorumEpoch         0-1   m::end_quorum_epoch_request::EndQuorumEpochRequest => m::end_quorum_epoch_response::EndQuorumEpochResponse;

@@ -8,6 +8,7 @@
 
 use super::{ControllerContext, ControllerHandle, ControllerState, QuorumFacts};
 use crate::peer::{Dial, Peer, PeerError, PeerFailure, PeerParts, PeerRequest};
+use bytes::Bytes;
 use metadata::decide::{self, Decided};
 use model::{ApiError, BrokerId, ErrorCode};
 use parking_lot::Mutex;
@@ -18,13 +19,33 @@ use protocol::messages::assign_replicas_to_dirs_request::AssignReplicasToDirsReq
 use protocol::messages::broker_heartbeat_request::BrokerHeartbeatRequest;
 use protocol::messages::broker_registration_request::BrokerRegistrationRequest;
 use protocol::messages::controller_registration_request::ControllerRegistrationRequest;
+use protocol::messages::create_topics_request::CreateTopicsRequest;
+use protocol::messages::create_topics_response::{CreatableTopicResult, CreateTopicsResponse};
+use protocol::messages::envelope_request::EnvelopeRequest;
+use protocol::messages::envelope_response::EnvelopeResponse;
 use raft::Endpoint;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
 
 /// The wait before another attempt to connect, as of Kafka's brokers.
 const BACKOFF: Duration = Duration::from_millis(50);
+
+/// The wait before a request is forwarded again.
+const RETRY: Duration = Duration::from_millis(50);
+/// How long a client's request is forwarded. The default of Kafka's `request.timeout.ms`.
+const FORWARD_MAX: Duration = Duration::from_secs(30);
+
+/// What became of a client's request.
+#[derive(Debug)]
+pub enum Forwarded {
+    /// The controller's answer: header and body.
+    Answered(Bytes),
+    /// It was not forwarded: this node's controller is active, or none could be reached.
+    Not,
+}
 
 /// A request of a broker or a controller to the active controller.
 pub trait ControllerRequest: PeerRequest {
@@ -56,6 +77,22 @@ controller_requests! {
     AllocateProducerIdsRequest |it, state, _| decide::allocate_producer_ids(state.image, it);
     AlterPartitionRequest |it, state, context| decide::alter_partition(state.image, context, it);
     AssignReplicasToDirsRequest |it, state, context| decide::assign_replicas_to_dirs(state.image, context, it);
+}
+
+impl ControllerRequest for CreateTopicsRequest {
+    fn decide(
+        &self,
+        state: &ControllerState<'_>,
+        context: &mut ControllerContext<'_>,
+    ) -> Decided<CreateTopicsResponse> {
+        decide::create_topics(state.image, context, self, &|_| false)
+    }
+
+    /// Each topic has its own error.
+    fn error_code(response: &CreateTopicsResponse) -> i16 {
+        let is_not_controller = |topic: &&CreatableTopicResult| topic.error_code == ErrorCode::NotController.code();
+        response.topics.iter().find(is_not_controller).map_or(0, |topic| topic.error_code)
+    }
 }
 
 /// What connections to the active controller need.
@@ -136,6 +173,58 @@ impl ActiveController {
         match ErrorCode::from_code(Q::error_code(&response)).unwrap_or(ErrorCode::UnknownServerError) {
             ErrorCode::None => Ok(response),
             error => Err(error.into()),
+        }
+    }
+
+    /// Whether this node's controller is the active one.
+    pub fn is_here(&self) -> bool {
+        self.parts.local.leader() == Some(self.parts.node_id)
+    }
+
+    /// Forwards a client's request. As in Kafka, it goes to the next controller when the active one
+    /// changes or the connection is lost, until [`FORWARD_MAX`] is over.
+    pub async fn forward(&self, envelope: EnvelopeRequest, stopping: &CancellationToken) -> Forwarded {
+        let forwarding = async {
+            loop {
+                if let Some(forwarded) = self.try_to_forward(&envelope).await {
+                    return forwarded;
+                }
+                tokio::time::sleep(RETRY).await;
+            }
+        };
+        tokio::select! {
+            biased;
+            forwarded = tokio::time::timeout(FORWARD_MAX, forwarding) => forwarded.unwrap_or(Forwarded::Not),
+            () = stopping.cancelled() => Forwarded::Not,
+        }
+    }
+
+    /// Returns `None` if another attempt is due.
+    async fn try_to_forward(&self, envelope: &EnvelopeRequest) -> Option<Forwarded> {
+        let mut quorum = self.parts.local.watch_quorum();
+        let facts = quorum.borrow_and_update().clone();
+        if facts.leader == Some(self.parts.node_id) {
+            return Some(Forwarded::Not);
+        }
+        let peer = self.peer(&facts).ok()?;
+        let answered = tokio::select! {
+            biased;
+            answered = peer.ask(envelope.clone(), FORWARD_MAX) => answered,
+            Ok(()) = quorum.changed() => return None,
+        };
+        match answered {
+            Ok(EnvelopeResponse { error_code: 0, response_data: Some(data), .. }) => Some(Forwarded::Answered(data)),
+            Ok(response) => {
+                let error = ErrorCode::from_code(response.error_code).unwrap_or(ErrorCode::UnknownServerError);
+                (error != ErrorCode::NotController).then(|| {
+                    warn!(peer = %peer.name(), error = error.name(), "the active controller refused a forwarded request");
+                    Forwarded::Not
+                })
+            }
+            Err(error) => {
+                debug!(%error, "a request could not be forwarded; it is sent again");
+                None
+            }
         }
     }
 

@@ -16,7 +16,7 @@ mod active;
 mod core;
 mod replies;
 
-pub use self::active::{ActiveController, ActiveControllerParts, ControllerRequest};
+pub use self::active::{ActiveController, ActiveControllerParts, ControllerRequest, Forwarded};
 pub use self::core::ControllerState;
 use self::core::Core;
 use self::replies::ReplyAt;

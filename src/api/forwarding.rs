@@ -1,0 +1,120 @@
+//! Forwards requests of clients to the active controller on another node, in an Envelope with the
+//! client's principal (KIP-590), and opens the Envelopes of other nodes.
+//!
+//! A request is forwarded as the client sent it, and the answer goes back as it came: both ends use
+//! the client's version and correlation id. If this node's controller is active, nothing is
+//! forwarded. If no controller can be reached in time, the request is served here, and its answer
+//! has NOT_CONTROLLER in the form of that request.
+
+use super::table::{self, Row};
+use super::{Connection, Context, Outcome, Refused, Reply, Served, begin};
+use crate::runtime::controller::Forwarded;
+use bytes::{Bytes, BytesMut};
+use model::ErrorCode;
+use protocol::messages::default_principal_data::DefaultPrincipalData;
+use protocol::messages::envelope_request::EnvelopeRequest;
+use protocol::messages::incremental_alter_configs_request::IncrementalAlterConfigsRequest;
+use protocol::{ApiKey, FramePart, Message, Reader, RequestPrefix, decode_from, encode_versioned};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+/// The length of the field before a frame.
+const LENGTH_BYTES: usize = 4;
+/// The version of a principal in an Envelope.
+const PRINCIPAL_VERSION: i16 = 0;
+/// Kafka's number for the resource type of a broker's loggers.
+const BROKER_LOGGER: i8 = 8;
+
+/// Serves a request that the controller decides, from a listener of clients.
+pub(super) fn serve(row: &'static Row, context: Context, frame: Bytes, body: Reader) -> Served {
+    let active = context.broker.active_controller.clone();
+    if active.is_here() || changes_loggers(&context, &body) {
+        return (row.serve)(context, body);
+    }
+    Box::pin(async move {
+        let envelope = envelope(&context, frame)?;
+        match active.forward(envelope, &context.broker.stopping).await {
+            Forwarded::Answered(answer) => {
+                let length = i32::try_from(answer.len()).map_err(|_| Refused::Reply("an answer too long".into()))?;
+                let length = Bytes::copy_from_slice(&length.to_be_bytes());
+                let parts = vec![FramePart::Bytes(length), FramePart::Bytes(answer)];
+                Ok(Outcome::Reply(Reply { parts, ..Reply::default() }))
+            }
+            Forwarded::Not => (row.serve)(context, body).await,
+        }
+    })
+}
+
+/// Whether a request changes loggers: those of the broker that the client asked.
+fn changes_loggers(context: &Context, body: &Reader) -> bool {
+    if context.key != ApiKey::IncrementalAlterConfigs {
+        return false;
+    }
+    let request = IncrementalAlterConfigsRequest::decode(&mut body.clone(), context.version);
+    request.is_ok_and(|request| request.resources.iter().any(|one| one.resource_type == BROKER_LOGGER))
+}
+
+/// Puts a request into an Envelope. Without authentication every client is `User:ANONYMOUS`.
+fn envelope(context: &Context, frame: Bytes) -> Result<EnvelopeRequest, Refused> {
+    let principal = DefaultPrincipalData { r#type: "User".into(), name: "ANONYMOUS".into(), ..Default::default() };
+    let address = match context.connection.peer.ip().to_canonical() {
+        IpAddr::V4(address) => Bytes::copy_from_slice(&address.octets()),
+        IpAddr::V6(address) => Bytes::copy_from_slice(&address.octets()),
+    };
+    Ok(EnvelopeRequest {
+        request_data: frame,
+        request_principal: Some(encode_versioned(PRINCIPAL_VERSION, PRINCIPAL_VERSION, &principal)?),
+        client_host_address: address,
+        ..Default::default()
+    })
+}
+
+/// Serves the request in an Envelope. Errors, as in Kafka: PRINCIPAL_DESERIALIZATION_FAILURE
+/// without a valid principal; INVALID_REQUEST for a client without an address, bytes that are no
+/// request, and a request that is not forwarded; NOT_CONTROLLER where this node's controller is not
+/// active, so that the sender looks for the other one.
+pub(super) async fn open(context: Context, envelope: EnvelopeRequest) -> Result<Bytes, ErrorCode> {
+    let principal = envelope.request_principal.unwrap_or_default();
+    let is_principal = matches!(&*principal, [high, low, ..]
+        if decode_from::<DefaultPrincipalData>(principal.slice(2..), i16::from_be_bytes([*high, *low])).is_ok());
+    if !is_principal {
+        return Err(ErrorCode::PrincipalDeserializationFailure);
+    }
+    let address = client_address(&envelope.client_host_address).ok_or(ErrorCode::InvalidRequest)?;
+    let frame = envelope.request_data;
+    let prefix = RequestPrefix::peek(&frame).map_err(|_| ErrorCode::InvalidRequest)?;
+    let row = ApiKey::from_code(prefix.api_key).and_then(table::row).filter(|row| row.is_forwarded);
+    let row = row.ok_or(ErrorCode::InvalidRequest)?;
+    if !row.serves(prefix.api_version) {
+        return Err(ErrorCode::UnsupportedVersion);
+    }
+    let listener = context.connection.listener.clone();
+    let client = Connection::new(context.connection.id, listener, SocketAddr::new(address, 0));
+    let (_, served) = begin(context.broker, Arc::new(client), frame).map_err(|_| ErrorCode::InvalidRequest)?;
+    match served.await {
+        Ok(Outcome::Reply(reply)) if reply.is_not_controller => Err(ErrorCode::NotController),
+        Ok(Outcome::Reply(reply)) => data(reply).ok_or(ErrorCode::UnknownServerError),
+        Ok(Outcome::Later(_) | Outcome::Silence) => Err(ErrorCode::UnknownServerError),
+        Err(_) => Err(ErrorCode::InvalidRequest),
+    }
+}
+
+fn client_address(bytes: &[u8]) -> Option<IpAddr> {
+    match bytes.len() {
+        4 => <[u8; 4]>::try_from(bytes).ok().map(IpAddr::from),
+        16 => <[u8; 16]>::try_from(bytes).ok().map(IpAddr::from),
+        _ => None,
+    }
+}
+
+/// Returns a reply's header and body in one piece. `None` if some of its bytes are elsewhere.
+fn data(reply: Reply) -> Option<Bytes> {
+    let mut whole = BytesMut::with_capacity(reply.len());
+    for part in reply.parts {
+        match part {
+            FramePart::Bytes(bytes) => whole.extend_from_slice(&bytes),
+            FramePart::Elsewhere { .. } => return None,
+        }
+    }
+    Some(whole.freeze().slice(LENGTH_BYTES..))
+}
