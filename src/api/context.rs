@@ -111,7 +111,7 @@ impl Context {
     pub async fn quorum(&self, request: QuorumRequest) -> Option<ReceivedReply> {
         tokio::select! {
             biased;
-            () = self.broker.stopping.cancelled() => None,
+            () = self.broker.controllers_stopping.cancelled() => None,
             reply = self.broker.controller.quorum(request) => reply,
         }
     }

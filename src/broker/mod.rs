@@ -10,7 +10,7 @@ pub(crate) use auto_creation::AutoCreation;
 pub(crate) use background::spawn as spawn_background;
 pub use transactions::TransactionPartitions;
 
-use crate::config::{BrokerSettings, Effective, NodeConfig};
+use crate::config::{BrokerSettings, Effective, Listener, NodeConfig};
 use crate::env::clock::Clock;
 use crate::replica::session::FetchSessions;
 use crate::replica::{OpeningProgress, Partition, Replicas};
@@ -61,8 +61,11 @@ pub struct Broker {
     pub limits: Arc<ConnectionLimits>,
     /// The memory of requests in flight.
     pub request_memory: MemoryLimit,
-    /// The token that stops every task.
+    /// The token that stops every task, except for those that serve the controllers' listeners.
     pub stopping: CancellationToken,
+    /// The token that stops serving the controllers' listeners: other controllers need this one
+    /// until it has handed over, and its broker has signed off.
+    pub controllers_stopping: CancellationToken,
     /// The partitions on this broker.
     pub replicas: Arc<Replicas>,
     /// This node's controller.
@@ -92,6 +95,11 @@ pub struct Broker {
 }
 
 impl Broker {
+    /// Returns the token that stops serving a listener.
+    pub fn stopping_of(&self, listener: &Listener) -> &CancellationToken {
+        if listener.is_controller { &self.controllers_stopping } else { &self.stopping }
+    }
+
     /// Returns the configuration in force: the node's file with the dynamic configs over it.
     pub fn effective(&self) -> Arc<Effective> {
         self.effective.load_full()

@@ -66,6 +66,9 @@ use tracing::{error, info, warn};
 /// How long connections may take to finish their requests when the node stops.
 const CONNECTIONS_END: Duration = Duration::from_secs(10);
 
+/// How long connections of other controllers may take to end once this one has handed over.
+const CONTROLLERS_END: Duration = Duration::from_secs(1);
+
 /// Why a node did not start. One line: what was found, where, and what to do about it.
 pub type StartError = anyhow::Error;
 
@@ -96,12 +99,31 @@ pub struct Running {
     /// The bound address of the HTTP endpoint for operators.
     pub http: Option<SocketAddr>,
     metadata_log_dir: Option<LogDir>,
-    connections: TaskTracker,
+    connections: Connections,
     connection_threads: Arc<ConnectionThreads<Open>>,
     tasks: TaskTracker,
     threads: Vec<JoinHandle<()>>,
     peers: TaskThread,
     faults: channel::UnboundedReceiver<NodeFault>,
+}
+
+/// The open connections, and the tasks that serve them until the controller has handed over.
+#[derive(Default)]
+struct Connections {
+    of_clients: TaskTracker,
+    of_controllers: TaskTracker,
+    serving: TaskTracker,
+}
+
+impl Connections {
+    /// Ends the connections of other controllers.
+    async fn end(&self, broker: &Broker) {
+        broker.controllers_stopping.cancel();
+        self.of_controllers.close();
+        if tokio::time::timeout(CONTROLLERS_END, self.of_controllers.wait()).await.is_err() {
+            warn!("connections of controllers that did not end in time are closed");
+        }
+    }
 }
 
 /// Starts a node. Errors: what is wrong with its folders, its ports or its configuration.
@@ -149,11 +171,15 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
     )?;
     threads.push(threads::vital("controller", &fault_in, move || Ok(controller::run(parts, inbox)?))?);
     let addresses = listening.iter().map(|one| (one.listener.name.clone(), one.address)).collect();
-    let (connections, tasks) = (TaskTracker::new(), TaskTracker::new());
+    let (connections, tasks) = (Connections::default(), TaskTracker::new());
     let connection_threads = net::connection_threads(start.connection_threads, start.load, clock);
-    tasks.spawn(connection_threads.clone().serve_first());
+    connections.serving.spawn(connection_threads.clone().serve_first());
     for one in listening {
-        tasks.spawn(one.accept(broker.clone(), connection_threads.clone(), connections.clone()));
+        let (accepting, open) = match one.listener.is_controller {
+            true => (&connections.serving, &connections.of_controllers),
+            false => (&tasks, &connections.of_clients),
+        };
+        accepting.spawn(one.accept(broker.clone(), connection_threads.clone(), open.clone()));
     }
     let http = http.map(|(socket, address)| {
         info!(%address, "serving /livez, /readyz and /metrics");
@@ -270,6 +296,7 @@ fn broker(
         limits: Arc::new(ConnectionLimits::default()),
         request_memory: MemoryLimit::new(settings.queued_max_request_bytes),
         stopping: CancellationToken::new(),
+        controllers_stopping: CancellationToken::new(),
         replicas,
         controller: controller.local().clone(),
         active_controller: controller,
@@ -480,11 +507,10 @@ impl Running {
         // must not delay the stop.
         broker.groups.resign_all();
         broker.transactions.resign_all();
-        connections.close();
-        if tokio::time::timeout(CONNECTIONS_END, connections.wait()).await.is_err() {
+        connections.of_clients.close();
+        if tokio::time::timeout(CONNECTIONS_END, connections.of_clients.wait()).await.is_err() {
             warn!("connections that did not end in time are closed");
         }
-        connection_threads.end();
         tasks.close();
         tasks.wait().await;
         let epoch = broker.image().cluster.brokers.get(&broker.node.id).map(|it| it.epoch);
@@ -493,14 +519,19 @@ impl Running {
             error!(%error, "the logs could not be closed");
         }
         broker.controller.stop();
+        let joined = blocking::run(move || threads.into_iter().for_each(|thread| drop(thread.join()))).await;
+        if let Err(error) = joined {
+            error!(%error, "a thread did not end");
+        }
+        connections.end(&broker).await;
+        connection_threads.end();
+        connections.serving.close();
+        connections.serving.wait().await;
         let joined = blocking::run(move || {
             connection_threads.join();
-            threads.into_iter().for_each(|thread| drop(thread.join()));
-            // A leader that stops tells the other voters, until its controller's thread has ended.
             peers.stop();
-        })
-        .await;
-        if let Err(error) = joined {
+        });
+        if let Err(error) = joined.await {
             error!(%error, "a thread did not end");
         }
         broker.replicas.unlock();
