@@ -89,6 +89,11 @@ pub(super) async fn open(context: Context, envelope: EnvelopeRequest) -> Result<
         return Err(ErrorCode::UnsupportedVersion);
     }
     let listener = context.connection.listener.clone();
+    if !context.broker.active_controller.is_here() {
+        // Kafka answers so only where the request's own answer has this error. A broker that asks
+        // for the quorum's state would then never look for the new controller.
+        return Err(ErrorCode::NotController);
+    }
     let client = Connection::new(context.connection.id, listener, SocketAddr::new(address, 0));
     let (_, served) = begin(context.broker, Arc::new(client), frame).map_err(|_| ErrorCode::InvalidRequest)?;
     match served.await {
