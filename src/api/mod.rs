@@ -392,9 +392,9 @@ mod table {
         ShareGroupDescribe           1-1  ON_BROKER     Off       share_group_describe::handle;
         ShareFetch                   1-2  ON_BROKER     Off       share_fetch::handle;
         ShareAcknowledge             1-2  ON_BROKER     Off       share_acknowledge::handle;
-        AddRaftVoter                 0-1  BOTH          Off       add_raft_voter::handle;
-        RemoveRaftVoter              0-0  BOTH          Off       remove_raft_voter::handle;
-        UpdateRaftVoter              0-0  ON_CONTROLLER Off       update_raft_voter::handle;
+        AddRaftVoter                 0-1  BOTH          Forwarded add_raft_voter::handle;
+        RemoveRaftVoter              0-0  BOTH          Forwarded remove_raft_voter::handle;
+        UpdateRaftVoter              0-0  ON_CONTROLLER Local     update_raft_voter::handle;
         InitializeShareGroupState    0-0  ON_BROKER     Off       initialize_share_group_state::handle;
         ReadShareGroupState          0-0  ON_BROKER     Off       read_share_group_state::handle;
         WriteShareGroupState         0-1  ON_BROKER     Off       write_share_group_state::handle;

@@ -50,6 +50,7 @@ settings_struct! {
         compression_type: String,
         compression_zstd_level: i32,
         connections_max_idle_ms: i64,
+        controller_quorum_auto_join_enable: bool,
         controller_quorum_election_backoff_max_ms: i32,
         controller_quorum_election_timeout_ms: i32,
         controller_quorum_fetch_max_bytes: i32,

@@ -310,6 +310,7 @@ pub(super) fn start_raft(
         endpoints: controller_endpoints(config),
         configured_voters: VoterSet::from_config(&voters.join(","), listener)?,
         bootstrap_servers: bootstrap_servers(config),
+        auto_join: settings.controller_quorum_auto_join_enable,
         fetch_limits: FetchLimits {
             log_bytes: u32::try_from(settings.controller_quorum_fetch_max_bytes).unwrap_or(0),
             snapshot_bytes: u32::try_from(settings.controller_quorum_fetch_snapshot_max_bytes).unwrap_or(0),

@@ -184,7 +184,8 @@ impl Connection {
     /// Connects, and asks for the versions that the peer serves.
     async fn set_up(&mut self) -> Result<Result<(Wire, Served), PeerFailure>, Abandoned> {
         let dialled = (self.dial)(&self.parts.host, self.parts.port);
-        let header = self.header(ApiKey::ApiVersions, ApiVersionsRequest::VERSIONS.1);
+        // Every release that this node speaks to knows the oldest version that it sends.
+        let header = self.header(ApiKey::ApiVersions, ApiVersionsRequest::VERSIONS.0);
         let work = async {
             let stream = dialled.await.map_err(|error| PeerFailure::Unreachable(error.to_string()))?;
             let mut wire = Wire::new(stream);
@@ -296,13 +297,18 @@ async fn at(deadline: Option<Instant>) {
     }
 }
 
-/// Asks for the versions that the peer serves.
-async fn negotiate(wire: &mut Wire, header: &RequestHeader) -> Result<Served, PeerFailure> {
-    let request = ApiVersionsRequest {
+/// The question for what the peer serves and supports.
+pub(super) fn question() -> ApiVersionsRequest {
+    ApiVersionsRequest {
         client_software_name: SOFTWARE.into(),
         client_software_version: env!("CARGO_PKG_VERSION").into(),
         ..Default::default()
-    };
+    }
+}
+
+/// Asks for the versions that the peer serves.
+async fn negotiate(wire: &mut Wire, header: &RequestHeader) -> Result<Served, PeerFailure> {
+    let request = question();
     let unreachable = |error: &dyn std::fmt::Display| PeerFailure::Unreachable(error.to_string());
     let written = protocol::write_request(header, &request).and_then(protocol::Writer::into_bytes);
     wire.writer.pending.push_back(written.map_err(|error| unreachable(&error))?);

@@ -24,10 +24,10 @@ pub use self::requests::PeerRequest;
 
 use self::connection::{Connection, Outgoing};
 use crate::env::clock::deadline_in;
+use protocol::messages::api_versions_response::ApiVersionsResponse;
 use protocol::{ApiKey, EncodeError, Str};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 
 /// The most requests that wait for one peer's answer. More fail at once.
@@ -167,7 +167,9 @@ fn unwritable(key: ApiKey, error: &EncodeError) -> PeerFailure {
     }
 }
 
-/// Whether the address accepts a connection within `timeout`. The connection is closed at once.
-pub async fn accepts_connections(host: &str, port: u16, timeout: Duration) -> bool {
-    matches!(tokio::time::timeout(timeout, TcpStream::connect((host, port))).await, Ok(Ok(_)))
+/// Asks a node once what it serves and supports. Must be called on a runtime.
+pub async fn ask_features(parts: PeerParts, timeout: Duration) -> Result<ApiVersionsResponse, PeerError> {
+    let (peer, task) = Peer::new(parts, tcp());
+    tokio::spawn(task);
+    peer.ask(connection::question(), timeout).await
 }

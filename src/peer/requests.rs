@@ -34,7 +34,7 @@ macro_rules! requests {
 
 #[rustfmt::skip]
 requests! {
-    ApiVersions            3-3   m::api_versions_request::ApiVersionsRequest => m::api_versions_response::ApiVersionsResponse;
+    ApiVersions            3-4   m::api_versions_request::ApiVersionsRequest => m::api_versions_response::ApiVersionsResponse;
     Fetch                  12-18 m::fetch_request::FetchRequest => m::fetch_response::FetchResponse, fit fit_fetch;
     CreateTopics           5-7   m::create_topics_request::CreateTopicsRequest => m::create_topics_response::CreateTopicsResponse;
     Vote                   0-2   m::vote_request::VoteRequest => m::vote_response::VoteResponse;
@@ -48,6 +48,9 @@ requests! {
     AllocateProducerIds    0-0   m::allocate_producer_ids_request::AllocateProducerIdsRequest => m::allocate_producer_ids_response::AllocateProducerIdsResponse;
     ControllerRegistration 0-0   m::controller_registration_request::ControllerRegistrationRequest => m::controller_registration_response::ControllerRegistrationResponse;
     AssignReplicasToDirs   0-0   m::assign_replicas_to_dirs_request::AssignReplicasToDirsRequest => m::assign_replicas_to_dirs_response::AssignReplicasToDirsResponse;
+    AddRaftVoter           0-1   m::add_raft_voter_request::AddRaftVoterRequest => m::add_raft_voter_response::AddRaftVoterResponse;
+    RemoveRaftVoter        0-0   m::remove_raft_voter_request::RemoveRaftVoterRequest => m::remove_raft_voter_response::RemoveRaftVoterResponse;
+    UpdateRaftVoter        0-0   m::update_raft_voter_request::UpdateRaftVoterRequest => m::update_raft_voter_response::UpdateRaftVoterResponse;
 }
 
 /// A caller names the replica in `replica_state`. Before version 15 (KIP-903) the request has only

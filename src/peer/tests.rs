@@ -348,13 +348,3 @@ async fn a_connection_over_tcp_ends_with_its_process() {
     assert!(error.to_string().starts_with(&format!("controller 2 (127.0.0.1:{port}): it cannot be reached")));
     assert!(peer.ask(vote(false), Duration::from_secs(3_600)).await.is_err());
 }
-
-#[tokio::test]
-async fn a_listener_is_reached_until_it_is_closed() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let timeout = Duration::from_secs(10);
-    assert!(accepts_connections("127.0.0.1", port, timeout).await);
-    drop(listener);
-    assert!(!accepts_connections("127.0.0.1", port, timeout).await);
-}

@@ -35,6 +35,8 @@ impl Cluster {
                 "controller.quorum.fetch.timeout.ms=500".into(),
                 "controller.quorum.election.timeout.ms=300".into(),
                 "controller.quorum.request.timeout.ms=500".into(),
+                "broker.session.timeout.ms=1000".into(),
+                "broker.heartbeat.interval.ms=200".into(),
                 format!("listeners=PLAINTEXT://127.0.0.1:{client},CONTROLLER://127.0.0.1:{controller}"),
             ]
         });

@@ -35,8 +35,8 @@ pub enum Action {
         /// The log end to flush, with the epoch of the last record.
         end: EndOffset,
     },
-    /// Synchronous: write a piece of a snapshot that is downloaded into its partial file. A piece at
-    /// position 0 begins the file anew. A failure ends the node.
+    /// Synchronous: write a piece of a snapshot that is downloaded into its partial file. A piece
+    /// at position 0 begins the file anew. A failure ends the node.
     WriteSnapshot {
         /// The snapshot.
         id: SnapshotId,
@@ -45,8 +45,8 @@ pub enum Action {
         /// The bytes.
         bytes: Bytes,
     },
-    /// May be done later: fsync the partial file of a downloaded snapshot and read all of it through
-    /// `snapshot::SnapshotReader`, then give `Event::SnapshotChecked`.
+    /// May be done later: fsync the partial file of a downloaded snapshot and read all of it
+    /// through `snapshot::SnapshotReader`, then give `Event::SnapshotChecked`.
     CheckSnapshot {
         /// The snapshot.
         id: SnapshotId,
@@ -120,8 +120,8 @@ pub struct AppendedBatch {
 /// The receiver of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Destination {
-    /// The replica. `None` for an address of `controller.quorum.bootstrap.servers`, whose replica is
-    /// not known. Its directory id may be unknown.
+    /// The replica. `None` for an address of `controller.quorum.bootstrap.servers`, whose replica
+    /// is not known. Its directory id may be unknown.
     pub replica: Option<ReplicaKey>,
     /// Its endpoints, the preferred listener first. Never empty.
     pub endpoints: Vec<Endpoint>,

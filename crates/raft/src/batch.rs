@@ -112,7 +112,7 @@ pub(crate) fn read_fetched(bytes: Bytes) -> Result<FetchedBatch, BatchError> {
     let header = {
         let batch = BatchView::parse(&bytes)?;
         batch.verify_crc()?;
-        batch.header().clone()
+        *batch.header()
     };
     let control = if header.is_control() { parse_batch(bytes.clone())?.control_records() } else { Ok(Vec::new()) };
     Ok(FetchedBatch {

@@ -21,6 +21,11 @@ pub struct QuorumDescription {
     pub voters: Vec<ReplicaDescription>,
     /// The observers: replicas that fetch and do not vote.
     pub observers: Vec<ReplicaDescription>,
+    /// Whether a request to change the voters waits for its commit.
+    pub has_pending_change: bool,
+    /// The offset of the record that has the voters, `None` if they are from the configuration or
+    /// the bootstrap snapshot.
+    pub voters_since: Option<Offset>,
     /// The voters' addresses, for the nodes in the response.
     pub nodes: Vec<Voter>,
 }
@@ -54,6 +59,8 @@ impl Raft {
             high_watermark: leader.is_active.then_some(self.high_watermark).flatten(),
             voters,
             observers: observers.map(|progress| self.describe_replica(progress, now)).collect(),
+            has_pending_change: leader.change.is_some(),
+            voters_since: self.quorum.voters_since().flatten(),
             nodes: self.voters().iter().cloned().collect(),
         })
     }

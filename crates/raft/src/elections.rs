@@ -18,15 +18,20 @@ use model::{BrokerId, ErrorCode, LeaderEpoch};
 
 impl Raft {
     /// Answers a request of another replica.
-    pub(crate) fn answer(&mut self, id: u64, request: QuorumRequest, now: Now) {
+    pub(crate) fn answer(&mut self, id: u64, request: QuorumRequest, now: Now) -> Result<(), Fault> {
         let reply = match request {
             QuorumRequest::Vote(vote) => self.answer_vote(&vote, now),
             QuorumRequest::BeginQuorumEpoch(begin) => QuorumReply::BeginQuorumEpoch(self.answer_begin(&begin, now)),
             QuorumRequest::EndQuorumEpoch(end) => QuorumReply::EndQuorumEpoch(self.answer_end(&end, now)),
-            QuorumRequest::Fetch(fetch) => return self.answer_fetch(id, fetch, now),
+            QuorumRequest::Fetch(fetch) => {
+                self.answer_fetch(id, fetch, now);
+                return Ok(());
+            }
+            QuorumRequest::ChangeVoters(change) => return self.answer_change(id, &change, now),
             QuorumRequest::FetchSnapshot(fetch) => self.answer_fetch_snapshot(&fetch, now),
         };
         self.out.push(Action::Reply { id, reply });
+        Ok(())
     }
 
     fn answer_vote(&mut self, vote: &VoteRequest, now: Now) -> SentReply {
@@ -49,7 +54,7 @@ impl Raft {
         }
         let up_to_date =
             vote.log_end.is_as_long_as(&self.log.end_offset()) || planted::is_planted(Bug::ShorterLogElected);
-        let granted = self.role.grants(&vote.candidate, up_to_date, vote.pre_vote);
+        let granted = self.role.grants(&vote.candidate, up_to_date, vote.pre_vote, now.monotonic.0);
         if granted && !vote.pre_vote {
             self.remember_vote(vote.candidate, now);
         }
@@ -147,12 +152,21 @@ impl Raft {
         now: Now,
     ) -> Result<(), Fault> {
         let Some(sent) = self.in_flight.remove(&id) else { return Ok(()) };
-        let Ok(reply) = result else {
-            self.request_failed(&sent, now);
-            return Ok(());
+        let reply = match result {
+            Ok(reply) => reply,
+            Err(error) => {
+                if sent.kind == RequestKind::ChangeVoters && error == ErrorCode::UnsupportedVersion {
+                    // A leader of an earlier release. It is not asked again.
+                    self.membership_answered();
+                }
+                self.request_failed(&sent, now);
+                return Ok(());
+            }
         };
         let view = reply.view();
-        if view.epoch > self.epoch || (view.epoch == self.epoch && view.leader != self.leader()) {
+        // A leader whose id is known from `quorum-state`, without its address, is followed as well.
+        let is_news = view.leader != self.leader() || matches!(self.role, Role::Unattached(_));
+        if view.epoch > self.epoch || (view.epoch == self.epoch && is_news) {
             let (epoch, leader, endpoints) = (view.epoch, view.leader, view.leader_endpoints.clone());
             let refusal = self.hear_of_leader(epoch, leader, &endpoints, now);
             if refusal.is_some() {
@@ -165,8 +179,10 @@ impl Raft {
             return Ok(());
         }
         if view.epoch < self.epoch && !is_stale || view.error != ErrorCode::None {
-            if sent.kind == RequestKind::FetchSnapshot {
-                self.snapshot_refused(view.error);
+            match sent.kind {
+                RequestKind::FetchSnapshot => self.snapshot_refused(view.error),
+                RequestKind::ChangeVoters => self.membership_answered(),
+                _ => {}
             }
             self.request_failed(&sent, now);
             return Ok(());
@@ -198,6 +214,10 @@ impl Raft {
                 }
                 FetchOutcome::Taken
             }
+            (QuorumReply::ChangeVoters(_), _) => {
+                self.membership_answered();
+                FetchOutcome::Taken
+            }
             (QuorumReply::Fetch(reply), _) => self.take_fetch(reply, now)?,
             (QuorumReply::FetchSnapshot(reply), _) => self.take_snapshot_piece(reply, now),
             // A bootstrap server gets only fetches.
@@ -215,6 +235,9 @@ impl Raft {
     fn request_failed(&mut self, sent: &InFlight, now: Now) {
         if sent.kind.is_fetch() {
             return self.fetch_failed(sent.to, now);
+        }
+        if sent.kind == RequestKind::ChangeVoters {
+            return;
         }
         let retry_at = now.monotonic.0.saturating_add(self.config.timeouts.retry_backoff_ms);
         self.retry_at.insert(sent.to, retry_at);

@@ -70,7 +70,10 @@ impl Raft {
             _ => false,
         };
         let is_on_disk = self.flushed >= self.log.end || planted::is_planted(Bug::AcknowledgedBeforeFsync);
-        follows && is_on_disk && !self.stopping && !self.in_flight.values().any(|sent| sent.kind.is_fetch())
+        follows
+            && is_on_disk
+            && !self.stopping
+            && !self.in_flight.values().any(|sent| sent.kind.is_fetch() && sent.epoch == self.epoch)
     }
 
     /// Returns whom the next fetch may go to, the preferred one first: the leader, or while it is
@@ -98,7 +101,7 @@ impl Raft {
         }
     }
 
-    fn destination(&self, peer: Peer) -> Destination {
+    pub(crate) fn destination(&self, peer: Peer) -> Destination {
         match peer {
             Peer::Bootstrap(index) => {
                 Destination { replica: None, endpoints: vec![self.config.bootstrap_servers[index].clone()] }
@@ -168,16 +171,21 @@ impl Raft {
 
     fn follower_of(&mut self, leader: Option<model::BrokerId>) -> Option<&mut Follower> {
         match &mut self.role {
-            Role::Follower(follower) if leader == Some(follower.leader) => Some(follower),
+            Role::Follower(follower)
+                if leader == Some(follower.leader) || planted::is_planted(Bug::StaleFetchResponseTaken) =>
+            {
+                Some(follower)
+            }
             _ => None,
         }
     }
 
     fn heard_from_leader(&mut self, now: Now) {
         let deadline = self.fetch_deadline(now);
+        let alive_until = now.monotonic.0.saturating_add(self.config.timeouts.fetch_ms);
         if let Role::Follower(follower) = &mut self.role {
             follower.deadline = deadline;
-            follower.has_fetched = true;
+            follower.alive_until = alive_until;
             follower.asks_others = false;
         }
     }
@@ -200,7 +208,8 @@ impl Raft {
         if has_appended {
             self.out.push(Action::Flush { end: self.log.end_offset() });
         }
-        let told = high_watermark.filter(|_| is_empty || has_appended);
+        let is_taken = is_empty || has_appended || planted::is_planted(Bug::StaleFetchResponseTaken);
+        let told = high_watermark.filter(|_| is_taken);
         self.follow_high_watermark(told);
         Ok(if is_empty || has_appended { FetchOutcome::Taken } else { FetchOutcome::Useless })
     }
@@ -228,7 +237,7 @@ impl Raft {
     /// Truncates a log that differs from the leader's. Errors: that would remove what is committed.
     fn truncate_to(&mut self, leaders: EndOffset) -> Result<FetchOutcome, Fault> {
         let end = self.log.common_end(leaders);
-        if end >= self.log.end {
+        if end >= self.log.end || leaders.offset < Offset(0) {
             return Ok(FetchOutcome::Useless);
         }
         let committed = self.high_watermark.max(Some(self.log.start)).unwrap_or_default();
@@ -236,7 +245,9 @@ impl Raft {
             return Err(Fault::TruncationOfCommitted { end, committed });
         }
         self.log.truncate(end);
-        self.quorum.truncate(end);
+        if !planted::is_planted(Bug::TruncatedVotersKept) {
+            self.quorum.truncate(end);
+        }
         self.flushed = self.flushed.min(end);
         self.out.push(Action::Truncate { end });
         self.out.push(Action::Flush { end: self.log.end_offset() });
@@ -246,7 +257,8 @@ impl Raft {
     /// Begins to download a snapshot, if it has what this log lacks.
     fn begin_download(&mut self, id: SnapshotId) -> FetchOutcome {
         let own = self.log.end_offset();
-        let is_newer = (id.epoch, id.end) > (own.epoch, own.offset) && Some(id.end) >= self.high_watermark;
+        let is_newer =
+            (id.epoch, id.end) > (own.epoch, own.offset) && id.end > Offset(0) && Some(id.end) >= self.high_watermark;
         match &mut self.role {
             // It goes on where it was, if another replica was asked meanwhile.
             Role::Follower(follower) if follower.download.is_some_and(|download| download.id == id) => {
@@ -283,10 +295,10 @@ impl Raft {
 
     /// Gives up a download that the leader no longer serves. The next fetch names another snapshot.
     pub(crate) fn snapshot_refused(&mut self, error: ErrorCode) {
-        if let Role::Follower(follower) = &mut self.role {
-            if matches!(error, ErrorCode::SnapshotNotFound | ErrorCode::PositionOutOfRange) {
-                follower.download = None;
-            }
+        if let Role::Follower(follower) = &mut self.role
+            && matches!(error, ErrorCode::SnapshotNotFound | ErrorCode::PositionOutOfRange)
+        {
+            follower.download = None;
         }
     }
 
@@ -300,7 +312,9 @@ impl Raft {
         follower.download = None;
         follower.deadline = deadline;
         let leader = follower.leader;
-        let Some(records) = control_records else { return self.fetch_failed(Peer::Replica(leader), now) };
+        let nothing: Option<&[ControlRecord]> =
+            if planted::is_planted(Bug::DamagedSnapshotInstalled) { Some(&[]) } else { None };
+        let Some(records) = control_records.or(nothing) else { return self.fetch_failed(Peer::Replica(leader), now) };
         self.log.install(id);
         self.flushed = id.end;
         let since: Since = Offset::from_wire(id.end.0 - 1);

@@ -34,6 +34,12 @@ impl<T> History<T> {
         self.entries.last().map(|(since, value)| (*since, value))
     }
 
+    /// Returns the value before the newest one.
+    pub fn before_last(&self) -> Option<&T> {
+        let position = self.entries.len().checked_sub(2)?;
+        self.entries.get(position).map(|(_, value)| value)
+    }
+
     /// Returns the value that is valid for a log with this exclusive end.
     pub fn at_end(&self, end: Offset) -> Option<&T> {
         self.entries.iter().rev().find(|(since, _)| since.is_none_or(|since| since < end)).map(|(_, value)| value)
@@ -81,6 +87,11 @@ impl QuorumHistory {
     /// Returns the current voters: those of the log, or those of the configuration.
     pub fn voters(&self) -> &VoterSet {
         self.voters.last().map_or(&self.configured, |(_, voters)| voters)
+    }
+
+    /// Returns the voters before the last change, if the log still has them.
+    pub fn voters_before(&self) -> Option<&VoterSet> {
+        self.voters.before_last()
     }
 
     /// Returns the offset of the current voters, `None` if they are those of the configuration.

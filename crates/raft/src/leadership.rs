@@ -43,6 +43,8 @@ impl Raft {
             return Err(ProposeError::TooLarge { bytes: bytes.len(), max: MAX_BATCH_BYTES });
         }
         let last = self.append(bytes, values.len());
+        // The followers' fsyncs run beside this node's own.
+        self.release_held(now);
         Ok(Proposed { base, last, actions: self.take_actions() })
     }
 
@@ -61,7 +63,7 @@ impl Raft {
     }
 
     /// Appends a control batch. Its records take effect at once.
-    fn append_control(&mut self, records: &[ControlRecord], now: Now) -> Result<(), Fault> {
+    pub(crate) fn append_control(&mut self, records: &[ControlRecord], now: Now) -> Result<(), Fault> {
         let base = self.log.end;
         let bytes = batch::control_batch(base, self.epoch, now.wall, records)?;
         for (offset, record) in (base.0..).zip(records) {

@@ -12,11 +12,11 @@
 //! actions in order before the next event or the next [`Raft::propose`].
 //!
 //! At start:
-//! 1. Open and recover the log. If the newest complete snapshot ends above the log's end, or has a
-//!    higher epoch than its last record, the node was killed while it installed that snapshot: empty
-//!    the log, so that it begins and ends at the snapshot's end. Read `quorum-state` with [`ElectionState::decode`]; a missing file
+//! 1. Open and recover the log. Read `quorum-state` with [`ElectionState::decode`]; a missing file
 //!    is `None`. Delete files that end in [`snapshot::PARTIAL_SUFFIX`], and find the newest
-//!    complete snapshot with [`SnapshotId::from_file_name`].
+//!    complete snapshot with [`SnapshotId::from_file_name`]. If its epoch and end are above those
+//!    of the log's last record, the node was killed while it installed that snapshot, or has lost
+//!    what was not fsynced: empty the log, so that it begins and ends at the snapshot's end.
 //! 2. Collect the control records. First those of that snapshot, through
 //!    [`snapshot::SnapshotReader`], with the offset `Offset::from_wire(end - 1)`, which is `None`
 //!    for the snapshot `0-0` that `format` writes. Then those of the log from the snapshot's end
@@ -64,15 +64,25 @@
 //! `NodeEndpoints` or `LeaderEndpoints`, with the listener's name of the connection that it used;
 //! empty is right if the version has none, since the machine then looks among the voters.
 //!
-//! A `Fetch` that has nothing new for its replica is held by the machine: its `Reply` comes once the
-//! log grows, the high watermark passes the one that the replica knows, the epoch ends, or
+//! A `Fetch` that has nothing new for its replica is held by the machine: its `Reply` comes once
+//! the log grows, the high watermark passes the one that the replica knows, the epoch ends, or
 //! `max_wait_ms` is over. `next_deadline` covers these waits. The driver holds no request itself,
 //! and may give up on one whose connection is gone, since a late `Reply` is harmless.
 //!
 //! A follower sends one `Fetch` at a time, to [`Destination`]. It goes to the leader, or while none
-//! is known to a bootstrap server, whose answer names the leader. What a fetch brings is appended as
-//! it came (`Append` for each batch, then `Flush`), and the next fetch leaves only after its
+//! is known to a bootstrap server, whose answer names the leader. What a fetch brings is appended
+//! as it came (`Append` for each batch, then `Flush`), and the next fetch leaves only after its
 //! `Flushed`: a fetch offset acknowledges what is on disk, and nothing else.
+//!
+//! A `ChangeVoters` is AddRaftVoter, RemoveRaftVoter or UpdateRaftVoter of the wire, or comes from
+//! this node's own controller when the feature `kraft.version` is upgraded. Before it gives the
+//! first, the driver checks [`QuorumDescription::check_addition`] and asks the new voter for its
+//! levels of `kraft.version` with ApiVersions. The `Reply` comes when the change is committed, or
+//! at once. A follower sends `ChangeVoters` itself when the leader does not know its endpoints, or
+//! to join.
+//!
+//! A leader whose metadata disk is full gives `Event::Resign`, and so does a controller that cannot
+//! go on. The other voters are told at once, those with the longest log first in line.
 //!
 //! # Snapshots
 //!
@@ -104,6 +114,7 @@ mod history;
 mod leadership;
 mod log_facts;
 mod machine;
+mod membership;
 mod message;
 pub mod planted;
 mod quorum_state;
@@ -131,7 +142,7 @@ pub use machine::{Config, FetchLimits, Raft, Stored};
 pub use message::{
     BeginQuorumEpochRequest, BytesToRead, EndQuorumEpochRequest, FetchContent, FetchReply, FetchRequest,
     FetchSnapshotReply, FetchSnapshotRequest, KnownHighWatermark, QuorumReply, QuorumRequest, QuorumView,
-    ReceivedReply, SentReply, SnapshotPiece, VoteRequest,
+    ReceivedReply, SentReply, SnapshotPiece, VoteRequest, VoterChange, VoterChangeReply, VoterChangeRequest,
 };
 pub use quorum_state::{ElectionState, QUORUM_STATE_FILE, QuorumStateError, configured_voters};
 pub use snapshot_id::SnapshotId;

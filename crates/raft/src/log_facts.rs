@@ -78,8 +78,8 @@ impl LogFacts {
     }
 
     /// Returns what Kafka answers to the question where an epoch ends: the end of the log if the
-    /// epoch is higher than all, and the log start offset if it is lower than all, with the epoch of
-    /// the snapshot that ends there.
+    /// epoch is higher than all, and the log start offset if it is lower than all, with the epoch
+    /// of the snapshot that ends there.
     fn end_for_epoch(&self, epoch: LeaderEpoch) -> EndOffset {
         match (self.epochs.first(), self.epochs.last()) {
             (Some((first, start)), _) if epoch < *first => {
@@ -147,8 +147,8 @@ impl LogFacts {
 pub(crate) enum LogEndCheck {
     /// The leader's log has the same records up to there.
     Fits,
-    /// The follower's log has other records. This is the end, in the leader's log, of the epoch that
-    /// the follower named or of the one before it.
+    /// The follower's log has other records. This is the end, in the leader's log, of the epoch
+    /// that the follower named or of the one before it.
     Diverges(EndOffset),
     /// The leader's log does not begin early enough to tell.
     NeedsSnapshot(SnapshotId),

@@ -26,6 +26,8 @@ pub struct Config {
     /// `controller.quorum.bootstrap.servers`, without this node's own endpoints. While no leader is
     /// known, they are asked for it in turn. If there are none, the configured voters are asked.
     pub bootstrap_servers: Vec<Endpoint>,
+    /// `controller.quorum.auto.join.enable`: whether a controller that is no voter becomes one.
+    pub auto_join: bool,
     /// The limits of what a follower fetches at once.
     pub fetch_limits: FetchLimits,
     /// The timeouts of `controller.quorum.*`.
@@ -85,8 +87,8 @@ pub struct Raft {
     pub(crate) next_bootstrap: usize,
     /// The endpoints of the leader of an epoch, as another replica told them.
     pub(crate) heard_endpoints: (LeaderEpoch, Vec<Endpoint>),
-    /// The voters' record by which this replica acts.
-    pub(crate) adopted_voters: Option<Since>,
+    /// The voters' record by which this replica acts, and whether it may stand for election by it.
+    pub(crate) adopted_voters: (Option<Since>, bool),
     pub(crate) stopping: bool,
     pub(crate) stopped: bool,
     pub(crate) out: Vec<Action>,
@@ -118,6 +120,7 @@ pub(crate) enum RequestKind {
     EndQuorumEpoch,
     Fetch,
     FetchSnapshot,
+    ChangeVoters,
 }
 
 impl RequestKind {
@@ -129,12 +132,15 @@ impl RequestKind {
 impl Raft {
     /// Starts a replica from what is on disk. The only voter of a quorum leads at once, by the
     /// returned actions.
-    pub fn start(config: Config, stored: Stored, seed: u64, now: Now) -> Result<(Self, Vec<Action>), Fault> {
+    pub fn start(config: Config, mut stored: Stored, seed: u64, now: Now) -> Result<(Self, Vec<Action>), Fault> {
         let mut quorum = QuorumHistory::new(config.configured_voters.clone());
         for (since, record) in &stored.control_records {
             quorum.apply(*since, record);
         }
         let role = Role::Unattached(Unattached { leader: None, voted: None, deadline: 0 });
+        // A kill may have left snapshots that end before the log begins.
+        let start = stored.log.start;
+        stored.log.snapshots.retain(|snapshot| snapshot.end >= start);
         let mut raft = Self {
             random: Random(seed),
             quorum,
@@ -149,14 +155,14 @@ impl Raft {
             next_request: 0,
             next_bootstrap: usize::try_from(seed % 1024).unwrap_or(0),
             heard_endpoints: (LeaderEpoch(0), Vec::new()),
-            adopted_voters: None,
+            adopted_voters: (None, false),
             stopping: false,
             stopped: false,
             out: Vec::new(),
             log: stored.log,
             config,
         };
-        raft.adopted_voters = raft.quorum.voters_since();
+        raft.adopted_voters = (raft.quorum.voters_since(), raft.may_stand());
         raft.enter_first_role(stored.election.unwrap_or_default(), now);
         raft.proceed(now)?;
         if !raft.is_leader() && raft.flushed < raft.log.end {
@@ -175,7 +181,7 @@ impl Raft {
         match event {
             Event::Tick => {}
             Event::Flushed { end } => self.log_flushed(end),
-            Event::Request { id, request } => self.answer(id, request, now),
+            Event::Request { id, request } => self.answer(id, request, now)?,
             Event::Response { id, result } => self.take_response(id, result, now)?,
             Event::SnapshotMade(snapshot) => self.log.has_snapshot(snapshot),
             Event::SnapshotChecked { id, control_records } => {
@@ -206,7 +212,8 @@ impl Raft {
             Role::Leader(leader) => leader.next_deadline(),
             role => role.deadline(),
         };
-        retries.chain([of_role]).min().filter(|deadline| *deadline != crate::state::NEVER)
+        let membership = self.membership_due().map(|(due, _)| due);
+        retries.chain(membership).chain([of_role]).min().filter(|deadline| *deadline != crate::state::NEVER)
     }
 
     /// Returns the current epoch.
@@ -286,10 +293,12 @@ impl Raft {
                 break;
             }
         }
+        self.settle_change(now);
         self.release_held(now);
         if !self.stopped {
             self.send_due(now);
             self.send_fetch(now);
+            self.send_membership(now);
         }
         Ok(())
     }

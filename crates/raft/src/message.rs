@@ -3,7 +3,7 @@
 
 use crate::end_offset::EndOffset;
 use crate::snapshot_id::SnapshotId;
-use crate::voters::{Endpoint, ReplicaKey};
+use crate::voters::{Endpoint, ReplicaKey, Voter};
 use bytes::Bytes;
 use model::{BrokerId, ErrorCode, LeaderEpoch, Offset};
 
@@ -20,6 +20,9 @@ pub enum QuorumRequest {
     Fetch(FetchRequest),
     /// A follower asks for a piece of a snapshot.
     FetchSnapshot(FetchSnapshotRequest),
+    /// The voters are to change: AddRaftVoter, RemoveRaftVoter, UpdateRaftVoter, or the upgrade of
+    /// `kraft.version`.
+    ChangeVoters(VoterChangeRequest),
 }
 
 /// `Vote` (KIP-595; with `pre_vote`, KIP-996).
@@ -108,6 +111,44 @@ pub struct FetchSnapshotRequest {
     pub max_bytes: u32,
 }
 
+/// A request to change the voters (KIP-853). The leader alone decides, and answers when the change
+/// is committed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VoterChangeRequest {
+    /// The epoch that the sender is in, which only UpdateRaftVoter has.
+    pub epoch: Option<LeaderEpoch>,
+    /// The change.
+    pub change: VoterChange,
+    /// Whether the answer waits until the change is committed. False for UpdateRaftVoter, and for
+    /// AddRaftVoter where `AckWhenCommitted` is false (KIP-1186).
+    pub waits_for_commit: bool,
+}
+
+/// A change of the voters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum VoterChange {
+    /// AddRaftVoter. Its levels of `kraft.version` are those that the driver has asked the new
+    /// voter for, with ApiVersions, after
+    /// [`check_addition`](crate::QuorumDescription::check_addition).
+    Add(Voter),
+    /// RemoveRaftVoter.
+    Remove(ReplicaKey),
+    /// UpdateRaftVoter: the voter's endpoints, and the levels of `kraft.version` that it supports.
+    Update(Voter),
+    /// The feature `kraft.version` is upgraded from 0 to 1. It is asked for by this node's own
+    /// controller.
+    UpgradeKRaftVersion,
+}
+
+/// The answer to `ChangeVoters`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VoterChangeReply {
+    /// What the replica knows about the quorum, and the error.
+    pub view: QuorumView,
+    /// The error's message.
+    pub message: Option<String>,
+}
+
 /// The common part of all answers: what the replica knows about the quorum.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QuorumView {
@@ -142,6 +183,8 @@ pub enum QuorumReply<B> {
     Fetch(FetchReply<B>),
     /// The answer to `FetchSnapshot`.
     FetchSnapshot(FetchSnapshotReply<B>),
+    /// The answer to `ChangeVoters`.
+    ChangeVoters(VoterChangeReply),
 }
 
 /// An answer that the driver sends. It reads the bytes into it.
@@ -230,6 +273,7 @@ impl<B> QuorumReply<B> {
             Self::Vote { view, .. } | Self::BeginQuorumEpoch(view) | Self::EndQuorumEpoch(view) => view,
             Self::Fetch(reply) => &reply.view,
             Self::FetchSnapshot(reply) => &reply.view,
+            Self::ChangeVoters(reply) => &reply.view,
         }
     }
 }

@@ -28,10 +28,14 @@ pub enum Bug {
     ObserverCounted,
     /// A voter's fetch counts whatever directory its log is in.
     DirectoryIdIgnored,
-    /// A fetch response of an earlier epoch is appended.
+    /// A fetch response counts whatever its epoch, and whether or not its records follow the log.
     StaleFetchResponseTaken,
-    /// A fetch of an earlier epoch is served and counted.
-    StaleFetchCounted,
+    /// A held fetch is answered only when the log grows.
+    HeldFetchForgotten,
+    /// A downloaded snapshot is installed whatever a check of it says.
+    DamagedSnapshotInstalled,
+    /// A restart begins in the epoch of the log, not in that of `quorum-state`.
+    EpochForgottenAtRestart,
     /// A leader leads on although no majority fetches.
     NoCheckQuorum,
     /// A leader that restarts leads its epoch on.
@@ -42,6 +46,10 @@ pub enum Bug {
     FlushOutlivesTruncation,
     /// A snapshot is installed without its voters.
     SnapshotVotersIgnored,
+    /// The voters are changed before the last change is committed.
+    TwoChangesAtOnce,
+    /// A truncation of the log keeps the voters that the truncated part named.
+    TruncatedVotersKept,
     /// A majority is half of the voters.
     HalfIsMajority,
 }

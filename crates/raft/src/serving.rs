@@ -50,13 +50,13 @@ impl Raft {
         let check_quorum_at = self.check_quorum_at(now);
         let begin_at = self.begin_again_at(now);
         if let Role::Leader(leader) = &mut self.role {
-            leader.heard_from(replica, check_quorum_at, begin_at);
+            leader.heard_from(replica, now, check_quorum_at, begin_at);
         }
     }
 
     /// Returns why this replica does not serve a follower.
-    fn refuse_follower(&self, epoch: LeaderEpoch, replica: Option<ReplicaKey>) -> Option<ErrorCode> {
-        if epoch < self.epoch && !(planted::is_planted(Bug::StaleFetchCounted) && self.is_leader()) {
+    pub(crate) fn refuse_follower(&self, epoch: LeaderEpoch, replica: Option<ReplicaKey>) -> Option<ErrorCode> {
+        if epoch < self.epoch {
             Some(ErrorCode::FencedLeaderEpoch)
         } else if epoch > self.epoch {
             Some(ErrorCode::UnknownLeaderEpoch)
@@ -117,8 +117,8 @@ impl Raft {
         self.out.push(Action::Reply { id, reply: QuorumReply::Fetch(reply) });
     }
 
-    /// Holds a fetch. An earlier one of the same replica is answered, since the replica has given it
-    /// up. Returns whether there was room.
+    /// Holds a fetch. An earlier one of the same replica is answered, since the replica has given
+    /// it up. Returns whether there was room.
     fn hold(&mut self, id: u64, fetch: FetchRequest, now: Now) -> bool {
         let deadline = now.monotonic.0.saturating_add(fetch.max_wait_ms);
         let Role::Leader(leader) = &mut self.role else { return false };
@@ -141,7 +141,12 @@ impl Raft {
             return;
         }
         let held = std::mem::take(&mut leader.held);
-        let is_due = |held: &HeldFetch| held.deadline <= now.monotonic.0 || self.has_news_for(&held.fetch);
+        let is_forgotten = |held: &HeldFetch| {
+            planted::is_planted(Bug::HeldFetchForgotten) && held.fetch.log_end.offset == self.log.end
+        };
+        let is_due = |held: &HeldFetch| {
+            !is_forgotten(held) && (held.deadline <= now.monotonic.0 || self.has_news_for(&held.fetch))
+        };
         let (due, waiting): (Vec<_>, Vec<_>) = held.into_iter().partition(is_due);
         for held in due {
             self.reply_fetch(held.id, &held.fetch);
@@ -151,11 +156,12 @@ impl Raft {
         }
     }
 
-    /// Answers all held fetches of a leader that leads no more.
+    /// Answers all that waits for a leader that leads no more.
     pub(crate) fn refuse_held(&mut self, leader: Leader) {
         for held in leader.held {
             self.refuse_fetch(held.id, ErrorCode::NotLeaderOrFollower);
         }
+        self.refuse_change(leader.change);
     }
 
     pub(crate) fn answer_fetch_snapshot(&mut self, fetch: &FetchSnapshotRequest, now: Now) -> SentReply {

@@ -5,7 +5,7 @@
 
 use crate::action::Action;
 use crate::event::Fault;
-use crate::machine::Raft;
+use crate::machine::{InFlight, Raft};
 use crate::planted::{self, Bug};
 use crate::quorum_state::ElectionState;
 use crate::state::{Candidate, Follower, Leader, NEVER, Prospective, Resigned, Role, Tally, Unattached};
@@ -22,15 +22,15 @@ impl Raft {
     pub(crate) fn enter_first_role(&mut self, election: ElectionState, now: Now) {
         let local = self.config.local;
         let log_epoch = self.log.end_offset().epoch;
-        if election.epoch < log_epoch {
+        if election.epoch < log_epoch || planted::is_planted(Bug::EpochForgottenAtRestart) {
             self.epoch = log_epoch;
             return self.enter_unattached(None, None, now);
         }
         self.epoch = election.epoch;
         if election.leader == Some(local.id) && planted::is_planted(Bug::EpochLedAgainAtRestart) {
-            let check_quorum_at = self.check_quorum_at(now);
-            let leader = Leader::new(self.log.end, self.quorum.voters(), local, check_quorum_at);
-            return self.enter(Role::Leader(leader));
+            let mut tally = Tally::new(self.quorum.voters(), local.id);
+            self.quorum.voters().ids().for_each(|id| tally.record(id, true));
+            return self.enter(Role::Candidate(Candidate { tally, deadline: NEVER }));
         }
         if election.leader == Some(local.id) {
             // Records of this epoch that were appended but not fsynced may be lost, so this replica
@@ -50,7 +50,7 @@ impl Raft {
 
     /// Makes one transition that is due by time or by votes. Returns whether it did.
     pub(crate) fn move_on(&mut self, now: Now) -> Result<bool, Fault> {
-        let is_voter = self.is_voter();
+        let is_voter = self.may_stand();
         let alone = self.voters().is_only(&self.config.local) && !self.stopping;
         let due = self.role.deadline() <= now.monotonic.0;
         match &self.role {
@@ -58,8 +58,14 @@ impl Raft {
                 let (leader, voted) = (state.leader, state.voted);
                 self.enter_prospective(leader, voted, now);
             }
-            Role::Resigned(_) if self.stopping => {
-                self.finish_stop(due);
+            Role::Resigned(state) if self.stopping => {
+                let is_over = due || state.unaware.is_empty();
+                self.finish_stop(is_over);
+                return Ok(false);
+            }
+            // Another replica leads, or wants to: nobody waits for this one any more.
+            _ if self.stopping => {
+                self.finish_stop(true);
                 return Ok(false);
             }
             Role::Resigned(_) if is_voter && (due || alone && self.high_watermark.is_none()) => {
@@ -68,7 +74,7 @@ impl Raft {
             }
             Role::Resigned(_) if due => {
                 // A leader that was removed from the voters. It must not be asked for this epoch.
-                self.enter_epoch(LeaderEpoch(self.epoch.0 + 1), None, now);
+                self.enter_epoch(LeaderEpoch(self.epoch.0.saturating_add(1)), None, now);
             }
             Role::Follower(state) if is_voter && due => {
                 let (leader, voted) = (Some(state.leader), state.voted);
@@ -86,7 +92,7 @@ impl Raft {
             }
             Role::Candidate(state) if state.tally.is_won() => self.enter_leader(now)?,
             Role::Candidate(_) if due => self.enter_prospective(None, Some(self.config.local), now),
-            Role::Leader(_) if due && !planted::is_planted(Bug::NoCheckQuorum) => self.enter_resigned(now),
+            Role::Leader(_) if due || self.is_removed() => self.enter_resigned(now),
             _ => return Ok(false),
         }
         Ok(true)
@@ -112,7 +118,7 @@ impl Raft {
             }
             _ => None,
         };
-        let deadline = if self.is_voter() { running.unwrap_or_else(|| self.election_deadline(now)) } else { NEVER };
+        let deadline = if self.may_stand() { running.unwrap_or_else(|| self.election_deadline(now)) } else { NEVER };
         self.enter(Role::Unattached(Unattached { leader, voted, deadline }));
     }
 
@@ -128,7 +134,8 @@ impl Raft {
 
     pub(crate) fn enter_follower(&mut self, leader: BrokerId, voted: Option<ReplicaKey>, now: Now) {
         let deadline = self.fetch_deadline(now);
-        self.enter(Role::Follower(Follower::new(leader, voted, deadline)));
+        let membership_due = now.monotonic.0.saturating_add(self.config.timeouts.fetch_ms);
+        self.enter(Role::Follower(Follower::new(leader, voted, deadline, membership_due)));
     }
 
     pub(crate) fn enter_prospective(&mut self, leader: Option<BrokerId>, voted: Option<ReplicaKey>, now: Now) {
@@ -140,7 +147,7 @@ impl Raft {
     /// Votes for a candidate of this epoch. The vote cannot change. Waits as long as an election
     /// may take.
     pub(crate) fn vote_for(&mut self, candidate: ReplicaKey, now: Now) {
-        let deadline = if self.is_voter() { self.election_deadline(now) } else { NEVER };
+        let deadline = if self.may_stand() { self.election_deadline(now) } else { NEVER };
         self.enter(Role::Unattached(Unattached { leader: self.leader(), voted: Some(candidate), deadline }));
     }
 
@@ -159,7 +166,9 @@ impl Raft {
     }
 
     fn enter_candidate(&mut self, now: Now) {
-        self.epoch = LeaderEpoch(self.epoch.0 + 1);
+        // A damaged peer may have named the last epoch. It must not begin anew.
+        let Some(epoch) = self.epoch.0.checked_add(1) else { return };
+        self.epoch = LeaderEpoch(epoch);
         let tally = Tally::new(self.quorum.voters(), self.config.local.id);
         let deadline = self.election_deadline(now);
         self.enter(Role::Candidate(Candidate { tally, deadline }));
@@ -206,32 +215,33 @@ impl Raft {
             if let Role::Resigned(state) = &mut self.role {
                 state.deadline = limit;
             }
-        } else {
+        }
+    }
+
+    fn finish_stop(&mut self, is_over: bool) {
+        if is_over && !self.stopped {
             self.stopped = true;
             self.out.push(Action::Stopped);
         }
     }
 
-    fn finish_stop(&mut self, due: bool) {
-        let Role::Resigned(state) = &self.role else { return };
-        if due || state.unaware.is_empty() {
-            self.stopped = true;
-            self.out.push(Action::Stopped);
-        }
-    }
-
-    /// Takes over voters that a record of the log, a truncation or a snapshot has changed. A replica
-    /// that became a voter may stand for election, and one that is none waits for ever.
+    /// Takes over voters that a record of the log, a truncation or a snapshot has changed. A
+    /// replica that became a voter may stand for election, and one that is none waits for ever.
     pub(crate) fn adopt_voters(&mut self, now: Now) {
-        let since = self.quorum.voters_since();
-        if self.adopted_voters == since {
+        let is_voter = self.may_stand();
+        let adopted = (self.quorum.voters_since(), is_voter);
+        if self.adopted_voters == adopted {
             return;
         }
-        self.adopted_voters = since;
-        let is_voter = self.is_voter();
+        self.adopted_voters = adopted;
         let fetch_deadline = self.fetch_deadline(now);
         let election_deadline = if is_voter { self.election_deadline(now) } else { NEVER };
+        let check_quorum_at = self.check_quorum_at(now);
         match &mut self.role {
+            Role::Leader(leader) => {
+                leader.adopt(self.quorum.voters(), self.flushed, check_quorum_at);
+                self.commit();
+            }
             Role::Follower(state) if (state.deadline == NEVER) == is_voter => state.deadline = fetch_deadline,
             Role::Unattached(state) if (state.deadline == NEVER) == is_voter => state.deadline = election_deadline,
             _ => {}
@@ -240,11 +250,27 @@ impl Raft {
 
     /// Returns when a voter that follows stands for election. An observer never does.
     pub(crate) fn fetch_deadline(&self, now: Now) -> u64 {
-        if self.is_voter() { now.monotonic.0.saturating_add(self.config.timeouts.fetch_ms) } else { NEVER }
+        if self.may_stand() { now.monotonic.0.saturating_add(self.config.timeouts.fetch_ms) } else { NEVER }
+    }
+
+    /// Whether this replica may stand for election: a voter, or one whose removal is not known to
+    /// be committed. A leader that is killed while it removes itself has a longer log than the
+    /// others. Without it nobody would be elected. Kafka 4.3 lets only voters stand.
+    pub(crate) fn may_stand(&self) -> bool {
+        let was_voter = || self.quorum.voters_before().is_some_and(|voters| voters.contains(&self.config.local));
+        self.is_voter() || (was_voter() && !self.are_voters_committed())
+    }
+
+    /// Whether the record of the current voters is known to be committed.
+    pub(crate) fn are_voters_committed(&self) -> bool {
+        self.quorum.voters_since().flatten().is_none_or(|since| self.high_watermark > Some(since))
     }
 
     /// Returns when a leader resigns if it does not hear from a majority.
     pub(crate) fn check_quorum_at(&self, now: Now) -> u64 {
+        if planted::is_planted(Bug::NoCheckQuorum) {
+            return NEVER;
+        }
         let (numerator, denominator) = CHECK_QUORUM_FACTOR;
         now.monotonic.0.saturating_add(self.config.timeouts.fetch_ms * numerator / denominator)
     }
@@ -257,7 +283,8 @@ impl Raft {
     /// Enters a state: persists the election state, and reports a change of the leader.
     fn enter(&mut self, role: Role) {
         let left = std::mem::replace(&mut self.role, role);
-        self.in_flight.clear();
+        let is_kept = |sent: &InFlight| planted::is_planted(Bug::StaleFetchResponseTaken) && sent.kind.is_fetch();
+        self.in_flight.retain(|_, sent| is_kept(sent));
         self.retry_at.clear();
         let settled = self.drop_superseded();
         self.persist();

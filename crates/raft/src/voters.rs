@@ -173,6 +173,22 @@ impl VoterSet {
         self.len() == 1 && self.contains(key)
     }
 
+    /// Returns the set with this voter, in place of one with its id.
+    #[must_use]
+    pub fn with(&self, voter: Voter) -> Self {
+        let mut voters = self.voters.clone();
+        voters.insert(voter.key.id, voter);
+        Self { voters }
+    }
+
+    /// Returns the set without the voter with this id.
+    #[must_use]
+    pub fn without(&self, id: BrokerId) -> Self {
+        let mut voters = self.voters.clone();
+        voters.remove(&id);
+        Self { voters }
+    }
+
     /// Returns the number of voters.
     pub fn len(&self) -> usize {
         self.voters.len()

@@ -52,6 +52,7 @@ impl Controller {
             endpoints: Vec::new(),
             configured_voters: VoterSet::from_config("1@127.0.0.1:9093", "CONTROLLER").unwrap(),
             bootstrap_servers: Vec::new(),
+            auto_join: false,
             fetch_limits: FetchLimits::default(),
             timeouts: Timeouts::default(),
         };

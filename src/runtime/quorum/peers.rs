@@ -3,13 +3,13 @@
 
 use super::Answer;
 use super::messages::{
-    begin_request, begun, end_request, ended, fetch_request, fetched, snapshot_fetched, snapshot_request, vote_request,
-    voted,
+    add_request, added, begin_request, begun, end_request, ended, fetch_request, fetched, remove_request, removed,
+    snapshot_fetched, snapshot_request, update_request, updated, vote_request, voted,
 };
 use crate::peer::{Dial, Peer, PeerError, PeerFailure, PeerParts, PeerRequest};
 use model::{BrokerId, ErrorCode};
 use protocol::Str;
-use raft::{Destination, Endpoint, QuorumRequest, ReceivedReply};
+use raft::{Destination, Endpoint, QuorumRequest, ReceivedReply, VoterChange, VoterChangeRequest};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -79,6 +79,24 @@ impl QuorumPeers {
             QuorumRequest::FetchSnapshot(fetch) => {
                 self.ask(peer, snapshot_request(cluster_id, &fetch), snapshot_fetched, answer);
             }
+            QuorumRequest::ChangeVoters(change) => self.change_voters(peer, &change, answer),
+        }
+    }
+
+    fn change_voters(&self, peer: QuorumPeer, asked: &VoterChangeRequest, answer: Answer) {
+        let cluster_id = &self.parts.cluster_id;
+        match &asked.change {
+            VoterChange::Add(voter) => {
+                let timeout_ms = i32::try_from(self.parts.timeout.as_millis()).unwrap_or(i32::MAX);
+                let request = add_request(cluster_id, voter, timeout_ms, asked.waits_for_commit);
+                self.ask(peer, request, added, answer);
+            }
+            VoterChange::Remove(voter) => self.ask(peer, remove_request(cluster_id, voter), removed, answer),
+            VoterChange::Update(voter) => {
+                self.ask(peer, update_request(cluster_id, asked.epoch, voter), updated, answer);
+            }
+            // It is asked of this node's own replica alone.
+            VoterChange::UpgradeKRaftVersion => answer(Err(ErrorCode::UnsupportedVersion)),
         }
     }
 

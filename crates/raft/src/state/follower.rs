@@ -14,12 +14,17 @@ pub(crate) struct Follower {
     pub(crate) voted: Option<ReplicaKey>,
     /// When a voter without a successful fetch starts an election. Never for an observer.
     pub(crate) deadline: u64,
-    /// Whether the leader has answered a fetch, and so is alive.
-    pub(crate) has_fetched: bool,
+    /// Until when the leader counts as alive, because it has answered a fetch. It matters for an
+    /// observer, which may be a voter already by the log of the one that asks for its vote.
+    pub(crate) alive_until: u64,
     /// Whether the last fetch failed, so that the next one asks another replica for the leader.
     pub(crate) asks_others: bool,
     /// The snapshot that is downloaded.
     pub(crate) download: Option<Download>,
+    /// When this replica may next ask the leader to change the voters.
+    pub(crate) membership_due: u64,
+    /// Whether the leader knows what this voter of the configuration says of itself.
+    pub(crate) has_told: bool,
 }
 
 /// A snapshot that is downloaded.
@@ -33,14 +38,23 @@ pub(crate) struct Download {
 }
 
 impl Follower {
-    pub(crate) fn new(leader: BrokerId, voted: Option<ReplicaKey>, deadline: u64) -> Self {
-        Self { leader, voted, deadline, has_fetched: false, asks_others: false, download: None }
+    pub(crate) fn new(leader: BrokerId, voted: Option<ReplicaKey>, deadline: u64, membership_due: u64) -> Self {
+        Self {
+            leader,
+            voted,
+            deadline,
+            alive_until: 0,
+            asks_others: false,
+            download: None,
+            membership_due,
+            has_told: false,
+        }
     }
 
-    /// A follower does not vote. It grants a pre-vote as long as it has not heard from its leader.
-    pub(crate) fn grants(&self, candidate: &ReplicaKey, up_to_date: bool, pre_vote: bool) -> bool {
+    /// A follower does not vote. It grants a pre-vote as long as it does not hear from its leader.
+    pub(crate) fn grants(&self, candidate: &ReplicaKey, up_to_date: bool, pre_vote: bool, now_ms: u64) -> bool {
         if pre_vote {
-            return up_to_date && !self.has_fetched;
+            return up_to_date && self.alive_until <= now_ms;
         }
         self.voted.is_some_and(|voted| is_same_candidate(&voted, candidate))
     }

@@ -21,6 +21,9 @@ pub(crate) const OBSERVERS_MAX: usize = 10_000;
 /// The most fetches that a leader holds. Others are answered at once.
 pub(crate) const HELD_FETCHES_MAX: usize = 10_000;
 
+/// A replica that has not fetched for this long cannot become a voter, as in Kafka.
+const CAUGHT_UP_WITHIN_MS: u64 = 3_600_000;
+
 /// The progress of one replica.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ReplicaProgress {
@@ -46,8 +49,8 @@ impl ReplicaProgress {
         self.key.id == key.id && (self.key.directory_id.is_none() || self.key.directory_id == key.directory_id)
     }
 
-    /// Notes a fetch. As in Kafka, an end below an earlier one counts: the replica may have lost its
-    /// disk.
+    /// Notes a fetch. As in Kafka, an end below an earlier one counts: the replica may have lost
+    /// its disk.
     fn fetched(&mut self, end: Offset, leader_end: Offset, now: Now) {
         let previous = self.last_fetch.map(|at| at.wall);
         let caught_up = if end >= leader_end {
@@ -73,6 +76,16 @@ pub(crate) struct HeldFetch {
     pub(crate) deadline: u64,
 }
 
+/// A change of the voters whose request waits for the commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PendingChange {
+    pub(crate) id: u64,
+    /// The end of its record.
+    pub(crate) end: Offset,
+    /// When the request is answered at the latest.
+    pub(crate) deadline: u64,
+}
+
 /// The state of a leader.
 #[derive(Clone, Debug)]
 pub(crate) struct Leader {
@@ -88,6 +101,11 @@ pub(crate) struct Leader {
     pub(crate) deadline: u64,
     /// The fetches that wait.
     pub(crate) held: Vec<HeldFetch>,
+    /// The change of the voters that waits for its commit.
+    pub(crate) change: Option<PendingChange>,
+    /// What voters of the configuration said of themselves (UpdateRaftVoter under `kraft.version`
+    /// 0).
+    pub(crate) updated: VoterSet,
     /// The other voters that have fetched since the deadline was set.
     heard: BTreeSet<BrokerId>,
     local: ReplicaKey,
@@ -105,6 +123,8 @@ impl Leader {
             is_active: false,
             deadline,
             held: Vec::new(),
+            change: None,
+            updated: VoterSet::default(),
             heard: BTreeSet::new(),
             local,
         }
@@ -142,16 +162,17 @@ impl Leader {
     }
 
     /// Notes that a replica follows. Once a majority of the voters does, the leader may lead until
-    /// `check_quorum_at` (KAFKA-15489). A voter is told of this leader again if it is silent until
+    /// `check_quorum_at` (KAFKA-15489). A fetch that comes after the deadline does not save a
+    /// leader that was paused. A voter is told of this leader again if it is silent until
     /// `begin_at`.
-    pub(crate) fn heard_from(&mut self, replica: ReplicaKey, check_quorum_at: u64, begin_at: u64) {
+    pub(crate) fn heard_from(&mut self, replica: ReplicaKey, now: Now, check_quorum_at: u64, begin_at: u64) {
         let Some(voter) = self.voters.get_mut(&replica.id).filter(|voter| voter.is(&replica)) else { return };
         voter.begin_due = begin_at;
         self.heard.insert(replica.id);
         let own = usize::from(self.voters.contains_key(&self.local.id));
         if self.heard.len() + own > self.voters.len() / 2 {
             self.heard.clear();
-            if self.deadline != NEVER {
+            if self.deadline != NEVER && self.deadline > now.monotonic.0 {
                 self.deadline = check_quorum_at;
             }
         }
@@ -187,7 +208,47 @@ impl Leader {
     pub(crate) fn next_deadline(&self) -> u64 {
         let held = self.held.iter().map(|held| held.deadline);
         let begin = self.voters.values().map(|progress| progress.begin_due);
-        held.chain(begin).chain([self.deadline]).min().unwrap_or(NEVER)
+        let change = self.change.iter().map(|change| change.deadline);
+        held.chain(begin).chain(change).chain([self.deadline]).min().unwrap_or(NEVER)
+    }
+
+    /// Takes over new voters with what is known of them. Those that were voters are observers now.
+    pub(crate) fn adopt(&mut self, voters: &VoterSet, flushed: Offset, check_quorum_at: u64) {
+        let mut before = std::mem::take(&mut self.voters);
+        for voter in voters.iter() {
+            let key = voter.key;
+            let known = before.remove(&key.id);
+            let progress = match known {
+                Some(known) if known.is(&key) => known,
+                other => {
+                    before.extend(other.map(|other| (key.id, other)));
+                    let begin_due = if key == self.local { NEVER } else { 0 };
+                    self.observers.remove(&key).unwrap_or_else(|| ReplicaProgress::new(key, begin_due))
+                }
+            };
+            let begin_due = if progress.begin_due == NEVER && key != self.local { 0 } else { progress.begin_due };
+            self.voters.insert(key.id, ReplicaProgress { key, begin_due, ..progress });
+        }
+        for (_, old) in before.into_iter().filter(|(id, _)| *id != self.local.id) {
+            self.observers.insert(old.key, ReplicaProgress { begin_due: NEVER, ..old });
+        }
+        self.heard.retain(|id| self.voters.contains_key(id));
+        self.flushed(flushed);
+        if voters.is_only(&self.local) {
+            self.deadline = NEVER;
+        } else if self.deadline == NEVER {
+            self.deadline = check_quorum_at;
+        }
+    }
+
+    /// Whether an observer has fetched within the last hour and had what the leader had.
+    pub(crate) fn is_caught_up(&self, replica: &ReplicaKey, now: Now) -> bool {
+        let progress = self.observers.get(replica);
+        progress.is_some_and(|progress| {
+            let is_recent =
+                progress.last_fetch.is_some_and(|at| now.monotonic.ms_since(at.monotonic) < CAUGHT_UP_WITHIN_MS);
+            is_recent && progress.last_caught_up.is_some()
+        })
     }
 
     /// Returns the other voters, the one with the longest log first.

@@ -21,7 +21,7 @@ mod unattached;
 
 pub(crate) use candidate::Candidate;
 pub(crate) use follower::{Download, Follower};
-pub(crate) use leader::{HELD_FETCHES_MAX, HeldFetch, Leader, OBSERVER_SESSION_MS, ReplicaProgress};
+pub(crate) use leader::{HELD_FETCHES_MAX, HeldFetch, Leader, OBSERVER_SESSION_MS, PendingChange, ReplicaProgress};
 pub(crate) use prospective::Prospective;
 pub(crate) use resigned::Resigned;
 pub(crate) use tally::Tally;
@@ -110,13 +110,13 @@ impl Role {
 
     /// Whether this state votes for the candidate in its epoch, or with `pre_vote` would vote.
     /// `up_to_date` says whether the candidate's log is at least as long as this replica's.
-    pub(crate) fn grants(&self, candidate: &ReplicaKey, up_to_date: bool, pre_vote: bool) -> bool {
+    pub(crate) fn grants(&self, candidate: &ReplicaKey, up_to_date: bool, pre_vote: bool, now_ms: u64) -> bool {
         match self {
             Self::Unattached(state) => grants_unattached(state.leader, state.voted, candidate, up_to_date, pre_vote),
             Self::Prospective(state) => grants_unattached(state.leader, state.voted, candidate, up_to_date, pre_vote),
             Self::Candidate(_) | Self::Resigned(_) => pre_vote && up_to_date,
             Self::Leader(_) => false,
-            Self::Follower(state) => state.grants(candidate, up_to_date, pre_vote),
+            Self::Follower(state) => state.grants(candidate, up_to_date, pre_vote, now_ms),
         }
     }
 }

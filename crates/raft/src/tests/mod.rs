@@ -2,7 +2,9 @@
 //! invariants of whole quorums under random events.
 
 mod files;
+mod membership;
 mod quorum;
+mod replication;
 mod single;
 
 use crate::*;
@@ -29,6 +31,7 @@ pub(crate) fn config(configured: &str) -> Config {
         endpoints: voter(1).endpoints,
         configured_voters: VoterSet::from_config(configured, "CONTROLLER").unwrap(),
         bootstrap_servers: Vec::new(),
+        auto_join: false,
         fetch_limits: FetchLimits::default(),
         timeouts: Timeouts::default(),
     }
@@ -91,6 +94,9 @@ fn line(action: &Action) -> String {
                 let high_watermark = high_watermark.map_or(-1, |offset| offset.0);
                 format!("reply {id} {} epoch {} {content:?} hw {high_watermark}", view.error, view.epoch)
             }
+            QuorumReply::ChangeVoters(VoterChangeReply { view, message }) => {
+                format!("reply {id} {} epoch {} {}", view.error, view.epoch, message.as_deref().unwrap_or_default())
+            }
             QuorumReply::FetchSnapshot(FetchSnapshotReply { view, piece }) => {
                 format!("reply {id} {} epoch {} {piece:?}", view.error, view.epoch)
             }
@@ -114,6 +120,7 @@ fn request_line(request: &QuorumRequest) -> String {
                 log_end.offset, log_end.epoch
             )
         }
+        QuorumRequest::ChangeVoters(VoterChangeRequest { change, .. }) => format!("{change:?}"),
         QuorumRequest::FetchSnapshot(fetch) => {
             format!("fetch-snapshot epoch {} {:?} from {}", fetch.epoch, fetch.id, fetch.position)
         }

@@ -204,6 +204,7 @@ impl Core {
             QuorumReply::Vote { view, granted } => QuorumReply::Vote { view, granted },
             QuorumReply::BeginQuorumEpoch(view) => QuorumReply::BeginQuorumEpoch(view),
             QuorumReply::EndQuorumEpoch(view) => QuorumReply::EndQuorumEpoch(view),
+            QuorumReply::ChangeVoters(reply) => QuorumReply::ChangeVoters(reply),
             QuorumReply::Fetch(reply) => QuorumReply::Fetch(self.with_records(reply)),
             QuorumReply::FetchSnapshot(reply) => QuorumReply::FetchSnapshot(self.with_piece(reply)),
         }

@@ -2,11 +2,15 @@
 //! their defaults here, which mean none.
 
 mod elections;
+mod membership;
 mod replication;
 
 pub use self::elections::{
     begin_of, begin_reply, begin_request, begun, end_of, end_reply, end_request, ended, vote_of, vote_reply,
     vote_request, voted,
+};
+pub use self::membership::{
+    add_request, added, remove_request, removed, update_of, update_reply, update_request, updated,
 };
 pub use self::replication::{
     fetch_of, fetch_reply, fetch_request, fetched, snapshot_fetched, snapshot_of, snapshot_reply, snapshot_request,
