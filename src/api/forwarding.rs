@@ -22,27 +22,46 @@ use std::sync::Arc;
 const LENGTH_BYTES: usize = 4;
 /// The version of a principal in an Envelope.
 const PRINCIPAL_VERSION: i16 = 0;
+/// How often a request is served here, while this node's controller becomes active and resigns by
+/// turns.
+const ATTEMPTS_HERE_MAX: usize = 5;
 /// Kafka's number for the resource type of a broker's loggers.
 const BROKER_LOGGER: i8 = 8;
 
-/// Serves a request that the controller decides, from a listener of clients.
+/// Serves a request that the controller decides, from a listener of clients. A client does not learn
+/// of it when the controller changes: the request goes to the next one.
 pub(super) fn serve(row: &'static Row, context: Context, frame: Bytes, body: Reader) -> Served {
-    let active = context.broker.active_controller.clone();
-    if active.is_here() || changes_loggers(&context, &body) {
+    if changes_loggers(&context, &body) {
         return (row.serve)(context, body);
     }
     Box::pin(async move {
-        let envelope = envelope(&context, frame)?;
-        match active.forward(envelope, &context.broker.stopping).await {
-            Forwarded::Answered(answer) => {
-                let length = i32::try_from(answer.len()).map_err(|_| Refused::Reply("an answer too long".into()))?;
-                let length = Bytes::copy_from_slice(&length.to_be_bytes());
-                let parts = vec![FramePart::Bytes(length), FramePart::Bytes(answer)];
-                Ok(Outcome::Reply(Reply { parts, ..Reply::default() }))
+        let active = context.broker.active_controller.clone();
+        let mut attempts = 0;
+        loop {
+            if !active.is_here() {
+                let envelope = envelope(&context, frame.clone())?;
+                match active.forward(envelope, &context.broker.stopping).await {
+                    Forwarded::Answered(answer) => return reply(answer),
+                    Forwarded::NotAnswered => return (row.serve)(context, body).await,
+                    Forwarded::Here => {}
+                }
             }
-            Forwarded::Not => (row.serve)(context, body).await,
+            attempts += 1;
+            match (row.serve)(context.clone(), body.clone()).await {
+                // The controller resigned meanwhile.
+                Ok(Outcome::Reply(reply)) if reply.is_not_controller && attempts < ATTEMPTS_HERE_MAX => {}
+                outcome => return outcome,
+            }
         }
     })
+}
+
+/// Makes a frame of the answer in an Envelope.
+fn reply(answer: Bytes) -> Result<Outcome, Refused> {
+    let length = i32::try_from(answer.len()).map_err(|_| Refused::Reply("an answer too long".into()))?;
+    let length = Bytes::copy_from_slice(&length.to_be_bytes());
+    let parts = vec![FramePart::Bytes(length), FramePart::Bytes(answer)];
+    Ok(Outcome::Reply(Reply { parts, ..Reply::default() }))
 }
 
 /// Whether a request changes loggers: those of the broker that the client asked.

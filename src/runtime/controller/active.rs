@@ -43,8 +43,10 @@ const FORWARD_MAX: Duration = Duration::from_secs(30);
 pub enum Forwarded {
     /// The controller's answer: header and body.
     Answered(Bytes),
-    /// It was not forwarded: this node's controller is active, or none could be reached.
-    Not,
+    /// It is not forwarded, because this node's controller is active.
+    Here,
+    /// No controller could be reached in time, or it refused the Envelope.
+    NotAnswered,
 }
 
 /// A request of a broker or a controller to the active controller.
@@ -178,7 +180,7 @@ impl ActiveController {
 
     /// Whether this node's controller is the active one.
     pub fn is_here(&self) -> bool {
-        self.parts.local.leader() == Some(self.parts.node_id)
+        self.parts.local.quorum_facts().is_active
     }
 
     /// Forwards a client's request. As in Kafka, it goes to the next controller when the active one
@@ -194,8 +196,8 @@ impl ActiveController {
         };
         tokio::select! {
             biased;
-            forwarded = tokio::time::timeout(FORWARD_MAX, forwarding) => forwarded.unwrap_or(Forwarded::Not),
-            () = stopping.cancelled() => Forwarded::Not,
+            forwarded = tokio::time::timeout(FORWARD_MAX, forwarding) => forwarded.unwrap_or(Forwarded::NotAnswered),
+            () = stopping.cancelled() => Forwarded::NotAnswered,
         }
     }
 
@@ -204,7 +206,7 @@ impl ActiveController {
         let mut quorum = self.parts.local.watch_quorum();
         let facts = quorum.borrow_and_update().clone();
         if facts.leader == Some(self.parts.node_id) {
-            return Some(Forwarded::Not);
+            return facts.is_active.then_some(Forwarded::Here);
         }
         let peer = self.peer(&facts).ok()?;
         let answered = tokio::select! {
@@ -218,7 +220,7 @@ impl ActiveController {
                 let error = ErrorCode::from_code(response.error_code).unwrap_or(ErrorCode::UnknownServerError);
                 (error != ErrorCode::NotController).then(|| {
                     warn!(peer = %peer.name(), error = error.name(), "the active controller refused a forwarded request");
-                    Forwarded::Not
+                    Forwarded::NotAnswered
                 })
             }
             Err(error) => {

@@ -372,6 +372,7 @@ impl Core {
         let own = Some(self.parts.settings.node_id);
         self.soft = Soft::activated(self.ahead.uncommitted_image(), self.now.monotonic, own);
         self.active = Some(epoch);
+        self.facts.send_modify(|facts| Arc::make_mut(facts).is_active = true);
         self.has_caught_up = true;
         info!(%epoch, "the controller is active");
         self.keep_spare_room();

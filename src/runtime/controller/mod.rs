@@ -57,6 +57,8 @@ pub struct QuorumFacts {
     pub epoch: LeaderEpoch,
     /// The addresses of the leader, the preferred listener first. Empty if they are not known.
     pub leader_endpoints: Vec<Endpoint>,
+    /// Whether the controller of this node leads and is active.
+    pub is_active: bool,
     /// The finalized `kraft.version`.
     pub kraft_version: i16,
 }

@@ -138,6 +138,10 @@ impl Core {
                 break;
             }
         }
+        let kraft_version = self.parts.raft.kraft_version().level();
+        if self.facts.borrow().kraft_version != kraft_version {
+            self.facts.send_modify(|facts| Arc::make_mut(facts).kraft_version = kraft_version);
+        }
         // Some replies had no records to append, and all records before them are already committed.
         self.publish();
         Ok(())
@@ -168,11 +172,12 @@ impl Core {
         let raft = &self.parts.raft;
         let leader_endpoints = if leader.is_some() { raft.leader_endpoints().to_vec() } else { Vec::new() };
         let kraft_version = raft.kraft_version().level();
-        self.facts.send_replace(Arc::new(QuorumFacts { leader, epoch, leader_endpoints, kraft_version }));
         let is_leader = leader == Some(self.parts.settings.node_id);
         if self.active.is_some_and(|active| active != epoch || !is_leader) {
             self.resign();
         }
+        let is_active = self.active.is_some();
+        self.facts.send_replace(Arc::new(QuorumFacts { leader, epoch, leader_endpoints, is_active, kraft_version }));
     }
 
     /// Reads a downloaded snapshot. Returns its control records, or `None` if it is not usable.
