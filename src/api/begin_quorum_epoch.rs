@@ -11,7 +11,9 @@ use protocol::messages::begin_quorum_epoch_request::BeginQuorumEpochRequest;
 use protocol::messages::begin_quorum_epoch_response::BeginQuorumEpochResponse;
 use raft::{QuorumReply, QuorumRequest};
 
-/// Tells the replica of the metadata log on this node who leads. Errors for the whole request: INCONSISTENT_CLUSTER_ID for another cluster's id, and
+/// Tells the replica of the metadata log on this node who leads.
+///
+/// Errors for the whole request: INCONSISTENT_CLUSTER_ID for another cluster's id, and
 /// INVALID_REQUEST for another topic or partition.
 pub(super) async fn handle(context: Context, request: BeginQuorumEpochRequest) -> BeginQuorumEpochResponse {
     let answers_endpoints = context.version >= 1;

@@ -11,7 +11,9 @@ use protocol::messages::end_quorum_epoch_request::EndQuorumEpochRequest;
 use protocol::messages::end_quorum_epoch_response::EndQuorumEpochResponse;
 use raft::{QuorumReply, QuorumRequest};
 
-/// Tells the replica of the metadata log on this node that its leader resigns. Errors for the whole request: INCONSISTENT_CLUSTER_ID for another cluster's id, and
+/// Tells the replica of the metadata log on this node that its leader resigns.
+///
+/// Errors for the whole request: INCONSISTENT_CLUSTER_ID for another cluster's id, and
 /// INVALID_REQUEST for another topic or partition.
 pub(super) async fn handle(context: Context, request: EndQuorumEpochRequest) -> EndQuorumEpochResponse {
     let answers_endpoints = context.version >= 1;

@@ -56,7 +56,6 @@ mod expire_delegation_token;
 mod fetch;
 mod fetch_snapshot;
 mod find_coordinator;
-mod forwarding;
 mod get_telemetry_subscriptions;
 mod heartbeat;
 mod incremental_alter_configs;
@@ -192,7 +191,7 @@ fn begin(broker: Arc<Broker>, connection: Arc<Connection>, frame: Bytes) -> Resu
     let context = Context { broker, connection, key, version, correlation_id, version_is_unknown, client_id };
     let is_of_a_client = !context.connection.listener.is_controller;
     let served = match row.is_forwarded && is_of_a_client {
-        true => forwarding::serve(row, context, frame, body),
+        true => envelope::serve(row, context, frame, body),
         false => {
             // The handler releases the frame as soon as it has read it.
             drop(frame);

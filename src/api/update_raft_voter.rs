@@ -8,8 +8,9 @@ use protocol::messages::update_raft_voter_request::UpdateRaftVoterRequest;
 use protocol::messages::update_raft_voter_response::UpdateRaftVoterResponse;
 use raft::{QuorumReply, QuorumRequest, VoterChange, VoterChangeRequest};
 
-/// Asks the replica of the metadata log on this node for the change. Errors: INCONSISTENT_CLUSTER_ID
-/// for another cluster's id, INVALID_REQUEST without a voter, and those of the machine.
+/// Asks the replica of the metadata log on this node for the change. Errors:
+/// INCONSISTENT_CLUSTER_ID for another cluster's id, INVALID_REQUEST without a voter, and those of
+/// the machine.
 pub(super) async fn handle(context: Context, request: UpdateRaftVoterRequest) -> UpdateRaftVoterResponse {
     let listener = context.connection.listener.name.clone();
     let refused = |error| update_reply(&context.quorum_view(error), &listener);

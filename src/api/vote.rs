@@ -11,7 +11,9 @@ use protocol::messages::vote_request::VoteRequest;
 use protocol::messages::vote_response::VoteResponse;
 use raft::{QuorumReply, QuorumRequest};
 
-/// Asks the replica of the metadata log on this node for its vote. Errors for the whole request: INCONSISTENT_CLUSTER_ID for another cluster's id, and
+/// Asks the replica of the metadata log on this node for its vote.
+///
+/// Errors for the whole request: INCONSISTENT_CLUSTER_ID for another cluster's id, and
 /// INVALID_REQUEST for another topic or partition.
 pub(super) async fn handle(context: Context, request: VoteRequest) -> VoteResponse {
     let answers_endpoints = context.version >= 1;

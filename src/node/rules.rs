@@ -326,7 +326,8 @@ pub(super) fn start_raft(
     Ok(Raft::start(raft_config, stored, random::number(), clock.both())?)
 }
 
-/// Refuses a quorum that this node has no way into: it is no voter, and nobody else is known to ask.
+/// Refuses a quorum that this node has no way into: it is no voter, and nobody else is known to
+/// ask.
 pub(super) fn refuse_unreachable_quorum(raft: &Raft, config: &NodeConfig) -> Result<(), StartError> {
     if raft.voters().is_empty() && bootstrap_servers(config).is_empty() {
         bail!(

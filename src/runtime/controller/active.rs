@@ -154,8 +154,8 @@ impl ActiveController {
         &self.parts.local
     }
 
-    /// Sends a request, and answers when the controller has committed its decision. Errors: those of
-    /// the decision; NOT_CONTROLLER where no controller is known to be active, or it changed
+    /// Sends a request, and answers when the controller has committed its decision. Errors: those
+    /// of the decision; NOT_CONTROLLER where no controller is known to be active, or it changed
     /// meanwhile; NETWORK_EXCEPTION where it could not be reached. After the last two the decision
     /// may have been made.
     pub async fn request<Q: ControllerRequest>(&self, request: Q) -> Result<Q::Response, ApiError> {

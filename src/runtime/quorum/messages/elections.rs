@@ -148,8 +148,8 @@ fn endpoint(listener: &Str, host: &Str, port: u16) -> Endpoint {
     Endpoint { listener: listener.as_str().into(), host: host.as_str().into(), port }
 }
 
-/// Writes the answer to `Vote`. `listener` is that of the request, `None` if the version has no
-/// endpoints.
+/// Writes the answer to `Vote`. `listener` is that of the request, `None` if the
+/// version has no endpoints.
 pub fn vote_reply(view: &QuorumView, granted: bool, listener: Option<&str>) -> VoteResponse {
     let partition = vote_response::PartitionData {
         error_code: view.error.code(),
@@ -173,8 +173,8 @@ pub fn vote_reply(view: &QuorumView, granted: bool, listener: Option<&str>) -> V
     VoteResponse { topics: vec![topic], node_endpoints: endpoint.into_iter().collect(), ..Default::default() }
 }
 
-/// Reads the answer to `Vote`. Errors: it was refused as a whole, or it is not about one
-/// partition.
+/// Reads the answer to `Vote`. Errors: it was refused as a whole, or it is not
+/// about one partition.
 pub fn voted(response: VoteResponse, listener: &str) -> Result<ReceivedReply, ErrorCode> {
     whole(response.error_code)?;
     let it = only(only(response.topics)?.partitions)?;
@@ -183,8 +183,8 @@ pub fn voted(response: VoteResponse, listener: &str) -> Result<ReceivedReply, Er
     Ok(QuorumReply::Vote { view, granted: it.vote_granted })
 }
 
-/// Writes the answer to `BeginQuorumEpoch`. `listener` is that of the request, `None` if the version has no
-/// endpoints.
+/// Writes the answer to `BeginQuorumEpoch`. `listener` is that of the request, `None` if the
+/// version has no endpoints.
 pub fn begin_reply(view: &QuorumView, listener: Option<&str>) -> BeginQuorumEpochResponse {
     let partition = begin_quorum_epoch_response::PartitionData {
         error_code: view.error.code(),
@@ -212,8 +212,8 @@ pub fn begin_reply(view: &QuorumView, listener: Option<&str>) -> BeginQuorumEpoc
     }
 }
 
-/// Reads the answer to `BeginQuorumEpoch`. Errors: it was refused as a whole, or it is not about one
-/// partition.
+/// Reads the answer to `BeginQuorumEpoch`. Errors: it was refused as a whole, or it is not
+/// about one partition.
 pub fn begun(response: BeginQuorumEpochResponse, listener: &str) -> Result<ReceivedReply, ErrorCode> {
     whole(response.error_code)?;
     let it = only(only(response.topics)?.partitions)?;
@@ -222,8 +222,8 @@ pub fn begun(response: BeginQuorumEpochResponse, listener: &str) -> Result<Recei
     Ok(QuorumReply::BeginQuorumEpoch(view))
 }
 
-/// Writes the answer to `EndQuorumEpoch`. `listener` is that of the request, `None` if the version has no
-/// endpoints.
+/// Writes the answer to `EndQuorumEpoch`. `listener` is that of the request, `None` if the
+/// version has no endpoints.
 pub fn end_reply(view: &QuorumView, listener: Option<&str>) -> EndQuorumEpochResponse {
     let partition = end_quorum_epoch_response::PartitionData {
         error_code: view.error.code(),
@@ -247,8 +247,8 @@ pub fn end_reply(view: &QuorumView, listener: Option<&str>) -> EndQuorumEpochRes
     EndQuorumEpochResponse { topics: vec![topic], node_endpoints: endpoint.into_iter().collect(), ..Default::default() }
 }
 
-/// Reads the answer to `EndQuorumEpoch`. Errors: it was refused as a whole, or it is not about one
-/// partition.
+/// Reads the answer to `EndQuorumEpoch`. Errors: it was refused as a whole, or it is not
+/// about one partition.
 pub fn ended(response: EndQuorumEpochResponse, listener: &str) -> Result<ReceivedReply, ErrorCode> {
     whole(response.error_code)?;
     let it = only(only(response.topics)?.partitions)?;
