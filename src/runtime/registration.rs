@@ -9,6 +9,7 @@ use metadata::version::FEATURES;
 use model::{ApiError, BrokerEpoch, BrokerId, DirectoryId, ErrorCode, Offset, Uuid};
 use protocol::Str;
 use protocol::messages::broker_heartbeat_request::BrokerHeartbeatRequest;
+use protocol::messages::broker_heartbeat_response::BrokerHeartbeatResponse;
 use protocol::messages::broker_registration_request::{self as broker, BrokerRegistrationRequest};
 use protocol::messages::controller_registration_request::{self as controller, ControllerRegistrationRequest};
 use std::sync::Arc;
@@ -19,6 +20,11 @@ use tracing::{info, warn};
 
 /// How long to wait after a rejected registration before the next attempt.
 const RETRY: Duration = Duration::from_millis(100);
+/// The wait between two heartbeats of a controlled shutdown.
+const SIGN_OFF_INTERVAL: Duration = Duration::from_millis(50);
+/// After this many heartbeats of a controlled shutdown without a controller, the broker stops: the
+/// whole cluster may be stopping.
+const SIGN_OFF_UNANSWERED_MAX: usize = 20;
 /// The maximum time of a controlled shutdown.
 const SHUTDOWN: Duration = Duration::from_secs(5);
 
@@ -85,7 +91,8 @@ pub async fn run(
         let states = dirs.borrow_and_update().clone();
         let mut pause = this.heartbeat_interval;
         match heartbeat(&this, &controller, epoch, offset, &states, false).await {
-            Ok(fenced) => {
+            Ok(response) => {
+                let fenced = response.is_fenced;
                 refusals = Refusals::default();
                 if is_fenced != fenced {
                     info!(fenced, broker_epoch = %epoch, "the controller answered this broker's heartbeat");
@@ -117,15 +124,36 @@ pub async fn run(
             () = stopping.cancelled() => break,
         }
     }
-    // A single node has no one to hand its partitions to. The controller fences it, and it stops.
-    let asked = async {
+    let signed_off = sign_off(&this, &controller, epoch, &image, &published, &dirs);
+    if tokio::time::timeout(SHUTDOWN, signed_off).await.is_err() {
+        warn!("the controlled shutdown was not finished in time");
+    }
+}
+
+/// Asks for a controlled shutdown until the controller lets this broker go: the others lead what it
+/// led. A broker without others has no one to hand its partitions to, and asks once.
+async fn sign_off(
+    this: &Registration,
+    controller: &ActiveController,
+    epoch: BrokerEpoch,
+    image: &ArcSwap<Image>,
+    published: &watch::Receiver<Option<Offset>>,
+    dirs: &watch::Receiver<DirStates>,
+) {
+    let is_alone = image.load().cluster.brokers.len() == 1;
+    let mut unanswered_count = 0;
+    while unanswered_count < SIGN_OFF_UNANSWERED_MAX {
         let offset = Offset::to_wire(*published.borrow());
         let states = dirs.borrow().clone();
-        heartbeat(&this, &controller, epoch, offset, &states, true).await
-    };
-    if tokio::time::timeout(SHUTDOWN, asked).await.is_err() {
-        warn!("the controlled shutdown was not answered in time");
+        match heartbeat(this, controller, epoch, offset, &states, true).await {
+            Ok(response) if is_alone || response.should_shut_down => return,
+            Ok(_) => unanswered_count = 0,
+            Err(error) if is_alone || !is_retried(error.code) => return,
+            Err(_) => unanswered_count += 1,
+        }
+        tokio::time::sleep(SIGN_OFF_INTERVAL).await;
     }
+    warn!("no controller is active to sign off with");
 }
 
 /// Logs once why heartbeats are rejected, and not for each of them.
@@ -269,7 +297,7 @@ async fn register_broker(
     None
 }
 
-/// Sends one heartbeat. Returns whether this broker is fenced afterwards.
+/// Sends one heartbeat.
 async fn heartbeat(
     this: &Registration,
     controller: &ActiveController,
@@ -277,7 +305,7 @@ async fn heartbeat(
     current_metadata_offset: i64,
     dirs: &DirStates,
     want_shut_down: bool,
-) -> Result<bool, ApiError> {
+) -> Result<BrokerHeartbeatResponse, ApiError> {
     let request = BrokerHeartbeatRequest {
         broker_id: this.node_id,
         broker_epoch: epoch.0,
@@ -288,7 +316,7 @@ async fn heartbeat(
         cordoned_log_dirs: Some(dirs.cordoned.clone()),
         ..Default::default()
     };
-    controller.request(request).await.map(|response| response.is_fenced)
+    controller.request(request).await
 }
 
 /// Whether the controller may give another answer soon: it changes, or it cannot be reached.

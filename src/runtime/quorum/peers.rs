@@ -138,23 +138,33 @@ impl QuorumPeers {
         let QuorumPeer { endpoint, peer, is_gone } = to;
         let name = peer.name().clone();
         peer.send(request, self.parts.timeout, move |answered| {
-            note(&is_gone, &name, &answered);
+            let failure = answered.as_ref().err().filter(|error| error.reason != PeerFailure::Stopped);
+            let failure = failure.map(ToString::to_string);
             let answered = answered.map_err(|error| code_of(&error));
-            answer(answered.and_then(|response| read(response, &endpoint.listener)));
+            let result = answered.and_then(|response| read(response, &endpoint.listener));
+            note(&is_gone, &name, &result, failure);
+            answer(result);
         });
     }
 }
 
-/// Logs that a replica does not answer, and that it answers again, once each.
-fn note<T>(is_gone: &AtomicBool, name: &str, answered: &Result<T, PeerError>) {
-    match answered {
-        Ok(_) if is_gone.swap(false, Ordering::Relaxed) => info!("{name} answers again"),
-        Ok(_) | Err(PeerError { reason: PeerFailure::Stopped, .. }) => {}
-        Err(error) => {
-            if !is_gone.swap(true, Ordering::Relaxed) {
-                warn!(%error, "another controller does not answer; it is asked again");
-            }
+/// Logs that a replica does not answer or is of another cluster, and that it answers again, once
+/// each.
+fn note(is_gone: &AtomicBool, name: &str, answer: &Result<ReceivedReply, ErrorCode>, failure: Option<String>) {
+    let problem = match (answer, failure) {
+        (_, Some(failure)) => failure,
+        (Err(ErrorCode::InconsistentClusterId), _) => {
+            format!("{name}: it belongs to another cluster (INCONSISTENT_CLUSTER_ID)")
         }
+        _ => {
+            if is_gone.swap(false, Ordering::Relaxed) {
+                info!("{name} answers again");
+            }
+            return;
+        }
+    };
+    if !is_gone.swap(true, Ordering::Relaxed) {
+        warn!("another controller does not answer; it is asked again: {problem}");
     }
 }
 
