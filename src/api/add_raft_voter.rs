@@ -2,35 +2,34 @@
 //!
 //! - 1: may be answered before the change is committed (KIP-1186).
 //!
-//! A quorum of one voter cannot grow yet, because no other node can follow it. Requests that Kafka
-//! refuses get Kafka's error. A voter that could be added gets the error that Kafka gives to a
-//! voter that does not fetch from the leader: it is lagging behind.
+//! The new voter is asked for the levels of `kraft.version` that it supports. The machine decides
+//! the rest.
 
 use super::Context;
-use crate::peer;
+use crate::peer::{self, PeerParts};
+use metadata::version::KRAFT_VERSION;
 use model::{ApiError, ErrorCode, java};
 use protocol::Str;
 use protocol::messages::add_raft_voter_request::{AddRaftVoterRequest, Listener};
 use protocol::messages::add_raft_voter_response::AddRaftVoterResponse;
-use raft::ReplicaKey;
+use raft::{Endpoint, QuorumReply, QuorumRequest, ReplicaKey, Voter, VoterChange, VoterChangeRequest};
 use std::time::Duration;
 
-/// Refuses the voter and says why.
+/// Adds the voter, or says why not.
 pub(super) async fn handle(context: Context, request: AddRaftVoterRequest) -> AddRaftVoterResponse {
-    let refusal = refusal(&context, &request).await.unwrap_or_else(|error| error);
+    let error = add(&context, &request).await.err();
     AddRaftVoterResponse {
-        error_code: refusal.code.code(),
-        error_message: refusal.message.map(Into::into),
+        error_code: error.as_ref().map_or(ErrorCode::None, |error| error.code).code(),
+        error_message: error.and_then(|error| error.message).map(Into::into),
         ..Default::default()
     }
 }
 
-/// Returns why the voter is not added: an error of the request (`Err`), or what the voter lacks.
-async fn refusal(context: &Context, request: &AddRaftVoterRequest) -> Result<ApiError, ApiError> {
+async fn add(context: &Context, request: &AddRaftVoterRequest) -> Result<(), ApiError> {
     check_cluster(context, request.cluster_id.as_deref())?;
     let quorum = context.broker.controller.describe().await.ok_or(ErrorCode::NotLeaderOrFollower)?;
     let invalid = |message| ApiError::new(ErrorCode::InvalidRequest, message);
-    let voter = voter(request.voter_id, request.voter_directory_id)
+    let key = voter(request.voter_id, request.voter_directory_id)
         .ok_or_else(|| invalid("Add voter request didn't include a valid voter".to_owned()))?;
     let wanted = context.broker.config.listeners.controller_names.first().map_or("", String::as_str);
     let endpoints = Endpoints::of(&request.listeners);
@@ -40,15 +39,48 @@ async fn refusal(context: &Context, request: &AddRaftVoterRequest) -> Result<Api
             endpoints.shown()
         )));
     };
-    quorum.check_addition(&voter)?;
+    quorum.check_addition(&key)?;
+    let kraft_versions = kraft_versions(context, &key, at).await?;
+    let voter = Voter { key, endpoints: endpoints.in_order(), kraft_versions };
+    let change = VoterChange::Add(voter);
+    let asked = VoterChangeRequest { epoch: None, change, waits_for_commit: request.ack_when_committed };
+    let timeout = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
+    changed(context, asked, timeout).await
+}
+
+/// Changes the voters. Errors: the machine's; REQUEST_TIMED_OUT if it is not committed in time.
+pub(super) async fn changed(context: &Context, asked: VoterChangeRequest, timeout: Duration) -> Result<(), ApiError> {
+    let answered = context.quorum(QuorumRequest::ChangeVoters(asked));
+    match tokio::time::timeout(timeout, answered).await {
+        Ok(Some(QuorumReply::ChangeVoters(reply))) => match (reply.view.error, reply.message) {
+            (ErrorCode::None, _) => Ok(()),
+            (error, Some(message)) => Err(ApiError::new(error, message)),
+            (error, None) => Err(error.into()),
+        },
+        Ok(_) => Err(ErrorCode::BrokerNotAvailable.into()),
+        Err(_) => Err(ErrorCode::RequestTimedOut.into()),
+    }
+}
+
+/// Asks the new voter for the levels of `kraft.version` that it supports. Without an answer it is
+/// not added.
+async fn kraft_versions(context: &Context, key: &ReplicaKey, at: &Listener) -> Result<(i16, i16), ApiError> {
     let timeout_ms = context.broker.settings().controller_quorum_request_timeout_ms;
-    let timeout = Duration::from_millis(u64::try_from(timeout_ms).unwrap_or(0));
-    let message = if peer::accepts_connections(&at.host, at.port, timeout).await {
-        format!("Aborted add voter operation for {} since it is lagging behind", voter.shown())
-    } else {
-        "Aborted add voter operation for since API_VERSIONS returned an error BROKER_NOT_AVAILABLE".to_owned()
+    let parts = PeerParts {
+        name: format!("controller {}", key.id).into(),
+        host: at.host.clone(),
+        port: at.port,
+        client_id: format!("raft-client-{}", context.broker.node.id).into(),
+        backoff: Duration::ZERO,
+        backoff_max: Duration::ZERO,
     };
-    Ok(ApiError::new(ErrorCode::RequestTimedOut, message))
+    let answered = peer::ask_features(parts, Duration::from_millis(u64::try_from(timeout_ms).unwrap_or(0))).await;
+    let response = answered.map_err(|_| {
+        let message = "Aborted add voter operation for since API_VERSIONS returned an error BROKER_NOT_AVAILABLE";
+        ApiError::new(ErrorCode::RequestTimedOut, message)
+    })?;
+    let feature = response.supported_features.iter().find(|feature| feature.name == KRAFT_VERSION);
+    Ok(feature.map_or((0, 0), |feature| (feature.min_version, feature.max_version)))
 }
 
 /// Checks the cluster id: another cluster's id is INCONSISTENT_CLUSTER_ID. A request without an id
@@ -86,6 +118,15 @@ impl Endpoints {
         let buckets = java::bucket_count(listeners.len(), endpoints.len());
         java::hash_order(&mut endpoints, buckets, |(name, _)| java::string_hash(name));
         Self(endpoints)
+    }
+
+    fn in_order(&self) -> Vec<Endpoint> {
+        let one = |(name, at): &(Str, Listener)| Endpoint {
+            listener: name.as_str().into(),
+            host: at.host.as_str().into(),
+            port: at.port,
+        };
+        self.0.iter().map(one).collect()
     }
 
     fn on(&self, name: &str) -> Option<&Listener> {

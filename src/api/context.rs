@@ -7,6 +7,7 @@ use futures_util::future::BoxFuture;
 use model::{BrokerId, ErrorCode, LeaderEpoch, Offset, PartitionIndex, TopicId};
 use parking_lot::Mutex;
 use protocol::{ApiKey, FramePart, Message, Str};
+use raft::{QuorumRequest, QuorumView, ReceivedReply};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use storage::FileRegion;
@@ -100,15 +101,26 @@ pub struct Node {
 }
 
 impl Context {
-    /// Returns the error for a node that sends a voter's request to a quorum of one voter, which
-    /// has no other voter: INCONSISTENT_CLUSTER_ID for another cluster's id, INVALID_REQUEST if the
-    /// request is not about the metadata log, else INCONSISTENT_VOTER_SET.
-    pub fn no_voter(&self, cluster_id: Option<&str>, is_metadata: bool) -> ErrorCode {
-        match (cluster_id.is_none_or(|id| id == self.broker.node.cluster_id), is_metadata) {
-            (false, _) => ErrorCode::InconsistentClusterId,
-            (true, false) => ErrorCode::InvalidRequest,
-            (true, true) => ErrorCode::InconsistentVoterSet,
+    /// Whether a request of another node names this cluster, or none.
+    pub fn is_of_this_cluster(&self, cluster_id: Option<&str>) -> bool {
+        cluster_id.is_none_or(|id| id == self.broker.node.cluster_id)
+    }
+
+    /// Gives a request to the replica of the metadata log on this node. `None` where the node
+    /// stops.
+    pub async fn quorum(&self, request: QuorumRequest) -> Option<ReceivedReply> {
+        tokio::select! {
+            biased;
+            () = self.broker.controllers_stopping.cancelled() => None,
+            reply = self.broker.controller.quorum(request) => reply,
         }
+    }
+
+    /// Returns what this node knows about the quorum, with an error.
+    pub fn quorum_view(&self, error: ErrorCode) -> QuorumView {
+        let facts = self.broker.controller.quorum_facts();
+        let (leader, epoch, leader_endpoints) = (facts.leader, facts.epoch, facts.leader_endpoints.clone());
+        QuorumView { error, leader, epoch, leader_endpoints }
     }
 
     /// Returns a broker that is not fenced, with its address on this listener.
@@ -177,9 +189,13 @@ impl ReplyHead {
     /// Writes a response frame and counts its errors. Errors: the request's version cannot carry
     /// the response.
     pub fn write<P: Message>(&self, response: &P) -> Result<Reply, Refused> {
-        response.errors(&mut |code| self.broker.metrics.requests.answered(self.key, code));
+        let mut is_not_controller = false;
+        response.errors(&mut |code| {
+            self.broker.metrics.requests.answered(self.key, code);
+            is_not_controller |= code == ErrorCode::NotController.code();
+        });
         let parts = protocol::write_response(self.correlation_id, self.version, response)?.finish();
-        Ok(Reply { parts, ..Reply::default() })
+        Ok(Reply { parts, is_not_controller, ..Reply::default() })
     }
 }
 
@@ -203,6 +219,8 @@ pub struct Reply {
     /// Whether to close the connection after this frame: a response was promised but cannot be
     /// written.
     pub close: bool,
+    /// Whether an error in it is NOT_CONTROLLER.
+    pub is_not_controller: bool,
 }
 
 impl Reply {

@@ -43,7 +43,7 @@ pub(super) async fn handle(context: Context, request: DescribeQuorumRequest) -> 
             partitions: vec![partition],
             ..Default::default()
         }],
-        nodes: if has_directories { nodes(&context) } else { Vec::new() },
+        nodes: if has_directories { nodes(&quorum) } else { Vec::new() },
         ..Default::default()
     }
 }
@@ -68,14 +68,19 @@ fn describe(quorum: &QuorumDescription, has_directories: bool) -> PartitionData 
     }
 }
 
-fn nodes(context: &Context) -> Vec<Node> {
-    let image = context.broker.image();
-    let nodes = image.cluster.controllers.values().map(|node| Node {
-        node_id: node.id.0,
-        listeners: node
-            .listeners
+/// The voters with their addresses.
+fn nodes(quorum: &QuorumDescription) -> Vec<Node> {
+    let nodes = quorum.nodes.iter().map(|voter| Node {
+        node_id: voter.key.id.0,
+        listeners: voter
+            .endpoints
             .iter()
-            .map(|it| Listener { name: it.name.clone(), host: it.host.clone(), port: it.port, ..Default::default() })
+            .map(|it| Listener {
+                name: (&*it.listener).into(),
+                host: (&*it.host).into(),
+                port: it.port,
+                ..Default::default()
+            })
             .collect(),
         ..Default::default()
     });

@@ -14,7 +14,9 @@
 //! - 17: adds the replica's directory id (KIP-853).
 //! - 18: adds the replica's high watermark (KIP-1166).
 
-use super::context::{METADATA_TOPIC, METADATA_TOPIC_ID, ReplyHead, is_metadata_log};
+mod quorum;
+
+use super::context::ReplyHead;
 use super::{Context, Outcome, Refused, Reply, error};
 use crate::env::{blocking, random};
 use crate::replica::session::{FetchSessions, SessionPlan, SessionRequest, Target, TargetKey, TopicKey};
@@ -68,18 +70,8 @@ pub(super) async fn handle(context: Context, mut body: Reader) -> Result<Outcome
     let facts = Facts { topics_have_ids: context.version >= 13, leaders_are_named: context.version >= 16 };
     let head = context.reply_head();
     if context.connection.listener.is_controller {
-        // The quorum's replicas fetch only the metadata log here. A quorum of one voter has no
-        // other replica.
-        let is_metadata = is_metadata_log(
-            &request.topics,
-            |topic| {
-                if facts.topics_have_ids { topic.topic_id == METADATA_TOPIC_ID } else { topic.topic == METADATA_TOPIC }
-            },
-            |topic| topic.partitions.iter().map(|one| one.partition).eq([0]),
-        );
-        let error = if is_metadata { ErrorCode::UnsupportedVersion } else { ErrorCode::InvalidRequest };
-        let error_code = error.code();
-        return Ok(Outcome::Reply(head.write(&FetchResponse { error_code, ..Default::default() })?));
+        let response = quorum::fetch(&context, facts, &request).await;
+        return Ok(Outcome::Reply(head.write(&response)?));
     }
     let session = session_of(&request, &facts);
     let now = context.broker.clock.now();

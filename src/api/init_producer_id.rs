@@ -30,7 +30,7 @@ pub(super) async fn handle(context: Context, request: InitProducerIdRequest) -> 
             response.error_code = fenced_for(response.error_code, context.version >= 4);
             response
         }
-        None => match context.broker.producer_ids.next(&context.broker.controller) {
+        None => match context.broker.producer_ids.next(&context.broker.active_controller) {
             Ok(id) => InitProducerIdResponse { producer_id: id.0, producer_epoch: 0, ..Default::default() },
             Err(error) => failed(error.code),
         },

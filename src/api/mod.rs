@@ -179,7 +179,7 @@ fn begin(broker: Arc<Broker>, connection: Arc<Connection>, frame: Bytes) -> Resu
     if !row.serves(version) && key != ApiKey::ApiVersions {
         return Err(refused(Refused::Version { key, version, served: row.versions }));
     }
-    let mut body = Reader::new(frame);
+    let mut body = Reader::new(frame.clone());
     let client_id = protocol::read_request_header(&mut body, key, version)?.client_id;
     if !row.serves(version) {
         // The client asks in a newer version. The answer in the oldest version tells it the served
@@ -189,7 +189,16 @@ fn begin(broker: Arc<Broker>, connection: Arc<Connection>, frame: Bytes) -> Resu
     let version_is_unknown = version != prefix.api_version;
     let correlation_id = prefix.correlation_id;
     let context = Context { broker, connection, key, version, correlation_id, version_is_unknown, client_id };
-    Ok((key, (row.serve)(context, body)))
+    let is_of_a_client = !context.connection.listener.is_controller;
+    let served = match row.is_forwarded && is_of_a_client {
+        true => envelope::serve(row, context, frame, body),
+        false => {
+            // The handler releases the frame as soon as it has read it.
+            drop(frame);
+            (row.serve)(context, body)
+        }
+    };
+    Ok((key, served))
 }
 
 /// Decodes a request, calls the handler, and writes the response.
@@ -253,6 +262,8 @@ mod table {
         /// feature is off.
         #[cfg_attr(not(test), expect(dead_code, reason = "the README's table is written from it"))]
         pub(crate) works: u8,
+        /// Whether a broker forwards it to the active controller.
+        pub(crate) is_forwarded: bool,
         /// Decodes the request, calls the handler and writes the response.
         pub(crate) serve: fn(Context, Reader) -> Served,
     }
@@ -283,12 +294,15 @@ mod table {
                 versions: ($oldest, $latest),
                 on: $on,
                 works: rows!(@works $place $on) $(& !$off)?,
+                is_forwarded: rows!(@forwarded $place),
                 serve: rows!(@serve $place $handler),
             },)*]
         };
         (@works Off $on:ident) => { 0 };
         (@works OffStrict $on:ident) => { 0 };
         (@works $place:ident $on:ident) => { $on };
+        (@forwarded Forwarded) => { true };
+        (@forwarded $place:ident) => { false };
         // A handler that makes its own frame, with file regions or after later requests.
         (@serve Framed $handler:path) => { |context, body| Box::pin($handler(context, body)) };
         // A handler that refuses requests without a meaning.
@@ -302,7 +316,7 @@ mod table {
     #[rustfmt::skip]
     pub(crate) static TABLE: &[Row] = rows! {
         Produce                      0-13 ON_BROKER     Framed    produce::handle;
-        Fetch                        4-18 BOTH          Framed    fetch::handle, off ON_CONTROLLER;
+        Fetch                        4-18 BOTH          Framed    fetch::handle;
         ListOffsets                  1-11 ON_BROKER     Local     list_offsets::handle;
         Metadata                     0-13 ON_BROKER     Local     super::metadata::handle;
         OffsetCommit                 2-10 ON_BROKER     Local     offset_commit::handle;
@@ -349,14 +363,14 @@ mod table {
         AlterClientQuotas            0-1  BOTH          Forwarded alter_client_quotas::handle;
         DescribeUserScramCredentials 0-0  BOTH          Local     describe_user_scram_credentials::handle, off ON_CONTROLLER;
         AlterUserScramCredentials    0-0  BOTH          Forwarded alter_user_scram_credentials::handle;
-        Vote                         0-2  ON_CONTROLLER Off       vote::handle;
-        BeginQuorumEpoch             0-1  ON_CONTROLLER Off       begin_quorum_epoch::handle;
-        EndQuorumEpoch               0-1  ON_CONTROLLER Off       end_quorum_epoch::handle;
+        Vote                         0-2  ON_CONTROLLER Local     vote::handle;
+        BeginQuorumEpoch             0-1  ON_CONTROLLER Local     begin_quorum_epoch::handle;
+        EndQuorumEpoch               0-1  ON_CONTROLLER Local     end_quorum_epoch::handle;
         DescribeQuorum               0-2  BOTH          Forwarded describe_quorum::handle;
         AlterPartition               2-3  ON_CONTROLLER Local     alter_partition::handle;
         UpdateFeatures               0-2  BOTH          Forwarded update_features::handle;
-        Envelope                     0-0  ON_CONTROLLER Off       envelope::handle;
-        FetchSnapshot                0-1  ON_CONTROLLER Off       fetch_snapshot::handle;
+        Envelope                     0-0  ON_CONTROLLER Local     envelope::handle;
+        FetchSnapshot                0-1  ON_CONTROLLER Local     fetch_snapshot::handle;
         DescribeCluster              0-2  BOTH          Local     describe_cluster::handle;
         DescribeProducers            0-0  ON_BROKER     Local     describe_producers::handle;
         BrokerRegistration           0-4  ON_CONTROLLER Local     broker_registration::handle;
@@ -377,9 +391,9 @@ mod table {
         ShareGroupDescribe           1-1  ON_BROKER     Off       share_group_describe::handle;
         ShareFetch                   1-2  ON_BROKER     Off       share_fetch::handle;
         ShareAcknowledge             1-2  ON_BROKER     Off       share_acknowledge::handle;
-        AddRaftVoter                 0-1  BOTH          Off       add_raft_voter::handle;
-        RemoveRaftVoter              0-0  BOTH          Off       remove_raft_voter::handle;
-        UpdateRaftVoter              0-0  ON_CONTROLLER Off       update_raft_voter::handle;
+        AddRaftVoter                 0-1  BOTH          Forwarded add_raft_voter::handle;
+        RemoveRaftVoter              0-0  BOTH          Forwarded remove_raft_voter::handle;
+        UpdateRaftVoter              0-0  ON_CONTROLLER Local     update_raft_voter::handle;
         InitializeShareGroupState    0-0  ON_BROKER     Off       initialize_share_group_state::handle;
         ReadShareGroupState          0-0  ON_BROKER     Off       read_share_group_state::handle;
         WriteShareGroupState         0-1  ON_BROKER     Off       write_share_group_state::handle;

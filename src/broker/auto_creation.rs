@@ -6,8 +6,9 @@
 
 use super::Broker;
 use crate::config::BrokerSettings;
+use crate::runtime::controller::ControllerState;
 use coordinator::StateTopic;
-use metadata::decide::{self, RECORDS_PER_REQUEST_MAX};
+use metadata::decide::{self, ControllerContext, RECORDS_PER_REQUEST_MAX};
 use parking_lot::Mutex;
 use protocol::Str;
 use protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig, CreateTopicsRequest};
@@ -60,13 +61,18 @@ pub(super) fn create_later(broker: &Broker, names: Vec<Str>) {
         return;
     }
     let topics = claim.names.iter().map(|name| topic(&settings, name)).collect();
-    let controller = broker.controller.clone();
+    let controller = broker.active_controller.clone();
     tokio::spawn(async move {
-        let request = CreateTopicsRequest { topics, ..Default::default() };
-        let decided = controller.decide_within(TIMEOUT_MS, move |state, context| {
-            decide::create_topics(state.image, context, &request, &|_| false)
-        });
-        match decided.await {
+        let request = CreateTopicsRequest { topics, timeout_ms: TIMEOUT_MS, ..Default::default() };
+        let created = if controller.is_here() {
+            let decide = move |state: &ControllerState<'_>, context: &mut ControllerContext<'_>| {
+                decide::create_topics(state.image, context, &request, &|_| false)
+            };
+            controller.local().decide_within(TIMEOUT_MS, decide).await
+        } else {
+            controller.request(request).await
+        };
+        match created {
             Err(error) => warn!(topics = ?claim.names, %error, "topics could not be created on demand"),
             Ok(response) => {
                 for failed in response.topics.iter().filter(|topic| topic.error_code != 0) {

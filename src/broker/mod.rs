@@ -10,12 +10,12 @@ pub(crate) use auto_creation::AutoCreation;
 pub(crate) use background::spawn as spawn_background;
 pub use transactions::TransactionPartitions;
 
-use crate::config::{BrokerSettings, Effective, NodeConfig};
+use crate::config::{BrokerSettings, Effective, Listener, NodeConfig};
 use crate::env::clock::Clock;
 use crate::replica::session::FetchSessions;
 use crate::replica::{OpeningProgress, Partition, Replicas};
 use crate::runtime::config_rules;
-use crate::runtime::controller::ControllerHandle;
+use crate::runtime::controller::{ActiveController, ControllerHandle};
 use crate::runtime::group::GroupCoordinators;
 use crate::runtime::limits::{ConnectionLimits, Maxima, MemoryLimit};
 use crate::runtime::loggers::Loggers;
@@ -61,12 +61,17 @@ pub struct Broker {
     pub limits: Arc<ConnectionLimits>,
     /// The memory of requests in flight.
     pub request_memory: MemoryLimit,
-    /// The token that stops every task.
+    /// The token that stops every task, except for those that serve the controllers' listeners.
     pub stopping: CancellationToken,
+    /// The token that stops serving the controllers' listeners: other controllers need this one
+    /// until it has handed over, and its broker has signed off.
+    pub controllers_stopping: CancellationToken,
     /// The partitions on this broker.
     pub replicas: Arc<Replicas>,
-    /// The controller.
+    /// This node's controller.
     pub controller: ControllerHandle,
+    /// The active controller, on this node or another.
+    pub active_controller: ActiveController,
     /// The group coordinators.
     pub groups: Arc<GroupCoordinators>,
     /// The transaction coordinators.
@@ -90,6 +95,11 @@ pub struct Broker {
 }
 
 impl Broker {
+    /// Returns the token that stops serving a listener.
+    pub fn stopping_of(&self, listener: &Listener) -> &CancellationToken {
+        if listener.is_controller { &self.controllers_stopping } else { &self.stopping }
+    }
+
     /// Returns the configuration in force: the node's file with the dynamic configs over it.
     pub fn effective(&self) -> Arc<Effective> {
         self.effective.load_full()
@@ -112,7 +122,7 @@ impl Broker {
         if changes.brokers.contains(&self.node.id)
             && let Some(registered) = image.cluster.brokers.get(&self.node.id)
         {
-            self.producer_ids.registered(registered.epoch, &self.controller);
+            self.producer_ids.registered(registered.epoch, &self.active_controller);
         }
         self.groups.set_partition_count(partition_count(image, StateTopic::ConsumerOffsets));
         self.transactions.set_partition_count(partition_count(image, StateTopic::TransactionState));

@@ -359,9 +359,9 @@ const KEYS: &[Key] = rows! {
     "controller.quorum.append.linger.ms", Int, Is("25"), AtLeast(0), Medium, ReadOnly, NoEffect;
     "controller.quorum.request.timeout.ms", Int, Is("2000"), AtLeast(0), Medium, ReadOnly, Honoured;
     "controller.quorum.retry.backoff.ms", Int, Is("20"), AtLeast(0), Low, ReadOnly, Honoured;
-    "controller.quorum.auto.join.enable", Boolean, Is("false"), Any, Low, ReadOnly, NotYet;
-    "controller.quorum.fetch.snapshot.max.bytes", Int, Is("1048576"), AtLeast(1), Low, ReadOnly, NotYet;
-    "controller.quorum.fetch.max.bytes", Int, Is("1048576"), AtLeast(1), Low, ReadOnly, NotYet;
+    "controller.quorum.auto.join.enable", Boolean, Is("false"), Any, Low, ReadOnly, Honoured;
+    "controller.quorum.fetch.snapshot.max.bytes", Int, Is("1048576"), AtLeast(1), Low, ReadOnly, Honoured;
+    "controller.quorum.fetch.max.bytes", Int, Is("1048576"), AtLeast(1), Low, ReadOnly, Honoured;
     "metrics.num.samples", Int, Is("2"), AtLeast(1), Low, ReadOnly, NoEffect;
     "metrics.sample.window.ms", Long, Is("30000"), AtLeast(1), Low, ReadOnly, NoEffect;
     "metric.reporters", List, Is("org.apache.kafka.common.metrics.JmxReporter"),

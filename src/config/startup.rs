@@ -81,7 +81,7 @@ fn is_equivalent(name: &str, text: &str) -> bool {
     text.split(',').all(|item| allowed.contains(&item.trim()))
 }
 
-/// Checks that the node is both broker and controller, and the only voter.
+/// Checks that the node is both broker and controller.
 fn refuse_roles(properties: &Properties) -> Result<(), ConfigError> {
     if let Some(roles) = properties.get("process.roles") {
         let has = |wanted: &str| roles.split(',').any(|role| role.trim() == wanted);
@@ -91,17 +91,6 @@ fn refuse_roles(properties: &Properties) -> Result<(), ConfigError> {
                 roles.trim()
             )));
         }
-    }
-    let voters = properties.get("controller.quorum.voters").map_or("", |voters| voters.as_str());
-    let mut distinct: Vec<&str> =
-        voters.split(',').map(|voter| voter.trim().split('@').next().unwrap_or_default()).collect();
-    distinct.sort_unstable();
-    distinct.dedup();
-    if distinct.len() > 1 {
-        return Err(ConfigError(format!(
-            "controller.quorum.voters={} is not supported yet; a node is its only voter",
-            voters.trim()
-        )));
     }
     Ok(())
 }

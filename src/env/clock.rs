@@ -9,6 +9,11 @@ use std::time::{Duration, Instant, SystemTime};
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Clock;
 
+/// Returns the moment after `wait`, on the clock of tokio's timers.
+pub fn deadline_in(wait: Duration) -> tokio::time::Instant {
+    tokio::time::Instant::now() + wait
+}
+
 /// A point in time of the monotonic clock, for measurements.
 #[derive(Clone, Copy, Debug)]
 pub struct Moment(Instant);

@@ -81,19 +81,20 @@ impl Listening {
     /// system queues new connections.
     pub async fn accept(self, broker: Arc<Broker>, threads: Arc<ConnectionThreads<Open>>, connections: TaskTracker) {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+        let stopping = broker.stopping_of(&self.listener).clone();
         let side = if self.listener.is_controller { Side::Controller } else { Side::Broker };
         if side == Side::Broker {
             let mut unfenced = broker.unfenced.clone();
             tokio::select! {
                 biased;
-                () = broker.stopping.cancelled() => return,
+                () = stopping.cancelled() => return,
                 _ = unfenced.wait_for(|unfenced| *unfenced) => {}
             }
         }
         loop {
             let accepted = tokio::select! {
                 biased;
-                () = broker.stopping.cancelled() => return,
+                () = stopping.cancelled() => return,
                 accepted = self.socket.accept() => accepted,
             };
             let (stream, peer) = match accepted {
@@ -106,7 +107,7 @@ impl Listening {
             };
             let place = tokio::select! {
                 biased;
-                () = broker.stopping.cancelled() => return,
+                () = stopping.cancelled() => return,
                 place = broker.limits.enter(side, peer.ip().to_canonical()) => place,
             };
             let Some(place) = place else {
@@ -171,7 +172,7 @@ async fn serve(mut seat: Seat<Open>, moving: Moving<Open>) {
         Err(error) => return warn!(%peer, %error, "a connection could not be served"),
     };
     let begin = |frame| api::serve(broker.clone(), connection.clone(), frame);
-    match connection::serve(terms(&broker), (stream, reader), begin, || seat.served()).await {
+    match connection::serve(terms(&broker, &connection.listener), (stream, reader), begin, || seat.served()).await {
         Ok(Finished::Ended) => {}
         Ok(Finished::Left { to, stream, reader }) => match stream.into_std() {
             Ok(stream) => seat.move_to(to, Moving { connection: open, stream, reader }),
@@ -201,13 +202,13 @@ fn tell(broker: &Broker, connection: &Connection, error: &Ended) {
 }
 
 /// The settings do not change while the connection is open: Kafka changes them only with a restart.
-fn terms(broker: &Broker) -> Terms<'_> {
+fn terms<'a>(broker: &'a Broker, listener: &Listener) -> Terms<'a> {
     let settings = broker.settings();
     Terms {
         idle: u64::try_from(settings.connections_max_idle_ms).map_or(Duration::MAX, Duration::from_millis),
         request_bytes_max: usize::try_from(settings.socket_request_max_bytes).unwrap_or(usize::MAX),
         request_memory: &broker.request_memory,
-        stopping: &broker.stopping,
+        stopping: broker.stopping_of(listener),
     }
 }
 

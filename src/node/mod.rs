@@ -17,17 +17,19 @@ mod threads;
 pub use self::dirs::NodeFault;
 
 use self::folders::Folders;
+use self::threads::TaskThread;
 use crate::admin;
 use crate::broker::{Broker, Node, set_maxima, spawn_background};
 use crate::config::{Address, Advertised, Effective, NodeConfig, Properties};
 use crate::env::clock::Clock;
 use crate::env::{blocking, random};
 use crate::net::{self, ConnectionThreads, Listening, Open, ThreadLoad};
+use crate::peer;
 use crate::replica::session::FetchSessions;
 use crate::replica::{self, Replicas, TopicSettings};
 use crate::runtime::assignment_sender::AssignmentSender;
 use crate::runtime::config_rules::{self, Rules};
-use crate::runtime::controller::{self, ControllerHandle, ControllerParts};
+use crate::runtime::controller::{self, ActiveController, ActiveControllerParts, ControllerHandle, ControllerParts};
 use crate::runtime::coordinator::{CoordinatorParts, NoEffects};
 use crate::runtime::group::GroupCoordinators;
 use crate::runtime::limits::{ConnectionLimits, MemoryLimit};
@@ -35,6 +37,7 @@ use crate::runtime::loggers::Loggers;
 use crate::runtime::metadata_log::Opened;
 use crate::runtime::producer_ids::ProducerIds;
 use crate::runtime::publisher::{self, Publication};
+use crate::runtime::quorum::{QuorumPeers, QuorumPeersParts, SendRequest};
 use crate::runtime::registration::{self, Endpoint, Registration};
 use crate::runtime::transaction::{MarkerWriter, TransactionCoordinators, TransactionEffects};
 use crate::telemetry::{Complaints, FilterHandle, Metrics};
@@ -62,6 +65,9 @@ use tracing::{error, info, warn};
 
 /// How long connections may take to finish their requests when the node stops.
 const CONNECTIONS_END: Duration = Duration::from_secs(10);
+
+/// How long connections of other controllers may take to end once this one has handed over.
+const CONTROLLERS_END: Duration = Duration::from_secs(1);
 
 /// Why a node did not start. One line: what was found, where, and what to do about it.
 pub type StartError = anyhow::Error;
@@ -93,11 +99,31 @@ pub struct Running {
     /// The bound address of the HTTP endpoint for operators.
     pub http: Option<SocketAddr>,
     metadata_log_dir: Option<LogDir>,
-    connections: TaskTracker,
+    connections: Connections,
     connection_threads: Arc<ConnectionThreads<Open>>,
     tasks: TaskTracker,
     threads: Vec<JoinHandle<()>>,
+    peers: TaskThread,
     faults: channel::UnboundedReceiver<NodeFault>,
+}
+
+/// The open connections, and the tasks that serve them until the controller has handed over.
+#[derive(Default)]
+struct Connections {
+    of_clients: TaskTracker,
+    of_controllers: TaskTracker,
+    serving: TaskTracker,
+}
+
+impl Connections {
+    /// Ends the connections of other controllers.
+    async fn end(&self, broker: &Broker) {
+        broker.controllers_stopping.cancel();
+        self.of_controllers.close();
+        if tokio::time::timeout(CONTROLLERS_END, self.of_controllers.wait()).await.is_err() {
+            warn!("connections of controllers that did not end in time are closed");
+        }
+    }
 }
 
 /// Starts a node. Errors: what is wrong with its folders, its ports or its configuration.
@@ -114,7 +140,10 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
     let (unfenced_in, unfenced) = watch::channel(false);
     let directory_ids = folders.log_dirs.iter().map(|(_, id)| *id).collect();
     let dirs = (folders.log_dirs, folders.lost);
-    let broker = broker(&config, dirs, &folders.cluster_id, controller.clone(), unfenced, start.filter, clock)?;
+    let (fault_in, faults) = channel::unbounded_channel();
+    let peers = TaskThread::start("peers", &fault_in)?;
+    let active = active_controller(&config, controller, &peers);
+    let broker = broker(&config, dirs, &folders.cluster_id, active.clone(), unfenced, start.filter, clock)?;
     // Before anything is written: no producer may get space that the disk does not have.
     broker.replicas.check_room();
     let dir_faults = dirs::faults_of(&broker, folders.metadata_log_dir.as_ref());
@@ -130,17 +159,27 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
             broker.follow_leadership(partition);
         }
     }));
-    let (fault_in, faults) = channel::unbounded_channel();
     let mut threads = vec![publisher(&broker, &fault_in, received, published_in)?];
-    let parts =
-        controller_parts(&broker, folders.metadata_directory_id, folders.metadata, folders.bootstrap, publications)?;
+    let send = send_to_replicas(&broker, &peers);
+    let parts = controller_parts(
+        &broker,
+        folders.metadata_directory_id,
+        folders.metadata,
+        folders.bootstrap,
+        publications,
+        send,
+    )?;
     threads.push(threads::vital("controller", &fault_in, move || Ok(controller::run(parts, inbox)?))?);
     let addresses = listening.iter().map(|one| (one.listener.name.clone(), one.address)).collect();
-    let (connections, tasks) = (TaskTracker::new(), TaskTracker::new());
+    let (connections, tasks) = (Connections::default(), TaskTracker::new());
     let connection_threads = net::connection_threads(start.connection_threads, start.load, clock);
-    tasks.spawn(connection_threads.clone().serve_first());
+    connections.serving.spawn(connection_threads.clone().serve_first());
     for one in listening {
-        tasks.spawn(one.accept(broker.clone(), connection_threads.clone(), connections.clone()));
+        let (accepting, open) = match one.listener.is_controller {
+            true => (&connections.serving, &connections.of_controllers),
+            false => (&tasks, &connections.of_clients),
+        };
+        accepting.spawn(one.accept(broker.clone(), connection_threads.clone(), open.clone()));
     }
     let http = http.map(|(socket, address)| {
         info!(%address, "serving /livez, /readyz and /metrics");
@@ -150,7 +189,16 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
     let stopping = broker.stopping.clone();
     tasks.spawn(assignment_sender(&broker).run());
     let dir_states = broker.replicas.dir_states();
-    let heartbeats = registration::run(registration, controller, published, unfenced_in, dir_states, stopping);
+    let image = broker.image.clone();
+    let heartbeats = registration::run(
+        registration,
+        active.with_own_connection(),
+        image,
+        published,
+        unfenced_in,
+        dir_states,
+        stopping,
+    );
     threads.push(threads::vital_task("heartbeats", &fault_in, &tasks, heartbeats)?);
     tasks.spawn(dirs::watch(broker.clone(), dir_faults, fault_in));
     spawn_background(&broker, &tasks);
@@ -165,6 +213,7 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
         connection_threads,
         tasks,
         threads,
+        peers,
         faults,
     })
 }
@@ -206,7 +255,7 @@ fn broker(
     config: &Arc<NodeConfig>,
     (dirs, lost): (Vec<(LogDir, DirectoryId)>, Vec<PathBuf>),
     cluster_id: &str,
-    controller: ControllerHandle,
+    controller: ActiveController,
     unfenced: watch::Receiver<bool>,
     filter: Option<FilterHandle>,
     clock: Clock,
@@ -247,8 +296,10 @@ fn broker(
         limits: Arc::new(ConnectionLimits::default()),
         request_memory: MemoryLimit::new(settings.queued_max_request_bytes),
         stopping: CancellationToken::new(),
+        controllers_stopping: CancellationToken::new(),
         replicas,
-        controller,
+        controller: controller.local().clone(),
+        active_controller: controller,
         groups,
         transactions: Arc::new(transactions),
         markers,
@@ -320,7 +371,7 @@ fn assignment_sender(broker: &Broker) -> AssignmentSender {
     AssignmentSender {
         assignments: broker.replicas.assignments().clone(),
         node_id: broker.node.id,
-        controller: broker.controller.clone(),
+        controller: broker.active_controller.with_own_connection(),
         image: broker.image.clone(),
         unfenced: broker.unfenced.clone(),
         stopping: broker.stopping.clone(),
@@ -364,6 +415,33 @@ fn advertised(registration: &Registration) -> Vec<(String, Address)> {
     registration.endpoints.iter().map(address).collect()
 }
 
+/// Returns the active controller as this node's services ask it.
+fn active_controller(config: &NodeConfig, local: ControllerHandle, peers: &TaskThread) -> ActiveController {
+    let timeout_ms = config.settings.broker_session_timeout_ms / 2;
+    ActiveController::new(ActiveControllerParts {
+        node_id: config.node_id,
+        local,
+        timeout: Duration::from_millis(u64::try_from(timeout_ms).unwrap_or(0)),
+        dial: peer::tcp(),
+        runtime: peers.handle.clone(),
+    })
+}
+
+/// Returns what sends the raft machine's requests. The connections' tasks run on a thread of their
+/// own: elections do not wait while the main thread is busy.
+fn send_to_replicas(broker: &Broker, peers: &TaskThread) -> SendRequest {
+    let mut replicas = QuorumPeers::new(QuorumPeersParts {
+        node_id: broker.node.id,
+        cluster_id: broker.node.cluster_id.clone(),
+        timeout: Duration::from_millis(
+            u64::try_from(broker.settings().controller_quorum_request_timeout_ms).unwrap_or(0),
+        ),
+        dial: peer::tcp(),
+        runtime: peers.handle.clone(),
+    });
+    Box::new(move |to, request, answer| replicas.send(&to, request, answer))
+}
+
 /// Builds the parts of the controller's thread, with a raft machine that starts from the files on
 /// disk.
 fn controller_parts(
@@ -372,10 +450,12 @@ fn controller_parts(
     metadata: Opened,
     bootstrap: Vec<VersionedRecord>,
     publisher: Sender<Publication>,
+    send: SendRequest,
 ) -> Result<ControllerParts, StartError> {
     let (config, settings, clock) = (&broker.config, broker.settings(), broker.clock);
     let (raft, actions) = rules::start_raft(config, directory_id, metadata.stored, clock)?;
-    rules::refuse_other_voters(&raft)?;
+    rules::refuse_unreachable_quorum(&raft, config)?;
+    let voters = raft.voters().ids().collect();
     Ok(ControllerParts {
         log: metadata.log,
         raft,
@@ -391,11 +471,12 @@ fn controller_parts(
             unclean_leader_election: settings.unclean_leader_election_enable,
             delete_topic_enable: settings.delete_topic_enable,
             broker_session_timeout_ms: i64::from(settings.broker_session_timeout_ms),
-            voters: vec![config.node_id],
+            voters,
         },
         rules: Arc::new(Rules::new(config.clone(), broker.effective.clone())),
         bootstrap,
         publisher,
+        send,
         retention: Limits {
             max_bytes: u64::try_from(settings.metadata_max_retention_bytes).ok(),
             max_age_ms: u64::try_from(settings.metadata_max_retention_ms).ok(),
@@ -419,18 +500,17 @@ impl Running {
     /// Stops the node: answers waiting requests, closes the logs, and writes the marker of a clean
     /// stop.
     pub async fn stop(self) {
-        let Running { broker, metadata_log_dir, connections, connection_threads, tasks, threads, .. } = self;
+        let Running { broker, metadata_log_dir, connections, connection_threads, tasks, threads, peers, .. } = self;
         broker.stopping.cancel();
         broker.replicas.interrupt();
         // Members that wait for a rebalance, and controller replies that wait for logs to open,
         // must not delay the stop.
         broker.groups.resign_all();
         broker.transactions.resign_all();
-        connections.close();
-        if tokio::time::timeout(CONNECTIONS_END, connections.wait()).await.is_err() {
+        connections.of_clients.close();
+        if tokio::time::timeout(CONNECTIONS_END, connections.of_clients.wait()).await.is_err() {
             warn!("connections that did not end in time are closed");
         }
-        connection_threads.end();
         tasks.close();
         tasks.wait().await;
         let epoch = broker.image().cluster.brokers.get(&broker.node.id).map(|it| it.epoch);
@@ -439,12 +519,19 @@ impl Running {
             error!(%error, "the logs could not be closed");
         }
         broker.controller.stop();
+        let joined = blocking::run(move || threads.into_iter().for_each(|thread| drop(thread.join()))).await;
+        if let Err(error) = joined {
+            error!(%error, "a thread did not end");
+        }
+        connections.end(&broker).await;
+        connection_threads.end();
+        connections.serving.close();
+        connections.serving.wait().await;
         let joined = blocking::run(move || {
             connection_threads.join();
-            threads.into_iter().for_each(|thread| drop(thread.join()));
-        })
-        .await;
-        if let Err(error) = joined {
+            peers.stop();
+        });
+        if let Err(error) = joined.await {
             error!(%error, "a thread did not end");
         }
         broker.replicas.unlock();

@@ -4,7 +4,7 @@
 //! `gregor start` and `gregor check` both use these rules, so that they agree. Nothing is written.
 
 use super::StartError;
-use crate::config::NodeConfig;
+use crate::config::{Address, NodeConfig};
 use crate::env::clock::Clock;
 use crate::env::random;
 use crate::runtime::format::controller_endpoints;
@@ -14,7 +14,7 @@ use metadata::image::Image;
 use metadata::version::{FEATURES, Feature, METADATA_VERSION, later_release};
 use metadata::{ApplyError, MetadataVersion};
 use model::{BrokerId, DirectoryId, TopicPartition};
-use raft::{FetchLimits, Raft, ReplicaKey, Timeouts, VoterSet};
+use raft::{Endpoint, FetchLimits, Raft, ReplicaKey, Timeouts, VoterSet};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use storage::disk::Disk;
@@ -213,8 +213,8 @@ fn refuse_doubled(config: &NodeConfig, disk: &dyn Disk) -> Result<(), StartError
     Ok(())
 }
 
-/// Reads the metadata log's folder. Errors: it cannot be read, is of a later release, or is of a
-/// cluster of several nodes.
+/// Reads the metadata log's folder. Errors: it cannot be read, is of a later release, or has
+/// partitions with several replicas.
 fn examine_metadata(config: &NodeConfig, disk: &dyn Disk) -> Result<Image, StartError> {
     let folder = MetadataFolder::new(disk, &config.metadata_log_dir);
     let contents = folder.contents().map_err(|fault| match fault {
@@ -223,27 +223,43 @@ fn examine_metadata(config: &NodeConfig, disk: &dyn Disk) -> Result<Image, Start
             .context(format!("the metadata log in {} cannot be read", folder.path().display())),
     })?;
     refuse_features(folder.path(), &contents.image)?;
-    if let Some(reason) = other_nodes(&contents, config.node_id) {
+    if let Some(reason) = other_voters(&contents, config) {
+        bail!("{} cannot be served: {reason}", config.metadata_log_dir.display());
+    }
+    if let Some(reason) = other_replicas(&contents, config.node_id) {
         bail!("{} cannot be served: {reason}", config.metadata_log_dir.display());
     }
     Ok(contents.image)
 }
 
-/// Says in one line which other nodes the cluster of a folder has. `None` where it has none.
-fn other_nodes(contents: &FolderContents, node_id: BrokerId) -> Option<String> {
-    let list = |ids: &BTreeSet<BrokerId>| ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    if !contents.voters.is_empty() && !contents.voters.iter().eq([&node_id]) {
-        return Some(format!(
-            "it is of a cluster with the controllers {}; folders of clusters with several nodes are not supported yet",
-            list(&contents.voters)
-        ));
+/// Says in one line how the voters of a folder differ from those of the configuration, where the
+/// configuration decides. `None` where they do not.
+fn other_voters(contents: &FolderContents, config: &NodeConfig) -> Option<String> {
+    let configured: BTreeSet<BrokerId> = config.voters.iter().map(|voter| voter.id).collect();
+    if contents.voters_are_in_the_log || configured.is_empty() || contents.voters.is_empty() {
+        return None;
     }
+    (contents.voters != configured).then(|| {
+        format!(
+            "it is of a cluster with the controllers {}, but controller.quorum.voters names {}; a minority could decide without the others: give it the voters that the cluster has",
+            list(&contents.voters),
+            list(&configured)
+        )
+    })
+}
+
+fn list(ids: &BTreeSet<BrokerId>) -> String {
+    ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// Says in one line which other brokers hold partitions of this folder. `None` where none does.
+fn other_replicas(contents: &FolderContents, node_id: BrokerId) -> Option<String> {
     let partitions = contents.image.topics.iter().flat_map(|topic| topic.partitions.values());
-    let others: BTreeSet<BrokerId> =
-        partitions.flat_map(|it| &it.replicas).copied().filter(|id| *id != node_id).collect();
+    let own = partitions.filter(|it| it.replicas.contains(&node_id));
+    let others: BTreeSet<BrokerId> = own.flat_map(|it| &it.replicas).copied().filter(|id| *id != node_id).collect();
     (!others.is_empty()).then(|| {
         format!(
-            "it is of a cluster in which the brokers {} hold partitions too; folders of clusters with several nodes are not supported yet",
+            "it has partitions that the brokers {} hold too; partitions with several replicas are not supported yet",
             list(&others)
         )
     })
@@ -293,9 +309,12 @@ pub(super) fn start_raft(
         local: ReplicaKey { id: config.node_id, directory_id: Some(directory_id) },
         endpoints: controller_endpoints(config),
         configured_voters: VoterSet::from_config(&voters.join(","), listener)?,
-        bootstrap_servers: Vec::new(),
-        auto_join: false,
-        fetch_limits: FetchLimits::default(),
+        bootstrap_servers: bootstrap_servers(config),
+        auto_join: settings.controller_quorum_auto_join_enable,
+        fetch_limits: FetchLimits {
+            log_bytes: u32::try_from(settings.controller_quorum_fetch_max_bytes).unwrap_or(0),
+            snapshot_bytes: u32::try_from(settings.controller_quorum_fetch_snapshot_max_bytes).unwrap_or(0),
+        },
         timeouts: Timeouts {
             election_ms: millis(settings.controller_quorum_election_timeout_ms),
             election_backoff_max_ms: millis(settings.controller_quorum_election_backoff_max_ms),
@@ -307,15 +326,29 @@ pub(super) fn start_raft(
     Ok(Raft::start(raft_config, stored, random::number(), clock.both())?)
 }
 
-/// Refuses a quorum with voters other than this node.
-pub(super) fn refuse_other_voters(raft: &Raft) -> Result<(), StartError> {
-    if !raft.is_leader() {
+/// Refuses a quorum that this node has no way into: it is no voter, and nobody else is known to
+/// ask.
+pub(super) fn refuse_unreachable_quorum(raft: &Raft, config: &NodeConfig) -> Result<(), StartError> {
+    if raft.voters().is_empty() && bootstrap_servers(config).is_empty() {
         bail!(
-            "this node is not the only voter of its metadata quorum (voters {:?}); folders of clusters with several controllers are not supported",
-            raft.voters().ids().collect::<Vec<_>>()
+            "{} was formatted to join a quorum (--no-initial-controllers), but controller.quorum.bootstrap.servers names no other controller",
+            config.metadata_log_dir.display()
         );
     }
     Ok(())
+}
+
+/// Returns the controllers of `controller.quorum.bootstrap.servers` without this node itself.
+fn bootstrap_servers(config: &NodeConfig) -> Vec<Endpoint> {
+    let listener = config.listeners.controller_names.first().map_or("CONTROLLER", String::as_str);
+    let own = controller_endpoints(config);
+    let addresses = config.bootstrap_servers.iter().filter_map(|server| server.parse::<Address>().ok());
+    let servers = addresses.map(|Address { host, port }| Endpoint {
+        listener: listener.into(),
+        host: host.as_str().into(),
+        port,
+    });
+    servers.filter(|server| !own.iter().any(|it| it.host == server.host && it.port == server.port)).collect()
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use super::NodeFault;
 use crate::env::blocking;
 use std::io;
 use std::thread::JoinHandle;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
@@ -54,6 +55,36 @@ pub(super) fn vital_task(
         runtime.block_on(task);
         Ok(())
     })
+}
+
+/// A thread that runs the tasks of a runtime of its own, until it is told to stop.
+pub(super) struct TaskThread {
+    /// Spawns tasks on the thread.
+    pub(super) handle: Handle,
+    stop: oneshot::Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+impl TaskThread {
+    /// Starts the thread. A panic of the thread ends the node. Errors: the system has no more
+    /// threads.
+    pub(super) fn start(name: &'static str, end: &UnboundedSender<NodeFault>) -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().enable_io().build()?;
+        let (stop, stopped) = oneshot::channel();
+        let handle = runtime.handle().clone();
+        let thread = vital(name, end, move || {
+            drop(runtime.block_on(stopped));
+            Ok(())
+        })?;
+        Ok(Self { handle, stop, thread })
+    }
+
+    /// Ends the thread's tasks where they wait, and waits for the thread.
+    pub(super) fn stop(self) {
+        // The send fails only after the thread has panicked.
+        let _ = self.stop.send(());
+        let _ = self.thread.join();
+    }
 }
 
 #[cfg(test)]

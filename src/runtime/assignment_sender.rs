@@ -4,10 +4,9 @@
 //! Invariant: only one request is in flight at a time, so that the controller receives the newest
 //! dir of a replica last.
 
-use super::controller::ControllerHandle;
+use super::controller::ActiveController;
 use crate::replica::{Assignment, Assignments};
 use arc_swap::ArcSwap;
-use metadata::decide;
 use metadata::image::Image;
 use model::{ApiError, BrokerId, DirectoryId, ErrorCode, PartitionIndex, TopicIdPartition};
 use protocol::messages::assign_replicas_to_dirs_request::{
@@ -32,7 +31,7 @@ pub struct AssignmentSender {
     /// The assignments to send.
     pub assignments: Arc<Assignments>,
     /// The controller.
-    pub controller: ControllerHandle,
+    pub controller: ActiveController,
     /// The newest published image.
     pub image: Arc<ArcSwap<Image>>,
     /// Whether the controller has unfenced this broker. Before that, it would reject the request.
@@ -128,14 +127,8 @@ impl AssignmentSender {
             directories,
             ..Default::default()
         };
-        let decided = self
-            .controller
-            .decide_at_commit(move |view, context| decide::assign_replicas_to_dirs(view.image, context, &request));
-        let response = decided.await?;
-        match ErrorCode::from_code(response.error_code) {
-            Some(ErrorCode::None) => Ok(refused(&response)),
-            error => Err(error.unwrap_or(ErrorCode::UnknownServerError).into()),
-        }
+        let response = self.controller.request(request).await?;
+        Ok(refused(&response))
     }
 }
 
@@ -168,6 +161,7 @@ fn refused(response: &AssignReplicasToDirsResponse) -> HashSet<TopicIdPartition>
 mod tests {
     use super::*;
     use crate::replica::{ASSIGNMENTS_MAX, numbered_dir, numbered_partition};
+    use crate::runtime::controller::ControllerHandle;
     use metadata::{LoadedBatch, Loader};
     use model::{LeaderEpoch, Offset, Timestamp};
     use protocol::messages::feature_level_record::FeatureLevelRecord;
@@ -209,15 +203,15 @@ mod tests {
         loader.publish().0
     }
 
-    #[test]
-    fn a_withdrawn_move_is_sent_although_the_image_does_not_have_the_move_yet() {
+    #[tokio::test]
+    async fn a_withdrawn_move_is_sent_although_the_image_does_not_have_the_move_yet() {
         // The controller was told dir 2 and answered at its commit. The image is published later.
         let image = published_in(numbered_dir(1));
         let assignments = Arc::new(Assignments::default());
         let sender = AssignmentSender {
             node_id: BrokerId(1),
             assignments: assignments.clone(),
-            controller: ControllerHandle::new().0,
+            controller: ActiveController::unknown(ControllerHandle::new().0),
             image: Arc::default(),
             unfenced: watch::channel(true).1,
             stopping: CancellationToken::new(),

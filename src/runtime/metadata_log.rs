@@ -4,6 +4,7 @@
 //! Every write here is fsynced before it counts, whatever `flush.*` says. A fault ends the node.
 
 mod reader;
+mod replication;
 
 pub use self::reader::{FolderContents, MetadataFolder, ReadBatch};
 use self::reader::{READ_BYTES, whole_batches};
@@ -171,6 +172,11 @@ impl MetadataLog {
                 }
             }
             Err(error) => return Err(error.into()),
+        }
+        if let Some(id) = snapshot.filter(|id| !reaches(&log, *id)) {
+            // The node was killed while it installed this snapshot.
+            info!(snapshot = %id, "the metadata log begins again at the end of a snapshot that was installed");
+            log.truncate_fully_and_start_at(id.end, clock.now())?;
         }
         if recovery.bytes_cut > 0 {
             info!(bytes = recovery.bytes_cut, "cut what was not whole off the metadata log");
@@ -345,6 +351,13 @@ impl MetadataLog {
     pub fn close(&self, now: Timestamp) -> Result<(), LogFault> {
         Ok(self.log.close(now)?)
     }
+}
+
+/// Whether a log has the records that a snapshot covers, or could have had them: it ends at the
+/// snapshot's end or later, with an epoch that is not lower.
+fn reaches(log: &Log, snapshot: SnapshotId) -> bool {
+    let is_empty = log.log_start_offset() == log.log_end_offset();
+    log.log_end_offset() >= snapshot.end && (is_empty || log.latest_epoch().is_none_or(|epoch| epoch >= snapshot.epoch))
 }
 
 /// Removes snapshots that were not completed.

@@ -11,6 +11,7 @@ pub mod loggers;
 pub mod metadata_log;
 pub mod producer_ids;
 pub mod publisher;
+pub mod quorum;
 pub mod registration;
 pub mod spare;
 pub mod transaction;

@@ -6,8 +6,7 @@
 //!
 //! Invariant: at most one request for a block is in flight.
 
-use super::controller::ControllerHandle;
-use metadata::decide;
+use super::controller::ActiveController;
 use model::{ApiError, BrokerEpoch, BrokerId, ErrorCode, ProducerId};
 use parking_lot::Mutex;
 use protocol::messages::allocate_producer_ids_request::AllocateProducerIdsRequest;
@@ -76,27 +75,25 @@ impl ProducerIds {
     }
 
     /// Sets the broker's epoch and requests the first block. Must be called on a runtime.
-    pub fn registered(&self, epoch: BrokerEpoch, controller: &ControllerHandle) {
+    pub fn registered(&self, epoch: BrokerEpoch, controller: &ActiveController) {
         self.blocks.lock().broker_epoch = Some(epoch);
         self.request_if_due(controller);
     }
 
     /// Returns the next id. Errors: COORDINATOR_LOAD_IN_PROGRESS while there is no block; clients
     /// retry it.
-    pub fn next(&self, controller: &ControllerHandle) -> Result<ProducerId, ApiError> {
+    pub fn next(&self, controller: &ActiveController) -> Result<ProducerId, ApiError> {
         let id = self.blocks.lock().take();
         self.request_if_due(controller);
         id.ok_or_else(|| ErrorCode::CoordinatorLoadInProgress.into())
     }
 
-    fn request_if_due(&self, controller: &ControllerHandle) {
+    fn request_if_due(&self, controller: &ActiveController) {
         let Some(epoch) = self.blocks.lock().begin_request() else { return };
         let (blocks, controller, broker_id) = (self.blocks.clone(), controller.clone(), self.node_id.0);
         tokio::spawn(async move {
             let request = AllocateProducerIdsRequest { broker_id, broker_epoch: epoch.0, ..Default::default() };
-            let decided =
-                controller.decide_at_commit(move |state, _| decide::allocate_producer_ids(state.image, &request));
-            match decided.await {
+            match controller.request(request).await {
                 Ok(reply) => {
                     let (start, len) = (reply.producer_id_start, i64::from(reply.producer_id_len));
                     blocks.lock().given(start..start + len);
@@ -115,6 +112,7 @@ impl ProducerIds {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::runtime::controller::ControllerHandle;
 
     #[test]
     fn the_next_block_is_asked_for_when_most_of_this_one_is_used() {
@@ -137,7 +135,8 @@ mod tests {
     #[tokio::test]
     async fn a_producer_that_asks_before_the_first_block_must_retry() {
         // No one receives the request to the controller.
-        let (controller, _inbox) = ControllerHandle::new();
+        let (handle, _inbox) = ControllerHandle::new();
+        let controller = ActiveController::unknown(handle);
         let ids = ProducerIds::new(BrokerId(1));
         ids.registered(BrokerEpoch(7), &controller);
         for _ in 0..3 {

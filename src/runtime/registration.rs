@@ -1,15 +1,18 @@
 //! Registers this node with the active controller, as broker and as controller, and keeps its
 //! session alive by heartbeats.
 
-use super::controller::ControllerHandle;
+use super::controller::ActiveController;
 use crate::replica::DirStates;
-use metadata::decide;
+use arc_swap::ArcSwap;
+use metadata::image::Image;
 use metadata::version::FEATURES;
-use model::{ApiError, BrokerEpoch, DirectoryId, ErrorCode, Offset, Uuid};
+use model::{ApiError, BrokerEpoch, BrokerId, DirectoryId, ErrorCode, Offset, Uuid};
 use protocol::Str;
 use protocol::messages::broker_heartbeat_request::BrokerHeartbeatRequest;
+use protocol::messages::broker_heartbeat_response::BrokerHeartbeatResponse;
 use protocol::messages::broker_registration_request::{self as broker, BrokerRegistrationRequest};
 use protocol::messages::controller_registration_request::{self as controller, ControllerRegistrationRequest};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -17,6 +20,11 @@ use tracing::{info, warn};
 
 /// How long to wait after a rejected registration before the next attempt.
 const RETRY: Duration = Duration::from_millis(100);
+/// The wait between two heartbeats of a controlled shutdown.
+const SIGN_OFF_INTERVAL: Duration = Duration::from_millis(50);
+/// After this many heartbeats of a controlled shutdown without a controller, the broker stops: the
+/// whole cluster may be stopping.
+const SIGN_OFF_UNANSWERED_MAX: usize = 20;
 /// The maximum time of a controlled shutdown.
 const SHUTDOWN: Duration = Duration::from_secs(5);
 
@@ -60,14 +68,15 @@ pub struct Registration {
 /// Registers, sends heartbeats until the broker stops, and then requests a controlled shutdown.
 pub async fn run(
     this: Registration,
-    handle: ControllerHandle,
+    controller: ActiveController,
+    image: Arc<ArcSwap<Image>>,
     mut published: watch::Receiver<Option<Offset>>,
     unfenced: watch::Sender<bool>,
     mut dirs: watch::Receiver<DirStates>,
     stopping: CancellationToken,
 ) {
-    register_controller(&this, &handle, &stopping).await;
-    let Some(epoch) = register_broker(&this, &handle, &stopping).await else { return };
+    register_controller(&this, &controller, &stopping).await;
+    let Some(epoch) = register_broker(&this, &controller, &stopping).await else { return };
     // The first heartbeat is sent when this node has seen its own registration. The controller then
     // unfences it at once.
     let seen = published.wait_for(|at| at.is_some_and(|at| at.0 >= epoch.0));
@@ -80,17 +89,24 @@ pub async fn run(
     loop {
         let offset = Offset::to_wire(*published.borrow());
         let states = dirs.borrow_and_update().clone();
-        match heartbeat(&this, &handle, epoch, offset, &states, false).await {
-            Ok(fenced) => {
+        let mut pause = this.heartbeat_interval;
+        match heartbeat(&this, &controller, epoch, offset, &states, false).await {
+            Ok(response) => {
+                let fenced = response.is_fenced;
                 refusals = Refusals::default();
                 if is_fenced != fenced {
                     info!(fenced, broker_epoch = %epoch, "the controller answered this broker's heartbeat");
                     is_fenced = fenced;
                     announcing.abort();
-                    announcing = tokio::spawn(announce(handle.clone(), unfenced.clone(), fenced));
+                    let (image, published) = (image.clone(), published.clone());
+                    let node_id = BrokerId(this.node_id);
+                    announcing = tokio::spawn(announce(node_id, image, published, unfenced.clone(), fenced));
                 }
             }
             Err(error) => {
+                if is_retried(error.code) {
+                    pause = pause.min(RETRY);
+                }
                 if error.code == ErrorCode::StaleBrokerEpoch {
                     announcing.abort();
                     is_fenced = true;
@@ -102,21 +118,42 @@ pub async fn run(
             }
         }
         tokio::select! {
-            () = tokio::time::sleep(this.heartbeat_interval) => {}
+            () = tokio::time::sleep(pause) => {}
             // A change of the log dirs is sent at once.
             Ok(()) = dirs.changed() => {}
             () = stopping.cancelled() => break,
         }
     }
-    // A single node has no one to hand its partitions to. The controller fences it, and it stops.
-    let asked = async {
+    let signed_off = sign_off(&this, &controller, epoch, &image, &published, &dirs);
+    if tokio::time::timeout(SHUTDOWN, signed_off).await.is_err() {
+        warn!("the controlled shutdown was not finished in time");
+    }
+}
+
+/// Asks for a controlled shutdown until the controller lets this broker go: the others lead what it
+/// led. A broker without others has no one to hand its partitions to, and asks once.
+async fn sign_off(
+    this: &Registration,
+    controller: &ActiveController,
+    epoch: BrokerEpoch,
+    image: &ArcSwap<Image>,
+    published: &watch::Receiver<Option<Offset>>,
+    dirs: &watch::Receiver<DirStates>,
+) {
+    let is_alone = image.load().cluster.brokers.len() == 1;
+    let mut unanswered_count = 0;
+    while unanswered_count < SIGN_OFF_UNANSWERED_MAX {
         let offset = Offset::to_wire(*published.borrow());
         let states = dirs.borrow().clone();
-        heartbeat(&this, &handle, epoch, offset, &states, true).await
-    };
-    if tokio::time::timeout(SHUTDOWN, asked).await.is_err() {
-        warn!("the controlled shutdown was not answered in time");
+        match heartbeat(this, controller, epoch, offset, &states, true).await {
+            Ok(response) if is_alone || response.should_shut_down => return,
+            Ok(_) => unanswered_count = 0,
+            Err(error) if is_alone || !is_retried(error.code) => return,
+            Err(_) => unanswered_count += 1,
+        }
+        tokio::time::sleep(SIGN_OFF_INTERVAL).await;
     }
+    warn!("no controller is active to sign off with");
 }
 
 /// Logs once why heartbeats are rejected, and not for each of them.
@@ -126,9 +163,14 @@ struct Refusals {
 }
 
 impl Refusals {
+    /// Whether the reason differs from the last one. It is then taken as logged.
+    fn is_new(&mut self, error: &ApiError) -> bool {
+        self.said.replace(error.code) != Some(error.code)
+    }
+
     /// Returns the line to log, if it has not been logged yet.
     fn line(&mut self, error: &ApiError) -> Option<&'static str> {
-        if self.said.replace(error.code) == Some(error.code) {
+        if !self.is_new(error) {
             return None;
         }
         Some(match error.code {
@@ -145,13 +187,23 @@ impl Refusals {
 /// Announces whether this broker is fenced. It announces "unfenced" once the image that says so is
 /// published, because with that image the broker leads. The answer to a heartbeat does not wait for
 /// this.
-async fn announce(handle: ControllerHandle, unfenced: watch::Sender<bool>, fenced: bool) {
-    if fenced || handle.decide(|_, _| Ok(decide::Decision::reply(()))).await.is_ok() {
+async fn announce(
+    node_id: BrokerId,
+    image: Arc<ArcSwap<Image>>,
+    mut published: watch::Receiver<Option<Offset>>,
+    unfenced: watch::Sender<bool>,
+    fenced: bool,
+) {
+    let is_unfenced = |_: &Option<Offset>| {
+        let image = image.load();
+        image.cluster.brokers.get(&node_id).is_some_and(|broker| !broker.fenced)
+    };
+    if fenced || published.wait_for(is_unfenced).await.is_ok() {
         unfenced.send_replace(!fenced);
     }
 }
 
-async fn register_controller(this: &Registration, handle: &ControllerHandle, stopping: &CancellationToken) {
+async fn register_controller(this: &Registration, controller: &ActiveController, stopping: &CancellationToken) {
     let request = ControllerRegistrationRequest {
         controller_id: this.node_id,
         incarnation_id: this.incarnation_id,
@@ -179,11 +231,11 @@ async fn register_controller(this: &Registration, handle: &ControllerHandle, sto
     };
     while !stopping.is_cancelled() {
         let request = request.clone();
-        match handle.decide_at_commit(move |view, _| decide::register_controller(view.image, &request)).await {
+        match controller.request(request).await {
             Ok(_) => return,
             // An older metadata.version does not know controllers, which is not an error.
             Err(error) if error.code == ErrorCode::UnsupportedVersion => return,
-            Err(error) if error.code == ErrorCode::NotController => tokio::time::sleep(RETRY).await,
+            Err(error) if is_retried(error.code) => tokio::time::sleep(RETRY).await,
             Err(error) => {
                 warn!(%error, "this controller could not be registered");
                 return;
@@ -194,7 +246,7 @@ async fn register_controller(this: &Registration, handle: &ControllerHandle, sto
 
 async fn register_broker(
     this: &Registration,
-    handle: &ControllerHandle,
+    controller: &ActiveController,
     stopping: &CancellationToken,
 ) -> Option<BrokerEpoch> {
     let request = BrokerRegistrationRequest {
@@ -226,15 +278,15 @@ async fn register_broker(
         previous_broker_epoch: BrokerEpoch::to_wire(this.previous_epoch),
         ..Default::default()
     };
+    let mut refusals = Refusals::default();
     while !stopping.is_cancelled() {
         let request = request.clone();
-        let registered = handle.decide_at_commit(move |view, context| {
-            decide::register_broker(view.image, view.soft, context, &request, view.next_offset)
-        });
-        match registered.await {
+        match controller.request(request).await {
             Ok(response) => return Some(BrokerEpoch(response.broker_epoch)),
             Err(error) => {
-                warn!(%error, "this broker's registration was rejected; it is retried");
+                if let Some(error) = refusals.is_new(&error).then_some(&error) {
+                    warn!(%error, "this broker is not registered yet; it is tried again");
+                }
                 tokio::select! {
                     () = tokio::time::sleep(RETRY) => {}
                     () = stopping.cancelled() => {}
@@ -245,15 +297,15 @@ async fn register_broker(
     None
 }
 
-/// Sends one heartbeat. Returns whether this broker is fenced afterwards.
+/// Sends one heartbeat.
 async fn heartbeat(
     this: &Registration,
-    handle: &ControllerHandle,
+    controller: &ActiveController,
     epoch: BrokerEpoch,
     current_metadata_offset: i64,
     dirs: &DirStates,
     want_shut_down: bool,
-) -> Result<bool, ApiError> {
+) -> Result<BrokerHeartbeatResponse, ApiError> {
     let request = BrokerHeartbeatRequest {
         broker_id: this.node_id,
         broker_epoch: epoch.0,
@@ -264,9 +316,12 @@ async fn heartbeat(
         cordoned_log_dirs: Some(dirs.cordoned.clone()),
         ..Default::default()
     };
-    let answered =
-        handle.decide_at_commit(move |view, context| decide::heartbeat(view.image, view.soft, context, &request));
-    answered.await.map(|response| response.is_fenced)
+    controller.request(request).await
+}
+
+/// Whether the controller may give another answer soon: it changes, or it cannot be reached.
+fn is_retried(code: ErrorCode) -> bool {
+    matches!(code, ErrorCode::NotController | ErrorCode::NetworkException | ErrorCode::RequestTimedOut)
 }
 
 #[cfg(test)]

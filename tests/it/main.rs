@@ -23,6 +23,7 @@ mod node;
 mod opening;
 mod printing;
 mod publishing;
+mod quorum;
 mod records;
 mod refused;
 mod releases;

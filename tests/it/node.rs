@@ -34,15 +34,24 @@ impl Home {
 
     /// Creates such a folder on the given disk.
     pub fn on(disk: &Arc<dyn Disk>) -> Self {
+        let endpoint = raft::Endpoint { listener: "CONTROLLER".into(), host: "127.0.0.1".into(), port: 9093 };
+        Self::formatted(disk, 1, FirstVoters::Standalone(vec![endpoint]))
+    }
+
+    /// Creates the folder of a node whose voters are in its configuration.
+    pub fn of_voter(node_id: i32) -> Self {
+        Self::formatted(&(Arc::new(RealDisk) as Arc<dyn Disk>), node_id, FirstVoters::Configured)
+    }
+
+    fn formatted(disk: &Arc<dyn Disk>, node_id: i32, voters: FirstVoters) -> Self {
         let this = Self::unformatted();
         let log_dir = this.log_dir();
-        let endpoint = raft::Endpoint { listener: "CONTROLLER".into(), host: "127.0.0.1".into(), port: 9093 };
         let format = Format {
             log_dirs: vec![log_dir.clone()],
             metadata_log_dir: log_dir,
-            node_id: BrokerId(1),
+            node_id: BrokerId(node_id),
             cluster_id: CLUSTER_ID.into(),
-            voters: FirstVoters::Standalone(vec![endpoint]),
+            voters,
             version: MetadataVersion::LATEST,
             features: BTreeMap::new(),
             ignore_formatted: false,

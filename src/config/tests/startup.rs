@@ -75,7 +75,6 @@ fn nothing_that_would_open_access_or_change_data_is_ignored() {
         "remote.log.storage.system.enable=true",
         "process.roles=broker",
         "process.roles=controller",
-        "controller.quorum.voters=1@h:1,2@h:2",
         "group.consumer.assignors=com.example.Assignor",
         "group.consumer.assignors=uniform,com.example.Assignor",
     ] {

@@ -6,12 +6,14 @@
 //! image, soft state and log do not change. In the log it would end this node at every later start,
 //! and every other node that reads it.
 
+mod actions;
+
+use self::actions::Due;
 use super::replies::{PendingReply, Replies};
-use super::{ControllerParts, Inbox, QuorumFacts, Request};
+use super::{ControllerParts, Inbox, Message, QuorumFacts, Request};
 use crate::env::random;
 use crate::runtime::metadata_log::{LogFault, MetadataLog};
 use crate::runtime::publisher::Completion;
-use arc_swap::ArcSwap;
 use bytes::Bytes;
 use metadata::decide::{self, ControllerContext, Decided, Decision, Soft};
 use metadata::image::Image;
@@ -19,10 +21,13 @@ use metadata::{LoadedBatch, Loader, VersionedRecord};
 use model::{ApiError, ErrorCode, LeaderEpoch, Monotonic, Offset};
 use protocol::MetadataRecord;
 use raft::snapshot::retention::CHECK_INTERVAL_MS;
-use raft::{Action, EndOffset, Event, MAX_BATCH_BYTES, Now, ProposeError};
+use raft::{Event, MAX_BATCH_BYTES, Now, ProposeError, ReceivedReply};
+use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::mpsc::Sender;
 use std::time::Duration;
+use tokio::sync::{oneshot, watch};
 use tracing::{error, info, warn};
 
 /// The time after which the thread checks again whether the disk has room.
@@ -57,7 +62,7 @@ pub struct ControllerState<'a> {
 /// The thread's state.
 pub struct Core {
     pub(super) parts: ControllerParts,
-    facts: Arc<ArcSwap<QuorumFacts>>,
+    facts: watch::Sender<Arc<QuorumFacts>>,
     /// The current time, as the thread read it last.
     now: Now,
     /// The image with every record appended.
@@ -68,14 +73,27 @@ pub struct Core {
     replies: Replies,
     /// Whether the committed image has changed since the publisher last got it.
     is_image_new: bool,
-    /// The log end that is to be flushed, where a flush is due.
-    flush_to: Option<EndOffset>,
+    /// Whether this node has once had everything that was committed. Before that, nothing is
+    /// published: services would take what they do not see yet for deleted.
+    has_caught_up: bool,
+    /// The high watermark that a leader told this node last.
+    leader_high_watermark: Option<Offset>,
+    /// The image that the publisher got last.
+    published_image: Image,
+    due: Due,
     last_append: Monotonic,
     /// When the thread last looked for old snapshots.
     last_retention: Monotonic,
     /// No broker is fenced before this time.
     fence_from: Monotonic,
     fault: Option<LogFault>,
+    /// Brings the results of the raft machine's requests.
+    inbox: Sender<Message>,
+    /// Requests of other replicas that the raft machine has not answered.
+    asked: BTreeMap<u64, oneshot::Sender<ReceivedReply>>,
+    next_request: u64,
+    /// Whether the raft machine has stopped.
+    is_stopped: bool,
 }
 
 impl Core {
@@ -88,11 +106,18 @@ impl Core {
             active: None,
             replies: Replies::new(parts.publisher.clone()),
             is_image_new: false,
-            flush_to: None,
+            has_caught_up: false,
+            leader_high_watermark: None,
+            published_image: Image::default(),
+            due: Due::default(),
             last_append: now.monotonic,
             last_retention: now.monotonic,
             fence_from: now.monotonic,
             fault: None,
+            inbox: inbox.sender.clone(),
+            asked: BTreeMap::new(),
+            next_request: 0,
+            is_stopped: false,
             parts,
         }
     }
@@ -137,8 +162,7 @@ impl Core {
     /// Sessions end only when every request that has arrived is taken: a heartbeat may be among the
     /// others.
     pub(super) fn tick(&mut self, is_inbox_empty: bool) -> Result<(), LogFault> {
-        let actions = self.parts.raft.step(Event::Tick, self.now)?;
-        self.act(actions)?;
+        self.step(Event::Tick)?;
         self.retain()?;
         if self.active.is_none() {
             return Ok(());
@@ -165,8 +189,7 @@ impl Core {
         self.keep_spare_room();
         self.parts.log.remove_deleted(self.now.wall)?;
         if let Some(start) = self.parts.log.delete_old(self.parts.retention, self.now.wall)? {
-            let actions = self.parts.raft.step(Event::LogStartMoved { start }, self.now)?;
-            self.act(actions)?;
+            self.step(Event::LogStartMoved { start })?;
         }
         Ok(())
     }
@@ -277,13 +300,6 @@ impl Core {
         Ok(())
     }
 
-    /// Carries out actions where a fault cannot be returned: [`Self::check`] returns it.
-    fn carry_out(&mut self, actions: Vec<Action>) {
-        if let Err(fault) = self.act(actions) {
-            self.fault = Some(fault);
-        }
-    }
-
     /// Returns the image after these records, decoded as every node will decode them from the log.
     fn ahead_after(&self, epoch: LeaderEpoch, values: &[Bytes]) -> Result<Loader, LogFault> {
         let base_offset = self.parts.raft.log().end;
@@ -301,36 +317,6 @@ impl Core {
     /// Returns the fault that occurred while something was decided.
     pub(super) fn check(&mut self) -> Result<(), LogFault> {
         self.fault.take().map_or(Ok(()), Err)
-    }
-
-    /// Carries out actions in their order.
-    pub(super) fn act(&mut self, actions: Vec<Action>) -> Result<(), LogFault> {
-        for action in actions {
-            match action {
-                Action::PersistElection { content, .. } => self.with_room(|log| log.write_quorum_state(&content))?,
-                Action::Append(batch) => self.with_room(|log| log.append(&batch.bytes, self.now.wall))?,
-                Action::Flush { end } => self.flush_to = Some(end),
-                Action::Commit { high_watermark } => self.committed(high_watermark)?,
-                Action::LeaderChanged { leader, epoch } => {
-                    let kraft_version = self.parts.raft.kraft_version().level();
-                    self.facts.store(Arc::new(QuorumFacts { leader, epoch, kraft_version }));
-                    if self.active.is_some_and(|active| active != epoch) {
-                        self.resign();
-                    }
-                }
-                Action::Activate { epoch, .. } => self.activate(epoch)?,
-                Action::Stopped => {}
-                // A quorum of one sends no requests and gets none.
-                Action::Send { .. } | Action::Reply { .. } => {}
-                Action::Truncate { .. }
-                | Action::WriteSnapshot { .. }
-                | Action::CheckSnapshot { .. }
-                | Action::InstallSnapshot { .. } => {
-                    return Err(LogFault::unexpected("the only voter of the metadata quorum was to follow another"));
-                }
-            }
-        }
-        Ok(())
     }
 
     /// Writes to the metadata log. While its disk is full, it tries again.
@@ -358,50 +344,15 @@ impl Core {
         }
     }
 
-    /// Fsyncs all appended records once, and again while more flushes are due.
-    pub(super) fn settle(&mut self) -> Result<(), LogFault> {
-        while let Some(end) = self.flush_to.take() {
-            self.with_room(|log| log.flush(self.now.wall))?;
-            let actions = self.parts.raft.step(Event::Flushed { end }, self.now)?;
-            self.act(actions)?;
-        }
-        // Some replies had no records to append, and all records before them are already committed.
-        self.publish();
-        Ok(())
-    }
-
-    /// Applies the log up to the high watermark, and publishes it with the replies that waited for
-    /// it.
-    fn committed(&mut self, high_watermark: Offset) -> Result<(), LogFault> {
-        let from = self.parts.applied;
-        let batches = self.parts.log.read(from, high_watermark)?;
-        let mut snapshots = Vec::new();
-        for batch in &batches {
-            self.parts.loader.apply(&batch.loaded()).map_err(LogFault::Apply)?;
-            let made = self.parts.log.snapshot_if_due(&self.parts.loader, batch, &self.parts.raft, self.now)?;
-            snapshots.extend(made);
-        }
-        self.parts.applied = high_watermark;
-        self.parts.log.committed(high_watermark);
-        for snapshot in snapshots {
-            // It needs no action: a quorum of one has no other node to tell.
-            self.parts.raft.step(Event::SnapshotMade(snapshot), self.now)?;
-        }
-        if self.active.is_none() {
-            self.ahead = self.parts.loader.clone();
-        }
-        self.is_image_new = true;
-        self.publish();
-        Ok(())
-    }
-
     /// Sends the replies that are due, and hands the publisher the image and the replies that wait
     /// for it.
     pub(super) fn publish(&mut self) {
         self.replies.committed(self.parts.applied, self.active);
-        let loader = &mut self.parts.loader;
-        let news = self.is_image_new.then_some(|| {
+        self.has_caught_up |= self.leader_high_watermark.is_some_and(|it| self.parts.applied >= it);
+        let (loader, published) = (&mut self.parts.loader, &mut self.published_image);
+        let news = (self.is_image_new && self.has_caught_up).then_some(|| {
             let (image, changes) = loader.publish();
+            published.clone_from(&image);
             (Arc::new(image), changes)
         });
         if self.replies.publish(news) {
@@ -421,6 +372,8 @@ impl Core {
         let own = Some(self.parts.settings.node_id);
         self.soft = Soft::activated(self.ahead.uncommitted_image(), self.now.monotonic, own);
         self.active = Some(epoch);
+        self.facts.send_modify(|facts| Arc::make_mut(facts).is_active = true);
+        self.has_caught_up = true;
         info!(%epoch, "the controller is active");
         self.keep_spare_room();
         let in_transaction = self.ahead.open_transaction().is_some();

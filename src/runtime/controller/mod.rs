@@ -12,25 +12,27 @@
 //! On a full disk the thread waits for room, and no metadata changes meanwhile: the write did not
 //! happen, so the thread tries it again until it succeeds.
 
+mod active;
 mod core;
 mod replies;
 
+pub use self::active::{ActiveController, ActiveControllerParts, ControllerRequest, Forwarded};
 pub use self::core::ControllerState;
 use self::core::Core;
 use self::replies::ReplyAt;
 use super::config_rules::Rules;
 use super::metadata_log::{LogFault, MetadataLog};
 use super::publisher::Publication;
+use super::quorum::SendRequest;
 use crate::env::clock::Clock;
-use arc_swap::ArcSwap;
 use metadata::decide::{ControllerContext, Decided, Settings};
 use metadata::{Loader, VersionedRecord};
 use model::{ApiError, BrokerId, ErrorCode, LeaderEpoch, Monotonic, Offset};
-use raft::{Action, QuorumDescription, Raft};
+use raft::{Action, Endpoint, QuorumDescription, QuorumRequest, Raft, ReceivedReply};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 /// The most messages that one fsync serves together. Most are requests.
@@ -43,6 +45,9 @@ pub const CLIENT_REQUESTS_MAX: usize = 1024;
 /// keep a heartbeat out.
 pub const BROKER_REQUESTS_MAX: usize = 1024;
 
+/// The most requests of other replicas of the metadata log that are not answered. Others wait.
+pub const QUORUM_REQUESTS_MAX: usize = 1024;
+
 /// The facts of the quorum that other services read without asking.
 #[derive(Clone, Debug, Default)]
 pub struct QuorumFacts {
@@ -50,6 +55,10 @@ pub struct QuorumFacts {
     pub leader: Option<BrokerId>,
     /// The epoch.
     pub epoch: LeaderEpoch,
+    /// The addresses of the leader, the preferred listener first. Empty if they are not known.
+    pub leader_endpoints: Vec<Endpoint>,
+    /// Whether the controller of this node leads and is active.
+    pub is_active: bool,
     /// The finalized `kraft.version`.
     pub kraft_version: i16,
 }
@@ -60,7 +69,8 @@ pub struct ControllerHandle {
     inbox: Sender<Message>,
     clients: Arc<Semaphore>,
     brokers: Arc<Semaphore>,
-    facts: Arc<ArcSwap<QuorumFacts>>,
+    replicas: Arc<Semaphore>,
+    facts: watch::Receiver<Arc<QuorumFacts>>,
 }
 
 /// The time by which the controller must take a request.
@@ -93,6 +103,10 @@ type Job = Box<dyn FnOnce(&mut Core) + Send>;
 enum Message {
     Decide(Job),
     Describe(oneshot::Sender<Option<QuorumDescription>>),
+    /// A request of another replica of the metadata log.
+    Quorum(QuorumRequest, oneshot::Sender<ReceivedReply>),
+    /// The result of a request that the raft machine sent.
+    Response(u64, Result<ReceivedReply, ErrorCode>),
     /// The publisher has finished a publication.
     Published,
     Stop,
@@ -102,20 +116,27 @@ impl ControllerHandle {
     /// A handle and the other end of its inbox.
     pub fn new() -> (Self, Inbox) {
         let (inbox, messages) = std::sync::mpsc::channel();
-        let facts = Arc::new(ArcSwap::default());
+        let (facts_in, facts) = watch::channel(Arc::default());
         let places = |most| Arc::new(Semaphore::new(most));
         let (clients, brokers) = (places(CLIENT_REQUESTS_MAX), places(BROKER_REQUESTS_MAX));
-        (Self { inbox, clients, brokers, facts: facts.clone() }, Inbox { messages, facts })
+        let replicas = places(QUORUM_REQUESTS_MAX);
+        let receiving = Inbox { messages, sender: inbox.clone(), facts: facts_in };
+        (Self { inbox, clients, brokers, replicas, facts }, receiving)
+    }
+
+    /// The facts of the quorum, as the controller's thread knew them last.
+    pub fn quorum_facts(&self) -> Arc<QuorumFacts> {
+        self.facts.borrow().clone()
     }
 
     /// The leader of the quorum.
     pub fn leader(&self) -> Option<BrokerId> {
-        self.facts.load().leader
+        self.facts.borrow().leader
     }
 
     /// The finalized `kraft.version`.
     pub fn kraft_version(&self) -> i16 {
-        self.facts.load().kraft_version
+        self.facts.borrow().kraft_version
     }
 
     /// Asks the controller for a decision, and answers when it is committed and published here.
@@ -201,17 +222,33 @@ impl ControllerHandle {
         answered.await.ok().flatten()
     }
 
-    /// Stops the thread once it has done what it has taken.
+    /// Returns a receiver that sees each change of the quorum's facts.
+    pub fn watch_quorum(&self) -> watch::Receiver<Arc<QuorumFacts>> {
+        self.facts.clone()
+    }
+
+    /// Gives the raft machine a request of another replica, and returns its reply. `None` where the
+    /// node stops.
+    pub async fn quorum(&self, request: QuorumRequest) -> Option<ReceivedReply> {
+        let _place = self.replicas.acquire().await.ok()?;
+        let (answer, answered) = oneshot::channel();
+        self.inbox.send(Message::Quorum(request, answer)).ok()?;
+        answered.await.ok()
+    }
+
+    /// Stops the thread once it has done what it has taken. A leader of several voters resigns
+    /// first, and tells the others.
     pub fn stop(&self) {
         let _ = self.inbox.send(Message::Stop);
     }
 }
 
 /// The receiving end of a handle.
-#[derive(Debug)]
 pub struct Inbox {
     messages: Receiver<Message>,
-    facts: Arc<ArcSwap<QuorumFacts>>,
+    /// Brings the results of the raft machine's requests.
+    sender: Sender<Message>,
+    facts: watch::Sender<Arc<QuorumFacts>>,
 }
 
 /// The inputs of the thread besides its inbox.
@@ -234,6 +271,8 @@ pub struct ControllerParts {
     pub bootstrap: Vec<VersionedRecord>,
     /// The publisher's channel.
     pub publisher: Sender<Publication>,
+    /// Sends the raft machine's requests.
+    pub send: SendRequest,
     /// `metadata.max.idle.interval.ms`, `None` for never.
     pub max_idle_ms: Option<i64>,
     /// Cancelled when the node stops: the thread then stops waiting for room.
@@ -267,6 +306,8 @@ pub fn run(parts: ControllerParts, inbox: Inbox) -> Result<(), LogFault> {
             match message {
                 Message::Decide(job) => job(&mut core),
                 Message::Describe(answer) => drop(answer.send(core.parts.raft.describe(core.now()))),
+                Message::Quorum(request, answer) => core.take_request(request, answer)?,
+                Message::Response(id, result) => core.take_response(id, result)?,
                 Message::Published => core.published(),
                 Message::Stop => stop = true,
             }
@@ -276,6 +317,9 @@ pub fn run(parts: ControllerParts, inbox: Inbox) -> Result<(), LogFault> {
         core.tick(count <= ROUND_MESSAGES_MAX)?;
         core.settle()?;
         if stop {
+            core.begin_stop()?;
+        }
+        if core.is_stopped() {
             return core.stop();
         }
     }

@@ -80,6 +80,7 @@ impl Controller {
             rules: Arc::new(Rules::new(config, Arc::new(ArcSwap::from_pointee(effective)))),
             bootstrap,
             publisher,
+            send: Box::new(|to, _, _| panic!("a lone voter sends nothing, and this to {to:?}")),
             max_idle_ms: Some(500),
             stopping: CancellationToken::new(),
             retention: Limits { max_bytes: None, max_age_ms: None },

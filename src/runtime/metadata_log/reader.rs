@@ -93,6 +93,8 @@ pub struct FolderContents {
     /// The voters that the log names. Where it names none: the voters of `quorum-state` and of the
     /// last leader. Empty in a folder that never had a leader.
     pub voters: BTreeSet<BrokerId>,
+    /// Whether the log names the voters (KIP-853), so that the configuration's do not count.
+    pub voters_are_in_the_log: bool,
 }
 
 /// The control records of a folder. `None` stands for a snapshot that covers no offset.
@@ -123,7 +125,8 @@ impl<'a> MetadataFolder<'a> {
             Ok(())
         })?;
         let voters = voters(&control, &self.configured_voters()?);
-        Ok(FolderContents { image: loader.uncommitted_image().clone(), voters })
+        let voters_are_in_the_log = control.iter().any(|(_, record)| matches!(record, ControlRecord::Voters(_)));
+        Ok(FolderContents { image: loader.uncommitted_image().clone(), voters, voters_are_in_the_log })
     }
 
     /// Reads the control records of the log's batches from an offset on. Returns the end of the
@@ -219,9 +222,24 @@ impl<'a> MetadataFolder<'a> {
     /// Loads the image of a snapshot, and adds its control records.
     pub(super) fn load_snapshot(&self, id: SnapshotId, control: &mut ControlRecords) -> Result<Loader, LogFault> {
         let path = self.path.join(id.file_name());
-        let corrupt = |reason: String| LogFault::Corrupt { path: path.clone(), reason };
-        let bytes = match read_all(self.disk, &path) {
-            Err(error) => return Err(LogFault::File { path, error }),
+        match self.load_snapshot_file(&path, id, &Image::default(), control) {
+            Err(LogFault::Record { error, .. }) => Err(LogFault::Corrupt { path, reason: error.to_string() }),
+            loaded => loaded,
+        }
+    }
+
+    /// Loads the image of a snapshot from a file, with the changes since `image`, and adds its
+    /// control records. Errors: `Corrupt` if the file is damaged or incomplete.
+    pub(super) fn load_snapshot_file(
+        &self,
+        path: &Path,
+        id: SnapshotId,
+        image: &Image,
+        control: &mut ControlRecords,
+    ) -> Result<Loader, LogFault> {
+        let corrupt = |reason: String| LogFault::Corrupt { path: path.to_path_buf(), reason };
+        let bytes = match read_all(self.disk, path) {
+            Err(error) => return Err(LogFault::File { path: path.to_path_buf(), error }),
             Ok(bytes) => Bytes::from(bytes),
         };
         let timestamp = snapshot_timestamp(&bytes).map_err(&corrupt)?;
@@ -233,14 +251,15 @@ impl<'a> MetadataFolder<'a> {
                 SnapshotPart::Control(found) => control.extend(found.into_iter().map(|record| (since, record))),
                 SnapshotPart::Data(values) => {
                     for value in values {
-                        let (record, _) = MetadataRecord::decode(value).map_err(|error| corrupt(error.to_string()))?;
-                        records.push(record);
+                        let offset = since.unwrap_or_default();
+                        let read = MetadataRecord::decode(value).map_err(|error| LogFault::Record { offset, error });
+                        records.push(read?.0);
                     }
                 }
             }
         }
         let provenance = Provenance { last_offset: since, epoch: id.epoch, last_timestamp: timestamp };
-        Ok(Loader::from_snapshot(&Image::default(), provenance, &records)?)
+        Ok(Loader::from_snapshot(image, provenance, &records)?)
     }
 
     /// Reads `quorum-state`. `None` where the file is missing.

@@ -1,7 +1,7 @@
 //! Carries out the effects of the transaction coordinators.
 
 use super::markers::{Marker, MarkerWriter};
-use crate::runtime::controller::ControllerHandle;
+use crate::runtime::controller::ActiveController;
 use crate::runtime::coordinator::{EffectFuture, EffectHandler};
 use crate::runtime::producer_ids::ProducerIds;
 use coordinator::transaction::{MarkerOutcome, TransactionMarkers, TransactionPartition};
@@ -15,13 +15,13 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(crate) struct TransactionEffects {
     producer_ids: ProducerIds,
-    controller: ControllerHandle,
+    controller: ActiveController,
     markers: Arc<MarkerWriter>,
 }
 
 impl TransactionEffects {
     /// Creates the handler.
-    pub(crate) fn new(producer_ids: ProducerIds, controller: ControllerHandle, markers: Arc<MarkerWriter>) -> Self {
+    pub(crate) fn new(producer_ids: ProducerIds, controller: ActiveController, markers: Arc<MarkerWriter>) -> Self {
         Self { producer_ids, controller, markers }
     }
 }

@@ -1,0 +1,182 @@
+//! The connections to the other replicas of the metadata log: one for each, made when there is
+//! something to send.
+
+use super::Answer;
+use super::messages::{
+    add_request, added, begin_request, begun, end_request, ended, fetch_request, fetched, remove_request, removed,
+    snapshot_fetched, snapshot_request, update_request, updated, vote_request, voted,
+};
+use crate::peer::{Dial, Peer, PeerError, PeerFailure, PeerParts, PeerRequest};
+use model::{BrokerId, ErrorCode};
+use protocol::Str;
+use raft::{Destination, Endpoint, QuorumRequest, ReceivedReply, VoterChange, VoterChangeRequest};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::runtime::Handle;
+use tracing::{info, warn};
+
+/// The wait before another attempt to connect, as of Kafka's controllers.
+const BACKOFF: Duration = Duration::from_millis(50);
+/// The longest wait before another attempt to connect.
+const BACKOFF_MAX: Duration = Duration::from_millis(500);
+/// The most connections to replicas. A quorum has fewer; addresses that are not used any more are
+/// dropped.
+const PEERS_MAX: usize = 64;
+
+/// What the connections need.
+pub struct QuorumPeersParts {
+    /// `node.id`.
+    pub node_id: BrokerId,
+    /// The cluster's id.
+    pub cluster_id: Str,
+    /// `controller.quorum.request.timeout.ms`
+    pub timeout: Duration,
+    /// Opens connections.
+    pub dial: Dial,
+    /// Runs the connections' tasks.
+    pub runtime: Handle,
+}
+
+/// The connections to the other replicas.
+pub struct QuorumPeers {
+    parts: QuorumPeersParts,
+    client_id: Str,
+    /// By host and port.
+    peers: BTreeMap<(Arc<str>, u16), QuorumPeer>,
+}
+
+/// The connection to one replica.
+#[derive(Clone)]
+struct QuorumPeer {
+    endpoint: Endpoint,
+    peer: Peer,
+    /// Whether it was logged that this replica does not answer.
+    is_gone: Arc<AtomicBool>,
+}
+
+impl QuorumPeers {
+    /// Creates an empty set of connections.
+    pub fn new(parts: QuorumPeersParts) -> Self {
+        let client_id = format!("raft-client-{}", parts.node_id).into();
+        Self { parts, client_id, peers: BTreeMap::new() }
+    }
+
+    /// Sends a request of the machine, and gives it the answer. It does not wait.
+    pub fn send(&mut self, to: &Destination, request: QuorumRequest, answer: Answer) {
+        let Some(endpoint) = to.endpoints.first() else {
+            // Its address is not known.
+            return answer(Err(ErrorCode::BrokerNotAvailable));
+        };
+        let peer = self.peer(to, endpoint);
+        let cluster_id = &self.parts.cluster_id;
+        match request {
+            QuorumRequest::Vote(vote) => self.ask(peer, vote_request(cluster_id, &vote), voted, answer),
+            QuorumRequest::BeginQuorumEpoch(begin) => self.ask(peer, begin_request(cluster_id, &begin), begun, answer),
+            QuorumRequest::EndQuorumEpoch(end) => self.ask(peer, end_request(cluster_id, &end), ended, answer),
+            QuorumRequest::Fetch(fetch) => self.ask(peer, fetch_request(cluster_id, &fetch), fetched, answer),
+            QuorumRequest::FetchSnapshot(fetch) => {
+                self.ask(peer, snapshot_request(cluster_id, &fetch), snapshot_fetched, answer);
+            }
+            QuorumRequest::ChangeVoters(change) => self.change_voters(peer, &change, answer),
+        }
+    }
+
+    fn change_voters(&self, peer: QuorumPeer, asked: &VoterChangeRequest, answer: Answer) {
+        let cluster_id = &self.parts.cluster_id;
+        match &asked.change {
+            VoterChange::Add(voter) => {
+                let timeout_ms = i32::try_from(self.parts.timeout.as_millis()).unwrap_or(i32::MAX);
+                let request = add_request(cluster_id, voter, timeout_ms, asked.waits_for_commit);
+                self.ask(peer, request, added, answer);
+            }
+            VoterChange::Remove(voter) => self.ask(peer, remove_request(cluster_id, voter), removed, answer),
+            VoterChange::Update(voter) => {
+                self.ask(peer, update_request(cluster_id, asked.epoch, voter), updated, answer);
+            }
+            // It is asked of this node's own replica alone.
+            VoterChange::UpgradeKRaftVersion => answer(Err(ErrorCode::UnsupportedVersion)),
+        }
+    }
+
+    /// Returns the connection to an address.
+    fn peer(&mut self, to: &Destination, endpoint: &Endpoint) -> QuorumPeer {
+        let address = (endpoint.host.clone(), endpoint.port);
+        if let Some(known) = self.peers.get(&address) {
+            return known.clone();
+        }
+        if self.peers.len() >= PEERS_MAX {
+            self.peers.clear();
+        }
+        let name = match to.replica {
+            Some(key) => format!("controller {}", key.id),
+            None => "bootstrap controller".to_owned(),
+        };
+        let parts = PeerParts {
+            name: name.into(),
+            host: (&*endpoint.host).into(),
+            port: endpoint.port,
+            client_id: self.client_id.clone(),
+            backoff: BACKOFF,
+            backoff_max: BACKOFF_MAX,
+        };
+        let (peer, task) = Peer::new(parts, self.parts.dial.clone());
+        self.parts.runtime.spawn(task);
+        let peer = QuorumPeer { endpoint: endpoint.clone(), peer, is_gone: Arc::default() };
+        self.peers.insert(address, peer.clone());
+        peer
+    }
+
+    fn ask<Q: PeerRequest>(
+        &self,
+        to: QuorumPeer,
+        request: Q,
+        read: impl FnOnce(Q::Response, &str) -> Result<ReceivedReply, ErrorCode> + Send + 'static,
+        answer: Answer,
+    ) {
+        let QuorumPeer { endpoint, peer, is_gone } = to;
+        let name = peer.name().clone();
+        peer.send(request, self.parts.timeout, move |answered| {
+            let failure = answered.as_ref().err().filter(|error| error.reason != PeerFailure::Stopped);
+            let failure = failure.map(ToString::to_string);
+            let answered = answered.map_err(|error| code_of(&error));
+            let result = answered.and_then(|response| read(response, &endpoint.listener));
+            note(&is_gone, &name, &result, failure);
+            answer(result);
+        });
+    }
+}
+
+/// Logs that a replica does not answer or is of another cluster, and that it answers again, once
+/// each.
+fn note(is_gone: &AtomicBool, name: &str, answer: &Result<ReceivedReply, ErrorCode>, failure: Option<String>) {
+    let problem = match (answer, failure) {
+        (_, Some(failure)) => failure,
+        (Err(ErrorCode::InconsistentClusterId), _) => {
+            format!("{name}: it belongs to another cluster (INCONSISTENT_CLUSTER_ID)")
+        }
+        _ => {
+            if is_gone.swap(false, Ordering::Relaxed) {
+                info!("{name} answers again");
+            }
+            return;
+        }
+    };
+    if !is_gone.swap(true, Ordering::Relaxed) {
+        warn!("another controller does not answer; it is asked again: {problem}");
+    }
+}
+
+fn code_of(error: &PeerError) -> ErrorCode {
+    match error.reason {
+        PeerFailure::Unsupported(_) => ErrorCode::UnsupportedVersion,
+        PeerFailure::TimedOut(_) => ErrorCode::RequestTimedOut,
+        PeerFailure::Unreachable(_)
+        | PeerFailure::Lost(_)
+        | PeerFailure::Unwritable(..)
+        | PeerFailure::Malformed(_)
+        | PeerFailure::Busy
+        | PeerFailure::Stopped => ErrorCode::NetworkException,
+    }
+}

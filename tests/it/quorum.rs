@@ -1,0 +1,166 @@
+//! Three nodes with one quorum: any of them may be asked, and any of them may go.
+
+use crate::client::{Client, until};
+use crate::node::{Home, Node};
+use gregor::net::free_loopback_port;
+use model::BrokerId;
+use protocol::messages::api_versions_request::ApiVersionsRequest;
+use protocol::messages::api_versions_response::ApiVersionsResponse;
+use protocol::messages::create_topics_request::{CreatableTopic, CreateTopicsRequest};
+use protocol::messages::create_topics_response::CreateTopicsResponse;
+use protocol::messages::describe_quorum_request::{DescribeQuorumRequest, PartitionData, TopicData};
+use protocol::messages::describe_quorum_response::DescribeQuorumResponse;
+
+const NODES: i32 = 3;
+
+/// The nodes' folders and ports.
+struct Cluster {
+    homes: Vec<Home>,
+    overrides: Vec<Vec<String>>,
+    nodes: Vec<Option<Node>>,
+}
+
+impl Cluster {
+    /// Creates the folders, and starts no node yet.
+    fn new() -> Self {
+        let ports: Vec<u16> = (0..2 * NODES).map(|_| free_loopback_port().unwrap()).collect();
+        let (clients, controllers) = ports.split_at(NODES as usize);
+        let voter = |(id, port): (i32, &u16)| format!("{id}@127.0.0.1:{port}");
+        let voters: Vec<String> = (1..).zip(controllers).map(voter).collect();
+        let overrides = (1..).zip(clients).zip(controllers).map(|((id, client), controller)| {
+            vec![
+                format!("node.id={id}"),
+                format!("controller.quorum.voters={}", voters.join(",")),
+                // A node that is left alone notices it soon.
+                "controller.quorum.fetch.timeout.ms=500".into(),
+                "controller.quorum.election.timeout.ms=300".into(),
+                "controller.quorum.request.timeout.ms=500".into(),
+                "broker.session.timeout.ms=1000".into(),
+                "broker.heartbeat.interval.ms=200".into(),
+                format!("listeners=PLAINTEXT://127.0.0.1:{client},CONTROLLER://127.0.0.1:{controller}"),
+            ]
+        });
+        Self {
+            homes: (1..=NODES).map(Home::of_voter).collect(),
+            overrides: overrides.collect(),
+            nodes: (0..NODES).map(|_| None).collect(),
+        }
+    }
+
+    async fn start(&mut self, index: usize) {
+        let overrides: Vec<&str> = self.overrides[index].iter().map(String::as_str).collect();
+        self.nodes[index] = Some(self.homes[index].start(&overrides).await.unwrap());
+    }
+
+    async fn stop(&mut self, index: usize) {
+        self.nodes[index].take().unwrap().stop().await;
+    }
+
+    fn running(&self) -> impl Iterator<Item = (usize, &Node)> {
+        self.nodes.iter().enumerate().filter_map(|(index, node)| Some((index, node.as_ref()?)))
+    }
+
+    /// Waits until every running node serves clients. Returns the place of the leader, on which all
+    /// agree.
+    async fn is_ready(&self) -> usize {
+        until("a quorum with a leader", async || {
+            // Each round sends a request, so this is not a busy loop.
+            let (index, _) = self.running().next()?;
+            let address = self.nodes[index].as_ref()?.running.addresses[1].1;
+            let request = ApiVersionsRequest::default();
+            let _: ApiVersionsResponse = Client::connect(address).await.call(&request, 2).await;
+            let mut leaders = self.running().map(|(_, node)| {
+                let broker = &node.running.broker;
+                broker.not_ready_because().is_none().then(|| broker.controller.leader()).flatten()
+            });
+            let first = leaders.next()??;
+            let is_running = |id: BrokerId| self.running().any(|(index, _)| index as i32 + 1 == id.0);
+            (leaders.all(|leader| leader == Some(first)) && is_running(first)).then_some(first.0 as usize - 1)
+        })
+        .await
+    }
+
+    async fn client(&self, index: usize) -> Client {
+        self.nodes[index].as_ref().unwrap().client().await
+    }
+
+    /// Creates a topic through one node, and waits until all running nodes know it.
+    async fn create(&self, through: usize, name: &str) {
+        let topic =
+            CreatableTopic { name: name.into(), num_partitions: 6, replication_factor: 1, ..Default::default() };
+        let request = CreateTopicsRequest { topics: vec![topic], timeout_ms: 10_000, ..Default::default() };
+        let response: CreateTopicsResponse = self.client(through).await.call(&request, 7).await;
+        assert_eq!(response.topics[0].error_code, 0, "{response:?}");
+        for (index, _) in self.running() {
+            self.client(index).await.await_leaders(name).await;
+        }
+    }
+}
+
+async fn describe(client: &mut Client) -> DescribeQuorumResponse {
+    let topic = TopicData {
+        topic_name: "__cluster_metadata".into(),
+        partitions: vec![PartitionData::default()],
+        ..Default::default()
+    };
+    client.call(&DescribeQuorumRequest { topics: vec![topic], ..Default::default() }, 2).await
+}
+
+#[tokio::test]
+async fn three_nodes_elect_replicate_and_go_on_without_their_leader() {
+    let mut cluster = Cluster::new();
+    for index in 0..3 {
+        cluster.start(index).await;
+    }
+    let leader = cluster.is_ready().await;
+    for through in 0..3 {
+        cluster.create(through, &format!("through-{through}")).await;
+    }
+    // A follower forwards the question too.
+    let described = describe(&mut cluster.client((leader + 1) % 3).await).await;
+    let partition = &described.topics[0].partitions[0];
+    assert_eq!((partition.error_code, partition.leader_id), (0, leader as i32 + 1));
+    assert_eq!(partition.current_voters.iter().map(|it| it.replica_id).collect::<Vec<_>>(), [1, 2, 3]);
+
+    cluster.stop(leader).await;
+    let next = cluster.is_ready().await;
+    assert_ne!(next, leader);
+    cluster.create((leader + 1) % 3, "without-the-first").await;
+    cluster.create((leader + 2) % 3, "also-without-the-first").await;
+
+    // What it missed reaches it, and its partitions are served again.
+    cluster.start(leader).await;
+    cluster.is_ready().await;
+    for name in ["through-0", "without-the-first", "also-without-the-first"] {
+        cluster.client(leader).await.await_leaders(name).await;
+    }
+    cluster.create(leader, "after-the-return").await;
+    for index in 0..3 {
+        cluster.stop(index).await;
+    }
+}
+
+#[tokio::test]
+async fn a_whole_cluster_starts_again_with_what_it_had() {
+    let mut cluster = Cluster::new();
+    for index in 0..3 {
+        cluster.start(index).await;
+    }
+    cluster.is_ready().await;
+    cluster.create(0, "kept").await;
+    for index in 0..3 {
+        cluster.stop(index).await;
+    }
+    // Two are a majority.
+    for index in [1, 2] {
+        cluster.start(index).await;
+    }
+    cluster.is_ready().await;
+    let known = cluster.client(1).await.metadata("kept", false).await;
+    assert_eq!(known.topics[0].error_code, 0);
+    assert_eq!(known.topics[0].partitions.len(), 6);
+    cluster.create(2, "more").await;
+    for index in [1, 2] {
+        cluster.stop(index).await;
+    }
+}
