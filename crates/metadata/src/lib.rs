@@ -39,6 +39,7 @@ pub mod decide;
 pub mod delta;
 pub mod image;
 mod loader;
+pub mod planted;
 mod snapshot;
 pub mod version;
 

@@ -8,6 +8,7 @@
 mod cluster;
 mod configs;
 mod features;
+mod index;
 mod quotas;
 mod security;
 mod topics;

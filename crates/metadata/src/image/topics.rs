@@ -1,5 +1,6 @@
 //! Topics and their partitions.
 
+use super::index::TopicIndex;
 use imbl::OrdMap;
 use model::{BrokerId, DirectoryId, LeaderEpoch, PartitionEpoch, PartitionIndex, TopicId};
 use protocol::Str;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 pub struct Topics {
     by_id: OrdMap<TopicId, Arc<Topic>>,
     by_name: OrdMap<Str, TopicId>,
+    index: TopicIndex,
 }
 
 /// A topic.
@@ -142,22 +144,56 @@ impl Topics {
 
     /// How many partitions there are in all topics.
     pub fn partition_count(&self) -> usize {
-        self.by_id.values().map(|topic| topic.partitions.len()).sum()
+        self.index.partition_count()
     }
 
-    pub(crate) fn insert(&mut self, topic: Topic) {
-        self.by_name.insert(topic.name.clone(), topic.id);
-        self.by_id.insert(topic.id, Arc::new(topic));
+    /// Topics of which a broker has a replica, or is in an ISR or ELR.
+    pub fn of_broker(&self, broker: BrokerId) -> impl Iterator<Item = &Arc<Topic>> {
+        self.index.of_broker(broker).filter_map(|id| self.by_id.get(&id))
+    }
+
+    /// How many partitions a broker leads.
+    pub fn leaderships(&self, broker: BrokerId) -> usize {
+        self.index.leaderships(broker)
+    }
+
+    /// Topics with partitions that have no leader.
+    pub fn leaderless(&self) -> impl Iterator<Item = &Arc<Topic>> {
+        self.index.leaderless().filter_map(|id| self.by_id.get(&id))
+    }
+
+    /// Topics with partitions that their preferred leader does not lead.
+    pub fn imbalanced(&self) -> impl Iterator<Item = &Arc<Topic>> {
+        self.index.imbalanced().filter_map(|id| self.by_id.get(&id))
+    }
+
+    /// Topics with partitions that are being reassigned.
+    pub fn reassigning(&self) -> impl Iterator<Item = &Arc<Topic>> {
+        self.index.reassigning().filter_map(|id| self.by_id.get(&id))
+    }
+
+    /// Adds a topic that has no partitions yet.
+    pub(crate) fn insert(&mut self, id: TopicId, name: Str) {
+        self.by_name.insert(name.clone(), id);
+        self.by_id.insert(id, Arc::new(Topic { id, name, partitions: OrdMap::new() }));
     }
 
     pub(crate) fn remove(&mut self, id: TopicId) -> Option<Arc<Topic>> {
         let topic = self.by_id.remove(&id)?;
         self.by_name.remove(&topic.name);
+        for partition in topic.partitions.values() {
+            self.index.update(id, Some(partition), None);
+        }
         Some(topic)
     }
 
-    pub(crate) fn topic_mut(&mut self, id: TopicId) -> Option<&mut Topic> {
-        self.by_id.get_mut(&id).map(Arc::make_mut)
+    /// Sets a partition of a topic. Returns whether the topic exists.
+    pub(crate) fn set_partition(&mut self, id: TopicId, index: PartitionIndex, partition: Partition) -> bool {
+        let Some(topic) = self.by_id.get_mut(&id) else { return false };
+        let partition = Arc::new(partition);
+        let before = Arc::make_mut(topic).partitions.insert(index, Arc::clone(&partition));
+        self.index.update(id, before.as_deref(), Some(&partition));
+        true
     }
 
     pub(crate) fn ids(&self) -> impl Iterator<Item = TopicId> {
