@@ -138,6 +138,7 @@ impl Racks {
         // get all leaderships of a broker that is gone.
         if self.placed == self.unfenced && self.unfenced > 1 {
             self.placed = 0;
+            shuffle(&mut self.racks, context);
             for rack in &mut self.racks {
                 shuffle(&mut rack.unfenced.brokers, context);
                 shuffle(&mut rack.fenced.brokers, context);
@@ -176,9 +177,9 @@ fn is_usable(broker: &Broker) -> bool {
     broker.is_active()
 }
 
-fn shuffle(brokers: &mut [BrokerId], context: &mut ControllerContext<'_>) {
-    for last in (1..brokers.len()).rev() {
+fn shuffle<T>(list: &mut [T], context: &mut ControllerContext<'_>) {
+    for last in (1..list.len()).rev() {
         let other = context.below(last + 1);
-        brokers.swap(last, other);
+        list.swap(last, other);
     }
 }
