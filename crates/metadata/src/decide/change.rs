@@ -108,6 +108,17 @@ impl<'a> PartitionChange<'a> {
         }
     }
 
+    /// No replica that stays is in sync. The election chooses one and marks it as recovering, which
+    /// Kafka does not where the first replica is there. Where none is there and an ISR must not be
+    /// empty, `first` is the ISR.
+    pub(super) fn leave_isr_to(&mut self, first: BrokerId) {
+        self.isr.clear();
+        if !self.elr_enabled && !self.replicas.iter().any(|id| self.is_acceptable(*id)) {
+            self.isr.push(first);
+            self.recovery = LeaderRecovery::Recovering;
+        }
+    }
+
     /// The record of the change; `None` where nothing changes.
     pub(super) fn build(mut self) -> Option<VersionedRecord> {
         let partition = self.partition;
@@ -185,7 +196,10 @@ impl<'a> PartitionChange<'a> {
             return;
         }
         let candidates: BTreeSet<BrokerId> = self.elr.iter().chain(&self.partition.isr).copied().collect();
-        let eligible = |id: &BrokerId| !self.isr.contains(id) && self.unclean_shutdown != Some(*id);
+        // A replica that was removed loses its records, and must not be eligible when it is added again.
+        // Kafka keeps it.
+        let eligible =
+            |id: &BrokerId| self.replicas.contains(id) && !self.isr.contains(id) && self.unclean_shutdown != Some(*id);
         self.elr = candidates.into_iter().filter(eligible).collect();
     }
 
@@ -257,7 +271,8 @@ impl<'a> PartitionChange<'a> {
     fn last_known_leader(&self) -> Option<BrokerId> {
         let nobody = self.elr_enabled && self.isr.is_empty() && self.elr.is_empty();
         match self.partition.last_known_elr.as_slice() {
-            [last] if nobody && self.is_acceptable(*last) => Some(*last),
+            // A reassignment may have removed it since. Kafka fails at that.
+            [last] if nobody && self.replicas.contains(last) && self.is_acceptable(*last) => Some(*last),
             _ => None,
         }
     }

@@ -86,22 +86,23 @@ fn reassign(
     factor_may_change: bool,
 ) -> Result<Option<VersionedRecord>, ApiError> {
     let target = check_assignment(image, target, None)?;
-    // A reassignment that is in progress is replaced: what counts are the replicas that the
-    // partition was to have in the end.
-    let current: Vec<_> =
-        partition.replicas.iter().copied().filter(|id| !partition.adding_replicas.contains(id)).collect();
-    if !factor_may_change && target.len() != current.len() {
-        let message = format!("The replication factor is changed from {} to {}", current.len(), target.len());
-        return Err(ApiError::new(ErrorCode::InvalidReplicationFactor, message));
-    }
     let without = |ids: &[BrokerId], others: &[BrokerId]| -> Vec<BrokerId> {
         let left: BTreeSet<_> = ids.iter().copied().filter(|id| !others.contains(id)).collect();
         left.into_iter().collect()
     };
+    let factor = without(&partition.replicas, &partition.removing_replicas).len();
+    if !factor_may_change && target.len() != factor {
+        let message = format!("The replication factor is changed from {factor} to {}", target.len());
+        return Err(ApiError::new(ErrorCode::InvalidReplicationFactor, message));
+    }
+    // A reassignment that is in progress is replaced. A replica that it was adding may be in the ISR
+    // and lead, so it stays until the new one ends. Where the new one wants it too, it still counts as
+    // one that is added.
+    let original = without(&partition.replicas, &partition.adding_replicas);
     let rules = ElectionRules::of(image, context.settings, topic);
     let mut change = PartitionChange::of(image, rules, topic, index, partition);
-    change.removing = without(&current, &target);
-    change.adding = without(&target, &current);
+    change.removing = without(&partition.replicas, &target);
+    change.adding = without(&target, &original);
     change.replicas = target;
     change.replicas.extend_from_slice(&change.removing);
     Ok(change.build())
@@ -135,7 +136,7 @@ fn cancel(
             let message = "Invalid replica assignment: addingReplicas contains all replicas.";
             return Err(ApiError::new(ErrorCode::InvalidReplicaAssignment, message));
         };
-        change.isr.push(*first);
+        change.leave_isr_to(*first);
     }
     change.removing.clear();
     change.adding.clear();

@@ -113,6 +113,9 @@ pub(crate) fn merge(partition: &Partition, record: &PartitionChangeRecord) -> Re
     }
     if let Some(dirs) = &record.directories {
         it.directories = directories(NAME, dirs, it.replicas.len())?;
+    } else if it.directories.len() != it.replicas.len() {
+        // A version without directories gave the partition other replicas.
+        it.directories = it.replicas.iter().map(|id| partition.directory(*id).unwrap_or(MIGRATING)).collect();
     }
     if let Some(isr) = &record.isr {
         it.isr = brokers(isr);
