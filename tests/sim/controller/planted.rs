@@ -45,7 +45,7 @@ fn a_leader_epoch_that_is_not_raised_is_caught() {
 
 #[test]
 fn an_unclean_restart_that_is_ignored_is_caught() {
-    is_caught(Bug::UncleanRestartIgnored, "");
+    is_caught(Bug::UncleanRestartIgnored, "the leader is fenced");
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn a_reassignment_that_ends_too_early_is_caught() {
 
 #[test]
 fn a_shutdown_before_the_leaders_moved_is_caught() {
-    is_caught(Bug::ShutdownBeforeLeadersMoved, "");
+    is_caught(Bug::ShutdownBeforeLeadersMoved, "may stop and leads partitions");
 }
 
 #[test]

@@ -65,11 +65,11 @@ pub fn creation(random: &mut Random, name: &str, brokers: usize) -> CreateTopics
     let mut topic =
         CreatableTopic { name: name.into(), num_partitions: -1, replication_factor: -1, ..Default::default() };
     if random.chance(50) {
-        topic.num_partitions = random.within(1, 3) as i32;
-        topic.replication_factor = random.within(1, 3) as i16;
+        topic.num_partitions = random.within(1, 2) as i32;
+        topic.replication_factor = random.pick(&[1, 2, 3, 3]);
     } else {
-        let factor = random.within(1, 3) as usize;
-        topic.assignments = (0..random.within(1, 3) as i32)
+        let factor = random.pick(&[1, 2, 3, 3]);
+        topic.assignments = (0..random.within(1, 2) as i32)
             .map(|partition_index| {
                 let mut broker_ids = some_brokers(random, brokers);
                 while broker_ids.len() < factor.min(brokers) {

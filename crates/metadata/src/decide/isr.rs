@@ -77,12 +77,15 @@ fn alter(
     let index = PartitionIndex(asked.partition_index);
     let partition = topic.partition(index).ok_or(ErrorCode::UnknownTopicOrPartition)?;
     let isr = proposed(asked);
-    let recovery = match check(image, broker, partition, asked, &isr) {
-        Err(_) if is_planted(Bug::RefusalWritten) && !isr.is_empty() => partition.leader_recovery,
-        checked => checked?,
-    };
     let rules = ElectionRules::of(image, context.settings, topic);
     let mut change = PartitionChange::of(image, rules, topic, index, partition);
+    let checked = check(image, broker, partition, asked, &isr);
+    if checked.is_err() && is_planted(Bug::RefusalWritten) {
+        change.isr = vec![broker];
+        records.extend(change.build());
+        return checked.map(|_| PartitionData::default());
+    }
+    let recovery = checked?;
     change.election = Election::automatic(rules);
     change.isr = isr.into_iter().map(|(id, _)| id).collect();
     change.recovery = recovery;
