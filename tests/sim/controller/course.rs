@@ -629,7 +629,9 @@ impl Course {
 
     fn reason_not_well(&self) -> Option<String> {
         for broker in &self.brokers {
-            if self.image().cluster.brokers.get(&broker.id).is_none_or(|it| !it.is_active()) {
+            let registered = self.image().cluster.brokers.get(&broker.id);
+            let is_current = |it: &metadata::image::Broker| it.is_active() && it.epoch.0 == broker.epoch;
+            if broker.phase != Phase::Running || !registered.is_some_and(|it| is_current(it)) {
                 return Some(format!("{} is not active: {broker:?}", broker.id));
             }
         }

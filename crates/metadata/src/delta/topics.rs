@@ -67,7 +67,13 @@ impl Delta {
         let index = PartitionIndex(record.partition_id);
         let missing = || unknown(NAME, record.topic_id, Some(index));
         let partition = self.image.topics.by_id(record.topic_id).and_then(|topic| topic.partition(index));
-        let changed = merge(partition.ok_or_else(missing)?, record)?;
+        let partition = partition.ok_or_else(missing)?;
+        let changed = merge(partition, record)?;
+        if record.leader_recovery_state == LeaderRecovery::Recovering.code() {
+            self.changes.unclean_elections += 1;
+        } else if BrokerId::from_wire(record.leader).is_some_and(|leader| partition.elr.contains(&leader)) {
+            self.changes.elr_elections += 1;
+        }
         self.image.topics.set_partition(record.topic_id, index, changed);
         self.changes.partition(record.topic_id, index);
         Ok(())

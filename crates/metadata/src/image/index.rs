@@ -29,19 +29,7 @@ pub(super) struct TopicIndex {
 impl TopicIndex {
     /// A partition of a topic was set: it was `before` and is `after`, where it was and is.
     pub(super) fn update(&mut self, topic: TopicId, before: Option<&Partition>, after: Option<&Partition>) {
-        let members = |it: Option<&Partition>| it.map(members).unwrap_or_default();
-        let (old, new) = (members(before), members(after));
-        for broker in new.difference(&old) {
-            add(self.by_broker.entry(*broker).or_default(), topic);
-        }
-        for broker in old.difference(&new) {
-            if let Some(topics) = self.by_broker.get_mut(broker) {
-                remove(topics, topic);
-                if topics.is_empty() {
-                    self.by_broker.remove(broker);
-                }
-            }
-        }
+        self.update_members(topic, before, after);
         let leader = |it: Option<&Partition>| it.and_then(|it| it.leader);
         if leader(before) != leader(after) {
             if let Some(broker) = leader(after) {
@@ -64,6 +52,29 @@ impl TopicIndex {
         count(|it| &mut it.reassigning, Partition::is_reassigning);
         self.partitions += usize::from(after.is_some());
         self.partitions -= usize::from(before.is_some());
+    }
+
+    fn update_members(&mut self, topic: TopicId, before: Option<&Partition>, after: Option<&Partition>) {
+        if let (Some(before), Some(after)) = (before, after)
+            && before.replicas == after.replicas
+            && has_plain_members(before)
+            && has_plain_members(after)
+        {
+            return;
+        }
+        let members = |it: Option<&Partition>| it.map(members).unwrap_or_default();
+        let (old, new) = (members(before), members(after));
+        for broker in new.difference(&old) {
+            add(self.by_broker.entry(*broker).or_default(), topic);
+        }
+        for broker in old.difference(&new) {
+            if let Some(topics) = self.by_broker.get_mut(broker) {
+                remove(topics, topic);
+                if topics.is_empty() {
+                    self.by_broker.remove(broker);
+                }
+            }
+        }
     }
 
     pub(super) fn of_broker(&self, broker: BrokerId) -> impl Iterator<Item = TopicId> {
@@ -89,6 +100,11 @@ impl TopicIndex {
     pub(super) fn partition_count(&self) -> usize {
         self.partitions
     }
+}
+
+/// Whether the replicas are all members, as nearly always.
+fn has_plain_members(partition: &Partition) -> bool {
+    partition.isr.iter().chain(&partition.elr).all(|id| partition.replicas.contains(id))
 }
 
 fn members(partition: &Partition) -> BTreeSet<BrokerId> {

@@ -411,6 +411,40 @@ fn the_last_leader_leads_again_where_nobody_has_every_record() {
     assert!(partition(&cluster, "a", 0).leader_epoch > before);
 }
 
+/// Reads records as every node does, and returns the numbers of unclean elections and of elections from
+/// the ELR.
+fn elections(image: &Image, records: &[VersionedRecord]) -> (u64, u64) {
+    let mut delta = Delta::new(image);
+    for it in records {
+        delta.apply(&it.record).unwrap();
+    }
+    (delta.changes().unclean_elections, delta.changes().elr_elections)
+}
+
+#[test]
+fn elections_are_counted_by_what_their_leader_may_lack() {
+    let mut cluster = Cluster::of_brokers(3, 2);
+    create(&mut cluster, "a", &[&[1, 2, 3]]);
+    set(&mut cluster, "a", "unclean.leader.election.enable", "true");
+    let mut fence = |cluster: &mut Cluster, id| {
+        let records = fence_broker(&cluster.image, &cluster.settings, BrokerId(id));
+        let counts = elections(&cluster.image, &records);
+        cluster.append(&records);
+        (counts, partition(cluster, "a", 0).leader)
+    };
+    assert_eq!(fence(&mut cluster, 1), ((0, 0), Some(BrokerId(2))));
+    assert_eq!(fence(&mut cluster, 3), ((0, 0), Some(BrokerId(2))));
+    cluster.beat(1, |_| {}).unwrap();
+    assert_eq!(state(&cluster, "a"), (Some(2), vec![2], vec![3]));
+    assert_eq!(fence(&mut cluster, 2), ((1, 0), Some(BrokerId(1))), "the ELR has nobody who is there");
+    assert_eq!(fence(&mut cluster, 1), ((0, 0), None));
+    let before = cluster.image.clone();
+    let (records, _) = cluster.beat(1, |_| {}).unwrap();
+    assert!(records[1].contains("isr:[1],leader:1"), "{records:?}");
+    let records: Vec<_> = broker_events::broker_returns(&before, &cluster.settings, BrokerId(1));
+    assert_eq!(elections(&before, &records), (0, 1));
+}
+
 #[test]
 fn an_isr_takes_only_members_that_are_alive_and_known() {
     let mut cluster = Cluster::of_brokers(3, 1);
