@@ -3,8 +3,8 @@
 //! `kafka-4.3.1-three-brokers.log` is the metadata log of a cluster of one combined node and two
 //! brokers, each of these with two log dirs and all with `min.insync.replicas=2`. Brokers were
 //! killed, stopped, started again and unregistered, topics were created, reassigned (a reassignment
-//! was cancelled) and deleted, and preferred leaders were elected. The test walks through the log. It
-//! asks at each record which event Kafka had decided about, decides about the same event on the
+//! was cancelled) and deleted, and preferred leaders were elected. The test walks through the log.
+//! It asks at each record which event Kafka had decided about, decides about the same event on the
 //! image of the records so far, and wants the same records.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
@@ -143,7 +143,8 @@ impl Walk {
                     add("shutdown", self.heartbeat(id, |it| it.want_shut_down = true));
                 } else {
                     add("unfence", self.heartbeat(id, |_| {}));
-                    // Kafka fences a broker that stopped once more when its session ends. We do not.
+                    // Kafka fences a broker that stopped once more when its session ends. We do
+                    // not.
                     add("fence again", Some(decide::fence_broker(&self.image, &self.settings, id)));
                 }
                 if broker.cordoned_log_dirs.is_none() {
@@ -281,8 +282,8 @@ fn canonical(records: &[VersionedRecord]) -> Vec<String> {
     lines
 }
 
-/// Whether Kafka removes a replica that it still counts as one that is added. Such a reassignment never
-/// ends, and so we decide otherwise: see docs/decisions.
+/// Whether Kafka removes a replica that it still counts as one that is added. Such a reassignment
+/// never ends, and so we decide otherwise: see docs/decisions.
 fn is_endless(image: &Image, record: &MetadataRecord) -> bool {
     let MetadataRecord::PartitionChange(change) = record else { return false };
     let topic = image.topics.by_id(change.topic_id).unwrap();
@@ -291,7 +292,8 @@ fn is_endless(image: &Image, record: &MetadataRecord) -> bool {
     change.adding_replicas.is_none() && removing.into_iter().any(|id| adding.contains(&BrokerId(*id)))
 }
 
-/// Whether Kafka's controller writes such a record on its own, without an event that is decided here.
+/// Whether Kafka's controller writes such a record on its own, without an event that is decided
+/// here.
 fn is_decided_elsewhere(record: &MetadataRecord) -> bool {
     !matches!(
         record,

@@ -28,7 +28,8 @@ pub fn record(before: &Image, after: &Image, record: &MetadataRecord) -> Result<
     }
     let has_ended = old.is_reassigning() && !new.is_reassigning();
     let mut added = old.adding_replicas.iter().filter(|id| new.replicas.contains(id));
-    // The record that ends it may also elect a leader that lacks records, which is alone in the ISR.
+    // The record that ends it may also elect a leader that lacks records, which is alone in the
+    // ISR.
     if has_ended && added.any(|id| !new.isr.contains(id) && !old.isr.contains(id)) {
         return Err(format!("a reassignment ended before its new replicas were in sync: {}", shown()));
     }

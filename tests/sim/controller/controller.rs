@@ -119,8 +119,8 @@ impl Controller {
         Ok(())
     }
 
-    /// Ends the session of one broker that was silent for too long. `None` where there is none; else
-    /// whether the broker was fenced.
+    /// Ends the session of one broker that was silent for too long. `None` where there is none;
+    /// else whether the broker was fenced.
     pub fn fence_one(&mut self) -> Result<Option<Option<BrokerId>>, String> {
         let mut is_any = true;
         let decided = self.decide(|image, soft, context, _| {

@@ -196,8 +196,8 @@ impl<'a> PartitionChange<'a> {
             return;
         }
         let candidates: BTreeSet<BrokerId> = self.elr.iter().chain(&self.partition.isr).copied().collect();
-        // A replica that was removed loses its records, and must not be eligible when it is added again.
-        // Kafka keeps it.
+        // A replica that was removed loses its records, and must not be eligible when it is added
+        // again. Kafka keeps it.
         let eligible =
             |id: &BrokerId| self.replicas.contains(id) && !self.isr.contains(id) && self.unclean_shutdown != Some(*id);
         self.elr = candidates.into_iter().filter(eligible).collect();

@@ -1,5 +1,5 @@
-//! Leaders that an administrator or the passing of time elects: ElectLeaders, the balance of leaders,
-//! and unclean elections of partitions that stay without a leader.
+//! Leaders that an administrator or the passing of time elects: ElectLeaders, the balance of
+//! leaders, and unclean elections of partitions that stay without a leader.
 
 use super::change::{Election, PartitionChange};
 use super::context::ElectionRules;

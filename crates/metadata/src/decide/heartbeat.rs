@@ -182,8 +182,9 @@ fn cordon(broker: &Broker, cordoned: Option<&[DirectoryId]>) -> Option<Versioned
 }
 
 /// Ends the session of the broker that was silent for the longest time, where that is too long, and
-/// fences the broker: the reply names it. A session ends without a record where its broker is already fenced, is registered anew or is
-/// not registered. The driver calls it again until it returns `None`.
+/// fences the broker: the reply names it. A session ends without a record where its broker is
+/// already fenced, is registered anew or is not registered. The driver calls it again until it
+/// returns `None`.
 pub fn fence_stale_brokers(
     image: &Image,
     soft: &Soft,

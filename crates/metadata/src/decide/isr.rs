@@ -30,7 +30,8 @@ pub fn alter_partition(
         let mut partitions = Vec::new();
         for partition in &asked.partitions {
             let altered = match topic {
-                // Whoever names a partition again does not know the epoch that the first change gave it.
+                // Whoever names a partition again does not know the epoch that the first change
+                // gave it.
                 Some(topic) if altered_before.contains(&(topic.id, partition.partition_index)) => {
                     Err(ErrorCode::InvalidUpdateVersion)
                 }

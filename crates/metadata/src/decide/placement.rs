@@ -4,9 +4,10 @@
 //! fenced brokers. The leader of the first partition is a random broker, and each following
 //! partition starts one broker further. The replicas of a partition take one broker of each rack
 //! after another, so that racks and brokers get equal shares. Once every broker was the first of a
-//! partition, the lists are shuffled again. A fenced broker is used only after every unfenced one of
-//! its rack, and never as the first replica. A broker in controlled shutdown counts as fenced. Kafka
-//! leaves it out, so there a creation fails in that moment which succeeds when the broker is gone.
+//! partition, the lists are shuffled again. A fenced broker is used only after every unfenced one
+//! of its rack, and never as the first replica. A broker in controlled shutdown counts as fenced.
+//! Kafka leaves it out, so there a creation fails in that moment which succeeds when the broker is
+//! gone.
 
 use super::ControllerContext;
 use crate::image::{Broker, Image, MIGRATING};
@@ -134,8 +135,8 @@ impl Racks {
     }
 
     fn place(&mut self, replicas: usize, context: &mut ControllerContext<'_>) -> Vec<BrokerId> {
-        // Every broker has been the first once: other neighbours from here on. Else one broker would
-        // get all leaderships of a broker that is gone.
+        // Every broker has been the first once: other neighbours from here on. Else one broker
+        // would get all leaderships of a broker that is gone.
         if self.placed == self.unfenced && self.unfenced > 1 {
             self.placed = 0;
             shuffle(&mut self.racks, context);

@@ -95,9 +95,9 @@ fn reassign(
         let message = format!("The replication factor is changed from {factor} to {}", target.len());
         return Err(ApiError::new(ErrorCode::InvalidReplicationFactor, message));
     }
-    // A reassignment that is in progress is replaced. A replica that it was adding may be in the ISR
-    // and lead, so it stays until the new one ends. Where the new one wants it too, it still counts as
-    // one that is added.
+    // A reassignment that is in progress is replaced. A replica that it was adding may be in the
+    // ISR and lead, so it stays until the new one ends. Where the new one wants it too, it still
+    // counts as one that is added.
     let original = without(&partition.replicas, &partition.adding_replicas);
     let rules = ElectionRules::of(image, context.settings, topic);
     let mut change = PartitionChange::of(image, rules, topic, index, partition);

@@ -164,8 +164,8 @@ fn cleanup(image: &Image, context: &ControllerContext<'_>, id: BrokerId, clean: 
     broker_lost_records(image, context.settings, id)
 }
 
-/// Unregisters a broker, whether it is alive or not. Errors: BROKER_ID_NOT_REGISTERED; POLICY_VIOLATION
-/// where it is in more ISRs than one request may change.
+/// Unregisters a broker, whether it is alive or not. Errors: BROKER_ID_NOT_REGISTERED;
+/// POLICY_VIOLATION where it is in more ISRs than one request may change.
 pub fn unregister_broker(image: &Image, context: &mut ControllerContext<'_>, id: BrokerId) -> Decided<()> {
     let Some(broker) = image.cluster.brokers.get(&id) else {
         let message = format!("Broker ID {id} is not currently registered");

@@ -68,9 +68,10 @@ pub enum SoftChange {
 
 impl Soft {
     /// Creates the memory of a controller that has just become active: every broker has a session
-    /// from now on, and was registered at the latest at the end of the image. `own` is the broker in this process. Its earlier incarnation cannot be alive,
-    /// since this process holds the lock of its log dirs. So it may register at once. Kafka does
-    /// not know that: a node that crashed waits there until its old session ends.
+    /// from now on, and was registered at the latest at the end of the image. `own` is the broker
+    /// in this process. Its earlier incarnation cannot be alive, since this process holds the lock
+    /// of its log dirs. So it may register at once. Kafka does not know that: a node that crashed
+    /// waits there until its old session ends.
     pub fn activated(image: &Image, now: Monotonic, own: Option<BrokerId>) -> Self {
         let session =
             |epoch| BrokerSession { epoch, last_contact: now, metadata_offset: None, controlled_shutdown_offset: None };

@@ -1,10 +1,10 @@
 //! Where the controller finds the partitions that an event concerns, without a look at all others.
 //!
 //! The index counts by topic, so it costs a few bytes for each topic of a broker. Who uses it reads
-//! the topics that it names. It is a function of the partitions: two images with the same partitions
-//! have the same index.
+//! the topics that it names. It is a function of the partitions: two images with the same
+//! partitions have the same index.
 
-use super::topics::Partition;
+use super::partition::Partition;
 use imbl::OrdMap;
 use model::{BrokerId, TopicId};
 use std::collections::BTreeSet;

@@ -70,7 +70,8 @@ impl Cluster {
         it
     }
 
-    /// Brokers 1 to `count`, registered and unfenced. The cluster's `min.insync.replicas` is `min_isr`.
+    /// Brokers 1 to `count`, registered and unfenced. The cluster's `min.insync.replicas` is
+    /// `min_isr`.
     pub(super) fn of_brokers(count: i32, min_isr: i32) -> Self {
         let mut it = Self::with_min_isr(MetadataVersion::LATEST, min_isr);
         for id in 1..=count {

@@ -167,7 +167,8 @@ fn a_broker_is_unfenced_when_it_has_read_its_own_registration_and_not_the_cleanu
     assert_eq!(says, "caught_up=false fenced=true shut_down=false");
     let (_, says) = cluster.beat(2, |it| it.current_metadata_offset = registered_at).unwrap();
     assert_eq!(says, "caught_up=true fenced=false shut_down=false");
-    // A new controller does not know where the registration stands, but it is no later than the end.
+    // A new controller does not know where the registration stands, but it is no later than the
+    // end.
     fence(&mut cluster, 2);
     cluster.image.provenance.last_offset = Some(Offset(cluster.next_offset - 1));
     cluster.soft = Soft::activated(&cluster.image, Monotonic(0), None);
@@ -411,8 +412,8 @@ fn the_last_leader_leads_again_where_nobody_has_every_record() {
     assert!(partition(&cluster, "a", 0).leader_epoch > before);
 }
 
-/// Reads records as every node does, and returns the numbers of unclean elections and of elections from
-/// the ELR.
+/// Reads records as every node does, and returns the numbers of unclean elections and of elections
+/// from the ELR.
 fn elections(image: &Image, records: &[VersionedRecord]) -> (u64, u64) {
     let mut delta = Delta::new(image);
     for it in records {
@@ -426,7 +427,7 @@ fn elections_are_counted_by_what_their_leader_may_lack() {
     let mut cluster = Cluster::of_brokers(3, 2);
     create(&mut cluster, "a", &[&[1, 2, 3]]);
     set(&mut cluster, "a", "unclean.leader.election.enable", "true");
-    let mut fence = |cluster: &mut Cluster, id| {
+    let fence = |cluster: &mut Cluster, id| {
         let records = fence_broker(&cluster.image, &cluster.settings, BrokerId(id));
         let counts = elections(&cluster.image, &records);
         cluster.append(&records);
