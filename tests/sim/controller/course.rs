@@ -150,7 +150,8 @@ impl Course {
             28..=41 => self.alter_partition()?,
             42..=43 => self.kill(),
             44..=45 => self.stop(),
-            46..=50 => self.pass_time()?,
+            46..=49 => self.pass_time()?,
+            50 => self.lose()?,
             51 => {
                 self.say(|| "another controller".to_owned());
                 self.controller.fail_over();
@@ -289,6 +290,16 @@ impl Course {
         }
         self.controller.now += self.random.pick(&[1_000, 5_000, SESSION_MS + 1]);
         self.fence_stale()
+    }
+
+    /// The controller takes a broker for lost, which it may not be.
+    fn lose(&mut self) -> Result<(), String> {
+        let at = self.random.below(self.brokers.len());
+        let (id, epoch) = (self.brokers[at].id, model::BrokerEpoch(self.brokers[at].epoch));
+        let decided =
+            self.controller.decide(|image, _, context, _| Ok(decide::fence_lost_broker(image, context, id, epoch)))?;
+        self.say(|| format!("takes {id} for lost: {:?}", said(&decided)));
+        Ok(())
     }
 
     fn fence_stale(&mut self) -> Result<(), String> {

@@ -6,7 +6,7 @@ use super::{ControllerContext, Decided, Decision, Soft, SoftChange, check_broker
 use crate::VersionedRecord;
 use crate::image::{Broker, Image};
 use crate::planted::{Bug, is_planted};
-use model::{BrokerId, DirectoryId, Offset};
+use model::{BrokerEpoch, BrokerId, DirectoryId, Offset};
 use protocol::MetadataRecord;
 use protocol::messages::broker_heartbeat_request::BrokerHeartbeatRequest;
 use protocol::messages::broker_heartbeat_response::BrokerHeartbeatResponse;
@@ -63,7 +63,7 @@ pub fn heartbeat(
         changes.push(SoftChange::ShuttingDown(id));
     }
     if version.has_cordoned_log_dirs() {
-        draft.add(|_| cordon(broker, request.cordoned_log_dirs.as_deref()))?;
+        draft.records.extend(cordon(broker, request.cordoned_log_dirs.as_deref()));
     }
     let reply = BrokerHeartbeatResponse {
         is_caught_up: caught_up,
@@ -179,6 +179,27 @@ fn cordon(broker: &Broker, cordoned: Option<&[DirectoryId]>) -> Option<Versioned
         ..Default::default()
     };
     Some(VersionedRecord { record: MetadataRecord::BrokerRegistrationChange(record), version: 3 })
+}
+
+/// Fences a broker whose process is known to be gone, long before its session ends: it closed all
+/// its connections, and its port refuses new ones. The reply says whether it was fenced; a
+/// registration that is not the current one, or is fenced already, is left alone. Its session ends,
+/// so that its next process can register at once. A false alarm does little harm: the broker's next
+/// heartbeat unfences it, and epochs keep it from acting on what it led before. Kafka waits for the
+/// session to end.
+pub fn fence_lost_broker(
+    image: &Image,
+    context: &mut ControllerContext<'_>,
+    id: BrokerId,
+    epoch: BrokerEpoch,
+) -> Decision<bool> {
+    let known = image.cluster.brokers.get(&id);
+    if !known.is_some_and(|broker| broker.epoch == epoch && !broker.fenced) {
+        return Decision::reply(false);
+    }
+    let mut decision = Decision::of(fence_broker(image, context.settings, id), true);
+    decision.soft.push(SoftChange::Forgotten(id));
+    decision
 }
 
 /// Ends the session of the broker that was silent for the longest time, where that is too long, and

@@ -60,7 +60,7 @@ pub enum SoftChange {
     /// A broker is in controlled shutdown. It may stop when all active brokers have applied the end
     /// of this decision's records.
     ShuttingDown(BrokerId),
-    /// A broker was fenced for its silence.
+    /// A broker was fenced because it was silent or lost.
     Forgotten(BrokerId),
     /// A broker was unregistered.
     Unregistered(BrokerId),

@@ -5,6 +5,7 @@
 mod brokers;
 mod configs;
 mod features;
+mod reassigned;
 mod security;
 mod several;
 mod topics;

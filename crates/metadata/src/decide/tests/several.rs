@@ -11,7 +11,7 @@ use protocol::messages::create_topics_request::{CreatableReplicaAssignment, Crea
 use protocol::messages::elect_leaders_request::{ElectLeadersRequest, TopicPartitions};
 use protocol::messages::incremental_alter_configs_request as configs;
 
-fn create(cluster: &mut Cluster, name: &str, assignments: &[&[i32]]) {
+pub(super) fn create(cluster: &mut Cluster, name: &str, assignments: &[&[i32]]) {
     let assignments = (0..).zip(assignments).map(|(partition_index, ids)| CreatableReplicaAssignment {
         partition_index,
         broker_ids: ids.to_vec(),
@@ -41,27 +41,27 @@ fn create_spread(cluster: &mut Cluster, name: &str, partitions: i32, factor: i16
     result(reply.topics[0].error_code, reply.topics[0].error_message.as_ref())
 }
 
-fn partition(cluster: &Cluster, name: &str, index: i32) -> Partition {
+pub(super) fn partition(cluster: &Cluster, name: &str, index: i32) -> Partition {
     Partition::clone(cluster.image.topics.partition(name, PartitionIndex(index)).unwrap())
 }
 
-fn ids(of: &[BrokerId]) -> Vec<i32> {
+pub(super) fn ids(of: &[BrokerId]) -> Vec<i32> {
     of.iter().map(|id| id.0).collect()
 }
 
 /// Leader, ISR and ELR of the first partition.
-fn state(cluster: &Cluster, name: &str) -> (Option<i32>, Vec<i32>, Vec<i32>) {
+pub(super) fn state(cluster: &Cluster, name: &str) -> (Option<i32>, Vec<i32>, Vec<i32>) {
     let it = partition(cluster, name, 0);
     (it.leader.map(|id| id.0), ids(&it.isr), ids(&it.elr))
 }
 
-fn fence(cluster: &mut Cluster, id: i32) {
+pub(super) fn fence(cluster: &mut Cluster, id: i32) {
     let records = fence_broker(&cluster.image, &cluster.settings, BrokerId(id));
     cluster.append(&records);
     cluster.soft.apply(SoftChange::Forgotten(BrokerId(id)), Offset(0));
 }
 
-fn set(cluster: &mut Cluster, topic: &str, key: &str, value: &str) {
+pub(super) fn set(cluster: &mut Cluster, topic: &str, key: &str, value: &str) {
     let config = configs::AlterableConfig {
         name: key.into(),
         config_operation: 0,
@@ -82,13 +82,13 @@ fn set(cluster: &mut Cluster, topic: &str, key: &str, value: &str) {
 }
 
 /// What a leader asks for, and how the controller's answer and records read.
-struct Ask<'a> {
-    leader: i32,
+pub(super) struct Ask<'a> {
+    pub(super) leader: i32,
     /// Members with their broker epochs; `None` stands for the epoch that is registered.
-    isr: &'a [(i32, Option<i64>)],
+    pub(super) isr: &'a [(i32, Option<i64>)],
 }
 
-fn alter(cluster: &mut Cluster, name: &str, ask: &Ask<'_>, times: usize) -> (Vec<String>, Vec<ErrorCode>) {
+pub(super) fn alter(cluster: &mut Cluster, name: &str, ask: &Ask<'_>, times: usize) -> (Vec<String>, Vec<ErrorCode>) {
     let epoch = |cluster: &Cluster, id: i32| cluster.image.cluster.brokers[&BrokerId(id)].epoch.0;
     let it = partition(cluster, name, 0);
     let members = ask.isr.iter().map(|(broker_id, broker_epoch)| isr::BrokerState {
@@ -111,7 +111,7 @@ fn alter(cluster: &mut Cluster, name: &str, ask: &Ask<'_>, times: usize) -> (Vec
     (records, codes.collect())
 }
 
-fn reassign(cluster: &mut Cluster, name: &str, targets: &[Option<&[i32]>]) -> (Vec<String>, Vec<String>) {
+pub(super) fn reassign(cluster: &mut Cluster, name: &str, targets: &[Option<&[i32]>]) -> (Vec<String>, Vec<String>) {
     let of = |target: &Option<&[i32]>| reassign::ReassignablePartition {
         partition_index: 0,
         replicas: target.map(<[i32]>::to_vec),
@@ -152,6 +152,33 @@ fn the_broker_that_was_silent_for_the_longest_time_is_fenced_first() {
         order.push(id.0);
     }
     assert_eq!(order, [3, 1, 2]);
+}
+
+#[test]
+fn a_broker_that_is_lost_is_fenced_before_its_session_ends_and_may_come_back() {
+    let mut cluster = Cluster::of_brokers(3, 2);
+    create(&mut cluster, "a", &[&[1, 2, 3]]);
+    let epoch = cluster.image.cluster.brokers[&BrokerId(1)].epoch;
+    let lose = |cluster: &mut Cluster, epoch| {
+        cluster.decide(|image, _, context| Ok(fence_lost_broker(image, context, BrokerId(1), epoch))).unwrap()
+    };
+    assert_eq!(lose(&mut cluster, BrokerEpoch(3)), (vec![], false), "an earlier registration");
+    let (records, fenced) = lose(&mut cluster, epoch);
+    assert_eq!(
+        records,
+        [
+            "PartitionChange v2 {partitionId:0,topicId:a,isr:[2,3],leader:2}",
+            "BrokerRegistrationChange v0 {brokerId:1,brokerEpoch:10,fenced:1}",
+        ]
+    );
+    assert!(fenced);
+    assert_eq!(lose(&mut cluster, epoch), (vec![], false));
+    // A false alarm: it goes on.
+    let (_, says) = cluster.beat(1, |_| {}).unwrap();
+    assert_eq!(says, "caught_up=true fenced=false shut_down=false");
+    // It was lost indeed: its next process need not wait.
+    lose(&mut cluster, epoch);
+    cluster.register(1, 7, -1).unwrap();
 }
 
 #[test]
@@ -476,62 +503,6 @@ fn a_partition_that_an_isr_request_names_twice_is_changed_once() {
     let (records, codes) = alter(&mut cluster, "a", &Ask { leader: 1, isr: &[(1, None)] }, 2);
     assert_eq!(records.len(), 1);
     assert_eq!(codes, [ErrorCode::None, ErrorCode::InvalidUpdateVersion]);
-}
-
-#[test]
-fn a_reassignment_that_ends_may_move_the_leadership() {
-    let mut cluster = Cluster::of_brokers(3, 1);
-    create(&mut cluster, "a", &[&[1, 2]]);
-    let (records, said) = reassign(&mut cluster, "a", &[Some(&[3, 2])]);
-    assert_eq!(said, ["NONE"]);
-    assert!(
-        records[0].starts_with(
-            "PartitionChange v2 {partitionId:0,topicId:a,replicas:[3,2,1],removingReplicas:[1],addingReplicas:[3]"
-        ),
-        "{records:?}"
-    );
-    let before = partition(&cluster, "a", 0).leader_epoch;
-    let (records, codes) = alter(&mut cluster, "a", &Ask { leader: 1, isr: &[(1, None), (2, None), (3, None)] }, 1);
-    assert_eq!(codes, [ErrorCode::NewLeaderElected], "the leader is removed, and must ask who leads");
-    assert_eq!(records.len(), 1);
-    let it = partition(&cluster, "a", 0);
-    assert_eq!((ids(&it.replicas), ids(&it.isr), it.leader), (vec![3, 2], vec![2, 3], Some(BrokerId(3))));
-    assert_eq!(it.leader_epoch.0, before.0 + 1);
-}
-
-#[test]
-fn a_reassignment_back_to_where_the_replicas_were_ends_at_once() {
-    let mut cluster = Cluster::of_brokers(3, 1);
-    create(&mut cluster, "a", &[&[1, 2]]);
-    fence(&mut cluster, 3);
-    reassign(&mut cluster, "a", &[Some(&[1, 3])]);
-    assert!(partition(&cluster, "a", 0).is_reassigning());
-    let (_, said) = reassign(&mut cluster, "a", &[Some(&[1, 2])]);
-    assert_eq!(said, ["NONE"]);
-    let it = partition(&cluster, "a", 0);
-    assert!(!it.is_reassigning(), "{it:?}");
-    assert_eq!((ids(&it.replicas), ids(&it.isr)), (vec![1, 2], vec![1, 2]));
-}
-
-#[test]
-fn a_reassignment_is_cancelled_and_a_partition_is_named_once() {
-    let mut cluster = Cluster::of_brokers(3, 1);
-    create(&mut cluster, "a", &[&[1, 2]]);
-    fence(&mut cluster, 3);
-    let (records, said) = reassign(&mut cluster, "a", &[Some(&[1, 3]), Some(&[3])]);
-    assert_eq!(said, ["NONE", "INVALID_REQUEST: The partition is named more than once."]);
-    assert_eq!(records.len(), 1);
-    assert_eq!(reassign(&mut cluster, "a", &[None]).1, ["NONE"]);
-    let it = partition(&cluster, "a", 0);
-    assert_eq!((ids(&it.replicas), it.is_reassigning()), (vec![1, 2], false));
-    assert_eq!(reassign(&mut cluster, "a", &[None]).1, ["NO_REASSIGNMENT_IN_PROGRESS"]);
-    let (_, said) = reassign(&mut cluster, "a", &[Some(&[1, 9])]);
-    assert_eq!(
-        said,
-        [
-            "INVALID_REPLICA_ASSIGNMENT: The manual partition assignment includes broker 9, but no such broker is registered."
-        ]
-    );
 }
 
 #[test]
