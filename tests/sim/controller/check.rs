@@ -43,18 +43,19 @@ pub fn unclean_choice(before: &Partition, after: &Partition) -> Option<BrokerId>
     (!is_known && after.leader_recovery == LeaderRecovery::Recovering).then_some(*chosen)
 }
 
-/// Checks every partition.
-pub fn image(image: &Image) -> Result<(), String> {
+/// Checks every partition. `was_switched` says whether eligible leaders were turned on meanwhile.
+pub fn image(image: &Image, was_switched: bool) -> Result<(), String> {
     let elr = image.features.level(version::ELR_VERSION) > 0;
     for topic in image.topics.iter() {
         for (index, it) in &topic.partitions {
-            partition(image, elr, it).map_err(|reason| format!("{reason}: {}-{index} {it:?}", topic.name))?;
+            partition(image, elr, was_switched, it)
+                .map_err(|reason| format!("{reason}: {}-{index} {it:?}", topic.name))?;
         }
     }
     Ok(())
 }
 
-fn partition(image: &Image, elr: bool, it: &Partition) -> Result<(), &'static str> {
+fn partition(image: &Image, elr: bool, was_switched: bool, it: &Partition) -> Result<(), &'static str> {
     let fenced = |id: &BrokerId| image.cluster.brokers.get(id).is_none_or(|broker| broker.fenced);
     if let Some(leader) = it.leader {
         if !it.isr.contains(&leader) {
@@ -86,7 +87,7 @@ fn partition(image: &Image, elr: bool, it: &Partition) -> Result<(), &'static st
         return Err("an ELR, although they are off");
     }
     // Without an ELR, the last member stays, so that its return is no unclean election.
-    let is_last = !elr && it.isr.len() == 1 && it.leader.is_none();
+    let is_last = (!elr || was_switched) && it.isr.len() == 1 && it.leader.is_none();
     if it.isr.iter().any(fenced) && !is_last {
         return Err("a fenced broker is in the ISR");
     }

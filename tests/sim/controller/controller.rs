@@ -24,6 +24,8 @@ pub struct Controller {
     random: Random,
     next_snapshot: i64,
     epoch: i32,
+    /// Whether eligible leaders were turned on after a time without.
+    pub was_switched: bool,
 }
 
 impl Controller {
@@ -38,6 +40,7 @@ impl Controller {
             random,
             next_snapshot: SNAPSHOT_EVERY,
             epoch: 1,
+            was_switched: false,
         };
         let levels = if version.has_elr() {
             BTreeMap::from([("eligible.leader.replicas.version".to_owned(), i16::from(elr))])
@@ -111,7 +114,7 @@ impl Controller {
         for change in &decision.soft {
             self.soft.apply(*change, Offset(self.end - 1));
         }
-        check::image(self.image())?;
+        check::image(self.image(), self.was_switched)?;
         if self.end >= self.next_snapshot {
             self.next_snapshot = self.end + SNAPSHOT_EVERY;
             check::snapshot(self.image())?;

@@ -167,6 +167,7 @@ impl Course {
             92..=94 => self.set_config()?,
             95 => self.unregister()?,
             96 => self.allocate()?,
+            97 => self.upgrade()?,
             _ => self.balance()?,
         }
         self.follow()
@@ -550,6 +551,30 @@ impl Course {
                 return Err("a block of producer ids was not written".to_owned());
             }
         }
+        Ok(())
+    }
+
+    /// Raises `metadata.version` to the newest, and then turns eligible leaders on.
+    fn upgrade(&mut self) -> Result<(), String> {
+        if self.elr || self.random.chance(60) {
+            return Ok(());
+        }
+        let latest = MetadataVersion::LATEST;
+        let (feature, level) = if self.image().features.version() < latest {
+            (version::METADATA_VERSION, latest.level())
+        } else {
+            (version::ELR_VERSION, 1)
+        };
+        let request = requests::feature(feature, level);
+        self.controller.was_switched = true;
+        let decided =
+            self.controller.decide(|image, _, context, _| decide::update_features(image, context, &request, 0))?;
+        self.say(|| format!("sets {feature} to {level}: {:?}", said(&decided)));
+        let decision = decided.map_err(|error| error.to_string())?;
+        if decision.reply.error_code != 0 {
+            return Err(format!("an upgrade was refused: {:?}", decision.reply));
+        }
+        self.elr = feature == version::ELR_VERSION;
         Ok(())
     }
 

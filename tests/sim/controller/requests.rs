@@ -17,6 +17,7 @@ use protocol::messages::create_topics_request::{CreatableReplicaAssignment, Crea
 use protocol::messages::delete_topics_request::{DeleteTopicState, DeleteTopicsRequest};
 use protocol::messages::elect_leaders_request::{ElectLeadersRequest, TopicPartitions};
 use protocol::messages::incremental_alter_configs_request as configs;
+use protocol::messages::update_features_request::{FeatureUpdateKey, UpdateFeaturesRequest};
 
 pub fn registration(broker: &Broker, cluster_id: &str) -> BrokerRegistrationRequest {
     let features = FEATURES.iter().map(|it| Feature {
@@ -181,6 +182,11 @@ pub fn config(topic: &str, key: &str, value: Option<&str>) -> configs::Increment
         ..Default::default()
     };
     configs::IncrementalAlterConfigsRequest { resources: vec![resource], ..Default::default() }
+}
+
+pub fn feature(name: &str, max_version_level: i16) -> UpdateFeaturesRequest {
+    let update = FeatureUpdateKey { feature: name.into(), max_version_level, upgrade_type: 1, ..Default::default() };
+    UpdateFeaturesRequest { feature_updates: vec![update], ..Default::default() }
 }
 
 pub fn producer_ids(broker: &Broker) -> AllocateProducerIdsRequest {
