@@ -192,7 +192,7 @@ impl<'a> PartitionChange<'a> {
             if !is_planted(Bug::ElrNotCleared) {
                 self.elr.clear();
             }
-            self.elr.retain(|id| !self.isr.contains(id));
+            self.elr.retain(|id| self.replicas.contains(id) && !self.isr.contains(id));
             return;
         }
         let candidates: BTreeSet<BrokerId> = self.elr.iter().chain(&self.partition.isr).copied().collect();
