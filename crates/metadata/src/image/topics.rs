@@ -2,7 +2,7 @@
 
 use super::index::TopicIndex;
 use super::partition::Partition;
-use imbl::OrdMap;
+use imbl::{OrdMap, OrdSet};
 use model::{BrokerId, PartitionIndex, TopicId};
 use protocol::Str;
 use std::sync::Arc;
@@ -13,6 +13,8 @@ pub struct Topics {
     by_id: OrdMap<TopicId, Arc<Topic>>,
     by_name: OrdMap<Str, TopicId>,
     index: TopicIndex,
+    /// Names with a `.` or a `_`, by the form in which metrics cannot tell them apart.
+    alike: OrdMap<Str, OrdSet<Str>>,
 }
 
 /// A topic.
@@ -99,15 +101,31 @@ impl Topics {
         self.index.reassigning().filter_map(|id| self.by_id.get(&id))
     }
 
+    /// The name of a topic that metrics cannot tell apart from this name: a `.` is a `_` there.
+    pub fn alike(&self, name: &str) -> Option<&Str> {
+        self.alike.get(&collision_form(name)?)?.get_min()
+    }
+
     /// Adds a topic that has no partitions yet.
     pub(crate) fn insert(&mut self, id: TopicId, name: Str) {
         self.by_name.insert(name.clone(), id);
+        if let Some(form) = collision_form(&name) {
+            self.alike.entry(form).or_default().insert(name.clone());
+        }
         self.by_id.insert(id, Arc::new(Topic { id, name, partitions: OrdMap::new() }));
     }
 
     pub(crate) fn remove(&mut self, id: TopicId) -> Option<Arc<Topic>> {
         let topic = self.by_id.remove(&id)?;
         self.by_name.remove(&topic.name);
+        if let Some(form) = collision_form(&topic.name)
+            && let Some(names) = self.alike.get_mut(&form)
+        {
+            names.remove(&topic.name);
+            if names.is_empty() {
+                self.alike.remove(&form);
+            }
+        }
         for partition in topic.partitions.values() {
             self.index.update(id, Some(partition), None);
         }
@@ -126,4 +144,10 @@ impl Topics {
     pub(crate) fn ids(&self) -> impl Iterator<Item = TopicId> {
         self.by_id.keys().copied()
     }
+}
+
+/// The form in which two names are equal that metrics cannot tell apart. `None` for a name that
+/// collides with none.
+fn collision_form(name: &str) -> Option<Str> {
+    name.contains(['.', '_']).then(|| name.replace('.', "_").into())
 }

@@ -617,13 +617,16 @@ fn the_index_is_a_function_of_the_partitions() {
         names.sort();
         names
     };
+    create(&mut cluster, "x.y", &[&[2]]);
     let topics = &cluster.image.topics;
-    assert_eq!(names(&mut topics.of_broker(BrokerId(2))), ["a", "b"]);
+    assert_eq!(topics.alike("x_y").map(|it| it.as_str()), Some("x.y"));
+    assert_eq!((topics.alike("x_z"), topics.alike("a")), (None, None));
+    assert_eq!(names(&mut topics.of_broker(BrokerId(2))), ["a", "b", "x.y"]);
     assert_eq!(names(&mut topics.leaderless()), ["b"]);
     assert_eq!(names(&mut topics.imbalanced()), ["a", "b"]);
     assert_eq!(names(&mut topics.reassigning()), ["b"]);
-    assert_eq!((topics.leaderships(BrokerId(2)), topics.leaderships(BrokerId(1))), (2, 0));
-    assert_eq!(topics.partition_count(), 3);
+    assert_eq!((topics.leaderships(BrokerId(2)), topics.leaderships(BrokerId(1))), (3, 0));
+    assert_eq!(topics.partition_count(), 4);
     let records: Vec<_> = cluster.image.snapshot_records().map(|it| it.record).collect();
     let loaded = crate::Loader::from_snapshot(&Image::default(), Default::default(), &records).unwrap();
     assert_eq!(loaded.image().topics, cluster.image.topics);
