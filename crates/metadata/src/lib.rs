@@ -30,8 +30,10 @@
 //!    changes with [`decide::Soft::apply`]. Answer once the records are committed. A decision
 //!    without records is answered once all records appended before it are committed.
 //! 4. When [`decide::Soft::next_expiry`] has passed, call [`decide::fence_stale_brokers`] until it
-//!    returns `None`. After `metadata.max.idle.interval.ms` without a record, append a
-//!    `NoOpRecord`.
+//!    returns `None`. Call [`decide::fence_lost_broker`] for a broker that is gone before that. At
+//!    their intervals, call [`decide::balance_leaders`] and [`decide::elect_unclean_leaders`],
+//!    again while they say that there may be more. After `metadata.max.idle.interval.ms` without a
+//!    record, append a `NoOpRecord`.
 //! 5. A controller that resigns drops its image and its soft state. The next controller decides
 //!    again what was not committed.
 
@@ -39,6 +41,7 @@ pub mod decide;
 pub mod delta;
 pub mod image;
 mod loader;
+pub mod planted;
 mod snapshot;
 pub mod version;
 

@@ -17,59 +17,18 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
 
-use bytes::Bytes;
+mod files;
+
+use files::records;
 use metadata::image::{ConfigResource, ScramMechanism};
 use metadata::{Image, Loader, VersionedRecord};
 use model::{BrokerId, LeaderEpoch, Offset, PartitionIndex, ProducerId};
 use protocol::messages::zk_migration_state_record::ZkMigrationStateRecord;
-use protocol::{Message, MetadataRecord, Reader};
+use protocol::{Message, MetadataRecord};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
 const GOLDEN: &[u8] = include_bytes!("../testdata/kafka-4.3.1-all-kinds.checkpoint");
-
-/// The records of a file of uncompressed batches, control batches left out.
-fn records(file: &[u8]) -> Vec<VersionedRecord> {
-    let mut found = Vec::new();
-    let mut file = Reader::new(Bytes::copy_from_slice(file));
-    while file.remaining() > 0 {
-        file.raw(8).unwrap();
-        let len = file.i32().unwrap();
-        let mut batch = Reader::new(file.raw(len as usize).unwrap());
-        batch.raw(9).unwrap();
-        let is_control = batch.i16().unwrap() & 0x20 != 0;
-        batch.raw(34).unwrap();
-        for _ in 0..batch.i32().unwrap() {
-            let len = zigzag(&mut batch);
-            let mut record = Reader::new(batch.raw(len as usize).unwrap());
-            record.raw(1).unwrap();
-            for _ in 0..2 {
-                zigzag(&mut record);
-            }
-            let key = zigzag(&mut record);
-            record.raw(key.max(0) as usize).unwrap();
-            let value = zigzag(&mut record);
-            let value = record.raw(value as usize).unwrap();
-            if !is_control {
-                let (record, version) = MetadataRecord::decode(value).unwrap();
-                found.push(VersionedRecord { record, version });
-            }
-        }
-    }
-    found
-}
-
-fn zigzag(r: &mut Reader) -> i64 {
-    let (mut bits, mut shift) = (0u64, 0);
-    loop {
-        let byte = r.raw(1).unwrap()[0];
-        bits |= u64::from(byte & 0x7f) << shift;
-        shift += 7;
-        if byte & 0x80 == 0 {
-            return (bits >> 1) as i64 ^ -((bits & 1) as i64);
-        }
-    }
-}
 
 fn image(records: &[VersionedRecord]) -> Image {
     let loader =

@@ -1,6 +1,7 @@
 //! AssignReplicasToDirs: a broker says in which log dir its replicas are (KIP-858).
 
-use super::change::PartitionChange;
+use super::change::{Election, PartitionChange};
+use super::context::ElectionRules;
 use super::{ControllerContext, Decided, Decision, check_broker_epoch};
 use crate::VersionedRecord;
 use crate::image::Image;
@@ -54,11 +55,13 @@ fn assign(
     if !partition.replicas.contains(&broker) {
         return Err(ErrorCode::NotLeaderOrFollower);
     }
-    let mut change = PartitionChange::of(image, context.settings, topic, index, partition);
+    let rules = ElectionRules::of(image, context.settings, topic);
+    let mut change = PartitionChange::of(image, rules, topic, index, partition);
     change.directories.insert(broker, directory);
     // A replica in a directory that is offline leaves the ISR at once.
     let online = image.cluster.brokers.get(&broker).is_some_and(|it| it.has_online_dir(directory));
     if !online {
+        change.election = Election::automatic(rules);
         change.gone = Some(broker);
         change.isr.retain(|id| *id != broker);
     }

@@ -4,10 +4,12 @@
 //! A caller says what the partition should become. This module works out the rest: a reassignment
 //! that is complete, replicas that become eligible leaders, a leader to elect, epochs to raise.
 
+use super::context::ElectionRules;
+use super::is_active;
 use super::placement::{Placement, default_dir};
-use super::{Settings, is_active};
 use crate::VersionedRecord;
 use crate::image::{Image, LeaderRecovery, Partition, Topic};
+use crate::planted::{Bug, is_planted};
 use crate::snapshot::numbers;
 use crate::version::ELR_VERSION;
 use model::{BrokerId, DirectoryId, LeaderEpoch, PartitionEpoch, PartitionIndex};
@@ -42,6 +44,13 @@ pub(super) enum Election {
     Unclean,
 }
 
+impl Election {
+    /// The kind of election that needs no administrator.
+    pub(super) fn automatic(rules: ElectionRules) -> Self {
+        if rules.is_unclean_allowed { Self::Unclean } else { Self::Online }
+    }
+}
+
 /// A change that is being built.
 pub(super) struct PartitionChange<'a> {
     image: &'a Image,
@@ -73,18 +82,17 @@ impl<'a> PartitionChange<'a> {
     /// Starts a change that changes nothing yet.
     pub(super) fn of(
         image: &'a Image,
-        settings: &Settings,
+        rules: ElectionRules,
         topic: &'a Topic,
         index: PartitionIndex,
         partition: &'a Partition,
     ) -> Self {
-        let replicas = topic.partitions.values().next().map_or(1, |first| first.replicas.len());
         Self {
             image,
             topic,
             index,
             partition,
-            min_isr: settings.min_isr(image, &topic.name, replicas),
+            min_isr: rules.min_isr,
             elr_enabled: image.features.level(ELR_VERSION) > 0,
             gone: None,
             back: None,
@@ -97,6 +105,17 @@ impl<'a> PartitionChange<'a> {
             recovery: partition.leader_recovery,
             directories: partition.replicas.iter().copied().zip(partition.directories.iter().copied()).collect(),
             elr: partition.elr.clone(),
+        }
+    }
+
+    /// No replica that stays is in sync. The election chooses one and marks it as recovering, which
+    /// Kafka does not where the first replica is there. Where none is there and an ISR must not be
+    /// empty, `first` is the ISR.
+    pub(super) fn leave_isr_to(&mut self, first: BrokerId) {
+        self.isr.clear();
+        if !self.elr_enabled && !self.replicas.iter().any(|id| self.is_acceptable(*id)) {
+            self.isr.push(first);
+            self.recovery = LeaderRecovery::Recovering;
         }
     }
 
@@ -152,7 +171,8 @@ impl<'a> PartitionChange<'a> {
         let isr: Vec<_> = self.isr.iter().copied().filter(stays).collect();
         let replicas: Vec<_> = self.replicas.iter().copied().filter(stays).collect();
         let needed = if self.adding.len() < self.removing.len() { &replicas } else { &self.adding };
-        let in_sync = |ids: &[BrokerId]| ids.iter().all(|id| isr.contains(id));
+        let in_sync =
+            |ids: &[BrokerId]| is_planted(Bug::ReassignmentEndedEarly) || ids.iter().all(|id| isr.contains(id));
         if isr.is_empty() || replicas.is_empty() || !in_sync(&self.adding) || !in_sync(needed) {
             return;
         }
@@ -169,11 +189,17 @@ impl<'a> PartitionChange<'a> {
             return;
         }
         if self.isr.len() >= self.min_isr {
-            self.elr.clear();
+            if !is_planted(Bug::ElrNotCleared) {
+                self.elr.clear();
+            }
+            self.elr.retain(|id| self.replicas.contains(id) && !self.isr.contains(id));
             return;
         }
         let candidates: BTreeSet<BrokerId> = self.elr.iter().chain(&self.partition.isr).copied().collect();
-        let eligible = |id: &BrokerId| !self.isr.contains(id) && self.unclean_shutdown != Some(*id);
+        // A replica that was removed loses its records, and must not be eligible when it is added
+        // again. Kafka keeps it.
+        let eligible =
+            |id: &BrokerId| self.replicas.contains(id) && !self.isr.contains(id) && self.unclean_shutdown != Some(*id);
         self.elr = candidates.into_iter().filter(eligible).collect();
     }
 
@@ -194,7 +220,8 @@ impl<'a> PartitionChange<'a> {
         if unclean {
             // Nobody can be in sync with a leader that may have lost records.
             record.isr = Some(vec![leader.0]);
-            if self.partition.leader_recovery != LeaderRecovery::Recovering {
+            let is_marked = is_planted(Bug::UncleanElectionUnmarked);
+            if self.partition.leader_recovery != LeaderRecovery::Recovering && !is_marked {
                 record.leader_recovery_state = LeaderRecovery::Recovering.code();
                 self.recovery = LeaderRecovery::Recovering;
             }
@@ -219,9 +246,10 @@ impl<'a> PartitionChange<'a> {
         }
         let unclean = || {
             let allowed = self.election == Election::Unclean;
+            let allowed = allowed || is_planted(Bug::ElectedOutsideIsrAndElr);
             self.replicas.iter().copied().filter(|_| allowed).find(|id| self.is_acceptable(*id))
         };
-        (self.last_known_leader().or_else(unclean), true)
+        (self.last_known_leader().or_else(unclean), !is_planted(Bug::ElectedOutsideIsrAndElr))
     }
 
     /// Whether a broker holds every committed record and is there.
@@ -243,7 +271,8 @@ impl<'a> PartitionChange<'a> {
     fn last_known_leader(&self) -> Option<BrokerId> {
         let nobody = self.elr_enabled && self.isr.is_empty() && self.elr.is_empty();
         match self.partition.last_known_elr.as_slice() {
-            [last] if nobody && self.is_acceptable(*last) => Some(*last),
+            // A reassignment may have removed it since. Kafka fails at that.
+            [last] if nobody && self.replicas.contains(last) && self.is_acceptable(*last) => Some(*last),
             _ => None,
         }
     }

@@ -1,7 +1,7 @@
 //! The inputs of a decision besides the image: the time, randomness, settings, and the rules of
 //! configs.
 
-use crate::image::{ConfigResource, Image, ResourceType};
+use crate::image::{ConfigResource, Image, ResourceType, Topic};
 use imbl::OrdMap;
 use model::{ApiError, BrokerId, ErrorCode, Now, Uuid, java_number};
 use protocol::Str;
@@ -98,20 +98,28 @@ fn effective<'a>(image: &'a Image, settings: &Settings, topic: &str, key: &str) 
     resources.iter().find_map(|resource| image.configs.value(resource, key))
 }
 
-impl Settings {
-    /// A topic's effective `min.insync.replicas`, at most its number of replicas.
-    pub(crate) fn min_isr(&self, image: &Image, topic: &str, replicas: usize) -> usize {
-        let set = effective(image, self, topic, "min.insync.replicas")
-            .and_then(|value| java_number::parse_int(java_number::trim(value)));
-        let min: i32 = set.unwrap_or(self.min_insync_replicas);
-        usize::try_from(min).unwrap_or(1).min(replicas)
-    }
+/// What a topic's configs say about its ISRs and leaders. It is read once for all partitions of a
+/// topic.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ElectionRules {
+    /// The effective `min.insync.replicas`, at most the number of replicas.
+    pub(super) min_isr: usize,
+    /// The effective `unclean.leader.election.enable`.
+    pub(super) is_unclean_allowed: bool,
+}
 
-    /// A topic's effective `unclean.leader.election.enable`.
-    pub(crate) fn unclean_election(&self, image: &Image, topic: &str) -> bool {
-        let set = effective(image, self, topic, "unclean.leader.election.enable");
-        set.map_or(self.unclean_leader_election, |value| {
-            java_number::parse_boolean(java_number::trim(value)) == Some(true)
-        })
+impl ElectionRules {
+    /// The rules of a topic.
+    pub(super) fn of(image: &Image, settings: &Settings, topic: &Topic) -> Self {
+        // Like Kafka, the first partition stands for all.
+        let replicas = topic.partitions.values().next().map_or(1, |first| first.replicas.len());
+        let min_isr = effective(image, settings, &topic.name, "min.insync.replicas")
+            .and_then(|value| java_number::parse_int(java_number::trim(value)))
+            .unwrap_or(settings.min_insync_replicas);
+        let is_unclean_allowed = effective(image, settings, &topic.name, "unclean.leader.election.enable")
+            .map_or(settings.unclean_leader_election, |value| {
+                java_number::parse_boolean(java_number::trim(value)) == Some(true)
+            });
+        Self { min_isr: usize::try_from(min_isr).unwrap_or(1).min(replicas), is_unclean_allowed }
     }
 }

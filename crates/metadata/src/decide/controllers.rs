@@ -19,7 +19,8 @@ pub fn register_controller(
     let controller = Controller {
         id: BrokerId(request.controller_id),
         incarnation_id: request.incarnation_id,
-        zk_migration_ready: request.zk_migration_ready,
+        // Like Kafka from 4.0 on, whatever the request says.
+        zk_migration_ready: false,
         listeners: request
             .listeners
             .iter()

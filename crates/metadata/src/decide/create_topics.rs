@@ -2,7 +2,7 @@
 
 use super::change::new_partition;
 use super::configs::{Change, Origin, changed_records};
-use super::names::{METADATA_TOPIC, collision_form, validate_topic_name};
+use super::names::{METADATA_TOPIC, validate_topic_name};
 use super::placement::{Placement, place};
 use super::{ControllerContext, Decided, Decision, bounded, code_and_message, is_active};
 use crate::VersionedRecord;
@@ -40,12 +40,11 @@ pub fn create_topics(
         context.in_time()?;
     }
     check_partition_count(&wanted, context)?;
-    let names = TakenNames::of(image, &wanted);
     let mut records = Vec::new();
     let mut results = Vec::new();
     for topic in &wanted {
-        let created = check_name(image, &names, &topic.name)
-            .and_then(|()| create(image, context, topic, &mut records, may_see_configs));
+        let created =
+            check_name(image, &topic.name).and_then(|()| create(image, context, topic, &mut records, may_see_configs));
         results.push(created.unwrap_or_else(|error| failed(&topic.name, &error)));
     }
     for name in twice {
@@ -80,31 +79,12 @@ fn check_partition_count(topics: &[&CreatableTopic], context: &ControllerContext
     Ok(())
 }
 
-/// The names of topics that a new name could collide with.
-struct TakenNames(BTreeMap<Str, Str>);
-
-impl TakenNames {
-    /// Reads no topic where no wanted name can collide, which is nearly always so.
-    fn of(image: &Image, wanted: &[&CreatableTopic]) -> Self {
-        let mut taken = BTreeMap::new();
-        if wanted.iter().all(|topic| collision_form(&topic.name).is_none()) {
-            return Self(taken);
-        }
-        for topic in image.topics.iter() {
-            if let Some(form) = collision_form(&topic.name) {
-                taken.entry(form).or_insert_with(|| topic.name.clone());
-            }
-        }
-        Self(taken)
-    }
-}
-
-fn check_name(image: &Image, names: &TakenNames, name: &str) -> Result<(), ApiError> {
+fn check_name(image: &Image, name: &str) -> Result<(), ApiError> {
     if image.topics.by_name(name).is_some() {
         return Err(ApiError::new(ErrorCode::TopicAlreadyExists, format!("Topic '{name}' already exists.")));
     }
     validate_topic_name(name)?;
-    match collision_form(name).and_then(|form| names.0.get(&form)) {
+    match image.topics.alike(name) {
         Some(other) => {
             let message = format!("Topic '{name}' collides with existing topic: {other}");
             Err(ApiError::new(ErrorCode::InvalidTopicException, message))

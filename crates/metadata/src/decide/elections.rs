@@ -1,71 +1,18 @@
-//! Leaders: ElectLeaders, and the elections when a broker is fenced or unfenced, or loses a log
-//! dir.
+//! Leaders that an administrator or the passing of time elects: ElectLeaders, the balance of
+//! leaders, and unclean elections of partitions that stay without a leader.
 
 use super::change::{Election, PartitionChange};
+use super::context::ElectionRules;
 use super::{ControllerContext, Decided, Decision, Settings, bounded, code_and_message};
 use crate::VersionedRecord;
-use crate::image::{Broker, Image, Partition, Topic};
-use model::{ApiError, BrokerId, ErrorCode, PartitionIndex};
-use protocol::MetadataRecord;
-use protocol::messages::broker_registration_change_record::BrokerRegistrationChangeRecord;
+use crate::image::{Image, Partition, Topic};
+use model::{ApiError, ErrorCode, PartitionIndex};
 use protocol::messages::elect_leaders_request::ElectLeadersRequest;
 use protocol::messages::elect_leaders_response::{ElectLeadersResponse, PartitionResult, ReplicaElectionResult};
+use std::collections::BTreeSet;
 
-/// The event of a broker after which leaders and ISRs are decided again.
-#[derive(Clone, Copy, Default)]
-pub(super) struct BrokerEvent {
-    /// It leaves every ISR.
-    pub(super) gone: Option<BrokerId>,
-    /// It can lead again.
-    pub(super) back: Option<BrokerId>,
-    /// It stopped uncleanly: it leaves every ISR and is no eligible leader.
-    pub(super) unclean: Option<BrokerId>,
-}
-
-/// The changes of those partitions that `concerns` names.
-pub(super) fn leader_and_isr_changes(
-    image: &Image,
-    settings: &Settings,
-    event: BrokerEvent,
-    concerns: &dyn Fn(&Partition) -> bool,
-) -> Vec<VersionedRecord> {
-    let mut records = Vec::new();
-    for topic in image.topics.iter() {
-        let unclean = settings.unclean_election(image, &topic.name);
-        for (index, partition) in topic.partitions.iter().filter(|(_, partition)| concerns(partition)) {
-            let mut change = PartitionChange::of(image, settings, topic, *index, partition);
-            if unclean {
-                change.election = Election::Unclean;
-            }
-            change.gone = event.gone;
-            change.back = event.back;
-            change.unclean_shutdown = event.unclean;
-            change.isr.retain(|id| event.gone != Some(*id) && event.unclean != Some(*id));
-            records.extend(change.build());
-        }
-    }
-    records
-}
-
-/// The records that fence a broker: it leaves every ISR, other replicas lead, and its registration
-/// is marked.
-pub fn fence_broker(image: &Image, settings: &Settings, id: BrokerId) -> Vec<VersionedRecord> {
-    let Some(broker) = image.cluster.brokers.get(&id) else { return Vec::new() };
-    let event = BrokerEvent { gone: Some(id), ..Default::default() };
-    let mut records = leader_and_isr_changes(image, settings, event, &|it| it.isr.contains(&id));
-    records.push(fencing_change(broker, 1));
-    records
-}
-
-/// A broker becomes fenced (1) or unfenced (-1).
-pub(super) fn fencing_change(broker: &Broker, fenced: i8) -> VersionedRecord {
-    VersionedRecord::v0(MetadataRecord::BrokerRegistrationChange(BrokerRegistrationChangeRecord {
-        broker_id: broker.id.0,
-        broker_epoch: broker.epoch.0,
-        fenced,
-        ..Default::default()
-    }))
-}
+/// The most leaders that one call of [`balance_leaders`] or [`elect_unclean_leaders`] elects.
+pub const ELECTIONS_PER_ROUND_MAX: usize = 1_000;
 
 /// Elects leaders for an administrator. Errors: REQUEST_TIMED_OUT; INVALID_REQUEST for an unknown
 /// kind of election.
@@ -84,7 +31,17 @@ pub fn elect_leaders(
         other => return Err(ApiError::new(ErrorCode::InvalidRequest, format!("Unknown election type {other}"))),
     };
     let mut records = Vec::new();
-    let mut elect = |topic: &str, index: i32| match elect_one(image, context.settings, topic, index, election) {
+    let mut elected = BTreeSet::new();
+    let mut elect_once = |topic: &str, index: i32| {
+        // A partition that is named again has the leader that it just got.
+        if elected.contains(&(topic.to_owned(), index)) {
+            return Err(not_needed());
+        }
+        let record = elect_one(image, context.settings, topic, index, election)?;
+        elected.insert((topic.to_owned(), index));
+        Ok(record)
+    };
+    let mut elect = |topic: &str, index: i32| match elect_once(topic, index) {
         Ok(record) => {
             records.push(record);
             PartitionResult { partition_id: index, error_message: None, ..Default::default() }
@@ -136,10 +93,10 @@ fn elect_one(
         Election::Online | Election::Unclean => partition.leader.is_some(),
     };
     if is_fine {
-        let message = "Leader election not needed for topic partition.";
-        return Err(ApiError::new(ErrorCode::ElectionNotNeeded, message));
+        return Err(not_needed());
     }
-    change(image, settings, topic, PartitionIndex(index), partition, election).ok_or_else(|| match election {
+    let rules = ElectionRules::of(image, settings, topic);
+    change(image, rules, topic, PartitionIndex(index), partition, election).ok_or_else(|| match election {
         Election::Preferred => {
             ApiError::new(ErrorCode::PreferredLeaderNotAvailable, "The preferred leader was not available.")
         }
@@ -150,15 +107,55 @@ fn elect_one(
     })
 }
 
+fn not_needed() -> ApiError {
+    ApiError::new(ErrorCode::ElectionNotNeeded, "Leader election not needed for topic partition.")
+}
+
 fn change(
     image: &Image,
-    settings: &Settings,
+    rules: ElectionRules,
     topic: &Topic,
     index: PartitionIndex,
     partition: &Partition,
     election: Election,
 ) -> Option<VersionedRecord> {
-    let mut change = PartitionChange::of(image, settings, topic, index, partition);
+    let mut change = PartitionChange::of(image, rules, topic, index, partition);
     change.election = election;
     change.build()
+}
+
+/// Gives leaderships back to preferred leaders that can lead again. The driver calls it every
+/// `leader.imbalance.check.interval.seconds` where `auto.leader.rebalance.enable` is set. It elects
+/// at most [`ELECTIONS_PER_ROUND_MAX`] leaders; the reply says whether there may be more to elect,
+/// so that the driver calls it again at once. Unlike Kafka before 4.0, the share of partitions that
+/// are out of balance does not matter.
+pub fn balance_leaders(image: &Image, context: &mut ControllerContext<'_>) -> Decision<bool> {
+    let is_imbalanced = |it: &Partition| it.leader != it.preferred_leader();
+    let mut records = Vec::new();
+    for topic in image.topics.imbalanced() {
+        let rules = ElectionRules::of(image, context.settings, topic);
+        let partitions = topic.partitions.iter().filter(|(_, it)| is_imbalanced(it));
+        let changes = partitions.filter_map(|(index, it)| change(image, rules, topic, *index, it, Election::Preferred));
+        records.extend(changes.take(ELECTIONS_PER_ROUND_MAX - records.len()));
+    }
+    let is_full = records.len() >= ELECTIONS_PER_ROUND_MAX;
+    Decision::of(records, is_full)
+}
+
+/// Elects leaders that may lack records, for partitions without a leader whose topic allows it:
+/// `unclean.leader.election.enable` may have been set since they lost it. The driver calls it every
+/// `unclean.leader.election.interval.ms`. The limit and the reply are those of [`balance_leaders`].
+pub fn elect_unclean_leaders(image: &Image, context: &mut ControllerContext<'_>) -> Decision<bool> {
+    let mut records = Vec::new();
+    for topic in image.topics.leaderless() {
+        let rules = ElectionRules::of(image, context.settings, topic);
+        if !rules.is_unclean_allowed {
+            continue;
+        }
+        let partitions = topic.partitions.iter().filter(|(_, it)| it.leader.is_none());
+        let changes = partitions.filter_map(|(index, it)| change(image, rules, topic, *index, it, Election::Unclean));
+        records.extend(changes.take(ELECTIONS_PER_ROUND_MAX - records.len()));
+    }
+    let is_full = records.len() >= ELECTIONS_PER_ROUND_MAX;
+    Decision::of(records, is_full)
 }

@@ -1,10 +1,12 @@
 //! BrokerHeartbeat: unfences brokers, shuts them down in order, and fences those that stay silent.
 
-use super::elections::{BrokerEvent, fence_broker, fencing_change, leader_and_isr_changes};
+use super::broker_events::{broker_leaves, broker_returns, fence_broker, fencing_change, log_dirs_fail};
+use super::draft::Draft;
 use super::{ControllerContext, Decided, Decision, Soft, SoftChange, check_broker_epoch};
 use crate::VersionedRecord;
 use crate::image::{Broker, Image};
-use model::{BrokerId, DirectoryId, Offset};
+use crate::planted::{Bug, is_planted};
+use model::{BrokerEpoch, BrokerId, DirectoryId, Offset};
 use protocol::MetadataRecord;
 use protocol::messages::broker_heartbeat_request::BrokerHeartbeatRequest;
 use protocol::messages::broker_heartbeat_response::BrokerHeartbeatResponse;
@@ -30,10 +32,10 @@ pub fn heartbeat(
     let id = BrokerId(request.broker_id);
     check_broker_epoch(image, id, request.broker_epoch)?;
     let Some(broker) = image.cluster.brokers.get(&id) else { return Ok(Decision::reply(Default::default())) };
-    let caught_up = request.current_metadata_offset >= broker.epoch.0;
+    let caught_up = request.current_metadata_offset >= soft.registered_at(broker).0;
     let current = standing(broker);
     let next = next_standing(image, soft, broker, request, current, caught_up);
-    let mut records = Vec::new();
+    let mut draft = Draft::new(image);
     let mut changes = vec![SoftChange::Heard {
         broker: id,
         epoch: broker.epoch,
@@ -41,26 +43,27 @@ pub fn heartbeat(
         metadata_offset: Offset::from_wire(request.current_metadata_offset),
         fenced: matches!(next, Standing::Fenced | Standing::Dismissed),
     }];
+    let version = image.features.version();
+    // A log dir that failed is noted first, so that no replica in it is elected.
+    if version.has_directories() {
+        draft.add(|image| offline_dirs(image, context, id, &request.offline_log_dirs))?;
+    }
     if next != current {
         match next {
             Standing::Fenced | Standing::Dismissed => {
                 if !broker.fenced {
-                    records = fence_broker(image, context.settings, id);
+                    draft.add(|image| fence_broker(image, context.settings, id))?;
                 }
             }
-            Standing::Unfenced => records = unfence(image, context, broker),
-            Standing::ShuttingDown => records = begin_shutdown(image, context, broker),
+            Standing::Unfenced => draft.add(|image| unfence(image, context, broker))?,
+            Standing::ShuttingDown => draft.add(|image| begin_shutdown(image, context, broker))?,
         }
     }
     if next == Standing::ShuttingDown && current != next {
         changes.push(SoftChange::ShuttingDown(id));
     }
-    let version = image.features.version();
-    if version.has_directories() {
-        records.extend(offline_dirs(image, context, broker, &request.offline_log_dirs));
-    }
     if version.has_cordoned_log_dirs() {
-        records.extend(cordon(broker, request.cordoned_log_dirs.as_deref()));
+        draft.records.extend(cordon(broker, request.cordoned_log_dirs.as_deref()));
     }
     let reply = BrokerHeartbeatResponse {
         is_caught_up: caught_up,
@@ -68,7 +71,7 @@ pub fn heartbeat(
         should_shut_down: next == Standing::Dismissed,
         ..Default::default()
     };
-    Ok(Decision { soft: changes, ..Decision::of(records, reply) })
+    Ok(Decision { soft: changes, ..Decision::of(draft.records, reply) })
 }
 
 fn standing(broker: &Broker) -> Standing {
@@ -87,11 +90,11 @@ fn next_standing(
     current: Standing,
     caught_up: bool,
 ) -> Standing {
-    let leads =
-        || image.topics.iter().flat_map(|topic| topic.partitions.values()).any(|it| it.leader == Some(broker.id));
+    let leads = || image.topics.leaderships(broker.id) > 0 && !is_planted(Bug::ShutdownBeforeLeadersMoved);
     match current {
         Standing::Fenced if request.want_shut_down => Standing::Dismissed,
-        Standing::Fenced if request.want_fence || !caught_up => Standing::Fenced,
+        Standing::Fenced if request.want_fence => Standing::Fenced,
+        Standing::Fenced if !caught_up && !is_planted(Bug::UnfencedBeforeCaughtUp) => Standing::Fenced,
         Standing::Fenced => Standing::Unfenced,
         Standing::Unfenced if request.want_fence && request.want_shut_down => Standing::Dismissed,
         Standing::Unfenced if request.want_fence => Standing::Fenced,
@@ -118,9 +121,8 @@ fn lowest_active_offset(image: &Image, soft: &Soft) -> Option<Offset> {
 }
 
 fn unfence(image: &Image, context: &ControllerContext<'_>, broker: &Broker) -> Vec<VersionedRecord> {
-    let event = BrokerEvent { back: Some(broker.id), ..Default::default() };
     let mut records = vec![fencing_change(broker, -1)];
-    records.extend(leader_and_isr_changes(image, context.settings, event, &|it| it.leader.is_none()));
+    records.extend(broker_returns(image, context.settings, broker.id));
     records
 }
 
@@ -132,25 +134,23 @@ fn begin_shutdown(image: &Image, context: &ControllerContext<'_>, broker: &Broke
         ..Default::default()
     };
     let record = MetadataRecord::BrokerRegistrationChange(record);
-    let event = BrokerEvent { gone: Some(broker.id), ..Default::default() };
     let mut records = vec![VersionedRecord { record, version: 1 }];
-    records.extend(leader_and_isr_changes(image, context.settings, event, &|it| it.isr.contains(&broker.id)));
+    records.extend(broker_leaves(image, context.settings, broker.id));
     records
 }
 
 fn offline_dirs(
     image: &Image,
     context: &ControllerContext<'_>,
-    broker: &Broker,
+    id: BrokerId,
     offline: &[DirectoryId],
 ) -> Vec<VersionedRecord> {
+    let Some(broker) = image.cluster.brokers.get(&id) else { return Vec::new() };
     if !broker.log_dirs.iter().any(|dir| offline.contains(dir)) {
         return Vec::new();
     }
     let lost = |dir: DirectoryId| broker.log_dirs.contains(&dir) && offline.contains(&dir);
-    let event = BrokerEvent { gone: Some(broker.id), ..Default::default() };
-    let concerns = |it: &crate::image::Partition| it.directory(broker.id).is_some_and(lost);
-    let mut records = leader_and_isr_changes(image, context.settings, event, &concerns);
+    let mut records = log_dirs_fail(image, context.settings, id, &lost);
     let record = BrokerRegistrationChangeRecord {
         broker_id: broker.id.0,
         broker_epoch: broker.epoch.0,
@@ -181,16 +181,38 @@ fn cordon(broker: &Broker, cordoned: Option<&[DirectoryId]>) -> Option<Versioned
     Some(VersionedRecord { record: MetadataRecord::BrokerRegistrationChange(record), version: 3 })
 }
 
-/// Ends one session whose broker was silent for too long, and fences the broker: the reply names
-/// it. A session ends without a record where its broker is already fenced, is registered anew or is
-/// not registered. The driver calls it again until it returns `None`.
+/// Fences a broker whose process is known to be gone, long before its session ends: it closed all
+/// its connections, and its port refuses new ones. The reply says whether it was fenced; a
+/// registration that is not the current one, or is fenced already, is left alone. Its session ends,
+/// so that its next process can register at once. A false alarm does little harm: the broker's next
+/// heartbeat unfences it, and epochs keep it from acting on what it led before. Kafka waits for the
+/// session to end.
+pub fn fence_lost_broker(
+    image: &Image,
+    context: &mut ControllerContext<'_>,
+    id: BrokerId,
+    epoch: BrokerEpoch,
+) -> Decision<bool> {
+    let known = image.cluster.brokers.get(&id);
+    if !known.is_some_and(|broker| broker.epoch == epoch && !broker.fenced) {
+        return Decision::reply(false);
+    }
+    let mut decision = Decision::of(fence_broker(image, context.settings, id), true);
+    decision.soft.push(SoftChange::Forgotten(id));
+    decision
+}
+
+/// Ends the session of the broker that was silent for the longest time, where that is too long, and
+/// fences the broker: the reply names it. A session ends without a record where its broker is
+/// already fenced, is registered anew or is not registered. The driver calls it again until it
+/// returns `None`.
 pub fn fence_stale_brokers(
     image: &Image,
     soft: &Soft,
     context: &mut ControllerContext<'_>,
 ) -> Option<Decision<Option<BrokerId>>> {
     let timeout_ms = context.settings.broker_session_timeout_ms;
-    let (id, session) = soft.sessions().find(|(_, session)| session.has_ended(context.now.monotonic, timeout_ms))?;
+    let (id, session) = soft.most_stale(context.now.monotonic, timeout_ms)?;
     let known = image.cluster.brokers.get(&id);
     let is_stale = known.is_some_and(|broker| broker.epoch == session.epoch && !broker.fenced);
     let records = if is_stale { fence_broker(image, context.settings, id) } else { Vec::new() };

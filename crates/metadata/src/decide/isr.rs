@@ -1,15 +1,18 @@
 //! AlterPartition: a leader changes its partition's ISR (KIP-497, KIP-903).
 
-use super::change::PartitionChange;
+use super::change::{Election, PartitionChange};
+use super::context::ElectionRules;
 use super::{ControllerContext, Decided, Decision, check_broker_epoch};
 use crate::VersionedRecord;
 use crate::delta::merge;
 use crate::image::{Image, LeaderRecovery, Partition, Topic};
+use crate::planted::{Bug, is_planted};
 use crate::snapshot::numbers;
 use model::{BrokerEpoch, BrokerId, ErrorCode, PartitionIndex};
 use protocol::MetadataRecord;
 use protocol::messages::alter_partition_request::{AlterPartitionRequest, PartitionData as Asked};
 use protocol::messages::alter_partition_response::{AlterPartitionResponse, PartitionData, TopicData};
+use std::collections::BTreeSet;
 
 /// Changes ISRs. Errors: STALE_BROKER_EPOCH.
 pub fn alter_partition(
@@ -21,12 +24,25 @@ pub fn alter_partition(
     check_broker_epoch(image, broker, request.broker_epoch)?;
     let mut records = Vec::new();
     let mut topics = Vec::new();
+    let mut altered_before = BTreeSet::new();
     for asked in &request.topics {
         let topic = image.topics.by_id(asked.topic_id);
         let mut partitions = Vec::new();
         for partition in &asked.partitions {
             let altered = match topic {
-                Some(topic) => alter(image, context, broker, topic, partition, &mut records),
+                // Whoever names a partition again does not know the epoch that the first change
+                // gave it.
+                Some(topic) if altered_before.contains(&(topic.id, partition.partition_index)) => {
+                    Err(ErrorCode::InvalidUpdateVersion)
+                }
+                Some(topic) => {
+                    let count = records.len();
+                    let altered = alter(image, context, broker, topic, partition, &mut records);
+                    if records.len() > count {
+                        altered_before.insert((topic.id, partition.partition_index));
+                    }
+                    altered
+                }
                 None => Err(ErrorCode::UnknownTopicId),
             };
             partitions.push(altered.unwrap_or_else(|code| PartitionData {
@@ -62,11 +78,16 @@ fn alter(
     let index = PartitionIndex(asked.partition_index);
     let partition = topic.partition(index).ok_or(ErrorCode::UnknownTopicOrPartition)?;
     let isr = proposed(asked);
-    let recovery = check(image, broker, partition, asked, &isr)?;
-    let mut change = PartitionChange::of(image, context.settings, topic, index, partition);
-    if context.settings.unclean_election(image, &topic.name) {
-        change.election = super::change::Election::Unclean;
+    let rules = ElectionRules::of(image, context.settings, topic);
+    let mut change = PartitionChange::of(image, rules, topic, index, partition);
+    let checked = check(image, broker, partition, asked, &isr);
+    if checked.is_err() && is_planted(Bug::RefusalWritten) {
+        change.isr = vec![broker];
+        records.extend(change.build());
+        return checked.map(|_| PartitionData::default());
     }
+    let recovery = checked?;
+    change.election = Election::automatic(rules);
     change.isr = isr.into_iter().map(|(id, _)| id).collect();
     change.recovery = recovery;
     let mut after = Partition::clone(partition);
@@ -111,7 +132,7 @@ fn check(
     if partition.leader != Some(broker) {
         return Err(ErrorCode::InvalidRequest);
     }
-    if asked.partition_epoch < partition.partition_epoch.0 {
+    if asked.partition_epoch < partition.partition_epoch.0 && !is_planted(Bug::StalePartitionEpochAccepted) {
         return Err(ErrorCode::InvalidUpdateVersion);
     }
     let mut ids: Vec<BrokerId> = isr.iter().map(|(id, _)| *id).collect();
@@ -127,7 +148,10 @@ fn check(
     }
     let eligible = |(id, epoch): &(BrokerId, Option<BrokerEpoch>)| {
         let registered = image.cluster.brokers.get(id);
-        registered.is_some_and(|it| it.is_active() && epoch.is_none_or(|epoch| epoch == it.epoch))
+        registered.is_some_and(|it| {
+            let is_current = epoch.is_none_or(|epoch| epoch == it.epoch) || is_planted(Bug::StaleMemberEpochAccepted);
+            is_current && (it.is_active() || is_planted(Bug::FencedReplicaCounted))
+        })
     };
     if !isr.iter().all(eligible) {
         return Err(ErrorCode::IneligibleReplica);

@@ -9,6 +9,7 @@
 
 mod assign_dirs;
 mod bootstrap;
+mod broker_events;
 mod change;
 mod configs;
 mod context;
@@ -16,6 +17,7 @@ mod controllers;
 mod create_partitions;
 mod create_topics;
 mod delete_topics;
+mod draft;
 mod elections;
 mod features;
 mod heartbeat;
@@ -33,15 +35,16 @@ mod tests;
 
 pub use assign_dirs::assign_replicas_to_dirs;
 pub use bootstrap::{activate, bootstrap_features};
+pub use broker_events::fence_broker;
 pub use configs::{Origin, alter_configs, incremental_alter_configs};
 pub use context::{ConfigRules, ControllerContext, Settings, TopicConfigs, Validate};
 pub use controllers::register_controller;
 pub use create_partitions::create_partitions;
 pub use create_topics::create_topics;
 pub use delete_topics::{TopicToDelete, delete_topics};
-pub use elections::{elect_leaders, fence_broker};
+pub use elections::{ELECTIONS_PER_ROUND_MAX, balance_leaders, elect_leaders, elect_unclean_leaders};
 pub use features::update_features;
-pub use heartbeat::{fence_stale_brokers, heartbeat};
+pub use heartbeat::{fence_lost_broker, fence_stale_brokers, heartbeat};
 pub use isr::alter_partition;
 pub use names::{INVALID_TOPIC_NAME_MAX, validate_topic_name};
 pub use producer_ids::allocate_producer_ids;

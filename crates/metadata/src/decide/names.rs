@@ -1,7 +1,6 @@
 //! Names of topics: which are allowed, and which two cannot exist together.
 
 use model::{ApiError, ErrorCode};
-use protocol::Str;
 
 /// The longest name a topic may have: its partition's folder must fit a file name.
 pub const INVALID_TOPIC_NAME_MAX: usize = 249;
@@ -25,10 +24,4 @@ pub fn validate_topic_name(name: &str) -> Result<(), ApiError> {
         return Ok(());
     };
     Err(ApiError::new(ErrorCode::InvalidTopicException, format!("Topic name is invalid: {reason}")))
-}
-
-/// The form in which two names are equal that metrics cannot tell apart. `None` for a name that
-/// collides with none.
-pub(super) fn collision_form(name: &str) -> Option<Str> {
-    name.contains(['.', '_']).then(|| name.replace('.', "_").into())
 }

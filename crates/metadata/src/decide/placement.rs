@@ -3,8 +3,11 @@
 //! Kafka's rule: take the racks in order, each with a shuffled list of its unfenced and one of its
 //! fenced brokers. The leader of the first partition is a random broker, and each following
 //! partition starts one broker further. The replicas of a partition take one broker of each rack
-//! after another, so that racks and brokers get equal shares. A fenced broker is used only after
-//! every unfenced one, and never as the first replica.
+//! after another, so that racks and brokers get equal shares. Once every broker was the first of a
+//! partition, the lists are shuffled again. A fenced broker is used only after every unfenced one
+//! of its rack, and never as the first replica. A broker in controlled shutdown counts as fenced.
+//! Kafka leaves it out, so there a creation fails in that moment which succeeds when the broker is
+//! gone.
 
 use super::ControllerContext;
 use crate::image::{Broker, Image, MIGRATING};
@@ -81,6 +84,8 @@ struct Racks {
     offset: usize,
     brokers: usize,
     unfenced: usize,
+    /// Partitions placed since the brokers were shuffled.
+    placed: usize,
 }
 
 /// Places partitions. Errors: a message for the client.
@@ -107,7 +112,7 @@ pub(super) fn place(
             racks.brokers
         ));
     }
-    Ok((0..partitions).map(|_| Placement::on(image, racks.place(wanted))).collect())
+    Ok((0..partitions).map(|_| Placement::on(image, racks.place(wanted, context))).collect())
 }
 
 impl Racks {
@@ -126,10 +131,21 @@ impl Racks {
             racks.push(Rack { unfenced, fenced });
         }
         let offset = context.below(racks.len());
-        Self { racks, epoch: 0, offset, brokers, unfenced }
+        Self { racks, epoch: 0, offset, brokers, unfenced, placed: 0 }
     }
 
-    fn place(&mut self, replicas: usize) -> Vec<BrokerId> {
+    fn place(&mut self, replicas: usize, context: &mut ControllerContext<'_>) -> Vec<BrokerId> {
+        // Every broker has been the first once: other neighbours from here on. Else one broker
+        // would get all leaderships of a broker that is gone.
+        if self.placed == self.unfenced && self.unfenced > 1 {
+            self.placed = 0;
+            shuffle(&mut self.racks, context);
+            for rack in &mut self.racks {
+                shuffle(&mut rack.unfenced.brokers, context);
+                shuffle(&mut rack.fenced.brokers, context);
+            }
+        }
+        self.placed += 1;
         self.epoch += 1;
         self.offset = (self.offset + 1) % self.racks.len();
         let (epoch, count, offset) = (self.epoch, self.racks.len(), self.offset);
@@ -162,9 +178,9 @@ fn is_usable(broker: &Broker) -> bool {
     broker.is_active()
 }
 
-fn shuffle(brokers: &mut [BrokerId], context: &mut ControllerContext<'_>) {
-    for last in (1..brokers.len()).rev() {
+fn shuffle<T>(list: &mut [T], context: &mut ControllerContext<'_>) {
+    for last in (1..list.len()).rev() {
         let other = context.below(last + 1);
-        brokers.swap(last, other);
+        list.swap(last, other);
     }
 }

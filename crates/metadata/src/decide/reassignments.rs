@@ -1,6 +1,7 @@
 //! AlterPartitionReassignments and ListPartitionReassignments (KIP-455).
 
 use super::change::{Election, PartitionChange};
+use super::context::ElectionRules;
 use super::create_topics::check_assignment;
 use super::{ControllerContext, Decided, Decision, bounded, code_and_message};
 use crate::VersionedRecord;
@@ -31,12 +32,18 @@ pub fn alter_partition_reassignments(
     context.in_time()?;
     let mut records = Vec::new();
     let mut responses = Vec::new();
+    let mut seen = BTreeSet::new();
     for topic in &request.topics {
         let mut partitions = Vec::new();
         for asked in &topic.partitions {
             let index = PartitionIndex(asked.partition_index);
             let factor_may_change = request.allow_replication_factor_change;
+            let is_first = seen.insert((&topic.name, index));
             let changed = find(image, &topic.name, index).and_then(|(topic, partition)| match &asked.replicas {
+                // Kafka writes both records, and the second knows nothing of the first.
+                _ if !is_first => {
+                    Err(ApiError::new(ErrorCode::InvalidRequest, "The partition is named more than once."))
+                }
                 Some(target) => reassign(image, context, topic, index, partition, target, factor_may_change),
                 None => cancel(image, context, topic, index, partition),
             });
@@ -79,21 +86,23 @@ fn reassign(
     factor_may_change: bool,
 ) -> Result<Option<VersionedRecord>, ApiError> {
     let target = check_assignment(image, target, None)?;
-    // A reassignment that is in progress is replaced: what counts are the replicas that the
-    // partition was to have in the end.
-    let current: Vec<_> =
-        partition.replicas.iter().copied().filter(|id| !partition.adding_replicas.contains(id)).collect();
-    if !factor_may_change && target.len() != current.len() {
-        let message = format!("The replication factor is changed from {} to {}", current.len(), target.len());
-        return Err(ApiError::new(ErrorCode::InvalidReplicationFactor, message));
-    }
     let without = |ids: &[BrokerId], others: &[BrokerId]| -> Vec<BrokerId> {
         let left: BTreeSet<_> = ids.iter().copied().filter(|id| !others.contains(id)).collect();
         left.into_iter().collect()
     };
-    let mut change = PartitionChange::of(image, context.settings, topic, index, partition);
-    change.removing = without(&current, &target);
-    change.adding = without(&target, &current);
+    let factor = without(&partition.replicas, &partition.removing_replicas).len();
+    if !factor_may_change && target.len() != factor {
+        let message = format!("The replication factor is changed from {factor} to {}", target.len());
+        return Err(ApiError::new(ErrorCode::InvalidReplicationFactor, message));
+    }
+    // A reassignment that is in progress is replaced. A replica that it was adding may be in the
+    // ISR and lead, so it stays until the new one ends. Where the new one wants it too, it still
+    // counts as one that is added.
+    let original = without(&partition.replicas, &partition.adding_replicas);
+    let rules = ElectionRules::of(image, context.settings, topic);
+    let mut change = PartitionChange::of(image, rules, topic, index, partition);
+    change.removing = without(&partition.replicas, &target);
+    change.adding = without(&target, &original);
     change.replicas = target;
     change.replicas.extend_from_slice(&change.removing);
     Ok(change.build())
@@ -110,19 +119,24 @@ fn cancel(
         return Err(ErrorCode::NoReassignmentInProgress.into());
     }
     let stays = |id: &BrokerId| !partition.adding_replicas.contains(id);
-    let mut change = PartitionChange::of(image, context.settings, topic, index, partition);
+    let rules = ElectionRules::of(image, context.settings, topic);
+    let mut change = PartitionChange::of(image, rules, topic, index, partition);
+    change.election = Election::automatic(rules);
     change.replicas.retain(stays);
     change.isr.retain(stays);
     if change.isr.is_empty() {
-        if !context.settings.unclean_election(image, &topic.name) {
+        if !rules.is_unclean_allowed {
             let message = format!(
                 "Unable to revert partition assignment for {}:{index} because it would require an unclean leader election.",
                 topic.name
             );
             return Err(ApiError::new(ErrorCode::InvalidReplicaAssignment, message));
         }
-        change.isr.extend(change.replicas.first().copied());
-        change.election = Election::Unclean;
+        let Some(first) = change.replicas.first() else {
+            let message = "Invalid replica assignment: addingReplicas contains all replicas.";
+            return Err(ApiError::new(ErrorCode::InvalidReplicaAssignment, message));
+        };
+        change.leave_isr_to(*first);
     }
     change.removing.clear();
     change.adding.clear();
@@ -150,7 +164,9 @@ pub fn list_partition_reassignments(
         (!partitions.is_empty()).then(|| OngoingTopicReassignment { name, partitions, ..Default::default() })
     };
     let topics = match &request.topics {
-        None => image.topics.iter().filter_map(|topic| of(topic, &mut topic.partitions.keys().copied())).collect(),
+        None => {
+            image.topics.reassigning().filter_map(|topic| of(topic, &mut topic.partitions.keys().copied())).collect()
+        }
         Some(asked) => asked
             .iter()
             .filter_map(|it| {

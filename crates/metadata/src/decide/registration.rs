@@ -1,9 +1,10 @@
 //! BrokerRegistration and UnregisterBroker.
 
-use super::elections::{BrokerEvent, leader_and_isr_changes};
-use super::{ControllerContext, Decided, Decision, Soft, SoftChange};
+use super::broker_events::{broker_is_removed, broker_leaves, broker_lost_records};
+use super::{ControllerContext, Decided, Decision, Soft, SoftChange, bounded};
 use crate::VersionedRecord;
 use crate::image::{Broker, BrokerListener, Image, SupportedVersions, is_reserved_directory};
+use crate::planted::{Bug, is_planted};
 use crate::snapshot;
 use crate::version::{ELR_VERSION, METADATA_VERSION};
 use model::{ApiError, BrokerEpoch, BrokerId, ErrorCode, Offset};
@@ -39,11 +40,11 @@ pub fn register_broker(
     };
     let broker = broker(request, id, epoch, amended.map(AsRef::as_ref));
     records.push(snapshot::register_broker(&broker, image.features.version()));
+    // What the earlier incarnation left may be more than one batch can hold. A cleanup that stands
+    // alone, since the controller fails in between, does no harm: the broker asks again.
     let mut decision =
-        Decision::atomic(records, BrokerRegistrationResponse { broker_epoch: epoch.0, ..Default::default() });
-    if amended.is_none() {
-        decision.soft.push(SoftChange::Registered(id));
-    }
+        Decision::of(records, BrokerRegistrationResponse { broker_epoch: epoch.0, ..Default::default() });
+    decision.soft.push(if amended.is_none() { SoftChange::Registered(id) } else { SoftChange::Amended(id) });
     Ok(decision)
 }
 
@@ -154,25 +155,27 @@ fn check_features(image: &Image, request: &BrokerRegistrationRequest) -> Result<
 /// Removes what the broker's earlier incarnation left: it leaves every ISR, and, unless it stopped
 /// cleanly, every list of eligible leaders.
 fn cleanup(image: &Image, context: &ControllerContext<'_>, id: BrokerId, clean: bool) -> Vec<VersionedRecord> {
-    if clean || image.features.level(ELR_VERSION) == 0 {
-        let event = BrokerEvent { gone: Some(id), ..Default::default() };
-        return leader_and_isr_changes(image, context.settings, event, &|it| it.isr.contains(&id));
+    if is_planted(Bug::UncleanRestartIgnored) {
+        return Vec::new();
     }
-    let event = BrokerEvent { unclean: Some(id), ..Default::default() };
-    leader_and_isr_changes(image, context.settings, event, &|it| it.isr.contains(&id) || it.elr.contains(&id))
+    if clean || image.features.level(ELR_VERSION) == 0 {
+        return broker_leaves(image, context.settings, id);
+    }
+    broker_lost_records(image, context.settings, id)
 }
 
-/// Unregisters a broker. Errors: BROKER_ID_NOT_REGISTERED.
+/// Unregisters a broker, whether it is alive or not. Errors: BROKER_ID_NOT_REGISTERED;
+/// POLICY_VIOLATION where it is in more ISRs than one request may change.
 pub fn unregister_broker(image: &Image, context: &mut ControllerContext<'_>, id: BrokerId) -> Decided<()> {
     let Some(broker) = image.cluster.brokers.get(&id) else {
         let message = format!("Broker ID {id} is not currently registered");
         return Err(ApiError::new(ErrorCode::BrokerIdNotRegistered, message));
     };
-    let event = BrokerEvent { gone: Some(id), ..Default::default() };
-    let mut records = leader_and_isr_changes(image, context.settings, event, &|it| it.isr.contains(&id));
+    let mut records = broker_is_removed(image, context.settings, id);
     let record = UnregisterBrokerRecord { broker_id: id.0, broker_epoch: broker.epoch.0, ..Default::default() };
     records.push(VersionedRecord::v0(MetadataRecord::UnregisterBroker(record)));
+    bounded(&records)?;
     let mut decision = Decision::of(records, ());
-    decision.soft.push(SoftChange::Forgotten(id));
+    decision.soft.push(SoftChange::Unregistered(id));
     Ok(decision)
 }

@@ -1,7 +1,7 @@
 //! The memory of the active controller: when it last heard from which broker. It is not replicated;
 //! a new controller starts without it.
 
-use crate::image::Image;
+use crate::image::{Broker, Image};
 use model::{BrokerEpoch, BrokerId, Monotonic, Offset};
 use std::collections::BTreeMap;
 
@@ -9,6 +9,9 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug, Default)]
 pub struct Soft {
     sessions: BTreeMap<BrokerId, BrokerSession>,
+    /// Where the registration of each broker stands in the log. Before it has read that record, it
+    /// may not be unfenced.
+    registered_at: BTreeMap<BrokerId, Offset>,
 }
 
 /// What the controller remembers of one broker.
@@ -39,6 +42,8 @@ impl BrokerSession {
 pub enum SoftChange {
     /// A broker registered anew; its session starts with its first heartbeat.
     Registered(BrokerId),
+    /// A broker amended its registration; its session goes on.
+    Amended(BrokerId),
     /// A heartbeat.
     Heard {
         /// Of whom.
@@ -55,27 +60,44 @@ pub enum SoftChange {
     /// A broker is in controlled shutdown. It may stop when all active brokers have applied the end
     /// of this decision's records.
     ShuttingDown(BrokerId),
-    /// A broker was fenced for its silence, or was unregistered.
+    /// A broker was fenced because it was silent or lost.
     Forgotten(BrokerId),
+    /// A broker was unregistered.
+    Unregistered(BrokerId),
 }
 
 impl Soft {
     /// Creates the memory of a controller that has just become active: every broker has a session
-    /// from now on. `own` is the broker in this process. Its earlier incarnation cannot be alive,
-    /// since this process holds the lock of its log dirs. So it may register at once. Kafka does
-    /// not know that: a node that crashed waits there until its old session ends.
+    /// from now on, and was registered at the latest at the end of the image. `own` is the broker
+    /// in this process. Its earlier incarnation cannot be alive, since this process holds the lock
+    /// of its log dirs. So it may register at once. Kafka does not know that: a node that crashed
+    /// waits there until its old session ends.
     pub fn activated(image: &Image, now: Monotonic, own: Option<BrokerId>) -> Self {
         let session =
             |epoch| BrokerSession { epoch, last_contact: now, metadata_offset: None, controlled_shutdown_offset: None };
         let brokers = image.cluster.brokers.values().filter(|broker| !broker.fenced && Some(broker.id) != own);
-        Self { sessions: brokers.map(|broker| (broker.id, session(broker.epoch))).collect() }
+        let sessions = brokers.map(|broker| (broker.id, session(broker.epoch))).collect();
+        let end = image.provenance.last_offset;
+        let registered_at = image.cluster.brokers.values().map(|it| (it.id, end.unwrap_or(Offset(it.epoch.0))));
+        Self { sessions, registered_at: registered_at.collect() }
     }
 
     /// Makes a change; `end` is the last offset that is appended.
     pub fn apply(&mut self, change: SoftChange, end: Offset) {
         match change {
-            SoftChange::Registered(broker) | SoftChange::Forgotten(broker) => {
+            SoftChange::Registered(broker) => {
                 self.sessions.remove(&broker);
+                self.registered_at.insert(broker, end);
+            }
+            SoftChange::Amended(broker) => {
+                self.registered_at.insert(broker, end);
+            }
+            SoftChange::Forgotten(broker) => {
+                self.sessions.remove(&broker);
+            }
+            SoftChange::Unregistered(broker) => {
+                self.sessions.remove(&broker);
+                self.registered_at.remove(&broker);
             }
             SoftChange::Heard { broker, epoch, at, metadata_offset, fenced } => {
                 let before = self.sessions.get(&broker).filter(|session| session.epoch == epoch);
@@ -103,6 +125,18 @@ impl Soft {
     /// The session of a broker.
     pub fn session(&self, broker: BrokerId) -> Option<&BrokerSession> {
         self.sessions.get(&broker)
+    }
+
+    /// The offset that a broker must have read before it may be unfenced.
+    pub fn registered_at(&self, broker: &Broker) -> Offset {
+        self.registered_at.get(&broker.id).copied().unwrap_or(Offset(broker.epoch.0))
+    }
+
+    /// The broker that was silent for the longest time, where that is longer than its session.
+    pub(super) fn most_stale(&self, now: Monotonic, timeout_ms: i64) -> Option<(BrokerId, &BrokerSession)> {
+        self.sessions()
+            .filter(|(_, session)| session.has_ended(now, timeout_ms))
+            .min_by_key(|(id, session)| (session.last_contact, *id))
     }
 
     /// Every session.

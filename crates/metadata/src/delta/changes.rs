@@ -17,6 +17,11 @@ pub struct Changes {
     pub topics_deleted: BTreeMap<TopicId, Arc<Topic>>,
     /// Partitions that are new or changed, by topic, those of created topics included.
     pub partitions: BTreeMap<TopicId, BTreeSet<PartitionIndex>>,
+    /// Elections whose leader may lack records, as Kafka's metric counts them: those that set a
+    /// partition to recovering. A snapshot that replaces an image counts none.
+    pub unclean_elections: u64,
+    /// Elections of eligible leader replicas outside the ISR.
+    pub elr_elections: u64,
     /// Resources whose configs changed.
     pub configs: BTreeSet<ConfigResource>,
     /// Brokers that registered, changed or were removed.

@@ -1,13 +1,13 @@
 //! Records of topics and partitions.
 
 use super::{ApplyError, Delta};
-use crate::image::{ConfigResource, LeaderRecovery, MIGRATING, Partition, Topic};
+use crate::image::{ConfigResource, LeaderRecovery, MIGRATING, Partition};
+use crate::planted::{Bug, is_planted};
 use model::{BrokerId, DirectoryId, LeaderEpoch, PartitionEpoch, PartitionIndex, TopicId};
 use protocol::messages::partition_change_record::PartitionChangeRecord;
 use protocol::messages::partition_record::PartitionRecord;
 use protocol::messages::remove_topic_record::RemoveTopicRecord;
 use protocol::messages::topic_record::TopicRecord;
-use std::sync::Arc;
 
 /// The value of a `PartitionChangeRecord` that does not change the leader.
 const NO_LEADER_CHANGE: i32 = -2;
@@ -20,7 +20,7 @@ impl Delta {
         if topics.by_id(record.topic_id).is_some() || topics.by_name(&record.name).is_some() {
             return Err(ApplyError::DuplicateTopic(record.name.to_string()));
         }
-        topics.insert(Topic { id: record.topic_id, name: record.name.clone(), partitions: imbl::OrdMap::new() });
+        topics.insert(record.topic_id, record.name.clone());
         self.changes.topics_created.insert(record.topic_id);
         Ok(())
     }
@@ -55,8 +55,9 @@ impl Delta {
             leader_epoch: LeaderEpoch(record.leader_epoch),
             partition_epoch: PartitionEpoch(record.partition_epoch),
         };
-        let topic = self.image.topics.topic_mut(record.topic_id).ok_or_else(|| unknown(NAME, record.topic_id, None))?;
-        topic.partitions.insert(index, Arc::new(partition));
+        if !self.image.topics.set_partition(record.topic_id, index, partition) {
+            return Err(unknown(NAME, record.topic_id, None));
+        }
         self.changes.partition(record.topic_id, index);
         Ok(())
     }
@@ -65,10 +66,15 @@ impl Delta {
         const NAME: &str = "PartitionChangeRecord";
         let index = PartitionIndex(record.partition_id);
         let missing = || unknown(NAME, record.topic_id, Some(index));
-        let topic = self.image.topics.topic_mut(record.topic_id).ok_or_else(missing)?;
-        let partition = topic.partitions.get_mut(&index).ok_or_else(missing)?;
+        let partition = self.image.topics.by_id(record.topic_id).and_then(|topic| topic.partition(index));
+        let partition = partition.ok_or_else(missing)?;
         let changed = merge(partition, record)?;
-        *partition = Arc::new(changed);
+        if record.leader_recovery_state == LeaderRecovery::Recovering.code() {
+            self.changes.unclean_elections += 1;
+        } else if BrokerId::from_wire(record.leader).is_some_and(|leader| partition.elr.contains(&leader)) {
+            self.changes.elr_elections += 1;
+        }
+        self.image.topics.set_partition(record.topic_id, index, changed);
         self.changes.partition(record.topic_id, index);
         Ok(())
     }
@@ -113,6 +119,9 @@ pub(crate) fn merge(partition: &Partition, record: &PartitionChangeRecord) -> Re
     }
     if let Some(dirs) = &record.directories {
         it.directories = directories(NAME, dirs, it.replicas.len())?;
+    } else if it.directories.len() != it.replicas.len() {
+        // A version without directories gave the partition other replicas.
+        it.directories = it.replicas.iter().map(|id| partition.directory(*id).unwrap_or(MIGRATING)).collect();
     }
     if let Some(isr) = &record.isr {
         it.isr = brokers(isr);
@@ -134,7 +143,9 @@ pub(crate) fn merge(partition: &Partition, record: &PartitionChangeRecord) -> Re
     }
     if record.leader != NO_LEADER_CHANGE {
         it.leader = BrokerId::from_wire(record.leader);
-        it.leader_epoch = LeaderEpoch(it.leader_epoch.0 + 1);
+        if !is_planted(Bug::LeaderEpochNotRaised) {
+            it.leader_epoch = LeaderEpoch(it.leader_epoch.0 + 1);
+        }
     }
     it.partition_epoch = PartitionEpoch(it.partition_epoch.0 + 1);
     Ok(it)

@@ -8,6 +8,8 @@
 mod cluster;
 mod configs;
 mod features;
+mod index;
+mod partition;
 mod quotas;
 mod security;
 mod topics;
@@ -17,9 +19,10 @@ pub use cluster::{
 };
 pub use configs::{ConfigResource, Configs, ResourceType};
 pub use features::Features;
+pub use partition::{LeaderRecovery, Partition};
 pub use quotas::{ClientQuotas, EntityType, QuotaEntity};
 pub use security::{AccessControlEntry, DelegationToken, ScramCredential, ScramMechanism, Security};
-pub use topics::{LeaderRecovery, Partition, Topic, Topics};
+pub use topics::{Topic, Topics};
 
 use model::{LeaderEpoch, Offset, ProducerId, Timestamp};
 

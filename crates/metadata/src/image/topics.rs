@@ -1,7 +1,9 @@
-//! Topics and their partitions.
+//! Topics, each with its partitions.
 
-use imbl::OrdMap;
-use model::{BrokerId, DirectoryId, LeaderEpoch, PartitionEpoch, PartitionIndex, TopicId};
+use super::index::TopicIndex;
+use super::partition::Partition;
+use imbl::{OrdMap, OrdSet};
+use model::{BrokerId, PartitionIndex, TopicId};
 use protocol::Str;
 use std::sync::Arc;
 
@@ -10,6 +12,9 @@ use std::sync::Arc;
 pub struct Topics {
     by_id: OrdMap<TopicId, Arc<Topic>>,
     by_name: OrdMap<Str, TopicId>,
+    index: TopicIndex,
+    /// Names with a `.` or a `_`, by the form in which metrics cannot tell them apart.
+    alike: OrdMap<Str, OrdSet<Str>>,
 }
 
 /// A topic.
@@ -21,80 +26,6 @@ pub struct Topic {
     pub name: Str,
     /// Partitions by number, from 0 without gaps.
     pub partitions: OrdMap<PartitionIndex, Arc<Partition>>,
-}
-
-/// Whether a leader may have lost acknowledged records.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum LeaderRecovery {
-    /// It has not.
-    #[default]
-    Recovered,
-    /// An unclean election made it the leader, and it has not yet reported the end of its recovery.
-    Recovering,
-}
-
-impl LeaderRecovery {
-    /// The number in records and requests; `None` for an unknown one.
-    pub fn from_code(code: i8) -> Option<Self> {
-        match code {
-            0 => Some(Self::Recovered),
-            1 => Some(Self::Recovering),
-            _ => None,
-        }
-    }
-
-    /// The number in records and requests.
-    pub fn code(self) -> i8 {
-        match self {
-            Self::Recovered => 0,
-            Self::Recovering => 1,
-        }
-    }
-}
-
-/// A partition's state as the controller decides it.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Partition {
-    /// Replicas, the preferred leader first.
-    pub replicas: Vec<BrokerId>,
-    /// The directory of each replica, in the order of `replicas`.
-    pub directories: Vec<DirectoryId>,
-    /// Replicas in sync.
-    pub isr: Vec<BrokerId>,
-    /// Replicas that a reassignment removes.
-    pub removing_replicas: Vec<BrokerId>,
-    /// Replicas that a reassignment adds.
-    pub adding_replicas: Vec<BrokerId>,
-    /// Replicas outside the ISR that hold every committed record (KIP-966).
-    pub elr: Vec<BrokerId>,
-    /// The last ELR that was not empty.
-    pub last_known_elr: Vec<BrokerId>,
-    /// The leader; `None` while there is none.
-    pub leader: Option<BrokerId>,
-    /// Whether the leader came from an unclean election.
-    pub leader_recovery: LeaderRecovery,
-    /// The leader epoch: it rises by one with each leader.
-    pub leader_epoch: LeaderEpoch,
-    /// The partition epoch: it rises by one with each change.
-    pub partition_epoch: PartitionEpoch,
-}
-
-impl Partition {
-    /// The directory of a broker's replica; `None` where it has none.
-    pub fn directory(&self, broker: BrokerId) -> Option<DirectoryId> {
-        let index = self.replicas.iter().position(|replica| *replica == broker)?;
-        self.directories.get(index).copied()
-    }
-
-    /// The replica that leads when all are well.
-    pub fn preferred_leader(&self) -> Option<BrokerId> {
-        self.replicas.first().copied()
-    }
-
-    /// Whether a reassignment is in progress.
-    pub fn is_reassigning(&self) -> bool {
-        !self.removing_replicas.is_empty() || !self.adding_replicas.is_empty()
-    }
 }
 
 impl Topic {
@@ -142,25 +73,81 @@ impl Topics {
 
     /// How many partitions there are in all topics.
     pub fn partition_count(&self) -> usize {
-        self.by_id.values().map(|topic| topic.partitions.len()).sum()
+        self.index.partition_count()
     }
 
-    pub(crate) fn insert(&mut self, topic: Topic) {
-        self.by_name.insert(topic.name.clone(), topic.id);
-        self.by_id.insert(topic.id, Arc::new(topic));
+    /// Topics of which a broker has a replica, or is in an ISR or ELR.
+    pub fn of_broker(&self, broker: BrokerId) -> impl Iterator<Item = &Arc<Topic>> {
+        self.index.of_broker(broker).filter_map(|id| self.by_id.get(&id))
+    }
+
+    /// How many partitions a broker leads.
+    pub fn leaderships(&self, broker: BrokerId) -> usize {
+        self.index.leaderships(broker)
+    }
+
+    /// Topics with partitions that have no leader.
+    pub fn leaderless(&self) -> impl Iterator<Item = &Arc<Topic>> {
+        self.index.leaderless().filter_map(|id| self.by_id.get(&id))
+    }
+
+    /// Topics with partitions that their preferred leader does not lead.
+    pub fn imbalanced(&self) -> impl Iterator<Item = &Arc<Topic>> {
+        self.index.imbalanced().filter_map(|id| self.by_id.get(&id))
+    }
+
+    /// Topics with partitions that are being reassigned.
+    pub fn reassigning(&self) -> impl Iterator<Item = &Arc<Topic>> {
+        self.index.reassigning().filter_map(|id| self.by_id.get(&id))
+    }
+
+    /// The name of a topic that metrics cannot tell apart from this name: a `.` is a `_` there.
+    pub fn alike(&self, name: &str) -> Option<&Str> {
+        self.alike.get(&collision_form(name)?)?.get_min()
+    }
+
+    /// Adds a topic that has no partitions yet.
+    pub(crate) fn insert(&mut self, id: TopicId, name: Str) {
+        self.by_name.insert(name.clone(), id);
+        if let Some(form) = collision_form(&name) {
+            self.alike.entry(form).or_default().insert(name.clone());
+        }
+        self.by_id.insert(id, Arc::new(Topic { id, name, partitions: OrdMap::new() }));
     }
 
     pub(crate) fn remove(&mut self, id: TopicId) -> Option<Arc<Topic>> {
         let topic = self.by_id.remove(&id)?;
         self.by_name.remove(&topic.name);
+        if let Some(form) = collision_form(&topic.name)
+            && let Some(names) = self.alike.get_mut(&form)
+        {
+            names.remove(&topic.name);
+            if names.is_empty() {
+                self.alike.remove(&form);
+            }
+        }
+        for partition in topic.partitions.values() {
+            self.index.update(id, Some(partition), None);
+        }
         Some(topic)
     }
 
-    pub(crate) fn topic_mut(&mut self, id: TopicId) -> Option<&mut Topic> {
-        self.by_id.get_mut(&id).map(Arc::make_mut)
+    /// Sets a partition of a topic. Returns whether the topic exists.
+    pub(crate) fn set_partition(&mut self, id: TopicId, index: PartitionIndex, partition: Partition) -> bool {
+        let Some(topic) = self.by_id.get_mut(&id) else { return false };
+        let partition = Arc::new(partition);
+        let before = Arc::make_mut(topic).partitions.insert(index, Arc::clone(&partition));
+        self.index.update(id, before.as_deref(), Some(&partition));
+        true
     }
 
     pub(crate) fn ids(&self) -> impl Iterator<Item = TopicId> {
         self.by_id.keys().copied()
     }
+}
+
+/// The form in which two names are equal that metrics cannot tell apart. `None` for a name that
+/// collides with none.
+fn collision_form(name: &str) -> Option<Str> {
+    name.contains(['.', '_']).then(|| name.replace('.', "_").into())
 }

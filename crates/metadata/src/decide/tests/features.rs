@@ -98,3 +98,59 @@ fn an_older_metadata_version_writes_older_records() {
     let (records, said) = ask(&mut cluster, "metadata.version", 30, 1);
     assert_eq!((records.len(), said.as_str()), (1, "NONE"));
 }
+
+/// Every registered broker and controller must support a level, and every voter must be registered.
+#[test]
+fn a_level_that_one_node_does_not_support_is_refused() {
+    let mut cluster = Cluster::new(MetadataVersion::from_name("3.9").unwrap());
+    for id in 1..=2 {
+        let highest = if id == 1 { 30 } else { 25 };
+        let adjust = |it: &mut BrokerRegistrationRequest| {
+            it.features.retain(|it| it.name == "metadata.version" || it.name == "kraft.version");
+            it.features.iter_mut().filter(|it| it.name == "metadata.version").for_each(|it| {
+                it.max_supported_version = highest;
+            });
+        };
+        cluster.register_as(id, id as u8, -1, adjust).unwrap();
+    }
+    cluster.settings.voters = vec![BrokerId(1), BrokerId(7)];
+    let refused = |cluster: &mut Cluster, level: i16| {
+        let (records, said) = ask(cluster, "metadata.version", level, 1);
+        assert!(records.is_empty());
+        said.replace(
+            &format!("INVALID_UPDATE_VERSION: Invalid update version {level} for feature metadata.version. "),
+            "",
+        )
+    };
+    assert_eq!(refused(&mut cluster, 26), "Broker 2 only supports versions 7-25");
+    assert_eq!(refused(&mut cluster, 25), "controller 7 has not registered, and may not support this feature");
+    let controller = |max| {
+        use protocol::messages::controller_registration_request as controller;
+        let feature = controller::Feature {
+            name: "metadata.version".into(),
+            min_supported_version: 7,
+            max_supported_version: max,
+            ..Default::default()
+        };
+        controller::ControllerRegistrationRequest {
+            controller_id: 7,
+            zk_migration_ready: true,
+            features: vec![feature],
+            ..Default::default()
+        }
+    };
+    cluster.decide(|image, _, _| register_controller(image, &controller(24))).unwrap();
+    assert_eq!(refused(&mut cluster, 25), "Controller 7 only supports versions 7-24");
+    assert!(!cluster.image.cluster.controllers[&BrokerId(7)].zk_migration_ready, "as Kafka from 4.0 on");
+    cluster.decide(|image, _, _| register_controller(image, &controller(30))).unwrap();
+    assert_eq!(ask(&mut cluster, "metadata.version", 25, 1).1, "NONE");
+    // A broker that does not support what is finalized cannot come.
+    let old = cluster.register_as(3, 3, -1, |it| {
+        it.features.retain(|it| it.name == "metadata.version");
+        it.features[0].max_supported_version = 24;
+    });
+    assert_eq!(
+        said(&old.unwrap_err()),
+        "UNSUPPORTED_VERSION: Unable to register because the broker does not support finalized version 25 of metadata.version. The broker wants a version between 7 and 24, inclusive."
+    );
+}

@@ -5,7 +5,9 @@
 mod brokers;
 mod configs;
 mod features;
+mod reassigned;
 mod security;
+mod several;
 mod topics;
 
 use super::*;
@@ -39,12 +41,16 @@ const DIR: Uuid = Uuid([7; 16]);
 impl Cluster {
     /// A new log at a metadata version, activated.
     fn new(version: MetadataVersion) -> Self {
+        Self::with_min_isr(version, 1)
+    }
+
+    fn with_min_isr(version: MetadataVersion, min_insync_replicas: i32) -> Self {
         let settings = Settings {
             node_id: BrokerId(1),
             cluster_id: "AAAAAAAAAAAAAAAAAAAAAQ".into(),
             default_partitions: 1,
             default_replication_factor: 1,
-            min_insync_replicas: 1,
+            min_insync_replicas,
             unclean_leader_election: false,
             delete_topic_enable: true,
             broker_session_timeout_ms: 9000,
@@ -62,6 +68,17 @@ impl Cluster {
         };
         let bootstrap = bootstrap_features(version, &BTreeMap::new()).unwrap();
         it.append(&activate(&it.image.clone(), &it.settings, &bootstrap, false));
+        it
+    }
+
+    /// Brokers 1 to `count`, registered and unfenced. The cluster's `min.insync.replicas` is
+    /// `min_isr`.
+    pub(super) fn of_brokers(count: i32, min_isr: i32) -> Self {
+        let mut it = Self::with_min_isr(MetadataVersion::LATEST, min_isr);
+        for id in 1..=count {
+            it.register(id, id as u8, -1).unwrap();
+            it.beat(id, |_| {}).unwrap();
+        }
         it
     }
 
@@ -128,13 +145,23 @@ impl Cluster {
         incarnation: u8,
         previous_broker_epoch: i64,
     ) -> Result<Vec<String>, ApiError> {
+        self.register_as(id, incarnation, previous_broker_epoch, |_| {})
+    }
+
+    fn register_as(
+        &mut self,
+        id: i32,
+        incarnation: u8,
+        previous_broker_epoch: i64,
+        adjust: impl FnOnce(&mut BrokerRegistrationRequest),
+    ) -> Result<Vec<String>, ApiError> {
         let features = crate::version::FEATURES.iter().map(|it| Feature {
             name: it.name.into(),
             min_supported_version: it.min,
             max_supported_version: it.max,
             ..Default::default()
         });
-        let request = BrokerRegistrationRequest {
+        let mut request = BrokerRegistrationRequest {
             broker_id: id,
             cluster_id: "AAAAAAAAAAAAAAAAAAAAAQ".into(),
             incarnation_id: Uuid([incarnation; 16]),
@@ -144,6 +171,7 @@ impl Cluster {
             previous_broker_epoch,
             ..Default::default()
         };
+        adjust(&mut request);
         let next = Offset(self.next_offset);
         self.decide(|image, soft, context| register_broker(image, soft, context, &request, next)).map(|it| it.0)
     }

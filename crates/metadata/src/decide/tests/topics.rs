@@ -333,8 +333,8 @@ fn a_reassignment_runs_until_its_new_replica_is_in_sync() {
     assert_eq!(listed.topics[0].partitions[0].adding_replicas, [2]);
     let topic = cluster.image.topics.by_name("a").unwrap().clone();
     let partition = topic.partition(PartitionIndex(0)).unwrap();
-    let mut change =
-        change::PartitionChange::of(&cluster.image, &cluster.settings, &topic, PartitionIndex(0), partition);
+    let rules = context::ElectionRules::of(&cluster.image, &cluster.settings, &topic);
+    let mut change = change::PartitionChange::of(&cluster.image, rules, &topic, PartitionIndex(0), partition);
     change.isr.push(BrokerId(2));
     let record = change.build().unwrap();
     cluster.append(&[record]);
