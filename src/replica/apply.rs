@@ -149,7 +149,7 @@ impl Replicas {
         if state.leader != Some(self.node_id) {
             return partition.resign();
         }
-        if let Err(fault) = partition.lead(state, self.clock.now()) {
+        if let Err(fault) = partition.lead(state, self.clock.monotonic()) {
             error!(partition = %partition.name(), error = %fault, "a leadership could not be taken");
         }
     }

@@ -13,10 +13,12 @@ pub(super) use self::committer::Committer;
 use self::flush_state::{FlushState, LogEnds};
 use self::offline::OfflineEpoch;
 use super::watch::{Wake, Watch, Watchers};
-use ::replica::{Leader, LeaderStart};
+use ::replica::{BrokerStanding, Leader, LeaderStart};
 use arc_swap::ArcSwap;
 use metadata::image;
-use model::{BrokerId, ErrorCode, LeaderEpoch, Offset, ProducerId, Timestamp, TopicIdPartition, TopicPartition, Uuid};
+use model::{
+    BrokerId, ErrorCode, LeaderEpoch, Monotonic, Offset, ProducerId, Timestamp, TopicIdPartition, TopicPartition, Uuid,
+};
 use parking_lot::RwLock;
 use records::ValidationRules;
 use std::path::PathBuf;
@@ -91,12 +93,13 @@ pub struct WriteRules {
     /// `min.insync.replicas`
     pub min_insync_replicas: usize,
     /// `replica.lag.time.max.ms`
-    pub replica_lag_max_ms: i64,
+    pub replica_lag_max_ms: u64,
 }
 
-/// Whether a broker may join the ISR. No other broker replicates from this one yet.
-fn may_join(_: BrokerId) -> bool {
-    false
+/// What is known of a broker that may join an ISR: nothing. No other broker replicates from this
+/// one yet.
+fn no_brokers(_: BrokerId) -> Option<BrokerStanding> {
+    None
 }
 
 /// A partition.
@@ -200,7 +203,7 @@ impl Partition {
             let _leader = self.leader.write();
             copy.advance_high_watermark(old.high_watermark());
         }
-        self.flushed(now);
+        self.flushed();
         self.watchers.wake();
         self.note_unflushed();
         Ok(old_folder)
@@ -258,7 +261,7 @@ impl Partition {
     }
 
     /// Leads the partition with this state from the controller. Errors: the log is offline.
-    pub fn lead(self: &Arc<Self>, state: &image::Partition, now: Timestamp) -> Result<(), Error> {
+    pub fn lead(self: &Arc<Self>, state: &image::Partition, now: Monotonic) -> Result<(), Error> {
         let is_new = self.leader_epoch().is_none_or(|old| old < state.leader_epoch);
         if is_new {
             self.on_log(|log| log.assign_epoch(state.leader_epoch))?;
@@ -294,7 +297,7 @@ impl Partition {
             }
         } else {
             let isr = state.isr.clone();
-            self.advance(|leader| leader.committed(state.partition_epoch, &state.replicas, isr, now, &may_join));
+            self.advance(|leader| leader.committed(state.partition_epoch, &state.replicas, isr, now, &no_brokers));
         }
         self.watchers.wake();
         Ok(())

@@ -305,7 +305,7 @@ impl Partition {
             log_append_time: done.duplicate_timestamp.or(log_append_time),
             record_count: if done.is_duplicate { 0 } else { record_count },
             size_bytes: if done.is_duplicate { 0 } else { header.size_bytes() as u64 },
-            awaits_flush: self.after_append(done, how.now),
+            awaits_flush: self.after_append(done),
         }
     }
 
