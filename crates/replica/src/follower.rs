@@ -8,7 +8,7 @@
 //! - A fetch names the epoch of the last record that the follower has. If the leader's log has no
 //!   such record, the answer says where the logs diverge, and the follower truncates there
 //!   (KIP-101, KIP-279, KIP-320; by the Fetch answer since KIP-595).
-//! - OFFSET_OUT_OF_RANGE: the follower asks for the leader's log end, and then for its log start. It
+//! - OFFSET_OUT_OF_RANGE: the follower asks for the leader's log end, then for its log start. It
 //!   truncates to the leader's end if its own is higher, which only an unclean election causes. It
 //!   starts anew at the leader's start if its own end is lower.
 //! - FENCED_LEADER_EPOCH: the leader knows a newer epoch. The follower waits for that epoch.
@@ -68,6 +68,17 @@ pub enum LeaderLogBound {
     Start,
 }
 
+/// A question for an end of the leader's log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BoundQuestion {
+    /// Which end.
+    pub bound: LeaderLogBound,
+    /// The leader epoch in which it follows.
+    pub leader_epoch: LeaderEpoch,
+    /// Its own log end offset, with which the answer is compared.
+    pub log_end_offset: Offset,
+}
+
 /// What a follower does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FollowerNext {
@@ -76,7 +87,7 @@ pub enum FollowerNext {
     /// It fetches.
     Fetch(FetchPosition),
     /// It asks for an end of the leader's log.
-    Ask(LeaderLogBound),
+    Ask(BoundQuestion),
     /// It waits until this time.
     WaitUntil(Monotonic),
     /// It waits for another leader epoch.
@@ -155,7 +166,7 @@ impl Follower {
         match (self.stage, self.retry_at) {
             (Stage::Stopped, _) => FollowerNext::AwaitImage,
             (_, Some(at)) if at > now => FollowerNext::WaitUntil(at),
-            (Stage::Asking(bound), _) => FollowerNext::Ask(bound),
+            (Stage::Asking(bound), _) => FollowerNext::Ask(self.question(bound, log)),
             // Records without epochs are of a format before KIP-101. What the leader has of them
             // is known only up to the high watermark.
             (Stage::Fetching, _) if log.latest_epoch.is_none() && log.log_end_offset > log.high_watermark => {
@@ -168,6 +179,10 @@ impl Follower {
     fn position(&self, log: &FollowerLog) -> FetchPosition {
         let last_fetched_epoch = log.latest_epoch.filter(|_| !is_planted(Bug::TruncatedToHighWatermark));
         FetchPosition { leader_epoch: self.leader_epoch, offset: log.log_end_offset, last_fetched_epoch }
+    }
+
+    fn question(&self, bound: LeaderLogBound, log: &FollowerLog) -> BoundQuestion {
+        BoundQuestion { bound, leader_epoch: self.leader_epoch, log_end_offset: log.log_end_offset }
     }
 
     fn is_late(&self, asked: &FetchPosition, log: &FollowerLog) -> bool {
@@ -192,7 +207,13 @@ impl Follower {
         self.retry_at = None;
         match (answer.error, answer.diverging) {
             (None, Some(diverging)) if !is_planted(Bug::DivergenceIgnored) => {
-                FollowerStep::TruncateTo(truncation(diverging, log.log_end_offset, end_of_epoch))
+                let end = truncation(diverging, log.log_end_offset, end_of_epoch);
+                match end <= answer.log_start_offset && !is_planted(Bug::ForgottenEpochsTrusted) {
+                    // What would be left lies below the leader's log start. There the leader has
+                    // forgotten its epochs, and cannot say which of it is right.
+                    true => FollowerStep::StartAt(answer.log_start_offset),
+                    false => FollowerStep::TruncateTo(end),
+                }
             }
             (None, _) => FollowerStep::Append,
             (Some(ErrorCode::OffsetOutOfRange), _) => {
@@ -211,20 +232,20 @@ impl Follower {
         FollowerStep::Nothing
     }
 
-    /// Takes the answer to a question for an end of the leader's log, asked under a leader epoch.
+    /// Takes the answer to a question for an end of the leader's log.
     pub fn bound_answered(
         &mut self,
-        asked: (LeaderLogBound, LeaderEpoch),
+        asked: &BoundQuestion,
         answer: Result<Offset, ErrorCode>,
         log: &FollowerLog,
         now: Monotonic,
     ) -> FollowerStep {
-        if self.stage != Stage::Asking(asked.0) || self.leader_epoch != asked.1 {
+        if self.stage != Stage::Asking(asked.bound) || *asked != self.question(asked.bound, log) {
             return FollowerStep::Nothing;
         }
         self.retry_at = None;
         self.stage = Stage::Fetching;
-        match (asked.0, answer) {
+        match (asked.bound, answer) {
             (_, Err(code)) => self.refused(code, now),
             (LeaderLogBound::End, Ok(end)) if end < log.log_end_offset => FollowerStep::TruncateTo(end),
             (LeaderLogBound::End, Ok(_)) => {

@@ -188,7 +188,7 @@ impl Leader {
         progress.fetched(fetch);
         self.latest = self.latest.max(fetch.now);
         self.log_end_offset = self.log_end_offset.max(fetch.leader_log_end_offset);
-        let proposal = self.expand(fetch.broker_id, brokers);
+        let proposal = if fetch.is_verified() { self.expand(fetch.broker_id, brokers) } else { None };
         Ok(LeaderUpdate { high_watermark: self.advance(brokers), proposal })
     }
 

@@ -33,8 +33,8 @@ mod progress;
 mod role;
 
 pub use follower::{
-    EndOfEpoch, FetchAnswer, FetchPosition, Follower, FollowerBounds, FollowerLog, FollowerNext, FollowerStep,
-    LeaderLogBound,
+    BoundQuestion, EndOfEpoch, FetchAnswer, FetchPosition, Follower, FollowerBounds, FollowerLog, FollowerNext,
+    FollowerStep, LeaderLogBound,
 };
 pub use isr::{CommittedIsr, Isr, IsrProposal, ProposalOutcome};
 pub use leader::{FetchError, Leader, LeaderStart, LeaderUpdate};

@@ -36,6 +36,8 @@ pub enum Bug {
     EpochNotCheckedAtAppend,
     /// After OFFSET_OUT_OF_RANGE a follower starts at offset 0.
     StartedAtZero,
+    /// The leader's epochs are trusted below its log start, where it has forgotten them.
+    ForgottenEpochsTrusted,
     /// A follower truncates to the leader's end of an epoch that it does not know itself
     /// (KIP-279).
     UnknownEpochTrusted,

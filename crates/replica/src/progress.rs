@@ -29,6 +29,8 @@ pub struct FollowerFetch {
     pub log_end_offset: Offset,
     /// Its log start offset.
     pub log_start_offset: Offset,
+    /// The leader's log start offset when it read for this fetch.
+    pub leader_log_start_offset: Offset,
     /// The leader's log end offset when it read for this fetch.
     pub leader_log_end_offset: Offset,
     /// The time of the fetch.
@@ -36,6 +38,15 @@ pub struct FollowerFetch {
 }
 
 impl FollowerFetch {
+    /// Whether the leader's epochs show that the follower's log is like the leader's. If all its
+    /// records lie below the leader's log start, they do not: the leader has forgotten in which
+    /// epochs those offsets were written. The answer lets the follower remove these records.
+    pub(crate) fn is_verified(&self) -> bool {
+        self.log_end_offset > self.leader_log_start_offset
+            || self.log_start_offset >= self.leader_log_start_offset
+            || is_planted(Bug::ForgottenEpochsTrusted)
+    }
+
     /// Whether the sender is an earlier incarnation of its broker. What its log held then says
     /// nothing of what it holds now.
     pub(crate) fn is_stale(&self, progress: &FollowerProgress, standing: Option<BrokerStanding>) -> bool {

@@ -37,6 +37,7 @@ fn fetch(leader: &mut Leader, id: i32, at: i64, leader_end: i64, now: u64) -> Le
         broker_epoch: Some(BrokerEpoch(i64::from(id) * 100)),
         log_end_offset: Offset(at),
         log_start_offset: Offset(0),
+        leader_log_start_offset: Offset(0),
         leader_log_end_offset: Offset(leader_end),
         now: Monotonic(now),
     };
@@ -147,6 +148,7 @@ fn a_follower_joins_only_with_all_records_up_to_the_epochs_start() {
         broker_epoch: None,
         log_end_offset: Offset(10),
         log_start_offset: Offset(0),
+        leader_log_start_offset: Offset(0),
         leader_log_end_offset: Offset(10),
         now: Monotonic(2),
     };
@@ -177,6 +179,7 @@ fn fetches_that_do_not_count() {
         broker_epoch: Some(BrokerEpoch(199)),
         log_end_offset: Offset(3),
         log_start_offset: Offset(0),
+        leader_log_start_offset: Offset(0),
         leader_log_end_offset: Offset(10),
         now: Monotonic(2),
     };

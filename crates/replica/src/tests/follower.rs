@@ -19,6 +19,10 @@ fn log(start: i64, end: i64, high_watermark: i64, epoch: Option<i32>) -> Followe
     }
 }
 
+fn question(bound: LeaderLogBound, leader_epoch: i32, end: i64) -> BoundQuestion {
+    BoundQuestion { bound, leader_epoch: LeaderEpoch(leader_epoch), log_end_offset: Offset(end) }
+}
+
 fn no_epoch(_: LeaderEpoch) -> Option<(LeaderEpoch, Offset)> {
     None
 }
@@ -102,6 +106,20 @@ fn where_it_truncates_if_its_log_diverges() {
 }
 
 #[test]
+fn it_starts_anew_where_only_records_below_the_leaders_start_would_be_left() {
+    // The leader has forgotten the epochs below its log start. It says that epoch 5 ended there,
+    // whatever it held.
+    let log = log(0, 20, 4, Some(5));
+    for end in [11, 12] {
+        let mut follower = follower();
+        let asked = position(&mut follower, &log);
+        let answer = FetchAnswer { log_start_offset: Offset(12), ..diverging(5, end) };
+        let step = follower.fetched(&asked, &answer, &log, &|_| Some((LeaderEpoch(5), Offset(20))), NOW);
+        assert_eq!(step, FollowerStep::StartAt(Offset(12)));
+    }
+}
+
+#[test]
 fn the_high_watermark_is_within_its_log_and_never_moves_back() {
     let bounds = |answer: FetchAnswer, log: FollowerLog| {
         let bounds = Follower::bounds(&answer, &log);
@@ -147,7 +165,7 @@ fn out_of_range(log: &FollowerLog) -> Follower {
     let asked = position(&mut follower, log);
     let step = follower.fetched(&asked, &refused(ErrorCode::OffsetOutOfRange), log, &no_epoch, NOW);
     assert_eq!(step, FollowerStep::Nothing);
-    assert_eq!(follower.next(log, NOW), FollowerNext::Ask(LeaderLogBound::End));
+    assert_eq!(follower.next(log, NOW), FollowerNext::Ask(question(LeaderLogBound::End, 7, 10)));
     follower
 }
 
@@ -155,8 +173,8 @@ fn out_of_range(log: &FollowerLog) -> Follower {
 fn out_of_range_above_the_leaders_end_is_truncated_to_it() {
     let log = log(0, 10, 4, Some(6));
     let mut follower = out_of_range(&log);
-    let end = (LeaderLogBound::End, LeaderEpoch(7));
-    assert_eq!(follower.bound_answered(end, Ok(Offset(8)), &log, NOW), FollowerStep::TruncateTo(Offset(8)));
+    let end = question(LeaderLogBound::End, 7, 10);
+    assert_eq!(follower.bound_answered(&end, Ok(Offset(8)), &log, NOW), FollowerStep::TruncateTo(Offset(8)));
     assert!(matches!(follower.next(&log, NOW), FollowerNext::Fetch(_)));
 }
 
@@ -164,35 +182,37 @@ fn out_of_range_above_the_leaders_end_is_truncated_to_it() {
 fn out_of_range_below_the_leaders_start_begins_anew_there() {
     let log = log(0, 10, 4, Some(6));
     let mut follower = out_of_range(&log);
-    let (end, start) = ((LeaderLogBound::End, LeaderEpoch(7)), (LeaderLogBound::Start, LeaderEpoch(7)));
+    let (end, start) = (question(LeaderLogBound::End, 7, 10), question(LeaderLogBound::Start, 7, 10));
     // Answers to other questions are late.
-    assert_eq!(follower.bound_answered(start, Ok(Offset(50)), &log, NOW), FollowerStep::Nothing);
-    let of_last_epoch = (LeaderLogBound::End, LeaderEpoch(6));
-    assert_eq!(follower.bound_answered(of_last_epoch, Ok(Offset(2)), &log, NOW), FollowerStep::Nothing);
-    assert_eq!(follower.bound_answered(end, Ok(Offset(90)), &log, NOW), FollowerStep::Nothing);
-    assert_eq!(follower.next(&log, NOW), FollowerNext::Ask(LeaderLogBound::Start));
-    assert_eq!(follower.bound_answered(start, Ok(Offset(50)), &log, NOW), FollowerStep::StartAt(Offset(50)));
+    assert_eq!(follower.bound_answered(&start, Ok(Offset(50)), &log, NOW), FollowerStep::Nothing);
+    let of_last_epoch = question(LeaderLogBound::End, 6, 10);
+    assert_eq!(follower.bound_answered(&of_last_epoch, Ok(Offset(2)), &log, NOW), FollowerStep::Nothing);
+    let of_another_end = question(LeaderLogBound::End, 7, 9);
+    assert_eq!(follower.bound_answered(&of_another_end, Ok(Offset(2)), &log, NOW), FollowerStep::Nothing);
+    assert_eq!(follower.bound_answered(&end, Ok(Offset(90)), &log, NOW), FollowerStep::Nothing);
+    assert_eq!(follower.next(&log, NOW), FollowerNext::Ask(start));
+    assert_eq!(follower.bound_answered(&start, Ok(Offset(50)), &log, NOW), FollowerStep::StartAt(Offset(50)));
 }
 
 #[test]
 fn out_of_range_within_the_leaders_log_is_asked_again_later() {
     let log = log(0, 10, 4, Some(6));
     let mut follower = out_of_range(&log);
-    follower.bound_answered((LeaderLogBound::End, LeaderEpoch(7)), Ok(Offset(10)), &log, NOW);
-    let start = (LeaderLogBound::Start, LeaderEpoch(7));
-    assert_eq!(follower.bound_answered(start, Ok(Offset(3)), &log, NOW), FollowerStep::Nothing);
+    follower.bound_answered(&question(LeaderLogBound::End, 7, 10), Ok(Offset(10)), &log, NOW);
+    let start = question(LeaderLogBound::Start, 7, 10);
+    assert_eq!(follower.bound_answered(&start, Ok(Offset(3)), &log, NOW), FollowerStep::Nothing);
     assert_eq!(follower.next(&log, NOW), FollowerNext::WaitUntil(NOW.plus_ms(BACKOFF_MS)));
 }
 
 #[test]
 fn an_end_that_cannot_be_asked_for_is_fetched_again() {
     let log = log(0, 10, 4, Some(6));
-    let end = (LeaderLogBound::End, LeaderEpoch(7));
+    let end = question(LeaderLogBound::End, 7, 10);
     let mut follower = out_of_range(&log);
-    follower.bound_answered(end, Err(ErrorCode::NotLeaderOrFollower), &log, NOW);
+    follower.bound_answered(&end, Err(ErrorCode::NotLeaderOrFollower), &log, NOW);
     assert!(matches!(follower.next(&log, NOW.plus_ms(BACKOFF_MS)), FollowerNext::Fetch(_)));
     let mut follower = out_of_range(&log);
-    follower.bound_answered(end, Err(ErrorCode::FencedLeaderEpoch), &log, NOW);
+    follower.bound_answered(&end, Err(ErrorCode::FencedLeaderEpoch), &log, NOW);
     assert!(follower.is_stopped());
 }
 

@@ -32,6 +32,7 @@ fn a_replica_that_is_fenced_or_shutting_down_or_has_another_epoch_does_not_join(
             broker_epoch: Some(BrokerEpoch(200)),
             log_end_offset: Offset(20),
             log_start_offset: Offset(0),
+            leader_log_start_offset: Offset(0),
             leader_log_end_offset: Offset(20),
             now: Monotonic(1),
         };
@@ -51,6 +52,7 @@ fn a_fetch_of_an_older_registration_is_refused_and_changes_nothing() {
         broker_epoch: Some(BrokerEpoch(200)),
         log_end_offset: Offset(20),
         log_start_offset: Offset(0),
+        leader_log_start_offset: Offset(0),
         leader_log_end_offset: Offset(20),
         now: Monotonic(1),
     };
@@ -131,4 +133,22 @@ fn an_image_of_the_same_partition_epoch_does_not_drop_a_proposal() {
     assert_eq!(append(&mut leader, 30), None, "the controller may have added follower 2 by now");
     // What an answer does not say is taken from the image: here, that there is another replica.
     assert!(leader.follower(BrokerId(3)).is_some());
+}
+
+#[test]
+fn a_follower_whose_records_all_lie_below_the_leaders_log_start_does_not_join_yet() {
+    let mut leader = leader(&[1, 2], &[1], 1, 20, 20);
+    let fetch = FollowerFetch {
+        broker_id: BrokerId(2),
+        broker_epoch: Some(BrokerEpoch(200)),
+        log_end_offset: Offset(20),
+        log_start_offset: Offset(5),
+        leader_log_start_offset: Offset(20),
+        leader_log_end_offset: Offset(20),
+        now: Monotonic(1),
+    };
+    assert_eq!(leader.fetched(&fetch, &all).unwrap().proposal, None);
+    // The answer has moved its log start.
+    let next = FollowerFetch { log_start_offset: Offset(20), ..fetch };
+    assert!(leader.fetched(&next, &all).unwrap().proposal.is_some());
 }
