@@ -46,6 +46,8 @@ struct Session {
     incarnation: u32,
     heard: u64,
     is_gone: bool,
+    /// The number of the last AlterPartition.
+    altered: u64,
 }
 
 /// The controller.
@@ -82,7 +84,7 @@ impl Controller {
             return None;
         }
         if known < Some(incarnation) {
-            self.sessions.insert(id, Session { incarnation, heard: now, is_gone: false });
+            self.sessions.insert(id, Session { incarnation, heard: now, is_gone: false, altered: 0 });
             self.image.version += 1;
             let epoch = BrokerEpoch(self.image.version as i64);
             let standing = BrokerStanding { epoch, is_fenced: true, is_shutting_down: false };
@@ -185,6 +187,18 @@ impl Controller {
         if !others.is_empty() {
             self.change(Some(random.pick(&others)), self.image.isr.clone());
         }
+    }
+
+    /// Whether an AlterPartition comes in its turn. A broker sends them over one connection, one at
+    /// a time. If an older copy of a proposal could arrive after a newer one was refused, the
+    /// refusal would say nothing.
+    pub fn is_in_turn(&mut self, id: BrokerId, incarnation: u32, request: u64) -> bool {
+        let session = self.sessions.get_mut(&id).filter(|session| session.incarnation == incarnation);
+        session.is_some_and(|session| {
+            let is_newer = request > session.altered;
+            session.altered = session.altered.max(request);
+            is_newer
+        })
     }
 
     /// Changes the ISR as a leader asks (AlterPartition).

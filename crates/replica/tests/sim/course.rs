@@ -272,6 +272,9 @@ impl World {
             }
             Message::Alter { from, proposal } => {
                 let Some(epoch) = from.broker_epoch else { return Ok(()) };
+                if !self.controller.is_in_turn(from.id, from.incarnation, from.request) {
+                    return Ok(());
+                }
                 let answer = self.controller.alter(from.id, epoch, &proposal);
                 self.note(&[from.id.0 as u64, u64::from(answer.is_ok())], || format!("{proposal:?}: {answer:?}"));
                 let leader = self.controller.image().leader;
