@@ -11,6 +11,7 @@ pub mod cleaner;
 mod dir;
 mod disk_errors;
 mod faults;
+pub mod fetcher;
 mod maintenance;
 mod moves;
 mod open;
@@ -33,8 +34,8 @@ pub use opening::OpeningProgress;
 #[cfg(test)]
 pub(crate) use partition::tests::{alone_in_sync, leading, led_in, open_in};
 pub use partition::{
-    AppendError, AppendInfo, AppendRequest, MarkerAppend, Partition, ReadError, ReadInfo, ReadRequest, StateAppend,
-    WriteRules, producer_error_code,
+    AppendError, AppendInfo, AppendRequest, FollowerRead, MarkerAppend, Partition, ReadError, ReadInfo, ReadRequest,
+    StateAppend, WriteRules, producer_error_code,
 };
 pub use watch::{Wake, Watch};
 

@@ -92,6 +92,14 @@ impl Replica {
     }
 
     /// Returns the follower's machine, if it follows.
+    pub fn follower(&self) -> Option<&Follower> {
+        match &self.role {
+            Role::Follower(follower) => Some(follower),
+            Role::None | Role::Leader(_) => None,
+        }
+    }
+
+    /// Returns the follower's machine, if it follows.
     pub fn follower_mut(&mut self) -> Option<&mut Follower> {
         match &mut self.role {
             Role::Follower(follower) => Some(follower),

@@ -2,7 +2,7 @@
 //! background task. `flush_state` decides.
 
 use super::flush_state::{DueFlush, FlushOutcome, LogEnds};
-use super::{AppendInfo, Partition, no_brokers};
+use super::{AppendInfo, Partition};
 use ::replica::Leader;
 use model::{ErrorCode, Offset, Timestamp};
 use std::sync::Arc;
@@ -19,10 +19,10 @@ impl Partition {
         let flushed_end = || self.log.load().flushed_end();
         let is_counted = || self.log.load().config().flush_messages.is_some();
         let after = self.flush_state.appended(end, flushed_end, done.is_flush_due, is_counted);
-        self.advance(|leader| leader.appended(end, after.counting_end, &no_brokers));
+        self.advance(|leader| leader.appended(end, after.counting_end, &|id| self.standing(id)));
         // Followers read to the log end. While the batch does not count, nobody else can see
         // anything new.
-        if after.counting_end >= end || self.leader.read().as_ref().is_some_and(Leader::has_followers) {
+        if after.counting_end >= end || self.replica.read().leader().is_some_and(Leader::has_followers) {
             self.watchers.wake();
         }
         if after.asks_for_flush {
@@ -34,7 +34,7 @@ impl Partition {
     /// Follows up a flush: advances the high watermark and wakes the waiters.
     pub(in crate::replica) fn flushed(&self) {
         let flushed = self.log.load().flushed_end();
-        if self.advance(|leader| leader.appended(flushed, flushed, &no_brokers)) {
+        if self.advance(|leader| leader.appended(flushed, flushed, &|id| self.standing(id))) {
             self.watchers.wake();
         }
         self.flush_watchers.wake();

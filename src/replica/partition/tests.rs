@@ -51,7 +51,25 @@ pub(crate) fn led_in(leader_epoch: i32, partition_epoch: i32, isr: &[i32]) -> im
     state(leader_epoch, partition_epoch, isr)
 }
 
+/// Returns a partition of broker `node` with an empty log.
+pub(in crate::replica) fn on_node(node: i32, config: LogConfig) -> Arc<Partition> {
+    let disk = SimDisk::new();
+    disk.create_dir(Path::new("/logs/t-0")).unwrap();
+    opened_on(node, Arc::new(disk), PathBuf::from("/logs/t-0"), TopicPartition::new("t", 0), config, 1)
+}
+
 fn opened_in(
+    disk: Arc<dyn Disk>,
+    path: PathBuf,
+    partition: TopicPartition,
+    config: LogConfig,
+    min_insync_replicas: usize,
+) -> Arc<Partition> {
+    opened_on(1, disk, path, partition, config, min_insync_replicas)
+}
+
+fn opened_on(
+    node: i32,
     disk: Arc<dyn Disk>,
     path: PathBuf,
     partition: TopicPartition,
@@ -74,7 +92,7 @@ fn opened_in(
     let (log, _) = Log::open(options).unwrap();
     let id = TopicIdPartition { topic_id: Uuid::ONE, partition: PartitionIndex(0) };
     let committer = Committer::new(FlushMetrics::default(), Clock);
-    Arc::new(Partition::new(BrokerId(1), id, false, Arc::new(log), rules(min_insync_replicas), committer))
+    Arc::new(Partition::new(BrokerId(node), id, false, Arc::new(log), rules(min_insync_replicas), committer))
 }
 
 pub(in crate::replica) fn rules(min_insync_replicas: usize) -> WriteRules {
@@ -108,7 +126,7 @@ pub(in crate::replica) fn state(leader_epoch: i32, partition_epoch: i32, isr: &[
     }
 }
 
-fn append(partition: &Arc<Partition>, all_replicas: bool) -> Result<AppendInfo, AppendError> {
+pub(in crate::replica) fn append(partition: &Arc<Partition>, all_replicas: bool) -> Result<AppendInfo, AppendError> {
     let mut batch = BatchBuilder::new(Offset(0));
     batch.append(NOW, None, Some(b"value"));
     let records = batch.finish().unwrap();

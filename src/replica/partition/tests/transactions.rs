@@ -42,7 +42,7 @@ fn open(partition: &Arc<Partition>, epoch: i16) -> AppendInfo {
     now(partition.append(produced(epoch, 0, guard))).unwrap()
 }
 
-fn bytes_at(partition: &Partition, offset: i64, isolation: Isolation) -> Vec<u8> {
+fn bytes_at(partition: &Arc<Partition>, offset: i64, isolation: Isolation) -> Vec<u8> {
     let read = ReadRequest {
         offset: Offset(offset),
         current_leader_epoch: None,
@@ -51,6 +51,7 @@ fn bytes_at(partition: &Partition, offset: i64, isolation: Isolation) -> Vec<u8>
         at_least_one_batch: true,
         isolation,
         wait: Wait::Block,
+        follower: None,
     };
     partition.read(&read).unwrap().region.map(|region| region.read().unwrap()).unwrap_or_default()
 }
