@@ -239,6 +239,12 @@ impl Partition {
         self.replica.read().leader().map(Leader::leader_epoch)
     }
 
+    /// Whether clients may be told the high watermark. Not yet, if this broker leads with followers
+    /// and has not replicated all that it had at the start of its epoch (`Leader::has_caught_up`).
+    pub fn may_tell_high_watermark(&self) -> bool {
+        self.replica.read().leader().is_none_or(|leader| !leader.has_followers() || leader.has_caught_up())
+    }
+
     /// Wakes `wake` whenever the partition changes, until the watch is dropped.
     pub fn watch(&self, wake: &Wake) -> Watch {
         self.watchers.watch(wake)

@@ -247,6 +247,41 @@ async fn records_of_another_leader_are_truncated_by_their_epochs() {
 }
 
 #[tokio::test]
+async fn a_retry_of_a_batch_that_was_replicated_is_not_appended_again_by_a_new_leader() {
+    let (leader, follower) = (leading(&[1, 2]), following(5));
+    let _running = start(&follower, &link(&leader));
+    let mut batch =
+        records::BatchBuilder::new(Offset(0)).producer(model::ProducerId(9), model::ProducerEpoch(0), Some(0));
+    batch.append(model::Timestamp(1_000), None, Some(b"once"));
+    let request = crate::replica::AppendRequest {
+        records: batch.finish().unwrap(),
+        all_replicas: true,
+        may_write_internal: false,
+        guard: None,
+        now: model::Timestamp(1_000),
+    };
+    let first = leader.append(request.clone()).await.unwrap();
+    leader.until_replicated(&first).await.unwrap();
+    leader.resign();
+    let led = metadata::image::Partition { leader: Some(FOLLOWER), ..state(6, 1, &[2]) };
+    follower.lead(&led, Monotonic(0)).unwrap();
+    let again = follower.append(request).await.unwrap();
+    assert_eq!((again.base_offset, again.record_count), (first.base_offset, 0));
+    assert_eq!(follower.log_end_offset(), Offset(1));
+}
+
+#[tokio::test]
+async fn a_follower_that_must_flush_has_flushed_what_it_says_to_have() {
+    let leader = leading(&[1, 2]);
+    let follower = on_node(2, LogConfig { flush_messages: Some(1), ..LogConfig::default() });
+    follower.follow(BrokerId(1), LeaderEpoch(5), SETTINGS.backoff_ms).unwrap();
+    let _running = start(&follower, &link(&leader));
+    let appended = append(&leader, true).unwrap();
+    leader.until_replicated(&appended).await.unwrap();
+    assert_eq!(follower.log().flushed_end(), Offset(1));
+}
+
+#[tokio::test]
 async fn a_follower_below_the_leaders_log_start_begins_there() {
     let (leader, follower) = (leading(&[1]), following(5));
     append_all(&leader, 6);
