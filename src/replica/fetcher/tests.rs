@@ -4,6 +4,7 @@
 
 use super::*;
 use crate::replica::Wake;
+use crate::replica::fetchers::{Fetchers, FetchersParts};
 use crate::replica::partition::tests::{append, on_node, state};
 use crate::replica::partition::{FollowerRead, PartitionPeers, ReadError, ReadRequest};
 use ::replica::{BrokerStanding, CommittedIsr, IsrProposal};
@@ -223,6 +224,40 @@ async fn a_follower_that_has_caught_up_is_proposed_and_joins() {
     // A lag that is over the limit is proposed in turn.
     leader.check_lag(Monotonic(u64::MAX));
     assert_eq!(peers.proposals.lock().len(), 2, "it has everything");
+}
+
+#[tokio::test]
+async fn each_leader_has_its_fetchers_while_a_partition_follows_it() {
+    let leaders = [leading(&[1, 2]), leading(&[1, 2])];
+    let links = [link(&leaders[0]), link(&leaders[1])];
+    let made = links.clone();
+    let fetchers = Fetchers::new(FetchersParts {
+        broker_id: FOLLOWER,
+        per_leader: 2,
+        settings: SETTINGS,
+        own_epoch: Arc::new(|| Some(BROKER_EPOCH)),
+        link: Box::new(move |leader| made[usize::from(leader != BrokerId(1))].clone()),
+        clock: Clock,
+        runtime: tokio::runtime::Handle::current(),
+    });
+    let follower = on_node(2, LogConfig::default());
+    fetchers.update(&follower);
+    assert!(fetchers.is_empty(), "it follows nobody");
+    follower.follow(BrokerId(1), LeaderEpoch(5), SETTINGS.backoff_ms).unwrap();
+    fetchers.update(&follower);
+    let appended = append(&leaders[0], true).unwrap();
+    leaders[0].until_replicated(&appended).await.unwrap();
+    // Another broker leads in the next epoch, with the same records and one more.
+    append(&leaders[1], true).unwrap();
+    leaders[1].lead(&state(6, 1, &[1, 2]), Monotonic(0)).unwrap();
+    follower.follow(BrokerId(3), LeaderEpoch(6), SETTINGS.backoff_ms).unwrap();
+    fetchers.update(&follower);
+    let appended = append(&leaders[1], true).unwrap();
+    leaders[1].until_replicated(&appended).await.unwrap();
+    assert_eq!((fetchers.len(), follower.log_end_offset()), (1, Offset(2)));
+    follower.resign();
+    fetchers.update(&follower);
+    assert!(fetchers.is_empty());
 }
 
 #[tokio::test]
