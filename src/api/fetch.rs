@@ -20,9 +20,9 @@ use super::context::ReplyHead;
 use super::{Context, Outcome, Refused, Reply, error};
 use crate::env::{blocking, random};
 use crate::replica::session::{FetchSessions, SessionPlan, SessionRequest, Target, TargetKey, TopicKey};
-use crate::replica::{Partition, ReadError, ReadInfo, ReadRequest, Wake, Watch};
+use crate::replica::{FollowerRead, Partition, ReadError, ReadInfo, ReadRequest, Wake, Watch};
 use indexmap::IndexMap;
-use model::{ErrorCode, LeaderEpoch, Offset, TopicId};
+use model::{BrokerEpoch, BrokerId, ErrorCode, LeaderEpoch, Monotonic, Offset, TopicId};
 use protocol::messages::fetch_request::{FetchPartition, FetchRequest};
 use protocol::messages::fetch_response::{
     AbortedTransaction, FetchResponse, FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint, PartitionData,
@@ -187,7 +187,10 @@ struct Reading {
     context: Context,
     facts: Facts,
     isolation: Isolation,
-    from_replica: bool,
+    /// The replica that fetches, if it is one, and its broker epoch (KIP-903).
+    replica: Option<(BrokerId, Option<BrokerEpoch>)>,
+    /// When the request came.
+    begun: Monotonic,
     /// The client's limit. If it is negative, the request fails when there are records to read.
     max_bytes: i32,
     min_bytes: u64,
@@ -210,6 +213,14 @@ struct PartitionRead<'a> {
     /// Whether to return the first batch whole even above the limits.
     at_least_one_batch: bool,
     wait: Wait,
+    round: Round,
+}
+
+/// Whether a pass is the first of its request. As in Kafka, only that one tells what a replica has.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Round {
+    First,
+    Later,
 }
 
 /// The bytes to read are not in memory, and the pass may not wait for the disk.
@@ -231,8 +242,14 @@ impl Pass {
             };
             let others = self.bytes.saturating_sub(before.size_bytes());
             let left_bytes = if others == 0 { max_bytes } else { bytes_left(max_bytes, others) };
-            let answer =
-                read(&PartitionRead { key, target, left_bytes, at_least_one_batch: others == 0, wait: Wait::Try })?;
+            let answer = read(&PartitionRead {
+                key,
+                target,
+                left_bytes,
+                at_least_one_batch: others == 0,
+                wait: Wait::Try,
+                round: Round::Later,
+            })?;
             self.bytes = others + answer.size_bytes();
             self.must_answer |= answer.must_answer;
             self.answers[index] = answer;
@@ -253,7 +270,9 @@ impl Reading {
             context: context.clone(),
             facts,
             isolation,
-            from_replica: replica_id(request) >= 0,
+            replica: BrokerId::from_wire(replica_id(request))
+                .map(|id| (id, BrokerEpoch::from_wire(request.replica_state.replica_epoch))),
+            begun: context.broker.clock.monotonic(),
             max_bytes: request.max_bytes.min(most),
             min_bytes: u64::try_from(request.min_bytes.min(most)).unwrap_or(0),
         }
@@ -265,7 +284,7 @@ impl Reading {
         let wake = Wake::new();
         let deadline = tokio::time::sleep(Duration::from_millis(u64::try_from(max_wait_ms).unwrap_or(0)));
         tokio::pin!(deadline);
-        let mut pass = self.pass(plan).await;
+        let mut pass = self.pass(plan, Round::First).await;
         if max_wait_ms <= 0 || plan.targets.is_empty() || self.is_enough(&pass) {
             return pass.answers;
         }
@@ -274,17 +293,17 @@ impl Reading {
         let watches: Vec<Watch> = watched.collect();
         if !watches.is_empty() {
             // Reads again after the watches are set, so that no append in between is missed.
-            pass = self.pass(plan).await;
+            pass = self.pass(plan, Round::Later).await;
         }
         while !self.is_enough(&pass) {
             tokio::select! {
                 () = wake.woken() => {}
-                () = &mut deadline => return self.pass(plan).await.answers,
+                () = &mut deadline => return self.pass(plan, Round::Later).await.answers,
                 () = self.context.broker.stopping.cancelled() => return pass.answers,
             }
             let moved = wake.take_moved();
             if pass.read_moved(&plan.targets, &moved, self.max_bytes, |read| self.answer_of(read)).is_err() {
-                pass = self.pass(plan).await;
+                pass = self.pass(plan, Round::Later).await;
             }
         }
         pass.answers
@@ -300,19 +319,16 @@ impl Reading {
             TopicKey::Id(id) => image.topics.by_id(*id).ok_or(ErrorCode::UnknownTopicId)?,
             TopicKey::Name(name) => image.topics.by_name(name).ok_or(ErrorCode::UnknownTopicOrPartition)?,
         };
-        let partition = self.context.broker.replicas.of(topic, key.1)?;
-        // This node is the only replica of all its partitions, so the sender is not a replica of
-        // one.
-        if self.from_replica { Err(ErrorCode::NotLeaderOrFollower) } else { Ok(partition) }
+        self.context.broker.replicas.of(topic, key.1)
     }
 
     /// Reads in place if all bytes are in memory, else on the pool of blocking threads.
-    async fn pass(&self, plan: &Arc<SessionPlan>) -> Pass {
-        if let Ok(pass) = self.read(plan, Wait::Try) {
+    async fn pass(&self, plan: &Arc<SessionPlan>, round: Round) -> Pass {
+        if let Ok(pass) = self.read(plan, Wait::Try, round) {
             return pass;
         }
         let (this, plan) = (self.clone(), plan.clone());
-        let waited = blocking::run(move || this.read(&plan, Wait::Block)).await;
+        let waited = blocking::run(move || this.read(&plan, Wait::Block, round)).await;
         match waited {
             Ok(Ok(pass)) => pass,
             // A read that may wait never returns `WouldBlock`.
@@ -320,14 +336,14 @@ impl Reading {
         }
     }
 
-    fn read(&self, plan: &SessionPlan, wait: Wait) -> Result<Pass, WouldBlock> {
+    fn read(&self, plan: &SessionPlan, wait: Wait, round: Round) -> Result<Pass, WouldBlock> {
         let mut left_bytes = self.max_bytes;
         let mut pass = Pass { answers: Vec::with_capacity(plan.targets.len()), bytes: 0, must_answer: false };
         for (key, target) in &plan.targets {
             // The first batch is sent whole even above the limits, so that every reader makes
             // progress.
             let at_least_one_batch = pass.bytes == 0;
-            let answer = self.answer_of(&PartitionRead { key, target, left_bytes, at_least_one_batch, wait })?;
+            let answer = self.answer_of(&PartitionRead { key, target, left_bytes, at_least_one_batch, wait, round })?;
             let size = answer.size_bytes();
             left_bytes = bytes_left(left_bytes, size);
             pass.bytes += size;
@@ -357,10 +373,22 @@ impl Reading {
             at_least_one_batch: read.at_least_one_batch || limit.is_err(),
             isolation: self.isolation,
             wait: read.wait,
+            follower: self.follower(read),
         })?;
         // Kafka checks the limit only if there is something to read. It has no error code for a
         // negative limit.
         if limit.is_err() && found.region.is_some() { Err(ErrorCode::UnknownServerError.into()) } else { Ok(found) }
+    }
+
+    fn follower(&self, read: &PartitionRead) -> Option<FollowerRead> {
+        let (broker_id, broker_epoch) = self.replica?;
+        Some(FollowerRead {
+            broker_id,
+            broker_epoch,
+            log_start_offset: Offset(read.target.log_start_offset),
+            now: self.begun,
+            is_counted: read.round == Round::First,
+        })
     }
 
     fn answered(&self, key: &TargetKey, read: ReadInfo) -> Answer {

@@ -38,6 +38,8 @@ struct Facts {
     from_replica: bool,
     /// Whether the answer carries leader epochs.
     has_leader_epochs: bool,
+    /// Whether the client knows OFFSET_NOT_AVAILABLE.
+    knows_not_available: bool,
 }
 
 impl Facts {
@@ -62,6 +64,7 @@ pub(super) async fn handle(context: Context, request: ListOffsetsRequest) -> Lis
         read_committed: request.isolation_level == 1,
         from_replica: request.replica_id >= 0,
         has_leader_epochs: context.version >= 4,
+        knows_not_available: context.version >= 5,
     };
     // Kafka has no error code for an unknown isolation level and fails.
     let isolation_is_known = matches!(request.isolation_level, 0 | 1);
@@ -146,7 +149,12 @@ async fn find(
         (false, false) => log.high_watermark(),
     };
     let epoch_at = |offset: Offset| partition.epoch_at(offset);
+    // A new leader may know a lower high watermark than the leader before has told (KIP-207).
+    let is_behind = !facts.from_replica && !partition.may_tell_high_watermark();
+    let not_available =
+        if facts.knows_not_available { ErrorCode::OffsetNotAvailable } else { ErrorCode::LeaderNotAvailable };
     match asked.timestamp {
+        LATEST if is_behind => Err(not_available),
         LATEST => Ok(ListedOffset { offset: Some(end), leader_epoch: Some(epoch), timestamp: None }),
         EARLIEST | EARLIEST_LOCAL => {
             let start = log.log_start_offset();
@@ -167,6 +175,9 @@ async fn find(
                 offset: Some(found.offset),
                 leader_epoch: found.leader_epoch,
             });
+            if listed.is_none() && is_behind {
+                return Err(not_available);
+            }
             Ok(listed.unwrap_or_default())
         }
     }
@@ -175,12 +186,19 @@ async fn find(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::replica::{AppendRequest, MarkerAppend, leading};
-    use model::{ProducerEpoch, ProducerId};
+    use crate::replica::{AppendRequest, MarkerAppend, leading, led_in};
+    use model::{Monotonic, ProducerEpoch, ProducerId};
     use records::{BatchBuilder, EndTransactionMarker};
     use storage::VerificationStart;
 
     const PRODUCER: ProducerId = ProducerId(7);
+    const FACTS: Facts = Facts {
+        version: 11,
+        read_committed: false,
+        from_replica: false,
+        has_leader_epochs: true,
+        knows_not_available: true,
+    };
 
     /// Appends one record, in a transaction if there is an epoch.
     async fn append(partition: &Arc<Partition>, at: i64, epoch: Option<ProducerEpoch>) {
@@ -201,13 +219,34 @@ mod tests {
     /// Returns the offsets of the latest record, of the first one at or after `time`, and of the
     /// one with the largest timestamp.
     async fn offsets(partition: &Arc<Partition>, read_committed: bool, time: i64) -> [Option<i64>; 3] {
-        let facts = Facts { version: 11, read_committed, from_replica: false, has_leader_epochs: true };
+        let facts = Facts { read_committed, ..FACTS };
         let mut found = [None; 3];
         for (found, timestamp) in found.iter_mut().zip([LATEST, time, MAX_TIMESTAMP]) {
             let asked = ListOffsetsPartition { timestamp, current_leader_epoch: -1, ..Default::default() };
             *found = find(facts, partition.clone(), &asked).await.unwrap().offset.map(|offset| offset.0);
         }
         found
+    }
+
+    #[tokio::test]
+    async fn a_new_leader_tells_no_end_before_its_high_watermark_has_reached_its_epoch() {
+        let partition = leading(1, &[1, 2]);
+        append(&partition, 100, None).await;
+        // The follower has not fetched: the high watermark is 0, and the epoch starts at 1.
+        partition.lead(&led_in(2, 1, &[1, 2]), Monotonic(1)).unwrap();
+        let list = |facts: Facts, timestamp: i64| {
+            let asked = ListOffsetsPartition { timestamp, current_leader_epoch: -1, ..Default::default() };
+            let partition = partition.clone();
+            async move { find(facts, partition, &asked).await.map(|listed| listed.offset.map(|offset| offset.0)) }
+        };
+        assert_eq!(list(FACTS, LATEST).await, Err(ErrorCode::OffsetNotAvailable));
+        assert_eq!(list(FACTS, 50).await, Err(ErrorCode::OffsetNotAvailable));
+        assert_eq!(list(FACTS, EARLIEST).await, Ok(Some(0)));
+        let old = Facts { knows_not_available: false, ..FACTS };
+        assert_eq!(list(old, LATEST).await, Err(ErrorCode::LeaderNotAvailable));
+        assert_eq!(list(Facts { from_replica: true, ..FACTS }, LATEST).await, Ok(Some(1)));
+        partition.lead(&led_in(2, 2, &[1]), Monotonic(2)).unwrap();
+        assert_eq!(list(FACTS, LATEST).await, Ok(Some(1)));
     }
 
     #[tokio::test]

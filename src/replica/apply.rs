@@ -134,6 +134,9 @@ impl Replicas {
     }
 
     pub(super) fn notify_leadership_listener(&self, partition: &Arc<Partition>) {
+        if let Some(following) = self.following.get() {
+            (following.listener)(partition);
+        }
         if let Some(listener) = self.leadership_listener.get() {
             listener(partition);
         }
@@ -146,11 +149,15 @@ impl Replicas {
         if state.directory(self.node_id).is_some_and(is_wrong) {
             self.assignments.add(id, hosted.dir.id(), None);
         }
-        if state.leader != Some(self.node_id) {
-            return partition.resign();
-        }
-        if let Err(fault) = partition.lead(state, self.clock.now()) {
-            error!(partition = %partition.name(), error = %fault, "a leadership could not be taken");
+        let taken = match (state.leader, self.following.get()) {
+            (Some(leader), _) if leader == self.node_id => partition.lead(state, self.clock.monotonic()),
+            (Some(leader), Some(following)) if state.replicas.contains(&self.node_id) => {
+                partition.follow(leader, state.leader_epoch, following.backoff_ms)
+            }
+            _ => return partition.resign(),
+        };
+        if let Err(fault) = taken {
+            error!(partition = %partition.name(), error = %fault, "a partition could not take its role");
         }
     }
 

@@ -38,8 +38,6 @@ pub struct Dir {
     folders_to_remove: Mutex<Vec<(Timestamp, PathBuf)>>,
     /// Whether the full disk was logged.
     pub(super) is_full_logged: AtomicBool,
-    /// Held while a checkpoint file is replaced, so that the newest content is written last.
-    checkpoints: Mutex<()>,
     /// The content of the cleaner's checkpoint file.
     cleaned: Mutex<OffsetCheckpoint>,
 }
@@ -69,7 +67,6 @@ impl Dir {
             committer,
             folders_to_remove: Mutex::default(),
             is_full_logged: AtomicBool::new(false),
-            checkpoints: Mutex::default(),
             cleaned: Mutex::new(cleaned),
         })
     }
@@ -227,31 +224,25 @@ impl Dir {
     }
 
     pub(super) fn write_recovery_points(&self, open: OpenLogs<'_>) -> Result<(), storage::Error> {
-        let _alone = self.checkpoints.lock();
-        let points = self.offsets(open, |unopened| &unopened.recovery_points, |log| Some(log.recovery_point()));
-        self.log_dir.write_recovery_points(&points)
+        let collect = || self.offsets(open, |unopened| &unopened.recovery_points, |log| Some(log.recovery_point()));
+        self.log_dir.write_recovery_points(collect)
     }
 
     pub(super) fn write_log_start_offsets(&self, open: OpenLogs<'_>) -> Result<(), storage::Error> {
-        let _alone = self.checkpoints.lock();
-        self.log_dir.write_log_start_offsets(&self.offsets(
-            open,
-            |unopened| &unopened.log_start_offsets,
-            Log::log_start_to_checkpoint,
-        ))
+        let collect = || self.offsets(open, |unopened| &unopened.log_start_offsets, Log::log_start_to_checkpoint);
+        self.log_dir.write_log_start_offsets(collect)
     }
 
     pub(super) fn write_high_watermarks(&self, open: OpenLogs<'_>) -> Result<(), storage::Error> {
-        let _alone = self.checkpoints.lock();
-        let marks = self.offsets(open, |unopened| &unopened.high_watermarks, |log| Some(log.high_watermark()));
-        self.log_dir.write_high_watermarks(&marks)
+        let collect = || self.offsets(open, |unopened| &unopened.high_watermarks, |log| Some(log.high_watermark()));
+        self.log_dir.write_high_watermarks(collect)
     }
 
     /// Writes the cleaner's offsets, if they changed.
     pub(super) fn write_cleaned(&self, open: OpenLogs<'_>) -> Result<(), storage::Error> {
-        let _alone = self.checkpoints.lock();
-        let cleaned = self.offsets(open, |unopened| &unopened.cleaned, Log::cleaned_up_to);
+        // Held while the file is replaced, so that the newest content is written last.
         let written = &mut *self.cleaned.lock();
+        let cleaned = self.offsets(open, |unopened| &unopened.cleaned, Log::cleaned_up_to);
         if *written != cleaned {
             self.log_dir.write_cleaner_offsets(&cleaned)?;
             *written = cleaned;

@@ -11,6 +11,8 @@ pub mod cleaner;
 mod dir;
 mod disk_errors;
 mod faults;
+pub mod fetcher;
+pub mod fetchers;
 mod maintenance;
 mod moves;
 mod open;
@@ -33,8 +35,8 @@ pub use opening::OpeningProgress;
 #[cfg(test)]
 pub(crate) use partition::tests::{alone_in_sync, leading, led_in, open_in};
 pub use partition::{
-    AppendError, AppendInfo, AppendRequest, MarkerAppend, Partition, ReadError, ReadInfo, ReadRequest, StateAppend,
-    WriteRules, producer_error_code,
+    AppendError, AppendInfo, AppendRequest, FollowerRead, MarkerAppend, Partition, ReadError, ReadInfo, ReadRequest,
+    StateAppend, WriteRules, producer_error_code,
 };
 pub use watch::{Wake, Watch};
 
@@ -68,6 +70,10 @@ pub type TopicSettings = Box<dyn Fn(&Image, &str) -> (LogConfig, WriteRules) + S
 /// Called for a partition whose leadership may have changed: it leads, leads in another epoch, or
 /// has resigned. For one partition, calls come one at a time and in order.
 pub type LeadershipListener = Box<dyn Fn(&Arc<Partition>) + Send + Sync>;
+
+/// Called after an image was applied to a partition whose leader may be another broker
+/// (`Fetchers::update`). For one partition, calls come one at a time and in order.
+pub type FollowListener = Box<dyn Fn(&Arc<Partition>) + Send + Sync>;
 
 /// What `Replicas` is made of.
 pub struct ReplicasParts {
@@ -109,6 +115,12 @@ struct HostedPartition {
     dir: Arc<Dir>,
 }
 
+/// How partitions follow their leaders.
+struct Following {
+    backoff_ms: i64,
+    listener: FollowListener,
+}
+
 /// All partitions of this broker.
 pub struct Replicas {
     /// Cleans compacted logs.
@@ -132,6 +144,8 @@ pub struct Replicas {
     /// Held while a log dir is chosen for a new partition.
     placement_lock: Mutex<()>,
     leadership_listener: OnceLock<LeadershipListener>,
+    /// With it, partitions that other brokers lead follow them. Nothing sets it yet.
+    following: OnceLock<Following>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// Whether an image was applied.
     is_begun: AtomicBool,
@@ -168,6 +182,7 @@ impl Replicas {
             image_lock: Mutex::default(),
             placement_lock: Mutex::default(),
             leadership_listener: OnceLock::new(),
+            following: OnceLock::new(),
             threads: Mutex::default(),
             is_begun: AtomicBool::new(false),
             is_loaded: AtomicBool::new(false),
@@ -177,6 +192,13 @@ impl Replicas {
     /// Sets the listener for changes of leadership. It can be set once, before the first image.
     pub fn set_leadership_listener(&self, leadership_listener: LeadershipListener) {
         let _ = self.leadership_listener.set(leadership_listener);
+    }
+
+    /// Lets partitions follow their leaders on other brokers. It can be set once, before the first
+    /// image. Without it, a partition that another broker leads has no role. `backoff_ms` is
+    /// `replica.fetch.backoff.ms`.
+    pub fn set_following(&self, backoff_ms: i64, listener: FollowListener) {
+        let _ = self.following.set(Following { backoff_ms, listener });
     }
 
     /// Returns the log dirs, in the order of `log.dirs`.

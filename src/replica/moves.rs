@@ -279,11 +279,7 @@ impl Replicas {
             return Err(storage::Error::Full { path, partition });
         }
         let bytes_max = self.move_rate().map_or(COPY_STEP_BYTES, |rate| rate.min(COPY_STEP_BYTES));
-        let cuts = one.log.cuts();
         let is_all = one.log.follow(&one.partition.log(), bytes_max, self.clock.now())?;
-        if one.log.cuts() != cuts {
-            one.to.write_recovery_points(&|| self.logs_in(&one.to))?;
-        }
         // Closed segments are flushed at once. So a restart resumes from there, and the end of the
         // move has little to flush.
         let full_up_to = one.log.segments().last().map(|active| active.base_offset());

@@ -13,22 +13,26 @@ pub(super) use self::committer::Committer;
 use self::flush_state::{FlushState, LogEnds};
 use self::offline::OfflineEpoch;
 use super::watch::{Wake, Watch, Watchers};
-use ::replica::{Leader, LeaderStart};
+use ::replica::{Leader, LeaderStart, Replica};
 use arc_swap::ArcSwap;
 use metadata::image;
-use model::{BrokerId, ErrorCode, LeaderEpoch, Offset, ProducerId, Timestamp, TopicIdPartition, TopicPartition, Uuid};
+use model::{
+    BrokerId, ErrorCode, LeaderEpoch, Monotonic, Offset, ProducerId, Timestamp, TopicIdPartition, TopicPartition, Uuid,
+};
 use parking_lot::RwLock;
 use records::ValidationRules;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use storage::{Error, FileRegion, Isolation, Log, LogConfig, ProducerEntry, Wait};
 
 pub use self::append::{AppendError, AppendInfo, AppendRequest, MarkerAppend, StateAppend, producer_error_code};
+pub use self::follow::{FollowerRead, PartitionPeers};
 
 mod append;
 mod committer;
 mod flush;
 mod flush_state;
+mod follow;
 mod offline;
 mod replay;
 #[cfg(test)]
@@ -51,6 +55,8 @@ pub struct ReadRequest {
     pub isolation: Isolation,
     /// Whether the read may block on the disk.
     pub wait: Wait,
+    /// The follower that reads, if it is one. It reads to the log end, whatever `isolation` says.
+    pub follower: Option<FollowerRead>,
 }
 
 /// The result of a read.
@@ -91,12 +97,7 @@ pub struct WriteRules {
     /// `min.insync.replicas`
     pub min_insync_replicas: usize,
     /// `replica.lag.time.max.ms`
-    pub replica_lag_max_ms: i64,
-}
-
-/// Whether a broker may join the ISR. No other broker replicates from this one yet.
-fn may_join(_: BrokerId) -> bool {
-    false
+    pub replica_lag_max_ms: u64,
 }
 
 /// A partition.
@@ -108,8 +109,9 @@ pub struct Partition {
     /// Replaced when the partition moves to another log dir.
     log: ArcSwap<Log>,
     rules: ArcSwap<WriteRules>,
-    /// The leader's machine, while this broker leads.
-    leader: RwLock<Option<Leader>>,
+    /// The machine of this replica: of a leader, a follower, or none.
+    replica: RwLock<Replica>,
+    peers: OnceLock<Arc<dyn PartitionPeers>>,
     watchers: Arc<Watchers>,
     /// Requests that wait only for a flush.
     flush_watchers: Arc<Watchers>,
@@ -138,7 +140,8 @@ impl Partition {
             name: log.partition().clone(),
             log: ArcSwap::new(log),
             rules: ArcSwap::from_pointee(rules),
-            leader: RwLock::new(None),
+            replica: RwLock::new(Replica::new(node_id)),
+            peers: OnceLock::new(),
             watchers: Arc::default(),
             flush_watchers: Arc::default(),
             committer: ArcSwap::new(committer),
@@ -197,10 +200,10 @@ impl Partition {
         {
             // Waits until a thread that still moves the old log's high watermark has finished.
             // Later ones find the new log.
-            let _leader = self.leader.write();
+            let _replica = self.replica.write();
             copy.advance_high_watermark(old.high_watermark());
         }
-        self.flushed(now);
+        self.flushed();
         self.watchers.wake();
         self.note_unflushed();
         Ok(old_folder)
@@ -233,7 +236,13 @@ impl Partition {
 
     /// Returns the leader epoch if this broker leads.
     pub fn leader_epoch(&self) -> Option<LeaderEpoch> {
-        self.leader.read().as_ref().map(Leader::leader_epoch)
+        self.replica.read().leader().map(Leader::leader_epoch)
+    }
+
+    /// Whether clients may be told the high watermark. Not yet, if this broker leads with followers
+    /// and has not replicated all that it had at the start of its epoch (`Leader::has_caught_up`).
+    pub fn may_tell_high_watermark(&self) -> bool {
+        self.replica.read().leader().is_none_or(|leader| !leader.has_followers() || leader.has_caught_up())
     }
 
     /// Wakes `wake` whenever the partition changes, until the watch is dropped.
@@ -251,21 +260,21 @@ impl Partition {
         self.flush_state.set_config(&config);
         self.log.load().set_config(config);
         self.note_unflushed();
-        if let Some(leader) = self.leader.write().as_mut() {
+        if let Some(leader) = self.replica.write().leader_mut() {
             leader.set_min_insync_replicas(rules.min_insync_replicas);
         }
         self.rules.store(Arc::new(rules));
     }
 
     /// Leads the partition with this state from the controller. Errors: the log is offline.
-    pub fn lead(self: &Arc<Self>, state: &image::Partition, now: Timestamp) -> Result<(), Error> {
+    pub fn lead(self: &Arc<Self>, state: &image::Partition, now: Monotonic) -> Result<(), Error> {
         let is_new = self.leader_epoch().is_none_or(|old| old < state.leader_epoch);
         if is_new {
             self.on_log(|log| log.assign_epoch(state.leader_epoch))?;
             let rules = self.rules.load();
             let ends = LogEnds::of(&self.log.load());
             let (log_end_offset, own_end_offset) = (ends.log_end, self.flush_state.counting_end(ends));
-            let leader = Leader::new(LeaderStart {
+            let start = LeaderStart {
                 broker_id: self.node_id,
                 leader_epoch: state.leader_epoch,
                 partition_epoch: state.partition_epoch,
@@ -277,15 +286,15 @@ impl Partition {
                 own_end_offset,
                 high_watermark: self.log.load().high_watermark(),
                 now,
-            });
-            self.log.load().advance_high_watermark(leader.high_watermark());
+            };
             self.flush_state.begin_epoch();
             {
-                let mut current = self.leader.write();
+                let mut replica = self.replica.write();
                 if self.offline.covers(state.leader_epoch) {
                     return Ok(());
                 }
-                *current = Some(leader);
+                let high_watermark = replica.lead(start).high_watermark();
+                self.log.load().advance_high_watermark(high_watermark);
                 self.offline.clear();
             }
             if own_end_offset < log_end_offset {
@@ -294,7 +303,9 @@ impl Partition {
             }
         } else {
             let isr = state.isr.clone();
-            self.advance(|leader| leader.committed(state.partition_epoch, &state.replicas, isr, now, &may_join));
+            self.advance(|leader| {
+                leader.committed(state.partition_epoch, &state.replicas, isr, now, &|id| self.standing(id))
+            });
         }
         self.watchers.wake();
         Ok(())
@@ -302,14 +313,23 @@ impl Partition {
 
     /// Stops leading, and wakes the waiters.
     pub fn resign(&self) {
-        let ended = self.leader.write().take();
-        if let Some(ended) = ended {
+        let ended = self.leave_role();
+        if let Some(epoch) = ended {
             // The log refuses an append that read the epoch before it ended. An offline log refuses
             // all appends.
-            let _ = self.on_log(|log| log.end_epoch(ended.leader_epoch()));
+            let _ = self.on_log(|log| log.end_epoch(epoch));
         }
         self.watchers.wake();
         self.flush_watchers.wake();
+    }
+
+    /// Neither leads nor follows any more. Returns the epoch in which it did.
+    fn leave_role(&self) -> Option<LeaderEpoch> {
+        let mut replica = self.replica.write();
+        let has_role = replica.leader().is_some() || replica.follower().is_some();
+        let epoch = replica.leader_epoch().filter(|_| has_role)?;
+        replica.resign(epoch);
+        Some(epoch)
     }
 
     /// Returns the error for a request that needs a leader, if this broker does not lead.
@@ -320,9 +340,9 @@ impl Partition {
     /// Gives the leader's machine an event that may move the high watermark. Returns whether it
     /// moved.
     fn advance(&self, event: impl FnOnce(&mut Leader) -> Option<Offset>) -> bool {
-        let mut leader = self.leader.write();
-        leader
-            .as_mut()
+        let mut replica = self.replica.write();
+        replica
+            .leader_mut()
             .and_then(event)
             .is_some_and(|high_watermark| self.log.load().advance_high_watermark(high_watermark))
     }
@@ -330,9 +350,9 @@ impl Partition {
     /// Returns the result of an append that waits for all replicas in sync, or `None` if it is not
     /// known yet. Errors: NOT_LEADER_OR_FOLLOWER if its epoch ended,
     /// NOT_ENOUGH_REPLICAS_AFTER_APPEND if too few replicas are in sync.
-    fn acknowledged(&self, appended: &AppendInfo) -> Option<Result<(), ErrorCode>> {
-        let leader = self.leader.read();
-        match leader.as_ref().filter(|leader| leader.leader_epoch() == appended.epoch) {
+    pub(in crate::replica) fn acknowledged(&self, appended: &AppendInfo) -> Option<Result<(), ErrorCode>> {
+        let replica = self.replica.read();
+        match replica.leader().filter(|leader| leader.leader_epoch() == appended.epoch) {
             Some(leader) => leader.acknowledged(Offset(appended.last_offset.0.saturating_add(1))),
             None => Some(Err(ErrorCode::NotLeaderOrFollower)),
         }
@@ -395,19 +415,21 @@ impl Partition {
     }
 
     /// Finds the position of the records from an offset on.
-    pub fn read(&self, request: &ReadRequest) -> Result<ReadInfo, ReadError> {
+    pub fn read(self: &Arc<Self>, request: &ReadRequest) -> Result<ReadInfo, ReadError> {
         self.check_leader(request.current_leader_epoch)?;
+        self.check_follower(request)?;
         if let Some(diverging) = self.diverging(request)? {
             let offsets = self.log.load().offsets();
             return Ok(ReadInfo { region: None, offsets, aborted: None, diverging: Some(diverging) });
         }
-        let plan = self.log.load().read(storage::LogRead {
+        let mut plan = self.log.load().read(storage::LogRead {
             offset: request.offset,
             max_bytes: request.max_bytes,
             at_least_one_batch: request.at_least_one_batch,
-            isolation: request.isolation,
+            isolation: if request.follower.is_some() { Isolation::LogEnd } else { request.isolation },
             wait: request.wait,
         })?;
+        self.read_by_follower(request, &mut plan.offsets)?;
         // A batch that does not fit is read by the next fetch, unless one batch is required.
         let region = plan.region.filter(|_| !plan.is_first_batch_cut);
         Ok(ReadInfo { region, offsets: plan.offsets, aborted: plan.aborted, diverging: None })
@@ -416,6 +438,10 @@ impl Partition {
     /// Returns where the reader's log diverges from this one, if it does (KIP-595).
     fn diverging(&self, request: &ReadRequest) -> Result<Option<(LeaderEpoch, Offset)>, ErrorCode> {
         let Some(last_fetched) = request.last_fetched_epoch else { return Ok(None) };
+        // Below its start, this log has forgotten the epochs.
+        if request.offset < self.log_start_offset() {
+            return Ok(None);
+        }
         let Some((epoch, end)) = self.log.load().end_of_epoch(last_fetched) else {
             return Err(ErrorCode::OffsetOutOfRange);
         };

@@ -140,7 +140,7 @@ pub fn topic_settings(effective: &Effective, image: &Image, topic: &str) -> (Log
             compacted: settings.is_compacted(),
         },
         min_insync_replicas: usize::try_from(settings.min_insync_replicas).unwrap_or(1),
-        replica_lag_max_ms: effective.settings.replica_lag_time_max_ms,
+        replica_lag_max_ms: u64::try_from(effective.settings.replica_lag_time_max_ms).unwrap_or(0),
     };
     (log, rules)
 }

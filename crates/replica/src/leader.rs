@@ -1,8 +1,9 @@
 //! The leader's side of a partition in one leader epoch.
 
-use crate::follower::{Follower, FollowerFetch};
-use crate::isr::{Isr, IsrProposal};
-use model::{BrokerEpoch, BrokerId, ErrorCode, LeaderEpoch, Offset, PartitionEpoch, Timestamp};
+use crate::isr::{CommittedIsr, Isr, IsrProposal, ProposalOutcome, Refusal, classify_refusal};
+use crate::planted::{Bug, is_planted};
+use crate::progress::{Brokers, FollowerFetch, FollowerProgress};
+use model::{BrokerEpoch, BrokerId, ErrorCode, LeaderEpoch, Monotonic, Offset, PartitionEpoch};
 use std::collections::BTreeMap;
 
 /// What a broker knows when it becomes the leader, or learns a new state of a partition that it
@@ -22,7 +23,7 @@ pub struct LeaderStart {
     /// `min.insync.replicas`
     pub min_insync_replicas: usize,
     /// `replica.lag.time.max.ms`
-    pub lag_max_ms: i64,
+    pub lag_max_ms: u64,
     /// The log end offset.
     pub log_end_offset: Offset,
     /// The exclusive end of this replica's own records that count: the log end offset, or the end
@@ -31,7 +32,7 @@ pub struct LeaderStart {
     /// The last high watermark that this replica knows.
     pub high_watermark: Offset,
     /// The current time.
-    pub now: Timestamp,
+    pub now: Monotonic,
 }
 
 /// What a fetch of a follower changed.
@@ -68,22 +69,24 @@ pub struct Leader {
     broker_id: BrokerId,
     leader_epoch: LeaderEpoch,
     partition_epoch: PartitionEpoch,
-    followers: BTreeMap<BrokerId, Follower>,
+    followers: BTreeMap<BrokerId, FollowerProgress>,
     isr: Isr,
     min_insync_replicas: usize,
-    lag_max_ms: i64,
+    lag_max_ms: u64,
     /// The log end offset at the start of this leader epoch.
     start_offset: Offset,
     log_end_offset: Offset,
     own_end_offset: Offset,
     high_watermark: Offset,
+    /// The latest time that an event brought. An append brings none.
+    latest: Monotonic,
 }
 
 impl Leader {
     /// Starts to lead.
     pub fn new(start: LeaderStart) -> Leader {
         let is_follower = |id: &&BrokerId| **id != start.broker_id;
-        let follower = |id: &BrokerId| (*id, Follower::new(start.isr.contains(id), start.now));
+        let follower = |id: &BrokerId| (*id, FollowerProgress::new(start.isr.contains(id), start.now));
         let mut leader = Leader {
             broker_id: start.broker_id,
             leader_epoch: start.leader_epoch,
@@ -96,8 +99,10 @@ impl Leader {
             log_end_offset: start.log_end_offset,
             own_end_offset: start.own_end_offset,
             high_watermark: start.high_watermark,
+            latest: start.now,
         };
-        leader.advance(start.now, &|_| true);
+        // No follower has fetched yet, so none of them is eligible.
+        leader.advance(&|_| None);
         leader
     }
 
@@ -127,7 +132,7 @@ impl Leader {
     }
 
     /// Returns what is known of a follower.
-    pub fn follower(&self, id: BrokerId) -> Option<&Follower> {
+    pub fn follower(&self, id: BrokerId) -> Option<&FollowerProgress> {
         self.followers.get(&id)
     }
 
@@ -136,11 +141,11 @@ impl Leader {
         !self.followers.is_empty()
     }
 
-    /// Whether the leader may answer offsets for `HighWatermark`. After an election it may not
-    /// until the high watermark reaches this epoch's start (OFFSET_NOT_AVAILABLE until then,
-    /// KIP-207).
+    /// Whether the leader may tell clients its high watermark. After an election it may not until
+    /// the high watermark reaches this epoch's start (OFFSET_NOT_AVAILABLE until then, KIP-207):
+    /// the leader before may have told a higher one.
     pub fn has_caught_up(&self) -> bool {
-        self.high_watermark >= self.start_offset
+        self.high_watermark >= self.start_offset || is_planted(Bug::EarlyHighWatermarkTold)
     }
 
     /// Returns the number of replicas that must be in sync for a write with `acks=all`:
@@ -152,7 +157,7 @@ impl Leader {
     /// Whether too few replicas are in sync, so that writes with `acks=all` are refused
     /// (NOT_ENOUGH_REPLICAS).
     pub fn is_under_min_isr(&self) -> bool {
-        self.isr.committed().len() < self.effective_min_isr()
+        self.isr.committed().len() < self.effective_min_isr() && !is_planted(Bug::MinIsrIgnored)
     }
 
     /// Returns the result of a write with `acks=all` that ends before `required`: `None` while it
@@ -161,49 +166,43 @@ impl Leader {
         if self.high_watermark < required {
             return None;
         }
-        let enough = self.isr.maximal().count() >= self.effective_min_isr();
+        let enough = self.isr.maximal().count() >= self.effective_min_isr() || is_planted(Bug::MinIsrIgnored);
         Some(if enough { Ok(()) } else { Err(ErrorCode::NotEnoughReplicasAfterAppend) })
     }
 
     /// Notes that the log has grown, or that more of it counts. `own_end_offset` is the exclusive
-    /// end of this replica's own records that count (`LeaderStart`). `is_eligible` says whether a
-    /// broker is registered, unfenced and not shutting down.
-    pub fn appended(
-        &mut self,
-        log_end_offset: Offset,
-        own_end_offset: Offset,
-        now: Timestamp,
-        is_eligible: &dyn Fn(BrokerId) -> bool,
-    ) -> Option<Offset> {
+    /// end of this replica's own records that count (`LeaderStart`).
+    pub fn appended(&mut self, log_end_offset: Offset, own_end_offset: Offset, brokers: Brokers) -> Option<Offset> {
         self.log_end_offset = self.log_end_offset.max(log_end_offset);
         self.own_end_offset = self.own_end_offset.max(own_end_offset);
-        self.advance(now, is_eligible)
+        self.advance(brokers)
     }
 
     /// Notes a follower's fetch. The high watermark may move, or the leader may propose to add the
     /// follower to the ISR.
-    pub fn fetched(
-        &mut self,
-        fetch: &FollowerFetch,
-        is_eligible: &dyn Fn(BrokerId) -> bool,
-    ) -> Result<LeaderUpdate, FetchError> {
-        let follower = self.followers.get_mut(&fetch.broker_id).ok_or(FetchError::UnknownReplica)?;
-        if fetch.broker_epoch.is_some() && follower.broker_epoch > fetch.broker_epoch {
+    pub fn fetched(&mut self, fetch: &FollowerFetch, brokers: Brokers) -> Result<LeaderUpdate, FetchError> {
+        let progress = self.followers.get_mut(&fetch.broker_id).ok_or(FetchError::UnknownReplica)?;
+        if fetch.is_stale(progress, brokers(fetch.broker_id)) {
             return Err(FetchError::StaleBrokerEpoch);
         }
-        follower.fetched(fetch);
+        progress.fetched(fetch);
+        self.latest = self.latest.max(fetch.now);
         self.log_end_offset = self.log_end_offset.max(fetch.leader_log_end_offset);
-        let proposal = self.expand(fetch.broker_id, is_eligible);
-        Ok(LeaderUpdate { high_watermark: self.advance(fetch.now, is_eligible), proposal })
+        let proposal = if fetch.is_verified() { self.expand(fetch.broker_id, brokers) } else { None };
+        Ok(LeaderUpdate { high_watermark: self.advance(brokers), proposal })
     }
 
-    fn expand(&mut self, id: BrokerId, is_eligible: &dyn Fn(BrokerId) -> bool) -> Option<IsrProposal> {
-        let end = self.followers.get(&id)?.log_end_offset?;
+    /// Proposes to add a follower that is not below the high watermark. It must also have reached
+    /// the start of this epoch: what was committed before lies below, and this leader's own high
+    /// watermark may still be lower.
+    fn expand(&mut self, id: BrokerId, brokers: Brokers) -> Option<IsrProposal> {
+        let progress = self.followers.get(&id)?;
+        let end = progress.log_end_offset?;
         let joins = !self.isr.is_pending()
             && !self.isr.committed().contains(&id)
             && end >= self.high_watermark
-            && end >= self.start_offset
-            && is_eligible(id);
+            && (end >= self.start_offset || is_planted(Bug::JoinedBelowEpochStart))
+            && progress.is_eligible(brokers(id));
         joins.then(|| {
             let proposed = self.isr.committed().iter().copied().chain([id]).collect();
             self.propose(proposed)
@@ -211,56 +210,89 @@ impl Leader {
     }
 
     /// Looks for followers that lag. Call it every half of `replica.lag.time.max.ms`.
-    pub fn check_lag(&mut self, now: Timestamp) -> Option<IsrProposal> {
+    pub fn check_lag(&mut self, now: Monotonic) -> Option<IsrProposal> {
+        self.latest = self.latest.max(now);
         if self.isr.is_pending() {
             return None;
         }
         let is_behind = |id: &BrokerId| {
-            let follower = self.followers.get(id);
-            follower.is_some_and(|follower| !follower.is_caught_up(self.log_end_offset, now, self.lag_max_ms))
+            let progress = self.followers.get(id);
+            progress.is_some_and(|progress| !progress.is_caught_up(self.log_end_offset, now, self.lag_max_ms))
         };
         let proposed: Vec<BrokerId> = self.isr.committed().iter().copied().filter(|id| !is_behind(id)).collect();
         (proposed.len() < self.isr.committed().len()).then(|| self.propose(proposed))
     }
 
     fn propose(&mut self, proposed: Vec<BrokerId>) -> IsrProposal {
-        self.isr.propose(proposed.clone());
         let epoch = |id: &BrokerId| -> Option<BrokerEpoch> { self.followers.get(id)?.broker_epoch };
-        IsrProposal {
-            isr: proposed.iter().map(|id| (*id, epoch(id))).collect(),
+        let proposal = IsrProposal {
+            isr: proposed
+                .iter()
+                .map(|id| (*id, epoch(id).filter(|_| !is_planted(Bug::BrokerEpochsNotProposed))))
+                .collect(),
             leader_epoch: self.leader_epoch,
             partition_epoch: self.partition_epoch,
+        };
+        self.isr.propose(proposal.clone());
+        proposal
+    }
+
+    /// Takes over the controller's answer to a proposal. An error without an answer, such as a lost
+    /// connection, is any code that the controller does not give.
+    pub fn answered(
+        &mut self,
+        proposal: &IsrProposal,
+        answer: Result<CommittedIsr, ErrorCode>,
+        brokers: Brokers,
+    ) -> ProposalOutcome {
+        if self.isr.proposal() != Some(proposal) {
+            return ProposalOutcome::Stale;
+        }
+        match answer.map_err(classify_refusal) {
+            Ok(committed)
+                if committed.leader_epoch != self.leader_epoch || committed.partition_epoch < self.partition_epoch =>
+            {
+                ProposalOutcome::Stale
+            }
+            Ok(committed) => {
+                self.partition_epoch = committed.partition_epoch;
+                self.isr = Isr::Committed(committed.isr);
+                ProposalOutcome::Committed(self.advance(brokers))
+            }
+            Err(Refusal::NotApplied) => {
+                self.isr.withdraw();
+                ProposalOutcome::Withdrawn
+            }
+            Err(Refusal::OldState) => ProposalOutcome::AwaitsImage,
+            Err(Refusal::Unknown) => ProposalOutcome::SendAgain(proposal.clone()),
         }
     }
 
-    /// Takes over the partition's state from the controller, from its answer or from the metadata
-    /// log. An older state is ignored. The leader epoch is unchanged: a new epoch needs a new
-    /// `Leader`.
+    /// Takes over the partition's state from an image. An older state is ignored. The leader epoch
+    /// is unchanged: a new epoch needs a new `Leader`.
     pub fn committed(
         &mut self,
         partition_epoch: PartitionEpoch,
         replicas: &[BrokerId],
         isr: Vec<BrokerId>,
-        now: Timestamp,
-        is_eligible: &dyn Fn(BrokerId) -> bool,
+        now: Monotonic,
+        brokers: Brokers,
     ) -> Option<Offset> {
-        if partition_epoch < self.partition_epoch || (partition_epoch == self.partition_epoch && !self.isr.is_pending())
-        {
+        if partition_epoch < self.partition_epoch {
             return None;
         }
-        self.partition_epoch = partition_epoch;
+        self.latest = self.latest.max(now);
         self.followers.retain(|id, _| replicas.contains(id));
         for id in replicas.iter().filter(|id| **id != self.broker_id) {
-            self.followers.entry(*id).or_insert_with(|| Follower::new(isr.contains(id), now));
+            self.followers.entry(*id).or_insert_with(|| FollowerProgress::new(isr.contains(id), now));
         }
-        self.isr = Isr::Committed(isr);
-        self.advance(now, is_eligible)
-    }
-
-    /// Drops a proposal that the controller refused, so that the leader can make another. A
-    /// proposal without an answer is sent again and not dropped.
-    pub fn refused(&mut self) {
-        self.isr.withdraw();
+        // The answer to a proposal may have brought the ISR of this partition epoch before, and a
+        // proposal may be in flight that is based on it.
+        if partition_epoch > self.partition_epoch {
+            self.partition_epoch = partition_epoch;
+            self.isr = Isr::Committed(isr);
+        }
+        self.advance(brokers)
     }
 
     /// Sets a changed `min.insync.replicas`.
@@ -268,17 +300,22 @@ impl Leader {
         self.min_insync_replicas = count;
     }
 
-    /// Moves the high watermark as far as possible.
-    fn advance(&mut self, now: Timestamp, is_eligible: &dyn Fn(BrokerId) -> bool) -> Option<Offset> {
+    /// Moves the high watermark as far as possible. It also waits for a follower that has caught up
+    /// and may join, or it could run ahead of that follower for ever.
+    fn advance(&mut self, brokers: Brokers) -> Option<Offset> {
         if self.is_under_min_isr() {
             return None;
         }
         let mut reached = self.own_end_offset;
-        for (id, follower) in &self.followers {
-            let is_joining = || follower.is_caught_up(self.log_end_offset, now, self.lag_max_ms) && is_eligible(*id);
-            if self.isr.maximal().any(|member| member == *id) || is_joining() {
+        for (id, progress) in &self.followers {
+            let is_joining = || {
+                progress.is_caught_up(self.log_end_offset, self.latest, self.lag_max_ms)
+                    && progress.is_eligible(brokers(*id))
+            };
+            let is_awaited = self.isr.maximal().any(|member| member == *id) || is_joining();
+            if is_awaited && !is_planted(Bug::SlowestNotAwaited) {
                 // A follower that has not fetched yet may have nothing.
-                reached = reached.min(follower.log_end_offset.unwrap_or(Offset(0)));
+                reached = reached.min(progress.log_end_offset.unwrap_or(Offset(0)));
             }
         }
         (reached > self.high_watermark).then(|| {

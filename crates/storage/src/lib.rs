@@ -34,6 +34,7 @@
 //! level in memory and one `pread` of a block find an offset.
 
 mod checkpoint;
+mod checkpoints;
 mod cleaner;
 mod commit;
 mod condition;

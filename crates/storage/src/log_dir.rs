@@ -11,6 +11,7 @@
 //! Other files and folders are not touched.
 
 use crate::checkpoint::{self, CleanShutdown, MetaProperties, OffsetCheckpoint};
+use crate::checkpoints::Checkpoints;
 use crate::condition::{Condition, OnFault};
 use crate::config::LogConfig;
 use crate::disk::{self, Disk, DiskLock, Space, Watched};
@@ -56,6 +57,7 @@ pub struct LogDir {
     /// The same disk, unwatched: for the lock, which is released after a fault too.
     unwatched: Arc<dyn Disk>,
     condition: Arc<Condition>,
+    checkpoints: Arc<Checkpoints>,
     open_files: Arc<OpenFiles>,
     path: PathBuf,
     siblings: Arc<Siblings>,
@@ -74,10 +76,12 @@ impl LogDir {
             return Err(Error::Locked { path });
         };
         let condition = Arc::<Condition>::default();
+        let watched: Arc<dyn Disk> = Arc::new(Watched::new(disk.clone(), condition.clone()));
         Ok(LogDir {
-            disk: Arc::new(Watched::new(disk.clone(), condition.clone())),
+            disk: watched.clone(),
             unwatched: disk,
             condition,
+            checkpoints: Arc::new(Checkpoints::new(watched, path.clone())),
             open_files,
             path,
             siblings: Arc::default(),
@@ -192,29 +196,26 @@ impl LogDir {
         names.into_iter().filter_map(read).filter(|error| matches!(error, Error::Corrupt { .. })).collect()
     }
 
-    /// Replaces the recovery points.
-    pub fn write_recovery_points(&self, offsets: &OffsetCheckpoint) -> Result<()> {
-        self.write(checkpoint::RECOVERY_POINT, offsets)
+    /// Replaces the recovery points with those that `collect` returns. It must read them from the
+    /// logs: a log that truncates waits for it, or has lowered them before. It must not truncate.
+    pub fn write_recovery_points(&self, collect: impl FnOnce() -> OffsetCheckpoint) -> Result<()> {
+        self.checkpoints.replace(checkpoint::RECOVERY_POINT, collect)
     }
 
     /// Replaces the log start offsets. Only those above their first segment's base offset are
     /// needed.
-    pub fn write_log_start_offsets(&self, offsets: &OffsetCheckpoint) -> Result<()> {
-        self.write(checkpoint::LOG_START, offsets)
+    pub fn write_log_start_offsets(&self, collect: impl FnOnce() -> OffsetCheckpoint) -> Result<()> {
+        self.checkpoints.replace(checkpoint::LOG_START, collect)
     }
 
     /// Replaces the high watermarks.
-    pub fn write_high_watermarks(&self, offsets: &OffsetCheckpoint) -> Result<()> {
-        self.write(checkpoint::REPLICATION, offsets)
+    pub fn write_high_watermarks(&self, collect: impl FnOnce() -> OffsetCheckpoint) -> Result<()> {
+        self.checkpoints.replace(checkpoint::REPLICATION, collect)
     }
 
     /// Replaces how far each log is cleaned.
     pub fn write_cleaner_offsets(&self, offsets: &OffsetCheckpoint) -> Result<()> {
-        self.write(checkpoint::CLEANER, offsets)
-    }
-
-    fn write(&self, name: &str, offsets: &OffsetCheckpoint) -> Result<()> {
-        checkpoint::write_offsets(&*self.disk, &self.path.join(name), offsets)
+        checkpoint::write_offsets(&*self.disk, &self.path.join(checkpoint::CLEANER), offsets)
     }
 
     /// Returns every partition's folder, by name, `__cluster_metadata-0` included. Damage affects
@@ -340,7 +341,8 @@ impl LogDir {
             jitter_seed: self.jitter_seed,
             interrupted,
         };
-        let (log, recovery) = Log::open_among(options, self.siblings.clone(), self.condition.clone())?;
+        let (log, recovery) =
+            Log::open_among(options, self.siblings.clone(), self.condition.clone(), Some(self.checkpoints.clone()))?;
         if let Some(high_watermark) = offsets.high_watermarks.get(partition) {
             log.set_high_watermark(*high_watermark);
         }
@@ -451,6 +453,8 @@ pub fn find_partitions(disk: &dyn Disk, log_dir: &Path) -> Result<Vec<PartitionF
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
+mod cuts;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod relocation;
@@ -478,8 +482,8 @@ mod tests {
         let disk = SimDisk::new();
         let dir = open(&disk).unwrap();
         let offsets: OffsetCheckpoint = [(TopicPartition::new("t", 0), Offset(7))].into();
-        dir.write_recovery_points(&offsets).unwrap();
-        dir.write_log_start_offsets(&offsets).unwrap();
+        dir.write_recovery_points(|| offsets.clone()).unwrap();
+        dir.write_log_start_offsets(|| offsets.clone()).unwrap();
         assert!(dir.damaged_checkpoints().is_empty(), "one that is missing is not damaged");
         disk::write_atomically(&disk, Path::new("/data/log-start-offset-checkpoint"), b"0\n2\nt 0 7\n").unwrap();
         let damaged = dir.damaged_checkpoints();
@@ -606,7 +610,7 @@ mod tests {
             high_watermarks: [(kept.clone(), Offset(7))].into(),
             ..CheckpointedOffsets::default()
         };
-        dir.write_high_watermarks(&offsets.high_watermarks).unwrap();
+        dir.write_high_watermarks(|| offsets.high_watermarks.clone()).unwrap();
         dir.write_clean_shutdown(Some(BrokerEpoch(4))).unwrap();
         assert_eq!(dir.read_offsets().unwrap(), offsets);
         assert_eq!(dir.clean_shutdown().unwrap(), Some(CleanShutdown { broker_epoch: Some(BrokerEpoch(4)) }));

@@ -142,6 +142,43 @@ fn the_leadership_listener_hears_of_a_deleted_partition() {
     assert_eq!(bench.leader_epochs.lock().as_slice(), [Some(LeaderEpoch(0)), None]);
 }
 
+/// Returns the record of a partition that this broker and broker 2 replicate.
+fn shared(leader: i32, leader_epoch: i32) -> MetadataRecord {
+    PartitionRecord {
+        topic_id: Uuid::ONE,
+        partition_id: 0,
+        replicas: vec![1, 2],
+        isr: vec![1, 2],
+        directories: vec![Uuid([2; 16]), Uuid([3; 16])],
+        leader,
+        leader_epoch,
+        ..Default::default()
+    }
+    .into()
+}
+
+#[test]
+fn images_make_leaders_and_followers_if_partitions_may_follow() {
+    for may_follow in [true, false] {
+        let mut bench = on(Arc::default());
+        let followed: Arc<Mutex<Vec<_>>> = Arc::default();
+        if may_follow {
+            let tell = followed.clone();
+            bench.replicas.set_following(1_000, Box::new(move |partition| tell.lock().push(partition.followed())));
+        }
+        bench.apply(&[topic(), shared(2, 0)]);
+        bench.apply(&[shared(1, 1)]);
+        bench.apply(&[shared(2, 2)]);
+        bench.apply(&[shared(-1, 3)]);
+        bench.apply(&[RemoveTopicRecord { topic_id: Uuid::ONE, ..Default::default() }.into()]);
+        let of = |epoch: i32| Some((BrokerId(2), LeaderEpoch(epoch)));
+        let expected = if may_follow { vec![of(0), None, of(2), None, None] } else { Vec::new() };
+        assert_eq!(*followed.lock(), expected);
+        let led = [None, Some(LeaderEpoch(1)), None, None, None];
+        assert_eq!(bench.leader_epochs.lock().as_slice(), led);
+    }
+}
+
 #[test]
 fn the_leadership_listener_hears_of_a_failed_log_dir() {
     let mut bench = on(Arc::default());

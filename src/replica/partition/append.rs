@@ -129,8 +129,8 @@ impl Partition {
     /// Returns the epoch to append in. Errors: NOT_LEADER_OR_FOLLOWER; with `all_replicas`,
     /// NOT_ENOUGH_REPLICAS if too few replicas are in sync.
     pub(super) fn epoch_to_append_in(&self, all_replicas: bool) -> Result<LeaderEpoch, ApiError> {
-        let leader = self.leader.read();
-        let leader = leader.as_ref().ok_or_else(|| self.not_leading())?;
+        let replica = self.replica.read();
+        let leader = replica.leader().ok_or_else(|| self.not_leading())?;
         if all_replicas && leader.is_under_min_isr() {
             let isr = leader.isr().committed();
             let message = format!(
@@ -305,7 +305,7 @@ impl Partition {
             log_append_time: done.duplicate_timestamp.or(log_append_time),
             record_count: if done.is_duplicate { 0 } else { record_count },
             size_bytes: if done.is_duplicate { 0 } else { header.size_bytes() as u64 },
-            awaits_flush: self.after_append(done, how.now),
+            awaits_flush: self.after_append(done),
         }
     }
 

@@ -186,10 +186,10 @@ impl Shared {
             self.metrics.flushed(begun.elapsed(), committed.batches);
             let partition = committed.member;
             match committed.flushed {
-                Ok(_) => partition.flushed(now),
+                Ok(_) => partition.flushed(),
                 // Another log replaced this one, and all that was appended to this one is flushed
                 // there. Later appends have another round.
-                Err(fault) if fault.is_moved() => partition.flushed(now),
+                Err(fault) if fault.is_moved() => partition.flushed(),
                 Err(fault) => {
                     error!(partition = %partition.name(), error = %fault, "a flush failed: what waited for it is refused");
                     partition.flush_failed(committed.end);

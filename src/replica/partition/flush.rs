@@ -2,7 +2,7 @@
 //! background task. `flush_state` decides.
 
 use super::flush_state::{DueFlush, FlushOutcome, LogEnds};
-use super::{AppendInfo, Partition, may_join};
+use super::{AppendInfo, Partition};
 use ::replica::Leader;
 use model::{ErrorCode, Offset, Timestamp};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use storage::Error;
 impl Partition {
     /// Follows up an append. The high watermark advances now or when the records are flushed, and
     /// waiters are woken. Returns whether the append is answered only after a flush.
-    pub(super) fn after_append(self: &Arc<Self>, done: &storage::AppendOutcome, now: Timestamp) -> bool {
+    pub(super) fn after_append(self: &Arc<Self>, done: &storage::AppendOutcome) -> bool {
         let end = Offset(done.last_offset.0.saturating_add(1));
         if done.is_write_back_due {
             self.committer.load().begin_write_back(&self.log());
@@ -19,10 +19,10 @@ impl Partition {
         let flushed_end = || self.log.load().flushed_end();
         let is_counted = || self.log.load().config().flush_messages.is_some();
         let after = self.flush_state.appended(end, flushed_end, done.is_flush_due, is_counted);
-        self.advance(|leader| leader.appended(end, after.counting_end, now, &may_join));
+        self.advance(|leader| leader.appended(end, after.counting_end, &|id| self.standing(id)));
         // Followers read to the log end. While the batch does not count, nobody else can see
         // anything new.
-        if after.counting_end >= end || self.leader.read().as_ref().is_some_and(Leader::has_followers) {
+        if after.counting_end >= end || self.replica.read().leader().is_some_and(Leader::has_followers) {
             self.watchers.wake();
         }
         if after.asks_for_flush {
@@ -32,9 +32,9 @@ impl Partition {
     }
 
     /// Follows up a flush: advances the high watermark and wakes the waiters.
-    pub(in crate::replica) fn flushed(&self, now: Timestamp) {
+    pub(in crate::replica) fn flushed(&self) {
         let flushed = self.log.load().flushed_end();
-        if self.advance(|leader| leader.appended(flushed, flushed, now, &may_join)) {
+        if self.advance(|leader| leader.appended(flushed, flushed, &|id| self.standing(id))) {
             self.watchers.wake();
         }
         self.flush_watchers.wake();

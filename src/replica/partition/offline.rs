@@ -35,7 +35,14 @@ impl Partition {
     pub fn take_offline(&self, epoch: LeaderEpoch) {
         // Before the lock is taken, since `lead` reads it under the lock.
         self.offline.0.fetch_max(epoch.0, Ordering::AcqRel);
-        self.leader.write().take_if(|leader| self.offline.covers(leader.leader_epoch()));
+        {
+            let mut replica = self.replica.write();
+            if let Some(led) =
+                replica.leader().map(|leader| leader.leader_epoch()).filter(|led| self.offline.covers(*led))
+            {
+                replica.resign(led);
+            }
+        }
         self.watchers.wake();
         self.flush_watchers.wake();
     }

@@ -12,6 +12,7 @@ use storage::disk::{Disk, SimDisk};
 use storage::{OpenFiles, OpenLog};
 
 const NOW: Timestamp = Timestamp(1_000);
+const UPTIME: Monotonic = Monotonic(1_000);
 
 mod durable;
 mod noted;
@@ -26,7 +27,7 @@ fn partition(min_insync_replicas: usize) -> Arc<Partition> {
 /// Returns a partition with an empty log that broker 1 leads, with these replicas in sync.
 pub(crate) fn leading(leader_epoch: i32, isr: &[i32]) -> Arc<Partition> {
     let partition = partition(1);
-    partition.lead(&state(leader_epoch, 0, isr), NOW).unwrap();
+    partition.lead(&state(leader_epoch, 0, isr), UPTIME).unwrap();
     partition
 }
 
@@ -50,7 +51,25 @@ pub(crate) fn led_in(leader_epoch: i32, partition_epoch: i32, isr: &[i32]) -> im
     state(leader_epoch, partition_epoch, isr)
 }
 
+/// Returns a partition of broker `node` with an empty log.
+pub(in crate::replica) fn on_node(node: i32, config: LogConfig) -> Arc<Partition> {
+    let disk = SimDisk::new();
+    disk.create_dir(Path::new("/logs/t-0")).unwrap();
+    opened_on(node, Arc::new(disk), PathBuf::from("/logs/t-0"), TopicPartition::new("t", 0), config, 1)
+}
+
 fn opened_in(
+    disk: Arc<dyn Disk>,
+    path: PathBuf,
+    partition: TopicPartition,
+    config: LogConfig,
+    min_insync_replicas: usize,
+) -> Arc<Partition> {
+    opened_on(1, disk, path, partition, config, min_insync_replicas)
+}
+
+fn opened_on(
+    node: i32,
     disk: Arc<dyn Disk>,
     path: PathBuf,
     partition: TopicPartition,
@@ -73,7 +92,7 @@ fn opened_in(
     let (log, _) = Log::open(options).unwrap();
     let id = TopicIdPartition { topic_id: Uuid::ONE, partition: PartitionIndex(0) };
     let committer = Committer::new(FlushMetrics::default(), Clock);
-    Arc::new(Partition::new(BrokerId(1), id, false, Arc::new(log), rules(min_insync_replicas), committer))
+    Arc::new(Partition::new(BrokerId(node), id, false, Arc::new(log), rules(min_insync_replicas), committer))
 }
 
 pub(in crate::replica) fn rules(min_insync_replicas: usize) -> WriteRules {
@@ -107,7 +126,7 @@ pub(in crate::replica) fn state(leader_epoch: i32, partition_epoch: i32, isr: &[
     }
 }
 
-fn append(partition: &Arc<Partition>, all_replicas: bool) -> Result<AppendInfo, AppendError> {
+pub(in crate::replica) fn append(partition: &Arc<Partition>, all_replicas: bool) -> Result<AppendInfo, AppendError> {
     let mut batch = BatchBuilder::new(Offset(0));
     batch.append(NOW, None, Some(b"value"));
     let records = batch.finish().unwrap();
@@ -128,7 +147,7 @@ fn refusal(appended: Result<AppendInfo, AppendError>) -> ErrorCode {
 fn with_one_replica_in_sync_a_write_is_replicated_at_once() {
     let partition = partition(1);
     assert_eq!(refusal(append(&partition, true)), ErrorCode::NotLeaderOrFollower);
-    partition.lead(&state(5, 0, &[1]), NOW).unwrap();
+    partition.lead(&state(5, 0, &[1]), UPTIME).unwrap();
     let appended = append(&partition, true).unwrap();
     assert_eq!((appended.epoch, appended.last_offset), (LeaderEpoch(5), Offset(0)));
     assert!(partition.is_replicated(&appended));
@@ -138,22 +157,22 @@ fn with_one_replica_in_sync_a_write_is_replicated_at_once() {
 #[test]
 fn a_write_waits_for_every_replica_in_sync() {
     let partition = partition(1);
-    partition.lead(&state(5, 0, &[1, 2]), NOW).unwrap();
+    partition.lead(&state(5, 0, &[1, 2]), UPTIME).unwrap();
     let appended = append(&partition, true).unwrap();
     assert_eq!(partition.acknowledged(&appended), None);
     assert_eq!(partition.high_watermark(), Offset(0));
     // The controller removes the other replica from the ISR.
-    partition.lead(&state(5, 1, &[1]), NOW).unwrap();
+    partition.lead(&state(5, 1, &[1]), UPTIME).unwrap();
     assert!(partition.is_replicated(&appended));
     // An older state is ignored.
-    partition.lead(&state(5, 0, &[1, 2]), NOW).unwrap();
+    partition.lead(&state(5, 0, &[1, 2]), UPTIME).unwrap();
     assert!(partition.is_replicated(&append(&partition, true).unwrap()));
 }
 
 #[test]
 fn too_few_in_sync_refuse_writes_that_want_all_and_hold_the_high_watermark() {
     let partition = partition(2);
-    partition.lead(&state(5, 0, &[1]), NOW).unwrap();
+    partition.lead(&state(5, 0, &[1]), UPTIME).unwrap();
     assert_eq!(refusal(append(&partition, true)), ErrorCode::NotEnoughReplicas);
     let appended = append(&partition, false).unwrap();
     assert_eq!(partition.high_watermark(), Offset(0));
@@ -192,24 +211,24 @@ fn late_appends(partition: &Arc<Partition>, epoch: LeaderEpoch) {
 #[test]
 fn an_epoch_that_ends_between_its_reading_and_the_append_refuses_the_append() {
     let partition = partition(1);
-    partition.lead(&state(5, 0, &[1]), NOW).unwrap();
+    partition.lead(&state(5, 0, &[1]), UPTIME).unwrap();
     append(&partition, false).unwrap();
     let epoch = partition.epoch_to_append_in(false).unwrap();
-    partition.lead(&state(6, 1, &[1]), NOW).unwrap();
+    partition.lead(&state(6, 1, &[1]), UPTIME).unwrap();
     late_appends(&partition, epoch);
     let epoch = partition.epoch_to_append_in(false).unwrap();
     partition.resign();
     late_appends(&partition, epoch);
-    partition.lead(&state(8, 2, &[1]), NOW).unwrap();
+    partition.lead(&state(8, 2, &[1]), UPTIME).unwrap();
     assert_eq!(append(&partition, true).unwrap().epoch, LeaderEpoch(8));
 }
 
 #[test]
 fn an_epoch_that_ends_wakes_the_waiters() {
     let partition = partition(1);
-    partition.lead(&state(5, 0, &[1, 2]), NOW).unwrap();
+    partition.lead(&state(5, 0, &[1, 2]), UPTIME).unwrap();
     let appended = append(&partition, true).unwrap();
-    partition.lead(&state(6, 1, &[1]), NOW).unwrap();
+    partition.lead(&state(6, 1, &[1]), UPTIME).unwrap();
     assert_eq!(partition.acknowledged(&appended), Some(Err(ErrorCode::NotLeaderOrFollower)));
     partition.resign();
     assert_eq!(partition.acknowledged(&appended), Some(Err(ErrorCode::NotLeaderOrFollower)));
@@ -224,9 +243,9 @@ fn a_partition_that_is_offline_is_led_again_in_the_next_epoch_only() {
     partition.take_offline(LeaderEpoch(5));
     assert_eq!(partition.check_leader(None), Err(ErrorCode::KafkaStorageError));
     assert_eq!(refusal(append(&partition, true)), ErrorCode::KafkaStorageError);
-    partition.lead(&state(5, 1, &[1]), NOW).unwrap();
+    partition.lead(&state(5, 1, &[1]), UPTIME).unwrap();
     assert_eq!(partition.leader_epoch(), None);
-    partition.lead(&state(6, 2, &[1]), NOW).unwrap();
+    partition.lead(&state(6, 2, &[1]), UPTIME).unwrap();
     assert_eq!(partition.check_leader(None), Ok(LeaderEpoch(6)));
     partition.resign();
     assert_eq!(partition.check_leader(None), Err(ErrorCode::NotLeaderOrFollower));

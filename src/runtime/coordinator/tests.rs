@@ -150,7 +150,7 @@ fn a_reply_is_held_until_its_record_is_committed() {
     now(driver.elapse(at(4999))).unwrap();
     assert!(answered.try_recv().is_err(), "the other replica in sync does not have it");
     assert_eq!(driver.next_deadline(), Some(Monotonic(5000)));
-    partition.lead(&crate::replica::alone_in_sync(EPOCH.0, 1), Timestamp(1)).unwrap();
+    partition.lead(&crate::replica::alone_in_sync(EPOCH.0, 1), Monotonic(1)).unwrap();
     driver.release(Monotonic(4999));
     assert_eq!(error_of(answered.try_recv().unwrap()), ErrorCode::None);
     assert!(!driver.holds_back());
@@ -169,7 +169,7 @@ fn a_reply_that_is_held_too_long_is_coordinator_not_available() {
     assert_eq!(error_of(first_answered.try_recv().unwrap()), ErrorCode::CoordinatorNotAvailable);
     assert!(second_answered.try_recv().is_err());
     // Its record is in the log nevertheless, and commits later.
-    partition.lead(&crate::replica::alone_in_sync(EPOCH.0, 1), Timestamp(1)).unwrap();
+    partition.lead(&crate::replica::alone_in_sync(EPOCH.0, 1), Monotonic(1)).unwrap();
     now(driver.elapse(at(5009))).unwrap();
     assert_eq!(error_of(second_answered.try_recv().unwrap()), ErrorCode::None);
     assert_eq!(partition.high_watermark(), Offset(2));

@@ -140,7 +140,7 @@ impl Course {
     }
 
     fn checkpoint(&self, dir: &LogDir, log: &Log) -> storage::Result<()> {
-        dir.write_recovery_points(&[(self.name.clone(), log.recovery_point())].into())
+        dir.write_recovery_points(|| [(self.name.clone(), log.recovery_point())].into())
     }
 
     fn live(&mut self, dir: &LogDir, log: &Log, mut tell: impl FnMut(String)) -> Check {

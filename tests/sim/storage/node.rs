@@ -135,9 +135,9 @@ fn forget_stale(
         }
     }
     if is_stale {
-        dir.write_recovery_points(&offsets.recovery_points)?;
-        dir.write_log_start_offsets(&offsets.log_start_offsets)?;
-        dir.write_high_watermarks(&offsets.high_watermarks)?;
+        dir.write_recovery_points(|| offsets.recovery_points.clone())?;
+        dir.write_log_start_offsets(|| offsets.log_start_offsets.clone())?;
+        dir.write_high_watermarks(|| offsets.high_watermarks.clone())?;
     }
     Ok(())
 }
@@ -156,7 +156,7 @@ fn open(
     let known = offsets.recovery_points.get(&partition.name).copied().unwrap_or(Offset(0));
     if log.recovery_point() < known {
         offsets.recovery_points.insert(partition.name.clone(), log.recovery_point());
-        dir.write_recovery_points(&offsets.recovery_points)?;
+        dir.write_recovery_points(|| offsets.recovery_points.clone())?;
     }
     if found.topic_id.is_none() {
         log.restore_topic_id(partition.topic_id())?;

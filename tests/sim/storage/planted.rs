@@ -57,6 +57,11 @@ fn leader_epochs_that_are_not_cut_are_caught() {
 }
 
 #[test]
+fn checkpoints_that_a_truncation_leaves_are_caught() {
+    is_caught(Bug::CheckpointsNotLowered);
+}
+
+#[test]
 fn a_newer_producer_snapshot_that_is_accepted_is_caught() {
     is_caught(Bug::NewerProducerSnapshotAccepted);
 }

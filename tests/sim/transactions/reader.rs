@@ -6,6 +6,7 @@ use crate::replica::{Partition, ReadRequest};
 use model::{Offset, ProducerId};
 use records::{BatchView, Batches, ControlType, RecordReader};
 use std::collections::HashSet;
+use std::sync::Arc;
 use storage::{AbortedTxn, Isolation, Wait};
 
 /// A record as a consumer gets it: the transaction, and its number there.
@@ -38,7 +39,7 @@ impl Reader {
         Ok(())
     }
 
-    fn read(&mut self, partition: &Partition) -> Check {
+    fn read(&mut self, partition: &Arc<Partition>) -> Check {
         loop {
             let request = ReadRequest {
                 offset: self.position,
@@ -48,6 +49,7 @@ impl Reader {
                 at_least_one_batch: true,
                 isolation: self.isolation,
                 wait: Wait::Block,
+                follower: None,
             };
             let read = partition.read(&request).map_err(|error| format!("read at {}: {error}", self.position))?;
             let Some(region) = read.region else { return Ok(()) };

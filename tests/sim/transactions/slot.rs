@@ -1,7 +1,7 @@
 //! The place of one partition: the leader that serves it now, or what the next leader will have.
 
 use crate::replica::{Partition, led_in, open_in};
-use model::{LeaderEpoch, Offset, Timestamp, TopicPartition};
+use model::{LeaderEpoch, Monotonic, Offset, Timestamp, TopicPartition};
 use std::sync::Arc;
 use storage::LogConfig;
 use storage::disk::{Disk, SimDisk};
@@ -104,7 +104,8 @@ impl Slot {
 
     fn lead(&self, partition: &Arc<Partition>, now: Timestamp) -> Check {
         let isr = if self.is_stalled { WITH_LAGGARD } else { ALONE };
-        partition.lead(&led_in(self.epoch, self.partition_epoch, isr), now).map_err(|error| error.to_string())
+        let uptime = Monotonic(now.0.unsigned_abs());
+        partition.lead(&led_in(self.epoch, self.partition_epoch, isr), uptime).map_err(|error| error.to_string())
     }
 
     /// The leader is gone.

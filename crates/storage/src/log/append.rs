@@ -178,8 +178,59 @@ impl Log {
     /// Writes batches as their leader sent them. They must begin at or after the log end. A batch
     /// that is cut off at the end is ignored.
     pub fn append_as_follower(&self, batches: &Bytes, how: FollowerAppend) -> Result<Option<AppendOutcome>> {
+        self.append_sent(&mut self.writer.lock(), batches, how, None)
+    }
+
+    /// Does the same as a follower in a leader epoch. Batches of a later epoch, and what follows
+    /// them, are ignored: the sender read them after it lost the leadership (KAFKA-18723). So is
+    /// what does not fit into a segment with the batches before. If the log is empty and its start
+    /// lies in the first batch, it begins with that batch. Errors: among others `EndedEpoch` if the
+    /// epoch has ended.
+    pub fn append_in_epoch(
+        &self,
+        batches: &Bytes,
+        epoch: LeaderEpoch,
+        how: FollowerAppend,
+    ) -> Result<Option<AppendOutcome>> {
         let writer = &mut *self.writer.lock();
         self.check_online()?;
+        self.check_epoch(writer, epoch)?;
+        let end = self.log_end_offset();
+        if self.log_start_offset() == end
+            && let Ok(first) = Frame::parse(batches, 0)
+            && first.base_offset < end
+            && first.last_offset >= end
+        {
+            self.start_over(writer, first.base_offset, how.now)?;
+        }
+        self.append_sent(writer, batches, how, Some(epoch))
+    }
+
+    /// Removes the records at and above an offset, as a follower in a leader epoch. Errors: as
+    /// `truncate_to`, and `EndedEpoch` if the epoch has ended.
+    pub fn truncate_in_epoch(&self, end: Offset, epoch: LeaderEpoch, now: Timestamp) -> Result<bool> {
+        let writer = &mut *self.writer.lock();
+        self.check_epoch(writer, epoch)?;
+        self.truncate(writer, end, now)
+    }
+
+    /// Removes everything and continues at an offset, as a follower in a leader epoch. Errors: as
+    /// `truncate_fully_and_start_at`, and `EndedEpoch` if the epoch has ended.
+    pub fn start_in_epoch(&self, start: Offset, epoch: LeaderEpoch, now: Timestamp) -> Result<()> {
+        let writer = &mut *self.writer.lock();
+        self.check_epoch(writer, epoch)?;
+        self.start_over(writer, start, now)
+    }
+
+    fn append_sent(
+        &self,
+        writer: &mut Writer,
+        batches: &Bytes,
+        how: FollowerAppend,
+        epoch: Option<LeaderEpoch>,
+    ) -> Result<Option<AppendOutcome>> {
+        self.check_online()?;
+        let segment_bytes = self.config.load().segment_bytes as usize;
         let mut next = self.log_end_offset();
         let mut placed = Vec::new();
         let mut epochs = Vec::new();
@@ -199,8 +250,15 @@ impl Log {
             if !frame.continues(next) {
                 return Err(self.invalid("its offsets go back, or beyond the last there is"));
             }
+            let is_full = position + frame.size as usize > segment_bytes;
+            if epoch.is_some() && is_full && !placed.is_empty() {
+                break;
+            }
             let bytes = &rest[..frame.size as usize];
             if let Some(header) = &frame.header {
+                if epoch.is_some() && header.partition_leader_epoch > epoch {
+                    break;
+                }
                 records::BatchView::parse(bytes)
                     .and_then(|view| view.verify_crc())
                     .map_err(|error| self.invalid(&error.to_string()))?;
@@ -301,8 +359,8 @@ impl Log {
         Ok(())
     }
 
-    /// Checks that a leader may append in an epoch. The caller read the epoch before it took the
-    /// writer, and a newer epoch may have begun in between.
+    /// Checks that a leader or follower may write in an epoch. The caller read the epoch before it
+    /// took the writer, and a newer epoch may have begun in between.
     fn check_epoch(&self, writer: &Writer, epoch: LeaderEpoch) -> Result<()> {
         let least = self.latest_epoch().map_or(writer.least_epoch, |latest| latest.max(writer.least_epoch));
         match epoch < least {

@@ -31,6 +31,7 @@ pub use open::{OpenLog, Recovery};
 pub use read::{Isolation, LogRead, ReadPlan};
 pub use retention::Expired;
 
+use crate::checkpoints::Checkpoints;
 use crate::condition::Condition;
 use crate::config::LogConfig;
 use crate::epochs::LeaderEpochs;
@@ -155,6 +156,8 @@ pub struct Log {
     syncing: Mutex<()>,
     fault: OnceLock<String>,
     dir: Arc<Condition>,
+    /// The checkpoints of its log dir, if it is in one.
+    checkpoints: Option<Arc<Checkpoints>>,
     /// Another log replaced this one (`relocate`).
     is_moved: AtomicBool,
     jitter_seed: u64,

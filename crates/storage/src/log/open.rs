@@ -6,6 +6,7 @@ use super::recover::{self, Derived, Recovering, is_damage, replay_segment};
 use super::settle::Settling;
 use super::swap::Swaps;
 use super::{Flushed, Log, Mark, Marks, Writer};
+use crate::checkpoints::Checkpoints;
 use crate::condition::Condition;
 use crate::config::LogConfig;
 use crate::disk::Disk;
@@ -89,7 +90,7 @@ struct Opening {
 impl Log {
     /// Opens a log in a folder that is in no log dir.
     pub fn open(options: OpenLog) -> Result<(Log, Recovery)> {
-        Self::open_among(options, Arc::default(), Arc::default())
+        Self::open_among(options, Arc::default(), Arc::default(), None)
     }
 
     /// Opens a log in a folder of a log dir.
@@ -97,6 +98,7 @@ impl Log {
         options: OpenLog,
         siblings: Arc<Siblings>,
         dir: Arc<Condition>,
+        checkpoints: Option<Arc<Checkpoints>>,
     ) -> Result<(Log, Recovery)> {
         let folder = Folder::new(options.disk.clone(), options.open_files.clone(), options.path.clone());
         let names = leftovers::settle(&folder)?;
@@ -130,7 +132,7 @@ impl Log {
         opening.settle_epochs(log_start, end)?;
         opening.drop_snapshots_above(end)?;
         opening.drop_needless_snapshots(end)?;
-        Ok(opening.into_log(producers, log_start, end, siblings, dir))
+        Ok(opening.into_log(producers, log_start, end, siblings, dir, checkpoints))
     }
 }
 
@@ -473,6 +475,7 @@ impl Opening {
         end: Offset,
         siblings: Arc<Siblings>,
         dir: Arc<Condition>,
+        checkpoints: Option<Arc<Checkpoints>>,
     ) -> (Log, Recovery) {
         let recovery_point = self.recovery_point(end);
         let options = self.options;
@@ -514,6 +517,7 @@ impl Opening {
             syncing: Mutex::new(()),
             fault: OnceLock::new(),
             dir,
+            checkpoints,
             is_moved: AtomicBool::new(false),
             jitter_seed: options.jitter_seed,
             settling,

@@ -25,7 +25,7 @@ const READ_BYTES_MAX: u32 = 1 << 20;
 impl Log {
     /// Copies batches from the log that this one is a copy of, up to about `bytes_max` bytes.
     /// Returns whether this one has all that the other had a moment ago. What was truncated from
-    /// the other log, at either end, is truncated here first; that call copies nothing (`cuts`).
+    /// the other log, at either end, is truncated here first; that call copies nothing.
     pub fn follow(&self, original: &Log, bytes_max: u64, now: Timestamp) -> Result<bool> {
         // Noted first: what is read below belongs to the log as of `align`, or is not used.
         let (truncations, cuts) = (original.cuts(), self.cuts());
@@ -91,10 +91,8 @@ impl Log {
         Ok(())
     }
 
-    /// Counts how often the recovery point moved back. The caller must then write its checkpoint
-    /// before more is appended: a checkpoint ahead of the log would count later records as flushed,
-    /// and their epochs as written.
-    pub fn cuts(&self) -> u64 {
+    /// Counts how often the recovery point moved back.
+    pub(crate) fn cuts(&self) -> u64 {
         self.flushed.lock().truncations
     }
 

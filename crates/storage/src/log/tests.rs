@@ -17,6 +17,7 @@ mod compaction;
 mod course;
 mod crash;
 mod ends;
+mod follower;
 mod found;
 mod golden;
 mod swap;

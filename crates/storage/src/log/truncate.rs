@@ -12,15 +12,24 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 impl Log {
-    /// Removes the records at and above an offset. Returns whether there were any. The caller
-    /// writes the checkpoint of the recovery point before more is appended (`cuts`).
+    /// Removes the records at and above an offset. Returns whether there were any. Lowers the log's
+    /// entries in the checkpoints of its dir. Errors: among others a full disk, if it refuses that;
+    /// then nothing is removed.
     pub fn truncate_to(&self, end: Offset, now: Timestamp) -> Result<bool> {
-        let writer = &mut *self.writer.lock();
+        self.truncate(&mut self.writer.lock(), end, now)
+    }
+
+    pub(super) fn truncate(&self, writer: &mut Writer, end: Offset, now: Timestamp) -> Result<bool> {
         self.check_online()?;
-        if end >= self.log_end_offset() {
+        let log_end = self.log_end_offset();
+        if end >= log_end {
+            // A leader that appended nothing has left its epoch here. The next leader may not know
+            // that epoch.
+            self.change_epochs(|epochs| epochs.truncate_from_end(log_end))?;
             return Ok(false);
         }
         let _held = self.held_over_sync();
+        self.lower_to(end)?;
         let segments = self.segments.load_full();
         let kept = segments.partition_point(|segment| segment.base_offset() <= end);
         let Some(last) = kept.checked_sub(1) else {
@@ -29,6 +38,33 @@ impl Log {
         // After a fault in the middle, files and memory differ: opening the log again repairs it.
         let cut = self.cut(writer, &segments, last, end, now);
         cut.map_err(|error| self.go_offline(error)).map(|()| true)
+    }
+
+    /// Lowers what is known of the records above an offset, before they are removed: that they are
+    /// flushed, committed, or not read any more. First in the checkpoints, or a start would believe
+    /// it of the records that follow. The files are read each time: what they say may be above what
+    /// is known here.
+    fn lower_to(&self, end: Offset) -> Result<()> {
+        let lower = || {
+            {
+                let mut marks = self.marks.write();
+                if marks.high_watermark.offset > end {
+                    marks.high_watermark = Mark { offset: end, place: None };
+                }
+                marks.log_start = marks.log_start.min(end);
+            }
+            let flushed = &mut *self.flushed.lock();
+            let (recovery_point, flushed_end) = (flushed.recovery_point.min(end), flushed.end.min(end));
+            let truncations = flushed.truncations + 1;
+            *flushed = Flushed { recovery_point, end: flushed_end, truncations, rolled_at: Offset(0), ..*flushed };
+        };
+        match self.checkpoints.as_ref().filter(|_| !is_planted(Bug::CheckpointsNotLowered)) {
+            Some(checkpoints) => checkpoints.lower(&self.partition, end, lower),
+            None => {
+                lower();
+                Ok(())
+            }
+        }
     }
 
     fn cut(
@@ -43,10 +79,6 @@ impl Log {
         let lowered = {
             let mut marks = self.marks.write();
             marks.log_end = Mark { offset: end, place: None };
-            if marks.high_watermark.offset > end {
-                marks.high_watermark = marks.log_end;
-            }
-            marks.log_start = marks.log_start.min(end);
             *marks
         };
         segments[last..].iter().for_each(|segment| {
@@ -54,12 +86,6 @@ impl Log {
                 segment.invalidate()
             }
         });
-        {
-            let flushed = &mut *self.flushed.lock();
-            let (recovery_point, flushed_end) = (flushed.recovery_point.min(end), flushed.end.min(end));
-            let truncations = flushed.truncations + 1;
-            *flushed = Flushed { recovery_point, end: flushed_end, truncations, rolled_at: Offset(0), ..*flushed };
-        }
         self.lower_cleaned_up_to(segments[last].base_offset());
         // The newest is removed first, and durably: if this is interrupted, the log ends earlier
         // but has no hole.
@@ -125,9 +151,13 @@ impl Log {
 
     /// Removes everything and continues at an offset.
     pub fn truncate_fully_and_start_at(&self, start: Offset, now: Timestamp) -> Result<()> {
-        let writer = &mut *self.writer.lock();
+        self.start_over(&mut self.writer.lock(), start, now)
+    }
+
+    pub(super) fn start_over(&self, writer: &mut Writer, start: Offset, now: Timestamp) -> Result<()> {
         self.check_online()?;
         let _held = self.held_over_sync();
+        self.lower_to(start)?;
         self.start_anew(writer, start, now)
     }
 

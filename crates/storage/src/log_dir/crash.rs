@@ -19,24 +19,24 @@ struct Known {
     flushed: [i64; COUNT],
 }
 
-fn id(topic: u8) -> TopicId {
+pub(super) fn id(topic: u8) -> TopicId {
     TopicId::from_random([topic; 16])
 }
 
-fn name(number: usize) -> TopicPartition {
+pub(super) fn name(number: usize) -> TopicPartition {
     TopicPartition::new("t", number as i32)
 }
 
-fn config() -> LogConfig {
+pub(super) fn config() -> LogConfig {
     LogConfig { segment_bytes: 400, index_interval_bytes: 100, ..LogConfig::default() }
 }
 
-fn open_dir(disk: &SimDisk) -> Result<LogDir> {
+pub(super) fn open_dir(disk: &SimDisk) -> Result<LogDir> {
     LogDir::open(Arc::new(disk.clone()), OpenFiles::new(50), PathBuf::from("/data"), 0)
 }
 
 /// Returns a batch of two records, whose timestamps identify the topic that they were written to.
-fn append(log: &Log, topic: u8, epoch: i32) -> Result<()> {
+pub(super) fn append(log: &Log, topic: u8, epoch: i32) -> Result<()> {
     let mut batch = BatchBuilder::new(Offset(0));
     (0..2).for_each(|_| batch.append(Timestamp(i64::from(topic)), None, Some(b"value")));
     let batch = Validated::trusted(&batch.finish().unwrap()).unwrap();
@@ -48,7 +48,7 @@ fn append(log: &Log, topic: u8, epoch: i32) -> Result<()> {
 }
 
 fn write_checkpoints(dir: &LogDir, logs: &[&Log]) -> Result<()> {
-    dir.write_recovery_points(&logs.iter().map(|log| (log.partition().clone(), log.recovery_point())).collect())
+    dir.write_recovery_points(|| logs.iter().map(|log| (log.partition().clone(), log.recovery_point())).collect())
 }
 
 /// Runs until the machine stops.

@@ -185,9 +185,9 @@ impl Course {
             let logs = partitions.iter().filter_map(|it| it.log.as_ref());
             logs.map(|log| (log.partition().clone(), of(log))).collect()
         };
-        let written = self.dir.write_recovery_points(&offsets(Log::recovery_point, &self.partitions));
+        let written = self.dir.write_recovery_points(|| offsets(Log::recovery_point, &self.partitions));
         self.tried(written, "checkpoint");
-        let written = self.dir.write_log_start_offsets(&offsets(Log::log_start_offset, &self.partitions));
+        let written = self.dir.write_log_start_offsets(|| offsets(Log::log_start_offset, &self.partitions));
         self.tried(written, "checkpoint");
     }
 

@@ -94,9 +94,9 @@ struct Known {
 
 fn checkpoint(dir: &LogDir, logs: &[&Log]) -> Result<()> {
     let of = |offset: fn(&Log) -> Offset| logs.iter().map(|log| (log.partition().clone(), offset(log))).collect();
-    dir.write_recovery_points(&of(Log::recovery_point))?;
-    dir.write_log_start_offsets(&of(Log::log_start_offset))?;
-    dir.write_high_watermarks(&of(Log::high_watermark))
+    dir.write_recovery_points(|| of(Log::recovery_point))?;
+    dir.write_log_start_offsets(|| of(Log::log_start_offset))?;
+    dir.write_high_watermarks(|| of(Log::high_watermark))
 }
 
 /// Runs until the machine stops: a log is written, moved from `/a` to `/b`, and written again.

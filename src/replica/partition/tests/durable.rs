@@ -151,7 +151,7 @@ fn config(flush_messages: i64) -> LogConfig {
 /// Returns a partition that only this broker leads, with one flushed record.
 async fn durable(disk: &HeldDisk) -> Arc<Partition> {
     let partition = opened(Arc::new(disk.clone()), config(1), 1);
-    partition.lead(&state(5, 0, &[1]), NOW).unwrap();
+    partition.lead(&state(5, 0, &[1]), UPTIME).unwrap();
     let first = append(&partition, false).unwrap();
     assert_eq!(partition.until_flushed(&first).await, Ok(()));
     partition
@@ -228,7 +228,7 @@ async fn a_failed_sync_refuses_what_waited_and_shows_it_to_nobody() {
     assert_eq!(visible(&partition), 1);
     assert_eq!(refusal(append(&partition, false)), ErrorCode::KafkaStorageError);
     assert_eq!(partition.check_leader(None), Err(ErrorCode::KafkaStorageError));
-    assert!(partition.lead(&state(6, 1, &[1]), NOW).is_err());
+    assert!(partition.lead(&state(6, 1, &[1]), UPTIME).is_err());
     assert_eq!(visible(&partition), 1);
 }
 
@@ -248,7 +248,7 @@ async fn a_leadership_that_ends_ends_the_wait_for_a_flush() {
 async fn by_count_the_append_that_reaches_it_waits_and_the_others_do_not() {
     let disk = HeldDisk::new();
     let partition = opened(Arc::new(disk.clone()), config(3), 1);
-    partition.lead(&state(5, 0, &[1]), NOW).unwrap();
+    partition.lead(&state(5, 0, &[1]), UPTIME).unwrap();
     disk.gate.close();
     for _ in 0..2 {
         assert!(!append(&partition, false).unwrap().awaits_flush);
@@ -265,7 +265,7 @@ async fn by_count_the_append_that_reaches_it_waits_and_the_others_do_not() {
 async fn the_setting_counts_from_the_next_append_on() {
     let disk = HeldDisk::new();
     let partition = opened(Arc::new(disk.clone()), LogConfig::default(), 1);
-    partition.lead(&state(5, 0, &[1]), NOW).unwrap();
+    partition.lead(&state(5, 0, &[1]), UPTIME).unwrap();
     assert!(!append(&partition, false).unwrap().awaits_flush);
     partition.set_config(config(1), rules(1));
     disk.gate.close();
@@ -284,13 +284,13 @@ async fn the_setting_counts_from_the_next_append_on() {
 async fn what_a_killed_process_left_unflushed_is_flushed_before_it_is_seen() {
     let disk = HeldDisk::new();
     let partition = opened(Arc::new(disk.clone()), LogConfig::default(), 1);
-    partition.lead(&state(5, 0, &[1]), NOW).unwrap();
+    partition.lead(&state(5, 0, &[1]), UPTIME).unwrap();
     append(&partition, false).unwrap();
     drop(partition);
     disk.inner.crash(Crash::Process);
     disk.gate.close();
     let partition = opened(Arc::new(disk.clone()), config(1), 1);
-    partition.lead(&state(6, 0, &[1]), NOW).unwrap();
+    partition.lead(&state(6, 0, &[1]), UPTIME).unwrap();
     assert_eq!((partition.log_end_offset(), visible(&partition)), (Offset(1), 0));
     let wake = Wake::new();
     let _watch = partition.watch(&wake);
@@ -322,7 +322,7 @@ async fn answered_beside_a_refused_roll(operation: Operation, path_contains: &st
     let disk = HeldDisk::new();
     let config = LogConfig { segment_bytes: 160, ..config(1) };
     let partition = opened(Arc::new(disk.clone()), config, 1);
-    partition.lead(&state(5, 0, &[1]), NOW).unwrap();
+    partition.lead(&state(5, 0, &[1]), UPTIME).unwrap();
     let first = append(&partition, false).unwrap();
     assert_eq!(partition.until_flushed(&first).await, Ok(()));
     disk.gate.close();
@@ -352,7 +352,7 @@ async fn no_sync_is_made_on_a_worker_when_segments_are_rolled_and_records_delete
     let disk = HeldDisk::new();
     let config = LogConfig { segment_bytes: 300, ..config(1) };
     let partition = opened(Arc::new(disk.clone()), config, 1);
-    partition.lead(&state(5, 0, &[1]), NOW).unwrap();
+    partition.lead(&state(5, 0, &[1]), UPTIME).unwrap();
     disk.syncs.lock().clear();
     for number in 0..20 {
         let mut batch = BatchBuilder::new(Offset(0));

@@ -37,7 +37,7 @@ impl Bench {
     }
 
     fn lead(&mut self) {
-        self.partition.lead(&state(5, 0, &[1]), self.now).unwrap();
+        self.partition.lead(&state(5, 0, &[1]), UPTIME).unwrap();
         self.partition.note_unflushed();
     }
 

@@ -42,7 +42,7 @@ fn open(partition: &Arc<Partition>, epoch: i16) -> AppendInfo {
     now(partition.append(produced(epoch, 0, guard))).unwrap()
 }
 
-fn bytes_at(partition: &Partition, offset: i64, isolation: Isolation) -> Vec<u8> {
+fn bytes_at(partition: &Arc<Partition>, offset: i64, isolation: Isolation) -> Vec<u8> {
     let read = ReadRequest {
         offset: Offset(offset),
         current_leader_epoch: None,
@@ -51,6 +51,7 @@ fn bytes_at(partition: &Partition, offset: i64, isolation: Isolation) -> Vec<u8>
         at_least_one_batch: true,
         isolation,
         wait: Wait::Block,
+        follower: None,
     };
     partition.read(&read).unwrap().region.map(|region| region.read().unwrap()).unwrap_or_default()
 }
@@ -60,7 +61,7 @@ fn only_the_leader_verifies() {
     let partition = partition(1);
     let refused = now(partition.begin_verification(start(0))).unwrap_err();
     assert!(matches!(refused, AppendError::Refused(error) if error.code == ErrorCode::NotLeaderOrFollower));
-    partition.lead(&state(5, 0, &[1]), NOW).unwrap();
+    partition.lead(&state(5, 0, &[1]), UPTIME).unwrap();
     let refused = now(partition.append(produced(0, 0, None))).unwrap_err();
     let AppendError::Storage(Error::Producer(refused)) = refused else { panic!("{refused}") };
     assert_eq!(producer_error_code(&refused), ErrorCode::InvalidTxnState);
@@ -77,7 +78,7 @@ fn a_marker_has_kafkas_bytes() {
     let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
     let golden: Vec<u8> = digits.chunks(2).map(byte).collect();
     let partition = partition(1);
-    partition.lead(&state(3, 0, &[1]), NOW).unwrap();
+    partition.lead(&state(3, 0, &[1]), UPTIME).unwrap();
     for _ in 0..6 {
         append(&partition, true).unwrap();
     }
@@ -94,7 +95,7 @@ fn a_marker_in_a_topic_with_append_time_says_so() {
     let mut by_append = rules(1);
     by_append.validation.timestamp_type = TimestampType::LogAppendTime;
     partition.set_config(LogConfig::default(), by_append);
-    partition.lead(&state(3, 0, &[1]), NOW).unwrap();
+    partition.lead(&state(3, 0, &[1]), UPTIME).unwrap();
     open(&partition, 0);
     now(partition.append_marker(marker(0, 0, 1))).unwrap();
     let bytes = bytes_at(&partition, 1, Isolation::HighWatermark);
@@ -110,7 +111,7 @@ fn markers_are_refused_with_kafkas_codes() {
     let partition = partition(1);
     let refused = |marker| now(partition.append_marker(marker)).unwrap_err();
     assert_eq!(refused(marker(4, 9, 2)), ErrorCode::NotLeaderOrFollower);
-    partition.lead(&state(3, 0, &[1]), NOW).unwrap();
+    partition.lead(&state(3, 0, &[1]), UPTIME).unwrap();
     open(&partition, 4);
     assert_eq!(refused(marker(3, 9, 0)), ErrorCode::InvalidProducerEpoch);
     assert_eq!(refused(marker(4, 9, 2)), ErrorCode::InvalidProducerEpoch, "version 2 bumps the epoch");
@@ -128,7 +129,7 @@ fn markers_are_refused_with_kafkas_codes() {
 #[test]
 fn a_coordinators_batch_is_appended_with_its_guard_and_refused_with_its_code() {
     let partition = partition(1);
-    partition.lead(&state(3, 0, &[1]), NOW).unwrap();
+    partition.lead(&state(3, 0, &[1]), UPTIME).unwrap();
     let batch = |epoch| {
         let mut batch = BatchBuilder::new(Offset(0)).producer(ProducerId(4242), ProducerEpoch(epoch), None);
         batch = batch.transactional();
@@ -160,7 +161,7 @@ fn a_coordinators_batch_is_appended_with_its_guard_and_refused_with_its_code() {
 #[test]
 fn the_last_stable_offset_follows_a_marker_above_the_high_watermark_and_wakes_readers() {
     let partition = partition(1);
-    partition.lead(&state(3, 0, &[1, 2]), NOW).unwrap();
+    partition.lead(&state(3, 0, &[1, 2]), UPTIME).unwrap();
     open(&partition, 4);
     let appended = now(partition.append_marker(marker(5, 9, 2))).unwrap();
     let offsets = || partition.log().offsets();
@@ -169,7 +170,7 @@ fn the_last_stable_offset_follows_a_marker_above_the_high_watermark_and_wakes_re
     let wake = Wake::new();
     let _watch = partition.watch(&wake);
     // The other replica leaves the ISR: everything is replicated now.
-    partition.lead(&state(3, 1, &[1]), NOW).unwrap();
+    partition.lead(&state(3, 1, &[1]), UPTIME).unwrap();
     assert_eq!(now(partition.until_committed(&appended)), Ok(()));
     assert_eq!((offsets().high_watermark, offsets().last_stable_offset), (Offset(2), Offset(2)));
     now(wake.woken());

@@ -121,7 +121,7 @@ fn an_effect_waits_until_its_records_are_committed() {
     assert_eq!(partition.log_end_offset(), Offset(3), "the id, the open and the prepared transaction");
     assert!(notes.markers.lock().is_empty(), "the other replica in sync does not have PrepareCommit");
     assert!(answered.iter_mut().all(|answered| answered.try_recv().is_err()));
-    partition.lead(&crate::replica::alone_in_sync(EPOCH.0, 1), Timestamp(1)).unwrap();
+    partition.lead(&crate::replica::alone_in_sync(EPOCH.0, 1), Monotonic(1)).unwrap();
     now(driver.elapse(at(1))).unwrap();
     assert_eq!(notes.markers.lock().len(), 1);
     assert_eq!(partition.log_end_offset(), Offset(4), "CompleteCommit");

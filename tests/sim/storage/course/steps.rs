@@ -59,9 +59,9 @@ impl Course {
             offsets.remove(&self.partitions[without].name);
         }
         let written = match which {
-            Checkpoint::RecoveryPoints => node.dir.write_recovery_points(&offsets),
-            Checkpoint::LogStarts => node.dir.write_log_start_offsets(&offsets),
-            Checkpoint::HighWatermarks => node.dir.write_high_watermarks(&offsets),
+            Checkpoint::RecoveryPoints => node.dir.write_recovery_points(|| offsets.clone()),
+            Checkpoint::LogStarts => node.dir.write_log_start_offsets(|| offsets.clone()),
+            Checkpoint::HighWatermarks => node.dir.write_high_watermarks(|| offsets.clone()),
         };
         let is_written = self.judge("checkpoint", written)?.is_some();
         self.note(|_| format!("{which:?} {offsets:?} {is_written}"));
@@ -111,17 +111,28 @@ impl Course {
         self.partitions[index].pending = Pending::Truncate(to);
         let Some(log) = self.log(index) else { return Ok(()) };
         let truncated = self.judge("truncate", log.truncate_to(Offset(to), self.now()))?;
+        self.lowered(index, to, truncated.is_some());
         self.note(|_| format!("{index}: truncate to {to}: {truncated:?}"));
         let Some(truncated) = truncated else { return Ok(()) };
         ensure!(truncated, "nothing was cut at {to}");
         let partition = &mut self.partitions[index];
         partition.truncated(to);
         partition.pending = Pending::Nothing;
-        // If a recovery point is ahead of the log, the next records would count as flushed.
-        if !self.write_checkpoint(Checkpoint::RecoveryPoints, None)? {
-            self.must_restart = true;
-        }
         Ok(())
+    }
+
+    /// A log was told to end at an offset: its entries in the checkpoints are lowered, or may be.
+    fn lowered(&mut self, index: usize, to: i64, is_done: bool) {
+        let name = &self.partitions[index].name;
+        for known in &mut self.checkpoints {
+            let mut lowered = known.clone();
+            let entries = lowered.iter_mut().filter_map(|offsets| offsets.get_mut(name));
+            entries.for_each(|entry| *entry = Offset(entry.0.min(to)));
+            match is_done {
+                true => *known = lowered,
+                false => known.extend(lowered),
+            }
+        }
     }
 
     /// Starts again as a follower whose leader has none of its records any more.
@@ -131,6 +142,7 @@ impl Course {
         self.partitions[index].pending = Pending::StartAnew;
         let Some(log) = self.log(index) else { return Ok(()) };
         let done = self.judge("start anew", log.truncate_fully_and_start_at(Offset(start), self.now()))?.is_some();
+        self.lowered(index, start, done);
         self.note(|_| format!("{index}: start anew at {start}: {done}"));
         if done {
             self.partitions[index].started_anew(start);

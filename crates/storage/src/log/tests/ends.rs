@@ -240,3 +240,17 @@ fn a_write_back_is_due_once_for_every_eight_megabytes() {
     bench.append(megabyte());
     assert!(bench.append(megabyte()).is_write_back_due);
 }
+
+#[test]
+fn an_epoch_without_records_is_cut_at_the_log_end() {
+    // A leader that appended nothing left its epoch at the log end. As a follower it must not name
+    // that epoch to the next leader, who has never heard of it.
+    let bench = Bench::new(config());
+    bench.log.append_as_leader(&[batch(&[1, 1])], at(5, 0, Origin::Client)).unwrap();
+    bench.log.assign_epoch(LeaderEpoch(7)).unwrap();
+    assert_eq!(bench.log.latest_epoch(), Some(LeaderEpoch(7)));
+    assert!(!bench.log.truncate_to(Offset(2), Timestamp(0)).unwrap());
+    assert_eq!(bench.log.latest_epoch(), Some(LeaderEpoch(5)));
+    let (bench, _) = bench.reopen(true);
+    assert_eq!(bench.log.latest_epoch(), Some(LeaderEpoch(5)));
+}

@@ -1,0 +1,127 @@
+//! The fetchers of a broker: `num.replica.fetchers` for each leader, made when a partition follows
+//! that leader and stopped when none does any more.
+//!
+//! Nothing makes `Fetchers` outside tests yet.
+
+use super::fetcher::{Fetcher, FetcherSettings, LeaderLink};
+use super::partition::Partition;
+use crate::env::clock::Clock;
+use model::{BrokerEpoch, BrokerId, TopicIdPartition};
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::sync::Arc;
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+
+/// One of the fetchers of a leader.
+type FetcherKey = (BrokerId, usize);
+
+/// Returns the epoch of this broker's registration.
+pub type OwnEpoch = Arc<dyn Fn() -> Option<BrokerEpoch> + Send + Sync>;
+
+/// What `Fetchers` is made of.
+pub struct FetchersParts<L> {
+    /// This broker.
+    pub broker_id: BrokerId,
+    /// `num.replica.fetchers`
+    pub per_leader: usize,
+    /// The settings of each.
+    pub settings: FetcherSettings,
+    /// The epoch of this broker's registration.
+    pub own_epoch: OwnEpoch,
+    /// Makes a connection to a leader. Each fetcher has its own.
+    pub link: Box<dyn Fn(BrokerId) -> L + Send + Sync>,
+    /// The clock.
+    pub clock: Clock,
+    /// Where the fetchers run.
+    pub runtime: Handle,
+}
+
+#[derive(Debug)]
+struct RunningFetcher {
+    fetcher: Arc<Fetcher>,
+    stopping: CancellationToken,
+}
+
+#[derive(Debug, Default)]
+struct Assigned {
+    fetchers: HashMap<FetcherKey, RunningFetcher>,
+    by_partition: HashMap<TopicIdPartition, FetcherKey>,
+}
+
+/// All fetchers of this broker. Dropping it stops them.
+pub struct Fetchers<L> {
+    parts: FetchersParts<L>,
+    assigned: Mutex<Assigned>,
+}
+
+impl<L: LeaderLink + 'static> Fetchers<L> {
+    /// Creates none yet.
+    pub fn new(parts: FetchersParts<L>) -> Self {
+        Self { parts: FetchersParts { per_leader: parts.per_leader.max(1), ..parts }, assigned: Mutex::default() }
+    }
+
+    /// Gives a partition to a fetcher of the leader that it follows by now, or to none. Called
+    /// after each change of its role.
+    pub fn update(&self, partition: &Arc<Partition>) {
+        let id = partition.id();
+        let followed = partition.followed().map(|(leader, _)| self.key(leader, id));
+        let assigned = &mut *self.assigned.lock();
+        if let Some(before) = assigned.by_partition.get(&id).copied().filter(|before| followed != Some(*before)) {
+            assigned.by_partition.remove(&id);
+            assigned.remove(before, id);
+        }
+        if let Some(key) = followed {
+            assigned.by_partition.insert(id, key);
+            let running = assigned.fetchers.entry(key).or_insert_with(|| self.start(key.0));
+            running.fetcher.add(partition.clone());
+        }
+    }
+
+    /// Returns the fetcher of a partition: always the same of its leader.
+    fn key(&self, leader: BrokerId, id: TopicIdPartition) -> FetcherKey {
+        let topic = id.topic_id.0.iter().fold(0usize, |sum, byte| sum.wrapping_mul(31) + usize::from(*byte));
+        (leader, topic.wrapping_add(id.partition.0.unsigned_abs() as usize) % self.parts.per_leader)
+    }
+
+    fn start(&self, leader: BrokerId) -> RunningFetcher {
+        let FetchersParts { broker_id, settings, clock, .. } = self.parts;
+        let (fetcher, stopping) = (Fetcher::new(broker_id, leader, settings, clock), CancellationToken::new());
+        let (link, own_epoch) = ((self.parts.link)(leader), self.parts.own_epoch.clone());
+        self.parts.runtime.spawn(fetcher.clone().run(link, move || own_epoch(), stopping.clone()));
+        RunningFetcher { fetcher, stopping }
+    }
+
+    /// Returns the number of running fetchers.
+    pub fn len(&self) -> usize {
+        self.assigned.lock().fetchers.len()
+    }
+
+    /// Whether no fetcher runs.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl Assigned {
+    fn remove(&mut self, key: FetcherKey, id: TopicIdPartition) {
+        let Some(running) = self.fetchers.get(&key) else { return };
+        running.fetcher.remove(id);
+        if running.fetcher.is_empty() {
+            running.stopping.cancel();
+            self.fetchers.remove(&key);
+        }
+    }
+}
+
+impl<L> Drop for Fetchers<L> {
+    fn drop(&mut self) {
+        self.assigned.get_mut().fetchers.values().for_each(|running| running.stopping.cancel());
+    }
+}
+
+impl<L> std::fmt::Debug for Fetchers<L> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Fetchers").field("assigned", &self.assigned).finish_non_exhaustive()
+    }
+}
