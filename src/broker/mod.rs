@@ -14,6 +14,7 @@ use crate::config::{BrokerSettings, Effective, Listener, NodeConfig};
 use crate::env::clock::Clock;
 use crate::replica::session::FetchSessions;
 use crate::replica::{OpeningProgress, Partition, Replicas};
+use crate::runtime::brokers::OtherBrokers;
 use crate::runtime::config_rules;
 use crate::runtime::controller::{ActiveController, ControllerHandle};
 use crate::runtime::group::GroupCoordinators;
@@ -78,6 +79,8 @@ pub struct Broker {
     pub transactions: Arc<TransactionCoordinators>,
     /// Writes the markers that end transactions.
     pub markers: Arc<MarkerWriter>,
+    /// Connections to the other brokers.
+    pub other_brokers: Arc<OtherBrokers>,
     /// Fetch sessions.
     pub fetch_sessions: Arc<FetchSessions>,
     /// Producer ids.

@@ -1,13 +1,17 @@
 //! What requests need of the transaction coordinators.
 
 use super::Broker;
-use crate::runtime::transaction::PartitionsOfTransaction;
+use crate::runtime::brokers::PartitionLeader;
+use crate::runtime::transaction::{PartitionsOfTransaction, ask_about_partitions, results_with};
+use coordinator::StateTopic;
 use coordinator::transaction::ProducerIdAndEpoch;
 use indexmap::IndexMap;
 use model::{ErrorCode, ProducerEpoch, ProducerId, TopicPartition};
 use protocol::Str;
 use protocol::messages::add_partitions_to_txn_request::AddPartitionsToTxnTopic;
+use protocol::messages::add_partitions_to_txn_response::AddPartitionsToTxnTopicResult;
 use std::collections::HashMap;
+use std::time::Duration;
 
 /// Partitions that a transaction is about to write to (AddPartitionsToTxn between brokers).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +42,7 @@ impl Broker {
             partitions,
             ..Default::default()
         });
-        let results = self.transactions.partitions(PartitionsOfTransaction {
+        let results = self.ask_coordinator(PartitionsOfTransaction {
             transactional_id: asked.transactional_id.clone(),
             producer: ProducerIdAndEpoch { id: asked.producer_id, epoch: asked.producer_epoch },
             topics: topics.collect(),
@@ -56,5 +60,30 @@ impl Broker {
             ErrorCode::from_code(*code)
         };
         asked.partitions.iter().map(|it| code_of(it).unwrap_or(ErrorCode::UnknownServerError)).collect()
+    }
+
+    /// Asks the coordinator of a transaction about partitions, wherever it is. Returns an error
+    /// code for each partition.
+    async fn ask_coordinator(&self, asked: PartitionsOfTransaction) -> Vec<AddPartitionsToTxnTopicResult> {
+        let topic = StateTopic::TransactionState.name();
+        let partitions = self.image().topics.by_name(topic).map_or(0, |topic| topic.partitions.len());
+        let partitions = i32::try_from(partitions).unwrap_or(i32::MAX);
+        let leader = match partitions {
+            0 => PartitionLeader::NoPartition,
+            _ => {
+                let index = coordinator::partition_for(&asked.transactional_id, partitions);
+                self.other_brokers.leader_of(topic, index)
+            }
+        };
+        match leader {
+            // A coordinator that is not there has an answer of its own.
+            PartitionLeader::Here | PartitionLeader::NoPartition => self.transactions.partitions(asked).await,
+            PartitionLeader::NoLeader => results_with(asked.topics, ErrorCode::CoordinatorNotAvailable),
+            PartitionLeader::Other(broker) => {
+                let timeout_ms = self.settings().request_timeout_ms;
+                let timeout = Duration::from_millis(u64::try_from(timeout_ms).unwrap_or(0));
+                ask_about_partitions(self.other_brokers.peer(broker), asked, timeout).await
+            }
+        }
     }
 }

@@ -28,6 +28,7 @@ use crate::peer;
 use crate::replica::session::FetchSessions;
 use crate::replica::{self, Replicas, TopicSettings};
 use crate::runtime::assignment_sender::AssignmentSender;
+use crate::runtime::brokers::{OtherBrokers, OtherBrokersParts};
 use crate::runtime::config_rules::{self, Rules};
 use crate::runtime::controller::{self, ActiveController, ActiveControllerParts, ControllerHandle, ControllerParts};
 use crate::runtime::coordinator::{CoordinatorParts, NoEffects};
@@ -39,7 +40,7 @@ use crate::runtime::producer_ids::ProducerIds;
 use crate::runtime::publisher::{self, Publication};
 use crate::runtime::quorum::{QuorumPeers, QuorumPeersParts, SendRequest};
 use crate::runtime::registration::{self, Endpoint, Registration};
-use crate::runtime::transaction::{MarkerWriter, TransactionCoordinators, TransactionEffects};
+use crate::runtime::transaction::{MarkerRoutes, MarkerWriter, TransactionCoordinators, TransactionEffects};
 use crate::telemetry::{Complaints, FilterHandle, Metrics};
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
@@ -279,10 +280,18 @@ fn broker(
     let producer_ids = ProducerIds::new(config.node_id);
     let request_timeout = Duration::from_millis(u64::try_from(settings.request_timeout_ms).unwrap_or(0));
     let markers = Arc::new(MarkerWriter::new(replicas.clone(), groups.clone(), image.clone(), request_timeout, clock));
+    let other_brokers = Arc::new(OtherBrokers::new(OtherBrokersParts {
+        node_id: config.node_id,
+        image: image.clone(),
+        listener: config.listeners.inter_broker.as_str().into(),
+        dial: peer::tcp(),
+        runtime: tokio::runtime::Handle::current(),
+    }));
+    let routes = MarkerRoutes { here: markers.clone(), others: other_brokers.clone() };
     let transactions = TransactionCoordinators::new(CoordinatorParts {
         config: transaction_config,
         image: image.clone(),
-        effects: Arc::new(TransactionEffects::new(producer_ids.clone(), controller.clone(), markers.clone())),
+        effects: Arc::new(TransactionEffects::new(producer_ids.clone(), controller.clone(), routes)),
         codec: Codec::None,
         commit_timeout_ms: i64::from(settings.request_timeout_ms),
         clock,
@@ -303,6 +312,7 @@ fn broker(
         groups,
         transactions: Arc::new(transactions),
         markers,
+        other_brokers,
         fetch_sessions: Arc::new(FetchSessions::new(slots)),
         producer_ids,
         loggers: Loggers::new(filter),

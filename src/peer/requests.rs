@@ -47,6 +47,8 @@ requests! {
     BrokerHeartbeat        0-2   m::broker_heartbeat_request::BrokerHeartbeatRequest => m::broker_heartbeat_response::BrokerHeartbeatResponse;
     AllocateProducerIds    0-0   m::allocate_producer_ids_request::AllocateProducerIdsRequest => m::allocate_producer_ids_response::AllocateProducerIdsResponse;
     ControllerRegistration 0-0   m::controller_registration_request::ControllerRegistrationRequest => m::controller_registration_response::ControllerRegistrationResponse;
+    WriteTxnMarkers        1-2   m::write_txn_markers_request::WriteTxnMarkersRequest => m::write_txn_markers_response::WriteTxnMarkersResponse, fit fit_markers;
+    AddPartitionsToTxn     4-5   m::add_partitions_to_txn_request::AddPartitionsToTxnRequest => m::add_partitions_to_txn_response::AddPartitionsToTxnResponse;
     AssignReplicasToDirs   0-0   m::assign_replicas_to_dirs_request::AssignReplicasToDirsRequest => m::assign_replicas_to_dirs_response::AssignReplicasToDirsResponse;
     AddRaftVoter           0-1   m::add_raft_voter_request::AddRaftVoterRequest => m::add_raft_voter_response::AddRaftVoterResponse;
     RemoveRaftVoter        0-0   m::remove_raft_voter_request::RemoveRaftVoterRequest => m::remove_raft_voter_response::RemoveRaftVoterResponse;
@@ -65,6 +67,13 @@ fn fit_fetch(request: &mut m::fetch_request::FetchRequest, version: i16) {
 fn fit_registration(request: &mut m::broker_registration_request::BrokerRegistrationRequest, version: i16) {
     if version < 4 {
         request.features.retain(|feature| feature.min_supported_version > 0);
+    }
+}
+
+/// Before version 2 (KIP-1228) a marker does not say the transaction's version.
+fn fit_markers(request: &mut m::write_txn_markers_request::WriteTxnMarkersRequest, version: i16) {
+    if version < 2 {
+        request.markers.iter_mut().for_each(|marker| marker.transaction_version = 0);
     }
 }
 

@@ -1,6 +1,7 @@
 //! The drivers of the pure machines, and the limits of their input.
 
 pub mod assignment_sender;
+pub mod brokers;
 pub mod config_rules;
 pub mod controller;
 pub mod coordinator;

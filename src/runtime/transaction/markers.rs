@@ -50,6 +50,11 @@ impl MarkerWriter {
         Self { replicas, groups, image, timeout, clock }
     }
 
+    /// Returns how long a marker may take.
+    pub fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
     /// Writes a marker into a partition, and waits until all replicas in sync have it. Errors:
     /// UNKNOWN_TOPIC_OR_PARTITION, NOT_LEADER_OR_FOLLOWER, REQUEST_TIMED_OUT, the errors of the
     /// producer's state (INVALID_PRODUCER_EPOCH, TRANSACTION_COORDINATOR_FENCED), and those of the

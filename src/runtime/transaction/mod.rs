@@ -1,15 +1,18 @@
 //! The transaction coordinators of this broker, and the markers that they write.
 //!
-//! `markers` writes a marker into a partition that this broker leads. `effects` carries out what
-//! the coordinators decide: it allocates producer ids and has markers written.
+//! `markers` writes a marker into a partition that this broker leads, and `remote` sends it to
+//! another leader. `effects` carries out what the coordinators decide: it allocates producer ids
+//! and has markers written. `remote` also asks a coordinator on another broker about partitions.
 
 mod effects;
 mod markers;
+mod remote;
 
-pub(crate) use self::effects::TransactionEffects;
+pub(crate) use self::effects::{MarkerRoutes, TransactionEffects};
 #[cfg(test)]
 pub(crate) use self::effects::outcome;
 pub use self::markers::{Marker, MarkerWriter};
+pub(crate) use self::remote::ask_about_partitions;
 
 use super::coordinator::Coordinators;
 use coordinator::transaction::{ProducerIdAndEpoch, TransactionShard};
