@@ -24,7 +24,7 @@ type Task = (&'static str, Duration, fn(&Arc<Replicas>));
 pub(crate) fn spawn(broker: &Arc<Broker>, tasks: &TaskTracker) {
     let settings = broker.settings();
     let of = |ms: i64| Duration::from_millis(u64::try_from(ms).unwrap_or(0).max(1));
-    let every: [Task; 8] = [
+    let every: [Task; 9] = [
         ("high watermarks", of(settings.replica_high_watermark_checkpoint_interval_ms), |replicas| {
             replicas.write_high_watermarks()
         }),
@@ -40,6 +40,8 @@ pub(crate) fn spawn(broker: &Arc<Broker>, tasks: &TaskTracker) {
         ("retention", of(settings.log_retention_check_interval_ms), |replicas| replicas.retain()),
         ("removal", REMOVAL_INTERVAL, |replicas| replicas.remove_deleted()),
         ("flush", FLUSH_INTERVAL, |replicas| replicas.flush_due()),
+        // As in Kafka, a follower leaves the ISR at most half of its lag too late.
+        ("lag", of(settings.replica_lag_time_max_ms / 2), |replicas| replicas.check_lag()),
         ("room", ROOM_INTERVAL, |replicas| replicas.check_room()),
     ];
     let (settings, stopping) = (broker.clone(), broker.stopping.clone());

@@ -4,6 +4,7 @@
 
 mod auto_creation;
 mod background;
+pub(crate) mod replication;
 mod transactions;
 
 pub(crate) use auto_creation::AutoCreation;

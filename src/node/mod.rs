@@ -19,7 +19,7 @@ pub use self::dirs::NodeFault;
 use self::folders::Folders;
 use self::threads::TaskThread;
 use crate::admin;
-use crate::broker::{Broker, Node, set_maxima, spawn_background};
+use crate::broker::{Broker, Node, replication, set_maxima, spawn_background};
 use crate::config::{Address, Advertised, Effective, NodeConfig, Properties};
 use crate::env::clock::Clock;
 use crate::env::{blocking, random};
@@ -160,6 +160,7 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
             broker.follow_leadership(partition);
         }
     }));
+    let isr_sender = replication::start(&broker);
     let mut threads = vec![publisher(&broker, &fault_in, received, published_in)?];
     let send = send_to_replicas(&broker, &peers);
     let parts = controller_parts(
@@ -189,6 +190,7 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
     });
     let stopping = broker.stopping.clone();
     tasks.spawn(assignment_sender(&broker).run());
+    tasks.spawn(isr_sender.run());
     let dir_states = broker.replicas.dir_states();
     let image = broker.image.clone();
     let heartbeats = registration::run(

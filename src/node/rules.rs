@@ -213,8 +213,8 @@ fn refuse_doubled(config: &NodeConfig, disk: &dyn Disk) -> Result<(), StartError
     Ok(())
 }
 
-/// Reads the metadata log's folder. Errors: it cannot be read, is of a later release, or has
-/// partitions with several replicas.
+/// Reads the metadata log's folder. Errors: it cannot be read, is of a later release, or has other
+/// voters than the configuration.
 fn examine_metadata(config: &NodeConfig, disk: &dyn Disk) -> Result<Image, StartError> {
     let folder = MetadataFolder::new(disk, &config.metadata_log_dir);
     let contents = folder.contents().map_err(|fault| match fault {
@@ -224,9 +224,6 @@ fn examine_metadata(config: &NodeConfig, disk: &dyn Disk) -> Result<Image, Start
     })?;
     refuse_features(folder.path(), &contents.image)?;
     if let Some(reason) = other_voters(&contents, config) {
-        bail!("{} cannot be served: {reason}", config.metadata_log_dir.display());
-    }
-    if let Some(reason) = other_replicas(&contents, config.node_id) {
         bail!("{} cannot be served: {reason}", config.metadata_log_dir.display());
     }
     Ok(contents.image)
@@ -250,19 +247,6 @@ fn other_voters(contents: &FolderContents, config: &NodeConfig) -> Option<String
 
 fn list(ids: &BTreeSet<BrokerId>) -> String {
     ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-}
-
-/// Says in one line which other brokers hold partitions of this folder. `None` where none does.
-fn other_replicas(contents: &FolderContents, node_id: BrokerId) -> Option<String> {
-    let partitions = contents.image.topics.iter().flat_map(|topic| topic.partitions.values());
-    let own = partitions.filter(|it| it.replicas.contains(&node_id));
-    let others: BTreeSet<BrokerId> = own.flat_map(|it| &it.replicas).copied().filter(|id| *id != node_id).collect();
-    (!others.is_empty()).then(|| {
-        format!(
-            "it has partitions that the brokers {} hold too; partitions with several replicas are not supported yet",
-            list(&others)
-        )
-    })
 }
 
 fn refuse_features(folder: &Path, image: &Image) -> Result<(), StartError> {

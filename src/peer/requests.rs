@@ -36,12 +36,13 @@ macro_rules! requests {
 requests! {
     ApiVersions            3-4   m::api_versions_request::ApiVersionsRequest => m::api_versions_response::ApiVersionsResponse;
     Fetch                  12-18 m::fetch_request::FetchRequest => m::fetch_response::FetchResponse, fit fit_fetch;
+    ListOffsets            4-10  m::list_offsets_request::ListOffsetsRequest => m::list_offsets_response::ListOffsetsResponse;
     CreateTopics           5-7   m::create_topics_request::CreateTopicsRequest => m::create_topics_response::CreateTopicsResponse;
     Vote                   0-2   m::vote_request::VoteRequest => m::vote_response::VoteResponse;
     BeginQuorumEpoch       0-1   m::begin_quorum_epoch_request::BeginQuorumEpochRequest => m::begin_quorum_epoch_response::BeginQuorumEpochResponse;
     EndQuorumEpoch         0-1   m::end_quorum_epoch_request::EndQuorumEpochRequest => m::end_quorum_epoch_response::EndQuorumEpochResponse;
     FetchSnapshot          0-1   m::fetch_snapshot_request::FetchSnapshotRequest => m::fetch_snapshot_response::FetchSnapshotResponse;
-    AlterPartition         2-3   m::alter_partition_request::AlterPartitionRequest => m::alter_partition_response::AlterPartitionResponse;
+    AlterPartition         2-3   m::alter_partition_request::AlterPartitionRequest => m::alter_partition_response::AlterPartitionResponse, fit fit_alter_partition;
     Envelope               0-0   m::envelope_request::EnvelopeRequest => m::envelope_response::EnvelopeResponse;
     BrokerRegistration     0-4   m::broker_registration_request::BrokerRegistrationRequest => m::broker_registration_response::BrokerRegistrationResponse, fit fit_registration;
     BrokerHeartbeat        0-2   m::broker_heartbeat_request::BrokerHeartbeatRequest => m::broker_heartbeat_response::BrokerHeartbeatResponse;
@@ -67,6 +68,16 @@ fn fit_fetch(request: &mut m::fetch_request::FetchRequest, version: i16) {
 fn fit_registration(request: &mut m::broker_registration_request::BrokerRegistrationRequest, version: i16) {
     if version < 4 {
         request.features.retain(|feature| feature.min_supported_version > 0);
+    }
+}
+
+/// Before version 3 (KIP-903) the ISR has no broker epochs.
+fn fit_alter_partition(request: &mut m::alter_partition_request::AlterPartitionRequest, version: i16) {
+    if version < 3 {
+        for partition in request.topics.iter_mut().flat_map(|topic| &mut topic.partitions) {
+            let members = std::mem::take(&mut partition.new_isr_with_epochs);
+            partition.new_isr = members.iter().map(|member| member.broker_id).collect();
+        }
     }
 }
 

@@ -4,8 +4,6 @@
 //! and gives the answer back to the partitions. Truncations and appends run on the pool of blocking
 //! threads. The task waits for its leader's answer, for a change of its partitions, or for the
 //! backoff of a partition; it polls nothing.
-//!
-//! Nothing starts a fetcher outside tests yet.
 
 mod session;
 
@@ -242,7 +240,6 @@ impl Fetcher {
             ..Default::default()
         });
         FetchRequest {
-            replica_id: self.broker_id.0,
             replica_state: ReplicaState {
                 replica_id: self.broker_id.0,
                 replica_epoch: BrokerEpoch::to_wire(broker_epoch),

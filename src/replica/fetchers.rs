@@ -1,7 +1,5 @@
 //! The fetchers of a broker: `num.replica.fetchers` for each leader, made when a partition follows
 //! that leader and stopped when none does any more.
-//!
-//! Nothing makes `Fetchers` outside tests yet.
 
 use super::fetcher::{Fetcher, FetcherSettings, LeaderLink};
 use super::partition::Partition;

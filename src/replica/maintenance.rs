@@ -57,6 +57,15 @@ impl Replicas {
         }
     }
 
+    /// Looks for followers of the partitions that this broker leads that lag behind them
+    /// (`replica.lag.time.max.ms`).
+    pub fn check_lag(&self) {
+        let now = self.clock.monotonic();
+        for partition in self.all() {
+            partition.check_lag(now);
+        }
+    }
+
     /// Removes the files of segments and partitions whose deletion is due.
     pub fn remove_deleted(&self) {
         let now = self.clock.now();

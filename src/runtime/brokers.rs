@@ -1,10 +1,11 @@
-//! Connections to the other brokers of the cluster. Each has one, which all coordinators of this
-//! broker share, on the listener of `inter.broker.listener.name`. Requests on it are pipelined.
+//! Connections to the other brokers of the cluster, on the listener of `inter.broker.listener.name`.
+//! The coordinators of this broker share one for each broker; requests on it are pipelined. A
+//! fetcher, whose requests wait at the leader, has its own.
 
 use crate::peer::{Dial, Peer, PeerParts};
 use arc_swap::ArcSwap;
 use metadata::image::{BrokerListener, Image};
-use model::{BrokerId, PartitionIndex};
+use model::{BrokerEpoch, BrokerId, PartitionIndex};
 use parking_lot::Mutex;
 use protocol::Str;
 use std::collections::BTreeMap;
@@ -45,10 +46,44 @@ pub struct OtherBrokersParts {
     pub runtime: Handle,
 }
 
+/// A connection to one broker. It follows the broker when its address changes.
+#[derive(Debug, Default)]
+pub struct BrokerConnection {
+    open: Option<(BrokerListener, Peer)>,
+}
+
+impl BrokerConnection {
+    /// Returns the connection. Returns `None` if the broker is not registered, is fenced, or does
+    /// not have the listener.
+    fn peer(&mut self, parts: &OtherBrokersParts, broker: BrokerId) -> Option<Peer> {
+        let image = parts.image.load();
+        let registered = image.cluster.brokers.get(&broker).filter(|it| !it.fenced);
+        let Some(listener) = registered.and_then(|it| it.listener(&parts.listener)) else {
+            self.open = None;
+            return None;
+        };
+        if let Some((_, peer)) = self.open.as_ref().filter(|(to, _)| to == listener) {
+            return Some(peer.clone());
+        }
+        let peer = PeerParts {
+            name: format!("broker {broker}").into(),
+            host: listener.host.clone(),
+            port: listener.port,
+            client_id: Str::from(parts.node_id.to_string()),
+            backoff: BACKOFF,
+            backoff_max: BACKOFF_MAX,
+        };
+        let (peer, task) = Peer::new(peer, parts.dial.clone());
+        parts.runtime.spawn(task);
+        self.open = Some((listener.clone(), peer.clone()));
+        Some(peer)
+    }
+}
+
 /// The other brokers of the cluster.
 pub struct OtherBrokers {
     parts: OtherBrokersParts,
-    connections: Mutex<BTreeMap<BrokerId, (BrokerListener, Peer)>>,
+    shared: Mutex<BTreeMap<BrokerId, BrokerConnection>>,
 }
 
 impl std::fmt::Debug for OtherBrokers {
@@ -60,7 +95,7 @@ impl std::fmt::Debug for OtherBrokers {
 impl OtherBrokers {
     /// Creates them. Nothing is connected before the first request.
     pub fn new(parts: OtherBrokersParts) -> Self {
-        Self { parts, connections: Mutex::default() }
+        Self { parts, shared: Mutex::default() }
     }
 
     /// Returns the leader of a partition by the newest metadata.
@@ -76,31 +111,25 @@ impl OtherBrokers {
         }
     }
 
-    /// Returns the connection to a broker. Returns `None` if it is not registered, is fenced, or
-    /// does not have the listener.
+    /// Returns the epoch of this broker's registration.
+    pub fn own_epoch(&self) -> Option<BrokerEpoch> {
+        self.parts.image.load().cluster.brokers.get(&self.parts.node_id).map(|broker| broker.epoch)
+    }
+
+    /// Returns the shared connection to a broker. Returns `None` if it is not registered, is
+    /// fenced, or does not have the listener.
     pub fn peer(&self, broker: BrokerId) -> Option<Peer> {
-        let image = self.parts.image.load();
-        let mut connections = self.connections.lock();
-        let registered = image.cluster.brokers.get(&broker).filter(|it| !it.fenced);
-        let Some(listener) = registered.and_then(|it| it.listener(&self.parts.listener)) else {
-            connections.remove(&broker);
-            return None;
-        };
-        if let Some((_, peer)) = connections.get(&broker).filter(|(to, _)| to == listener) {
-            return Some(peer.clone());
+        let mut shared = self.shared.lock();
+        let peer = shared.entry(broker).or_default().peer(&self.parts, broker);
+        if peer.is_none() {
+            shared.remove(&broker);
         }
-        let parts = PeerParts {
-            name: format!("broker {broker}").into(),
-            host: listener.host.clone(),
-            port: listener.port,
-            client_id: Str::from(self.parts.node_id.to_string()),
-            backoff: BACKOFF,
-            backoff_max: BACKOFF_MAX,
-        };
-        let (peer, task) = Peer::new(parts, self.parts.dial.clone());
-        self.parts.runtime.spawn(task);
-        connections.insert(broker, (listener.clone(), peer.clone()));
-        Some(peer)
+        peer
+    }
+
+    /// Returns a connection of the caller's own, as `peer` does.
+    pub fn own_peer(&self, connection: &mut BrokerConnection, broker: BrokerId) -> Option<Peer> {
+        connection.peer(&self.parts, broker)
     }
 }
 
@@ -111,8 +140,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     fn broker(id: i32, port: u16, fenced: bool) -> Arc<Broker> {
-        let listener =
-            BrokerListener { name: "INTERNAL".into(), host: "127.0.0.1".into(), port, security_protocol: 0 };
+        let listener = BrokerListener { name: "INTERNAL".into(), host: "127.0.0.1".into(), port, security_protocol: 0 };
         Arc::new(Broker {
             id: BrokerId(id),
             epoch: model::BrokerEpoch(1),
@@ -164,6 +192,6 @@ mod tests {
         image.cluster.brokers.remove(&BrokerId(2));
         others.parts.image.store(Arc::new(image));
         assert_eq!(name(&others, 2), None);
-        assert!(others.connections.lock().is_empty());
+        assert!(others.shared.lock().is_empty());
     }
 }

@@ -10,7 +10,9 @@ use ::replica::{BrokerStanding, CommittedIsr, IsrProposal};
 use arc_swap::ArcSwap;
 use indexmap::IndexMap;
 use metadata::image::Image;
-use model::{ApiError, BrokerEpoch, BrokerId, ErrorCode, LeaderEpoch, PartitionEpoch, PartitionIndex, TopicIdPartition};
+use model::{
+    ApiError, BrokerEpoch, BrokerId, ErrorCode, LeaderEpoch, PartitionEpoch, PartitionIndex, TopicIdPartition,
+};
 use parking_lot::Mutex;
 use protocol::messages::alter_partition_request::{AlterPartitionRequest, BrokerState, PartitionData, TopicData};
 use protocol::messages::alter_partition_response::{AlterPartitionResponse, PartitionData as Answer};
@@ -213,7 +215,8 @@ mod tests {
         let request = request(BrokerId(1), BrokerEpoch(5), proposals.iter().map(|(id, it)| (*id, it)));
         assert_eq!((request.broker_id, request.broker_epoch, request.topics.len()), (1, 5, 1));
         let partitions = &request.topics[0].partitions;
-        let epochs: Vec<_> = partitions[0].new_isr_with_epochs.iter().map(|it| (it.broker_id, it.broker_epoch)).collect();
+        let epochs: Vec<_> =
+            partitions[0].new_isr_with_epochs.iter().map(|it| (it.broker_id, it.broker_epoch)).collect();
         assert_eq!(epochs, [(1, 5), (2, 7), (3, -1)]);
         assert_eq!((partitions[0].leader_epoch, partitions[0].partition_epoch), (4, 8));
         assert_eq!((partitions[1].partition_index, partitions[1].partition_epoch), (2, 9));
@@ -222,10 +225,10 @@ mod tests {
     #[test]
     fn each_partition_gets_its_own_answer() {
         use protocol::messages::alter_partition_response::TopicData;
-        let fenced = Answer { partition_index: 1, error_code: ErrorCode::FencedLeaderEpoch.code(), ..Default::default() };
+        let fenced =
+            Answer { partition_index: 1, error_code: ErrorCode::FencedLeaderEpoch.code(), ..Default::default() };
         let changed = Answer { isr: vec![1, 2], leader_epoch: 4, partition_epoch: 9, ..Default::default() };
-        let topic =
-            TopicData { topic_id: id(1, 0).topic_id, partitions: vec![changed, fenced], ..Default::default() };
+        let topic = TopicData { topic_id: id(1, 0).topic_id, partitions: vec![changed, fenced], ..Default::default() };
         let answers = answers(&AlterPartitionResponse { topics: vec![topic], ..Default::default() });
         let isr = CommittedIsr {
             isr: vec![BrokerId(1), BrokerId(2)],

@@ -7,6 +7,8 @@ pub mod controller;
 pub mod coordinator;
 pub mod format;
 pub mod group;
+pub mod isr_sender;
+pub mod leader_link;
 pub mod limits;
 pub mod loggers;
 pub mod metadata_log;

@@ -3,8 +3,6 @@
 //! `::replica::Follower` decides. This is what its decisions do to the log. Each change of the log
 //! names the leader epoch in which it was decided, and the log refuses it if that epoch has ended:
 //! an image may have changed the role meanwhile.
-//!
-//! Nothing calls `follow` outside tests yet: no broker is a follower.
 
 use super::{Partition, ReadError, ReadRequest};
 use ::replica::{

@@ -8,9 +8,9 @@ mod effects;
 mod markers;
 mod remote;
 
-pub(crate) use self::effects::{MarkerRoutes, TransactionEffects};
 #[cfg(test)]
 pub(crate) use self::effects::outcome;
+pub(crate) use self::effects::{MarkerRoutes, TransactionEffects};
 pub use self::markers::{Marker, MarkerWriter};
 pub(crate) use self::remote::ask_about_partitions;
 

@@ -184,7 +184,10 @@ mod tests {
     #[test]
     fn whatever_the_leader_has_not_written_is_sent_again() {
         let answer = answer(&[
-            ("a", &[(0, ErrorCode::None), (1, ErrorCode::NotLeaderOrFollower), (2, ErrorCode::UnknownTopicOrPartition)]),
+            (
+                "a",
+                &[(0, ErrorCode::None), (1, ErrorCode::NotLeaderOrFollower), (2, ErrorCode::UnknownTopicOrPartition)],
+            ),
             ("b", &[(0, ErrorCode::InvalidProducerEpoch), (1, ErrorCode::TransactionCoordinatorFenced)]),
             ("c", &[(0, ErrorCode::UnsupportedForMessageFormat), (1, ErrorCode::UnknownServerError)]),
         ]);

@@ -1,0 +1,53 @@
+//! Replication between brokers: a partition that another broker leads follows it, and a leader here
+//! asks the controller for changes of its ISR.
+
+use super::Broker;
+use crate::replica::fetcher::FetcherSettings;
+use crate::replica::fetchers::{Fetchers, FetchersParts};
+use crate::runtime::isr_sender::{ClusterPeers, IsrSender};
+use crate::runtime::leader_link::BrokerLink;
+use model::BrokerId;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::runtime::Handle;
+
+/// `num.replica.fetchers`: one connection to each leader.
+const FETCHERS_PER_LEADER: usize = 1;
+
+/// Lets the partitions of a broker follow their leaders. Called once, before the first image.
+/// Returns what sends the changes of ISRs.
+pub(crate) fn start(broker: &Arc<Broker>) -> IsrSender {
+    let values = &broker.config.values;
+    let read = |name: &str| values.read::<i32>(name);
+    let settings = FetcherSettings {
+        max_wait_ms: read("replica.fetch.wait.max.ms"),
+        min_bytes: read("replica.fetch.min.bytes"),
+        max_bytes: read("replica.fetch.response.max.bytes"),
+        partition_max_bytes: read("replica.fetch.max.bytes"),
+        backoff_ms: i64::from(read("replica.fetch.backoff.ms")),
+    };
+    let timeout = Duration::from_millis(u64::try_from(read("replica.socket.timeout.ms")).unwrap_or(0));
+    let (brokers, own) = (broker.other_brokers.clone(), broker.other_brokers.clone());
+    let runtime = Handle::current();
+    let fetchers = Fetchers::new(FetchersParts {
+        broker_id: broker.node.id,
+        per_leader: FETCHERS_PER_LEADER,
+        settings,
+        own_epoch: Arc::new(move || own.own_epoch()),
+        link: Box::new(move |leader: BrokerId| BrokerLink::new(brokers.clone(), leader, timeout)),
+        clock: broker.clock,
+        runtime: runtime.clone(),
+    });
+    let peers = Arc::new(ClusterPeers::new(broker.node.id, broker.image.clone()));
+    let of_partitions = peers.clone();
+    broker.replicas.set_following(
+        settings.backoff_ms,
+        Box::new(move |partition| {
+            let _entered = runtime.enter();
+            partition.set_peers(of_partitions.clone());
+            fetchers.update(partition);
+        }),
+    );
+    let controller = broker.active_controller.with_own_connection();
+    IsrSender { peers, controller, stopping: broker.stopping.clone() }
+}

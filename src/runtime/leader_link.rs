@@ -1,0 +1,49 @@
+//! The connection of a fetcher to the leader of its partitions.
+
+use super::brokers::{BrokerConnection, OtherBrokers};
+use crate::peer::{Peer, PeerRequest};
+use crate::replica::fetcher::LeaderLink;
+use model::BrokerId;
+use parking_lot::Mutex;
+use protocol::messages::fetch_request::FetchRequest;
+use protocol::messages::fetch_response::FetchResponse;
+use protocol::messages::list_offsets_request::ListOffsetsRequest;
+use protocol::messages::list_offsets_response::ListOffsetsResponse;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A connection to a leader, which nothing else uses: a fetch waits there for records.
+#[derive(Debug)]
+pub struct BrokerLink {
+    brokers: Arc<OtherBrokers>,
+    leader: BrokerId,
+    connection: Mutex<BrokerConnection>,
+    /// `replica.socket.timeout.ms`
+    timeout: Duration,
+}
+
+impl BrokerLink {
+    /// Creates it. Nothing is connected before the first request.
+    pub fn new(brokers: Arc<OtherBrokers>, leader: BrokerId, timeout: Duration) -> Self {
+        Self { brokers, leader, connection: Mutex::default(), timeout }
+    }
+
+    fn peer(&self) -> Result<Peer, String> {
+        let peer = self.brokers.own_peer(&mut self.connection.lock(), self.leader);
+        peer.ok_or_else(|| format!("broker {} is not registered, or is fenced", self.leader))
+    }
+
+    async fn ask<Q: PeerRequest>(&self, request: Q) -> Result<Q::Response, String> {
+        self.peer()?.ask(request, self.timeout).await.map_err(|error| error.to_string())
+    }
+}
+
+impl LeaderLink for BrokerLink {
+    async fn fetch(&self, request: FetchRequest) -> Result<FetchResponse, String> {
+        self.ask(request).await
+    }
+
+    async fn list_offsets(&self, request: ListOffsetsRequest) -> Result<ListOffsetsResponse, String> {
+        self.ask(request).await
+    }
+}
