@@ -185,8 +185,8 @@ impl Raft {
     }
 
     /// Stands soon, since another replica stands whose log is shorter than this one: it may well
-    /// lose, and this one win. If it has refused a pre-vote, it is asked again, since it still heard
-    /// from the leader then.
+    /// lose, and this one win. If it has refused a pre-vote, it is asked again, since it still
+    /// heard from the leader then.
     pub(crate) fn stand_instead_of(&mut self, candidate: BrokerId, now: Now) {
         let at = now.monotonic.0.saturating_add(self.lost_leader_wait_ms());
         match &mut self.role {
