@@ -101,7 +101,7 @@ impl Raft {
     /// Whether this leader of the epoch is another replica whose address is known.
     pub(crate) fn can_follow(&self, leader: BrokerId) -> bool {
         let is_heard = self.heard_endpoints.0 == self.epoch && !self.heard_endpoints.1.is_empty();
-        leader != self.config.local.id && (is_heard || self.voters().get(leader).is_some())
+        leader != self.config.local.id && (is_heard || self.known_voter(leader).is_some())
     }
 
     /// Enters an epoch without a leader to follow.
@@ -185,8 +185,8 @@ impl Raft {
     }
 
     /// Stands soon, since another replica stands whose log is shorter than this one: it may well
-    /// lose, and this one win. If it has refused a pre-vote, it is asked again, since it still heard
-    /// from the leader then.
+    /// lose, and this one win. If it has refused a pre-vote, it is asked again, since it still
+    /// heard from the leader then.
     pub(crate) fn stand_instead_of(&mut self, candidate: BrokerId, now: Now) {
         let at = now.monotonic.0.saturating_add(self.lost_leader_wait_ms());
         match &mut self.role {

@@ -6,15 +6,25 @@ use bytes::Bytes;
 use model::ErrorCode;
 
 /// Events from random numbers, with the extremes among them.
-struct Source(Random);
+struct Source {
+    random: Random,
+    /// The epoch and the log end of the replica, which most messages fit.
+    epoch: LeaderEpoch,
+    end: EndOffset,
+}
 
 impl Source {
     fn pick<T: Clone>(&mut self, of: &[T]) -> T {
-        of[usize::try_from(self.0.below(of.len() as u64)).unwrap()].clone()
+        of[usize::try_from(self.random.below(of.len() as u64)).unwrap()].clone()
     }
 
     fn epoch(&mut self) -> LeaderEpoch {
-        LeaderEpoch(self.pick(&[i32::MIN, -1, 0, 1, 1, 2, 3, i32::MAX - 1, i32::MAX]))
+        match self.random.below(60) {
+            0 => LeaderEpoch(self.pick(&[i32::MIN, -1, i32::MAX - 1, i32::MAX])),
+            1 | 2 => LeaderEpoch(self.epoch.0.saturating_add(1)),
+            3 | 4 => LeaderEpoch(0),
+            _ => self.epoch,
+        }
     }
 
     fn offset(&mut self) -> Offset {
@@ -22,7 +32,8 @@ impl Source {
     }
 
     fn end(&mut self) -> EndOffset {
-        EndOffset { epoch: self.epoch(), offset: self.offset() }
+        let other = EndOffset { epoch: self.epoch(), offset: self.offset() };
+        self.pick(&[other, self.end])
     }
 
     fn key(&mut self) -> ReplicaKey {
@@ -49,10 +60,11 @@ impl Source {
     }
 
     fn bytes(&mut self) -> Bytes {
-        let batch = batch::data_batch(offset(3), LeaderEpoch(1), Timestamp(1), &[Bytes::from_static(b"x")]).unwrap();
+        let next = self.end.offset;
+        let batch = batch::data_batch(next, self.epoch, Timestamp(1), &[Bytes::from_static(b"x")]).unwrap();
         let first = batch::data_batch(offset(0), LeaderEpoch(1), Timestamp(1), &[Bytes::from_static(b"x")]).unwrap();
         let mut damaged = batch.to_vec();
-        let at = usize::try_from(self.0.below(damaged.len() as u64)).unwrap();
+        let at = usize::try_from(self.random.below(damaged.len() as u64)).unwrap();
         damaged[at] ^= 0xff;
         self.pick(&[Bytes::new(), batch.clone(), batch.slice(..20), first, damaged.into(), vec![0xff; 100].into()])
     }
@@ -76,7 +88,7 @@ impl Source {
     fn request(&mut self) -> QuorumRequest {
         let (replica, epoch) = (Some(self.key()), self.epoch());
         let known = KnownHighWatermark::At(self.offset());
-        match self.0.below(6) {
+        match self.random.below(6) {
             0 => QuorumRequest::Vote(VoteRequest {
                 epoch,
                 candidate: self.key(),
@@ -93,7 +105,7 @@ impl Source {
             2 => QuorumRequest::EndQuorumEpoch(EndQuorumEpochRequest {
                 leader: self.key().id,
                 epoch,
-                preferred_candidates: vec![self.key(); usize::try_from(self.0.below(80)).unwrap()],
+                preferred_candidates: vec![self.key(); usize::try_from(self.random.below(80)).unwrap()],
                 leader_endpoints: Vec::new(),
             }),
             3 => QuorumRequest::Fetch(FetchRequest {
@@ -117,7 +129,7 @@ impl Source {
 
     fn reply(&mut self) -> ReceivedReply {
         let view = self.view();
-        match self.0.below(6) {
+        match self.random.below(6) {
             0 => QuorumReply::Vote { view, granted: self.pick(&[true, true, false]) },
             1 => QuorumReply::BeginQuorumEpoch(view),
             2 => QuorumReply::EndQuorumEpoch(view),
@@ -141,11 +153,43 @@ impl Source {
         }
     }
 
-    fn event(&mut self, sent: u64) -> Event {
-        match self.0.below(12) {
+    /// An answer that fits a request, as far as that goes.
+    fn answer(&mut self, request: &QuorumRequest) -> ReceivedReply {
+        let view = QuorumView { error: ErrorCode::None, ..view(Some(2), self.epoch.0) };
+        match request {
+            QuorumRequest::Vote(vote) => {
+                QuorumReply::Vote { view: QuorumView { leader: None, epoch: vote.epoch, ..view }, granted: true }
+            }
+            QuorumRequest::FetchSnapshot(fetch) => {
+                let bytes = self.bytes();
+                let size = fetch.position + bytes.len() as u64 + self.pick(&[0, 0, 9]);
+                let piece = Some(SnapshotPiece { id: fetch.id, size, position: fetch.position, bytes });
+                QuorumReply::FetchSnapshot(FetchSnapshotReply { view, piece })
+            }
+            _ => match self.reply() {
+                QuorumReply::Fetch(reply) => QuorumReply::Fetch(FetchReply { view, ..reply }),
+                other => other,
+            },
+        }
+    }
+
+    fn event(&mut self, sent: &[(u64, QuorumRequest)]) -> Event {
+        if let Some((id, request)) = sent.last()
+            && self.random.below(2) == 0
+        {
+            return match request {
+                QuorumRequest::FetchSnapshot(fetch) if self.random.below(3) == 0 => {
+                    Event::SnapshotChecked { id: fetch.id, control_records: Some(Vec::new()) }
+                }
+                _ if self.random.below(3) == 0 => Event::Flushed { end: self.end },
+                _ => Event::Response { id: *id, result: Ok(self.answer(request)) },
+            };
+        }
+        let sent = sent.len() as u64;
+        match self.random.below(12) {
             0..=3 => Event::Request { id: 7, request: self.request() },
-            4..=7 => Event::Response { id: self.0.below(sent + 2), result: Ok(self.reply()) },
-            8 => Event::Response { id: self.0.below(sent + 2), result: Err(ErrorCode::NetworkException) },
+            4..=7 => Event::Response { id: self.random.below(sent + 2), result: Ok(self.reply()) },
+            8 => Event::Response { id: self.random.below(sent + 2), result: Err(ErrorCode::NetworkException) },
             9 => Event::Flushed { end: self.end() },
             10 => Event::SnapshotChecked { id: self.snapshot(), control_records: self.pick(&[None, Some(Vec::new())]) },
             _ => Event::Tick,
@@ -157,20 +201,24 @@ impl Source {
 fn nothing_that_another_replica_sends_panics() {
     let mut ended = 0;
     for seed in 0..2_000 {
-        let mut source = Source(Random(seed));
+        let mut source = Source { random: Random(seed), epoch: LeaderEpoch(0), end: EndOffset::default() };
         let count = source.pick(&[1, 3, 3]);
         let stored = formatted(&(1..=count).collect::<Vec<_>>());
         let config = Config { bootstrap_servers: voter(2).endpoints, auto_join: true, ..config("") };
         let (mut raft, _) = Raft::start(config, stored, seed, at(0)).unwrap();
-        let (mut now, mut sent) = (0, 1);
+        let (mut now, mut sent) = (0, Vec::new());
         for _ in 0..60 {
+            (source.epoch, source.end) = (raft.epoch(), raft.log().end_offset());
             now += source.pick(&[0, 1, 30, 700, 3_000]);
-            let Ok(actions) = raft.step(source.event(sent), at(now)) else {
+            let Ok(actions) = raft.step(source.event(&sent), at(now)) else {
                 // A leader that contradicts what is committed here ends the node, with its reason.
                 ended += 1;
                 break;
             };
-            sent += actions.iter().filter(|action| matches!(action, Action::Send { .. })).count() as u64;
+            sent.extend(actions.into_iter().filter_map(|action| match action {
+                Action::Send { id, request, .. } => Some((id, request)),
+                _ => None,
+            }));
             raft.next_deadline();
             raft.describe(at(now));
         }
