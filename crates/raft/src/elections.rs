@@ -57,6 +57,8 @@ impl Raft {
         let granted = self.role.grants(&vote.candidate, up_to_date, vote.pre_vote, now.monotonic.0);
         if granted && !vote.pre_vote {
             self.remember_vote(vote.candidate, now);
+        } else if !up_to_date {
+            self.stand_instead_of(vote.candidate.id, now);
         }
         QuorumReply::Vote { view: self.view(ErrorCode::None), granted }
     }
@@ -160,6 +162,9 @@ impl Raft {
                     self.membership_answered();
                 }
                 self.request_failed(&sent, now);
+                if sent.kind.is_fetch() && error == ErrorCode::NetworkException {
+                    self.leader_lost(sent.to, now);
+                }
                 return Ok(());
             }
         };
@@ -179,6 +184,10 @@ impl Raft {
             return Ok(());
         }
         if view.epoch < self.epoch && !is_stale || view.error != ErrorCode::None {
+            let is_of_leader = view.epoch == self.epoch && view.leader.map(Peer::Replica) == Some(sent.to);
+            if view.error == ErrorCode::NotLeaderOrFollower && is_of_leader {
+                self.leader_resigned(now);
+            }
             match sent.kind {
                 RequestKind::FetchSnapshot => self.snapshot_refused(view.error),
                 RequestKind::ChangeVoters => self.membership_answered(),
@@ -197,7 +206,12 @@ impl Raft {
             (QuorumReply::Vote { granted, .. }, Peer::Replica(voter)) => {
                 match (sent.kind, &mut self.role) {
                     (RequestKind::PreVote, Role::Prospective(state)) => state.tally.record(voter, granted),
-                    (RequestKind::Vote, Role::Candidate(state)) => state.tally.record(voter, granted),
+                    (RequestKind::Vote, Role::Candidate(state)) => {
+                        state.tally.record(voter, granted);
+                        if !granted {
+                            self.vote_refused(now);
+                        }
+                    }
                     _ => {}
                 }
                 FetchOutcome::Taken

@@ -29,7 +29,9 @@ pub enum Event {
     Response {
         /// The id of the `Send`.
         id: u64,
-        /// The answer, or an error if none came in time or the whole request was refused.
+        /// The answer, or an error if none came or the whole request was refused. NETWORK_EXCEPTION
+        /// says that the connection was refused or lost, REQUEST_TIMED_OUT that nothing came in
+        /// time.
         result: Result<ReceivedReply, ErrorCode>,
     },
     /// The result of a `CheckSnapshot`.

@@ -17,7 +17,7 @@ use crate::message::{
 };
 use crate::planted::{self, Bug};
 use crate::snapshot_id::SnapshotId;
-use crate::state::{Download, Follower, Role};
+use crate::state::{Download, Follower, NEVER, Role};
 use crate::timing::Now;
 use crate::voters::ReplicaKey;
 use bytes::Bytes;
@@ -25,6 +25,12 @@ use model::{ErrorCode, Offset};
 
 /// How long a leader may hold a fetch, as in Kafka.
 const FETCH_MAX_WAIT_MS: u64 = 500;
+
+/// After so many lost connections in a row the leader counts as dead.
+const LOST_CONNECTIONS: u32 = 2;
+/// The voters that lost their leader stand for election at times that are spread over this part of
+/// `controller.quorum.election.timeout.ms`, so that one of them is first.
+const LOST_LEADER_SPREAD: u64 = 5;
 
 /// The result of an answer to a fetch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,6 +158,42 @@ impl Raft {
         }
     }
 
+    /// Notes that the connection to the leader was refused or lost. A process that was killed
+    /// closes its connections at once, long before the fetch timeout ends. So the second time in a
+    /// row, this voter stands for election soon: if the others still hear from the leader, they
+    /// grant no pre-vote, and nothing has happened.
+    pub(crate) fn leader_lost(&mut self, to: Peer, now: Now) {
+        let wait_ms = self.lost_leader_wait_ms();
+        let Role::Follower(follower) = &mut self.role else { return };
+        if to != Peer::Replica(follower.leader) {
+            return;
+        }
+        follower.alive_until = follower.alive_until.min(now.monotonic.0);
+        follower.lost_connections = follower.lost_connections.saturating_add(1);
+        if follower.lost_connections == LOST_CONNECTIONS && follower.deadline != NEVER {
+            follower.deadline = follower.deadline.min(now.monotonic.0.saturating_add(wait_ms));
+        }
+    }
+
+    /// Notes that the leader of the epoch says itself that it leads no more. Its EndQuorumEpoch may
+    /// be late, or lost.
+    pub(crate) fn leader_resigned(&mut self, now: Now) {
+        let wait_ms = self.lost_leader_wait_ms();
+        let Role::Follower(follower) = &mut self.role else { return };
+        follower.alive_until = follower.alive_until.min(now.monotonic.0);
+        if !follower.has_resigned && follower.deadline != NEVER {
+            follower.deadline = follower.deadline.min(now.monotonic.0.saturating_add(wait_ms));
+        }
+        follower.has_resigned = true;
+    }
+
+    /// Returns how long a voter waits that knows that its leader is gone, or that its election is
+    /// lost: not as long as another one.
+    pub(crate) fn lost_leader_wait_ms(&mut self) -> u64 {
+        let spread_ms = self.config.timeouts.election_ms / LOST_LEADER_SPREAD;
+        self.config.timeouts.retry_backoff_ms.saturating_add(self.random.below(spread_ms))
+    }
+
     /// Takes the leader's answer to a fetch in this epoch.
     pub(crate) fn take_fetch(&mut self, reply: FetchReply<Bytes>, now: Now) -> Result<FetchOutcome, Fault> {
         if self.follower_of(reply.view.leader).is_none() {
@@ -184,9 +226,13 @@ impl Raft {
         let deadline = self.fetch_deadline(now);
         let alive_until = now.monotonic.0.saturating_add(self.config.timeouts.fetch_ms);
         if let Role::Follower(follower) = &mut self.role {
+            follower.asks_others = false;
+            follower.lost_connections = 0;
+            if follower.has_resigned {
+                return;
+            }
             follower.deadline = deadline;
             follower.alive_until = alive_until;
-            follower.asks_others = false;
         }
     }
 

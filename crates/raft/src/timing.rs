@@ -43,8 +43,13 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
+    /// Returns a random number below a limit, or zero if the limit is zero.
+    pub(crate) fn below(&mut self, limit: u64) -> u64 {
+        if limit == 0 { 0 } else { self.next() % limit }
+    }
+
     /// Returns a random duration from `base_ms` to just below twice that.
     pub(crate) fn jittered(&mut self, base_ms: u64) -> u64 {
-        if base_ms == 0 { 0 } else { base_ms + self.next() % base_ms }
+        base_ms + self.below(base_ms)
     }
 }

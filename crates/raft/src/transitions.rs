@@ -30,7 +30,7 @@ impl Raft {
         if election.leader == Some(local.id) && planted::is_planted(Bug::EpochLedAgainAtRestart) {
             let mut tally = Tally::new(self.quorum.voters(), local.id);
             self.quorum.voters().ids().for_each(|id| tally.record(id, true));
-            return self.enter(Role::Candidate(Candidate { tally, deadline: NEVER }));
+            return self.enter_candidacy(tally, NEVER, now);
         }
         if election.leader == Some(local.id) {
             // Records of this epoch that were appended but not fsynced may be lost, so this replica
@@ -40,7 +40,7 @@ impl Raft {
         if election.voted == Some(local) && election.leader.is_none() {
             let deadline = self.election_deadline(now);
             let tally = Tally::new(self.quorum.voters(), local.id);
-            return self.enter(Role::Candidate(Candidate { tally, deadline }));
+            return self.enter_candidacy(tally, deadline, now);
         }
         match election.leader {
             Some(leader) if self.can_follow(leader) => self.enter_follower(leader, election.voted, now),
@@ -159,7 +159,13 @@ impl Raft {
         let wait = retry_backoff_ms.saturating_mul(doubled).min(election_backoff_max_ms);
         let at = now.monotonic.0.saturating_add(if rank == 0 { 0 } else { wait });
         match &mut self.role {
-            Role::Follower(state) if state.deadline != NEVER => state.deadline = at,
+            Role::Follower(state) => {
+                state.has_resigned = true;
+                state.alive_until = state.alive_until.min(now.monotonic.0);
+                if state.deadline != NEVER {
+                    state.deadline = at;
+                }
+            }
             Role::Unattached(state) if state.deadline != NEVER => state.deadline = at,
             _ => {}
         }
@@ -171,7 +177,38 @@ impl Raft {
         self.epoch = LeaderEpoch(epoch);
         let tally = Tally::new(self.quorum.voters(), self.config.local.id);
         let deadline = self.election_deadline(now);
-        self.enter(Role::Candidate(Candidate { tally, deadline }));
+        self.enter_candidacy(tally, deadline, now);
+    }
+
+    fn enter_candidacy(&mut self, tally: Tally, deadline: u64, now: Now) {
+        self.enter(Role::Candidate(Candidate { tally, deadline, since: now.monotonic.0, is_refused: false }));
+    }
+
+    /// Stands soon, since another replica stands whose log is shorter than this one: it may well
+    /// lose, and this one win. If it has refused a pre-vote, it is asked again, since it still
+    /// heard from the leader then.
+    pub(crate) fn stand_instead_of(&mut self, candidate: BrokerId, now: Now) {
+        let at = now.monotonic.0.saturating_add(self.lost_leader_wait_ms());
+        match &mut self.role {
+            Role::Unattached(state) if state.deadline != NEVER => state.deadline = state.deadline.min(at),
+            Role::Prospective(state) => state.tally.ask_again(candidate),
+            _ => {}
+        }
+    }
+
+    /// Notes that a voter refused its vote, perhaps because it stands itself. The election ends
+    /// when the other answers had as much time again, and one of those that stand begins the next
+    /// one. Apache Kafka waits for the election timeout where a voter is down.
+    pub(crate) fn vote_refused(&mut self, now: Now) {
+        let wait_ms = self.lost_leader_wait_ms();
+        let Role::Candidate(candidate) = &mut self.role else { return };
+        if candidate.is_refused || candidate.deadline == NEVER {
+            return;
+        }
+        candidate.is_refused = true;
+        let taken_ms = now.monotonic.0.saturating_sub(candidate.since);
+        let at = now.monotonic.0.saturating_add(taken_ms).saturating_add(wait_ms);
+        candidate.deadline = candidate.deadline.min(at);
     }
 
     fn enter_leader(&mut self, now: Now) -> Result<(), Fault> {

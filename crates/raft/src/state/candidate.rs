@@ -10,4 +10,8 @@ pub(crate) struct Candidate {
     pub(crate) tally: Tally,
     /// When the election times out.
     pub(crate) deadline: u64,
+    /// When it began.
+    pub(crate) since: u64,
+    /// Whether a voter has refused its vote.
+    pub(crate) is_refused: bool,
 }

@@ -17,6 +17,11 @@ pub(crate) struct Follower {
     /// Until when the leader counts as alive, because it has answered a fetch. It matters for an
     /// observer, which may be a voter already by the log of the one that asks for its vote.
     pub(crate) alive_until: u64,
+    /// Whether the leader has resigned. It does not lead again in this epoch, so its late answers
+    /// prove nothing.
+    pub(crate) has_resigned: bool,
+    /// How often in a row the leader's connection was refused or lost.
+    pub(crate) lost_connections: u32,
     /// Whether the last fetch failed, so that the next one asks another replica for the leader.
     pub(crate) asks_others: bool,
     /// The snapshot that is downloaded.
@@ -44,6 +49,8 @@ impl Follower {
             voted,
             deadline,
             alive_until: 0,
+            has_resigned: false,
+            lost_connections: 0,
             asks_others: false,
             download: None,
             membership_due,

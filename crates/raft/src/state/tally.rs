@@ -27,6 +27,13 @@ impl Tally {
         }
     }
 
+    /// Forgets that a voter refused, so that it is asked again.
+    pub(crate) fn ask_again(&mut self, voter: BrokerId) {
+        if let Some(vote) = self.votes.get_mut(&voter).filter(|vote| **vote == Some(false)) {
+            *vote = None;
+        }
+    }
+
     /// Whether a majority voted for this replica.
     pub(crate) fn is_won(&self) -> bool {
         let needed =

@@ -2,6 +2,7 @@
 //! invariants of whole quorums under random events.
 
 mod files;
+mod hostile;
 mod membership;
 mod quorum;
 mod replication;

@@ -175,3 +175,60 @@ fn an_observer_votes_if_asked_and_is_never_a_candidate() {
     assert_eq!(actions[2], "reply 9 NONE granted true epoch 3");
     assert_eq!(raft.next_deadline(), None);
 }
+
+#[test]
+fn a_voter_with_the_longer_log_is_elected_in_place_of_the_one_that_asks() {
+    let mut stored = formatted(&[1, 2, 3]);
+    stored.log.end = offset(10);
+    stored.log.epochs = vec![(LeaderEpoch(2), offset(0))];
+    stored.election = Some(election(2, None, None));
+    let mut raft = start(stored);
+    step(&mut raft, vote(2, 2, (2, 9), true), 1);
+    let due = raft.next_deadline().unwrap();
+    assert!((21..221).contains(&due), "{due}: the other one cannot win");
+    let sent = step(&mut raft, Event::Tick, due);
+    assert_eq!((raft.role(), sent.len()), (RoleName::Prospective, 2));
+    let id: u64 = sent[0].split(' ').nth(1).unwrap().parse().unwrap();
+    assert!(step(&mut raft, voted(id, false, 2), due).is_empty(), "voter 2 still hears from a leader");
+    let actions = step(&mut raft, vote(2, 2, (2, 9), true), due + 1);
+    assert_eq!(actions[0], "reply 9 NONE granted false epoch 2");
+    assert!(actions[1].contains("to 2: pre-vote"), "now it does not: {actions:?}");
+}
+
+#[test]
+fn a_candidate_that_is_refused_does_not_wait_for_the_election_timeout() {
+    let mut raft = start(formatted(&[1, 2, 3]));
+    let due = raft.next_deadline().unwrap();
+    step(&mut raft, Event::Tick, due);
+    step(&mut raft, voted(0, true, 0), due);
+    assert_eq!(raft.role(), RoleName::Candidate);
+    step(&mut raft, voted(2, false, 1), due + 7);
+    let again = raft.next_deadline().unwrap();
+    assert!((due + 7 + 7 + 20..due + 7 + 7 + 220).contains(&again), "{again}, after {due}");
+}
+
+#[test]
+fn a_leader_that_resigned_keeps_nobody_from_standing() {
+    let mut raft = start(formatted(&[1, 2, 3]));
+    let begin = BeginQuorumEpochRequest {
+        leader: BrokerId(2),
+        epoch: LeaderEpoch(5),
+        voter: Some(key(1)),
+        leader_endpoints: Vec::new(),
+    };
+    step(&mut raft, Event::Request { id: 1, request: QuorumRequest::BeginQuorumEpoch(begin) }, 10);
+    let nothing = |error| {
+        let mut view = view(Some(2), 5);
+        view.error = error;
+        let content = match error {
+            ErrorCode::None => FetchContent::Records(bytes::Bytes::new()),
+            _ => FetchContent::Nothing,
+        };
+        QuorumReply::Fetch(FetchReply { view, high_watermark: None, log_start: offset(0), content })
+    };
+    step(&mut raft, Event::Response { id: 0, result: Ok(nothing(ErrorCode::None)) }, 20);
+    assert_eq!(step(&mut raft, vote(5, 3, (0, 0), true), 21)[0], "reply 9 NONE granted false epoch 5");
+    step(&mut raft, Event::Response { id: 1, result: Ok(nothing(ErrorCode::NotLeaderOrFollower)) }, 22);
+    assert!(raft.next_deadline().unwrap() < 22 + 220);
+    assert_eq!(step(&mut raft, vote(5, 3, (0, 0), true), 23)[0], "reply 9 NONE granted true epoch 5");
+}

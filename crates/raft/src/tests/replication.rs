@@ -354,3 +354,32 @@ fn an_observer_asks_the_bootstrap_servers_for_the_leader() {
     let actions = step(&mut raft, failed, 3);
     assert_eq!(actions, ["send 3 to port 71: fetch epoch 4 from 0@0 hw Unknown wait 500"], "is there another leader?");
 }
+
+#[test]
+fn a_leader_whose_connections_are_closed_is_replaced_before_the_fetch_timeout() {
+    let mut raft = follower();
+    step(&mut raft, answer(0, 2, 1, -1, records(&[])), 20);
+    let lost = |id| Event::Response { id, result: Err(ErrorCode::NetworkException) };
+    step(&mut raft, lost(1), 100);
+    assert_eq!(raft.next_deadline(), Some(120), "once may be chance: it tries again");
+    let again = step(&mut raft, Event::Tick, 120);
+    assert!(again[0].starts_with("send 2 to 2: fetch"), "{again:?}");
+    step(&mut raft, lost(2), 121);
+    let pre_votes = step(&mut raft, Event::Tick, 121 + 20 + 200);
+    assert_eq!((raft.role(), pre_votes.len()), (RoleName::Prospective, 2), "{pre_votes:?}");
+    assert_eq!(raft.epoch(), LeaderEpoch(1), "the leader goes on if another voter still hears from it");
+}
+
+#[test]
+fn a_leader_that_only_answers_late_is_given_the_fetch_timeout() {
+    let mut raft = follower();
+    step(&mut raft, answer(0, 2, 1, -1, records(&[])), 20);
+    for (id, ms) in [(1, 100), (2, 130), (3, 160)] {
+        step(&mut raft, Event::Response { id, result: Err(ErrorCode::RequestTimedOut) }, ms);
+        step(&mut raft, Event::Tick, ms + 20);
+    }
+    step(&mut raft, Event::Tick, 2019);
+    assert_eq!(raft.role(), RoleName::Follower);
+    step(&mut raft, Event::Tick, 2020);
+    assert_eq!(raft.role(), RoleName::Prospective);
+}

@@ -52,6 +52,8 @@ struct Temper {
     joins: bool,
     /// Whether voters are added and removed.
     changes: bool,
+    /// How often a connection to a node that is down is closed or refused.
+    refusal_percent: usize,
     drop_percent: usize,
     repeat_percent: usize,
     damage_percent: usize,
@@ -64,6 +66,24 @@ struct Temper {
 }
 
 impl Temper {
+    /// No faults, and connections to a node that is down are refused.
+    fn calm(random: &mut Random) -> Self {
+        Self {
+            is_dynamic: true,
+            is_old: false,
+            joins: false,
+            changes: false,
+            refusal_percent: 100,
+            drop_percent: 0,
+            repeat_percent: 0,
+            damage_percent: 0,
+            delay_ms: 2,
+            late_percent: 0,
+            fsync_ms: 3,
+            ..Self::new(random)
+        }
+    }
+
     fn new(random: &mut Random) -> Self {
         let is_dynamic = random.chance(70);
         let calm = random.chance(30);
@@ -77,6 +97,7 @@ impl Temper {
             joins: is_dynamic && random.chance(30),
             changes: random.chance(50),
             is_old: !is_dynamic && random.chance(50),
+            refusal_percent: random.pick(&[0, 50, 100]),
             drop_percent: percent(random, 10),
             repeat_percent: percent(random, 10),
             damage_percent: percent(random, 3),
@@ -110,6 +131,51 @@ pub struct World {
     is_at_rest: bool,
     is_printed: bool,
     digest: u64,
+}
+
+/// How the leader goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Departure {
+    /// Its process is killed.
+    Killed,
+    /// It stops cleanly.
+    Stopped,
+    /// It is paused.
+    Paused,
+}
+
+/// Takes the leader of three voters away, on a quiet network. Returns the time until another one
+/// leads.
+pub fn replace_leader(seed: u64, departure: Departure) -> Check<u64> {
+    let mut random = Random::new(seed);
+    let temper = Temper { voters: 3, observers: 0, length_ms: 30_000, ..Temper::calm(&mut random) };
+    let mut world = World::new(random, temper, false);
+    for node in 0..world.nodes.len() {
+        world.happens_in(0, Happening::Start { node });
+    }
+    world.happens_in(10, Happening::Propose);
+    while world.time < 10_000 {
+        world.go_on()?;
+    }
+    let leader = world.leading().ok_or("three voters have a leader")?;
+    let at = world.time;
+    match departure {
+        Departure::Killed => {
+            world.nodes[leader].end();
+            let hung_up = std::mem::take(&mut world.nodes[leader].hung_up);
+            hung_up.into_iter().for_each(|asker| world.refuse_connection(asker));
+        }
+        Departure::Stopped => {
+            let mut effects = Vec::new();
+            world.step(leader, Event::Stop, &mut effects)?;
+            world.after(leader, effects)?;
+        }
+        Departure::Paused => world.paused_until[leader] = u64::MAX,
+    }
+    while world.active(leader).is_none() && world.time < world.temper.length_ms {
+        world.go_on()?;
+    }
+    Ok(world.time - at)
 }
 
 /// Runs the course of a seed.
@@ -169,7 +235,7 @@ impl World {
             };
             let disk = Disk::format(Some(&voters).filter(|_| is_voter && temper.is_dynamic));
             let clock = Clock { base: random.next() % 100_000, rate: random.pick(&[900, 1000, 1000, 1100]) };
-            Node { config, disk, clock, running: None, run: 0, fuse: None, padding }
+            Node { config, disk, clock, running: None, run: 0, fuse: None, padding, hung_up: Vec::new() }
         });
         let nodes: Vec<Node> = nodes.collect();
         Self {
@@ -370,6 +436,12 @@ impl World {
         self.nodes[node].start(seed, now, &mut self.ledger, effects)
     }
 
+    /// A node whose controller is active, other than this one.
+    fn active(&self, other_than: usize) -> Option<usize> {
+        let is_active = |node: &Node| node.running.as_ref().is_some_and(|running| running.active.is_some());
+        (0..self.nodes.len()).find(|node| *node != other_than && is_active(&self.nodes[*node]))
+    }
+
     fn propose(&mut self) -> Check {
         let wait = self.random.within(1, self.temper.propose_every_ms);
         self.happens_in(u64::try_from(wait).unwrap(), Happening::Propose);
@@ -411,8 +483,12 @@ impl World {
         }
     }
 
-    /// A node is down, and starts again at some time.
+    /// A node is down, and starts again at some time. Its connections may be closed.
     fn fell(&mut self, node: usize) {
+        let hung_up = std::mem::take(&mut self.nodes[node].hung_up);
+        for asker in hung_up.into_iter().filter(|asker| asker.node != ADMIN) {
+            self.refuse_connection(asker);
+        }
         let ms = if self.is_at_rest { 0 } else { self.random.within(0, 4_000) };
         self.happens_in(u64::try_from(ms).unwrap(), Happening::Start { node });
     }
@@ -444,7 +520,7 @@ impl World {
     }
 
     fn refuse_connection(&mut self, asker: Asker) {
-        if self.random.chance(50) {
+        if self.random.chance(self.temper.refusal_percent) {
             self.happens_in(1, Happening::Reply { asker, result: Err(ErrorCode::NetworkException) });
         }
     }

@@ -90,3 +90,33 @@ fn one_seed_gives_one_course() {
         assert_eq!(outcome(seed, false).unwrap(), outcome(seed, false).unwrap(), "seed {seed}");
     }
 }
+
+/// Takes the leader of three voters away in 200 courses. Returns the times, in the simulation, in
+/// which half and 98 % of them have another one.
+fn replaced_within(departure: course::Departure) -> (u64, u64) {
+    let mut times: Vec<u64> = (0..200).map(|seed| course::replace_leader(seed, departure).unwrap()).collect();
+    times.sort_unstable();
+    let (half, most) = (times[times.len() / 2], times[times.len() * 98 / 100]);
+    eprintln!("{departure:?}: half in {half} ms, 98 % in {most} ms, all in {} ms", times[times.len() - 1]);
+    (half, most)
+}
+
+/// A process that is killed closes its connections. Its followers need not wait for the fetch
+/// timeout of 2,000 ms.
+#[test]
+fn a_killed_leader_is_replaced_before_the_fetch_timeout() {
+    let (half, most) = replaced_within(course::Departure::Killed);
+    assert!(half < 200 && most < 400, "{half} {most}");
+}
+
+#[test]
+fn a_leader_that_stops_hands_over_at_once() {
+    let (half, most) = replaced_within(course::Departure::Stopped);
+    assert!(half < 50 && most < 100, "{half} {most}");
+}
+
+#[test]
+fn a_paused_leader_is_replaced_after_the_fetch_timeout() {
+    let (half, most) = replaced_within(course::Departure::Paused);
+    assert!(half < 2_500 && most < 3_000, "{half} {most}");
+}

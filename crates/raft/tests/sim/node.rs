@@ -84,9 +84,18 @@ pub struct Node {
     /// After this number of actions it is killed.
     pub fuse: Option<u64>,
     pub padding: usize,
+    /// Who waited for an answer when it went down.
+    pub hung_up: Vec<Asker>,
 }
 
 impl Node {
+    /// The machine ends. Its connections are closed.
+    pub fn end(&mut self) {
+        if let Some(running) = self.running.take() {
+            self.hung_up.extend(running.answering.values().map(|(asker, _)| *asker));
+        }
+    }
+
     pub fn key(&self) -> ReplicaKey {
         self.config.local
     }
@@ -183,7 +192,7 @@ impl Node {
     fn burns(&mut self) -> bool {
         match self.fuse {
             Some(0) => {
-                self.running = None;
+                self.end();
                 true
             }
             Some(left) => {
@@ -258,7 +267,7 @@ impl Node {
                 effects.push(Effect::Reply { asker, reply });
             }
             Action::Stopped => {
-                self.running = None;
+                self.end();
                 effects.push(Effect::Stopped);
             }
         }

@@ -4,7 +4,7 @@ use super::{ADMIN, FORGOTTEN_MS, REST_MS, World, endpoint, key};
 use crate::Check;
 use crate::disk::Disk;
 use crate::node::{Asker, Effect};
-use model::Offset;
+use model::{LeaderEpoch, Offset};
 use raft::{Event, QuorumRequest, Voter, VoterChange, VoterChangeRequest, VoterSet};
 
 /// A fault.
@@ -186,7 +186,8 @@ impl World {
         let kept = if self.random.chance(50) { 0 } else { self.random.below(lost + 1) };
         self.nodes[node].disk.lose_power(kept);
         self.nodes[node].fuse = None;
-        if self.nodes[node].running.take().is_some() {
+        if self.nodes[node].running.is_some() {
+            self.nodes[node].end();
             self.fell(node);
         }
     }
@@ -256,23 +257,31 @@ impl World {
         let mut last = None;
         while self.time < by {
             self.go_on()?;
+            let epoch = self.leading_epoch();
+            // What a leader appended and did not commit is gone with it.
+            last = last.filter(|(led, _)| Some(*led) == epoch);
             if last.is_none() && self.time > by - REST_MS + 4_000 {
                 last = self.propose_last()?;
             }
-            if last.is_some_and(|end| self.has_everywhere(end)) {
+            if last.is_some_and(|(_, end)| self.has_everywhere(end)) {
                 return self.check_rest();
             }
         }
         Err(format!("the quorum comes back once faults stop: {}", self.shown()))
     }
 
-    /// A leader appends one more record. Returns the log end that all shall reach.
-    fn propose_last(&mut self) -> Check<Option<Offset>> {
+    fn leading_epoch(&self) -> Option<LeaderEpoch> {
+        let running = self.nodes[self.leading()?].running.as_ref()?;
+        Some(running.raft.epoch())
+    }
+
+    /// A leader appends one more record. Returns its epoch, and the log end that all shall reach.
+    fn propose_last(&mut self) -> Check<Option<(LeaderEpoch, Offset)>> {
         let Some(leader) = self.leading() else { return Ok(None) };
         if !self.propose_at(leader)? {
             return Ok(None);
         }
-        Ok(self.nodes[leader].running.as_ref().map(|running| running.raft.log().end))
+        Ok(self.nodes[leader].running.as_ref().map(|running| (running.raft.epoch(), running.raft.log().end)))
     }
 
     /// Whether all nodes have committed this and agree on the voters.
