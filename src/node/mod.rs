@@ -117,6 +117,24 @@ struct Connections {
 }
 
 impl Connections {
+    /// Accepts connections on all listeners. `tasks` has those that accept clients.
+    fn accept(
+        &self,
+        listening: Vec<Listening>,
+        broker: &Arc<Broker>,
+        threads: &Arc<ConnectionThreads<Open>>,
+        tasks: &TaskTracker,
+    ) {
+        self.serving.spawn(threads.clone().serve_first());
+        for one in listening {
+            let (accepting, open) = match one.listener.is_controller {
+                true => (&self.serving, &self.of_controllers),
+                false => (tasks, &self.of_clients),
+            };
+            accepting.spawn(one.accept(broker.clone(), threads.clone(), open.clone()));
+        }
+    }
+
     /// Ends the connections of other controllers.
     async fn end(&self, broker: &Broker) {
         broker.controllers_stopping.cancel();
@@ -153,54 +171,32 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
     let advertised = advertised(&registration);
     let (published_in, published) = watch::channel(None);
     let (publications, received) = mpsc::channel();
-    let (leading, runtime) = (Arc::downgrade(&broker), tokio::runtime::Handle::current());
-    broker.replicas.set_leadership_listener(Box::new(move |partition| {
-        let _entered = runtime.enter();
-        if let Some(broker) = leading.upgrade() {
-            broker.follow_leadership(partition);
-        }
-    }));
+    follow_leaderships(&broker);
     let isr_sender = replication::start(&broker);
     let mut threads = vec![publisher(&broker, &fault_in, received, published_in)?];
     let send = send_to_replicas(&broker, &peers);
-    let parts = controller_parts(
-        &broker,
-        folders.metadata_directory_id,
-        folders.metadata,
-        folders.bootstrap,
-        publications,
-        send,
-    )?;
+    let metadata = (folders.metadata_directory_id, folders.metadata, folders.bootstrap);
+    let parts = controller_parts(&broker, metadata, publications, send)?;
     threads.push(threads::vital("controller", &fault_in, move || Ok(controller::run(parts, inbox)?))?);
     let addresses = listening.iter().map(|one| (one.listener.name.clone(), one.address)).collect();
     let (connections, tasks) = (Connections::default(), TaskTracker::new());
     let connection_threads = net::connection_threads(start.connection_threads, start.load, clock);
-    connections.serving.spawn(connection_threads.clone().serve_first());
-    for one in listening {
-        let (accepting, open) = match one.listener.is_controller {
-            true => (&connections.serving, &connections.of_controllers),
-            false => (&tasks, &connections.of_clients),
-        };
-        accepting.spawn(one.accept(broker.clone(), connection_threads.clone(), open.clone()));
-    }
+    connections.accept(listening, &broker, &connection_threads, &tasks);
     let http = http.map(|(socket, address)| {
         info!(%address, "serving /livez, /readyz and /metrics");
         tasks.spawn(admin::serve(broker.clone(), socket));
         address
     });
-    let stopping = broker.stopping.clone();
     tasks.spawn(assignment_sender(&broker).run());
     tasks.spawn(isr_sender.run());
-    let dir_states = broker.replicas.dir_states();
-    let image = broker.image.clone();
     let heartbeats = registration::run(
         registration,
         active.with_own_connection(),
-        image,
+        broker.image.clone(),
         published,
         unfenced_in,
-        dir_states,
-        stopping,
+        broker.replicas.dir_states(),
+        broker.stopping.clone(),
     );
     threads.push(threads::vital_task("heartbeats", &fault_in, &tasks, heartbeats)?);
     tasks.spawn(dirs::watch(broker.clone(), dir_faults, fault_in));
@@ -219,6 +215,17 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
         peers,
         faults,
     })
+}
+
+/// Starts and stops coordinators where this broker begins or ends to lead their partitions.
+fn follow_leaderships(broker: &Arc<Broker>) {
+    let (leading, runtime) = (Arc::downgrade(broker), tokio::runtime::Handle::current());
+    broker.replicas.set_leadership_listener(Box::new(move |partition| {
+        let _entered = runtime.enter();
+        if let Some(broker) = leading.upgrade() {
+            broker.follow_leadership(partition);
+        }
+    }));
 }
 
 async fn bind_listeners(config: &NodeConfig) -> Result<Vec<Listening>, StartError> {
@@ -458,9 +465,7 @@ fn send_to_replicas(broker: &Broker, peers: &TaskThread) -> SendRequest {
 /// disk.
 fn controller_parts(
     broker: &Broker,
-    directory_id: DirectoryId,
-    metadata: Opened,
-    bootstrap: Vec<VersionedRecord>,
+    (directory_id, metadata, bootstrap): (DirectoryId, Opened, Vec<VersionedRecord>),
     publisher: Sender<Publication>,
     send: SendRequest,
 ) -> Result<ControllerParts, StartError> {

@@ -34,7 +34,6 @@ async fn a_failed_start_names_the_setting_that_is_not_served() {
     let cases = [
         ("metadata.log.dir=/elsewhere", "No `meta.properties` found in /elsewhere"),
         ("process.roles=broker", "process.roles"),
-        ("controller.quorum.voters=1@127.0.0.1:9093,2@127.0.0.1:9094", "controller.quorum.voters"),
         ("authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer", "authorizer.class.name"),
         ("num.partitions=many", "num.partitions"),
         ("listeners=PLAINTEXT://192.0.2.1:9092,CONTROLLER://127.0.0.1:0", "PLAINTEXT://192.0.2.1:9092"),

@@ -1,5 +1,7 @@
 //! The controller's turns over a simulated disk, at moments that the test chooses.
 
+mod following;
+
 use super::*;
 use crate::config::{Properties, combined_node};
 use crate::runtime::metadata_log::SnapshotLimits;
@@ -27,6 +29,8 @@ const CLUSTER: &str = "AAAAAAAAAAAAAAAAAAAAAQ";
 
 struct Controller {
     core: Core,
+    handle: ControllerHandle,
+    inbox: Inbox,
     disk: SimDisk,
     publications: Receiver<Publication>,
     now: Now,
@@ -42,15 +46,26 @@ impl Controller {
     }
 
     fn start(disk: SimDisk, bootstrap: Vec<VersionedRecord>) -> Result<Self, LogFault> {
+        let send: SendRequest = Box::new(|to, _, _| panic!("a lone voter sends nothing, and this to {to:?}"));
+        Self::start_as(disk, bootstrap, (1, "1@127.0.0.1:9093"), send)
+    }
+
+    /// The controller of a node with this id, one of these voters.
+    fn start_as(
+        disk: SimDisk,
+        bootstrap: Vec<VersionedRecord>,
+        (id, voters): (i32, &str),
+        send: SendRequest,
+    ) -> Result<Self, LogFault> {
         let now = Now { monotonic: Monotonic(1), wall: Timestamp(1_800_000_000_000) };
         let limits = SnapshotLimits { max_bytes: 1 << 20, max_interval_ms: 0 };
         let files = OpenFiles::new(8);
         let opened =
             MetadataLog::open(Arc::new(disk.clone()), files, Path::new(DIR), LogConfig::default(), limits, Clock)?;
         let raft_config = raft::Config {
-            local: ReplicaKey { id: BrokerId(1), directory_id: Some(Uuid::from_random([1; 16])) },
+            local: ReplicaKey { id: BrokerId(id), directory_id: Some(Uuid::from_random([1; 16])) },
             endpoints: Vec::new(),
-            configured_voters: VoterSet::from_config("1@127.0.0.1:9093", "CONTROLLER").unwrap(),
+            configured_voters: VoterSet::from_config(voters, "CONTROLLER").unwrap(),
             bootstrap_servers: Vec::new(),
             auto_join: false,
             fetch_limits: FetchLimits::default(),
@@ -67,7 +82,7 @@ impl Controller {
             loader: opened.loader,
             applied: opened.applied,
             settings: Settings {
-                node_id: BrokerId(1),
+                node_id: BrokerId(id),
                 cluster_id: CLUSTER.into(),
                 default_partitions: 1,
                 default_replication_factor: 1,
@@ -80,16 +95,16 @@ impl Controller {
             rules: Arc::new(Rules::new(config, Arc::new(ArcSwap::from_pointee(effective)))),
             bootstrap,
             publisher,
-            send: Box::new(|to, _, _| panic!("a lone voter sends nothing, and this to {to:?}")),
+            send,
             max_idle_ms: Some(500),
             stopping: CancellationToken::new(),
             retention: Limits { max_bytes: None, max_age_ms: None },
             clock: Clock,
         };
-        let (_, inbox) = ControllerHandle::new();
+        let (handle, inbox) = ControllerHandle::new();
         let mut core = Core::new(parts, &inbox, now);
         core.begin()?;
-        Ok(Self { core, disk, publications, now })
+        Ok(Self { core, handle, inbox, disk, publications, now })
     }
 
     /// Time goes on, and the wall clock goes where it likes.
