@@ -5,6 +5,7 @@ use crate::node::Home;
 use model::{ErrorCode, Offset};
 use protocol::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic};
 use protocol::messages::delete_records_response::DeleteRecordsResponse;
+use protocol::messages::fetch_request::FetchRequest;
 use protocol::messages::fetch_response::FetchResponse;
 use protocol::messages::produce_response::ProduceResponse;
 
@@ -23,6 +24,24 @@ async fn written_records_are_read() {
     assert_eq!(client.offset("t", 1, -1).await, Offset(3));
     let outside = client.fetch("t", 1, Offset(4)).await;
     assert_eq!(outside.error_code, ErrorCode::OffsetOutOfRange.code());
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_that_is_no_replica_may_not_fetch_as_one() {
+    let home = Home::new();
+    let node = home.ready(&[]).await;
+    let mut client = node.client().await;
+    client.create_topic("t", 1, &[]).await;
+    client.produce("t", 0, &["a"]).await;
+    // With the leader epoch, the sender may know a newer state of the partition (KIP-320).
+    for (epoch, expected) in [(-1, ErrorCode::NotLeaderOrFollower), (0, ErrorCode::UnknownLeaderEpoch)] {
+        let mut request = FetchRequest { replica_id: 5, ..Client::fetch_request("t", 0, Offset(0), 0) };
+        request.topics[0].partitions[0].current_leader_epoch = epoch;
+        let mut response: FetchResponse = client.call(&request, 12).await;
+        let data = response.responses.remove(0).partitions.remove(0);
+        assert_eq!((data.error_code, data.high_watermark), (expected.code(), -1), "epoch {epoch}");
+    }
     node.stop().await;
 }
 

@@ -146,6 +146,10 @@ fn wrong(run: &mut Run) {
         replica_id: 5,
         ..of(side, "f", vec![partition(0, 0)])
     });
+    run.row("a follower that is none and names the leader epoch", 9..=14, |side, _| FetchRequest {
+        replica_id: 5,
+        ..of(side, "f", vec![FetchPartition { current_leader_epoch: 0, ..partition(0, 0) }])
+    });
     run.row("a debugging consumer", 4..=14, |side, _| FetchRequest {
         replica_id: -2,
         ..of(side, "f", vec![partition(0, 0)])

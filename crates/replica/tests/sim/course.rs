@@ -40,6 +40,8 @@ struct World {
     network: Network,
     ledger: Ledger,
     outbox: Vec<Envelope>,
+    /// The last fetch of each replica. A copy may arrive after a power cut.
+    fetches: BTreeMap<BrokerId, Envelope>,
     published: u64,
     values: u64,
     min_isr: usize,
@@ -74,11 +76,12 @@ impl World {
             network: Network { is_faulty: true, delay_max_ms: if is_lossy { 800 } else { 400 }, ..Network::default() },
             ledger: Ledger::new(is_unclean),
             outbox: Vec::new(),
+            fetches: BTreeMap::new(),
             published: 0,
             values: 0,
             min_isr,
             is_lossy,
-            deletes_percent: if seed % 5 == 3 { 15 } else { 3 },
+            deletes_percent: if seed % 5 > 2 { 15 } else { 3 },
             hash: seed,
             is_printed,
             random,
@@ -141,6 +144,9 @@ impl World {
     fn flush(&mut self) {
         for envelope in std::mem::take(&mut self.outbox) {
             let late = self.loses_the_joining(&envelope);
+            if matches!(envelope.message, Message::Fetch { .. }) {
+                self.fetches.insert(envelope.from, envelope.clone());
+            }
             for delay in self.network.delays(&envelope, &mut self.random) {
                 self.at(delay + late, Event::Deliver(Box::new(envelope.clone())));
             }
@@ -300,7 +306,10 @@ impl World {
             return Ok(());
         }
         match self.random.below(100) {
-            kind if kind < self.deletes_percent => self.nodes[index].delete_records(&mut self.random),
+            kind if kind < self.deletes_percent => {
+                let deletes_all = self.deletes_percent > 3 && self.random.chance(60);
+                self.nodes[index].delete_records(deletes_all, &mut self.random);
+            }
             kind if kind < 25 => self.with_node(index, |node, course| node.tell(course))?,
             _ => {
                 for _ in 0..=self.random.below(3) {
@@ -358,6 +367,16 @@ impl World {
         }
         self.note(&[u64::from(may_lose)], || format!("kills node {id}, power cut: {may_lose}"));
         self.nodes[index].kill(may_lose, &mut self.random);
+        if may_lose && let Some(late) = self.fetches.get(&id).cloned() {
+            let after = 60 + self.random.below(120) as u64;
+            self.at(after, Event::Deliver(Box::new(late)));
+            self.nodes[index].is_slow = self.random.chance(60);
+            // Another replica holds back the high watermark meanwhile.
+            let other = self.random.below(self.nodes.len());
+            if self.controller.image().leader != Some(self.nodes[other].id) {
+                self.nodes[other].paused_until = self.now + 190;
+            }
+        }
         let after = if may_lose { 5 + self.random.below(30) } else { 5 + self.random.below(400) };
         self.at(after as u64, Event::Restart(index));
     }

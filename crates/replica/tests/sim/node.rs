@@ -115,6 +115,7 @@ impl Node {
             incarnation: old.incarnation + 1,
             log: old.log,
             has_lost: old.has_lost,
+            is_slow: old.is_slow,
             ..Node::new(self.id, self.min_isr)
         };
     }
@@ -278,9 +279,11 @@ impl Node {
     }
 
     /// Deletes the oldest records, as retention and DeleteRecords do.
-    pub fn delete_records(&mut self, random: &mut Random) {
+    pub fn delete_records(&mut self, deletes_all: bool, random: &mut Random) {
         if self.replica.leader().is_some() {
-            self.log.raise_start(random.within(self.log.start(), self.log.high_watermark()));
+            let high_watermark = self.log.high_watermark();
+            let least = if deletes_all { high_watermark } else { self.log.start() };
+            self.log.raise_start(random.within(least, high_watermark));
         }
     }
 
