@@ -6,11 +6,8 @@ use crate::config::combined_node;
 use crate::node::folders::Folders;
 use crate::runtime::format::{FirstVoters, Format};
 use metadata::VersionedRecord;
-use model::TopicId;
 use protocol::MetadataRecord;
 use protocol::messages::feature_level_record::FeatureLevelRecord;
-use protocol::messages::partition_record::PartitionRecord;
-use protocol::messages::topic_record::TopicRecord;
 use std::io::IoSlice;
 use std::sync::Arc;
 use storage::disk::{OpenMode, RealDisk, read_all};
@@ -169,21 +166,13 @@ fn a_folder_of_a_newer_feature_level_is_refused() {
 }
 
 #[test]
-fn a_folder_of_other_voters_or_with_other_replicas_is_refused() {
+fn a_folder_of_other_voters_is_refused() {
     let node = Node::new();
     node.write(
         &format!("a/{METADATA_TOPIC}-0/{}", raft::QUORUM_STATE_FILE),
         br#"{"clusterId":"","leaderId":1,"leaderEpoch":1,"votedId":-1,"appliedOffset":0,"currentVoters":[{"voterId":1},{"voterId":4}],"data_version":0}"#,
     );
     node.refused(&["it is of a cluster with the controllers 1, 4, but controller.quorum.voters names 1;"]);
-    let node = Node::new();
-    let topic_id = TopicId::from_random([1; 16]);
-    let topic = TopicRecord { name: "t".into(), topic_id, ..Default::default() };
-    let partition = PartitionRecord { topic_id, replicas: vec![1, 2], isr: vec![1], leader: 1, ..Default::default() };
-    let records = [MetadataRecord::Topic(topic), MetadataRecord::Partition(partition)];
-    let records = records.map(|record| VersionedRecord { record, version: 0 });
-    node.append(&[&[feature(METADATA_VERSION, 7)][..], &records].concat());
-    node.refused(&["it has partitions that the brokers 2 hold too;"]);
 }
 
 #[test]
