@@ -54,12 +54,6 @@ fn a_seed() {
     }
 }
 
-/// Seeds that showed a bug and are not among those of every run.
-#[test]
-fn seeds_that_failed_once() {
-    outcome(339_412, false).unwrap_or_else(|reason| panic!("seed 339412: {reason}"));
-}
-
 #[test]
 fn nothing_committed_is_lost_and_the_quorum_comes_back() {
     let (first, count) = (number("RAFT_SIM_FIRST").unwrap_or(0), number("RAFT_SIM_SEEDS").unwrap_or(SEEDS));
