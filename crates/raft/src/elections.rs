@@ -170,7 +170,10 @@ impl Raft {
         };
         let view = reply.view();
         // A leader whose id is known from `quorum-state`, without its address, is followed as well.
-        let is_news = view.leader != self.leader() || matches!(self.role, Role::Unattached(_));
+        // Its address may be lost with the voters that a truncation took.
+        let is_news = view.leader != self.leader()
+            || matches!(self.role, Role::Unattached(_))
+            || self.leader_endpoints().is_empty();
         if view.epoch > self.epoch || (view.epoch == self.epoch && is_news) {
             let (epoch, leader, endpoints) = (view.epoch, view.leader, view.leader_endpoints.clone());
             let refusal = self.hear_of_leader(epoch, leader, &endpoints, now);

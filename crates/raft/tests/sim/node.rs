@@ -221,7 +221,7 @@ impl Node {
                     return Err(format!("nothing below the high watermark is truncated: {end}"));
                 }
                 for entry in &self.disk.log.entries[self.disk.log.position(end)..] {
-                    ledger.truncated(entry)?;
+                    ledger.truncated(entry, running.epoch)?;
                 }
                 self.disk.truncate(end);
             }
@@ -290,7 +290,9 @@ impl Node {
     pub fn check_vote(&self, epoch: LeaderEpoch, candidate: ReplicaKey, ledger: &mut Ledger) -> Check {
         ledger.voted(self.key(), epoch, candidate)?;
         let election = self.disk.election.unwrap_or_default();
-        if election.epoch != epoch || election.voted.is_none_or(|voted| voted.id != candidate.id) {
+        // Once it has voted, the only voter may go on to the next epoch in the same step.
+        let is_kept = election.voted.is_some_and(|voted| voted.id == candidate.id);
+        if election.epoch < epoch || (election.epoch == epoch && !is_kept) {
             return Err(format!("a vote is on disk before it is given: {candidate:?} in {epoch}, disk {election:?}"));
         }
         Ok(())
