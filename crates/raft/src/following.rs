@@ -113,7 +113,7 @@ impl Raft {
                 Destination { replica: None, endpoints: vec![self.config.bootstrap_servers[index].clone()] }
             }
             Peer::Replica(id) => {
-                let voter = self.voters().get(id).or_else(|| self.config.configured_voters.get(id));
+                let voter = self.known_voter(id);
                 let key = voter.map_or(ReplicaKey { id, directory_id: None }, |voter| voter.key);
                 let is_leader = self.leader() == Some(id);
                 let endpoints = voter.map(|voter| voter.endpoints.clone()).filter(|_| !is_leader);

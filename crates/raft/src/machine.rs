@@ -8,7 +8,7 @@ use crate::log_facts::LogFacts;
 use crate::quorum_state::ElectionState;
 use crate::state::{Role, RoleName, Unattached};
 use crate::timing::{Now, Random, Timeouts};
-use crate::voters::{Endpoint, KRaftVersion, ReplicaKey, VoterSet};
+use crate::voters::{Endpoint, KRaftVersion, ReplicaKey, Voter, VoterSet};
 use model::{BrokerId, LeaderEpoch, Offset};
 use std::collections::BTreeMap;
 
@@ -240,8 +240,14 @@ impl Raft {
             _ if leader.is_some() && self.heard_endpoints.0 == self.epoch && !self.heard_endpoints.1.is_empty() => {
                 &self.heard_endpoints.1
             }
-            _ => leader.and_then(|leader| self.voters().get(leader)).map_or(&[], |voter| &voter.endpoints),
+            _ => leader.and_then(|leader| self.known_voter(leader)).map_or(&[], |voter| &voter.endpoints),
         }
+    }
+
+    /// Returns a voter of the log or, if that has none with this id, of the configuration. The last
+    /// voters of the log may not be committed, so the leader may be one that they lack.
+    pub(crate) fn known_voter(&self, id: BrokerId) -> Option<&Voter> {
+        self.voters().get(id).or_else(|| self.config.configured_voters.get(id))
     }
 
     /// Whether this replica leads its epoch.

@@ -101,7 +101,7 @@ impl Raft {
     /// Whether this leader of the epoch is another replica whose address is known.
     pub(crate) fn can_follow(&self, leader: BrokerId) -> bool {
         let is_heard = self.heard_endpoints.0 == self.epoch && !self.heard_endpoints.1.is_empty();
-        leader != self.config.local.id && (is_heard || self.voters().get(leader).is_some())
+        leader != self.config.local.id && (is_heard || self.known_voter(leader).is_some())
     }
 
     /// Enters an epoch without a leader to follow.

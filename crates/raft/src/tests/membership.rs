@@ -169,3 +169,22 @@ fn kraft_version_is_upgraded_once_all_voters_have_told_their_directories() {
     assert_eq!(raft.voters().get(BrokerId(3)), Some(&voter(3)));
     assert_eq!(step(&mut raft, ask(6, VoterChange::UpgradeKRaftVersion, true), now), ["reply 6 NONE epoch 1 "]);
 }
+
+#[test]
+fn a_leader_that_uncommitted_voters_lack_is_found_in_the_configuration() {
+    let config = config("1@a:1,2@a:2,3@a:3");
+    let upgraded =
+        [ControlRecord::KRaftVersion(KRaftVersion::V1), ControlRecord::Voters(VoterSet::new([voter(1), voter(3)]))];
+    let log = LogFacts { end: offset(9), epochs: vec![(LeaderEpoch(1), offset(0))], ..LogFacts::default() };
+    let control_records = upgraded.into_iter().map(|record| (Some(offset(8)), record)).collect();
+    let stored = Stored { election: Some(election(1, None, None)), log, control_records };
+    let (mut raft, _) = Raft::start(config, stored, 7, at(0)).unwrap();
+    let begin = BeginQuorumEpochRequest {
+        leader: BrokerId(2),
+        epoch: LeaderEpoch(2),
+        voter: Some(key(1)),
+        leader_endpoints: Vec::new(),
+    };
+    step(&mut raft, Event::Request { id: 1, request: QuorumRequest::BeginQuorumEpoch(begin) }, 1);
+    assert_eq!((raft.role(), raft.leader_endpoints()[0].port), (RoleName::Follower, 2));
+}

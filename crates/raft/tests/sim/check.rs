@@ -74,10 +74,12 @@ impl Ledger {
         Err(format!("an offset has one record in an epoch: two at offset {} of epoch {}", entry.base, entry.epoch))
     }
 
-    /// A batch is removed from a log.
-    pub fn truncated(&self, entry: &Entry) -> Check {
+    /// A batch is removed from the log of a node in this epoch. It may be one that a later leader
+    /// has committed, if the node still follows an earlier one.
+    pub fn truncated(&self, entry: &Entry, epoch: LeaderEpoch) -> Check {
+        let is_later = self.since.get(index(entry.last)).is_some_and(|since| *since > epoch);
         match self.committed.get(index(entry.last)) {
-            Some((epoch, crc, _)) if (*epoch, *crc) == (entry.epoch, entry.crc) => {
+            Some((of, crc, _)) if (*of, *crc) == (entry.epoch, entry.crc) && !is_later => {
                 Err(format!("nothing committed is truncated: offset {} of epoch {}", entry.last, entry.epoch))
             }
             _ => Ok(()),

@@ -221,7 +221,7 @@ impl Node {
                     return Err(format!("nothing below the high watermark is truncated: {end}"));
                 }
                 for entry in &self.disk.log.entries[self.disk.log.position(end)..] {
-                    ledger.truncated(entry)?;
+                    ledger.truncated(entry, running.epoch)?;
                 }
                 self.disk.truncate(end);
             }
