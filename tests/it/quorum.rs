@@ -1,15 +1,20 @@
 //! Three nodes with one quorum: any of them may be asked, and any of them may go.
 
 use crate::client::{Client, until};
-use crate::node::{Home, Node};
+use crate::node::{CLUSTER_ID, Home, Node};
+use bytes::Bytes;
 use gregor::net::free_loopback_port;
-use model::BrokerId;
+use model::{BrokerId, ErrorCode};
 use protocol::messages::api_versions_request::ApiVersionsRequest;
 use protocol::messages::api_versions_response::ApiVersionsResponse;
 use protocol::messages::create_topics_request::{CreatableTopic, CreateTopicsRequest};
 use protocol::messages::create_topics_response::CreateTopicsResponse;
 use protocol::messages::describe_quorum_request::{DescribeQuorumRequest, PartitionData, TopicData};
 use protocol::messages::describe_quorum_response::DescribeQuorumResponse;
+use protocol::messages::envelope_request::EnvelopeRequest;
+use protocol::messages::envelope_response::EnvelopeResponse;
+use protocol::messages::vote_request::{self, VoteRequest};
+use protocol::messages::vote_response::VoteResponse;
 
 const NODES: i32 = 3;
 
@@ -163,4 +168,66 @@ async fn a_whole_cluster_starts_again_with_what_it_had() {
     for index in [1, 2] {
         cluster.stop(index).await;
     }
+}
+
+#[tokio::test]
+async fn requests_of_strangers_change_nothing() {
+    let home = Home::new();
+    let node = home.ready(&[]).await;
+    let address = node.running.addresses.iter().find(|(name, _)| name == "CONTROLLER").unwrap().1;
+    let mut client = Client::connect(address).await;
+    let vote = |cluster: Option<&str>, topic: &str, replica_id: i32, voter_id: i32| VoteRequest {
+        cluster_id: cluster.map(Into::into),
+        voter_id,
+        topics: vec![vote_request::TopicData {
+            topic_name: topic.into(),
+            partitions: vec![vote_request::PartitionData {
+                replica_epoch: 1_000,
+                replica_id,
+                voter_directory_id: model::Uuid([9; 16]),
+                last_offset: 1 << 40,
+                last_offset_epoch: 999,
+                ..Default::default()
+            }],
+            ..Default::default()
+        }],
+        ..Default::default()
+    };
+    let log = "__cluster_metadata";
+    for (request, expected) in [
+        (vote(Some("another"), log, 2, 1), ErrorCode::InconsistentClusterId),
+        (vote(None, "t", 2, 1), ErrorCode::InvalidRequest),
+        (VoteRequest::default(), ErrorCode::InvalidRequest),
+    ] {
+        let response: VoteResponse = client.call(&request, 1).await;
+        assert_eq!(response.error_code, expected.code());
+    }
+    let response: VoteResponse = client.call(&vote(Some(CLUSTER_ID), log, -1, 1), 1).await;
+    assert_eq!(response.topics[0].partitions[0].error_code, ErrorCode::InvalidRequest.code());
+    // Nothing of these began an election.
+    let described = describe(&mut node.client().await).await;
+    let partition = &described.topics[0].partitions[0];
+    assert_eq!((partition.error_code, partition.leader_id, partition.leader_epoch), (0, 1, 1));
+
+    let principal = [0, 0, 5, b'U', b's', b'e', b'r', 2, b'a', 0, 0];
+    let request = |data: &'static [u8], principal: &[u8], host: &'static [u8]| EnvelopeRequest {
+        request_data: Bytes::from_static(data),
+        request_principal: Some(Bytes::copy_from_slice(principal)),
+        client_host_address: Bytes::from_static(host),
+        ..Default::default()
+    };
+    // An ApiVersions request is not forwarded.
+    let api_versions = &[0, 18, 0, 0, 0, 0, 0, 1, 0xff, 0xff];
+    for (request, expected) in [
+        (request(&[], &[], &[]), ErrorCode::PrincipalDeserializationFailure),
+        (request(&[1, 2], &principal, &[127, 0, 0, 1]), ErrorCode::InvalidRequest),
+        (request(api_versions, &principal, &[127, 0, 0, 1]), ErrorCode::InvalidRequest),
+        (request(api_versions, &principal, &[127]), ErrorCode::InvalidRequest),
+        // The body of this CreateTopics ends too early.
+        (request(&[0, 19, 0, 5, 0, 0, 0, 1, 0xff, 0xff, 0, 9], &principal, &[127, 0, 0, 1]), ErrorCode::InvalidRequest),
+    ] {
+        let response: EnvelopeResponse = client.call(&request, 0).await;
+        assert_eq!((response.error_code, response.response_data), (expected.code(), None));
+    }
+    node.stop().await;
 }

@@ -50,6 +50,8 @@ pub struct QuorumPeers {
 /// The connection to one replica.
 #[derive(Clone)]
 struct QuorumPeer {
+    /// Its id, if it is known.
+    replica: Option<BrokerId>,
     endpoint: Endpoint,
     peer: Peer,
     /// Whether it was logged that this replica does not answer.
@@ -103,14 +105,16 @@ impl QuorumPeers {
     /// Returns the connection to an address.
     fn peer(&mut self, to: &Destination, endpoint: &Endpoint) -> QuorumPeer {
         let address = (endpoint.host.clone(), endpoint.port);
-        if let Some(known) = self.peers.get(&address) {
+        let replica = to.replica.map(|key| key.id);
+        // A bootstrap server gets its name when it is known, and an address may get another node.
+        if let Some(known) = self.peers.get(&address).filter(|known| known.replica == replica || replica.is_none()) {
             return known.clone();
         }
         if self.peers.len() >= PEERS_MAX {
             self.peers.clear();
         }
-        let name = match to.replica {
-            Some(key) => format!("controller {}", key.id),
+        let name = match replica {
+            Some(id) => format!("controller {id}"),
             None => "bootstrap controller".to_owned(),
         };
         let parts = PeerParts {
@@ -123,7 +127,7 @@ impl QuorumPeers {
         };
         let (peer, task) = Peer::new(parts, self.parts.dial.clone());
         self.parts.runtime.spawn(task);
-        let peer = QuorumPeer { endpoint: endpoint.clone(), peer, is_gone: Arc::default() };
+        let peer = QuorumPeer { replica, endpoint: endpoint.clone(), peer, is_gone: Arc::default() };
         self.peers.insert(address, peer.clone());
         peer
     }
@@ -135,7 +139,7 @@ impl QuorumPeers {
         read: impl FnOnce(Q::Response, &str) -> Result<ReceivedReply, ErrorCode> + Send + 'static,
         answer: Answer,
     ) {
-        let QuorumPeer { endpoint, peer, is_gone } = to;
+        let QuorumPeer { endpoint, peer, is_gone, .. } = to;
         let name = peer.name().clone();
         peer.send(request, self.parts.timeout, move |answered| {
             let failure = answered.as_ref().err().filter(|error| error.reason != PeerFailure::Stopped);
