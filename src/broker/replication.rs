@@ -17,16 +17,15 @@ const FETCHERS_PER_LEADER: usize = 1;
 /// Lets the partitions of a broker follow their leaders. Called once, before the first image.
 /// Returns what sends the changes of ISRs.
 pub(crate) fn start(broker: &Arc<Broker>) -> IsrSender {
-    let values = &broker.config.values;
-    let read = |name: &str| values.read::<i32>(name);
+    let of = broker.settings();
     let settings = FetcherSettings {
-        max_wait_ms: read("replica.fetch.wait.max.ms"),
-        min_bytes: read("replica.fetch.min.bytes"),
-        max_bytes: read("replica.fetch.response.max.bytes"),
-        partition_max_bytes: read("replica.fetch.max.bytes"),
-        backoff_ms: i64::from(read("replica.fetch.backoff.ms")),
+        max_wait_ms: of.replica_fetch_wait_max_ms,
+        min_bytes: of.replica_fetch_min_bytes,
+        max_bytes: of.replica_fetch_response_max_bytes,
+        partition_max_bytes: of.replica_fetch_max_bytes,
+        backoff_ms: i64::from(of.replica_fetch_backoff_ms),
     };
-    let timeout = Duration::from_millis(u64::try_from(read("replica.socket.timeout.ms")).unwrap_or(0));
+    let timeout = Duration::from_millis(u64::try_from(of.replica_socket_timeout_ms).unwrap_or(0));
     let (brokers, own) = (broker.other_brokers.clone(), broker.other_brokers.clone());
     let runtime = Handle::current();
     let fetchers = Fetchers::new(FetchersParts {

@@ -1,6 +1,6 @@
-//! Connections to the other brokers of the cluster, on the listener of `inter.broker.listener.name`.
-//! The coordinators of this broker share one for each broker; requests on it are pipelined. A
-//! fetcher, whose requests wait at the leader, has its own.
+//! Connections to the other brokers of the cluster, on the listener of
+//! `inter.broker.listener.name`. The coordinators of this broker share one for each broker;
+//! requests on it are pipelined. A fetcher, whose requests wait at the leader, has its own.
 
 use crate::peer::{Dial, Peer, PeerParts};
 use arc_swap::ArcSwap;
