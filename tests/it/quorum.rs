@@ -1,6 +1,6 @@
 //! Three nodes with one quorum: any of them may be asked, and any of them may go.
 
-use crate::client::{Client, until};
+use crate::client::{Client, texts, until};
 use crate::node::{CLUSTER_ID, Home, Node};
 use bytes::Bytes;
 use gregor::net::free_loopback_port;
@@ -13,6 +13,7 @@ use protocol::messages::describe_quorum_request::{DescribeQuorumRequest, Partiti
 use protocol::messages::describe_quorum_response::DescribeQuorumResponse;
 use protocol::messages::envelope_request::EnvelopeRequest;
 use protocol::messages::envelope_response::EnvelopeResponse;
+use protocol::messages::metadata_response::MetadataResponsePartition;
 use protocol::messages::vote_request::{self, VoteRequest};
 use protocol::messages::vote_response::VoteResponse;
 
@@ -91,8 +92,16 @@ impl Cluster {
 
     /// Creates a topic through one node, and waits until all running nodes know it.
     async fn create(&self, through: usize, name: &str) {
-        let topic =
-            CreatableTopic { name: name.into(), num_partitions: 6, replication_factor: 1, ..Default::default() };
+        self.create_replicated(through, name, (6, 1)).await;
+    }
+
+    async fn create_replicated(&self, through: usize, name: &str, (partitions, replicas): (i32, i16)) {
+        let topic = CreatableTopic {
+            name: name.into(),
+            num_partitions: partitions,
+            replication_factor: replicas,
+            ..Default::default()
+        };
         let request = CreateTopicsRequest { topics: vec![topic], timeout_ms: 10_000, ..Default::default() };
         let response: CreateTopicsResponse = self.client(through).await.call(&request, 7).await;
         assert_eq!(response.topics[0].error_code, 0, "{response:?}");
@@ -100,6 +109,20 @@ impl Cluster {
             self.client(index).await.await_leaders(name).await;
         }
     }
+}
+
+/// A partition as a running node of the cluster shows it, once `is_shown` holds.
+async fn partition_when(
+    cluster: &Cluster,
+    through: usize,
+    topic: &str,
+    is_shown: impl Fn(&MetadataResponsePartition) -> bool,
+) -> MetadataResponsePartition {
+    until("the partition's state", async || {
+        let mut known = cluster.client(through).await.metadata(topic, false).await;
+        Some(known.topics.remove(0).partitions.remove(0)).filter(|partition| is_shown(partition))
+    })
+    .await
 }
 
 async fn describe(client: &mut Client) -> DescribeQuorumResponse {
@@ -140,6 +163,40 @@ async fn three_nodes_elect_replicate_and_go_on_without_their_leader() {
         cluster.client(leader).await.await_leaders(name).await;
     }
     cluster.create(leader, "after-the-return").await;
+    for index in 0..3 {
+        cluster.stop(index).await;
+    }
+}
+
+#[tokio::test]
+async fn acknowledged_records_outlive_each_leader_of_their_partition() {
+    let mut cluster = Cluster::new();
+    for index in 0..3 {
+        cluster.start(index).await;
+    }
+    cluster.is_ready().await;
+    cluster.create_replicated(0, "t", (1, 3)).await;
+    let mut expected = Vec::new();
+    for round in 0..3 {
+        let all = |partition: &MetadataResponsePartition| partition.isr_nodes.len() == 3;
+        let leader = partition_when(&cluster, 0, "t", all).await.leader_id as usize - 1;
+        let value = format!("before {round}");
+        cluster.client(leader).await.produce("t", 0, &[&value]).await;
+        expected.push(value);
+        cluster.stop(leader).await;
+
+        let left = (leader + 1) % 3;
+        let another = |partition: &MetadataResponsePartition| {
+            partition.leader_id >= 0 && partition.leader_id != leader as i32 + 1
+        };
+        let next = partition_when(&cluster, left, "t", another).await.leader_id as usize - 1;
+        let value = format!("after {round}");
+        cluster.client(next).await.produce("t", 0, &[&value]).await;
+        expected.push(value);
+        assert_eq!(texts(&cluster.client(next).await.read("t", 0).await), expected, "round {round}");
+        cluster.start(leader).await;
+        cluster.is_ready().await;
+    }
     for index in 0..3 {
         cluster.stop(index).await;
     }
