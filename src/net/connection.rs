@@ -17,6 +17,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesOrdered;
 use std::io;
 use std::time::Duration;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::SemaphorePermit;
@@ -31,6 +32,9 @@ mod tests;
 const REPLIES_WAITING_MAX: usize = 64;
 /// How long a peer may take to receive a reply once the broker stops.
 const LAST_REPLY_MAX: Duration = Duration::from_secs(1);
+
+/// How long a peer may take to close its side once the broker stops.
+const HANG_UP_MAX: Duration = Duration::from_millis(250);
 
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
@@ -114,6 +118,9 @@ pub async fn serve<T>(
     loop {
         if serving.is_none() && waiting.is_empty() {
             if let Some(end) = ending {
+                if end.is_ok() {
+                    hang_up(&reading, &mut writing).await;
+                }
                 return end.map(|()| Finished::Ended);
             }
             // A frame that already has its memory is read to its end on this thread.
@@ -157,6 +164,30 @@ pub async fn serve<T>(
             }
         }
     }
+}
+
+/// Closes a connection because the broker stops: first its own side, then, once the peer has closed
+/// the other, all of it. The peer reads every answer before the end. If unread requests were left
+/// behind, the system would break the connection, and a Java client then drops answers that it has
+/// not read. It sends their batches again, and the broker that starts next refuses them as out of
+/// order, because it knows only the last batch of each producer.
+async fn hang_up(reading: &OwnedReadHalf, writing: &mut OwnedWriteHalf) {
+    let closed = async {
+        if writing.shutdown().await.is_err() {
+            return;
+        }
+        let mut unread = [0; 4096];
+        while reading.readable().await.is_ok() {
+            match reading.try_read(&mut unread) {
+                Ok(0) => return,
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => return,
+            }
+        }
+    };
+    // A peer that does not close its side loses nothing that it wants to read.
+    let _ = timeout(HANG_UP_MAX, closed).await;
 }
 
 /// Sends a reply. Once the broker stops, a slow peer has only [`LAST_REPLY_MAX`].

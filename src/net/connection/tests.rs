@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use protocol::FramePart;
 use std::collections::HashMap;
 use std::sync::Arc;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncReadExt as _;
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinHandle;
 
@@ -164,6 +164,7 @@ impl Peer {
         let mut rest = Vec::new();
         self.stream.read_to_end(&mut rest).await.unwrap();
         assert_eq!(rest, b"");
+        self.stream.shutdown().await.unwrap();
         self.ended.await.unwrap()
     }
 }
@@ -393,8 +394,28 @@ async fn a_stopping_broker_answers_started_requests_and_starts_no_others() {
     side.requests.end("first");
     assert_eq!(peer.receive().await, "first");
     assert_eq!(peer.receive().await, "second");
-    assert!(peer.ended.await.unwrap().is_ok());
+    assert!(peer.end().await.is_ok());
     assert_eq!(side.requests.events(), ["begin first", "begin second", "end second", "end first"]);
+}
+
+/// A Java client that cannot send drops the answers that it has not read.
+#[tokio::test]
+async fn a_peer_of_a_stopping_broker_can_send_until_it_has_read_every_answer() {
+    let side = Side::new(0);
+    let mut peer = side.connect().await;
+    peer.begin("slow first").await;
+    side.stopping.cancel();
+    peer.send("now second").await;
+    side.requests.end("first");
+    side.requests.event("end first").await;
+    settle().await;
+    // It does not know yet that the broker stops.
+    peer.send("now third").await;
+    settle().await;
+    peer.send("now fourth").await;
+    assert_eq!(peer.receive().await, "first");
+    assert!(peer.end().await.is_ok());
+    assert_eq!(side.requests.events(), ["begin first", "end first"]);
 }
 
 #[tokio::test(start_paused = true)]
