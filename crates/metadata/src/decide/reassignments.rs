@@ -32,21 +32,22 @@ pub fn alter_partition_reassignments(
     context.in_time()?;
     let mut records = Vec::new();
     let mut responses = Vec::new();
-    let mut seen = BTreeSet::new();
+    let mut done = BTreeSet::new();
     for topic in &request.topics {
         let mut partitions = Vec::new();
         for asked in &topic.partitions {
             let index = PartitionIndex(asked.partition_index);
             let factor_may_change = request.allow_replication_factor_change;
-            let is_first = seen.insert((&topic.name, index));
+            let is_done = done.contains(&(&topic.name, index));
             let changed = find(image, &topic.name, index).and_then(|(topic, partition)| match &asked.replicas {
                 // Kafka writes both records, and the second knows nothing of the first.
-                _ if !is_first => {
-                    Err(ApiError::new(ErrorCode::InvalidRequest, "The partition is named more than once."))
-                }
+                _ if is_done => Err(ApiError::new(ErrorCode::InvalidRequest, "The partition is named more than once.")),
                 Some(target) => reassign(image, context, topic, index, partition, target, factor_may_change),
                 None => cancel(image, context, topic, index, partition),
             });
+            if changed.is_ok() {
+                done.insert((&topic.name, index));
+            }
             let (error_code, error_message) = changed.as_ref().err().map_or((0, None), code_and_message);
             records.extend(changed.unwrap_or_default());
             partitions.push(ReassignablePartitionResponse {
