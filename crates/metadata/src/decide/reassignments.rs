@@ -45,7 +45,7 @@ pub fn alter_partition_reassignments(
                 Some(target) => reassign(image, context, topic, index, partition, target, factor_may_change),
                 None => cancel(image, context, topic, index, partition),
             });
-            if changed.is_ok() {
+            if changed.as_ref().is_ok_and(|records| records.iter().len() > 0) {
                 done.insert((&topic.name, index));
             }
             let (error_code, error_message) = changed.as_ref().err().map_or((0, None), code_and_message);

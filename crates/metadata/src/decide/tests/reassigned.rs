@@ -45,6 +45,9 @@ fn a_reassignment_is_cancelled_and_a_partition_is_named_once() {
     let mut cluster = Cluster::of_brokers(3, 1);
     create(&mut cluster, "a", &[&[1, 2]]);
     fence(&mut cluster, 3);
+    // The first changes nothing, and so the second is judged as if it were alone.
+    let (records, said) = reassign(&mut cluster, "a", &[Some(&[1, 2]), None]);
+    assert_eq!((records.len(), said), (0, vec!["NONE".to_owned(), "NO_REASSIGNMENT_IN_PROGRESS".to_owned()]));
     let (records, said) = reassign(&mut cluster, "a", &[Some(&[1, 3]), Some(&[3])]);
     assert_eq!(said, ["NONE", "INVALID_REQUEST: The partition is named more than once."]);
     assert_eq!(records.len(), 1);
