@@ -1,6 +1,6 @@
 //! Every planted bug is caught within the seeds of one run of the tests.
 
-use crate::{SEEDS, outcome};
+use crate::SIMULATION;
 use metadata::planted::{Bug, plant};
 
 /// Removes the bug on drop, also if the test fails.
@@ -22,8 +22,8 @@ impl Drop for Planted {
 /// `words` name the fault as a check reports it.
 fn is_caught(bug: Bug, words: &str) {
     let _planted = Planted::new(bug);
-    let caught = (0..SEEDS).find_map(|seed| Some((seed, outcome(seed, false).err()?)));
-    let Some((seed, reason)) = caught else { panic!("{bug:?} lives through {SEEDS} seeds") };
+    let caught = (0..SIMULATION.seeds).find_map(|seed| Some((seed, SIMULATION.outcome(seed, false).err()?)));
+    let Some((seed, reason)) = caught else { panic!("{bug:?} lives through {} seeds", SIMULATION.seeds) };
     assert!(reason.contains(words), "{bug:?} is caught at seed {seed}, but not by name: {reason}");
     eprintln!("{bug:?} is caught at seed {seed}: {reason}");
 }

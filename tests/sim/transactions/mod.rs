@@ -23,76 +23,38 @@ mod markers;
 #[cfg(feature = "planted-bugs")]
 mod planted;
 mod producer;
-#[path = "../storage/random.rs"]
+#[path = "../random.rs"]
 mod random;
 mod reader;
+#[path = "../seeds.rs"]
+mod seeds;
 mod slot;
 mod station;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use self::seeds::Simulation;
 
-/// The number of seeds in a run of the tests.
-const SEEDS: u64 = 5_000;
+/// The simulation.
+const SIMULATION: Simulation = Simulation {
+    name: "TRANSACTION_SIM",
+    arguments: "-p gregor --lib --all-features -- --nocapture simulation::a_seed",
+    seeds: 5_000,
+    course: course::run,
+};
 
 /// The result of a check: why it failed.
 type Check<T = ()> = Result<T, String>;
 
-fn number(variable: &str) -> Option<u64> {
-    std::env::var(variable).ok()?.parse().ok()
-}
-
-/// Runs one course and returns its hash. A panic of the code fails it like any other fault.
-fn outcome(seed: u64, is_printed: bool) -> Check<u64> {
-    let ran = catch_unwind(AssertUnwindSafe(|| course::run(seed, is_printed)));
-    ran.unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().cloned();
-        Err(text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default())
-    })
-}
-
 #[test]
 fn a_seed() {
-    if let Some(seed) = number("TRANSACTION_SIM_SEED") {
-        outcome(seed, true).unwrap_or_else(|reason| panic!("seed {seed}: {reason}"));
-    }
+    SIMULATION.run_one();
 }
 
 #[test]
 fn transactions_are_whole_or_absent_and_come_to_rest() {
-    let first = number("TRANSACTION_SIM_FIRST").unwrap_or(0);
-    let count = number("TRANSACTION_SIM_SEEDS").unwrap_or(SEEDS);
-    let next = AtomicU64::new(first);
-    let failed = Mutex::new(Vec::new());
-    std::thread::scope(|scope| {
-        for _ in 0..std::thread::available_parallelism().map_or(2, usize::from) {
-            scope.spawn(|| {
-                loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= first + count || failed.lock().unwrap().len() >= 10 {
-                        return;
-                    }
-                    if let Err(reason) = outcome(seed, false) {
-                        failed.lock().unwrap().push((seed, reason));
-                    }
-                }
-            });
-        }
-    });
-    let mut failed = failed.into_inner().unwrap();
-    failed.sort();
-    for (seed, reason) in &failed {
-        eprintln!(
-            "{reason}\n  TRANSACTION_SIM_SEED={seed} cargo test -p gregor --lib --all-features -- --nocapture simulation::a_seed\n"
-        );
-    }
-    assert!(failed.is_empty(), "{} courses failed, the first of seed {}", failed.len(), failed[0].0);
+    SIMULATION.run_all();
 }
 
 #[test]
 fn one_seed_gives_one_course() {
-    for seed in 0..20 {
-        assert_eq!(outcome(seed, false).unwrap(), outcome(seed, false).unwrap(), "seed {seed}");
-    }
+    SIMULATION.run_twice();
 }

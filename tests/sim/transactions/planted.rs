@@ -1,6 +1,6 @@
 //! Every planted bug is caught within the seeds of one run of the tests.
 
-use super::{SEEDS, outcome};
+use super::SIMULATION;
 use coordinator::planted::{Bug, plant};
 use std::fmt::Debug;
 
@@ -15,8 +15,8 @@ impl Drop for Planted {
 }
 
 fn catch(bug: impl Debug) {
-    let caught = (0..SEEDS).find_map(|seed| Some((seed, outcome(seed, false).err()?)));
-    assert!(caught.is_some(), "{bug:?} lives through {SEEDS} seeds");
+    let caught = (0..SIMULATION.seeds).find_map(|seed| Some((seed, SIMULATION.outcome(seed, false).err()?)));
+    assert!(caught.is_some(), "{bug:?} lives through {} seeds", SIMULATION.seeds);
     eprintln!("{bug:?} is caught: {caught:?}");
 }
 

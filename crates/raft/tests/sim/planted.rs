@@ -1,6 +1,6 @@
 //! Every planted bug is caught within the seeds of one run of the tests.
 
-use crate::{SEEDS, outcome};
+use crate::SIMULATION;
 use raft::planted::{Bug, plant};
 
 /// Removes the bug on drop, also if the test fails.
@@ -21,8 +21,8 @@ impl Drop for Planted {
 
 fn is_caught(bug: Bug) {
     let _planted = Planted::new(bug);
-    let caught = (0..SEEDS).find_map(|seed| Some((seed, outcome(seed, false).err()?)));
-    assert!(caught.is_some(), "{bug:?} lives through {SEEDS} seeds");
+    let caught = (0..SIMULATION.seeds).find_map(|seed| Some((seed, SIMULATION.outcome(seed, false).err()?)));
+    assert!(caught.is_some(), "{bug:?} lives through {} seeds", SIMULATION.seeds);
     eprintln!("{bug:?} is caught: {caught:?}");
 }
 

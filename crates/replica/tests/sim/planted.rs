@@ -1,6 +1,6 @@
 //! Every planted bug is caught within the seeds of one run of the tests.
 
-use crate::{SEEDS, outcome};
+use crate::SIMULATION;
 use replica::planted::{Bug, plant};
 
 /// Removes the bug on drop, also if the test fails.
@@ -22,9 +22,9 @@ impl Drop for Planted {
 /// Fails unless a course fails as the bug must let it fail.
 fn is_caught(bug: Bug, sign: &str) {
     let _planted = Planted::new(bug);
-    let failed = |seed| outcome(seed, false).err().filter(|reason| reason.contains(sign));
-    let caught = (0..SEEDS).find_map(|seed| Some((seed, failed(seed)?)));
-    assert!(caught.is_some(), "{bug:?} lives through {SEEDS} seeds");
+    let failed = |seed| SIMULATION.outcome(seed, false).err().filter(|reason| reason.contains(sign));
+    let caught = (0..SIMULATION.seeds).find_map(|seed| Some((seed, failed(seed)?)));
+    assert!(caught.is_some(), "{bug:?} lives through {} seeds", SIMULATION.seeds);
     eprintln!("{bug:?} is caught: {caught:?}");
 }
 
