@@ -113,7 +113,8 @@ impl IsrSender {
                 return;
             }
             let answer = self.send(&proposals).await;
-            let has_failed = answer.is_err();
+            // A proposal whose result is not known is sent again, but not at once.
+            let mut has_failed = false;
             let answers = match &answer {
                 Ok(response) => answers(response),
                 Err(error) => {
@@ -127,7 +128,9 @@ impl IsrSender {
                     Ok(_) => ErrorCode::UnknownServerError,
                     Err(error) => error.code,
                 };
-                partition.proposal_answered(&proposal, answers.get(&id).cloned().unwrap_or(Err(lacking)));
+                let answer = answers.get(&id).cloned().unwrap_or(Err(lacking));
+                has_failed |= answer.is_err();
+                partition.proposal_answered(&proposal, answer);
             }
             if has_failed {
                 tokio::time::sleep(RETRY).await;
