@@ -120,6 +120,8 @@ impl Broker {
     /// Applies a new image: first the settings, then each partition and the coordinator that
     /// depends on it.
     pub(crate) fn published(&self, image: &Arc<Image>, changes: &Changes) {
+        self.metrics.unclean_elections.inc_by(changes.unclean_elections);
+        self.metrics.elr_elections.inc_by(changes.elr_elections);
         if changes.configs.iter().any(|resource| resource.kind == ResourceType::Broker) {
             self.change_settings(image);
         }

@@ -20,7 +20,7 @@ use self::folders::Folders;
 use self::threads::TaskThread;
 use crate::admin;
 use crate::broker::{Broker, Node, replication, set_maxima, spawn_background};
-use crate::config::{Address, Advertised, Effective, NodeConfig, Properties};
+use crate::config::{Address, Advertised, BrokerSettings, Effective, NodeConfig, Properties};
 use crate::env::clock::Clock;
 use crate::env::{blocking, random};
 use crate::net::{self, ConnectionThreads, Listening, Open, ThreadLoad};
@@ -30,7 +30,9 @@ use crate::replica::{self, Replicas, TopicSettings};
 use crate::runtime::assignment_sender::AssignmentSender;
 use crate::runtime::brokers::{OtherBrokers, OtherBrokersParts};
 use crate::runtime::config_rules::{self, Rules};
-use crate::runtime::controller::{self, ActiveController, ActiveControllerParts, ControllerHandle, ControllerParts};
+use crate::runtime::controller::{
+    self, ActiveController, ActiveControllerParts, ControllerHandle, ControllerParts, ElectionIntervals,
+};
 use crate::runtime::coordinator::{CoordinatorParts, NoEffects};
 use crate::runtime::group::GroupCoordinators;
 use crate::runtime::limits::{ConnectionLimits, MemoryLimit};
@@ -515,10 +517,20 @@ fn controller_parts(
             max_bytes: u64::try_from(settings.metadata_max_retention_bytes).ok(),
             max_age_ms: u64::try_from(settings.metadata_max_retention_ms).ok(),
         },
+        elections: election_intervals(&settings),
         stopping: broker.stopping.clone(),
         max_idle_ms: Some(i64::from(settings.metadata_max_idle_interval_ms)).filter(|ms| *ms > 0),
         clock,
     })
+}
+
+/// Returns how often leaders are elected.
+fn election_intervals(settings: &BrokerSettings) -> ElectionIntervals {
+    let balance_ms = settings.leader_imbalance_check_interval_seconds.saturating_mul(1_000);
+    ElectionIntervals {
+        balance_ms: settings.auto_leader_rebalance_enable.then_some(balance_ms),
+        unclean_ms: Some(settings.unclean_leader_election_interval_ms),
+    }
 }
 
 impl Running {
