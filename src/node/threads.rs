@@ -101,7 +101,7 @@ mod tests {
             assert_eq!(nothing[0], 1);
             Ok::<(), NodeFault>(())
         };
-        let env = Env::default();
+        let env: Env = <_>::default();
         let thread = vital("fragile", &end, env, works).unwrap();
         assert!(thread.join().is_err());
         assert!(matches!(faults.try_recv(), Ok(NodeFault::Panicked { thread: "fragile" })));

@@ -329,7 +329,7 @@ mod tests {
         let required = [("process.roles", "broker"), ("node.id", "1"), ("controller.listener.names", "C")];
         let properties = [required.as_slice(), &[("log.cleaner.threads", "2")]].concat();
         let properties = properties.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let limits = limits(&BrokerSettings::new(&crate::config::BROKER.parse(&properties).unwrap()), Env::default());
+        let limits = limits(&BrokerSettings::new(&crate::config::BROKER.parse(&properties).unwrap()), <_>::default());
         assert_eq!((limits.dedupe_buffer_bytes, limits.io_buffer_bytes), (64 << 20, 128 << 10));
     }
 }
