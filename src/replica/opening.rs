@@ -245,7 +245,7 @@ mod tests {
         let queue = Arc::new(queue());
         let (running, given_up) = queue.take().unwrap();
         let other = queue.clone();
-        let opener = crate::env::Env::default()
+        let opener = <crate::env::Env>::default()
             .thread("opener", move || {
                 while !given_up.load(Ordering::SeqCst) {
                     std::thread::yield_now();
