@@ -12,6 +12,7 @@ pub(crate) use background::spawn as spawn_background;
 pub use transactions::TransactionPartitions;
 
 use crate::config::{BrokerSettings, Effective, Listener, NodeConfig};
+use crate::env::Env;
 use crate::env::clock::Clock;
 use crate::replica::session::FetchSessions;
 use crate::replica::{OpeningProgress, Partition, Replicas};
@@ -31,12 +32,12 @@ use metadata::Changes;
 use metadata::image::{self, Image, ResourceType};
 use metadata::version::METADATA_VERSION;
 
+use crate::env::watch;
 use model::{BrokerId, TopicId, TopicIdPartition};
 use protocol::Str;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -54,7 +55,9 @@ pub struct Node {
 pub struct Broker {
     /// The identity of this node.
     pub node: Node,
-    /// The clock.
+    /// The environment.
+    pub env: Env,
+    /// Its clock.
     pub clock: Clock,
     /// Metrics.
     pub metrics: Metrics,

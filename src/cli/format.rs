@@ -2,7 +2,7 @@
 
 use super::{Format, output};
 use crate::config::NodeConfig;
-use crate::env::clock::Clock;
+use crate::env::Env;
 use crate::runtime::format::{FirstVoters, Format as Formatting, controller_endpoints};
 use anyhow::{Context, bail};
 use metadata::MetadataVersion;
@@ -52,7 +52,7 @@ impl Format {
             ignore_formatted: self.ignore_formatted,
         };
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
-        for line in formatting.run(&disk, Clock)? {
+        for line in formatting.run(&disk, Env::default())? {
             output::done(line);
         }
         Ok(ExitCode::SUCCESS)

@@ -21,10 +21,10 @@ use self::threads::TaskThread;
 use crate::admin;
 use crate::broker::{Broker, Node, replication, set_maxima, spawn_background};
 use crate::config::{Address, Advertised, BrokerSettings, Effective, NodeConfig, Properties};
-use crate::env::clock::Clock;
-use crate::env::{blocking, random};
+use crate::env::blocking::ThreadHandle;
+use crate::env::{Env, watch};
 use crate::net::{self, ConnectionThreads, Listening, Open, ThreadLoad};
-use crate::peer;
+use crate::peer::Dial;
 use crate::replica::session::FetchSessions;
 use crate::replica::{self, Replicas, TopicSettings};
 use crate::runtime::assignment_sender::AssignmentSender;
@@ -57,12 +57,10 @@ use records::Codec;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, Sender};
-use std::thread::JoinHandle;
 use std::time::Duration;
 use storage::LogDir;
 use storage::disk::Disk;
-use tokio::sync::{mpsc as channel, watch};
+use tokio::sync::mpsc as channel;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
@@ -84,6 +82,10 @@ pub struct Start {
     pub filter: Option<FilterHandle>,
     /// The address of the HTTP endpoint for operators.
     pub http: Option<Address>,
+    /// The environment.
+    pub env: Env,
+    /// Opens connections to other nodes.
+    pub dial: Dial,
     /// The disk that holds the node's files.
     pub disk: Arc<dyn Disk>,
     /// How many threads may serve connections.
@@ -106,7 +108,7 @@ pub struct Running {
     connections: Connections,
     connection_threads: Arc<ConnectionThreads<Open>>,
     tasks: TaskTracker,
-    threads: Vec<JoinHandle<()>>,
+    threads: Vec<ThreadHandle>,
     peers: TaskThread,
     faults: channel::UnboundedReceiver<NodeFault>,
 }
@@ -150,49 +152,50 @@ impl Connections {
 
 /// Starts a node. Errors: what is wrong with its folders, its ports or its configuration.
 pub async fn start(start: Start) -> Result<Running, StartError> {
-    let (clock, config) = (Clock, start.config);
-    let folders = Folders::open(&config, start.disk, clock)?;
+    let (env, config) = (start.env, start.config);
+    let folders = Folders::open(&config, start.disk, env)?;
     let listening = bind_listeners(&config).await?;
     let http = match &start.http {
         Some(it) => Some(admin::bind(it).await.with_context(|| format!("the HTTP listener cannot use {it}"))?),
         None => None,
     };
     let previous_epoch = previous_epoch(&folders.log_dirs)?;
-    let (controller, inbox) = ControllerHandle::new();
+    let (controller, inbox) = ControllerHandle::new(env.clock());
     let (unfenced_in, unfenced) = watch::channel(false);
     let directory_ids = folders.log_dirs.iter().map(|(_, id)| *id).collect();
     let dirs = (folders.log_dirs, folders.lost);
     let (fault_in, faults) = channel::unbounded_channel();
-    let peers = TaskThread::start("peers", &fault_in)?;
-    let active = active_controller(&config, controller, &peers);
-    let (lost_brokers, suspects) = LostBrokers::new(clock);
+    let peers = TaskThread::start("peers", &fault_in, env)?;
+    let active = active_controller(&config, controller, &peers, &start.dial);
+    let (lost_brokers, suspects) = LostBrokers::new(env.clock());
     let identity = (folders.cluster_id.as_str(), lost_brokers);
-    let broker = broker(&config, dirs, identity, active.clone(), unfenced, start.filter, clock)?;
+    let outside = (env, start.dial.clone());
+    let broker = broker(&config, dirs, identity, active.clone(), unfenced, start.filter, outside)?;
     // Before anything is written: no producer may get space that the disk does not have.
     broker.replicas.check_room();
     let dir_faults = dirs::faults_of(&broker, folders.metadata_log_dir.as_ref());
     let registration =
-        Registration { previous_epoch, ..registration(&config, &broker.node, &listening, directory_ids) };
+        Registration { previous_epoch, ..registration(&config, &broker.node, &listening, directory_ids, env) };
     let advertised = advertised(&registration);
     let (published_in, published) = watch::channel(None);
-    let (publications, received) = mpsc::channel();
+    let (publications, received) = channel::unbounded_channel();
     follow_leaderships(&broker);
     let isr_sender = replication::start(&broker);
     let mut threads = vec![publisher(&broker, &fault_in, received, published_in)?];
-    let send = send_to_replicas(&broker, &peers);
+    let send = send_to_replicas(&broker, &peers, start.dial.clone());
     let metadata = (folders.metadata_directory_id, folders.metadata, folders.bootstrap);
     let parts = controller_parts(&broker, metadata, publications, send)?;
-    threads.push(threads::vital("controller", &fault_in, move || Ok(controller::run(parts, inbox)?))?);
+    threads.push(threads::vital("controller", &fault_in, env, controller::run(parts, inbox))?);
     let addresses = listening.iter().map(|one| (one.listener.name.clone(), one.address)).collect();
     let (connections, tasks) = (Connections::default(), TaskTracker::new());
-    let connection_threads = net::connection_threads(start.connection_threads, start.load, clock);
+    let connection_threads = net::connection_threads(start.connection_threads, start.load, env.clock());
     connections.accept(listening, &broker, &connection_threads, &tasks);
     let http = http.map(|(socket, address)| {
         info!(%address, "serving /livez, /readyz and /metrics");
         tasks.spawn(admin::serve(broker.clone(), socket));
         address
     });
-    tasks.spawn_on(search(&broker).run(suspects), &peers.handle);
+    tasks.spawn_on(search(&broker, start.dial).run(suspects), &peers.handle);
     tasks.spawn(assignment_sender(&broker).run());
     tasks.spawn(isr_sender.run());
     let heartbeats = registration::run(
@@ -204,7 +207,7 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
         broker.replicas.dir_states(),
         broker.stopping.clone(),
     );
-    threads.push(threads::vital_task("heartbeats", &fault_in, &tasks, heartbeats)?);
+    threads.push(threads::vital_task("heartbeats", &fault_in, &tasks, env, heartbeats)?);
     tasks.spawn(dirs::watch(broker.clone(), dir_faults, fault_in));
     spawn_background(&broker, &tasks);
     let metadata_log_dir = folders.metadata_log_dir;
@@ -250,9 +253,9 @@ async fn bind_listeners(config: &NodeConfig) -> Result<Vec<Listening>, StartErro
 fn publisher(
     broker: &Arc<Broker>,
     end: &channel::UnboundedSender<NodeFault>,
-    received: Receiver<Publication>,
+    received: channel::UnboundedReceiver<Publication>,
     published: watch::Sender<Option<Offset>>,
-) -> std::io::Result<JoinHandle<()>> {
+) -> std::io::Result<ThreadHandle> {
     let (acting, runtime) = (broker.clone(), tokio::runtime::Handle::current());
     let listener: publisher::ImageListener = Box::new(move |image, changes| {
         let _entered = runtime.enter();
@@ -260,9 +263,9 @@ fn publisher(
     });
     let (image, controller) = (broker.image.clone(), broker.controller.clone());
     let done = move || controller.published();
-    threads::vital("publisher", end, move || {
-        publisher::run(received, image, published, done, listener);
-        Ok(())
+    threads::vital("publisher", end, broker.env, async move {
+        publisher::run(received, image, published, done, listener).await;
+        Ok::<(), NodeFault>(())
     })
 }
 
@@ -274,7 +277,7 @@ fn broker(
     controller: ActiveController,
     unfenced: watch::Receiver<bool>,
     filter: Option<FilterHandle>,
-    clock: Clock,
+    (env, dial): (Env, Dial),
 ) -> Result<Arc<Broker>, StartError> {
     let effective = config.effective(&Properties::new(), &Properties::new());
     let settings = effective.settings.clone();
@@ -286,20 +289,21 @@ fn broker(
         effects: Arc::new(NoEffects),
         codec: config_rules::offsets_codec(&effective),
         commit_timeout_ms: i64::from(settings.offsets_commit_timeout_ms),
-        clock,
+        env,
     }));
     let transaction_config = config_rules::transaction_config(&effective);
     let effective = Arc::new(ArcSwap::from_pointee(effective));
     let metrics = Metrics::default();
-    let replicas = replicas(config, (dirs, lost), &effective, &image, &metrics, clock)?;
+    let replicas = replicas(config, (dirs, lost), &effective, &image, &metrics, env)?;
     let producer_ids = ProducerIds::new(config.node_id);
     let request_timeout = Duration::from_millis(u64::try_from(settings.request_timeout_ms).unwrap_or(0));
-    let markers = Arc::new(MarkerWriter::new(replicas.clone(), groups.clone(), image.clone(), request_timeout, clock));
+    let markers =
+        Arc::new(MarkerWriter::new(replicas.clone(), groups.clone(), image.clone(), request_timeout, env.clock()));
     let other_brokers = Arc::new(OtherBrokers::new(OtherBrokersParts {
         node_id: config.node_id,
         image: image.clone(),
         listener: config.listeners.inter_broker.as_str().into(),
-        dial: peer::tcp(),
+        dial,
         runtime: tokio::runtime::Handle::current(),
     }));
     let routes = MarkerRoutes { here: markers.clone(), others: other_brokers.clone() };
@@ -309,12 +313,13 @@ fn broker(
         effects: Arc::new(TransactionEffects::new(producer_ids.clone(), controller.clone(), routes)),
         codec: Codec::None,
         commit_timeout_ms: i64::from(settings.request_timeout_ms),
-        clock,
+        env,
     });
     let slots = usize::try_from(settings.max_incremental_fetch_session_cache_slots).unwrap_or(0);
     let broker = Broker {
         node: Node { id: config.node_id, cluster_id: cluster_id.into() },
-        clock,
+        env,
+        clock: env.clock(),
         metrics,
         complaints: Complaints::default(),
         limits: Arc::new(ConnectionLimits::default()),
@@ -351,7 +356,7 @@ fn replicas(
     effective: &Arc<ArcSwap<Effective>>,
     image: &Arc<ArcSwap<Image>>,
     metrics: &Metrics,
-    clock: Clock,
+    env: Env,
 ) -> Result<Arc<Replicas>, StartError> {
     let shared: Arc<ArcSwap<Effective>> = effective.clone();
     let topic_settings: TopicSettings =
@@ -372,7 +377,7 @@ fn replicas(
             .unwrap_or(config.log_dirs.len()),
         recovery_threads: usize::try_from(threads).unwrap_or(1),
         flushes: metrics.flushes.clone(),
-        clock,
+        env,
     })?;
     Ok(Arc::new(replicas))
 }
@@ -393,13 +398,13 @@ fn previous_epoch(log_dirs: &[(LogDir, DirectoryId)]) -> Result<Option<BrokerEpo
 }
 
 /// Creates the search for brokers whose process is gone.
-fn search(broker: &Broker) -> SearchParts {
+fn search(broker: &Broker, dial: Dial) -> SearchParts {
     SearchParts {
         node_id: broker.node.id,
         controller: broker.controller.clone(),
         image: broker.image.clone(),
-        dial: peer::tcp(),
-        clock: broker.clock,
+        dial,
+        clock: broker.env.clock(),
         stopping: broker.stopping.clone(),
     }
 }
@@ -417,7 +422,13 @@ fn assignment_sender(broker: &Broker) -> AssignmentSender {
 }
 
 /// Builds the registration of this node. A port of 0 becomes the port that the listener got.
-fn registration(config: &NodeConfig, node: &Node, listening: &[Listening], log_dirs: Vec<DirectoryId>) -> Registration {
+fn registration(
+    config: &NodeConfig,
+    node: &Node,
+    listening: &[Listening],
+    log_dirs: Vec<DirectoryId>,
+    env: Env,
+) -> Registration {
     let endpoint = |it: &Advertised| {
         let bound = listening.iter().find(|one| one.listener.name == it.name).map(|one| one.address);
         let host = if it.host.is_empty() {
@@ -435,7 +446,7 @@ fn registration(config: &NodeConfig, node: &Node, listening: &[Listening], log_d
     Registration {
         node_id: node.id.0,
         cluster_id: node.cluster_id.clone(),
-        incarnation_id: random::uuid(),
+        incarnation_id: env.uuid(),
         endpoints: config.listeners.advertised.iter().map(endpoint).collect(),
         controller_endpoints: config.listeners.advertised_controller.iter().map(endpoint).collect(),
         rack: config.settings.broker_rack.as_deref().map(Into::into),
@@ -454,27 +465,32 @@ fn advertised(registration: &Registration) -> Vec<(String, Address)> {
 }
 
 /// Returns the active controller as this node's services ask it.
-fn active_controller(config: &NodeConfig, local: ControllerHandle, peers: &TaskThread) -> ActiveController {
+fn active_controller(
+    config: &NodeConfig,
+    local: ControllerHandle,
+    peers: &TaskThread,
+    dial: &Dial,
+) -> ActiveController {
     let timeout_ms = config.settings.broker_session_timeout_ms / 2;
     ActiveController::new(ActiveControllerParts {
         node_id: config.node_id,
         local,
         timeout: Duration::from_millis(u64::try_from(timeout_ms).unwrap_or(0)),
-        dial: peer::tcp(),
+        dial: dial.clone(),
         runtime: peers.handle.clone(),
     })
 }
 
 /// Returns what sends the raft machine's requests. The connections' tasks run on a thread of their
 /// own: elections do not wait while the main thread is busy.
-fn send_to_replicas(broker: &Broker, peers: &TaskThread) -> SendRequest {
+fn send_to_replicas(broker: &Broker, peers: &TaskThread, dial: Dial) -> SendRequest {
     let mut replicas = QuorumPeers::new(QuorumPeersParts {
         node_id: broker.node.id,
         cluster_id: broker.node.cluster_id.clone(),
         timeout: Duration::from_millis(
             u64::try_from(broker.settings().controller_quorum_request_timeout_ms).unwrap_or(0),
         ),
-        dial: peer::tcp(),
+        dial,
         runtime: peers.handle.clone(),
     });
     Box::new(move |to, request, answer| replicas.send(&to, request, answer))
@@ -485,11 +501,11 @@ fn send_to_replicas(broker: &Broker, peers: &TaskThread) -> SendRequest {
 fn controller_parts(
     broker: &Broker,
     (directory_id, metadata, bootstrap): (DirectoryId, Opened, Vec<VersionedRecord>),
-    publisher: Sender<Publication>,
+    publisher: channel::UnboundedSender<Publication>,
     send: SendRequest,
 ) -> Result<ControllerParts, StartError> {
-    let (config, settings, clock) = (&broker.config, broker.settings(), broker.clock);
-    let (raft, actions) = rules::start_raft(config, directory_id, metadata.stored, clock)?;
+    let (config, settings, env) = (&broker.config, broker.settings(), broker.env);
+    let (raft, actions) = rules::start_raft(config, directory_id, metadata.stored, env)?;
     rules::refuse_unreachable_quorum(&raft, config)?;
     let voters = raft.voters().ids().collect();
     Ok(ControllerParts {
@@ -520,7 +536,7 @@ fn controller_parts(
         elections: election_intervals(&settings),
         stopping: broker.stopping.clone(),
         max_idle_ms: Some(i64::from(settings.metadata_max_idle_interval_ms)).filter(|ms| *ms > 0),
-        clock,
+        env,
     })
 }
 
@@ -560,12 +576,12 @@ impl Running {
         tasks.close();
         tasks.wait().await;
         let epoch = broker.image().cluster.brokers.get(&broker.node.id).map(|it| it.epoch);
-        let replicas = broker.replicas.clone();
-        if let Err(error) = blocking::run(move || replicas.close(epoch)).await {
+        let (replicas, env) = (broker.replicas.clone(), broker.env);
+        if let Err(error) = env.run(move || replicas.close(epoch)).await {
             error!(%error, "the logs could not be closed");
         }
         broker.controller.stop();
-        let joined = blocking::run(move || threads.into_iter().for_each(|thread| drop(thread.join()))).await;
+        let joined = env.run(move || threads.into_iter().for_each(|thread| drop(thread.join()))).await;
         if let Err(error) = joined {
             error!(%error, "a thread did not end");
         }
@@ -573,7 +589,7 @@ impl Running {
         connection_threads.end();
         connections.serving.close();
         connections.serving.wait().await;
-        let joined = blocking::run(move || {
+        let joined = env.run(move || {
             connection_threads.join();
             peers.stop();
         });

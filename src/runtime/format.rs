@@ -2,8 +2,8 @@
 //! the first voters.
 
 use crate::config::NodeConfig;
+use crate::env::Env;
 use crate::env::clock::Clock;
-use crate::env::random;
 use metadata::decide::bootstrap_features;
 use metadata::{MetadataVersion, VersionedRecord};
 use model::{BrokerId, DirectoryId, TopicPartition};
@@ -100,7 +100,7 @@ pub enum FormatError {
 
 impl Format {
     /// Formats the dirs, and returns one line per dir that says what was done.
-    pub fn run(&self, disk: &Arc<dyn Disk>, clock: Clock) -> Result<Vec<String>, FormatError> {
+    pub fn run(&self, disk: &Arc<dyn Disk>, env: Env) -> Result<Vec<String>, FormatError> {
         let records = bootstrap_features(self.version, &self.features).map_err(FormatError::Feature)?;
         let mut fresh = Vec::new();
         for path in &self.log_dirs {
@@ -114,7 +114,7 @@ impl Format {
             lines.push("All of the log directories are already formatted.".to_owned());
         }
         for path in fresh {
-            lines.push(self.format_dir(&**disk, path, &records, clock)?);
+            lines.push(self.format_dir(&**disk, path, &records, env)?);
         }
         Ok(lines)
     }
@@ -140,21 +140,21 @@ impl Format {
         disk: &dyn Disk,
         path: &Path,
         records: &[VersionedRecord],
-        clock: Clock,
+        env: Env,
     ) -> Result<String, FormatError> {
         let at = |path: &Path| {
             let path = path.to_path_buf();
             move |error| FormatError::File { path, error }
         };
         disk.create_dir(path).map_err(at(path))?;
-        let directory_id = random::uuid();
+        let directory_id = env.uuid();
         let version = self.version.name();
         let is_metadata = path == self.metadata_log_dir;
         let mut line = format!("Formatting data directory {} with metadata.version {version}.", path.display());
         if is_metadata {
             line = format!("Formatting metadata directory {} with metadata.version {version}.", path.display());
             let bootstrap = path.join(BOOTSTRAP);
-            let bytes = bootstrap_checkpoint(records, clock)?;
+            let bytes = bootstrap_checkpoint(records, env.clock())?;
             write_atomically(disk, &bootstrap, &bytes).map_err(at(&bootstrap))?;
             if let FirstVoters::Standalone(endpoints) = &self.voters {
                 line = format!(
@@ -164,7 +164,7 @@ impl Format {
                 let folder = path.join(TopicPartition::new(super::metadata_log::METADATA_TOPIC, 0).to_string());
                 disk.create_dir(&folder).map_err(at(&folder))?;
                 let file = folder.join(SnapshotId::BOOTSTRAP.file_name());
-                let bytes = self.first_voters(directory_id, endpoints, clock)?;
+                let bytes = self.first_voters(directory_id, endpoints, env)?;
                 write_atomically(disk, &file, &bytes).map_err(at(&file))?;
             }
         }
@@ -185,7 +185,7 @@ impl Format {
         &self,
         directory_id: DirectoryId,
         endpoints: &[raft::Endpoint],
-        clock: Clock,
+        env: Env,
     ) -> Result<Vec<u8>, FormatError> {
         let voter = Voter {
             key: ReplicaKey { id: self.node_id, directory_id: Some(directory_id) },
@@ -193,7 +193,7 @@ impl Format {
             kraft_versions: KRAFT_VERSIONS,
         };
         let voters = VoterSet::new([voter]);
-        snapshot(&[], (KRaftVersion::V1, &voters), clock)
+        snapshot(&[], (KRaftVersion::V1, &voters), env.clock())
     }
 }
 

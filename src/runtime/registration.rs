@@ -2,6 +2,7 @@
 //! session alive by heartbeats.
 
 use super::controller::ActiveController;
+use crate::env::watch;
 use crate::replica::DirStates;
 use arc_swap::ArcSwap;
 use metadata::image::Image;
@@ -14,7 +15,6 @@ use protocol::messages::broker_registration_request::{self as broker, BrokerRegi
 use protocol::messages::controller_registration_request::{self as controller, ControllerRegistrationRequest};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -81,6 +81,7 @@ pub async fn run(
     // unfences it at once.
     let seen = published.wait_for(|at| at.is_some_and(|at| at.0 >= epoch.0));
     tokio::select! {
+        biased;
         _ = seen => {}
         () = stopping.cancelled() => return,
     }
@@ -118,6 +119,7 @@ pub async fn run(
             }
         }
         tokio::select! {
+            biased;
             () = tokio::time::sleep(pause) => {}
             // A change of the log dirs is sent at once.
             Ok(()) = dirs.changed() => {}
@@ -288,6 +290,7 @@ async fn register_broker(
                     warn!(%error, "this broker is not registered yet; it is tried again");
                 }
                 tokio::select! {
+                    biased;
                     () = tokio::time::sleep(RETRY) => {}
                     () = stopping.cancelled() => {}
                 }

@@ -14,7 +14,7 @@ pub use self::elections::ElectionIntervals;
 use self::elections::ElectionsDue;
 use super::replies::{PendingReply, Replies};
 use super::{ControllerParts, Inbox, Message, QuorumFacts, Request};
-use crate::env::random;
+use crate::env::watch;
 use crate::runtime::metadata_log::{LogFault, MetadataLog};
 use crate::runtime::publisher::Completion;
 use bytes::Bytes;
@@ -28,9 +28,9 @@ use raft::{Event, MAX_BATCH_BYTES, Now, ProposeError, ReceivedReply};
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::mpsc::Sender;
 use std::time::Duration;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
 /// The time after which the thread checks again whether the disk has room.
@@ -93,7 +93,7 @@ pub struct Core {
     elections_due: ElectionsDue,
     fault: Option<LogFault>,
     /// Brings the results of the raft machine's requests.
-    inbox: Sender<Message>,
+    inbox: UnboundedSender<Message>,
     /// Requests of other replicas that the raft machine has not answered.
     asked: BTreeMap<u64, oneshot::Sender<ReceivedReply>>,
     next_request: u64,
@@ -256,7 +256,8 @@ impl Core {
     }
 
     fn with_context<T>(&self, decide: impl FnOnce(&ControllerState<'_>, &mut ControllerContext<'_>) -> T) -> T {
-        let mut random = random::number;
+        let env = self.parts.env;
+        let mut random = || env.random_number();
         let state = ControllerState {
             image: self.ahead.uncommitted_image(),
             soft: &self.soft,
@@ -335,7 +336,11 @@ impl Core {
                 Err(fault) if fault.is_refusal() && self.parts.log.spare_room().give_up() => {
                     warn!(error = %fault, "the disk of the metadata log is full: what is written now is the room that was kept for it");
                 }
-                Err(fault) if fault.is_refusal() && !self.parts.stopping.is_cancelled() => {
+                Err(fault)
+                    if fault.is_refusal()
+                        && !self.parts.stopping.is_cancelled()
+                        && self.parts.env.threads_may_wait() =>
+                {
                     if !is_said {
                         error!(error = %fault, "the disk of the metadata log is full: nothing of the metadata changes until there is room");
                     }
