@@ -24,6 +24,7 @@ use crate::runtime::limits::{ConnectionLimits, Maxima, MemoryLimit};
 use crate::runtime::loggers::Loggers;
 use crate::runtime::lost_brokers::LostBrokers;
 use crate::runtime::producer_ids::ProducerIds;
+use crate::runtime::registration::StopSignals;
 use crate::runtime::transaction::{MarkerWriter, TransactionCoordinators};
 use crate::telemetry::{Complaints, Metrics};
 use arc_swap::ArcSwap;
@@ -67,6 +68,8 @@ pub struct Broker {
     pub limits: Arc<ConnectionLimits>,
     /// The memory of requests in flight.
     pub request_memory: MemoryLimit,
+    /// How a controlled shutdown begins and ends.
+    pub stop_signals: StopSignals,
     /// The token that stops every task, except for those that serve the controllers' listeners.
     pub stopping: CancellationToken,
     /// The token that stops serving the controllers' listeners: other controllers need this one
@@ -210,7 +213,7 @@ impl Broker {
 
     /// Returns what is missing before this broker serves everything; `None` if nothing is.
     pub fn not_ready_because(&self) -> Option<String> {
-        if self.stopping.is_cancelled() {
+        if self.stop_signals.leaving.is_cancelled() {
             return Some("stopping".into());
         }
         if !self.replicas.is_loaded() {

@@ -42,7 +42,7 @@ use crate::runtime::metadata_log::Opened;
 use crate::runtime::producer_ids::ProducerIds;
 use crate::runtime::publisher::{self, Publication};
 use crate::runtime::quorum::{QuorumPeers, QuorumPeersParts, SendRequest};
-use crate::runtime::registration::{self, Endpoint, Registration};
+use crate::runtime::registration::{self, Endpoint, Registration, StopSignals};
 use crate::runtime::transaction::{MarkerRoutes, MarkerWriter, TransactionCoordinators, TransactionEffects};
 use crate::telemetry::{Complaints, FilterHandle, Metrics};
 use anyhow::Context as _;
@@ -205,7 +205,7 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
         published,
         unfenced_in,
         broker.replicas.dir_states(),
-        broker.stopping.clone(),
+        broker.stop_signals.clone(),
     );
     threads.push(threads::vital_task("heartbeats", &fault_in, &tasks, env, heartbeats)?);
     tasks.spawn(dirs::watch(broker.clone(), dir_faults, fault_in));
@@ -324,6 +324,7 @@ fn broker(
         complaints: Complaints::default(),
         limits: Arc::new(ConnectionLimits::default()),
         request_memory: MemoryLimit::new(settings.queued_max_request_bytes),
+        stop_signals: StopSignals::default(),
         stopping: CancellationToken::new(),
         controllers_stopping: CancellationToken::new(),
         replicas,
@@ -563,6 +564,12 @@ impl Running {
     /// stop.
     pub async fn stop(self) {
         let Running { broker, metadata_log_dir, connections, connection_threads, tasks, threads, peers, .. } = self;
+        broker.stop_signals.leaving.cancel();
+        if broker.image().cluster.brokers.len() > 1 {
+            // The others lead first: a connection that ended before would leave its client without
+            // anybody who serves it.
+            broker.stop_signals.signed_off.cancelled().await;
+        }
         broker.stopping.cancel();
         broker.replicas.interrupt();
         // Members that wait for a rebalance, and controller replies that wait for logs to open,

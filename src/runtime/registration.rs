@@ -65,7 +65,17 @@ pub struct Registration {
     pub heartbeat_interval: Duration,
 }
 
-/// Registers, sends heartbeats until the broker stops, and then requests a controlled shutdown.
+/// The two ends of a controlled shutdown.
+#[derive(Clone, Debug, Default)]
+pub struct StopSignals {
+    /// Cancelled when the node begins to stop: its broker signs off. It serves on meanwhile, so that
+    /// clients learn from it who leads next.
+    pub leaving: CancellationToken,
+    /// Cancelled when the broker has signed off, or will not.
+    pub signed_off: CancellationToken,
+}
+
+/// Registers, sends heartbeats until the broker leaves, and then requests a controlled shutdown.
 pub async fn run(
     this: Registration,
     controller: ActiveController,
@@ -73,8 +83,10 @@ pub async fn run(
     mut published: watch::Receiver<Option<Offset>>,
     unfenced: watch::Sender<bool>,
     mut dirs: watch::Receiver<DirStates>,
-    stopping: CancellationToken,
+    stop: StopSignals,
 ) {
+    let StopSignals { leaving: stopping, signed_off } = stop;
+    let _signed_off = signed_off.drop_guard();
     register_controller(&this, &controller, &stopping).await;
     let Some(epoch) = register_broker(&this, &controller, &stopping).await else { return };
     // The first heartbeat is sent when this node has seen its own registration. The controller then
