@@ -86,8 +86,8 @@ impl Format {
         Ok(formatting.run(&disk, Clock)?)
     }
 
-    /// Returns the first voters. Errors: Kafka's messages about the flags that a node of these roles
-    /// needs or must not have.
+    /// Returns the first voters. Errors: Kafka's messages about the flags that a node of these
+    /// roles needs or must not have.
     fn voters(&self, config: &NodeConfig) -> anyhow::Result<FirstVoters> {
         let is_dynamic = self.standalone || self.initial_controllers.is_some();
         if !config.voters.is_empty() && is_dynamic {
@@ -117,8 +117,8 @@ impl Format {
         Ok(if config.voters.is_empty() { FirstVoters::None } else { FirstVoters::Configured })
     }
 
-    /// Checks a requested level of `kraft.version`: the other flags decide what it is. Errors: Kafka's
-    /// messages.
+    /// Checks a requested level of `kraft.version`: the other flags decide what it is. Errors:
+    /// Kafka's messages.
     fn check_kraft_version(&self, config: &NodeConfig, level: i16) -> anyhow::Result<()> {
         let is_dynamic = config.voters.is_empty()
             && (self.standalone || self.no_initial_controllers || self.initial_controllers.is_some());

@@ -185,8 +185,8 @@ impl Format {
         Ok(line)
     }
 
-    /// Returns the directory id of the metadata dir, and the voters of the snapshot `0-0` if there is
-    /// one.
+    /// Returns the directory id of the metadata dir, and the voters of the snapshot `0-0` if there
+    /// is one.
     fn first_voters(&self) -> (DirectoryId, Option<VoterSet>) {
         match &self.voters {
             FirstVoters::Configured | FirstVoters::None => (random::uuid(), None),
