@@ -139,6 +139,9 @@ impl Broker {
         {
             self.producer_ids.registered(registered.epoch, &self.active_controller);
         }
+        if !self.config.roles.is_broker() {
+            return;
+        }
         self.groups.set_partition_count(partition_count(image, StateTopic::ConsumerOffsets));
         self.transactions.set_partition_count(partition_count(image, StateTopic::TransactionState));
         self.replicas.apply(image, changes);
@@ -211,16 +214,31 @@ impl Broker {
         is_dir_offline || (replica == self.node.id && self.replicas.is_offline(id))
     }
 
-    /// Returns what is missing before this broker serves everything; `None` if nothing is.
+    /// Returns what is missing before this node serves everything; `None` if nothing is.
     pub fn not_ready_because(&self) -> Option<String> {
         if self.stop_signals.leaving.is_cancelled() {
             return Some("stopping".into());
+        }
+        if !self.config.roles.is_broker() {
+            return self.controller_not_ready_because();
+        }
+        if self.image.load().provenance.last_offset.is_none() && self.controller.leader().is_none() {
+            return Some("no controller is known to be active".into());
         }
         if !self.replicas.is_loaded() {
             let OpeningProgress { total, opened, bytes_left } = self.replicas.progress();
             return Some(format!("opening partitions: {opened} of {total} open, {bytes_left} bytes to check"));
         }
         (!*self.unfenced.borrow()).then(|| "not yet registered with the controller".into())
+    }
+
+    /// Returns what is missing before a controller alone takes part in its quorum.
+    fn controller_not_ready_because(&self) -> Option<String> {
+        if self.controller.leader().is_none() {
+            return Some("no leader of the quorum is known".into());
+        }
+        let has_caught_up = self.image.load().provenance.last_offset.is_some();
+        (!has_caught_up).then(|| "reading the metadata log".into())
     }
 
     /// Asks the controller to create topics for a client, and does not wait for the answer.

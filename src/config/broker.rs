@@ -146,7 +146,7 @@ const KEYS: &[Key] = rows! {
     "unstable.feature.versions.enable", Boolean, Is("false"), Any, High, Internal, NotYet;
     "process.roles", List, Required, Items(&["broker", "controller"], NotEmpty), High, ReadOnly, Honoured;
     "node.id", Int, Required, AtLeast(0), High, ReadOnly, Honoured;
-    "initial.broker.registration.timeout.ms", Int, Is("60000"), Any, Medium, ReadOnly, NotYet;
+    "initial.broker.registration.timeout.ms", Int, Is("60000"), Any, Medium, ReadOnly, Honoured;
     "broker.heartbeat.interval.ms", Int, Is("2000"), Any, Medium, ReadOnly, Honoured;
     "broker.session.timeout.ms", Int, Is("9000"), Any, Medium, ReadOnly, Honoured;
     "controller.listener.names", List, Required, Items(&[], NotEmpty), High, ReadOnly, Honoured;

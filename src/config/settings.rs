@@ -67,6 +67,7 @@ settings_struct! {
         group_max_session_timeout_ms: i32,
         group_max_size: i32,
         group_min_session_timeout_ms: i32,
+        initial_broker_registration_timeout_ms: i32,
         leader_imbalance_check_interval_seconds: i64,
         log_cleaner_backoff_ms: i64,
         log_cleaner_dedupe_buffer_size: i64,

@@ -6,7 +6,11 @@
 //! 3. Start the publisher and the controller. The quorum elects this node, the committed log is
 //!    applied, and the first image is published. The image opens partitions and starts
 //!    coordinators.
-//! 4. Serve connections, register the broker, and start the background tasks.
+//! 4. Serve connections, register the node in its roles, and start the background tasks.
+//!
+//! A broker alone has no controller listener, and its raft machine only observes. A controller
+//! alone has the same services, but no log dir with partitions: it opens only the folder of the
+//! metadata log, registers no broker, and has no background task.
 
 mod dirs;
 mod folders;
@@ -35,6 +39,7 @@ use crate::runtime::controller::{
 };
 use crate::runtime::coordinator::{CoordinatorParts, NoEffects};
 use crate::runtime::group::GroupCoordinators;
+use crate::runtime::isr_sender::IsrSender;
 use crate::runtime::limits::{ConnectionLimits, MemoryLimit};
 use crate::runtime::loggers::Loggers;
 use crate::runtime::lost_brokers::{LostBrokers, SearchParts};
@@ -42,7 +47,7 @@ use crate::runtime::metadata_log::Opened;
 use crate::runtime::producer_ids::ProducerIds;
 use crate::runtime::publisher::{self, Publication};
 use crate::runtime::quorum::{QuorumPeers, QuorumPeersParts, SendRequest};
-use crate::runtime::registration::{self, Endpoint, Registration, StopSignals};
+use crate::runtime::registration::{self, Endpoint, NotRegistered, Registration, StopSignals};
 use crate::runtime::transaction::{MarkerRoutes, MarkerWriter, TransactionCoordinators, TransactionEffects};
 use crate::telemetry::{Complaints, FilterHandle, Metrics};
 use anyhow::Context as _;
@@ -195,10 +200,10 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
         tasks.spawn(admin::serve(broker.clone(), socket));
         address
     });
-    tasks.spawn_on(search(&broker, start.dial).run(suspects), &peers.handle);
-    tasks.spawn(assignment_sender(&broker).run());
-    tasks.spawn(isr_sender.run());
-    let heartbeats = registration::run(
+    if config.roles.is_controller() {
+        tasks.spawn_on(search(&broker, start.dial).run(suspects), &peers.handle);
+    }
+    let registering = registration::run(
         registration,
         active.with_own_connection(),
         broker.image.clone(),
@@ -207,9 +212,11 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
         broker.replicas.dir_states(),
         broker.stop_signals.clone(),
     );
-    threads.push(threads::vital_task("heartbeats", &fault_in, &tasks, env, heartbeats)?);
+    threads.push(heartbeats(registering, &fault_in, &tasks, env)?);
     tasks.spawn(dirs::watch(broker.clone(), dir_faults, fault_in));
-    spawn_background(&broker, &tasks);
+    if config.roles.is_broker() {
+        spawn_tasks_of_broker(&broker, isr_sender, &tasks);
+    }
     let metadata_log_dir = folders.metadata_log_dir;
     Ok(Running {
         broker,
@@ -224,6 +231,29 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
         peers,
         faults,
     })
+}
+
+/// Starts the thread that registers the node and sends the broker's heartbeats.
+fn heartbeats(
+    registering: impl Future<Output = Result<(), NotRegistered>> + Send + 'static,
+    end: &channel::UnboundedSender<NodeFault>,
+    tasks: &TaskTracker,
+    env: Env,
+) -> std::io::Result<ThreadHandle> {
+    let failed = end.clone();
+    threads::vital_task("heartbeats", end, tasks, env, async move {
+        if let Err(fault) = registering.await {
+            // The send fails only after the node has stopped.
+            let _ = failed.send(fault.into());
+        }
+    })
+}
+
+/// Starts the tasks that only a broker has.
+fn spawn_tasks_of_broker(broker: &Arc<Broker>, isr_sender: IsrSender, tasks: &TaskTracker) {
+    tasks.spawn(assignment_sender(broker).run());
+    tasks.spawn(isr_sender.run());
+    spawn_background(broker, tasks);
 }
 
 /// Starts and stops coordinators where this broker begins or ends to lead their partitions.
@@ -445,6 +475,7 @@ fn registration(
         }
     };
     Registration {
+        roles: config.roles,
         node_id: node.id.0,
         cluster_id: node.cluster_id.clone(),
         incarnation_id: env.uuid(),
@@ -456,13 +487,21 @@ fn registration(
         heartbeat_interval: Duration::from_millis(
             u64::try_from(config.settings.broker_heartbeat_interval_ms).unwrap_or(2000),
         ),
+        timeout: Duration::from_millis(
+            u64::try_from(config.settings.initial_broker_registration_timeout_ms).unwrap_or(0),
+        ),
     }
 }
 
-/// Returns the name of each listener and the address that clients are told to connect to.
+/// Returns the name of each listener and the address that clients are told to connect to. Of a
+/// controller alone, it is the address for other nodes and for tools.
 fn advertised(registration: &Registration) -> Vec<(String, Address)> {
     let address = |it: &Endpoint| (it.name.to_string(), Address { host: it.host.to_string(), port: it.port });
-    registration.endpoints.iter().map(address).collect()
+    let endpoints = match registration.roles.is_broker() {
+        true => &registration.endpoints,
+        false => &registration.controller_endpoints,
+    };
+    endpoints.iter().map(address).collect()
 }
 
 /// Returns the active controller as this node's services ask it.
