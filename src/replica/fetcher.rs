@@ -160,6 +160,11 @@ impl Fetcher {
         self.changed.notify_one();
     }
 
+    /// Returns its partitions.
+    pub fn partitions(&self) -> Vec<Arc<Partition>> {
+        self.assigned.lock().all.values().cloned().collect()
+    }
+
     /// Whether it has no partition.
     pub fn is_empty(&self) -> bool {
         self.assigned.lock().all.is_empty()

@@ -2,9 +2,9 @@
 
 use super::*;
 use crate::env::clock::Clock;
-use crate::replica::ReplicasParts;
 use crate::replica::open::OpenedLog;
 use crate::replica::partition::tests::rules;
+use crate::replica::{Following, ReplicasParts};
 use crate::telemetry::FlushMetrics;
 use arc_swap::ArcSwap;
 use metadata::{LoadedBatch, Loader};
@@ -164,7 +164,11 @@ fn images_make_leaders_and_followers_if_partitions_may_follow() {
         let followed: Arc<Mutex<Vec<_>>> = Arc::default();
         if may_follow {
             let tell = followed.clone();
-            bench.replicas.set_following(1_000, Box::new(move |partition| tell.lock().push(partition.followed())));
+            bench.replicas.set_following(Following {
+                backoff_ms: 1_000,
+                listener: Box::new(move |partition| tell.lock().push(partition.followed())),
+                set_fetcher_count: Box::new(|_| {}),
+            });
         }
         bench.apply(&[topic(), shared(2, 0)]);
         bench.apply(&[shared(1, 1)]);

@@ -263,6 +263,32 @@ async fn each_leader_has_its_fetchers_while_a_partition_follows_it() {
 }
 
 #[tokio::test]
+async fn partitions_are_spread_over_the_fetchers_of_a_leader_and_moved_when_their_number_changes() {
+    let (sender, _requests) = tokio::sync::mpsc::unbounded_channel();
+    let fetchers = Fetchers::new(FetchersParts {
+        broker_id: FOLLOWER,
+        per_leader: 1,
+        settings: SETTINGS,
+        own_epoch: Arc::new(|| Some(BROKER_EPOCH)),
+        link: Box::new(move |_| Silent(sender.clone())),
+        clock: Clock,
+        runtime: tokio::runtime::Handle::current(),
+    });
+    let followers: Vec<_> = (0..6).map(|number| numbered_on_node(2, number, LogConfig::default())).collect();
+    for follower in &followers {
+        follower.follow(BrokerId(1), LeaderEpoch(5), SETTINGS.backoff_ms).unwrap();
+        fetchers.update(follower);
+    }
+    for (count, each) in [(1, 6), (3, 2), (2, 3), (1, 6)] {
+        fetchers.set_per_leader(count);
+        let partitions = fetchers.partitions();
+        assert_eq!(partitions.iter().map(Vec::len).collect::<Vec<_>>(), vec![each; count]);
+        let all: BTreeSet<_> = partitions.into_iter().flatten().map(|partition| partition.id()).collect();
+        assert_eq!(all.len(), followers.len());
+    }
+}
+
+#[tokio::test]
 async fn records_of_another_leader_are_truncated_by_their_epochs() {
     let follower = on_node(2, LogConfig::default());
     // It led in epoch 3 and 4, and nobody copied what it appended in 4.
