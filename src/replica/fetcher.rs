@@ -1,9 +1,9 @@
 //! Copies the partitions that one broker leads: one task, one fetch session, all partitions.
 //!
 //! A round asks each partition that got an answer or changed what it wants, sends one request, and
-//! gives the answer back to the partitions. Appends run in place, as a leader's do. Truncations, and
-//! appends that must wait for a sync, run on the pool of blocking threads. The task waits for its
-//! leader's answer, for a change of its partitions, or for the backoff of a partition; it polls
+//! gives the answer back to the partitions. Appends run in place, as a leader's do. Truncations,
+//! and appends that must wait for a sync, run on the pool of blocking threads. The task waits for
+//! its leader's answer, for a change of its partitions, or for the backoff of a partition; it polls
 //! nothing.
 //!
 //! A leader answers the requests of a connection in order. So a partition that is added while a

@@ -104,8 +104,8 @@ impl Partition {
     }
 
     /// Takes the answer to a fetch, with its records. Returns how many bytes were appended. Errors:
-    /// those of the log; it then follows no more in this epoch. `WouldBlock` if it must wait for the
-    /// disk and may not; then the same answer is taken again.
+    /// those of the log; it then follows no more in this epoch. `WouldBlock` if it must wait for
+    /// the disk and may not; then the same answer is taken again.
     pub fn take_fetch(
         self: &Arc<Self>,
         asked: &FetchPosition,
