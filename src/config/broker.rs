@@ -193,7 +193,7 @@ const KEYS: &[Key] = rows! {
     "replica.fetch.backoff.ms", Int, Is("1000"), AtLeast(0), Medium, ReadOnly, Honoured;
     "replica.fetch.min.bytes", Int, Is("1"), Any, High, ReadOnly, Honoured;
     "replica.fetch.response.max.bytes", Int, Is("10485760"), AtLeast(0), Medium, ReadOnly, Honoured;
-    "num.replica.fetchers", Int, Is("1"), AtLeast(1), High, ClusterWide, NoEffect;
+    "num.replica.fetchers", Int, Is("1"), AtLeast(1), High, ClusterWide, Honoured;
     "replica.high.watermark.checkpoint.interval.ms", Long, Is("5000"), Any, High, ReadOnly, Honoured;
     "fetch.purgatory.purge.interval.requests", Int, Is("1000"), Any, Medium, ReadOnly, NoEffect;
     "producer.purgatory.purge.interval.requests", Int, Is("1000"), Any, Medium, ReadOnly, NoEffect;

@@ -95,6 +95,7 @@ settings_struct! {
         metadata_max_retention_ms: i64,
         min_insync_replicas: i32,
         num_partitions: i32,
+        num_replica_fetchers: i32,
         offset_metadata_max_bytes: i32,
         offsets_commit_timeout_ms: i32,
         offsets_retention_check_interval_ms: i64,
