@@ -21,6 +21,7 @@ use crate::runtime::controller::{ActiveController, ControllerHandle};
 use crate::runtime::group::GroupCoordinators;
 use crate::runtime::limits::{ConnectionLimits, Maxima, MemoryLimit};
 use crate::runtime::loggers::Loggers;
+use crate::runtime::lost_brokers::LostBrokers;
 use crate::runtime::producer_ids::ProducerIds;
 use crate::runtime::transaction::{MarkerWriter, TransactionCoordinators};
 use crate::telemetry::{Complaints, Metrics};
@@ -74,6 +75,8 @@ pub struct Broker {
     pub controller: ControllerHandle,
     /// The active controller, on this node or another.
     pub active_controller: ActiveController,
+    /// Where the end of a connection of another broker's heartbeats is reported.
+    pub lost_brokers: LostBrokers,
     /// The group coordinators.
     pub groups: Arc<GroupCoordinators>,
     /// The transaction coordinators.

@@ -35,6 +35,7 @@ use crate::runtime::coordinator::{CoordinatorParts, NoEffects};
 use crate::runtime::group::GroupCoordinators;
 use crate::runtime::limits::{ConnectionLimits, MemoryLimit};
 use crate::runtime::loggers::Loggers;
+use crate::runtime::lost_brokers::{LostBrokers, SearchParts};
 use crate::runtime::metadata_log::Opened;
 use crate::runtime::producer_ids::ProducerIds;
 use crate::runtime::publisher::{self, Publication};
@@ -162,7 +163,9 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
     let (fault_in, faults) = channel::unbounded_channel();
     let peers = TaskThread::start("peers", &fault_in)?;
     let active = active_controller(&config, controller, &peers);
-    let broker = broker(&config, dirs, &folders.cluster_id, active.clone(), unfenced, start.filter, clock)?;
+    let (lost_brokers, suspects) = LostBrokers::new(clock);
+    let identity = (folders.cluster_id.as_str(), lost_brokers);
+    let broker = broker(&config, dirs, identity, active.clone(), unfenced, start.filter, clock)?;
     // Before anything is written: no producer may get space that the disk does not have.
     broker.replicas.check_room();
     let dir_faults = dirs::faults_of(&broker, folders.metadata_log_dir.as_ref());
@@ -187,6 +190,7 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
         tasks.spawn(admin::serve(broker.clone(), socket));
         address
     });
+    tasks.spawn_on(search(&broker).run(suspects), &peers.handle);
     tasks.spawn(assignment_sender(&broker).run());
     tasks.spawn(isr_sender.run());
     let heartbeats = registration::run(
@@ -264,7 +268,7 @@ fn publisher(
 fn broker(
     config: &Arc<NodeConfig>,
     (dirs, lost): (Vec<(LogDir, DirectoryId)>, Vec<PathBuf>),
-    cluster_id: &str,
+    (cluster_id, lost_brokers): (&str, LostBrokers),
     controller: ActiveController,
     unfenced: watch::Receiver<bool>,
     filter: Option<FilterHandle>,
@@ -318,6 +322,7 @@ fn broker(
         replicas,
         controller: controller.local().clone(),
         active_controller: controller,
+        lost_brokers,
         groups,
         transactions: Arc::new(transactions),
         markers,
@@ -383,6 +388,18 @@ fn previous_epoch(log_dirs: &[(LogDir, DirectoryId)]) -> Result<Option<BrokerEpo
     }
     let first = epochs.first().copied().flatten();
     Ok(first.filter(|_| epochs.iter().all(|epoch| *epoch == first)))
+}
+
+/// Creates the search for brokers whose process is gone.
+fn search(broker: &Broker) -> SearchParts {
+    SearchParts {
+        node_id: broker.node.id,
+        controller: broker.controller.clone(),
+        image: broker.image.clone(),
+        dial: peer::tcp(),
+        clock: broker.clock,
+        stopping: broker.stopping.clone(),
+    }
 }
 
 /// Creates the task that tells the controller in which log dirs replicas are.
