@@ -3,8 +3,7 @@
 
 start_load() { # ADDRESSES
   mkdir -p "$home/load"
-  sed 's/^appender.console.type.*/&\nappender.console.target = SYSTEM_ERR/' "$dir/log4j2.properties" >"$home/log4j2.properties"
-  "${java[@]}" -Dlog4j2.configurationFile="$home/log4j2.properties" compat.MixedLoad "$1" "$home/load" load >"$home/load/problems" 2>"$home/load/log" </dev/null &
+  "${java[@]}" -Dlog4j2.configurationFile="$dir/log4j2.properties" compat.MixedLoad "$1" "$home/load" load >"$home/load/log" 2>&1 </dev/null &
   load=$!
 }
 counted() { sed -n "s/^$1 //p" "$home/load/progress" 2>/dev/null || true; } # NAME
@@ -33,11 +32,10 @@ elects_preferred_leaders() {
 }
 load_has_no_problem() { ! grep '^problem' "$home/load/progress" >&2; }
 load_ends() {
-  local status=0
   touch "$home/load/stop"
-  wait $load || status=$?
-  cat "$home/load/problems" >&2
-  [ $status = 0 ]
+  within 300 test -e "$home/load/verdict" || { tail -n 3 "$home/load/log" >&2 && return 1; }
+  cat "$home/load/verdict" >&2
+  [ "$(cat "$home/load/verdict")" = "no problem" ]
 }
 end_load() { [ -z "${load:-}" ] || kill -KILL "$load" 2>/dev/null || true; }
 compares() { "$compat/mixed/compare-logs" "$1" "$(log_dirs 1)" "$(log_dirs 2)" "$(log_dirs 3)" 2>"$home/differences"; } # TOPICS

@@ -103,6 +103,10 @@ pub struct Running {
     metadata_log_dir: Option<LogDir>,
     connections: Connections,
     connection_threads: Arc<ConnectionThreads<Open>>,
+    /// Cancelled when this broker signs off with the controller, before anything else stops.
+    signing_off: CancellationToken,
+    /// Ends when this broker has signed off.
+    signed_off: TaskTracker,
     tasks: TaskTracker,
     threads: Vec<JoinHandle<()>>,
     peers: TaskThread,
@@ -193,6 +197,7 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
     tasks.spawn_on(search(&broker).run(suspects), &peers.handle);
     tasks.spawn(assignment_sender(&broker).run());
     tasks.spawn(isr_sender.run());
+    let (signing_off, signed_off) = (CancellationToken::new(), TaskTracker::new());
     let heartbeats = registration::run(
         registration,
         active.with_own_connection(),
@@ -200,9 +205,9 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
         published,
         unfenced_in,
         broker.replicas.dir_states(),
-        broker.stopping.clone(),
+        signing_off.clone(),
     );
-    threads.push(threads::vital_task("heartbeats", &fault_in, &tasks, heartbeats)?);
+    threads.push(threads::vital_task("heartbeats", &fault_in, &signed_off, heartbeats)?);
     tasks.spawn(dirs::watch(broker.clone(), dir_faults, fault_in));
     spawn_background(&broker, &tasks);
     let metadata_log_dir = folders.metadata_log_dir;
@@ -214,6 +219,8 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
         metadata_log_dir,
         connections,
         connection_threads,
+        signing_off,
+        signed_off,
         tasks,
         threads,
         peers,
@@ -531,10 +538,14 @@ impl Running {
         }
     }
 
-    /// Stops the node: answers waiting requests, closes the logs, and writes the marker of a clean
-    /// stop.
+    /// Stops the node: signs off with the controller, answers waiting requests, closes the logs,
+    /// and writes the marker of a clean stop. Until the broker has signed off, it serves clients
+    /// and followers as before.
     pub async fn stop(self) {
         let Running { broker, metadata_log_dir, connections, connection_threads, tasks, threads, peers, .. } = self;
+        self.signing_off.cancel();
+        self.signed_off.close();
+        self.signed_off.wait().await;
         broker.stopping.cancel();
         broker.replicas.interrupt();
         // Members that wait for a rebalance, and controller replies that wait for logs to open,

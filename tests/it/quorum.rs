@@ -288,3 +288,29 @@ async fn requests_of_strangers_change_nothing() {
     }
     node.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_stops_serves_its_clients_until_it_has_signed_off() {
+    let mut cluster = Cluster::new();
+    for index in 0..NODES as usize {
+        cluster.start(index).await;
+    }
+    cluster.is_ready().await;
+    let mut client = cluster.client(0).await;
+    client.metadata("t", false).await;
+    // Without the others no controller is active, and so signing off takes a while.
+    cluster.stop(1).await;
+    cluster.stop(2).await;
+    let mut stopped = std::pin::pin!(cluster.nodes[0].take().unwrap().stop());
+    tokio::select! {
+        biased;
+        () = &mut stopped => panic!("it has signed off with nobody"),
+        () = std::future::ready(()) => {}
+    }
+    tokio::select! {
+        biased;
+        () = &mut stopped => panic!("it has signed off with nobody"),
+        metadata = client.metadata("t", false) => assert_eq!(metadata.topics.len(), 1),
+    }
+    stopped.await;
+}
