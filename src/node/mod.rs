@@ -197,16 +197,10 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
     tasks.spawn_on(search(&broker).run(suspects), &peers.handle);
     tasks.spawn(assignment_sender(&broker).run());
     tasks.spawn(isr_sender.run());
-    let (signing_off, signed_off) = (CancellationToken::new(), TaskTracker::new());
-    let heartbeats = registration::run(
-        registration,
-        active.with_own_connection(),
-        broker.image.clone(),
-        published,
-        unfenced_in,
-        broker.replicas.dir_states(),
-        signing_off.clone(),
-    );
+    let (signing_off, signed_off) = <(CancellationToken, TaskTracker)>::default();
+    let (dir_states, controller) = (broker.replicas.dir_states(), active.with_own_connection());
+    let (images, end) = (broker.image.clone(), signing_off.clone());
+    let heartbeats = registration::run(registration, controller, images, published, unfenced_in, dir_states, end);
     threads.push(threads::vital_task("heartbeats", &fault_in, &signed_off, heartbeats)?);
     tasks.spawn(dirs::watch(broker.clone(), dir_faults, fault_in));
     spawn_background(&broker, &tasks);
