@@ -12,6 +12,7 @@ pub(crate) use background::spawn as spawn_background;
 pub use transactions::TransactionPartitions;
 
 use crate::config::{BrokerSettings, Effective, Listener, NodeConfig};
+use crate::env::Env;
 use crate::env::clock::Clock;
 use crate::replica::session::FetchSessions;
 use crate::replica::{OpeningProgress, Partition, Replicas};
@@ -23,6 +24,7 @@ use crate::runtime::limits::{ConnectionLimits, Maxima, MemoryLimit};
 use crate::runtime::loggers::Loggers;
 use crate::runtime::lost_brokers::LostBrokers;
 use crate::runtime::producer_ids::ProducerIds;
+use crate::runtime::registration::StopSignals;
 use crate::runtime::transaction::{MarkerWriter, TransactionCoordinators};
 use crate::telemetry::{Complaints, Metrics};
 use arc_swap::ArcSwap;
@@ -31,12 +33,12 @@ use metadata::Changes;
 use metadata::image::{self, Image, ResourceType};
 use metadata::version::METADATA_VERSION;
 
+use crate::env::watch;
 use model::{BrokerId, TopicId, TopicIdPartition};
 use protocol::Str;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -54,7 +56,9 @@ pub struct Node {
 pub struct Broker {
     /// The identity of this node.
     pub node: Node,
-    /// The clock.
+    /// The environment.
+    pub env: Env,
+    /// Its clock.
     pub clock: Clock,
     /// Metrics.
     pub metrics: Metrics,
@@ -64,6 +68,8 @@ pub struct Broker {
     pub limits: Arc<ConnectionLimits>,
     /// The memory of requests in flight.
     pub request_memory: MemoryLimit,
+    /// How a controlled shutdown begins and ends.
+    pub stop_signals: StopSignals,
     /// The token that stops every task, except for those that serve the controllers' listeners.
     pub stopping: CancellationToken,
     /// The token that stops serving the controllers' listeners: other controllers need this one
@@ -120,6 +126,8 @@ impl Broker {
     /// Applies a new image: first the settings, then each partition and the coordinator that
     /// depends on it.
     pub(crate) fn published(&self, image: &Arc<Image>, changes: &Changes) {
+        self.metrics.unclean_elections.inc_by(changes.unclean_elections);
+        self.metrics.elr_elections.inc_by(changes.elr_elections);
         if changes.configs.iter().any(|resource| resource.kind == ResourceType::Broker) {
             self.change_settings(image);
         }
@@ -130,6 +138,9 @@ impl Broker {
             && let Some(registered) = image.cluster.brokers.get(&self.node.id)
         {
             self.producer_ids.registered(registered.epoch, &self.active_controller);
+        }
+        if !self.config.roles.is_broker() {
+            return;
         }
         self.groups.set_partition_count(partition_count(image, StateTopic::ConsumerOffsets));
         self.transactions.set_partition_count(partition_count(image, StateTopic::TransactionState));
@@ -203,16 +214,31 @@ impl Broker {
         is_dir_offline || (replica == self.node.id && self.replicas.is_offline(id))
     }
 
-    /// Returns what is missing before this broker serves everything; `None` if nothing is.
+    /// Returns what is missing before this node serves everything; `None` if nothing is.
     pub fn not_ready_because(&self) -> Option<String> {
-        if self.stopping.is_cancelled() {
+        if self.stop_signals.leaving.is_cancelled() {
             return Some("stopping".into());
+        }
+        if !self.config.roles.is_broker() {
+            return self.controller_not_ready_because();
+        }
+        if self.image.load().provenance.last_offset.is_none() && self.controller.leader().is_none() {
+            return Some("no controller is known to be active".into());
         }
         if !self.replicas.is_loaded() {
             let OpeningProgress { total, opened, bytes_left } = self.replicas.progress();
             return Some(format!("opening partitions: {opened} of {total} open, {bytes_left} bytes to check"));
         }
         (!*self.unfenced.borrow()).then(|| "not yet registered with the controller".into())
+    }
+
+    /// Returns what is missing before a controller alone takes part in its quorum.
+    fn controller_not_ready_because(&self) -> Option<String> {
+        if self.controller.leader().is_none() {
+            return Some("no leader of the quorum is known".into());
+        }
+        let has_caught_up = self.image.load().provenance.last_offset.is_some();
+        (!has_caught_up).then(|| "reading the metadata log".into())
     }
 
     /// Asks the controller to create topics for a client, and does not wait for the answer.

@@ -34,7 +34,7 @@ pub(crate) fn start(broker: &Arc<Broker>) -> IsrSender {
         settings,
         own_epoch: Arc::new(move || own.own_epoch()),
         link: Box::new(move |leader: BrokerId| BrokerLink::new(brokers.clone(), leader, timeout)),
-        clock: broker.clock,
+        env: broker.env,
         runtime: runtime.clone(),
     });
     let peers = Arc::new(ClusterPeers::new(broker.node.id, broker.image.clone()));

@@ -2,9 +2,9 @@
 //! in Kafka. The node stops if the dir holds the metadata log, or if it was the last one online.
 
 use crate::broker::Broker;
-use crate::env::blocking;
 use crate::replica::Dir;
 use crate::runtime::metadata_log::LogFault;
+use crate::runtime::registration::NotRegistered;
 use std::path::PathBuf;
 use std::sync::Arc;
 use storage::LogDir;
@@ -25,6 +25,9 @@ pub enum NodeFault {
         /// The disk error.
         reason: String,
     },
+    /// No controller registered this broker.
+    #[error(transparent)]
+    NotRegistered(#[from] NotRegistered),
     /// A thread without which the node does not work has panicked.
     #[error("the {thread} panicked, and with it this node ends; this is a bug, please report it")]
     Panicked {
@@ -67,6 +70,7 @@ pub(super) async fn watch(
 ) {
     loop {
         let DirFault { path, reason } = tokio::select! {
+            biased;
             fault = faults.recv() => match fault {
                 Some(fault) => fault,
                 None => return,
@@ -90,7 +94,7 @@ pub(super) async fn watch(
 
 async fn take_offline(broker: &Arc<Broker>, dir: Arc<Dir>) {
     let replicas = broker.replicas.clone();
-    if let Err(error) = blocking::run(move || replicas.take_offline(&dir)).await {
+    if let Err(error) = broker.env.run(move || replicas.take_offline(&dir)).await {
         error!(%error, "the partitions of a log dir could not be taken offline");
     }
 }

@@ -5,8 +5,7 @@
 
 use super::StartError;
 use crate::config::{Address, NodeConfig};
-use crate::env::clock::Clock;
-use crate::env::random;
+use crate::env::Env;
 use crate::runtime::format::controller_endpoints;
 use crate::runtime::metadata_log::{FolderContents, LogFault, METADATA_TOPIC, MetadataFolder};
 use anyhow::{Context as _, bail};
@@ -36,9 +35,10 @@ pub struct Known {
     pub image: Image,
 }
 
-/// Returns the log dirs and the dir of the metadata log.
+/// Returns the log dirs and the dir of the metadata log. As in Kafka, a controller alone uses only
+/// the dir of the metadata log.
 pub fn folders_of(config: &NodeConfig) -> Vec<PathBuf> {
-    let mut paths = config.log_dirs.clone();
+    let mut paths = config.partition_dirs().to_vec();
     if !paths.contains(&config.metadata_log_dir) {
         paths.push(config.metadata_log_dir.clone());
     }
@@ -283,7 +283,7 @@ pub(super) fn start_raft(
     config: &NodeConfig,
     directory_id: DirectoryId,
     stored: raft::Stored,
-    clock: Clock,
+    env: Env,
 ) -> Result<(Raft, Vec<raft::Action>), StartError> {
     let settings = &config.settings;
     let millis = |ms: i32| u64::try_from(ms).unwrap_or(0);
@@ -307,7 +307,7 @@ pub(super) fn start_raft(
             retry_backoff_ms: millis(settings.controller_quorum_retry_backoff_ms),
         },
     };
-    Ok(Raft::start(raft_config, stored, random::number(), clock.both())?)
+    Ok(Raft::start(raft_config, stored, env.random_number(), env.clock().both())?)
 }
 
 /// Refuses a quorum that this node has no way into: it is no voter, and nobody else is known to

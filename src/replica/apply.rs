@@ -4,7 +4,6 @@
 use super::opening::OpenPriority;
 use super::unopened::LogFolder;
 use super::{Dir, HostedPartition, Partition, Replicas, is_internal};
-use crate::env::{blocking, random};
 use metadata::Changes;
 use metadata::image::{self, Image, ResourceType, Topic};
 use model::{PartitionIndex, Timestamp, TopicIdPartition, TopicPartition};
@@ -39,7 +38,7 @@ impl Replicas {
         }
         let new = self.queue_existing(mine);
         self.forget_stale(&new);
-        blocking::for_each(self.recovery_threads, new, |(topic, index)| self.apply_partition(image, topic, *index));
+        self.env.for_each(self.recovery_threads, new, |(topic, index)| self.apply_partition(image, topic, *index));
         self.change_settings(image, changes);
         drop(image_lock);
         self.open_queued();
@@ -72,7 +71,7 @@ impl Replicas {
             }
         });
         let (there, new): (Vec<_>, Vec<_>) = found.partition(|(.., folder)| folder.is_some());
-        blocking::for_each(self.recovery_threads, there, |(topic, index, folder)| {
+        self.env.for_each(self.recovery_threads, there, |(topic, index, folder)| {
             let Some((dir, folder)) = folder else { return };
             let class = if is_internal(&topic.name) { OpenPriority::COORDINATOR } else { OpenPriority::DATA };
             let cost_bytes = dir.cost_of(&TopicPartition::new(topic.name.as_str(), index.0), folder);
@@ -195,7 +194,7 @@ impl Replicas {
         self.notify_leadership_listener(&partition);
         dir.count_one_less();
         let delay = partition.log().config().file_delete_delay_ms;
-        match partition.log().delete(random::uuid()) {
+        match partition.log().delete(self.env.uuid()) {
             Ok(path) => dir.remove_later(Timestamp(self.clock.now().0.saturating_add(delay)), path),
             Err(fault) => cannot_rename(&name, &fault),
         }

@@ -12,7 +12,7 @@ mod tests;
 
 use self::session::{FollowerSession, SessionRequest, Wish};
 use super::partition::Partition;
-use crate::env::blocking;
+use crate::env::Env;
 use crate::env::clock::Clock;
 use ::replica::{BoundQuestion, FetchAnswer, FetchPosition, FollowerNext, LeaderLogBound};
 use bytes::Bytes;
@@ -68,6 +68,7 @@ pub struct Fetcher {
     broker_id: BrokerId,
     leader: BrokerId,
     settings: FetcherSettings,
+    env: Env,
     clock: Clock,
     partitions: Mutex<BTreeMap<TopicIdPartition, Arc<Partition>>>,
     /// Notified when the partitions changed.
@@ -93,9 +94,9 @@ struct Answered {
 
 impl Fetcher {
     /// Creates a fetcher without partitions.
-    pub fn new(broker_id: BrokerId, leader: BrokerId, settings: FetcherSettings, clock: Clock) -> Arc<Fetcher> {
+    pub fn new(broker_id: BrokerId, leader: BrokerId, settings: FetcherSettings, env: Env) -> Arc<Fetcher> {
         let (partitions, changed) = (Mutex::default(), Notify::new());
-        Arc::new(Fetcher { broker_id, leader, settings, clock, partitions, changed })
+        Arc::new(Fetcher { broker_id, leader, settings, env, clock: env.clock(), partitions, changed })
     }
 
     /// Adds a partition that follows this fetcher's leader, or tells that it follows it in another
@@ -127,6 +128,7 @@ impl Fetcher {
         while !stopping.is_cancelled() {
             let wanted = self.wanted().await;
             tokio::select! {
+                biased;
                 () = stopping.cancelled() => return,
                 () = self.round(&link, &mut session, wanted, broker_epoch()) => {}
             }
@@ -184,6 +186,7 @@ impl Fetcher {
         let Some(at) = wake_at else { return self.changed.notified().await };
         let left = Duration::from_millis(at.ms_since(self.clock.monotonic()));
         tokio::select! {
+            biased;
             () = self.changed.notified() => {}
             () = tokio::time::sleep(left) => {}
         }
@@ -192,7 +195,7 @@ impl Fetcher {
     /// Asks each partition what it wants. Partitions may truncate first.
     async fn wanted(self: &Arc<Self>) -> Wanted {
         let this = self.clone();
-        blocking::run(move || this.look()).await.unwrap_or_default()
+        self.env.run(move || this.look()).await.unwrap_or_default()
     }
 
     fn look(&self) -> Wanted {
@@ -279,7 +282,7 @@ impl Fetcher {
                 }
             }
         };
-        if let Err(fault) = blocking::run(work).await {
+        if let Err(fault) = self.env.run(work).await {
             error!(leader = self.leader.0, error = %fault, "an answer of the leader could not be handled");
         }
     }
@@ -322,7 +325,7 @@ impl Fetcher {
                 }
             }
         };
-        if let Err(fault) = blocking::run(work).await {
+        if let Err(fault) = self.env.run(work).await {
             error!(leader = self.leader.0, error = %fault, "an answer of the leader could not be handled");
         }
     }

@@ -3,7 +3,7 @@
 
 use super::fetcher::{Fetcher, FetcherSettings, LeaderLink};
 use super::partition::Partition;
-use crate::env::clock::Clock;
+use crate::env::Env;
 use model::{BrokerEpoch, BrokerId, TopicIdPartition};
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -29,8 +29,8 @@ pub struct FetchersParts<L> {
     pub own_epoch: OwnEpoch,
     /// Makes a connection to a leader. Each fetcher has its own.
     pub link: Box<dyn Fn(BrokerId) -> L + Send + Sync>,
-    /// The clock.
-    pub clock: Clock,
+    /// The environment.
+    pub env: Env,
     /// Where the fetchers run.
     pub runtime: Handle,
 }
@@ -83,8 +83,8 @@ impl<L: LeaderLink + 'static> Fetchers<L> {
     }
 
     fn start(&self, leader: BrokerId) -> RunningFetcher {
-        let FetchersParts { broker_id, settings, clock, .. } = self.parts;
-        let (fetcher, stopping) = (Fetcher::new(broker_id, leader, settings, clock), CancellationToken::new());
+        let FetchersParts { broker_id, settings, env, .. } = self.parts;
+        let (fetcher, stopping) = (Fetcher::new(broker_id, leader, settings, env), CancellationToken::new());
         let (link, own_epoch) = ((self.parts.link)(leader), self.parts.own_epoch.clone());
         self.parts.runtime.spawn(fetcher.clone().run(link, move || own_epoch(), stopping.clone()));
         RunningFetcher { fetcher, stopping }

@@ -43,8 +43,10 @@ pub use watch::{Wake, Watch};
 use self::faults::OfflinePartition;
 use self::moves::Moves;
 use self::partition::Committer;
-use crate::env::blocking;
+use crate::env::Env;
+use crate::env::blocking::ThreadHandle;
 use crate::env::clock::Clock;
+use crate::env::watch::{Receiver, Sender};
 use crate::telemetry::FlushMetrics;
 use arc_swap::ArcSwap;
 use coordinator::StateTopic;
@@ -55,9 +57,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::thread::JoinHandle;
 use storage::{Log, LogConfig, LogDir};
-use tokio::sync::watch::{Receiver, Sender};
 use tracing::error;
 
 /// The least number of threads that close logs. Each close mostly waits for syncs, and a file
@@ -95,8 +95,8 @@ pub struct ReplicasParts {
     pub flushes: FlushMetrics,
     /// `num.replica.alter.log.dirs.threads`
     pub move_threads: usize,
-    /// The clock.
-    pub clock: Clock,
+    /// The environment.
+    pub env: Env,
 }
 
 /// What each heartbeat tells the controller about the log dirs.
@@ -135,6 +135,7 @@ pub struct Replicas {
     move_threads: usize,
     settings: TopicSettings,
     image: Arc<ArcSwap<Image>>,
+    env: Env,
     clock: Clock,
     recovery_threads: usize,
     partitions: RwLock<HashMap<TopicIdPartition, HostedPartition>>,
@@ -146,7 +147,7 @@ pub struct Replicas {
     leadership_listener: OnceLock<LeadershipListener>,
     /// With it, partitions that other brokers lead follow them. Nothing sets it yet.
     following: OnceLock<Following>,
-    threads: Mutex<Vec<JoinHandle<()>>>,
+    threads: Mutex<Vec<ThreadHandle>>,
     /// Whether an image was applied.
     is_begun: AtomicBool,
     is_loaded: AtomicBool,
@@ -161,7 +162,7 @@ impl std::fmt::Debug for Replicas {
 impl Replicas {
     /// Reads the log dirs and opens nothing yet. Errors: a log dir cannot be read.
     pub fn new(parts: ReplicasParts) -> Result<Self, storage::Error> {
-        let committer = || Committer::new(parts.flushes.clone(), parts.clock);
+        let committer = || Committer::new(parts.flushes.clone(), parts.env);
         let read = |(log_dir, id)| Dir::read(log_dir, id, committer()).map(Arc::new);
         Ok(Self {
             cleaner: cleaner::Cleaner::default(),
@@ -175,7 +176,8 @@ impl Replicas {
             move_threads: parts.move_threads.max(1),
             settings: parts.settings,
             image: parts.image,
-            clock: parts.clock,
+            env: parts.env,
+            clock: parts.env.clock(),
             recovery_threads: parts.recovery_threads.max(1),
             partitions: RwLock::default(),
             offline: RwLock::default(),
@@ -356,7 +358,7 @@ impl Replicas {
             }
         }
         let partitions = self.all_in(dir);
-        blocking::for_each(self.recovery_threads.max(CLOSING_THREADS), partitions, |partition: &Arc<Partition>| {
+        self.env.for_each(self.recovery_threads.max(CLOSING_THREADS), partitions, |partition: &Arc<Partition>| {
             partition.resign();
             if let Err(fault) = partition.log().close(now) {
                 error!(partition = %partition.name(), error = %fault, "a log could not be closed");

@@ -111,14 +111,23 @@ impl SearchParts {
     /// Probes suspects, and has the controller fence those that are gone, until the node stops.
     pub async fn run(self, Suspects(mut suspects): Suspects) {
         let mut quorum = self.controller.watch_quorum();
-        quorum.mark_changed();
-        let mut is_active = false;
+        let mut is_active = quorum.borrow_and_update().is_active;
+        let mut found = if is_active { self.brokers_of_controllers() } else { Vec::new() };
         // The suspects that are probed. One that is suspected again meanwhile is probed again.
         let mut probed: BTreeMap<(BrokerId, BrokerEpoch), Option<LostBroker>> = BTreeMap::new();
         let mut probes = FuturesUnordered::new();
         loop {
-            let mut found = Vec::new();
+            for suspect in std::mem::take(&mut found) {
+                match probed.entry((suspect.id, suspect.epoch)) {
+                    Entry::Vacant(place) => {
+                        place.insert(None);
+                        probes.push(self.probe(suspect));
+                    }
+                    Entry::Occupied(mut again) => drop(again.insert(Some(suspect))),
+                }
+            }
             tokio::select! {
+                biased;
                 () = self.stopping.cancelled() => return,
                 Some(suspect) = suspects.recv() => found.push(suspect),
                 Ok(()) = quorum.changed() => {
@@ -127,19 +136,8 @@ impl SearchParts {
                         found = self.brokers_of_controllers();
                     }
                 }
-                Some(done) = probes.next(), if !probes.is_empty() => {
-                    found.extend(probed.remove(&done).flatten());
-                }
+                Some(done) = probes.next(), if !probes.is_empty() => found.extend(probed.remove(&done).flatten()),
                 else => return,
-            }
-            for suspect in found {
-                match probed.entry((suspect.id, suspect.epoch)) {
-                    Entry::Vacant(place) => {
-                        place.insert(None);
-                        probes.push(self.probe(suspect));
-                    }
-                    Entry::Occupied(mut again) => drop(again.insert(Some(suspect))),
-                }
             }
         }
     }

@@ -29,6 +29,7 @@ mod records;
 mod refused;
 mod releases;
 mod restart;
+mod roles;
 mod signals;
 mod stop;
 mod tmpfs;

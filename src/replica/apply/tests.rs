@@ -1,7 +1,7 @@
 //! Images that are applied before, while and after a log is opened.
 
 use super::*;
-use crate::env::clock::Clock;
+use crate::env::Env;
 use crate::replica::ReplicasParts;
 use crate::replica::open::OpenedLog;
 use crate::replica::partition::tests::rules;
@@ -42,7 +42,7 @@ fn on(disk: Arc<SimDisk>) -> Bench {
         recovery_threads: 1,
         move_threads: 1,
         flushes: FlushMetrics::default(),
-        clock: Clock,
+        env: Env::default(),
     };
     let replicas = Arc::new(Replicas::new(parts).unwrap());
     let leader_epochs: Arc<Mutex<Vec<_>>> = Arc::default();

@@ -59,7 +59,7 @@ impl Local {
                 broker_id: FOLLOWER,
                 broker_epoch: BrokerEpoch::from_wire(broker_epoch),
                 log_start_offset: Offset(wish.log_start_offset),
-                now: Clock.monotonic(),
+                now: Clock::default().monotonic(),
                 is_counted,
             }),
         });
@@ -144,7 +144,7 @@ impl PartitionPeers for Peers {
 /// Starts to fetch the partition. It ends when the token is dropped with the test.
 fn start(follower: &Arc<Partition>, link: &Arc<Local>) -> (Arc<Fetcher>, tokio_util::sync::DropGuard) {
     let stopping = CancellationToken::new();
-    let fetcher = Fetcher::new(FOLLOWER, BrokerId(1), SETTINGS, Clock);
+    let fetcher = Fetcher::new(FOLLOWER, BrokerId(1), SETTINGS, Env::default());
     fetcher.add(follower.clone());
     tokio::spawn(fetcher.clone().run(link.clone(), || Some(BROKER_EPOCH), stopping.clone()));
     (fetcher, stopping.drop_guard())
@@ -237,7 +237,7 @@ async fn each_leader_has_its_fetchers_while_a_partition_follows_it() {
         settings: SETTINGS,
         own_epoch: Arc::new(|| Some(BROKER_EPOCH)),
         link: Box::new(move |leader| made[usize::from(leader != BrokerId(1))].clone()),
-        clock: Clock,
+        env: Env::default(),
         runtime: tokio::runtime::Handle::current(),
     });
     let follower = on_node(2, LogConfig::default());
@@ -355,7 +355,7 @@ async fn an_epoch_that_is_behind_waits_for_the_image_and_a_new_one_goes_on() {
 }
 
 async fn until_stopped(follower: &Arc<Partition>) {
-    while follower.next_as_follower(Clock.both()).unwrap() != FollowerNext::AwaitImage {
+    while follower.next_as_follower(Clock::default().both()).unwrap() != FollowerNext::AwaitImage {
         tokio::task::yield_now().await;
     }
 }
@@ -402,7 +402,7 @@ fn a_leader_refuses_fetches_that_say_nothing_of_a_replica() {
 #[test]
 fn an_answer_that_comes_after_the_election_changes_nothing() {
     let follower = following(5);
-    let now = Clock.both();
+    let now = Clock::default().both();
     let FollowerNext::Fetch(asked) = follower.next_as_follower(now).unwrap() else { panic!("it fetches") };
     let source = leading(&[1]);
     append(&source, false).unwrap();

@@ -91,7 +91,7 @@ fn opened_on(
     };
     let (log, _) = Log::open(options).unwrap();
     let id = TopicIdPartition { topic_id: Uuid::ONE, partition: PartitionIndex(0) };
-    let committer = Committer::new(FlushMetrics::default(), Clock);
+    let committer = Committer::new(FlushMetrics::default(), crate::env::Env::default());
     Arc::new(Partition::new(BrokerId(node), id, false, Arc::new(log), rules(min_insync_replicas), committer))
 }
 

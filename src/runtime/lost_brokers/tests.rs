@@ -65,7 +65,7 @@ async fn a_node_is_gone_only_if_all_of_its_listeners_refuse() {
 
 #[tokio::test]
 async fn the_end_of_a_connection_of_heartbeats_makes_a_suspect() {
-    let (lost, Suspects(mut suspects)) = LostBrokers::new(Clock);
+    let (lost, Suspects(mut suspects)) = LostBrokers::new(Clock::default());
     let connection = lost.heartbeats_of(BrokerId(2), BrokerEpoch(7));
     assert!(connection.is_of(BrokerId(2), BrokerEpoch(7)) && !connection.is_of(BrokerId(2), BrokerEpoch(8)));
     assert!(suspects.try_recv().is_err());
