@@ -95,11 +95,40 @@ truncates() { # LEADER FOLLOWER
   scenario mixed "$step-starts" is_up "$1"
   scenario mixed "$step" truncated_alike "$topic" "$1" "$2"
 }
+
+# What a follower lacks is deleted while it is away: it begins again where the leader does.
+creates() { topic_tool --create --topic "$1" --replica-assignment "$2:$3" --config min.insync.replicas=1 >&2; } # TOPIC LEADER FOLLOWER
+deletes_records() { # TOPIC ID
+  writes "$1" deleted "$2"
+  echo "{\"partitions\":[{\"topic\":\"$1\",\"partition\":0,\"offset\":-1}],\"version\":1}" >"$home/deleted.json"
+  tool org.apache.kafka.tools.DeleteRecordsCommand --bootstrap-server "127.0.0.1:${client_port[$2]}" --offset-json-file "$home/deleted.json" >&2
+  writes "$1" kept "$2"
+}
+starts_alike() { # TOPIC LEADER FOLLOWER
+  within 60 isr_is "$1" '[0-9]*' "\($2,$3\|$3,$2\)" || { cat "$home/described" >&2 && return 1; }
+  same_logs "$1"
+  local log
+  log=$(ls "$home/$3"*/"$1-0"/*.log)
+  [ "${log##*/}" = 00000000000000000010.log ] && [ "$(grep -ao 'kept-[0-9]' "$log" | wc -l)" = 5 ] || { ls -l "$log" >&2 && return 1; }
+}
+starts_again() { # LEADER FOLLOWER
+  local topic=deleted-$1-$2 step
+  step=$name-$(kind "$2")-starts-again-as-$(kind "$1")-says
+  scenario mixed "$step-topic" creates "$topic" "$1" "$2"
+  scenario mixed "$step-common" writes "$topic" common "$1"
+  end_node "$2" KILL
+  scenario mixed "$step-deletes" deletes_records "$topic" "$1"
+  launch "$2"
+  scenario mixed "$step-starts" is_up "$2"
+  scenario mixed "$step" starts_alike "$topic" "$1" "$2"
+}
 truncations() {
   more_dirs=
   starts_cluster "$split"
   # The first node is Gregor and the last one Apache Kafka.
   truncates 1 3
   truncates 3 1
+  starts_again 1 3
+  starts_again 3 1
   scenario mixed "$name-no-node-fails" no_node_fails
 }

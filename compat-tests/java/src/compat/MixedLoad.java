@@ -94,7 +94,10 @@ final class MixedLoad {
         var assignment = Map.of(0, List.of(1, 2, 3), 1, List.of(2, 3, 1), 2, List.of(3, 1, 2));
         try (var admin = Admin.create(Map.of("bootstrap.servers", bootstrap))) {
             for (var name : TOPICS) {
-                var topic = new NewTopic(topic(name), assignment).configs(Map.of("min.insync.replicas", "2"));
+                // Small segments, so that there are several, with snapshots of their producers.
+                var type = name.equals("lz4") ? "LogAppendTime" : "CreateTime";
+                var configs = Map.of("min.insync.replicas", "2", "segment.bytes", "1048576", "message.timestamp.type", type);
+                var topic = new NewTopic(topic(name), assignment).configs(configs);
                 try {
                     admin.createTopics(List.of(topic)).all().get();
                 } catch (ExecutionException refused) {
