@@ -175,8 +175,8 @@ async fn catch_up(published: &mut watch::Receiver<Option<Offset>>, stopping: &Ca
     }
 }
 
-/// Registers a node that is a broker, in all its roles. Returns the broker's epoch, or `None` if the
-/// node stops before. Errors: it takes longer than the timeout.
+/// Registers a node that is a broker, in all its roles. Returns the broker's epoch, or `None` if
+/// the node stops before. Errors: it takes longer than the timeout.
 async fn register(
     this: &Registration,
     controller: &ActiveController,
