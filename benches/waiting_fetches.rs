@@ -92,7 +92,7 @@ fn print(name: &str, mut times: Vec<f64>) {
 async fn append(producer: &mut TcpStream, partition: i32) {
     let mut builder = BatchBuilder::new(Offset(0));
     // With an old timestamp, the record would be removed after `retention.ms`.
-    builder.append(Clock.now(), None, Some(&[7; RECORD_BYTES]));
+    builder.append(Clock::default().now(), None, Some(&[7; RECORD_BYTES]));
     let records = Some(Records::Bytes(builder.finish().expect("a batch")));
     let data = PartitionProduceData { index: partition, records, ..Default::default() };
     let topic = TopicProduceData { name: "t".into(), partition_data: vec![data], ..Default::default() };

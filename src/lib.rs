@@ -9,7 +9,7 @@
 //! | api | `api`: one file for each API key |
 //! | services | `broker` (all services as fields), `replica`, `runtime`, `security`, `telemetry` |
 //! | | `config`, `peer` (connections to other nodes) |
-//! | | `env` (clocks, randomness, threads that may block) |
+//! | | `env` (clocks, randomness and threads as a value) |
 //! | machines | the crates storage, replica, raft, metadata, coordinator |
 //! | words | the crates model, records, protocol |
 

@@ -2,8 +2,9 @@
 
 use bytes::Bytes;
 use gregor::config::{NewNode, NodeConfig, new_node_properties};
-use gregor::env::clock::Clock;
+use gregor::env::Env;
 use gregor::node::{Running, Start, start};
+use gregor::peer;
 use gregor::runtime::format::{FirstVoters, Format};
 use metadata::MetadataVersion;
 use model::{BrokerId, TopicId};
@@ -44,13 +45,22 @@ pub async fn node(folder: &Path) -> Running {
         ignore_formatted: false,
     };
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
-    format.run(&disk, Clock).expect("a formatted folder");
+    format.run(&disk, Env::default()).expect("a formatted folder");
     // On a busy machine, the load may hold up heartbeats for longer than the default of 9 s.
     let overrides = ["listeners=PLAINTEXT://127.0.0.1:0,CONTROLLER://127.0.0.1:0", "broker.session.timeout.ms=600000"]
         .map(str::to_owned);
     let config = NodeConfig::read(&properties, &overrides).expect("a configuration");
     let (connection_threads, load) = (2, Arc::default());
-    let start_of = Start { config: Arc::new(config), filter: None, http: None, disk, connection_threads, load };
+    let start_of = Start {
+        env: Env::default(),
+        dial: peer::tcp(),
+        config: Arc::new(config),
+        filter: None,
+        http: None,
+        disk,
+        connection_threads,
+        load,
+    };
     let node = start(start_of).await.expect("a node");
     while node.broker.not_ready_because().is_some() {
         tokio::time::sleep(Duration::from_millis(10)).await;

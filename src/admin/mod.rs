@@ -4,7 +4,6 @@ mod collector;
 
 use crate::broker::Broker;
 use crate::config::Address;
-use crate::env::blocking;
 use crate::telemetry::Exposition;
 use axum::Router;
 use axum::extract::State;
@@ -61,6 +60,7 @@ pub async fn serve(broker: Arc<Broker>, socket: TcpListener) {
     let (stopping, ended) = (broker.stopping.clone(), broker.stopping.clone());
     let served = axum::serve(socket, routes).with_graceful_shutdown(async move { stopping.cancelled().await });
     tokio::select! {
+        biased;
         served = served.into_future() => {
             if let Err(error) = served {
                 tracing::warn!(%error, "the HTTP listener failed");
@@ -86,7 +86,7 @@ async fn metrics(State(broker): State<Arc<Broker>>, headers: HeaderMap) -> Respo
     let kind = [(header::CONTENT_TYPE, format.content_type())];
     // On the pool: the state of thousands of partitions takes long to write, and this thread serves
     // connections.
-    match blocking::run(move || broker.metrics.text(format)).await {
+    match broker.env.run(move || broker.metrics.text(format)).await {
         Ok(Ok(text)) => (kind, text).into_response(),
         Ok(Err(error)) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),

@@ -7,7 +7,6 @@
 //! names a partition several times, the last log dir counts, and the partition is answered once.
 
 use super::Context;
-use crate::env::blocking;
 use model::{ErrorCode, TopicPartition};
 use protocol::Str;
 use protocol::messages::alter_replica_log_dirs_request::AlterReplicaLogDirsRequest;
@@ -21,7 +20,7 @@ use std::path::Path;
 pub(super) async fn handle(context: Context, request: AlterReplicaLogDirsRequest) -> AlterReplicaLogDirsResponse {
     let (image, replicas) = (context.broker.image(), context.broker.replicas.clone());
     let targets = targets(request);
-    let altered = blocking::run(move || {
+    let altered = context.broker.env.run(move || {
         let of_topic = |(topic_name, partitions): (Str, BTreeMap<i32, Str>)| {
             let topic = image.topics.by_name(&topic_name);
             let answers = partitions.into_iter().map(|(partition_index, dir)| {

@@ -3,7 +3,6 @@
 //! - 2: is flexible.
 
 use super::{Context, error};
-use crate::env::blocking;
 use model::{ErrorCode, Offset};
 use protocol::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsRequest};
 use protocol::messages::delete_records_response::{
@@ -13,7 +12,8 @@ use protocol::messages::delete_records_response::{
 /// Deletes the records below an offset in each partition; -1 stands for the high watermark. It runs
 /// on the blocking pool, because the holder of a log's lock may wait for the disk.
 pub(super) async fn handle(context: Context, request: DeleteRecordsRequest) -> DeleteRecordsResponse {
-    blocking::run(move || delete_all(&context, request)).await.unwrap_or_default()
+    let env = context.broker.env;
+    env.run(move || delete_all(&context, request)).await.unwrap_or_default()
 }
 
 fn delete_all(context: &Context, request: DeleteRecordsRequest) -> DeleteRecordsResponse {

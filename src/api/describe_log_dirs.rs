@@ -7,7 +7,6 @@
 //! - 5: says whether a log dir is cordoned, so that it gets no new replicas (KIP-1066).
 
 use super::Context;
-use crate::env::blocking;
 use crate::replica::{Dir, Replicas};
 use model::ErrorCode;
 use protocol::Str;
@@ -44,7 +43,7 @@ pub(super) async fn handle(context: Context, request: DescribeLogDirsRequest) ->
         let lost = replicas.lost_dirs().iter().map(|path| offline(path));
         replicas.dirs().iter().map(describe).chain(lost).collect()
     };
-    let Ok(results) = blocking::run(all).await else {
+    let Ok(results) = context.broker.env.run(all).await else {
         return DescribeLogDirsResponse { error_code: ErrorCode::UnknownServerError.code(), ..Default::default() };
     };
     DescribeLogDirsResponse { results, ..Default::default() }

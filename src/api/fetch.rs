@@ -18,7 +18,6 @@ mod quorum;
 
 use super::context::ReplyHead;
 use super::{Context, Outcome, Refused, Reply, error};
-use crate::env::{blocking, random};
 use crate::replica::session::{FetchSessions, SessionPlan, SessionRequest, Target, TargetKey, TopicKey};
 use crate::replica::{FollowerRead, Partition, ReadError, ReadInfo, ReadRequest, Wake, Watch};
 use indexmap::IndexMap;
@@ -289,7 +288,13 @@ impl Reading {
             return pass.answers;
         }
         let targets = plan.targets.iter().enumerate();
-        let watched = targets.filter_map(|(index, (key, _))| Some(self.partition(key).ok()?.watch_as(&wake, index)));
+        let watched = targets.filter_map(|(index, (key, _))| {
+            let partition = self.partition(key).ok()?;
+            Some(match self.replica {
+                Some(_) => partition.watch_end_as(&wake, index),
+                None => partition.watch_as(&wake, index),
+            })
+        });
         let watches: Vec<Watch> = watched.collect();
         if !watches.is_empty() {
             // Reads again after the watches are set, so that no append in between is missed.
@@ -297,6 +302,7 @@ impl Reading {
         }
         while !self.is_enough(&pass) {
             tokio::select! {
+                biased;
                 () = wake.woken() => {}
                 () = &mut deadline => return self.pass(plan, Round::Later).await.answers,
                 () = self.context.broker.stopping.cancelled() => return pass.answers,
@@ -328,7 +334,7 @@ impl Reading {
             return pass;
         }
         let (this, plan) = (self.clone(), plan.clone());
-        let waited = blocking::run(move || this.read(&plan, Wait::Block, round)).await;
+        let waited = self.context.broker.env.run(move || this.read(&plan, Wait::Block, round)).await;
         match waited {
             Ok(Ok(pass)) => pass,
             // A read that may wait never returns `WouldBlock`.
@@ -456,7 +462,8 @@ impl Reading {
         // A partition with records is never dropped, so the regions stay in the order of the
         // answers.
         regions.retain(Option::is_some);
-        let session_id = match sessions.complete(now, session, plan, random::number(), &mut said) {
+        let session_id = match sessions.complete(now, session, plan, self.context.broker.env.random_number(), &mut said)
+        {
             Ok(id) => id,
             Err(error) => {
                 let (error_code, session_id) = (error.code(), session.id);

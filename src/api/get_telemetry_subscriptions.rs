@@ -5,7 +5,6 @@
 //! advertise the request. It still answers the request: no metric is wanted.
 
 use super::Context;
-use crate::env::random;
 use model::Uuid;
 use protocol::messages::get_telemetry_subscriptions_request::GetTelemetrySubscriptionsRequest;
 use protocol::messages::get_telemetry_subscriptions_response::GetTelemetrySubscriptionsResponse;
@@ -20,8 +19,11 @@ pub(super) const TELEMETRY_MAX_BYTES: i32 = 1_048_576;
 const NO_METRICS_CHECKSUM: i32 = -725_132_322;
 
 /// Answers the empty subscription, and gives a client its id.
-pub(super) async fn handle(_: Context, request: GetTelemetrySubscriptionsRequest) -> GetTelemetrySubscriptionsResponse {
-    let client = request.client_instance_id.non_zero().unwrap_or_else(random::uuid);
+pub(super) async fn handle(
+    context: Context,
+    request: GetTelemetrySubscriptionsRequest,
+) -> GetTelemetrySubscriptionsResponse {
+    let client = request.client_instance_id.non_zero().unwrap_or_else(|| context.broker.env.uuid());
     GetTelemetrySubscriptionsResponse {
         client_instance_id: client,
         subscription_id: subscription_id(client),

@@ -11,7 +11,6 @@
 //! - 11: finds the earliest offset that waits for its upload (KIP-1023).
 
 use super::{Context, error};
-use crate::env::blocking;
 use crate::replica::Partition;
 use indexmap::IndexMap;
 use metadata::image::Topic;
@@ -164,7 +163,7 @@ async fn find(
         LATEST_TIERED | EARLIEST_PENDING_UPLOAD => Ok(ListedOffset::default()),
         timestamp => {
             let searched = partition.clone();
-            let found = blocking::run(move || match timestamp {
+            let found = partition.env().run(move || match timestamp {
                 MAX_TIMESTAMP => searched.log().offset_of_max_timestamp(),
                 timestamp => searched.log().offset_for_timestamp(Timestamp(timestamp)),
             });

@@ -1,7 +1,6 @@
 //! The background tasks. Each has a name, and the broker's token stops all of them.
 
 use super::Broker;
-use crate::env::blocking;
 use crate::replica::{Replicas, cleaner};
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,11 +54,12 @@ pub(crate) fn spawn(broker: &Arc<Broker>, tasks: &TaskTracker) {
 async fn repeat(broker: Arc<Broker>, name: &'static str, interval: Duration, work: fn(&Arc<Replicas>)) {
     loop {
         tokio::select! {
+            biased;
             () = tokio::time::sleep(interval) => {}
             () = broker.stopping.cancelled() => return,
         }
         let replicas = broker.replicas.clone();
-        if let Err(fault) = blocking::run(move || work(&replicas)).await {
+        if let Err(fault) = broker.env.run(move || work(&replicas)).await {
             error!(error = %fault, task = name, "a background task failed");
         }
     }

@@ -12,6 +12,7 @@ pub(crate) use background::spawn as spawn_background;
 pub use transactions::TransactionPartitions;
 
 use crate::config::{BrokerSettings, Effective, Listener, NodeConfig};
+use crate::env::Env;
 use crate::env::clock::Clock;
 use crate::replica::session::FetchSessions;
 use crate::replica::{OpeningProgress, Partition, Replicas};
@@ -21,7 +22,9 @@ use crate::runtime::controller::{ActiveController, ControllerHandle};
 use crate::runtime::group::GroupCoordinators;
 use crate::runtime::limits::{ConnectionLimits, Maxima, MemoryLimit};
 use crate::runtime::loggers::Loggers;
+use crate::runtime::lost_brokers::LostBrokers;
 use crate::runtime::producer_ids::ProducerIds;
+use crate::runtime::registration::StopSignals;
 use crate::runtime::transaction::{MarkerWriter, TransactionCoordinators};
 use crate::telemetry::{Complaints, Metrics};
 use arc_swap::ArcSwap;
@@ -30,12 +33,12 @@ use metadata::Changes;
 use metadata::image::{self, Image, ResourceType};
 use metadata::version::METADATA_VERSION;
 
+use crate::env::watch;
 use model::{BrokerId, TopicId, TopicIdPartition};
 use protocol::Str;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -53,7 +56,9 @@ pub struct Node {
 pub struct Broker {
     /// The identity of this node.
     pub node: Node,
-    /// The clock.
+    /// The environment.
+    pub env: Env,
+    /// Its clock.
     pub clock: Clock,
     /// Metrics.
     pub metrics: Metrics,
@@ -63,6 +68,8 @@ pub struct Broker {
     pub limits: Arc<ConnectionLimits>,
     /// The memory of requests in flight.
     pub request_memory: MemoryLimit,
+    /// How a controlled shutdown begins and ends.
+    pub stop_signals: StopSignals,
     /// The token that stops every task, except for those that serve the controllers' listeners.
     pub stopping: CancellationToken,
     /// The token that stops serving the controllers' listeners: other controllers need this one
@@ -74,6 +81,8 @@ pub struct Broker {
     pub controller: ControllerHandle,
     /// The active controller, on this node or another.
     pub active_controller: ActiveController,
+    /// Where the end of a connection of another broker's heartbeats is reported.
+    pub lost_brokers: LostBrokers,
     /// The group coordinators.
     pub groups: Arc<GroupCoordinators>,
     /// The transaction coordinators.
@@ -117,6 +126,8 @@ impl Broker {
     /// Applies a new image: first the settings, then each partition and the coordinator that
     /// depends on it.
     pub(crate) fn published(&self, image: &Arc<Image>, changes: &Changes) {
+        self.metrics.unclean_elections.inc_by(changes.unclean_elections);
+        self.metrics.elr_elections.inc_by(changes.elr_elections);
         if changes.configs.iter().any(|resource| resource.kind == ResourceType::Broker) {
             self.change_settings(image);
         }
@@ -156,6 +167,7 @@ impl Broker {
         }
         set_maxima(&self.limits, &effective.settings);
         self.replicas.set_cordoned(&effective.settings.cordoned_log_dirs);
+        self.replicas.set_fetcher_count(replication::fetchers_per_leader(&effective.settings));
         self.replicas.set_move_rate(effective.move_bytes_per_second());
         self.groups.set_config(config_rules::group_config(&effective, image.features.version()));
         self.settings.store(Arc::new(effective.settings.clone()));
@@ -205,7 +217,7 @@ impl Broker {
 
     /// Returns what is missing before this node serves everything; `None` if nothing is.
     pub fn not_ready_because(&self) -> Option<String> {
-        if self.stopping.is_cancelled() {
+        if self.stop_signals.leaving.is_cancelled() {
             return Some("stopping".into());
         }
         if !self.config.roles.is_broker() {

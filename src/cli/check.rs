@@ -3,7 +3,7 @@
 
 use super::{Check, output};
 use crate::config::NodeConfig;
-use crate::env::clock::Clock;
+use crate::env::Env;
 use crate::node::report::{self, DirReport, PartitionReport, Report, Verdict};
 use std::fmt::Write as _;
 use std::process::ExitCode;
@@ -15,7 +15,7 @@ impl Check {
         let report = match NodeConfig::read(&self.properties, &self.overrides) {
             Ok(config) => {
                 let disk: Arc<dyn Disk> = Arc::new(RealDisk);
-                report::examine(&config, &disk, Clock)
+                report::examine(&config, &disk, Env::default())
             }
             Err(error) => report::refused(error.to_string()),
         };

@@ -12,7 +12,7 @@
 //! and begins again. A folder with any other file, or with files and no marker, is not Gregor's to
 //! change: it is refused.
 
-use crate::env::clock::Clock;
+use crate::env::Env;
 use crate::runtime::format::{BOOTSTRAP, Format};
 use crate::runtime::metadata_log::METADATA_TOPIC;
 use anyhow::{Context as _, bail};
@@ -118,7 +118,7 @@ impl NewFolder {
         }
         disk.sync_dir(&self.path).with_context(|| format!("{shown} cannot be written"))?;
         leftovers(&**disk, &self.path)?.remove(&**disk)?;
-        format.run(disk, Clock)?;
+        format.run(disk, Env::default())?;
         let file = self.path.join(PROPERTIES);
         write_atomically(&**disk, &file, properties.as_bytes())
             .with_context(|| format!("{} cannot be written", file.display()))?;

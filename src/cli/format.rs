@@ -2,7 +2,7 @@
 
 use super::{Format, initial_controllers, output};
 use crate::config::NodeConfig;
-use crate::env::clock::Clock;
+use crate::env::Env;
 use crate::runtime::format::{FirstVoters, Format as Formatting, controller_endpoints};
 use anyhow::{Context, bail};
 use metadata::MetadataVersion;
@@ -83,7 +83,7 @@ impl Format {
             ignore_formatted: self.ignore_formatted,
         };
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
-        Ok(formatting.run(&disk, Clock)?)
+        Ok(formatting.run(&disk, Env::default())?)
     }
 
     /// Returns the first voters. Errors: Kafka's messages about the flags that a node of these

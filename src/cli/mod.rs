@@ -181,7 +181,7 @@ impl Arguments {
             Some(Command::Storage(storage)) => storage.run(),
             Some(Command::DumpLog(dump)) => dump.run(),
             Some(Command::RandomUuid) => {
-                output::result(format_args!("{}\n", crate::env::random::uuid()))?;
+                output::result(format_args!("{}\n", crate::env::Env::default().uuid()))?;
                 Ok(ExitCode::SUCCESS)
             }
             // Without a subcommand, a broker starts with the defaults of `start`.

@@ -8,10 +8,10 @@ use crate::config::{
     ADVERTISED_OF_EVERY_INTERFACE, Address, Listener, NewNode, NodeConfig, NotAnAddress, moved_listener,
     new_node_properties,
 };
-use crate::env::clock::Clock;
-use crate::env::random;
+use crate::env::Env;
 use crate::net::{ThreadLoad, free_loopback_port, measured};
 use crate::node::{self, Running};
+use crate::peer;
 use crate::runtime::format::{FirstVoters, Format};
 use crate::runtime::limits;
 use crate::telemetry::Logging;
@@ -42,16 +42,26 @@ impl Start {
         let load = Arc::new(ThreadLoad::default());
         // When this thread is busy, connections get their own threads.
         let mut builder = tokio::runtime::Builder::new_current_thread();
-        measured(&mut builder, &load, Clock);
+        measured(&mut builder, &load, Env::default().clock());
         let runtime = builder.enable_all().build()?;
         runtime.block_on(async move {
             let mut signals = Signals::catch()?;
             let disk = Arc::new(RealDisk);
-            let start = node::Start { config: Arc::new(config), filter, http, disk, connection_threads: cores, load };
+            let start = node::Start {
+                env: Env::default(),
+                dial: peer::tcp(),
+                config: Arc::new(config),
+                filter,
+                http,
+                disk,
+                connection_threads: cores,
+                load,
+            };
             let mut running = node::start(start).await?;
             say_started(&running, files, is_new.then_some(&logging));
             let broker = running.broker.clone();
             let failed = tokio::select! {
+                biased;
                 signal = signals.stop(|| say_state(&broker)) => {
                     info!(signal, "stopping");
                     None
@@ -125,7 +135,7 @@ impl Start {
             log_dirs: vec![log_dir.clone()],
             metadata_log_dir: log_dir,
             node_id: BrokerId(1),
-            cluster_id: random::uuid().to_string(),
+            cluster_id: Env::default().uuid().to_string(),
             voters: FirstVoters::Standalone(vec![raft::Endpoint {
                 listener: "CONTROLLER".into(),
                 host: "127.0.0.1".into(),

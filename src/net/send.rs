@@ -5,7 +5,7 @@
 //! docs/decisions says why sendfile is not used.
 
 use crate::api::Reply;
-use crate::env::blocking;
+use crate::env::Env;
 use bytes::{Buf, Bytes};
 use protocol::FramePart;
 use std::io::{self, IoSlice};
@@ -74,11 +74,12 @@ async fn read(region: &FileRegion, at: u32, wanted: usize, mut buffer: Vec<u8>) 
         Ok(read) if read > 0 => read,
         Ok(_) | Err(storage::Error::WouldBlock) => {
             let region = region.clone();
-            let (waited, read) = blocking::run(move || {
-                let read = region.read_at(at, &mut buffer, Wait::Block);
-                (buffer, read)
-            })
-            .await?;
+            let (waited, read) = Env::default()
+                .run(move || {
+                    let read = region.read_at(at, &mut buffer, Wait::Block);
+                    (buffer, read)
+                })
+                .await?;
             buffer = waited;
             read.map_err(io::Error::other)?
         }

@@ -2,7 +2,6 @@
 //! in Kafka. The node stops if the dir holds the metadata log, or if it was the last one online.
 
 use crate::broker::Broker;
-use crate::env::blocking;
 use crate::replica::Dir;
 use crate::runtime::metadata_log::LogFault;
 use crate::runtime::registration::NotRegistered;
@@ -71,6 +70,7 @@ pub(super) async fn watch(
 ) {
     loop {
         let DirFault { path, reason } = tokio::select! {
+            biased;
             fault = faults.recv() => match fault {
                 Some(fault) => fault,
                 None => return,
@@ -94,7 +94,7 @@ pub(super) async fn watch(
 
 async fn take_offline(broker: &Arc<Broker>, dir: Arc<Dir>) {
     let replicas = broker.replicas.clone();
-    if let Err(error) = blocking::run(move || replicas.take_offline(&dir)).await {
+    if let Err(error) = broker.env.run(move || replicas.take_offline(&dir)).await {
         error!(%error, "the partitions of a log dir could not be taken offline");
     }
 }

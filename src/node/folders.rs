@@ -6,8 +6,7 @@
 
 use super::{StartError, rules};
 use crate::config::NodeConfig;
-use crate::env::clock::Clock;
-use crate::env::random;
+use crate::env::Env;
 use crate::runtime::format::BOOTSTRAP;
 use crate::runtime::limits::{file_descriptors_max, segment_files_max};
 use crate::runtime::metadata_log::{LogFault, MetadataLog, Opened, SnapshotLimits};
@@ -42,11 +41,11 @@ pub(super) struct Folders {
 
 impl Folders {
     /// Checks all folders without a change to any, locks them, and opens the metadata log.
-    pub(super) fn open(config: &NodeConfig, disk: Arc<dyn Disk>, clock: Clock) -> Result<Self, StartError> {
+    pub(super) fn open(config: &NodeConfig, disk: Arc<dyn Disk>, env: Env) -> Result<Self, StartError> {
         rules::refuse_locked(config, &*disk)?;
         let cluster_id = rules::examine(config, &*disk)?.cluster_id;
         let open_files = OpenFiles::new(segment_files_max(file_descriptors_max()));
-        let seed = random::number();
+        let seed = env.random_number();
         let mut locked = Vec::new();
         let mut lost = Vec::new();
         for path in rules::folders_of(config) {
@@ -61,7 +60,7 @@ impl Folders {
         let mut log_dirs = Vec::new();
         for (dir, meta) in locked.into_iter().zip(identities) {
             let Some(meta) = meta else { continue };
-            match directory_id(&dir, meta, &cluster_id, config) {
+            match directory_id(&dir, meta, &cluster_id, config, env) {
                 Ok(id) => log_dirs.push((dir, id)),
                 Err(error) if can_lose(&dir, config) => lose(&mut lost, dir.path().to_path_buf(), &error),
                 Err(error) => return Err(error.into()),
@@ -87,7 +86,7 @@ impl Folders {
             Some(dir) => dir.disk().clone(),
             None => disk,
         };
-        let metadata = open_metadata_log(config, disk.clone(), open_files, clock)?;
+        let metadata = open_metadata_log(config, disk.clone(), open_files, env)?;
         let bootstrap = bootstrap_records(&*disk, &config.metadata_log_dir)?;
         Ok(Self { log_dirs, lost, metadata_directory_id, metadata_log_dir, cluster_id, metadata, bootstrap })
     }
@@ -112,7 +111,7 @@ fn open_metadata_log(
     config: &NodeConfig,
     disk: Arc<dyn Disk>,
     open_files: Arc<OpenFiles>,
-    clock: Clock,
+    env: Env,
 ) -> Result<Opened, LogFault> {
     let settings = &config.settings;
     let limits = SnapshotLimits {
@@ -127,7 +126,7 @@ fn open_metadata_log(
         retention_ms: None,
         ..LogConfig::default()
     };
-    MetadataLog::open(disk, open_files, &config.metadata_log_dir, log_config, limits, clock)
+    MetadataLog::open(disk, open_files, &config.metadata_log_dir, log_config, limits, env)
 }
 
 /// The identity of a log dir. The outer `None` is a lost dir, the inner `None` a dir that was never
@@ -155,6 +154,7 @@ fn directory_id(
     meta: Option<MetaProperties>,
     cluster_id: &str,
     config: &NodeConfig,
+    env: Env,
 ) -> Result<DirectoryId, storage::Error> {
     let mut meta = match meta {
         Some(meta) => meta,
@@ -169,7 +169,7 @@ fn directory_id(
     if let Some(id) = meta.directory_id {
         return Ok(id);
     }
-    let id = random::uuid();
+    let id = env.uuid();
     meta.directory_id = Some(id);
     dir.write_meta_properties(&meta)?;
     Ok(id)

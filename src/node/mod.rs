@@ -24,27 +24,30 @@ use self::folders::Folders;
 use self::threads::TaskThread;
 use crate::admin;
 use crate::broker::{Broker, Node, replication, set_maxima, spawn_background};
-use crate::config::{Address, Advertised, Effective, NodeConfig, Properties};
-use crate::env::clock::Clock;
-use crate::env::{blocking, random};
+use crate::config::{Address, Advertised, BrokerSettings, Effective, NodeConfig, Properties};
+use crate::env::blocking::ThreadHandle;
+use crate::env::{Env, watch};
 use crate::net::{self, ConnectionThreads, Listening, Open, ThreadLoad};
-use crate::peer;
+use crate::peer::Dial;
 use crate::replica::session::FetchSessions;
 use crate::replica::{self, Replicas, TopicSettings};
 use crate::runtime::assignment_sender::AssignmentSender;
 use crate::runtime::brokers::{OtherBrokers, OtherBrokersParts};
 use crate::runtime::config_rules::{self, Rules};
-use crate::runtime::controller::{self, ActiveController, ActiveControllerParts, ControllerHandle, ControllerParts};
+use crate::runtime::controller::{
+    self, ActiveController, ActiveControllerParts, ControllerHandle, ControllerParts, ElectionIntervals,
+};
 use crate::runtime::coordinator::{CoordinatorParts, NoEffects};
 use crate::runtime::group::GroupCoordinators;
 use crate::runtime::isr_sender::IsrSender;
 use crate::runtime::limits::{ConnectionLimits, MemoryLimit};
 use crate::runtime::loggers::Loggers;
+use crate::runtime::lost_brokers::{LostBrokers, SearchParts};
 use crate::runtime::metadata_log::Opened;
 use crate::runtime::producer_ids::ProducerIds;
 use crate::runtime::publisher::{self, Publication};
 use crate::runtime::quorum::{QuorumPeers, QuorumPeersParts, SendRequest};
-use crate::runtime::registration::{self, Endpoint, NotRegistered, Registration};
+use crate::runtime::registration::{self, Endpoint, NotRegistered, Registration, StopSignals};
 use crate::runtime::transaction::{MarkerRoutes, MarkerWriter, TransactionCoordinators, TransactionEffects};
 use crate::telemetry::{Complaints, FilterHandle, Metrics};
 use anyhow::Context as _;
@@ -59,12 +62,10 @@ use records::Codec;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, Sender};
-use std::thread::JoinHandle;
 use std::time::Duration;
 use storage::LogDir;
 use storage::disk::Disk;
-use tokio::sync::{mpsc as channel, watch};
+use tokio::sync::mpsc as channel;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
@@ -86,6 +87,10 @@ pub struct Start {
     pub filter: Option<FilterHandle>,
     /// The address of the HTTP endpoint for operators.
     pub http: Option<Address>,
+    /// The environment.
+    pub env: Env,
+    /// Opens connections to other nodes.
+    pub dial: Dial,
     /// The disk that holds the node's files.
     pub disk: Arc<dyn Disk>,
     /// How many threads may serve connections.
@@ -108,7 +113,7 @@ pub struct Running {
     connections: Connections,
     connection_threads: Arc<ConnectionThreads<Open>>,
     tasks: TaskTracker,
-    threads: Vec<JoinHandle<()>>,
+    threads: Vec<ThreadHandle>,
     peers: TaskThread,
     faults: channel::UnboundedReceiver<NodeFault>,
 }
@@ -152,46 +157,52 @@ impl Connections {
 
 /// Starts a node. Errors: what is wrong with its folders, its ports or its configuration.
 pub async fn start(start: Start) -> Result<Running, StartError> {
-    let (clock, config) = (Clock, start.config);
-    let folders = Folders::open(&config, start.disk, clock)?;
+    let (env, config) = (start.env, start.config);
+    let folders = Folders::open(&config, start.disk, env)?;
     let listening = bind_listeners(&config).await?;
     let http = match &start.http {
         Some(it) => Some(admin::bind(it).await.with_context(|| format!("the HTTP listener cannot use {it}"))?),
         None => None,
     };
     let previous_epoch = previous_epoch(&folders.log_dirs)?;
-    let (controller, inbox) = ControllerHandle::new();
+    let (controller, inbox) = ControllerHandle::new(env.clock());
     let (unfenced_in, unfenced) = watch::channel(false);
     let directory_ids = folders.log_dirs.iter().map(|(_, id)| *id).collect();
     let dirs = (folders.log_dirs, folders.lost);
     let (fault_in, faults) = channel::unbounded_channel();
-    let peers = TaskThread::start("peers", &fault_in)?;
-    let active = active_controller(&config, controller, &peers);
-    let broker = broker(&config, dirs, &folders.cluster_id, active.clone(), unfenced, start.filter, clock)?;
+    let peers = TaskThread::start("peers", &fault_in, env)?;
+    let active = active_controller(&config, controller, &peers, &start.dial);
+    let (lost_brokers, suspects) = LostBrokers::new(env.clock());
+    let identity = (folders.cluster_id.as_str(), lost_brokers);
+    let outside = (env, start.dial.clone());
+    let broker = broker(&config, dirs, identity, active.clone(), unfenced, start.filter, outside)?;
     // Before anything is written: no producer may get space that the disk does not have.
     broker.replicas.check_room();
     let dir_faults = dirs::faults_of(&broker, folders.metadata_log_dir.as_ref());
     let registration =
-        Registration { previous_epoch, ..registration(&config, &broker.node, &listening, directory_ids) };
+        Registration { previous_epoch, ..registration(&config, &broker.node, &listening, directory_ids, env) };
     let advertised = advertised(&registration);
     let (published_in, published) = watch::channel(None);
-    let (publications, received) = mpsc::channel();
+    let (publications, received) = channel::unbounded_channel();
     follow_leaderships(&broker);
     let isr_sender = replication::start(&broker);
     let mut threads = vec![publisher(&broker, &fault_in, received, published_in)?];
-    let send = send_to_replicas(&broker, &peers);
+    let send = send_to_replicas(&broker, &peers, start.dial.clone());
     let metadata = (folders.metadata_directory_id, folders.metadata, folders.bootstrap);
     let parts = controller_parts(&broker, metadata, publications, send)?;
-    threads.push(threads::vital("controller", &fault_in, move || Ok(controller::run(parts, inbox)?))?);
+    threads.push(threads::vital("controller", &fault_in, env, controller::run(parts, inbox))?);
     let addresses = listening.iter().map(|one| (one.listener.name.clone(), one.address)).collect();
     let (connections, tasks) = (Connections::default(), TaskTracker::new());
-    let connection_threads = net::connection_threads(start.connection_threads, start.load, clock);
+    let connection_threads = net::connection_threads(start.connection_threads, start.load, env.clock());
     connections.accept(listening, &broker, &connection_threads, &tasks);
     let http = http.map(|(socket, address)| {
         info!(%address, "serving /livez, /readyz and /metrics");
         tasks.spawn(admin::serve(broker.clone(), socket));
         address
     });
+    if config.roles.is_controller() {
+        tasks.spawn_on(search(&broker, start.dial).run(suspects), &peers.handle);
+    }
     let registering = registration::run(
         registration,
         active.with_own_connection(),
@@ -199,9 +210,9 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
         published,
         unfenced_in,
         broker.replicas.dir_states(),
-        broker.stopping.clone(),
+        broker.stop_signals.clone(),
     );
-    threads.push(heartbeats(registering, &fault_in, &tasks)?);
+    threads.push(heartbeats(registering, &fault_in, &tasks, env)?);
     tasks.spawn(dirs::watch(broker.clone(), dir_faults, fault_in));
     if config.roles.is_broker() {
         spawn_tasks_of_broker(&broker, isr_sender, &tasks);
@@ -227,9 +238,10 @@ fn heartbeats(
     registering: impl Future<Output = Result<(), NotRegistered>> + Send + 'static,
     end: &channel::UnboundedSender<NodeFault>,
     tasks: &TaskTracker,
-) -> std::io::Result<JoinHandle<()>> {
+    env: Env,
+) -> std::io::Result<ThreadHandle> {
     let failed = end.clone();
-    threads::vital_task("heartbeats", end, tasks, async move {
+    threads::vital_task("heartbeats", end, tasks, env, async move {
         if let Err(fault) = registering.await {
             // The send fails only after the node has stopped.
             let _ = failed.send(fault.into());
@@ -271,9 +283,9 @@ async fn bind_listeners(config: &NodeConfig) -> Result<Vec<Listening>, StartErro
 fn publisher(
     broker: &Arc<Broker>,
     end: &channel::UnboundedSender<NodeFault>,
-    received: Receiver<Publication>,
+    received: channel::UnboundedReceiver<Publication>,
     published: watch::Sender<Option<Offset>>,
-) -> std::io::Result<JoinHandle<()>> {
+) -> std::io::Result<ThreadHandle> {
     let (acting, runtime) = (broker.clone(), tokio::runtime::Handle::current());
     let listener: publisher::ImageListener = Box::new(move |image, changes| {
         let _entered = runtime.enter();
@@ -281,9 +293,9 @@ fn publisher(
     });
     let (image, controller) = (broker.image.clone(), broker.controller.clone());
     let done = move || controller.published();
-    threads::vital("publisher", end, move || {
-        publisher::run(received, image, published, done, listener);
-        Ok(())
+    threads::vital("publisher", end, broker.env, async move {
+        publisher::run(received, image, published, done, listener).await;
+        Ok::<(), NodeFault>(())
     })
 }
 
@@ -291,11 +303,11 @@ fn publisher(
 fn broker(
     config: &Arc<NodeConfig>,
     (dirs, lost): (Vec<(LogDir, DirectoryId)>, Vec<PathBuf>),
-    cluster_id: &str,
+    (cluster_id, lost_brokers): (&str, LostBrokers),
     controller: ActiveController,
     unfenced: watch::Receiver<bool>,
     filter: Option<FilterHandle>,
-    clock: Clock,
+    (env, dial): (Env, Dial),
 ) -> Result<Arc<Broker>, StartError> {
     let effective = config.effective(&Properties::new(), &Properties::new());
     let settings = effective.settings.clone();
@@ -307,20 +319,21 @@ fn broker(
         effects: Arc::new(NoEffects),
         codec: config_rules::offsets_codec(&effective),
         commit_timeout_ms: i64::from(settings.offsets_commit_timeout_ms),
-        clock,
+        env,
     }));
     let transaction_config = config_rules::transaction_config(&effective);
     let effective = Arc::new(ArcSwap::from_pointee(effective));
     let metrics = Metrics::default();
-    let replicas = replicas(config, (dirs, lost), &effective, &image, &metrics, clock)?;
+    let replicas = replicas(config, (dirs, lost), &effective, &image, &metrics, env)?;
     let producer_ids = ProducerIds::new(config.node_id);
     let request_timeout = Duration::from_millis(u64::try_from(settings.request_timeout_ms).unwrap_or(0));
-    let markers = Arc::new(MarkerWriter::new(replicas.clone(), groups.clone(), image.clone(), request_timeout, clock));
+    let markers =
+        Arc::new(MarkerWriter::new(replicas.clone(), groups.clone(), image.clone(), request_timeout, env.clock()));
     let other_brokers = Arc::new(OtherBrokers::new(OtherBrokersParts {
         node_id: config.node_id,
         image: image.clone(),
         listener: config.listeners.inter_broker.as_str().into(),
-        dial: peer::tcp(),
+        dial,
         runtime: tokio::runtime::Handle::current(),
     }));
     let routes = MarkerRoutes { here: markers.clone(), others: other_brokers.clone() };
@@ -330,21 +343,24 @@ fn broker(
         effects: Arc::new(TransactionEffects::new(producer_ids.clone(), controller.clone(), routes)),
         codec: Codec::None,
         commit_timeout_ms: i64::from(settings.request_timeout_ms),
-        clock,
+        env,
     });
     let slots = usize::try_from(settings.max_incremental_fetch_session_cache_slots).unwrap_or(0);
     let broker = Broker {
         node: Node { id: config.node_id, cluster_id: cluster_id.into() },
-        clock,
+        env,
+        clock: env.clock(),
         metrics,
         complaints: Complaints::default(),
         limits: Arc::new(ConnectionLimits::default()),
         request_memory: MemoryLimit::new(settings.queued_max_request_bytes),
+        stop_signals: StopSignals::default(),
         stopping: CancellationToken::new(),
         controllers_stopping: CancellationToken::new(),
         replicas,
         controller: controller.local().clone(),
         active_controller: controller,
+        lost_brokers,
         groups,
         transactions: Arc::new(transactions),
         markers,
@@ -371,7 +387,7 @@ fn replicas(
     effective: &Arc<ArcSwap<Effective>>,
     image: &Arc<ArcSwap<Image>>,
     metrics: &Metrics,
-    clock: Clock,
+    env: Env,
 ) -> Result<Arc<Replicas>, StartError> {
     let shared: Arc<ArcSwap<Effective>> = effective.clone();
     let topic_settings: TopicSettings =
@@ -392,7 +408,7 @@ fn replicas(
             .unwrap_or(config.log_dirs.len()),
         recovery_threads: usize::try_from(threads).unwrap_or(1),
         flushes: metrics.flushes.clone(),
-        clock,
+        env,
     })?;
     Ok(Arc::new(replicas))
 }
@@ -412,6 +428,18 @@ fn previous_epoch(log_dirs: &[(LogDir, DirectoryId)]) -> Result<Option<BrokerEpo
     Ok(first.filter(|_| epochs.iter().all(|epoch| *epoch == first)))
 }
 
+/// Creates the search for brokers whose process is gone.
+fn search(broker: &Broker, dial: Dial) -> SearchParts {
+    SearchParts {
+        node_id: broker.node.id,
+        controller: broker.controller.clone(),
+        image: broker.image.clone(),
+        dial,
+        clock: broker.env.clock(),
+        stopping: broker.stopping.clone(),
+    }
+}
+
 /// Creates the task that tells the controller in which log dirs replicas are.
 fn assignment_sender(broker: &Broker) -> AssignmentSender {
     AssignmentSender {
@@ -425,7 +453,13 @@ fn assignment_sender(broker: &Broker) -> AssignmentSender {
 }
 
 /// Builds the registration of this node. A port of 0 becomes the port that the listener got.
-fn registration(config: &NodeConfig, node: &Node, listening: &[Listening], log_dirs: Vec<DirectoryId>) -> Registration {
+fn registration(
+    config: &NodeConfig,
+    node: &Node,
+    listening: &[Listening],
+    log_dirs: Vec<DirectoryId>,
+    env: Env,
+) -> Registration {
     let endpoint = |it: &Advertised| {
         let bound = listening.iter().find(|one| one.listener.name == it.name).map(|one| one.address);
         let host = if it.host.is_empty() {
@@ -444,7 +478,7 @@ fn registration(config: &NodeConfig, node: &Node, listening: &[Listening], log_d
         roles: config.roles,
         node_id: node.id.0,
         cluster_id: node.cluster_id.clone(),
-        incarnation_id: random::uuid(),
+        incarnation_id: env.uuid(),
         endpoints: config.listeners.advertised.iter().map(endpoint).collect(),
         controller_endpoints: config.listeners.advertised_controller.iter().map(endpoint).collect(),
         rack: config.settings.broker_rack.as_deref().map(Into::into),
@@ -471,27 +505,32 @@ fn advertised(registration: &Registration) -> Vec<(String, Address)> {
 }
 
 /// Returns the active controller as this node's services ask it.
-fn active_controller(config: &NodeConfig, local: ControllerHandle, peers: &TaskThread) -> ActiveController {
+fn active_controller(
+    config: &NodeConfig,
+    local: ControllerHandle,
+    peers: &TaskThread,
+    dial: &Dial,
+) -> ActiveController {
     let timeout_ms = config.settings.broker_session_timeout_ms / 2;
     ActiveController::new(ActiveControllerParts {
         node_id: config.node_id,
         local,
         timeout: Duration::from_millis(u64::try_from(timeout_ms).unwrap_or(0)),
-        dial: peer::tcp(),
+        dial: dial.clone(),
         runtime: peers.handle.clone(),
     })
 }
 
 /// Returns what sends the raft machine's requests. The connections' tasks run on a thread of their
 /// own: elections do not wait while the main thread is busy.
-fn send_to_replicas(broker: &Broker, peers: &TaskThread) -> SendRequest {
+fn send_to_replicas(broker: &Broker, peers: &TaskThread, dial: Dial) -> SendRequest {
     let mut replicas = QuorumPeers::new(QuorumPeersParts {
         node_id: broker.node.id,
         cluster_id: broker.node.cluster_id.clone(),
         timeout: Duration::from_millis(
             u64::try_from(broker.settings().controller_quorum_request_timeout_ms).unwrap_or(0),
         ),
-        dial: peer::tcp(),
+        dial,
         runtime: peers.handle.clone(),
     });
     Box::new(move |to, request, answer| replicas.send(&to, request, answer))
@@ -502,11 +541,11 @@ fn send_to_replicas(broker: &Broker, peers: &TaskThread) -> SendRequest {
 fn controller_parts(
     broker: &Broker,
     (directory_id, metadata, bootstrap): (DirectoryId, Opened, Vec<VersionedRecord>),
-    publisher: Sender<Publication>,
+    publisher: channel::UnboundedSender<Publication>,
     send: SendRequest,
 ) -> Result<ControllerParts, StartError> {
-    let (config, settings, clock) = (&broker.config, broker.settings(), broker.clock);
-    let (raft, actions) = rules::start_raft(config, directory_id, metadata.stored, clock)?;
+    let (config, settings, env) = (&broker.config, broker.settings(), broker.env);
+    let (raft, actions) = rules::start_raft(config, directory_id, metadata.stored, env)?;
     rules::refuse_unreachable_quorum(&raft, config)?;
     let voters = raft.voters().ids().collect();
     Ok(ControllerParts {
@@ -534,10 +573,20 @@ fn controller_parts(
             max_bytes: u64::try_from(settings.metadata_max_retention_bytes).ok(),
             max_age_ms: u64::try_from(settings.metadata_max_retention_ms).ok(),
         },
+        elections: election_intervals(&settings),
         stopping: broker.stopping.clone(),
         max_idle_ms: Some(i64::from(settings.metadata_max_idle_interval_ms)).filter(|ms| *ms > 0),
-        clock,
+        env,
     })
+}
+
+/// Returns how often leaders are elected.
+fn election_intervals(settings: &BrokerSettings) -> ElectionIntervals {
+    let balance_ms = settings.leader_imbalance_check_interval_seconds.saturating_mul(1_000);
+    ElectionIntervals {
+        balance_ms: settings.auto_leader_rebalance_enable.then_some(balance_ms),
+        unclean_ms: Some(settings.unclean_leader_election_interval_ms),
+    }
 }
 
 impl Running {
@@ -554,6 +603,12 @@ impl Running {
     /// stop.
     pub async fn stop(self) {
         let Running { broker, metadata_log_dir, connections, connection_threads, tasks, threads, peers, .. } = self;
+        broker.stop_signals.leaving.cancel();
+        if broker.image().cluster.brokers.len() > 1 {
+            // The others lead first: a connection that ended before would leave its client without
+            // anybody who serves it.
+            broker.stop_signals.signed_off.cancelled().await;
+        }
         broker.stopping.cancel();
         broker.replicas.interrupt();
         // Members that wait for a rebalance, and controller replies that wait for logs to open,
@@ -567,12 +622,12 @@ impl Running {
         tasks.close();
         tasks.wait().await;
         let epoch = broker.image().cluster.brokers.get(&broker.node.id).map(|it| it.epoch);
-        let replicas = broker.replicas.clone();
-        if let Err(error) = blocking::run(move || replicas.close(epoch)).await {
+        let (replicas, env) = (broker.replicas.clone(), broker.env);
+        if let Err(error) = env.run(move || replicas.close(epoch)).await {
             error!(%error, "the logs could not be closed");
         }
         broker.controller.stop();
-        let joined = blocking::run(move || threads.into_iter().for_each(|thread| drop(thread.join()))).await;
+        let joined = env.run(move || threads.into_iter().for_each(|thread| drop(thread.join()))).await;
         if let Err(error) = joined {
             error!(%error, "a thread did not end");
         }
@@ -580,7 +635,7 @@ impl Running {
         connection_threads.end();
         connections.serving.close();
         connections.serving.wait().await;
-        let joined = blocking::run(move || {
+        let joined = env.run(move || {
             connection_threads.join();
             peers.stop();
         });

@@ -6,7 +6,7 @@
 
 use super::rules::{self, Known};
 use crate::config::NodeConfig;
-use crate::env::clock::Clock;
+use crate::env::Env;
 use crate::runtime::metadata_log::METADATA_TOPIC;
 use metadata::image::{Image, Topic};
 use model::{BrokerId, TopicPartition};
@@ -117,7 +117,7 @@ pub struct PartitionReport {
 }
 
 /// Examines a node's folders.
-pub fn examine(config: &NodeConfig, disk: &Arc<dyn Disk>, clock: Clock) -> Report {
+pub fn examine(config: &NodeConfig, disk: &Arc<dyn Disk>, env: Env) -> Report {
     let mut report = Report {
         verdict: Verdict::Starts,
         refusal: None,
@@ -127,7 +127,7 @@ pub fn examine(config: &NodeConfig, disk: &Arc<dyn Disk>, clock: Clock) -> Repor
         features: BTreeMap::new(),
         log_dirs: Vec::new(),
     };
-    if let Err(error) = fill(&mut report, config, disk, clock) {
+    if let Err(error) = fill(&mut report, config, disk, env) {
         report.refusal = Some(format!("{error:#}"));
     }
     report.verdict = match (&report.refusal, report.warnings.is_empty()) {
@@ -151,7 +151,7 @@ pub fn refused(why: String) -> Report {
     }
 }
 
-fn fill(report: &mut Report, config: &NodeConfig, disk: &Arc<dyn Disk>, clock: Clock) -> anyhow::Result<()> {
+fn fill(report: &mut Report, config: &NodeConfig, disk: &Arc<dyn Disk>, env: Env) -> anyhow::Result<()> {
     let locked = rules::locked(config, &**disk)?;
     for (path, process) in &locked {
         report.warnings.push(format!(
@@ -166,7 +166,7 @@ fn fill(report: &mut Report, config: &NodeConfig, disk: &Arc<dyn Disk>, clock: C
     for (path, meta) in identities {
         let holder = locked.iter().find(|(at, _)| *at == path).map(|(_, process)| *process);
         let is_log_dir = config.partition_dirs().contains(&path);
-        let dir = examine_dir(path, meta, holder, is_log_dir, disk, (&image, config.node_id), clock)?;
+        let dir = examine_dir(path, meta, holder, is_log_dir, disk, (&image, config.node_id), env)?;
         for it in &dir.partitions {
             if it.kind == Kind::Partition {
                 found.insert(it.name.clone());
@@ -215,7 +215,7 @@ fn examine_dir(
     is_log_dir: bool,
     disk: &Arc<dyn Disk>,
     cluster: (&Image, BrokerId),
-    clock: Clock,
+    env: Env,
 ) -> anyhow::Result<DirReport> {
     let open = || {
         let overlay: Arc<dyn Disk> = Arc::new(Overlay::new(disk.clone()));
@@ -230,7 +230,7 @@ fn examine_dir(
         if is_log_dir || is_metadata {
             // Each folder gets its own overlay, so that the memory of one recovery is freed before
             // the next.
-            partitions.push(examine_folder(&open()?, found, &offsets, is_clean, cluster, clock)?);
+            partitions.push(examine_folder(&open()?, found, &offsets, is_clean, cluster, env)?);
         }
     }
     Ok(DirReport {
@@ -272,7 +272,7 @@ fn examine_folder(
     offsets: &CheckpointedOffsets,
     is_clean: bool,
     (image, broker): (&Image, BrokerId),
-    clock: Clock,
+    env: Env,
 ) -> anyhow::Result<PartitionReport> {
     let name = found.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let (kind, partition) = match found.folder {
@@ -305,7 +305,7 @@ fn examine_folder(
         let point = offsets.recovery_points.get(&partition).copied().unwrap_or_default();
         report.bytes_to_check = dir.bytes_to_check(&found.path, point)?;
     }
-    match dir.open_log(&partition, found.path, LogConfig::default(), offsets, is_clean, clock.now()) {
+    match dir.open_log(&partition, found.path, LogConfig::default(), offsets, is_clean, env.clock().now()) {
         Ok((log, recovery)) => {
             report.offsets = Some((log.log_start_offset().0, log.log_end_offset().0));
             report.segments_to_check = recovery.segments_checked;

@@ -5,8 +5,7 @@
 
 use super::StartError;
 use crate::config::{Address, NodeConfig};
-use crate::env::clock::Clock;
-use crate::env::random;
+use crate::env::Env;
 use crate::runtime::format::controller_endpoints;
 use crate::runtime::metadata_log::{FolderContents, LogFault, METADATA_TOPIC, MetadataFolder};
 use anyhow::{Context as _, bail};
@@ -284,7 +283,7 @@ pub(super) fn start_raft(
     config: &NodeConfig,
     directory_id: DirectoryId,
     stored: raft::Stored,
-    clock: Clock,
+    env: Env,
 ) -> Result<(Raft, Vec<raft::Action>), StartError> {
     let settings = &config.settings;
     let millis = |ms: i32| u64::try_from(ms).unwrap_or(0);
@@ -308,7 +307,7 @@ pub(super) fn start_raft(
             retry_backoff_ms: millis(settings.controller_quorum_retry_backoff_ms),
         },
     };
-    Ok(Raft::start(raft_config, stored, random::number(), clock.both())?)
+    Ok(Raft::start(raft_config, stored, env.random_number(), env.clock().both())?)
 }
 
 /// Refuses a quorum that this node has no way into: it is no voter, and nobody else is known to

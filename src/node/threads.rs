@@ -2,9 +2,9 @@
 //! services would wait for it for ever.
 
 use super::NodeFault;
-use crate::env::blocking;
+use crate::env::Env;
+use crate::env::blocking::ThreadHandle;
 use std::io;
-use std::thread::JoinHandle;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
@@ -25,16 +25,18 @@ impl Drop for PanicSentinel {
     }
 }
 
-/// Starts a thread whose fault or panic ends the node. Errors: the system has no more threads.
-pub(super) fn vital(
+/// Starts a thread that runs one future, whose fault or panic ends the node. Errors: the system has
+/// no more threads.
+pub(super) fn vital<E: Into<NodeFault>>(
     name: &'static str,
     end: &UnboundedSender<NodeFault>,
-    work: impl FnOnce() -> Result<(), NodeFault> + Send + 'static,
-) -> io::Result<JoinHandle<()>> {
+    env: Env,
+    work: impl Future<Output = Result<(), E>> + Send + 'static,
+) -> io::Result<ThreadHandle> {
     let sentinel = PanicSentinel { thread: name, end: end.clone() };
-    blocking::thread(name, move || {
-        if let Err(fault) = work() {
-            let _ = sentinel.end.send(fault);
+    env.task_thread(name, async move {
+        if let Err(fault) = work.await {
+            let _ = sentinel.end.send(fault.into());
         }
     })
 }
@@ -45,15 +47,15 @@ pub(super) fn vital_task(
     name: &'static str,
     end: &UnboundedSender<NodeFault>,
     tasks: &TaskTracker,
+    env: Env,
     task: impl Future<Output = ()> + Send + 'static,
-) -> io::Result<JoinHandle<()>> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+) -> io::Result<ThreadHandle> {
     let (running, ended) = oneshot::channel::<()>();
     tasks.spawn(async move { drop(ended.await) });
-    vital(name, end, move || {
+    vital(name, end, env, async move {
         let _running = running;
-        runtime.block_on(task);
-        Ok(())
+        task.await;
+        Ok::<(), NodeFault>(())
     })
 }
 
@@ -62,19 +64,18 @@ pub(super) struct TaskThread {
     /// Spawns tasks on the thread.
     pub(super) handle: Handle,
     stop: oneshot::Sender<()>,
-    thread: JoinHandle<()>,
+    thread: ThreadHandle,
 }
 
 impl TaskThread {
     /// Starts the thread. A panic of the thread ends the node. Errors: the system has no more
     /// threads.
-    pub(super) fn start(name: &'static str, end: &UnboundedSender<NodeFault>) -> io::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().enable_io().build()?;
+    pub(super) fn start(name: &'static str, end: &UnboundedSender<NodeFault>, env: Env) -> io::Result<Self> {
         let (stop, stopped) = oneshot::channel();
-        let handle = runtime.handle().clone();
-        let thread = vital(name, end, move || {
-            drop(runtime.block_on(stopped));
-            Ok(())
+        let sentinel = PanicSentinel { thread: name, end: end.clone() };
+        let (handle, thread) = env.runtime_thread(name, async move {
+            let _sentinel = sentinel;
+            drop(stopped.await);
         })?;
         Ok(Self { handle, stop, thread })
     }
@@ -96,14 +97,15 @@ mod tests {
     fn a_thread_that_panics_ends_the_node() {
         let (end, mut faults) = unbounded_channel();
         let nothing: Vec<u8> = Vec::new();
-        let works = move || {
+        let works = async move {
             assert_eq!(nothing[0], 1);
-            Ok(())
+            Ok::<(), NodeFault>(())
         };
-        let thread = vital("fragile", &end, works).unwrap();
+        let env: Env = <_>::default();
+        let thread = vital("fragile", &end, env, works).unwrap();
         assert!(thread.join().is_err());
         assert!(matches!(faults.try_recv(), Ok(NodeFault::Panicked { thread: "fragile" })));
-        vital("sound", &end, || Ok(())).unwrap().join().unwrap();
+        vital("sound", &end, env, async { Ok::<(), NodeFault>(()) }).unwrap().join().unwrap();
         assert!(faults.try_recv().is_err());
     }
 }

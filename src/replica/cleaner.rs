@@ -10,9 +10,8 @@
 use super::throttle::{THROTTLE_WINDOW, Throttle, WAIT_MIN};
 use super::{Dir, Partition, Replicas};
 use crate::config::BrokerSettings;
-use crate::env::blocking;
+use crate::env::Env;
 use crate::env::clock::Moment;
-use crate::env::random;
 use model::TopicIdPartition;
 use parking_lot::Mutex;
 use std::collections::HashSet;
@@ -98,13 +97,14 @@ pub async fn keep_clean(replicas: Arc<Replicas>, settings: CleanerSettings, stop
         let threads = usize::try_from(now.log_cleaner_threads).unwrap_or(0);
         while now.log_cleaner_enable && workers.len() < threads {
             let this = replicas.clone();
-            let Ok(Some(job)) = blocking::run(move || this.next_to_clean()).await else { break };
+            let Ok(Some(job)) = replicas.env.run(move || this.next_to_clean()).await else { break };
             let (this, settings, stopping) = (replicas.clone(), settings.clone(), stopping.clone());
-            workers.spawn(blocking::run(move || this.clean(job, &settings, &stopping)));
+            workers.spawn(replicas.env.run(move || this.clean(job, &settings, &stopping)));
         }
         let backoff = Duration::from_millis(u64::try_from(now.log_cleaner_backoff_ms).unwrap_or(0).max(1));
         let is_idle = workers.is_empty();
         tokio::select! {
+            biased;
             () = stopping.cancelled() => break,
             // Looks for the next log at once, unless this cleaning did nothing.
             Some(ended) = workers.join_next(), if !is_idle => {
@@ -116,6 +116,7 @@ pub async fn keep_clean(replicas: Arc<Replicas>, settings: CleanerSettings, stop
             () = tokio::time::sleep(backoff) => continue,
         }
         tokio::select! {
+            biased;
             () = stopping.cancelled() => break,
             () = replicas.cleaner.wake.notified() => {}
             () = tokio::time::sleep(backoff) => {}
@@ -213,7 +214,8 @@ impl Replicas {
         let CleaningJob { partition, log, dirt } = job;
         let started = self.clock.instant();
         let wait = |owed| {
-            Handle::current().block_on(async { tokio::time::timeout(owed, stopping.cancelled()).await.is_err() })
+            !self.env.threads_may_wait()
+                || Handle::current().block_on(async { tokio::time::timeout(owed, stopping.cancelled()).await.is_err() })
         };
         let mut pace = |bytes| {
             let is_wanted = || log.config().cleanup_policy.compact && !self.is_moving(partition.id(), log.partition());
@@ -224,7 +226,7 @@ impl Replicas {
             }
             goes_on()
         };
-        let cleaned = log.clean(&dirt, limits(&settings()), self.clock.now(), &mut pace);
+        let cleaned = log.clean(&dirt, limits(&settings(), self.env), self.clock.now(), &mut pace);
         let came_of_it = match cleaned {
             Ok(Some(cleaned)) => {
                 self.cleaned(&partition, &dirt, cleaned, started.elapsed());
@@ -304,7 +306,7 @@ fn unless_moved(fault: storage::Error) -> Result<(), storage::Error> {
 }
 
 /// Returns the limits of one cleaning, its share of what all may use.
-fn limits(settings: &BrokerSettings) -> CleanerLimits {
+fn limits(settings: &BrokerSettings, env: Env) -> CleanerLimits {
     let threads = u64::try_from(settings.log_cleaner_threads).unwrap_or(1).max(1);
     let io_buffer = u64::try_from(settings.log_cleaner_io_buffer_size).unwrap_or(0);
     CleanerLimits {
@@ -314,7 +316,7 @@ fn limits(settings: &BrokerSettings) -> CleanerLimits {
         load_factor: settings.log_cleaner_io_buffer_load_factor,
         // One half to read into, one half to write from.
         io_buffer_bytes: usize::try_from(io_buffer / threads / 2).unwrap_or(0),
-        seed: [random::number(), random::number()],
+        seed: [env.random_number(), env.random_number()],
     }
 }
 
@@ -327,7 +329,7 @@ mod tests {
         let required = [("process.roles", "broker"), ("node.id", "1"), ("controller.listener.names", "C")];
         let properties = [required.as_slice(), &[("log.cleaner.threads", "2")]].concat();
         let properties = properties.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let limits = limits(&BrokerSettings::new(&crate::config::BROKER.parse(&properties).unwrap()));
+        let limits = limits(&BrokerSettings::new(&crate::config::BROKER.parse(&properties).unwrap()), <_>::default());
         assert_eq!((limits.dedupe_buffer_bytes, limits.io_buffer_bytes), (64 << 20, 128 << 10));
     }
 }

@@ -7,7 +7,6 @@
 use super::opening::OpenQueue;
 use super::partition::Committer;
 use super::unopened::{LogFolder, UnopenedLogs};
-use crate::env::random;
 use model::{DirectoryId, Offset, Timestamp, TopicId, TopicPartition};
 use parking_lot::Mutex;
 use std::collections::HashSet;
@@ -142,7 +141,7 @@ impl Dir {
     pub(super) fn set_aside(&self, name: &TopicPartition) -> Result<(), storage::Error> {
         let Some(folder) = self.unopened.lock().take(name) else { return Ok(()) };
         self.count_one_less();
-        let path = self.log_dir.set_aside(name, &folder.path, random::uuid())?;
+        let path = self.log_dir.set_aside(name, &folder.path, self.committer.env().uuid())?;
         let topic_id = folder.topic_id.map(|id| id.to_string());
         warn!(partition = %name, topic_id, path = %path.display(), "set aside a folder that belongs to no partition of this broker");
         Ok(())
@@ -152,7 +151,7 @@ impl Dir {
     pub(super) fn delete_unopened(&self, name: &TopicPartition) -> Result<Option<PathBuf>, storage::Error> {
         let Some(folder) = self.unopened.lock().take(name) else { return Ok(None) };
         self.count_one_less();
-        self.log_dir.rename_deleted(name, &folder.path, random::uuid()).map(Some)
+        self.log_dir.rename_deleted(name, &folder.path, self.committer.env().uuid()).map(Some)
     }
 
     /// Notes that a log that is being opened is flushed to a lower offset than the checkpoint says.
@@ -193,7 +192,7 @@ impl Dir {
     /// Schedules the folder of an unfinished copy for removal.
     pub(super) fn remove_copy(&self, name: &TopicPartition, path: &Path, now: Timestamp) {
         self.count_one_less();
-        match self.log_dir.rename_deleted(name, path, random::uuid()) {
+        match self.log_dir.rename_deleted(name, path, self.committer.env().uuid()) {
             Ok(path) => self.remove_later(now, path),
             Err(fault) => error!(partition = %name, error = %fault, "the folder of a copy could not be renamed"),
         }
@@ -204,7 +203,7 @@ impl Dir {
         let copies: Vec<_> = self.unopened.lock().copies.extract_if(|name, _| !kept.contains(name)).collect();
         for (name, copy) in copies {
             self.count_one_less();
-            match self.log_dir.set_aside(&name, &copy.path, random::uuid()) {
+            match self.log_dir.set_aside(&name, &copy.path, self.committer.env().uuid()) {
                 Ok(path) => {
                     warn!(partition = %name, path = %path.display(), "set aside a copy that belongs to no partition of this broker")
                 }

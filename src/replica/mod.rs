@@ -43,8 +43,10 @@ pub use watch::{Wake, Watch};
 use self::faults::OfflinePartition;
 use self::moves::Moves;
 use self::partition::Committer;
-use crate::env::blocking;
+use crate::env::Env;
+use crate::env::blocking::ThreadHandle;
 use crate::env::clock::Clock;
+use crate::env::watch::{Receiver, Sender};
 use crate::telemetry::FlushMetrics;
 use arc_swap::ArcSwap;
 use coordinator::StateTopic;
@@ -55,9 +57,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::thread::JoinHandle;
 use storage::{Log, LogConfig, LogDir};
-use tokio::sync::watch::{Receiver, Sender};
 use tracing::error;
 
 /// The least number of threads that close logs. Each close mostly waits for syncs, and a file
@@ -95,8 +95,8 @@ pub struct ReplicasParts {
     pub flushes: FlushMetrics,
     /// `num.replica.alter.log.dirs.threads`
     pub move_threads: usize,
-    /// The clock.
-    pub clock: Clock,
+    /// The environment.
+    pub env: Env,
 }
 
 /// What each heartbeat tells the controller about the log dirs.
@@ -116,9 +116,13 @@ struct HostedPartition {
 }
 
 /// How partitions follow their leaders.
-struct Following {
-    backoff_ms: i64,
-    listener: FollowListener,
+pub struct Following {
+    /// `replica.fetch.backoff.ms`
+    pub backoff_ms: i64,
+    /// Called for each partition whose leader may be another broker.
+    pub listener: FollowListener,
+    /// Sets the number of fetchers for each leader.
+    pub set_fetcher_count: Box<dyn Fn(usize) + Send + Sync>,
 }
 
 /// All partitions of this broker.
@@ -135,6 +139,7 @@ pub struct Replicas {
     move_threads: usize,
     settings: TopicSettings,
     image: Arc<ArcSwap<Image>>,
+    env: Env,
     clock: Clock,
     recovery_threads: usize,
     partitions: RwLock<HashMap<TopicIdPartition, HostedPartition>>,
@@ -146,7 +151,7 @@ pub struct Replicas {
     leadership_listener: OnceLock<LeadershipListener>,
     /// With it, partitions that other brokers lead follow them. Nothing sets it yet.
     following: OnceLock<Following>,
-    threads: Mutex<Vec<JoinHandle<()>>>,
+    threads: Mutex<Vec<ThreadHandle>>,
     /// Whether an image was applied.
     is_begun: AtomicBool,
     is_loaded: AtomicBool,
@@ -161,7 +166,7 @@ impl std::fmt::Debug for Replicas {
 impl Replicas {
     /// Reads the log dirs and opens nothing yet. Errors: a log dir cannot be read.
     pub fn new(parts: ReplicasParts) -> Result<Self, storage::Error> {
-        let committer = || Committer::new(parts.flushes.clone(), parts.clock);
+        let committer = || Committer::new(parts.flushes.clone(), parts.env);
         let read = |(log_dir, id)| Dir::read(log_dir, id, committer()).map(Arc::new);
         Ok(Self {
             cleaner: cleaner::Cleaner::default(),
@@ -175,7 +180,8 @@ impl Replicas {
             move_threads: parts.move_threads.max(1),
             settings: parts.settings,
             image: parts.image,
-            clock: parts.clock,
+            env: parts.env,
+            clock: parts.env.clock(),
             recovery_threads: parts.recovery_threads.max(1),
             partitions: RwLock::default(),
             offline: RwLock::default(),
@@ -195,10 +201,16 @@ impl Replicas {
     }
 
     /// Lets partitions follow their leaders on other brokers. It can be set once, before the first
-    /// image. Without it, a partition that another broker leads has no role. `backoff_ms` is
-    /// `replica.fetch.backoff.ms`.
-    pub fn set_following(&self, backoff_ms: i64, listener: FollowListener) {
-        let _ = self.following.set(Following { backoff_ms, listener });
+    /// image. Without it, a partition that another broker leads has no role.
+    pub fn set_following(&self, following: Following) {
+        let _ = self.following.set(following);
+    }
+
+    /// Sets the number of fetchers for each leader (`num.replica.fetchers`).
+    pub fn set_fetcher_count(&self, count: usize) {
+        if let Some(following) = self.following.get() {
+            (following.set_fetcher_count)(count);
+        }
     }
 
     /// Returns the log dirs, in the order of `log.dirs`.
@@ -356,7 +368,7 @@ impl Replicas {
             }
         }
         let partitions = self.all_in(dir);
-        blocking::for_each(self.recovery_threads.max(CLOSING_THREADS), partitions, |partition: &Arc<Partition>| {
+        self.env.for_each(self.recovery_threads.max(CLOSING_THREADS), partitions, |partition: &Arc<Partition>| {
             partition.resign();
             if let Err(fault) = partition.log().close(now) {
                 error!(partition = %partition.name(), error = %fault, "a log could not be closed");

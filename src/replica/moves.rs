@@ -18,7 +18,6 @@ use super::dir::Dir;
 use super::throttle::{THROTTLE_WINDOW, Throttle, WAIT_MIN};
 use super::unopened::LogFolder;
 use super::{HostedPartition, Partition, Replicas};
-use crate::env::{blocking, random};
 use metadata::image::{self, Topic};
 use model::{DirectoryId, ErrorCode, PartitionIndex, Timestamp, TopicId, TopicIdPartition, TopicPartition};
 use parking_lot::{Condvar, Mutex, RwLock};
@@ -140,7 +139,7 @@ impl Replicas {
         name: &TopicPartition,
         path: &Path,
     ) -> Result<(), ErrorCode> {
-        if names::future_folder(name, random::uuid()).len() > FOLDER_NAME_MAX {
+        if names::future_folder(name, self.env.uuid()).len() > FOLDER_NAME_MAX {
             return Err(ErrorCode::InvalidTopicException);
         }
         let is_lost = self.lost_dirs().iter().any(|lost| lost == path);
@@ -174,7 +173,7 @@ impl Replicas {
         }
         let log = hosted.partition.log();
         let config = (*log.config()).clone();
-        match to.log_dir.create_future(name, topic.id, random::uuid(), config, self.clock.now()) {
+        match to.log_dir.create_future(name, topic.id, self.env.uuid(), config, self.clock.now()) {
             Ok(copy) => {
                 // What is clean in the log now is clean in the copy, even if the log is cleaned
                 // meanwhile.
@@ -215,7 +214,7 @@ impl Replicas {
             queue.workers += 1;
         }
         let this = self.clone();
-        match blocking::thread("alter-log-dirs", move || this.work_on_moves()) {
+        match self.env.thread("alter-log-dirs", move || this.work_on_moves()) {
             Ok(thread) => {
                 let threads = &mut *self.threads.lock();
                 threads.retain(|thread| !thread.is_finished());
@@ -262,6 +261,9 @@ impl Replicas {
     /// Waits as long as copying `bytes` should have taken, in short steps, since the rate may
     /// change and the broker may stop.
     fn wait_after(&self, mut bytes: u64) {
+        if !self.env.threads_may_wait() {
+            return;
+        }
         let mut throttle = self.moves.throttle.lock();
         while let Some(rate) = self.move_rate() {
             let owed = throttle.owed(std::mem::take(&mut bytes), rate as f64, self.clock);
@@ -325,7 +327,7 @@ impl Replicas {
         // A start needs these checkpoints if it finds the copy without the log.
         self.write_checkpoints_or_log(&one.to);
         let now = self.clock.now();
-        let old_folder = one.partition.move_to(&one.log, one.to.committer.clone(), random::uuid(), now)?;
+        let old_folder = one.partition.move_to(&one.log, one.to.committer.clone(), self.env.uuid(), now)?;
         if let Some(hosted) = self.partitions.write().get_mut(&one.id()) {
             hosted.dir = one.to.clone();
         }
@@ -362,7 +364,7 @@ impl Replicas {
             self.assignments.add(id, stays_in.id(), None);
         }
         one.to.count_one_less();
-        match one.log.delete(random::uuid()) {
+        match one.log.delete(self.env.uuid()) {
             Ok(path) => one.to.remove_later(self.clock.now(), path),
             Err(fault) => {
                 error!(partition = %one.partition.name(), error = %fault, "the folder of a copy could not be renamed");

@@ -2,7 +2,6 @@
 
 use super::unopened::LogFolder;
 use super::{Dir, HostedPartition, OpeningProgress, Partition, Replicas, is_internal};
-use crate::env::blocking;
 use metadata::image::{Image, Topic};
 use model::{DirectoryId, LeaderEpoch, TopicId, TopicIdPartition, TopicPartition};
 use std::sync::Arc;
@@ -37,7 +36,7 @@ impl Replicas {
         for dir in &self.dirs {
             while dir.queue.begin_worker(self.recovery_threads) {
                 let (this, of) = (self.clone(), dir.clone());
-                match blocking::thread("open-logs", move || this.open_all_of(&of)) {
+                match self.env.thread("open-logs", move || this.open_all_of(&of)) {
                     Ok(thread) => self.threads.lock().push(thread),
                     // Then this thread opens them, if later.
                     Err(fault) => {
@@ -114,6 +113,8 @@ impl Replicas {
             // The thread that gave it up handles the folder.
             return;
         }
+        // The newest image may have taken the partition from this broker. It is hosted then too:
+        // the thread that applies that image waits for `image_lock`, and deletes what it finds.
         let hosted = match log {
             Some(log) => Ok(self.host(dir, &image, &topic, id, log)),
             None => self.create(&image, &topic, id),

@@ -235,7 +235,7 @@ mod tests {
         assert_eq!(queue.progress(), OpeningProgress { total: 4, opened: 0, bytes_left: 620 });
         let (first, _) = queue.take().unwrap();
         assert_eq!(queue.progress(), OpeningProgress { total: 4, opened: 0, bytes_left: 620 });
-        queue.done(first, Clock);
+        queue.done(first, Clock::default());
         assert_eq!(queue.progress(), OpeningProgress { total: 4, opened: 1, bytes_left: 520 });
         assert!(!queue.contains(first) && queue.contains(id(0)));
     }
@@ -245,13 +245,14 @@ mod tests {
         let queue = Arc::new(queue());
         let (running, given_up) = queue.take().unwrap();
         let other = queue.clone();
-        let opener = crate::env::blocking::thread("opener", move || {
-            while !given_up.load(Ordering::SeqCst) {
-                std::thread::yield_now();
-            }
-            other.done(running, Clock);
-        })
-        .unwrap();
+        let opener = <crate::env::Env>::default()
+            .thread("opener", move || {
+                while !given_up.load(Ordering::SeqCst) {
+                    std::thread::yield_now();
+                }
+                other.done(running, Clock::default());
+            })
+            .unwrap();
         queue.give_up(&[running, id(0)]);
         opener.join().unwrap();
         assert_eq!(taken(&queue), [1, 3]);

@@ -5,7 +5,7 @@
 //! call may wait for space in the device's queue, so a thread makes it. The thread is started on
 //! first use. Nothing depends on the call, so what the thread cannot do is skipped.
 
-use crate::env::blocking;
+use crate::env::Env;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -21,11 +21,14 @@ pub(super) struct WriteBack(Mutex<Option<SyncSender<Arc<Log>>>>);
 
 impl WriteBack {
     /// Starts to write back a log's newest records.
-    pub(super) fn begin(&self, log: &Arc<Log>) {
+    pub(super) fn begin(&self, log: &Arc<Log>, env: Env) {
+        if !env.threads_may_wait() {
+            return;
+        }
         let mut logs = self.0.lock();
         if logs.is_none() {
             let (sender, receiver) = sync_channel(WAITING_MAX);
-            match blocking::thread("write-back", move || work(&receiver)) {
+            match env.thread("write-back", move || work(&receiver)) {
                 // The thread ends when the sender is dropped. Nobody joins it.
                 Ok(_) => *logs = Some(sender),
                 Err(fault) => return warn!(error = %fault, "a thread that begins write-backs could not be started"),

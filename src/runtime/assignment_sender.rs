@@ -5,6 +5,7 @@
 //! dir of a replica last.
 
 use super::controller::ActiveController;
+use crate::env::watch;
 use crate::replica::{Assignment, Assignments};
 use arc_swap::ArcSwap;
 use metadata::image::Image;
@@ -16,7 +17,6 @@ use protocol::messages::assign_replicas_to_dirs_response::AssignReplicasToDirsRe
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
@@ -54,6 +54,7 @@ impl AssignmentSender {
             }
         };
         tokio::select! {
+            biased;
             () = told => {}
             () = stopping.cancelled() => {}
         }
@@ -211,7 +212,7 @@ mod tests {
         let sender = AssignmentSender {
             node_id: BrokerId(1),
             assignments: assignments.clone(),
-            controller: ActiveController::unknown(ControllerHandle::new().0),
+            controller: ActiveController::unknown(ControllerHandle::new(crate::env::clock::Clock::default()).0),
             image: Arc::default(),
             unfenced: watch::channel(true).1,
             stopping: CancellationToken::new(),

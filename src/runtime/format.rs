@@ -2,8 +2,8 @@
 //! the first voters.
 
 use crate::config::NodeConfig;
+use crate::env::Env;
 use crate::env::clock::Clock;
-use crate::env::random;
 use metadata::decide::bootstrap_features;
 use metadata::{MetadataVersion, VersionedRecord};
 use model::{BrokerId, DirectoryId, TopicPartition};
@@ -103,7 +103,7 @@ pub enum FormatError {
 
 impl Format {
     /// Formats the dirs, and returns one line per dir that says what was done.
-    pub fn run(&self, disk: &Arc<dyn Disk>, clock: Clock) -> Result<Vec<String>, FormatError> {
+    pub fn run(&self, disk: &Arc<dyn Disk>, env: Env) -> Result<Vec<String>, FormatError> {
         let records = bootstrap_features(self.version, &self.features).map_err(FormatError::Feature)?;
         let mut fresh = Vec::new();
         for path in &self.log_dirs {
@@ -117,7 +117,7 @@ impl Format {
             lines.push("All of the log directories are already formatted.".to_owned());
         }
         for path in fresh {
-            lines.push(self.format_dir(&**disk, path, &records, clock)?);
+            lines.push(self.format_dir(&**disk, path, &records, env)?);
         }
         Ok(lines)
     }
@@ -143,7 +143,7 @@ impl Format {
         disk: &dyn Disk,
         path: &Path,
         records: &[VersionedRecord],
-        clock: Clock,
+        env: Env,
     ) -> Result<String, FormatError> {
         let at = |path: &Path| {
             let path = path.to_path_buf();
@@ -152,12 +152,12 @@ impl Format {
         disk.create_dir(path).map_err(at(path))?;
         let is_metadata = path == self.metadata_log_dir;
         let bootstrap = path.join(BOOTSTRAP);
-        let bytes = bootstrap_checkpoint(records, clock)?;
+        let bytes = bootstrap_checkpoint(records, env.clock())?;
         // As in Kafka, every dir has this file, and only that of the metadata dir is read.
         write_atomically(disk, &bootstrap, &bytes).map_err(at(&bootstrap))?;
         let (directory_id, voters) = match is_metadata {
-            true => self.first_voters(),
-            false => (random::uuid(), None),
+            true => self.first_voters(env),
+            false => (env.uuid(), None),
         };
         let kind = match &voters {
             _ if !is_metadata => "data directory",
@@ -170,7 +170,7 @@ impl Format {
             let folder = path.join(TopicPartition::new(super::metadata_log::METADATA_TOPIC, 0).to_string());
             disk.create_dir(&folder).map_err(at(&folder))?;
             let file = folder.join(SnapshotId::BOOTSTRAP.file_name());
-            let bytes = snapshot(&[], (KRaftVersion::V1, &voters), clock)?;
+            let bytes = snapshot(&[], (KRaftVersion::V1, &voters), env.clock())?;
             write_atomically(disk, &file, &bytes).map_err(at(&file))?;
         }
         // Written last, because a dir with this file counts as formatted.
@@ -187,11 +187,11 @@ impl Format {
 
     /// Returns the directory id of the metadata dir, and the voters of the snapshot `0-0` if there
     /// is one.
-    fn first_voters(&self) -> (DirectoryId, Option<VoterSet>) {
+    fn first_voters(&self, env: Env) -> (DirectoryId, Option<VoterSet>) {
         match &self.voters {
-            FirstVoters::Configured | FirstVoters::None => (random::uuid(), None),
+            FirstVoters::Configured | FirstVoters::None => (env.uuid(), None),
             FirstVoters::Standalone(endpoints) => {
-                let directory_id = random::uuid();
+                let directory_id = env.uuid();
                 let key = ReplicaKey { id: self.node_id, directory_id: Some(directory_id) };
                 let voter = Voter { key, endpoints: endpoints.clone(), kraft_versions: KRAFT_VERSIONS };
                 (directory_id, Some(VoterSet::new([voter])))
@@ -199,7 +199,7 @@ impl Format {
             FirstVoters::Initial(voters) => {
                 let own = voters.iter().find(|voter| voter.key.id == self.node_id);
                 let given = own.and_then(|voter| voter.key.directory_id);
-                (given.unwrap_or_else(random::uuid), Some(VoterSet::new(voters.iter().cloned())))
+                (given.unwrap_or_else(|| env.uuid()), Some(VoterSet::new(voters.iter().cloned())))
             }
         }
     }

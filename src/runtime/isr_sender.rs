@@ -101,6 +101,7 @@ impl IsrSender {
             }
         };
         tokio::select! {
+            biased;
             () = sent => {}
             () = stopping.cancelled() => {}
         }

@@ -9,7 +9,7 @@ mod replication;
 pub use self::reader::{FolderContents, MetadataFolder, ReadBatch};
 use self::reader::{READ_BYTES, whole_batches};
 use super::spare::SpareRoom;
-use crate::env::clock::Clock;
+use crate::env::Env;
 use bytes::Bytes;
 use metadata::image::Image;
 use metadata::{ApplyError, Loader};
@@ -132,8 +132,9 @@ impl MetadataLog {
         log_dir: &Path,
         config: LogConfig,
         limits: SnapshotLimits,
-        clock: Clock,
+        env: Env,
     ) -> Result<Opened, LogFault> {
+        let clock = env.clock();
         let stored = MetadataFolder::new(&*disk, log_dir);
         let folder = stored.path().to_path_buf();
         // A log dir that was formatted for voters in the configuration has no folder yet.
@@ -199,7 +200,7 @@ impl MetadataLog {
             snapshots: stored.snapshot_ids()?,
         };
         let schedule = SnapshotSchedule::new(limits.max_bytes, limits.max_interval_ms, clock.monotonic());
-        let spare = SpareRoom::new(disk.clone(), log_dir);
+        let spare = SpareRoom::new(disk.clone(), log_dir, env);
         let log_dir = log_dir.to_path_buf();
         let stored = Stored { election, log: facts, control_records };
         Ok(Opened { log: Self { disk, log_dir, folder, log, schedule, spare }, stored, loader, applied })

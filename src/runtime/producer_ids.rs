@@ -135,7 +135,7 @@ mod tests {
     #[tokio::test]
     async fn a_producer_that_asks_before_the_first_block_must_retry() {
         // No one receives the request to the controller.
-        let (handle, _inbox) = ControllerHandle::new();
+        let (handle, _inbox) = ControllerHandle::new(crate::env::clock::Clock::default());
         let controller = ActiveController::unknown(handle);
         let ids = ProducerIds::new(BrokerId(1));
         ids.registered(BrokerEpoch(7), &controller);

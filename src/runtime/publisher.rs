@@ -8,13 +8,13 @@
 //! the controller gathers what it commits, and hands it over as one publication when the publisher
 //! has finished another.
 
+use crate::env::watch;
 use arc_swap::ArcSwap;
 use metadata::Changes;
 use metadata::image::Image;
 use model::{ApiError, Offset};
 use std::sync::Arc;
-use std::sync::mpsc::Receiver;
-use tokio::sync::watch;
+use tokio::sync::mpsc::UnboundedReceiver;
 
 /// The most publications that are handed over and not finished: one in progress, and the next.
 pub const PUBLICATIONS_MAX: usize = 2;
@@ -34,14 +34,14 @@ pub struct Publication {
 pub type ImageListener = Box<dyn FnMut(&Arc<Image>, &Changes) + Send>;
 
 /// Publishes until the controller closes the channel. Calls `done` after each publication.
-pub fn run(
-    publications: Receiver<Publication>,
+pub async fn run(
+    mut publications: UnboundedReceiver<Publication>,
     image: Arc<ArcSwap<Image>>,
     published: watch::Sender<Option<Offset>>,
     done: impl Fn(),
     mut listener: ImageListener,
 ) {
-    for publication in publications {
+    while let Some(publication) = publications.recv().await {
         if let Some((new, changes)) = publication.news {
             let last = new.provenance.last_offset;
             image.store(new.clone());

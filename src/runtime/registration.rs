@@ -3,6 +3,7 @@
 
 use super::controller::ActiveController;
 use crate::config::Roles;
+use crate::env::watch;
 use crate::replica::DirStates;
 use arc_swap::ArcSwap;
 use metadata::image::Image;
@@ -15,7 +16,6 @@ use protocol::messages::broker_registration_request::{self as broker, BrokerRegi
 use protocol::messages::controller_registration_request::{self as controller, ControllerRegistrationRequest};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -72,6 +72,16 @@ pub struct Registration {
     pub timeout: Duration,
 }
 
+/// The two ends of a controlled shutdown.
+#[derive(Clone, Debug, Default)]
+pub struct StopSignals {
+    /// Cancelled when the node begins to stop: its broker signs off. It serves on meanwhile, so
+    /// that clients learn from it who leads next.
+    pub leaving: CancellationToken,
+    /// Cancelled when the broker has signed off, or will not.
+    pub signed_off: CancellationToken,
+}
+
 /// No controller registered this broker in time: there is none, or each refused it.
 #[derive(Debug, thiserror::Error)]
 #[error(
@@ -84,7 +94,7 @@ pub struct NotRegistered {
     reason: String,
 }
 
-/// Registers, sends heartbeats until the broker stops, and then requests a controlled shutdown. On
+/// Registers, sends heartbeats until the broker leaves, and then requests a controlled shutdown. On
 /// a controller alone it ends when the controller is registered. Errors: the broker could not be
 /// registered.
 pub async fn run(
@@ -94,8 +104,10 @@ pub async fn run(
     mut published: watch::Receiver<Option<Offset>>,
     unfenced: watch::Sender<bool>,
     mut dirs: watch::Receiver<DirStates>,
-    stopping: CancellationToken,
+    stop: StopSignals,
 ) -> Result<(), NotRegistered> {
+    let StopSignals { leaving: stopping, signed_off } = stop;
+    let _signed_off = signed_off.drop_guard();
     if !this.roles.is_broker() {
         if catch_up(&mut published, &stopping).await {
             register_controller(&this, &controller, &stopping).await;
@@ -107,6 +119,7 @@ pub async fn run(
     // unfences it at once.
     let seen = published.wait_for(|at| at.is_some_and(|at| at.0 >= epoch.0));
     tokio::select! {
+        biased;
         _ = seen => {}
         () = stopping.cancelled() => return Ok(()),
     }
@@ -144,6 +157,7 @@ pub async fn run(
             }
         }
         tokio::select! {
+            biased;
             () = tokio::time::sleep(pause) => {}
             // A change of the log dirs is sent at once.
             Ok(()) = dirs.changed() => {}
@@ -362,6 +376,7 @@ async fn register_broker(
                     warn!(%error, "this broker is not registered yet; it is tried again");
                 }
                 tokio::select! {
+                    biased;
                     () = tokio::time::sleep(RETRY) => {}
                     () = stopping.cancelled() => {}
                 }

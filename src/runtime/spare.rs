@@ -4,7 +4,7 @@
 //! To start, a node writes a vote and a few records. On a completely full disk it could not even
 //! serve its existing data. Apache Kafka ignores the file.
 
-use crate::env::random;
+use crate::env::Env;
 use std::io::{self, ErrorKind, IoSlice};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -25,12 +25,13 @@ const FREE_LEAST: u64 = 64 * BYTES;
 pub struct SpareRoom {
     disk: Arc<dyn Disk>,
     path: PathBuf,
+    env: Env,
 }
 
 impl SpareRoom {
     /// Returns the reserved space of a log dir.
-    pub fn new(disk: Arc<dyn Disk>, log_dir: &Path) -> Self {
-        Self { disk, path: log_dir.join(NAME) }
+    pub fn new(disk: Arc<dyn Disk>, log_dir: &Path, env: Env) -> Self {
+        Self { disk, path: log_dir.join(NAME), env }
     }
 
     /// Creates the file, unless it exists or little space is free.
@@ -45,7 +46,7 @@ impl SpareRoom {
             return Ok(());
         }
         // Random bytes, which no file system can compress or leave sparse.
-        let bytes: Vec<u8> = (0..BYTES / 4096).flat_map(|_| random::bytes::<4096>()).collect();
+        let bytes: Vec<u8> = (0..BYTES / 4096).flat_map(|_| self.env.random_bytes::<4096>()).collect();
         let file = self.disk.open(&self.path, OpenMode::Truncate)?;
         file.write_at(0, &[IoSlice::new(&bytes)]).and_then(|()| file.sync())
     }

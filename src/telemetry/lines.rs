@@ -6,7 +6,7 @@
 //!
 //! Invariant: no thread of the node waits for standard error.
 
-use crate::env::blocking;
+use crate::env::Env;
 use parking_lot::{Condvar, Mutex};
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -52,7 +52,7 @@ impl LogLines {
         let (waiting, added, written) = Default::default();
         let this = Arc::new(Self { waiting, bytes_max, added, written });
         let lines = this.clone();
-        blocking::thread("log", move || {
+        Env::default().thread("log", move || {
             let mut bytes = Vec::new();
             loop {
                 let dropped = lines.take(&mut bytes);

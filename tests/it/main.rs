@@ -18,6 +18,7 @@ mod held;
 mod http;
 mod kill;
 mod log_dirs;
+mod lost;
 mod memory;
 mod moves;
 mod node;

@@ -2,8 +2,9 @@
 
 use crate::client::{Client, until};
 use gregor::config::{NewNode, NodeConfig, new_node_properties};
-use gregor::env::clock::Clock;
+use gregor::env::Env;
 use gregor::node::{Running, Start, start};
+use gregor::peer;
 use gregor::runtime::format::{FirstVoters, Format};
 use metadata::MetadataVersion;
 use model::BrokerId;
@@ -56,7 +57,7 @@ impl Home {
             features: BTreeMap::new(),
             ignore_formatted: false,
         };
-        format.run(disk, Clock).unwrap();
+        format.run(disk, Env::default()).unwrap();
         this
     }
 
@@ -102,7 +103,17 @@ impl Home {
         let http = Some("localhost:0".parse().unwrap());
         let config = Arc::new(config);
         let (connection_threads, load) = (2, Arc::default());
-        let running = start(Start { config, filter: None, http, disk, connection_threads, load }).await;
+        let running = start(Start {
+            env: Env::default(),
+            dial: peer::tcp(),
+            config,
+            filter: None,
+            http,
+            disk,
+            connection_threads,
+            load,
+        })
+        .await;
         Ok(Node { running: running.map_err(|error| format!("{error:#}"))? })
     }
 

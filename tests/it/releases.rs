@@ -3,7 +3,7 @@
 use crate::client::name;
 use crate::groups::{await_coordinator, commit};
 use crate::node::{CLUSTER_ID, Home, Node};
-use gregor::env::clock::Clock;
+use gregor::env::Env;
 use gregor::runtime::format::{FirstVoters, Format};
 use metadata::MetadataVersion;
 use model::BrokerId;
@@ -35,7 +35,7 @@ fn of_release(release: &str) -> Home {
         features: BTreeMap::new(),
         ignore_formatted: false,
     };
-    format.run(&(Arc::new(RealDisk) as Arc<dyn Disk>), Clock).unwrap();
+    format.run(&(Arc::new(RealDisk) as Arc<dyn Disk>), Env::default()).unwrap();
     home
 }
 

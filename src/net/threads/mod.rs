@@ -15,13 +15,13 @@ mod tests;
 pub use load::ThreadLoad;
 
 use super::frame::FrameReader;
+use crate::env::blocking::ThreadHandle;
 use crate::env::clock::Clock;
-use crate::env::{blocking, usage};
+use crate::env::{Env, usage};
 use parking_lot::Mutex;
 use std::io;
 use std::net::TcpStream;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -64,7 +64,7 @@ enum ThreadState<C> {
     /// Holds the connections that arrive before the thread starts.
     NotStarted(mpsc::UnboundedReceiver<Moving<C>>),
     /// The handle of the thread. The main thread has none.
-    Started(Option<JoinHandle<()>>),
+    Started(Option<ThreadHandle>),
 }
 
 /// A connection's place on a thread.
@@ -142,7 +142,7 @@ impl<C: Send + 'static> ConnectionThreads<C> {
         let runtime = self.runtime(index)?;
         let (begin, begun) = std::sync::mpsc::sync_channel(1);
         let threads = self.clone();
-        let handle = blocking::thread(&format!("connections-{index}"), move || {
+        let handle = Env::default().thread(&format!("connections-{index}"), move || {
             if let Ok(received) = begun.recv() {
                 runtime.block_on(threads.serve_arrivals(index, received));
             }

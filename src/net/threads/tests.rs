@@ -111,7 +111,7 @@ fn a_connection_moves_between_threads_and_keeps_the_bytes_read() {
     // Four empty frames in one write. The first read receives all of them.
     peer.write_all(&[0; 16]).unwrap();
     let serve = Box::new(|seat, moving| drop(tokio::spawn(answer_and_move(seat, moving))));
-    let threads = ConnectionThreads::new(3, Arc::default(), Clock, serve);
+    let threads = ConnectionThreads::new(3, Arc::default(), Clock::default(), serve);
     threads.add(Moving { connection: (), stream, reader: FrameReader::default() });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let main = std::thread::scope(|scope| {

@@ -45,7 +45,7 @@ impl Node {
             features: BTreeMap::new(),
             ignore_formatted: true,
         };
-        format.run(&self.disk, Clock).unwrap();
+        format.run(&self.disk, Env::default()).unwrap();
     }
 
     fn config(&self) -> NodeConfig {
@@ -88,7 +88,7 @@ impl Node {
     /// nothing.
     fn refused(&self, words: &[&str]) {
         let before = self.tree();
-        let error = match Folders::open(&self.config(), self.disk.clone(), Clock) {
+        let error = match Folders::open(&self.config(), self.disk.clone(), Env::default()) {
             Ok(_) => panic!("a folder is accepted that should say {words:?}"),
             Err(error) => format!("{error:#}"),
         };
@@ -103,7 +103,8 @@ impl Node {
     /// Appends records to the metadata log, as a running node would.
     fn append(&self, records: &[VersionedRecord]) {
         let values: Vec<bytes::Bytes> = records.iter().map(|it| it.encode().unwrap()).collect();
-        let batch = raft::batch::data_batch(model::Offset(0), model::LeaderEpoch(1), Clock.now(), &values);
+        let batch =
+            raft::batch::data_batch(model::Offset(0), model::LeaderEpoch(1), Env::default().clock().now(), &values);
         self.write(&format!("a/{METADATA_TOPIC}-0/00000000000000000000.log"), &batch.unwrap());
     }
 }
@@ -137,7 +138,7 @@ fn a_formatted_node_is_accepted_and_a_new_disk_is_formatted() {
     assert_eq!(known.cluster_id, CLUSTER);
     assert_eq!(known.identities.iter().filter(|(_, meta)| meta.is_none()).count(), 1);
     assert_eq!(node.tree(), before);
-    let folders = Folders::open(&node.config(), node.disk.clone(), Clock).unwrap();
+    let folders = Folders::open(&node.config(), node.disk.clone(), Env::default()).unwrap();
     assert_eq!(folders.log_dirs.len(), 2);
     assert!(MetaProperties::read(&*node.disk, &node.at(&format!("b/{META_PROPERTIES}"))).unwrap().is_some());
 }
@@ -227,7 +228,7 @@ fn a_folder_that_a_process_has_locked_is_refused() {
         "stop it",
     ]);
     drop(lock);
-    assert!(Folders::open(&node.config(), node.disk.clone(), Clock).is_ok());
+    assert!(Folders::open(&node.config(), node.disk.clone(), Env::default()).is_ok());
 }
 
 #[test]

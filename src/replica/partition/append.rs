@@ -2,7 +2,7 @@
 //! transactions.
 
 use super::Partition;
-use crate::env::blocking;
+use crate::env::Env;
 use bytes::Bytes;
 use model::{ApiError, ErrorCode, LeaderEpoch, Offset, ProducerEpoch, ProducerId, Timestamp, VerificationGuard};
 use records::{BatchBuilder, EndTransactionMarker, TimestampType, Validated};
@@ -126,6 +126,11 @@ impl AppendError {
 }
 
 impl Partition {
+    /// Returns the environment of this broker.
+    pub(crate) fn env(&self) -> Env {
+        self.committer.load().env()
+    }
+
     /// Returns the epoch to append in. Errors: NOT_LEADER_OR_FOLLOWER; with `all_replicas`,
     /// NOT_ENOUGH_REPLICAS if too few replicas are in sync.
     pub(super) fn epoch_to_append_in(&self, all_replicas: bool) -> Result<LeaderEpoch, ApiError> {
@@ -152,7 +157,7 @@ impl Partition {
             done => return done,
         }
         let this = self.clone();
-        let appended = blocking::run(move || this.append_or(Wait::Block, &append)).await;
+        let appended = self.env().run(move || this.append_or(Wait::Block, &append)).await;
         appended.unwrap_or_else(|_| Err(ErrorCode::KafkaStorageError.into()))
     }
 
@@ -202,7 +207,7 @@ impl Partition {
             Err(Error::WouldBlock) => {
                 let this = self.clone();
                 let begin = move || this.on_log(|log| log.begin_verification(&start, Wait::Block));
-                blocking::run(begin).await.map_err(|_| ErrorCode::KafkaStorageError)?
+                self.env().run(begin).await.map_err(|_| ErrorCode::KafkaStorageError)?
             }
             done => done,
         };
@@ -262,7 +267,7 @@ impl Partition {
             Err(Error::WouldBlock) => {
                 let this = self.clone();
                 let append = move || this.append_state_in(epoch, &batch, state, now, Wait::Block);
-                blocking::run(append).await.map_err(|_| ErrorCode::UnknownServerError)?
+                self.env().run(append).await.map_err(|_| ErrorCode::UnknownServerError)?
             }
             done => done,
         };

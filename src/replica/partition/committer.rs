@@ -11,8 +11,8 @@
 //! for idle partitions.
 
 use super::Partition;
-use crate::env::blocking;
-use crate::env::clock::Clock;
+use crate::env::Env;
+use crate::env::blocking::ThreadHandle;
 use crate::replica::disk_errors::log_partition_error;
 use crate::replica::write_back::WriteBack;
 use crate::telemetry::FlushMetrics;
@@ -20,7 +20,6 @@ use model::Timestamp;
 use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
-use std::thread::JoinHandle;
 use storage::{GroupCommit, Log};
 use tracing::{error, warn};
 
@@ -42,12 +41,12 @@ struct Shared {
     threads: Mutex<Threads>,
     called: Condvar,
     metrics: FlushMetrics,
-    clock: Clock,
+    env: Env,
 }
 
 #[derive(Debug, Default)]
 struct Threads {
-    handles: Vec<JoinHandle<()>>,
+    handles: Vec<ThreadHandle>,
     /// Threads that sleep and were not called.
     idle: usize,
     /// Calls that no thread has taken yet.
@@ -57,9 +56,9 @@ struct Threads {
 
 impl Committer {
     /// Creates a committer without threads.
-    pub fn new(metrics: FlushMetrics, clock: Clock) -> Arc<Self> {
+    pub fn new(metrics: FlushMetrics, env: Env) -> Arc<Self> {
         let (commits, threads, called) = (GroupCommit::default(), Mutex::default(), Condvar::new());
-        let shared = Arc::new(Shared { commits, threads, called, metrics, clock });
+        let shared = Arc::new(Shared { commits, threads, called, metrics, env });
         Arc::new(Self { shared, write_back: WriteBack::default(), noted: Mutex::default() })
     }
 
@@ -91,6 +90,11 @@ impl Committer {
         }
     }
 
+    /// Returns the environment of this broker.
+    pub fn env(&self) -> Env {
+        self.shared.env
+    }
+
     #[cfg(test)]
     pub fn has_noted_none(&self) -> bool {
         self.noted.lock().is_empty()
@@ -98,7 +102,7 @@ impl Committer {
 
     /// Starts to write back what was appended to a log, on a thread.
     pub fn begin_write_back(&self, log: &Arc<Log>) {
-        self.write_back.begin(log);
+        self.write_back.begin(log, self.shared.env);
     }
 
     /// Asks a thread to take waiting partitions. Returns whether a thread will.
@@ -106,6 +110,11 @@ impl Committer {
         let mut threads = self.shared.threads.lock();
         if threads.is_stopped {
             return false;
+        }
+        if !self.shared.env.threads_may_wait() {
+            // This thread ends when no partition waits any more.
+            let shared = self.shared.clone();
+            return self.shared.env.thread("flush", move || shared.rounds()).is_ok();
         }
         if threads.idle > 0 {
             threads.idle -= 1;
@@ -118,7 +127,7 @@ impl Committer {
         if threads.handles.len() < SYNCS_MAX {
             let shared = self.shared.clone();
             let name = format!("flush-{}", threads.handles.len());
-            match blocking::thread(&name, move || shared.work()) {
+            match self.shared.env.thread(&name, move || shared.work()) {
                 Ok(handle) => threads.handles.push(handle),
                 Err(fault) => {
                     let others = threads.handles.len();
@@ -179,9 +188,9 @@ impl Shared {
     /// Runs rounds until no partition waits.
     fn rounds(&self) {
         while let Some(round) = self.commits.begin(|partition| partition.log()) {
-            let begun = self.clock.instant();
+            let begun = self.env.clock().instant();
             let synced = round.sync();
-            let now = self.clock.now();
+            let now = self.env.clock().now();
             let committed = self.commits.finish(synced, now);
             self.metrics.flushed(begun.elapsed(), committed.batches);
             let partition = committed.member;

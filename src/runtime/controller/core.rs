@@ -7,11 +7,14 @@
 //! and every other node that reads it.
 
 mod actions;
+mod elections;
 
 use self::actions::Due;
+pub use self::elections::ElectionIntervals;
+use self::elections::ElectionsDue;
 use super::replies::{PendingReply, Replies};
 use super::{ControllerParts, Inbox, Message, QuorumFacts, Request};
-use crate::env::random;
+use crate::env::watch;
 use crate::runtime::metadata_log::{LogFault, MetadataLog};
 use crate::runtime::publisher::Completion;
 use bytes::Bytes;
@@ -25,9 +28,9 @@ use raft::{Event, MAX_BATCH_BYTES, Now, ProposeError, ReceivedReply};
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::mpsc::Sender;
 use std::time::Duration;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
 /// The time after which the thread checks again whether the disk has room.
@@ -86,9 +89,11 @@ pub struct Core {
     last_retention: Monotonic,
     /// No broker is fenced before this time.
     fence_from: Monotonic,
+    /// When leaders are elected next.
+    elections_due: ElectionsDue,
     fault: Option<LogFault>,
     /// Brings the results of the raft machine's requests.
-    inbox: Sender<Message>,
+    inbox: UnboundedSender<Message>,
     /// Requests of other replicas that the raft machine has not answered.
     asked: BTreeMap<u64, oneshot::Sender<ReceivedReply>>,
     next_request: u64,
@@ -113,6 +118,7 @@ impl Core {
             last_append: now.monotonic,
             last_retention: now.monotonic,
             fence_from: now.monotonic,
+            elections_due: ElectionsDue::default(),
             fault: None,
             inbox: inbox.sender.clone(),
             asked: BTreeMap::new(),
@@ -153,12 +159,13 @@ impl Core {
         let idle = self.parts.max_idle_ms.map(|most| self.last_append.plus_ms(most));
         let session = self.soft.next_expiry(self.parts.settings.broker_session_timeout_ms);
         let session = session.map(|at| at.plus_ms(1).max(self.fence_from));
-        let own = [idle, session].into_iter().flatten().filter(|_| self.active.is_some());
+        let own = [idle, session, self.elections_due.next()].into_iter().flatten().filter(|_| self.active.is_some());
         let next = own.chain(raft).min().map(|at| at.ms_since(self.now.monotonic));
         Duration::from_millis(next.unwrap_or(SLEEP_MAX_MS).min(SLEEP_MAX_MS))
     }
 
-    /// Does what is due by now: the raft machine's deadline, ended sessions, a `NoOpRecord`.
+    /// Does what is due by now: the raft machine's deadline, ended sessions, elections, a
+    /// `NoOpRecord`.
     /// Sessions end only when every request that has arrived is taken: a heartbeat may be among the
     /// others.
     pub(super) fn tick(&mut self, is_inbox_empty: bool) -> Result<(), LogFault> {
@@ -170,6 +177,7 @@ impl Core {
         if is_inbox_empty && self.now.monotonic >= self.fence_from {
             self.fence_stale_brokers()?;
         }
+        self.elect_at_intervals()?;
         if self.parts.max_idle_ms.is_some_and(|most| self.now.monotonic >= self.last_append.plus_ms(most)) {
             let no_op = VersionedRecord::v0(MetadataRecord::NoOp(Default::default()));
             if self.append(&Decision::atomic(vec![no_op], ())).is_err() {
@@ -248,7 +256,8 @@ impl Core {
     }
 
     fn with_context<T>(&self, decide: impl FnOnce(&ControllerState<'_>, &mut ControllerContext<'_>) -> T) -> T {
-        let mut random = random::number;
+        let env = self.parts.env;
+        let mut random = || env.random_number();
         let state = ControllerState {
             image: self.ahead.uncommitted_image(),
             soft: &self.soft,
@@ -327,7 +336,11 @@ impl Core {
                 Err(fault) if fault.is_refusal() && self.parts.log.spare_room().give_up() => {
                     warn!(error = %fault, "the disk of the metadata log is full: what is written now is the room that was kept for it");
                 }
-                Err(fault) if fault.is_refusal() && !self.parts.stopping.is_cancelled() => {
+                Err(fault)
+                    if fault.is_refusal()
+                        && !self.parts.stopping.is_cancelled()
+                        && self.parts.env.threads_may_wait() =>
+                {
                     if !is_said {
                         error!(error = %fault, "the disk of the metadata log is full: nothing of the metadata changes until there is room");
                     }
@@ -372,6 +385,7 @@ impl Core {
         let own = Some(self.parts.settings.node_id);
         self.soft = Soft::activated(self.ahead.uncommitted_image(), self.now.monotonic, own);
         self.active = Some(epoch);
+        self.elections_due = ElectionsDue::after(self.now.monotonic, self.parts.elections);
         self.facts.send_modify(|facts| Arc::make_mut(facts).is_active = true);
         self.has_caught_up = true;
         info!(%epoch, "the controller is active");

@@ -1,7 +1,7 @@
 //! Drives the metadata quorum and the controller: one thread that owns the raft machine, the
 //! metadata log and the controller's state.
 //!
-//! It is a thread and not a task, because each round ends in an fsync. A round takes every waiting
+//! It has a thread of its own, because each round ends in an fsync. A round takes every waiting
 //! command and decides one after another on the image with all records appended so far. It applies
 //! each decision's records, appends them, and fsyncs once for all of them (a group commit). Then it
 //! reads back from the log what that commits, applies it to the committed image, and hands it to
@@ -17,22 +17,23 @@ mod core;
 mod replies;
 
 pub use self::active::{ActiveController, ActiveControllerParts, ControllerRequest, Forwarded};
-pub use self::core::ControllerState;
 use self::core::Core;
+pub use self::core::{ControllerState, ElectionIntervals};
 use self::replies::ReplyAt;
 use super::config_rules::Rules;
 use super::metadata_log::{LogFault, MetadataLog};
 use super::publisher::Publication;
 use super::quorum::SendRequest;
 use crate::env::clock::Clock;
+use crate::env::{Env, watch};
 use metadata::decide::{ControllerContext, Decided, Settings};
 use metadata::{Loader, VersionedRecord};
 use model::{ApiError, BrokerId, ErrorCode, LeaderEpoch, Monotonic, Offset};
 use raft::{Action, Endpoint, QuorumDescription, QuorumRequest, Raft, ReceivedReply};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
 
 /// The most messages that one fsync serves together. Most are requests.
@@ -66,7 +67,8 @@ pub struct QuorumFacts {
 /// The handle with which services reach the controller.
 #[derive(Clone, Debug)]
 pub struct ControllerHandle {
-    inbox: Sender<Message>,
+    inbox: UnboundedSender<Message>,
+    clock: Clock,
     clients: Arc<Semaphore>,
     brokers: Arc<Semaphore>,
     replicas: Arc<Semaphore>,
@@ -114,14 +116,14 @@ enum Message {
 
 impl ControllerHandle {
     /// A handle and the other end of its inbox.
-    pub fn new() -> (Self, Inbox) {
-        let (inbox, messages) = std::sync::mpsc::channel();
+    pub fn new(clock: Clock) -> (Self, Inbox) {
+        let (inbox, messages) = unbounded_channel();
         let (facts_in, facts) = watch::channel(Arc::default());
         let places = |most| Arc::new(Semaphore::new(most));
         let (clients, brokers) = (places(CLIENT_REQUESTS_MAX), places(BROKER_REQUESTS_MAX));
         let replicas = places(QUORUM_REQUESTS_MAX);
         let receiving = Inbox { messages, sender: inbox.clone(), facts: facts_in };
-        (Self { inbox, clients, brokers, replicas, facts }, receiving)
+        (Self { inbox, clock, clients, brokers, replicas, facts }, receiving)
     }
 
     /// The facts of the quorum, as the controller's thread knew them last.
@@ -159,7 +161,7 @@ impl ControllerHandle {
         timeout_ms: i32,
         decide: impl FnOnce(&ControllerState<'_>, &mut ControllerContext<'_>) -> Decided<R> + Send + 'static,
     ) -> Result<R, ApiError> {
-        let deadline = Deadline { since: Clock.monotonic(), timeout_ms: u64::try_from(timeout_ms).unwrap_or(0) };
+        let deadline = Deadline { since: self.clock.monotonic(), timeout_ms: u64::try_from(timeout_ms).unwrap_or(0) };
         self.ask(Request { deadline: Some(deadline), reply_at: ReplyAt::Publish }, decide).await
     }
 
@@ -202,7 +204,7 @@ impl ControllerHandle {
         let place = places.clone().acquire_owned();
         let place = match request.deadline {
             None => place.await,
-            Some(deadline) => match tokio::time::timeout(deadline.left(Clock.monotonic()), place).await {
+            Some(deadline) => match tokio::time::timeout(deadline.left(self.clock.monotonic()), place).await {
                 Err(_) => return Err(ErrorCode::RequestTimedOut.into()),
                 Ok(place) => place,
             },
@@ -245,9 +247,9 @@ impl ControllerHandle {
 
 /// The receiving end of a handle.
 pub struct Inbox {
-    messages: Receiver<Message>,
+    messages: UnboundedReceiver<Message>,
     /// Brings the results of the raft machine's requests.
-    sender: Sender<Message>,
+    sender: UnboundedSender<Message>,
     facts: watch::Sender<Arc<QuorumFacts>>,
 }
 
@@ -270,37 +272,38 @@ pub struct ControllerParts {
     /// The first features of a new cluster.
     pub bootstrap: Vec<VersionedRecord>,
     /// The publisher's channel.
-    pub publisher: Sender<Publication>,
+    pub publisher: UnboundedSender<Publication>,
     /// Sends the raft machine's requests.
     pub send: SendRequest,
     /// `metadata.max.idle.interval.ms`, `None` for never.
     pub max_idle_ms: Option<i64>,
+    /// How often leaders are elected.
+    pub elections: ElectionIntervals,
     /// Cancelled when the node stops: the thread then stops waiting for room.
     pub stopping: CancellationToken,
     /// How much of the log and its snapshots is kept.
     pub retention: raft::snapshot::retention::Limits,
-    /// The clock.
-    pub clock: Clock,
+    /// The environment.
+    pub env: Env,
 }
 
 /// Runs the controller until it is told to stop. Errors: the fault that ends the node.
-pub fn run(parts: ControllerParts, inbox: Inbox) -> Result<(), LogFault> {
-    let clock = parts.clock;
+pub async fn run(parts: ControllerParts, mut inbox: Inbox) -> Result<(), LogFault> {
+    let clock = parts.env.clock();
     let mut core = Core::new(parts, &inbox, clock.both());
     core.begin()?;
     let mut listened = clock.monotonic();
     loop {
         core.set_now(clock.both());
         core.listens_again(listened);
-        let message = match inbox.messages.recv_timeout(core.until_deadline()) {
-            Ok(message) => Some(message),
-            Err(RecvTimeoutError::Timeout) => None,
-            Err(RecvTimeoutError::Disconnected) => return core.stop(),
+        let mut next = match tokio::time::timeout(core.until_deadline(), inbox.messages.recv()).await {
+            Ok(Some(message)) => Some(message),
+            Ok(None) => return core.stop(),
+            Err(_) => None,
         };
         listened = clock.monotonic();
         let (mut stop, mut count) = (false, 0);
-        let more = inbox.messages.try_iter().take(ROUND_MESSAGES_MAX);
-        for message in message.into_iter().chain(more) {
+        while let Some(message) = next {
             count += 1;
             core.set_now(clock.both());
             match message {
@@ -312,6 +315,7 @@ pub fn run(parts: ControllerParts, inbox: Inbox) -> Result<(), LogFault> {
                 Message::Stop => stop = true,
             }
             core.check()?;
+            next = if count <= ROUND_MESSAGES_MAX { inbox.messages.try_recv().ok() } else { None };
         }
         core.set_now(clock.both());
         core.tick(count <= ROUND_MESSAGES_MAX)?;

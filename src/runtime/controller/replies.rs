@@ -9,7 +9,7 @@ use metadata::image::Image;
 use model::{ErrorCode, LeaderEpoch, Offset};
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::mpsc::Sender;
+use tokio::sync::mpsc::UnboundedSender;
 
 /// When a reply is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,11 +38,11 @@ pub(super) struct Replies {
     unpublished: Vec<Completion>,
     /// Publications that the publisher has and has not finished.
     publishing_count: usize,
-    publisher: Sender<Publication>,
+    publisher: UnboundedSender<Publication>,
 }
 
 impl Replies {
-    pub(super) fn new(publisher: Sender<Publication>) -> Self {
+    pub(super) fn new(publisher: UnboundedSender<Publication>) -> Self {
         Self { uncommitted: VecDeque::new(), unpublished: Vec::new(), publishing_count: 0, publisher }
     }
 

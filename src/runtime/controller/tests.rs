@@ -1,5 +1,6 @@
 //! The controller's turns over a simulated disk, at moments that the test chooses.
 
+mod elections;
 mod following;
 
 use super::*;
@@ -9,7 +10,7 @@ use arc_swap::ArcSwap;
 use metadata::MetadataVersion;
 use metadata::decide::{self, Decision, Soft};
 use metadata::image::Image;
-use model::{Now, Timestamp, TopicId, Uuid};
+use model::{Now, PartitionIndex, Timestamp, TopicId, Uuid};
 use protocol::messages::broker_heartbeat_request::BrokerHeartbeatRequest;
 use protocol::messages::broker_registration_request::{BrokerRegistrationRequest, Feature};
 use protocol::messages::config_record::ConfigRecord;
@@ -19,8 +20,8 @@ use protocol::{MetadataRecord, Str};
 use raft::snapshot::retention::Limits;
 use raft::{FetchLimits, ReplicaKey, Timeouts, VoterSet};
 use std::collections::BTreeMap;
+use std::iter;
 use std::path::Path;
-use std::sync::mpsc::{Receiver, channel};
 use storage::disk::{Disk, SimDisk};
 use storage::{LogConfig, OpenFiles};
 
@@ -32,7 +33,7 @@ struct Controller {
     handle: ControllerHandle,
     inbox: Inbox,
     disk: SimDisk,
-    publications: Receiver<Publication>,
+    publications: UnboundedReceiver<Publication>,
     now: Now,
 }
 
@@ -60,8 +61,14 @@ impl Controller {
         let now = Now { monotonic: Monotonic(1), wall: Timestamp(1_800_000_000_000) };
         let limits = SnapshotLimits { max_bytes: 1 << 20, max_interval_ms: 0 };
         let files = OpenFiles::new(8);
-        let opened =
-            MetadataLog::open(Arc::new(disk.clone()), files, Path::new(DIR), LogConfig::default(), limits, Clock)?;
+        let opened = MetadataLog::open(
+            Arc::new(disk.clone()),
+            files,
+            Path::new(DIR),
+            LogConfig::default(),
+            limits,
+            Env::default(),
+        )?;
         let raft_config = raft::Config {
             local: ReplicaKey { id: BrokerId(id), directory_id: Some(Uuid::from_random([1; 16])) },
             endpoints: Vec::new(),
@@ -74,7 +81,7 @@ impl Controller {
         let (raft, actions) = Raft::start(raft_config, opened.stored, 1, now)?;
         let config = Arc::new(combined_node(DIR));
         let effective = config.effective(&Properties::new(), &Properties::new());
-        let (publisher, publications) = channel();
+        let (publisher, publications) = unbounded_channel();
         let parts = ControllerParts {
             log: opened.log,
             raft,
@@ -97,11 +104,12 @@ impl Controller {
             publisher,
             send,
             max_idle_ms: Some(500),
+            elections: ElectionIntervals { balance_ms: Some(300_000), unclean_ms: Some(400_000) },
             stopping: CancellationToken::new(),
             retention: Limits { max_bytes: None, max_age_ms: None },
-            clock: Clock,
+            env: Env::default(),
         };
-        let (handle, inbox) = ControllerHandle::new();
+        let (handle, inbox) = ControllerHandle::new(Clock::default());
         let mut core = Core::new(parts, &inbox, now);
         core.begin()?;
         Ok(Self { core, handle, inbox, disk, publications, now })
@@ -190,14 +198,14 @@ impl Controller {
 
     /// Image, soft state and the log's end.
     fn state(&mut self) -> (Image, Soft, Offset) {
-        let (sender, seen) = channel();
+        let (sender, mut seen) = unbounded_channel();
         let request = Request { deadline: None, reply_at: ReplyAt::Commit };
         let look = |state: &ControllerState<'_>, _: &mut ControllerContext<'_>| {
             sender.send((state.image.clone(), state.soft.clone(), state.next_offset)).unwrap();
             Ok(Decision::reply(()))
         };
         self.core.take(&request, look, |_| {});
-        seen.recv().unwrap()
+        seen.try_recv().unwrap()
     }
 
     /// The log's bytes.
@@ -307,7 +315,7 @@ fn a_heartbeat_is_answered_while_the_publisher_is_held() {
         assert!(!answered.try_recv().unwrap().unwrap(), "fenced after {now} ms");
         assert!(client.try_recv().is_err(), "a client's reply waits for its image");
     }
-    let waiting = controller.publications.try_iter().count();
+    let waiting = iter::from_fn(|| controller.publications.try_recv().ok()).count();
     assert!(waiting <= crate::runtime::publisher::PUBLICATIONS_MAX, "{waiting} publications wait");
 }
 
@@ -323,7 +331,7 @@ fn what_is_committed_while_the_publisher_is_held_is_published_as_one() {
         );
         controller.end_turn();
     }
-    let first: Vec<Publication> = controller.publications.try_iter().collect();
+    let first: Vec<Publication> = iter::from_fn(|| controller.publications.try_recv().ok()).collect();
     assert_eq!(first.len(), crate::runtime::publisher::PUBLICATIONS_MAX);
     let end = controller.state().2;
     for publication in first {
@@ -331,7 +339,7 @@ fn what_is_committed_while_the_publisher_is_held_is_published_as_one() {
         controller.core.published();
     }
     controller.core.publish();
-    let rest: Vec<Publication> = controller.publications.try_iter().collect();
+    let rest: Vec<Publication> = iter::from_fn(|| controller.publications.try_recv().ok()).collect();
     assert_eq!(rest.len(), 1);
     for publication in rest {
         let (image, changes) = publication.news.unwrap();
@@ -410,9 +418,9 @@ fn a_decision_that_panics_costs_one_answer_and_leaves_no_trace() {
 }
 
 /// Carries out the decisions that wait in the inbox, to their replies. Returns how many there were.
-fn serve(controller: &mut Controller, inbox: &Inbox) -> usize {
+fn serve(controller: &mut Controller, inbox: &mut Inbox) -> usize {
     let mut count = 0;
-    for message in inbox.messages.try_iter() {
+    while let Ok(message) = inbox.messages.try_recv() {
         let Message::Decide(job) = message else { continue };
         job(&mut controller.core);
         count += 1;
@@ -430,7 +438,7 @@ fn nothing(_: &ControllerState<'_>, _: &mut ControllerContext<'_>) -> Decided<()
 async fn a_client_over_the_limit_of_waiting_requests_waits_for_a_place_or_its_timeout() {
     let mut controller = Controller::new();
     controller.publish();
-    let (handle, inbox) = ControllerHandle::new();
+    let (handle, mut inbox) = ControllerHandle::new(Clock::default());
     let ask = || {
         let handle = handle.clone();
         tokio::spawn(async move { handle.decide(nothing).await })
@@ -448,7 +456,7 @@ async fn a_client_over_the_limit_of_waiting_requests_waits_for_a_place_or_its_ti
     while handle.brokers.available_permits() == BROKER_REQUESTS_MAX {
         tokio::task::yield_now().await;
     }
-    assert_eq!(serve(&mut controller, &inbox), CLIENT_REQUESTS_MAX + 1);
+    assert_eq!(serve(&mut controller, &mut inbox), CLIENT_REQUESTS_MAX + 1);
     broker.await.unwrap().unwrap();
     for answer in waiting {
         answer.await.unwrap().unwrap();
@@ -457,7 +465,7 @@ async fn a_client_over_the_limit_of_waiting_requests_waits_for_a_place_or_its_ti
     while handle.clients.available_permits() == CLIENT_REQUESTS_MAX {
         tokio::task::yield_now().await;
     }
-    assert_eq!(serve(&mut controller, &inbox), 1);
+    assert_eq!(serve(&mut controller, &mut inbox), 1);
     patient.await.unwrap().unwrap();
     assert_eq!(handle.clients.available_permits(), CLIENT_REQUESTS_MAX);
     assert_eq!(handle.brokers.available_permits(), BROKER_REQUESTS_MAX);
@@ -467,7 +475,7 @@ async fn a_client_over_the_limit_of_waiting_requests_waits_for_a_place_or_its_ti
 async fn a_broker_over_the_limit_of_waiting_requests_waits_and_a_client_that_left_keeps_its_place() {
     let mut controller = Controller::new();
     controller.publish();
-    let (handle, inbox) = ControllerHandle::new();
+    let (handle, mut inbox) = ControllerHandle::new(Clock::default());
     let ask = || {
         let handle = handle.clone();
         tokio::spawn(async move { handle.decide_at_commit(nothing).await })
@@ -484,11 +492,11 @@ async fn a_broker_over_the_limit_of_waiting_requests_waits_and_a_client_that_lef
     tokio::task::yield_now().await;
     assert!(!next.is_finished());
     assert_eq!(handle.brokers.available_permits(), 0);
-    assert_eq!(serve(&mut controller, &inbox), BROKER_REQUESTS_MAX);
+    assert_eq!(serve(&mut controller, &mut inbox), BROKER_REQUESTS_MAX);
     while handle.brokers.available_permits() == BROKER_REQUESTS_MAX {
         tokio::task::yield_now().await;
     }
-    assert_eq!(serve(&mut controller, &inbox), 1);
+    assert_eq!(serve(&mut controller, &mut inbox), 1);
     next.await.unwrap().unwrap();
     assert_eq!(handle.brokers.available_permits(), BROKER_REQUESTS_MAX);
 }

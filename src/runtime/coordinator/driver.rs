@@ -10,7 +10,7 @@
 use super::effects::{EffectHandler, run_later};
 use super::held::Held;
 use super::message::Message;
-use crate::env::random;
+use crate::env::Env;
 use crate::replica::{Partition, StateAppend};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -43,6 +43,7 @@ pub(super) struct DriverParts<S: CoordinatorShard> {
     pub(super) codec: Codec,
     /// How long a reply may wait until its records are committed.
     pub(super) commit_timeout_ms: i64,
+    pub(super) env: Env,
     #[cfg(test)]
     pub(super) faults: super::tests::PlantedFaults,
 }
@@ -59,6 +60,7 @@ impl<S: CoordinatorShard> Clone for DriverParts<S> {
             inbox: self.inbox.clone(),
             codec: self.codec,
             commit_timeout_ms: self.commit_timeout_ms,
+            env: self.env,
             #[cfg(test)]
             faults: self.faults.clone(),
         }
@@ -196,7 +198,7 @@ impl<S: CoordinatorShard> ShardDriver<S> {
         let (config, image) = (self.parts.config.load_full(), self.parts.image.load_full());
         let context = DecisionContext {
             now,
-            random: &random::bytes,
+            random: &|| self.parts.env.random_bytes(),
             leader_epoch: self.parts.epoch,
             image: &image,
             config: &*config,

@@ -23,8 +23,7 @@ pub(crate) use self::effects::{EffectFuture, EffectHandler, NoEffects};
 
 use self::driver::{Config, DriverParts};
 use self::message::Message;
-use crate::env::clock::Clock;
-use crate::env::random;
+use crate::env::Env;
 use crate::replica::Partition;
 use arc_swap::ArcSwap;
 use coordinator::{Command, CoordinatorShard, DecisionContext, ReplyId, ShardTypes};
@@ -55,7 +54,7 @@ pub(crate) struct CoordinatorParts<S: CoordinatorShard> {
     pub(crate) codec: Codec,
     /// How long a reply may wait until its records are committed.
     pub(crate) commit_timeout_ms: i64,
-    pub(crate) clock: Clock,
+    pub(crate) env: Env,
 }
 
 /// All coordinators of one kind on this broker.
@@ -69,7 +68,7 @@ pub struct Coordinators<S: CoordinatorShard> {
     effects: Arc<dyn EffectHandler<S::Types>>,
     codec: Codec,
     commit_timeout_ms: i64,
-    clock: Clock,
+    env: Env,
 }
 
 /// The way to one shard.
@@ -103,7 +102,7 @@ impl<S: CoordinatorShard> Coordinators<S> {
             effects: parts.effects,
             codec: parts.codec,
             commit_timeout_ms: parts.commit_timeout_ms,
-            clock: parts.clock,
+            env: parts.env,
         }
     }
 
@@ -138,11 +137,12 @@ impl<S: CoordinatorShard> Coordinators<S> {
             inbox: inbox.downgrade(),
             codec: self.codec,
             commit_timeout_ms: self.commit_timeout_ms,
+            env: self.env,
             #[cfg(test)]
             faults: tests::PlantedFaults::default(),
         };
         shards.insert(index, ShardHandle { epoch, inbox, is_loaded: is_loaded.clone(), shard });
-        tokio::spawn(task::run(parts, self.clock, messages, is_loaded));
+        tokio::spawn(task::run(parts, messages, is_loaded));
     }
 
     /// Stops to lead a partition.
@@ -194,8 +194,8 @@ impl<S: CoordinatorShard> Coordinators<S> {
     pub(crate) fn ask_empty(&self, request: Request<S>) -> Option<Reply<S>> {
         let (config, image) = (self.config.load_full(), self.image.load_full());
         let context = DecisionContext {
-            now: self.clock.both(),
-            random: &random::bytes,
+            now: self.env.clock().both(),
+            random: &|| self.env.random_bytes(),
             leader_epoch: LeaderEpoch(0),
             image: &image,
             config: &*config,

@@ -7,8 +7,6 @@
 
 use super::driver::{DriverParts, ShardDriver};
 use super::message::Message;
-use crate::env::blocking;
-use crate::env::clock::Clock;
 use crate::replica::{Partition, Wake};
 use bytes::Bytes;
 use coordinator::planted::{Bug, is_planted};
@@ -37,15 +35,14 @@ pub(super) enum ShardEnd {
 /// Serves the coordinator of a partition while this broker leads it.
 pub(super) async fn run<S: CoordinatorShard>(
     parts: DriverParts<S>,
-    clock: Clock,
     mut messages: mpsc::Receiver<Message<S::Types>>,
     is_loaded: Arc<AtomicBool>,
 ) {
     let partition = parts.partition.name();
     let mut reason = String::new();
     for _ in 0..LOADS_MAX {
-        let end = match load(&parts, clock).await {
-            Ok(applied) => serve(parts.clone(), applied, clock, &mut messages, &is_loaded).await,
+        let end = match load(&parts).await {
+            Ok(applied) => serve(parts.clone(), applied, &mut messages, &is_loaded).await,
             Err(end) => end,
         };
         match end {
@@ -66,8 +63,8 @@ pub(super) async fn run<S: CoordinatorShard>(
 }
 
 /// Replays the partition into the shard. Returns the offset of the last applied record.
-async fn load<S: CoordinatorShard>(parts: &DriverParts<S>, clock: Clock) -> Result<Option<Offset>, ShardEnd> {
-    let started = clock.instant();
+async fn load<S: CoordinatorShard>(parts: &DriverParts<S>) -> Result<Option<Offset>, ShardEnd> {
+    let started = parts.env.clock().instant();
     let (partition, epoch) = (parts.partition.clone(), parts.epoch);
     #[cfg(test)]
     if parts.faults.load.take() {
@@ -77,7 +74,7 @@ async fn load<S: CoordinatorShard>(parts: &DriverParts<S>, clock: Clock) -> Resu
     let replayed = match partition.log_start_offset() == partition.log_end_offset() {
         true => replay(&partition, epoch),
         false => {
-            let replayed = blocking::run(move || replay(&partition, epoch)).await;
+            let replayed = parts.env.run(move || replay(&partition, epoch)).await;
             replayed.unwrap_or_else(|panic| Err(ShardEnd::Fault(panic.to_string())))
         }
     };
@@ -141,10 +138,10 @@ fn apply<S: CoordinatorShard>(
 async fn serve<S: CoordinatorShard>(
     parts: DriverParts<S>,
     applied: Option<Offset>,
-    clock: Clock,
     messages: &mut mpsc::Receiver<Message<S::Types>>,
     is_loaded: &AtomicBool,
 ) -> ShardEnd {
+    let clock = parts.env.clock();
     let wake = Wake::new();
     let _watch = parts.partition.watch(&wake);
     let mut driver = match ShardDriver::start(parts, applied, clock.both()).await {

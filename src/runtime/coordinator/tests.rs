@@ -70,6 +70,7 @@ fn parts(partition: Arc<Partition>) -> DriverParts<GroupShard> {
         inbox: inbox.downgrade(),
         codec: Codec::None,
         commit_timeout_ms: COMMIT_TIMEOUT_MS,
+        env: Env::default(),
         faults: PlantedFaults::default(),
     }
 }
@@ -130,7 +131,7 @@ fn run(
 ) -> (mpsc::Sender<Message<GroupTypes>>, Arc<AtomicBool>, tokio::task::JoinHandle<()>) {
     let (inbox, messages) = mpsc::channel(8);
     let is_loaded = Arc::new(AtomicBool::new(false));
-    let task = tokio::spawn(task::run(parts, Clock, messages, is_loaded.clone()));
+    let task = tokio::spawn(task::run(parts, messages, is_loaded.clone()));
     (inbox, is_loaded, task)
 }
 
@@ -255,7 +256,7 @@ async fn groups_that_cannot_be_loaded_are_not_coordinator_and_their_partition_is
         effects: Arc::new(NoEffects),
         codec: Codec::None,
         commit_timeout_ms: COMMIT_TIMEOUT_MS,
-        clock: Clock,
+        env: Env::default(),
     });
     groups.set_partition_count(1);
     let wake = Wake::new();

@@ -180,6 +180,7 @@ impl<S: CoordinatorShard> Station<S> {
             inbox: inbox.downgrade(),
             codec: Codec::None,
             commit_timeout_ms: COMMIT_TIMEOUT_MS,
+            env: crate::env::Env::default(),
             faults: PlantedFaults::default(),
         };
         let started = ShardDriver::start(parts, applied, cluster.now()).now_or_never().ok_or("a start waits")?;

@@ -22,17 +22,17 @@ const BANS: &[Ban] = &[
     Ban {
         words: &["Instant::now", "SystemTime"],
         home: &["src/env/clock.rs"],
-        instead: "an argument, or env::clock in a driver",
+        instead: "an argument, or the Env of the node in a driver",
     },
     Ban {
         words: &["rand::", "getrandom", "RandomState"],
         home: &["src/env/random.rs"],
-        instead: "an argument, or env::random in a driver",
+        instead: "an argument, or the Env of the node in a driver",
     },
     Ban {
         words: &["spawn_blocking", "block_in_place", "thread::spawn", "thread::Builder"],
         home: &["src/env/blocking.rs"],
-        instead: "env::blocking",
+        instead: "the Env of the node",
     },
     Ban {
         words: &["TcpListener", "TcpStream", "UdpSocket"],
@@ -51,6 +51,16 @@ const BANS: &[Ban] = &[
         instead: "cli::output or the log, which survive a standard error that cannot be written",
     },
     Ban { words: &["thread::sleep"], home: &[], instead: "time as an argument" },
+    Ban {
+        words: &["sync::watch"],
+        home: &["src/env/watch.rs"],
+        instead: "env::watch, whose receivers wake in a fixed order",
+    },
+    Ban {
+        words: &["Env::default()"],
+        home: &["src/cli/", "src/net/", "src/telemetry/", "src/env/"],
+        instead: "the Env that the node was started with",
+    },
 ];
 
 /// Modules of the root package by layer, the highest first; a file may name its own layer and those

@@ -24,7 +24,7 @@ impl Bench {
         // The committer is stopped, so that an append that needs a flush flushes on this thread, by
         // the real clock, which is behind.
         partition.committer.load().stop();
-        let now = Timestamp(Clock.now().0 + 3_600_000);
+        let now = Timestamp(Clock::default().now().0 + 3_600_000);
         let mut bench = Self { disk, partition, config, now, seed };
         bench.lead();
         bench

@@ -63,6 +63,7 @@ fn transaction_parts(partition: Arc<Partition>, notes: &Arc<Notes>) -> DriverPar
         inbox: inbox.downgrade(),
         codec: Codec::None,
         commit_timeout_ms: COMMIT_TIMEOUT_MS,
+        env: Env::default(),
         faults: PlantedFaults::default(),
     }
 }
