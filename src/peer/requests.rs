@@ -49,7 +49,7 @@ requests! {
     AlterPartition         2-3   m::alter_partition_request::AlterPartitionRequest => m::alter_partition_response::AlterPartitionResponse, fit fit_alter_partition;
     Envelope               0-0   m::envelope_request::EnvelopeRequest => m::envelope_response::EnvelopeResponse;
     BrokerRegistration     0-4   m::broker_registration_request::BrokerRegistrationRequest => m::broker_registration_response::BrokerRegistrationResponse, fit fit_registration;
-    BrokerHeartbeat        0-2   m::broker_heartbeat_request::BrokerHeartbeatRequest => m::broker_heartbeat_response::BrokerHeartbeatResponse;
+    BrokerHeartbeat        0-2   m::broker_heartbeat_request::BrokerHeartbeatRequest => m::broker_heartbeat_response::BrokerHeartbeatResponse, fit fit_heartbeat;
     AllocateProducerIds    0-0   m::allocate_producer_ids_request::AllocateProducerIdsRequest => m::allocate_producer_ids_response::AllocateProducerIdsResponse;
     ControllerRegistration 0-0   m::controller_registration_request::ControllerRegistrationRequest => m::controller_registration_response::ControllerRegistrationResponse;
     WriteTxnMarkers        1-2   m::write_txn_markers_request::WriteTxnMarkersRequest => m::write_txn_markers_response::WriteTxnMarkersResponse, fit fit_markers;
@@ -72,6 +72,17 @@ fn fit_fetch(request: &mut m::fetch_request::FetchRequest, version: i16) {
 fn fit_registration(request: &mut m::broker_registration_request::BrokerRegistrationRequest, version: i16) {
     if version < 4 {
         request.features.retain(|feature| feature.min_supported_version > 0);
+    }
+}
+
+/// Before version 1 (KIP-858) a heartbeat has no offline log dirs, before version 2 (KIP-1066) no
+/// cordoned ones.
+fn fit_heartbeat(request: &mut m::broker_heartbeat_request::BrokerHeartbeatRequest, version: i16) {
+    if version < 1 {
+        request.offline_log_dirs.clear();
+    }
+    if version < 2 {
+        request.cordoned_log_dirs = None;
     }
 }
 

@@ -2,8 +2,11 @@
 
 use super::*;
 use bytes::{BufMut as _, Bytes, BytesMut};
+use model::Uuid;
 use parking_lot::Mutex;
 use protocol::messages::api_versions_response::{ApiVersion, ApiVersionsResponse};
+use protocol::messages::broker_heartbeat_request::BrokerHeartbeatRequest;
+use protocol::messages::broker_heartbeat_response::BrokerHeartbeatResponse;
 use protocol::messages::fetch_request::{FetchRequest, ReplicaState};
 use protocol::messages::fetch_response::{FetchResponse, FetchableTopicResponse, PartitionData as FetchedPartition};
 use protocol::messages::vote_request::{PartitionData, TopicData, VoteRequest};
@@ -158,6 +161,26 @@ async fn a_request_that_the_peer_does_not_know_fails_alone() {
     assert_eq!(vote.unwrap_err().reason, PeerFailure::Unsupported("Vote"));
     assert_eq!(envelope.unwrap_err().reason, PeerFailure::Unsupported("Envelope"));
     fetch.unwrap();
+}
+
+#[tokio::test]
+async fn heartbeats_reach_controllers_that_know_no_cordoned_log_dirs() {
+    for (latest, offline_log_dirs) in [(0, vec![]), (1, vec![Uuid::ONE]), (2, vec![Uuid::ONE])] {
+        let (peer, mut remotes, _) = peer(1);
+        let heartbeat = BrokerHeartbeatRequest {
+            broker_id: 1,
+            offline_log_dirs: vec![Uuid::ONE],
+            cordoned_log_dirs: Some(vec![]),
+            ..Default::default()
+        };
+        let asked = tokio::spawn(async move { peer.ask(heartbeat, TIMEOUT).await });
+        let mut remote = remotes.pop_front().unwrap().negotiate(&[(ApiKey::BrokerHeartbeat, 0, latest)]).await;
+        let mut received = remote.receive().await;
+        let read = received.read::<BrokerHeartbeatRequest>();
+        assert_eq!((read.offline_log_dirs, read.cordoned_log_dirs.is_some()), (offline_log_dirs, latest == 2));
+        remote.answer(&received, &BrokerHeartbeatResponse::default()).await;
+        asked.await.unwrap().unwrap();
+    }
 }
 
 #[tokio::test]

@@ -131,10 +131,14 @@ impl Replicas {
     pub(super) fn apply_partition(&self, image: &Image, topic: &Topic, index: PartitionIndex) {
         let Some(state) = topic.partition(index) else { return };
         let id = TopicIdPartition { topic_id: topic.id, partition: index };
-        if self.is_lost(id) || self.dirs.iter().any(|dir| dir.is_interrupted() || dir.queue.contains(id)) {
+        if self.is_lost(id) || self.dirs.iter().any(|dir| dir.queue.contains(id)) {
             return;
         }
         let hosted = self.partitions.read().get(&id).cloned();
+        // A broker that stops creates no more logs, but gives away what it leads.
+        if hosted.is_none() && self.dirs.iter().any(|dir| dir.is_interrupted()) {
+            return;
+        }
         match hosted.map_or_else(|| self.create(image, topic, id), Ok) {
             Ok(hosted) => self.apply_leadership(&hosted, state),
             Err(fault) => self.cannot_open(topic, id, &fault),

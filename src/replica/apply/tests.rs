@@ -144,6 +144,10 @@ fn the_leadership_listener_hears_of_a_deleted_partition() {
 
 /// Returns the record of a partition that this broker and broker 2 replicate.
 fn shared(leader: i32, leader_epoch: i32) -> MetadataRecord {
+    shared_record(leader, leader_epoch).into()
+}
+
+fn shared_record(leader: i32, leader_epoch: i32) -> PartitionRecord {
     PartitionRecord {
         topic_id: Uuid::ONE,
         partition_id: 0,
@@ -154,7 +158,6 @@ fn shared(leader: i32, leader_epoch: i32) -> MetadataRecord {
         leader_epoch,
         ..Default::default()
     }
-    .into()
 }
 
 #[test]
@@ -181,6 +184,23 @@ fn images_make_leaders_and_followers_if_partitions_may_follow() {
         let led = [None, Some(LeaderEpoch(1)), None, None, None];
         assert_eq!(bench.leader_epochs.lock().as_slice(), led);
     }
+}
+
+#[test]
+fn a_broker_that_stops_still_gives_its_partitions_away() {
+    let mut bench = on(Arc::default());
+    bench.replicas.set_following(Following {
+        backoff_ms: 1_000,
+        listener: Box::new(|_| {}),
+        set_fetcher_count: Box::new(|_| {}),
+    });
+    bench.apply(&[topic(), shared(1, 0)]);
+    bench.replicas.interrupt();
+    bench.apply(&[shared(2, 1)]);
+    // What waits for replicas under the old epoch is answered now.
+    assert_eq!(bench.leader_epochs.lock().as_slice(), [Some(LeaderEpoch(0)), None]);
+    bench.apply(&[PartitionRecord { partition_id: 1, ..shared_record(1, 0) }.into()]);
+    assert_eq!(bench.replicas.len(), 1, "a log is created after the interruption");
 }
 
 #[test]
