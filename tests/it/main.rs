@@ -10,6 +10,7 @@ mod client;
 mod compaction;
 mod configs;
 mod descriptors;
+mod dev;
 mod disks;
 mod durable;
 mod groups;
