@@ -44,6 +44,8 @@ kind() { echo "${node_kind[$1]}"; }                          # ID
 format_node() { # ID OPTIONS...
   local id=$1
   shift
+  # What all can read.
+  if [ "$(kind "$id")" != o ]; then case " ${node_kind[*]} " in *" o "*) set -- --release-version 3.9 "$@" ;; esac fi
   case $(kind "$id") in
     g) "$GREGOR_BIN" format -t $cluster -c "$home/$id.properties" "$@" >"$home/format.log" 2>&1 ;;
     k) tool kafka.tools.StorageTool format -t $cluster -c "$home/$id.properties" "$@" >"$home/format.log" 2>&1 ;;
