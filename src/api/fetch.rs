@@ -45,6 +45,8 @@ struct Facts {
     topics_have_ids: bool,
     /// From version 16 on.
     leaders_are_named: bool,
+    /// From version 11 on.
+    followers_may_answer: bool,
 }
 
 /// One partition of an answer. Its records are still in the file.
@@ -67,7 +69,11 @@ impl Answer {
 pub(super) async fn handle(context: Context, mut body: Reader) -> Result<Outcome, Refused> {
     let request = FetchRequest::decode(&mut body, context.version)?;
     drop(body);
-    let facts = Facts { topics_have_ids: context.version >= 13, leaders_are_named: context.version >= 16 };
+    let facts = Facts {
+        topics_have_ids: context.version >= 13,
+        leaders_are_named: context.version >= 16,
+        followers_may_answer: context.version >= 11,
+    };
     let head = context.reply_head();
     if context.connection.listener.is_controller {
         let response = quorum::fetch(&context, facts, &request).await;
@@ -189,6 +195,8 @@ struct Reading {
     isolation: Isolation,
     /// The replica that fetches, if it is one, and its broker epoch (KIP-903).
     replica: Option<(BrokerId, Option<BrokerEpoch>)>,
+    /// The consumer's rack, if the leader looks for a follower there (KIP-392).
+    rack: Option<Str>,
     /// When the request came.
     begun: Monotonic,
     /// The client's limit. If it is negative, the request fails when there are records to read.
@@ -265,8 +273,10 @@ fn bytes_left(limit: i32, used: u64) -> i32 {
 
 impl Reading {
     fn new(context: &Context, facts: Facts, request: &FetchRequest, isolation: Isolation) -> Self {
-        let most = context.broker.settings().fetch_max_bytes;
+        let settings = context.broker.settings();
+        let (most, selects) = (settings.fetch_max_bytes, settings.selects_replicas_by_rack());
         Self {
+            rack: Some(request.rack_id.clone()).filter(|rack| selects && !rack.is_empty()),
             context: context.clone(),
             facts,
             isolation,
@@ -361,6 +371,9 @@ impl Reading {
 
     /// Reads one partition. Returns its answer, which may be an error.
     fn answer_of(&self, read: &PartitionRead) -> Result<Answer, WouldBlock> {
+        if let Some(preferred) = self.preferred_read_replica(read) {
+            return Ok(self.sent_elsewhere(read, preferred));
+        }
         match self.read_partition(read) {
             Err(ReadError::Storage(storage::Error::WouldBlock)) => Err(WouldBlock),
             Ok(found) => Ok(self.answered(read.key, found)),
@@ -379,11 +392,36 @@ impl Reading {
             at_least_one_batch: read.at_least_one_batch || limit.is_err(),
             isolation: self.isolation,
             wait: read.wait,
+            leader_only: !self.facts.followers_may_answer,
             follower: self.follower(read),
         })?;
         // Kafka checks the limit only if there is something to read. It has no error code for a
         // negative limit.
         if limit.is_err() && found.region.is_some() { Err(ErrorCode::UnknownServerError.into()) } else { Ok(found) }
+    }
+
+    /// Returns the follower in the consumer's rack that it should read from instead.
+    fn preferred_read_replica(&self, read: &PartitionRead) -> Option<BrokerId> {
+        let rack = self.rack.as_ref().filter(|_| self.replica.is_none() && self.facts.followers_may_answer)?;
+        let is_in_rack = |id: BrokerId| {
+            self.context.node(id.0).and_then(|node| node.rack).is_some_and(|of_broker| of_broker == *rack)
+        };
+        self.partition(read.key).ok()?.preferred_read_replica(Offset(read.target.fetch_offset), &is_in_rack)
+    }
+
+    /// Returns the answer that sends a consumer to another replica. It has no records.
+    fn sent_elsewhere(&self, read: &PartitionRead, preferred: BrokerId) -> Answer {
+        let believed = LeaderEpoch::from_wire(read.target.current_leader_epoch);
+        let offsets = self.partition(read.key).and_then(|partition| partition.offsets_for(believed));
+        match offsets {
+            Ok(offsets) => {
+                let mut answer =
+                    self.answered(read.key, ReadInfo { region: None, offsets, aborted: None, diverging: None });
+                answer.data.preferred_read_replica = preferred.0;
+                Answer { must_answer: true, ..answer }
+            }
+            Err(code) => self.failed(read.key, &code.into()),
+        }
     }
 
     fn follower(&self, read: &PartitionRead) -> Option<FollowerRead> {

@@ -205,7 +205,7 @@ const KEYS: &[Key] = rows! {
     "security.inter.broker.protocol", Text, Is("PLAINTEXT"),
         OneOf(&["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]), Medium, ReadOnly, Honoured;
     "inter.broker.listener.name", Text, Null, Any, Medium, ReadOnly, Honoured;
-    "replica.selector.class", Text, Null, Any, Medium, ReadOnly, Refused;
+    "replica.selector.class", Text, Null, Any, Medium, ReadOnly, Honoured;
     "follower.fetch.last.tiered.offset.enable", Boolean, Is("false"), Any, Medium, ClusterWide, NoEffect;
     "group.coordinator.rebalance.protocols", List, Is("classic,consumer,streams"),
         Items(&["consumer", "classic", "share", "streams"], NotEmpty), Medium, ReadOnly, NotYet;

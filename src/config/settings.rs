@@ -2,6 +2,7 @@
 
 use super::Properties;
 use super::key::Values;
+use super::startup::RACK_AWARE_SELECTOR;
 use super::value::{FromValue, Value};
 
 /// Declares a struct whose fields are properties: `fetch_max_bytes` is `fetch.max.bytes`.
@@ -111,6 +112,7 @@ settings_struct! {
         replica_fetch_wait_max_ms: i32,
         replica_high_watermark_checkpoint_interval_ms: i64,
         replica_lag_time_max_ms: i64,
+        replica_selector_class: Option<String>,
         replica_socket_timeout_ms: i32,
         request_timeout_ms: i32,
         share_coordinator_state_topic_min_isr: i16,
@@ -139,6 +141,11 @@ impl BrokerSettings {
     /// Converts the values to settings.
     pub fn new(values: &Values) -> Self {
         Self::read(|name| values.get(name).clone())
+    }
+
+    /// Whether the leader sends consumers to followers in their rack (KIP-392).
+    pub fn selects_replicas_by_rack(&self) -> bool {
+        self.replica_selector_class.as_deref().is_some_and(|class| class.trim() == RACK_AWARE_SELECTOR)
     }
 
     /// Returns `max.connections.per.ip.overrides`: hosts or addresses, each with its maximum of

@@ -36,8 +36,13 @@ const EQUIVALENT: &[(&str, &[&str])] = &[
         ],
     ),
     ("group.share.assignors", &["simple", "org.apache.kafka.coordinator.group.assignor.SimpleAssignor"]),
-    ("replica.selector.class", &["org.apache.kafka.common.replica.LeaderSelector"]),
 ];
+
+/// Kafka's classes whose work Gregor does, by the properties that choose between them.
+const CLASSES: &[(&str, &[&str])] = &[("replica.selector.class", &[LEADER_SELECTOR, RACK_AWARE_SELECTOR])];
+const LEADER_SELECTOR: &str = "org.apache.kafka.common.replica.LeaderSelector";
+/// The value of `replica.selector.class` that sends consumers to followers in their rack (KIP-392).
+pub(super) const RACK_AWARE_SELECTOR: &str = "org.apache.kafka.common.replica.RackAwareReplicaSelector";
 
 /// Properties that are honoured for the whole node, but not yet for one listener.
 const NOT_YET_OF_A_LISTENER: &[&str] = &["max.connections"];
@@ -73,7 +78,20 @@ pub(super) fn refuse(properties: &Properties) -> Result<(), ConfigError> {
         };
         return Err(ConfigError(format!("{name}={} is not supported; {instead}", text.trim())));
     }
+    refuse_classes(properties)?;
     refuse_roles(properties)
+}
+
+/// Refuses classes that Gregor does not stand for.
+fn refuse_classes(properties: &Properties) -> Result<(), ConfigError> {
+    for (name, classes) in CLASSES {
+        let Some(class) = properties.get(*name).map(|text| text.trim()) else { continue };
+        if !class.is_empty() && !classes.contains(&class) {
+            let known = classes.join(" or ");
+            return Err(ConfigError(format!("{name}={class} is not supported; use {known}")));
+        }
+    }
+    Ok(())
 }
 
 fn is_equivalent(name: &str, text: &str) -> bool {

@@ -55,6 +55,9 @@ pub struct ReadRequest {
     pub isolation: Isolation,
     /// Whether the read may block on the disk.
     pub wait: Wait,
+    /// Whether only the leader may answer. A consumer that can read from followers (KIP-392) is
+    /// answered by any replica.
+    pub leader_only: bool,
     /// The follower that reads, if it is one. It reads to the log end, whatever `isolation` says.
     pub follower: Option<FollowerRead>,
 }
@@ -406,11 +409,30 @@ impl Partition {
     /// UNKNOWN_LEADER_EPOCH (KIP-320).
     pub fn check_leader(&self, believed: Option<LeaderEpoch>) -> Result<LeaderEpoch, ErrorCode> {
         let epoch = self.leader_epoch().ok_or_else(|| self.not_leading())?;
-        match believed {
-            Some(believed) if believed < epoch => Err(ErrorCode::FencedLeaderEpoch),
-            Some(believed) if believed > epoch => Err(ErrorCode::UnknownLeaderEpoch),
-            _ => Ok(epoch),
+        check_epoch(epoch, believed)?;
+        Ok(epoch)
+    }
+
+    /// Checks that this broker has a replica, as leader or not, in the epoch that the client knows.
+    /// Errors: as `check_leader`.
+    fn check_replica(&self, believed: Option<LeaderEpoch>) -> Result<(), ErrorCode> {
+        if self.has_failed() {
+            return Err(ErrorCode::KafkaStorageError);
         }
+        let epoch = self.replica.read().leader_epoch().ok_or(ErrorCode::NotLeaderOrFollower)?;
+        check_epoch(epoch, believed)
+    }
+
+    /// Returns the follower that a consumer in a rack reads the record at an offset from, if this
+    /// broker leads and another one is nearer (`Leader::preferred_read_replica`).
+    pub fn preferred_read_replica(&self, offset: Offset, is_in_rack: &dyn Fn(BrokerId) -> bool) -> Option<BrokerId> {
+        self.replica.read().leader()?.preferred_read_replica(offset, is_in_rack)
+    }
+
+    /// Returns the offsets for a consumer that is sent to another replica. Errors: as `read`.
+    pub fn offsets_for(&self, believed: Option<LeaderEpoch>) -> Result<storage::LogOffsets, ErrorCode> {
+        self.check_replica(believed)?;
+        Ok(self.log.load().offsets())
     }
 
     /// Returns the leader epoch in which the record at an offset was appended.
@@ -431,7 +453,10 @@ impl Partition {
 
     /// Finds the position of the records from an offset on.
     pub fn read(self: &Arc<Self>, request: &ReadRequest) -> Result<ReadInfo, ReadError> {
-        self.check_leader(request.current_leader_epoch)?;
+        match request.leader_only || request.follower.is_some() {
+            true => drop(self.check_leader(request.current_leader_epoch)?),
+            false => self.check_replica(request.current_leader_epoch)?,
+        }
         self.check_follower(request)?;
         if let Some(diverging) = self.diverging(request)? {
             let offsets = self.log.load().offsets();
@@ -461,6 +486,14 @@ impl Partition {
             return Err(ErrorCode::OffsetOutOfRange);
         };
         Ok((epoch < last_fetched || end < request.offset).then_some((epoch, end)))
+    }
+}
+
+fn check_epoch(epoch: LeaderEpoch, believed: Option<LeaderEpoch>) -> Result<(), ErrorCode> {
+    match believed {
+        Some(believed) if believed < epoch => Err(ErrorCode::FencedLeaderEpoch),
+        Some(believed) if believed > epoch => Err(ErrorCode::UnknownLeaderEpoch),
+        _ => Ok(()),
     }
 }
 

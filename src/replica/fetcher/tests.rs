@@ -55,6 +55,7 @@ impl Local {
             at_least_one_batch: true,
             isolation: Isolation::HighWatermark,
             wait: Wait::Block,
+            leader_only: true,
             follower: Some(FollowerRead {
                 broker_id: FOLLOWER,
                 broker_epoch: BrokerEpoch::from_wire(broker_epoch),
@@ -469,6 +470,7 @@ fn a_leader_refuses_fetches_that_say_nothing_of_a_replica() {
             at_least_one_batch: true,
             isolation: Isolation::HighWatermark,
             wait: Wait::Block,
+            leader_only: true,
             follower: Some(FollowerRead {
                 broker_id: BrokerId(broker),
                 broker_epoch: BrokerEpoch::from_wire(broker_epoch),
@@ -493,6 +495,49 @@ fn a_leader_refuses_fetches_that_say_nothing_of_a_replica() {
     assert_eq!(refused(2, Some(5), 20), None);
     assert_eq!(refused(2, Some(5), 19), Some(ErrorCode::NotLeaderOrFollower));
     assert_eq!(leader.high_watermark(), Offset(1));
+}
+
+/// A consumer reads from a follower up to the high watermark that the follower knows (KIP-392).
+#[tokio::test]
+async fn a_consumer_reads_from_a_follower_up_to_its_high_watermark() {
+    let (leader, follower) = (leading(&[1, 2]), following(5));
+    let _running = start(&follower, &link(&leader));
+    for _ in 0..2 {
+        let appended = append(&leader, true).unwrap();
+        leader.until_replicated(&appended).await.unwrap();
+    }
+    assert_eq!((follower.log_end_offset(), follower.high_watermark()), (Offset(2), Offset(1)));
+    let read = |offset: i64, epoch: Option<i32>, leader_only: bool| {
+        let read = follower.read(&ReadRequest {
+            offset: Offset(offset),
+            current_leader_epoch: epoch.map(LeaderEpoch),
+            last_fetched_epoch: None,
+            max_bytes: 1 << 20,
+            at_least_one_batch: true,
+            isolation: Isolation::HighWatermark,
+            wait: Wait::Block,
+            leader_only,
+            follower: None,
+        });
+        match read {
+            Ok(read) => Ok((read.region.is_some(), read.offsets.high_watermark.0)),
+            Err(ReadError::Refused(code)) => Err(Some(code)),
+            Err(ReadError::Storage(storage::Error::OffsetOutOfRange { .. })) => Err(None),
+            Err(ReadError::Storage(fault)) => panic!("{fault}"),
+        }
+    };
+    assert_eq!(read(0, Some(5), false), Ok((true, 1)));
+    // What the follower does not know to be committed comes later.
+    assert_eq!(read(1, None, false), Ok((false, 1)));
+    assert_eq!(read(2, None, false), Ok((false, 1)));
+    assert_eq!(read(3, None, false), Err(None));
+    assert_eq!(read(0, Some(4), false), Err(Some(ErrorCode::FencedLeaderEpoch)));
+    assert_eq!(read(0, Some(6), false), Err(Some(ErrorCode::UnknownLeaderEpoch)));
+    // A consumer from before KIP-392.
+    assert_eq!(read(0, Some(5), true), Err(Some(ErrorCode::NotLeaderOrFollower)));
+    // It is not counted as a replica, and a follower sends nobody elsewhere.
+    assert_eq!(follower.preferred_read_replica(Offset(0), &|id| id == BrokerId(1)), None);
+    assert_eq!(leader.preferred_read_replica(Offset(0), &|id| id == FOLLOWER), Some(FOLLOWER));
 }
 
 #[test]
