@@ -384,7 +384,8 @@ impl Reading {
     fn read_partition(&self, read: &PartitionRead) -> Result<ReadInfo, ReadError> {
         let target = read.target;
         let limit = u32::try_from(target.max_bytes.min(read.left_bytes));
-        let found = self.partition(read.key)?.read(&ReadRequest {
+        let partition = self.partition(read.key)?;
+        let mut found = partition.read(&ReadRequest {
             offset: Offset(target.fetch_offset),
             current_leader_epoch: LeaderEpoch::from_wire(target.current_leader_epoch),
             last_fetched_epoch: LeaderEpoch::from_wire(target.last_fetched_epoch),
@@ -395,9 +396,32 @@ impl Reading {
             leader_only: !self.facts.followers_may_answer,
             follower: self.follower(read),
         })?;
+        if found.region.is_some() && self.is_throttled(&partition) {
+            found.region = None;
+        }
         // Kafka checks the limit only if there is something to read. It has no error code for a
         // negative limit.
         if limit.is_err() && found.region.is_some() { Err(ErrorCode::UnknownServerError.into()) } else { Ok(found) }
+    }
+
+    /// Whether the leader's replication quota is exceeded, and keeps records from this follower.
+    fn is_throttled(&self, partition: &Partition) -> bool {
+        let Some((follower, _)) = self.replica else { return false };
+        let broker = &self.context.broker;
+        broker.replicas.quotas.leader.is_exceeded(broker.clock.monotonic())
+            && partition.is_throttled_leader()
+            && !partition.is_in_sync(follower)
+    }
+
+    /// Counts the bytes of throttled partitions that a follower gets.
+    fn count_throttled(&self, answers: &[Answer]) {
+        let quota = &self.context.broker.replicas.quotas.leader;
+        if self.replica.is_none() || !quota.is_limited() {
+            return;
+        }
+        let is_named = |answer: &&Answer| self.partition(&answer.key).is_ok_and(|it| it.is_throttled_leader());
+        let bytes = answers.iter().filter(|answer| answer.region.is_some()).filter(is_named).map(Answer::size_bytes);
+        quota.record(bytes.sum(), self.context.broker.clock.monotonic());
     }
 
     /// Returns the follower in the consumer's rack that it should read from instead.
@@ -493,6 +517,7 @@ impl Reading {
         mut answers: Vec<Answer>,
     ) -> Result<Reply, Refused> {
         let now = self.context.broker.clock.now();
+        self.count_throttled(&answers);
         // As in Kafka, unknown partitions come last.
         answers.sort_by_key(|one| unknown_rank(one.data.error_code));
         let (mut said, mut regions): (Vec<_>, Vec<_>) =

@@ -113,6 +113,8 @@ settings_struct! {
         replica_high_watermark_checkpoint_interval_ms: i64,
         replica_lag_time_max_ms: i64,
         replica_selector_class: Option<String>,
+        replication_quota_window_num: i32,
+        replication_quota_window_size_seconds: i32,
         replica_socket_timeout_ms: i32,
         request_timeout_ms: i32,
         share_coordinator_state_topic_min_isr: i16,

@@ -17,6 +17,7 @@ mod tests;
 
 use self::session::{FollowerSession, SessionRequest, Wish};
 use super::partition::Partition;
+use super::quota::ReplicationQuotas;
 use crate::env::blocking;
 use crate::env::clock::Clock;
 use ::replica::{BoundQuestion, FetchAnswer, FetchPosition, FollowerNext, LeaderLogBound};
@@ -79,6 +80,7 @@ pub struct Fetcher {
     broker_id: BrokerId,
     leader: BrokerId,
     settings: FetcherSettings,
+    quotas: Arc<ReplicationQuotas>,
     clock: Clock,
     assigned: Mutex<AssignedPartitions>,
     /// Notified when the partitions changed.
@@ -133,9 +135,15 @@ impl FetchState {
 
 impl Fetcher {
     /// Creates a fetcher without partitions.
-    pub fn new(broker_id: BrokerId, leader: BrokerId, settings: FetcherSettings, clock: Clock) -> Arc<Fetcher> {
+    pub fn new(
+        broker_id: BrokerId,
+        leader: BrokerId,
+        settings: FetcherSettings,
+        quotas: Arc<ReplicationQuotas>,
+        clock: Clock,
+    ) -> Arc<Fetcher> {
         let (assigned, changed) = (Mutex::default(), Notify::new());
-        Arc::new(Fetcher { broker_id, leader, settings, clock, assigned, changed })
+        Arc::new(Fetcher { broker_id, leader, settings, quotas, clock, assigned, changed })
     }
 
     /// Adds a partition that follows this fetcher's leader, or tells that it follows it in another
@@ -296,6 +304,7 @@ impl Fetcher {
             state.due.append(&mut assigned.changed);
             std::mem::take(&mut state.due).into_iter().map(|id| (id, assigned.all.get(&id).cloned())).collect()
         };
+        let exceeded_ms = self.quotas.follower.exceeded_for_ms(now.monotonic);
         let mut truncating = Vec::new();
         for (id, partition) in due {
             state.delayed.remove(&id);
@@ -305,6 +314,11 @@ impl Fetcher {
             };
             match partition.follower_next(now.monotonic) {
                 FollowerNext::TruncateTo(_) => truncating.push(partition),
+                FollowerNext::Fetch(_) if exceeded_ms > 0 && is_throttled(&partition) => {
+                    // The quota may be raised meanwhile.
+                    let backoff_ms = self.settings.backoff_ms.min(i64::try_from(exceeded_ms).unwrap_or(i64::MAX));
+                    state.note(&partition, FollowerNext::WaitUntil(now.monotonic.plus_ms(backoff_ms)));
+                }
                 next => state.note(&partition, next),
             }
         }
@@ -378,10 +392,15 @@ impl Fetcher {
                 state.due.insert(id);
                 let (answer, records) = answer_of(data);
                 let answered = Answered { partition, asked, answer, records };
+                self.count(&answered);
                 if !answered.take(self.clock, Wait::Try) {
                     waiting.push(answered);
                 }
             }
+        }
+        if self.quotas.follower.is_exceeded(self.clock.monotonic()) {
+            // The session may name throttled partitions that got no answer.
+            state.due.extend(state.session.ids());
         }
         if waiting.is_empty() {
             return;
@@ -394,6 +413,13 @@ impl Fetcher {
         };
         if let Err(fault) = blocking::run(work).await {
             error!(leader = self.leader.0, error = %fault, "an answer of the leader could not be handled");
+        }
+    }
+
+    /// Counts the bytes of a throttled partition.
+    fn count(&self, answered: &Answered) {
+        if !answered.records.is_empty() && answered.partition.is_throttled_follower() {
+            self.quotas.follower.record(answered.records.len() as u64, self.clock.monotonic());
         }
     }
 
@@ -452,6 +478,11 @@ impl Answered {
         }
         true
     }
+}
+
+/// Whether the follower's quota counts for a partition: it is named, and this replica lags.
+fn is_throttled(partition: &Partition) -> bool {
+    partition.is_throttled_follower() && partition.follower_lag() != Some(0)
 }
 
 fn cannot_follow(partition: &Partition, fault: &storage::Error) {

@@ -3,6 +3,7 @@
 
 use super::fetcher::{Fetcher, FetcherSettings, LeaderLink};
 use super::partition::Partition;
+use super::quota::ReplicationQuotas;
 use crate::env::clock::Clock;
 use model::{BrokerEpoch, BrokerId, TopicIdPartition};
 use parking_lot::Mutex;
@@ -25,6 +26,8 @@ pub struct FetchersParts<L> {
     pub per_leader: usize,
     /// The settings of each.
     pub settings: FetcherSettings,
+    /// The replication quotas.
+    pub quotas: Arc<ReplicationQuotas>,
     /// The epoch of this broker's registration.
     pub own_epoch: OwnEpoch,
     /// Makes a connection to a leader. Each fetcher has its own.
@@ -92,7 +95,8 @@ impl<L: LeaderLink + 'static> Fetchers<L> {
 
     fn start(&self, leader: BrokerId) -> RunningFetcher {
         let FetchersParts { broker_id, settings, clock, .. } = self.parts;
-        let (fetcher, stopping) = (Fetcher::new(broker_id, leader, settings, clock), CancellationToken::new());
+        let fetcher = Fetcher::new(broker_id, leader, settings, self.parts.quotas.clone(), clock);
+        let stopping = CancellationToken::new();
         let (link, own_epoch) = ((self.parts.link)(leader), self.parts.own_epoch.clone());
         self.parts.runtime.spawn(fetcher.clone().run(link, move || own_epoch(), stopping.clone()));
         RunningFetcher { fetcher, stopping }

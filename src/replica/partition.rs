@@ -12,6 +12,7 @@
 pub(super) use self::committer::Committer;
 use self::flush_state::{FlushState, LogEnds};
 use self::offline::OfflineEpoch;
+use super::quota::ThrottledReplicas;
 use super::watch::{Wake, Watch, Watchers};
 use ::replica::{Leader, LeaderStart, Replica};
 use arc_swap::ArcSwap;
@@ -22,6 +23,7 @@ use model::{
 use parking_lot::RwLock;
 use records::ValidationRules;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 use storage::{Error, FileRegion, Isolation, Log, LogConfig, ProducerEntry, Wait};
 
@@ -101,6 +103,10 @@ pub struct WriteRules {
     pub min_insync_replicas: usize,
     /// `replica.lag.time.max.ms`
     pub replica_lag_max_ms: u64,
+    /// `leader.replication.throttled.replicas`
+    pub throttled_leaders: ThrottledReplicas,
+    /// `follower.replication.throttled.replicas`
+    pub throttled_followers: ThrottledReplicas,
 }
 
 /// A partition.
@@ -127,7 +133,13 @@ pub struct Partition {
     flush_state: FlushState,
     offline: OfflineEpoch,
     node_id: BrokerId,
+    /// How many records below the leader's high watermark this follower lacked after its last
+    /// fetch, or `UNKNOWN_LAG`.
+    lag: AtomicU64,
 }
+
+/// A follower's lag before its first fetch from a leader.
+const UNKNOWN_LAG: u64 = u64::MAX;
 
 impl Partition {
     /// Creates a partition with an open log and without a leader.
@@ -154,6 +166,7 @@ impl Partition {
             committer: ArcSwap::new(committer),
             offline: OfflineEpoch::none(),
             node_id,
+            lag: AtomicU64::new(UNKNOWN_LAG),
         }
     }
 

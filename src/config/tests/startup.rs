@@ -198,7 +198,9 @@ fn dynamic_configs_without_effect_are_named() {
     let cluster: Properties = only(&["max.connection.creation.rate", "fetch.max.bytes"]);
     let broker: Properties = only(&["leader.replication.throttled.rate"]);
     let effective = node.effective(&cluster, &broker);
-    assert_eq!(effective.without_effect, ["max.connection.creation.rate", "leader.replication.throttled.rate"]);
+    assert_eq!(effective.without_effect, ["max.connection.creation.rate"]);
+    assert_eq!(effective.throttled_rate("leader.replication.throttled.rate"), Some(5));
+    assert_eq!(effective.throttled_rate("follower.replication.throttled.rate"), None);
 }
 
 #[test]

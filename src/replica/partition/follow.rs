@@ -4,7 +4,7 @@
 //! names the leader epoch in which it was decided, and the log refuses it if that epoch has ended:
 //! an image may have changed the role meanwhile.
 
-use super::{Partition, ReadError, ReadRequest};
+use super::{Partition, ReadError, ReadRequest, UNKNOWN_LAG};
 use ::replica::{
     BoundQuestion, BrokerStanding, CommittedIsr, FetchAnswer, FetchPosition, Follower, FollowerFetch, FollowerLog,
     FollowerNext, FollowerStep, IsrProposal, ProposalOutcome,
@@ -12,6 +12,7 @@ use ::replica::{
 use bytes::Bytes;
 use model::{BrokerEpoch, BrokerId, ErrorCode, LeaderEpoch, Monotonic, Now, Offset, Timestamp};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use storage::{Error, FollowerAppend, LogOffsets, Wait};
 use tracing::warn;
 
@@ -58,6 +59,7 @@ impl Partition {
         // From here on the log refuses what earlier epochs still append.
         self.on_log(|log| log.end_epoch(LeaderEpoch(epoch.0.saturating_sub(1))))?;
         self.replica.write().follow(leader, epoch, backoff_ms);
+        self.lag.store(UNKNOWN_LAG, Ordering::Relaxed);
         self.offline.clear();
         self.wake_all();
         self.flush_watchers.wake();
@@ -142,7 +144,31 @@ impl Partition {
             }
             Err(fault) => return Err(self.follower_fault(asked.leader_epoch, fault, now)),
         }
+        let lag = answer.high_watermark.0.saturating_sub(self.log_end_offset().0);
+        self.lag.store(u64::try_from(lag).unwrap_or(0), Ordering::Relaxed);
         Ok(log.size_bytes().saturating_sub(before))
+    }
+
+    /// Returns how many records below the leader's high watermark this follower lacked after its
+    /// last fetch. `None` before its first one, and if it does not follow.
+    pub fn follower_lag(&self) -> Option<u64> {
+        let lag = self.lag.load(Ordering::Relaxed);
+        self.followed().map(|_| lag).filter(|lag| *lag != UNKNOWN_LAG)
+    }
+
+    /// Whether `follower.replication.throttled.replicas` names this replica.
+    pub fn is_throttled_follower(&self) -> bool {
+        self.rules.load().throttled_followers.contains(self.id.partition, self.node_id)
+    }
+
+    /// Whether `leader.replication.throttled.replicas` names this replica.
+    pub fn is_throttled_leader(&self) -> bool {
+        self.rules.load().throttled_leaders.contains(self.id.partition, self.node_id)
+    }
+
+    /// Whether a follower is in sync, if this broker leads. What is in sync is never throttled.
+    pub fn is_in_sync(&self, follower: BrokerId) -> bool {
+        self.replica.read().leader().is_some_and(|leader| leader.isr().committed().contains(&follower))
     }
 
     fn append_sent(
