@@ -550,7 +550,9 @@ impl Reading {
             }
         }
         let regions: Vec<FileRegion> = regions.into_iter().flatten().collect();
-        self.context.broker.metrics.bytes_out.inc_by(regions.iter().map(|region| u64::from(region.length)).sum());
+        let metrics = &self.context.broker.metrics;
+        let counter = if self.replica.is_some() { &metrics.replication.bytes_out } else { &metrics.bytes_out };
+        counter.inc_by(regions.iter().map(|region| u64::from(region.length)).sum());
         Ok(Reply { regions, ..head.write(&response)? })
     }
 

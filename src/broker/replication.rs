@@ -38,6 +38,7 @@ pub(crate) fn start(broker: &Arc<Broker>) -> IsrSender {
         per_leader: fetchers_per_leader(&of),
         settings,
         quotas: quotas.clone(),
+        bytes_in: broker.metrics.replication.bytes_in.clone(),
         own_epoch: Arc::new(move || own.own_epoch()),
         link: Box::new(move |leader: BrokerId| BrokerLink::new(brokers.clone(), leader, timeout)),
         clock: broker.clock,
@@ -56,7 +57,8 @@ pub(crate) fn start(broker: &Arc<Broker>) -> IsrSender {
         set_fetcher_count: Box::new(move |count| counted.set_per_leader(count)),
     });
     let controller = broker.active_controller.with_own_connection();
-    IsrSender { peers, controller, stopping: broker.stopping.clone() }
+    let metrics = broker.metrics.replication.clone();
+    IsrSender { peers, controller, metrics, stopping: broker.stopping.clone() }
 }
 
 /// Returns `num.replica.fetchers`.

@@ -24,6 +24,7 @@ use ::replica::{BoundQuestion, FetchAnswer, FetchPosition, FollowerNext, LeaderL
 use bytes::Bytes;
 use model::{BrokerEpoch, BrokerId, ErrorCode, LeaderEpoch, Monotonic, Offset, PartitionIndex, TopicIdPartition};
 use parking_lot::Mutex;
+use prometheus_client::metrics::counter::Counter;
 use protocol::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic, ForgottenTopic, ReplicaState};
 use protocol::messages::fetch_response::{FetchResponse, PartitionData};
 use protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic};
@@ -74,6 +75,23 @@ pub struct FetcherSettings {
     pub backoff_ms: i64,
 }
 
+/// What a `Fetcher` is made of.
+#[derive(Debug)]
+pub struct FetcherParts {
+    /// This broker.
+    pub broker_id: BrokerId,
+    /// The broker that it fetches from.
+    pub leader: BrokerId,
+    /// The settings.
+    pub settings: FetcherSettings,
+    /// The replication quotas.
+    pub quotas: Arc<ReplicationQuotas>,
+    /// Counts the bytes that are copied.
+    pub bytes_in: Counter,
+    /// The clock.
+    pub clock: Clock,
+}
+
 /// A fetcher's partitions. Others add and remove them while it runs.
 #[derive(Debug)]
 pub struct Fetcher {
@@ -81,6 +99,7 @@ pub struct Fetcher {
     leader: BrokerId,
     settings: FetcherSettings,
     quotas: Arc<ReplicationQuotas>,
+    bytes_in: Counter,
     clock: Clock,
     assigned: Mutex<AssignedPartitions>,
     /// Notified when the partitions changed.
@@ -135,15 +154,10 @@ impl FetchState {
 
 impl Fetcher {
     /// Creates a fetcher without partitions.
-    pub fn new(
-        broker_id: BrokerId,
-        leader: BrokerId,
-        settings: FetcherSettings,
-        quotas: Arc<ReplicationQuotas>,
-        clock: Clock,
-    ) -> Arc<Fetcher> {
+    pub fn new(parts: FetcherParts) -> Arc<Fetcher> {
+        let FetcherParts { broker_id, leader, settings, quotas, bytes_in, clock } = parts;
         let (assigned, changed) = (Mutex::default(), Notify::new());
-        Arc::new(Fetcher { broker_id, leader, settings, quotas, clock, assigned, changed })
+        Arc::new(Fetcher { broker_id, leader, settings, quotas, bytes_in, clock, assigned, changed })
     }
 
     /// Adds a partition that follows this fetcher's leader, or tells that it follows it in another
@@ -416,9 +430,13 @@ impl Fetcher {
         }
     }
 
-    /// Counts the bytes of a throttled partition.
+    /// Counts the bytes of an answer.
     fn count(&self, answered: &Answered) {
-        if !answered.records.is_empty() && answered.partition.is_throttled_follower() {
+        if answered.records.is_empty() {
+            return;
+        }
+        self.bytes_in.inc_by(answered.records.len() as u64);
+        if answered.partition.is_throttled_follower() {
             self.quotas.follower.record(answered.records.len() as u64, self.clock.monotonic());
         }
     }

@@ -1,12 +1,13 @@
 //! The fetchers of a broker: `num.replica.fetchers` for each leader, made when a partition follows
 //! that leader and stopped when none does any more. A change of the number moves the partitions.
 
-use super::fetcher::{Fetcher, FetcherSettings, LeaderLink};
+use super::fetcher::{Fetcher, FetcherParts, FetcherSettings, LeaderLink};
 use super::partition::Partition;
 use super::quota::ReplicationQuotas;
 use crate::env::clock::Clock;
 use model::{BrokerEpoch, BrokerId, TopicIdPartition};
 use parking_lot::Mutex;
+use prometheus_client::metrics::counter::Counter;
 use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::runtime::Handle;
@@ -28,6 +29,8 @@ pub struct FetchersParts<L> {
     pub settings: FetcherSettings,
     /// The replication quotas.
     pub quotas: Arc<ReplicationQuotas>,
+    /// Counts the bytes that are copied.
+    pub bytes_in: Counter,
     /// The epoch of this broker's registration.
     pub own_epoch: OwnEpoch,
     /// Makes a connection to a leader. Each fetcher has its own.
@@ -95,7 +98,8 @@ impl<L: LeaderLink + 'static> Fetchers<L> {
 
     fn start(&self, leader: BrokerId) -> RunningFetcher {
         let FetchersParts { broker_id, settings, clock, .. } = self.parts;
-        let fetcher = Fetcher::new(broker_id, leader, settings, self.parts.quotas.clone(), clock);
+        let (quotas, bytes_in) = (self.parts.quotas.clone(), self.parts.bytes_in.clone());
+        let fetcher = Fetcher::new(FetcherParts { broker_id, leader, settings, quotas, bytes_in, clock });
         let stopping = CancellationToken::new();
         let (link, own_epoch) = ((self.parts.link)(leader), self.parts.own_epoch.clone());
         self.parts.runtime.spawn(fetcher.clone().run(link, move || own_epoch(), stopping.clone()));

@@ -36,8 +36,8 @@ pub use opening::OpeningProgress;
 #[cfg(test)]
 pub(crate) use partition::tests::{alone_in_sync, leading, led_in, open_in};
 pub use partition::{
-    AppendError, AppendInfo, AppendRequest, FollowerRead, MarkerAppend, Partition, PartitionPeers, ReadError, ReadInfo,
-    ReadRequest, StateAppend, WriteRules, producer_error_code,
+    AppendError, AppendInfo, AppendRequest, FollowerRead, IsrChange, IsrCounts, MarkerAppend, Partition,
+    PartitionPeers, ReadError, ReadInfo, ReadRequest, StateAppend, WriteRules, producer_error_code,
 };
 pub use quota::{QuotaWindows, ReplicationQuota, ReplicationQuotas, ThrottledReplicas};
 pub use watch::{Wake, Watch};

@@ -28,7 +28,7 @@ use std::sync::{Arc, OnceLock};
 use storage::{Error, FileRegion, Isolation, Log, LogConfig, ProducerEntry, Wait};
 
 pub use self::append::{AppendError, AppendInfo, AppendRequest, MarkerAppend, StateAppend, producer_error_code};
-pub use self::follow::{FollowerRead, PartitionPeers};
+pub use self::follow::{FollowerRead, IsrChange, IsrCounts, PartitionPeers};
 
 mod append;
 mod committer;

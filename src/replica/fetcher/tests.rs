@@ -144,10 +144,21 @@ impl PartitionPeers for Peers {
     }
 }
 
+fn parts() -> FetcherParts {
+    FetcherParts {
+        broker_id: FOLLOWER,
+        leader: BrokerId(1),
+        settings: SETTINGS,
+        quotas: Arc::default(),
+        bytes_in: Counter::default(),
+        clock: Clock,
+    }
+}
+
 /// Starts to fetch the partition. It ends when the token is dropped with the test.
 fn start(follower: &Arc<Partition>, link: &Arc<Local>) -> (Arc<Fetcher>, tokio_util::sync::DropGuard) {
     let stopping = CancellationToken::new();
-    let fetcher = Fetcher::new(FOLLOWER, BrokerId(1), SETTINGS, Arc::default(), Clock);
+    let fetcher = Fetcher::new(parts());
     fetcher.add(follower.clone());
     tokio::spawn(fetcher.clone().run(link.clone(), || Some(BROKER_EPOCH), stopping.clone()));
     (fetcher, stopping.drop_guard())
@@ -239,6 +250,7 @@ async fn each_leader_has_its_fetchers_while_a_partition_follows_it() {
         per_leader: 2,
         settings: SETTINGS,
         quotas: Arc::default(),
+        bytes_in: Counter::default(),
         own_epoch: Arc::new(|| Some(BROKER_EPOCH)),
         link: Box::new(move |leader| made[usize::from(leader != BrokerId(1))].clone()),
         clock: Clock,
@@ -272,6 +284,7 @@ async fn partitions_are_spread_over_the_fetchers_of_a_leader_and_moved_when_thei
         per_leader: 1,
         settings: SETTINGS,
         quotas: Arc::default(),
+        bytes_in: Counter::default(),
         own_epoch: Arc::new(|| Some(BROKER_EPOCH)),
         link: Box::new(move |_| Silent(sender.clone())),
         clock: Clock,
@@ -419,8 +432,7 @@ fn partitions_in(request: &FetchRequest) -> Vec<(i32, i32)> {
 #[tokio::test(start_paused = true)]
 async fn a_partition_that_is_added_does_not_wait_for_the_fetch_in_flight() {
     let (sender, mut requests) = tokio::sync::mpsc::unbounded_channel();
-    let (stopping, fetcher) =
-        (CancellationToken::new(), Fetcher::new(FOLLOWER, BrokerId(1), SETTINGS, Arc::default(), Clock));
+    let (stopping, fetcher) = (CancellationToken::new(), Fetcher::new(parts()));
     let followers = [0, 1].map(|number| numbered_on_node(2, number, LogConfig::default()));
     let follow = |number: usize, epoch: i32| {
         followers[number].follow(BrokerId(1), LeaderEpoch(epoch), SETTINGS.backoff_ms).unwrap();
@@ -446,8 +458,7 @@ async fn a_partition_that_is_added_does_not_wait_for_the_fetch_in_flight() {
 #[tokio::test(start_paused = true)]
 async fn a_fetch_waits_no_longer_than_the_backoff_of_another_partition() {
     let (sender, mut requests) = tokio::sync::mpsc::unbounded_channel();
-    let (stopping, fetcher) =
-        (CancellationToken::new(), Fetcher::new(FOLLOWER, BrokerId(1), SETTINGS, Arc::default(), Clock));
+    let (stopping, fetcher) = (CancellationToken::new(), Fetcher::new(parts()));
     let followers = [0, 1].map(|number| numbered_on_node(2, number, LogConfig::default()));
     for follower in &followers {
         follower.follow(BrokerId(1), LeaderEpoch(5), 300).unwrap();
@@ -516,7 +527,7 @@ async fn a_throttled_follower_that_lags_waits_for_its_quota() {
         let quotas = Arc::new(ReplicationQuotas::default());
         quotas.follower.set_bound(Some(1));
         let (stopping, one_batch) = (CancellationToken::new(), FetcherSettings { partition_max_bytes: 1, ..SETTINGS });
-        let fetcher = Fetcher::new(FOLLOWER, BrokerId(1), one_batch, quotas.clone(), Clock);
+        let fetcher = Fetcher::new(FetcherParts { settings: one_batch, quotas: quotas.clone(), ..parts() });
         fetcher.add(follower.clone());
         tokio::spawn(fetcher.run(link(&leader), || Some(BROKER_EPOCH), stopping.clone()));
         let _stops = stopping.drop_guard();

@@ -24,6 +24,28 @@ pub trait PartitionPeers: std::fmt::Debug + Send + Sync {
     fn propose(&self, partition: &Arc<Partition>, proposal: IsrProposal);
 }
 
+/// What became of a change of the ISR that this broker proposed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IsrChange {
+    /// Nothing that counts: another leader epoch began, or the ISR is as before.
+    None,
+    /// The ISR has fewer replicas.
+    Shrunk,
+    /// The ISR has more replicas.
+    Expanded,
+    /// The controller did not accept it, or nobody knows whether it did.
+    Failed,
+}
+
+/// The size of a leader's ISR.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IsrCounts {
+    /// The replicas in sync, as committed.
+    pub in_sync: usize,
+    /// How many must be in sync for a write with `acks=all`.
+    pub least: usize,
+}
+
 /// The sender of a follower's fetch.
 #[derive(Clone, Copy, Debug)]
 pub struct FollowerRead {
@@ -278,21 +300,44 @@ impl Partition {
 
     /// Takes the controller's answer to a proposal. A proposal whose result is not known is sent
     /// again.
-    pub fn proposal_answered(self: &Arc<Self>, proposal: &IsrProposal, answer: Result<CommittedIsr, ErrorCode>) {
-        let outcome = {
+    pub fn proposal_answered(
+        self: &Arc<Self>,
+        proposal: &IsrProposal,
+        answer: Result<CommittedIsr, ErrorCode>,
+    ) -> IsrChange {
+        let (outcome, before, after) = {
             let mut replica = self.replica.write();
-            let Some(leader) = replica.leader_mut() else { return };
+            let Some(leader) = replica.leader_mut() else { return IsrChange::None };
+            let before = leader.isr().committed().len();
             let outcome = leader.answered(proposal, answer, &|id| self.standing(id));
             if let ProposalOutcome::Committed(Some(high_watermark)) = outcome {
                 self.log.load().advance_high_watermark(high_watermark);
             }
-            outcome
+            (outcome, before, leader.isr().committed().len())
         };
         match outcome {
-            ProposalOutcome::Committed(_) => self.watchers.wake(),
-            ProposalOutcome::SendAgain(proposal) => self.propose(Some(proposal)),
-            ProposalOutcome::Stale | ProposalOutcome::Withdrawn | ProposalOutcome::AwaitsImage => {}
+            ProposalOutcome::Committed(_) => {
+                self.watchers.wake();
+                match before.cmp(&after) {
+                    std::cmp::Ordering::Less => IsrChange::Expanded,
+                    std::cmp::Ordering::Equal => IsrChange::None,
+                    std::cmp::Ordering::Greater => IsrChange::Shrunk,
+                }
+            }
+            ProposalOutcome::SendAgain(proposal) => {
+                self.propose(Some(proposal));
+                IsrChange::Failed
+            }
+            ProposalOutcome::Withdrawn | ProposalOutcome::AwaitsImage => IsrChange::Failed,
+            ProposalOutcome::Stale => IsrChange::None,
         }
+    }
+
+    /// Returns the sizes of the ISR, if this broker leads.
+    pub fn isr_counts(&self) -> Option<IsrCounts> {
+        let replica = self.replica.read();
+        let leader = replica.leader()?;
+        Some(IsrCounts { in_sync: leader.isr().committed().len(), least: leader.effective_min_isr() })
     }
 
     /// Refuses a follower that is not a replica. Errors: UNKNOWN_LEADER_EPOCH if it names the
