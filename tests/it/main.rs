@@ -27,6 +27,7 @@ mod quorum;
 mod records;
 mod refused;
 mod releases;
+mod replication;
 mod restart;
 mod signals;
 mod stop;
