@@ -2,8 +2,10 @@
 
 use super::Properties;
 use super::key::Values;
-use super::startup::RACK_AWARE_SELECTOR;
 use super::value::{FromValue, Value};
+
+/// The value of `replica.selector.class` that sends consumers to followers in their rack (KIP-392).
+pub(super) const RACK_AWARE_SELECTOR: &str = "org.apache.kafka.common.replica.RackAwareReplicaSelector";
 
 /// Declares a struct whose fields are properties: `fetch_max_bytes` is `fetch.max.bytes`.
 macro_rules! settings_struct {

@@ -7,6 +7,7 @@
 use super::broker::{BROKER, DYNAMIC_ONLY, key_of, without_listener};
 use super::key::{Support, Table, rows};
 use super::listeners::{Listeners, SecurityProtocol};
+use super::settings::RACK_AWARE_SELECTOR;
 use super::value::{Kind, Value};
 use super::{Address, ConfigError, Properties, rule};
 
@@ -41,8 +42,6 @@ const EQUIVALENT: &[(&str, &[&str])] = &[
 /// Kafka's classes whose work Gregor does, by the properties that choose between them.
 const CLASSES: &[(&str, &[&str])] = &[("replica.selector.class", &[LEADER_SELECTOR, RACK_AWARE_SELECTOR])];
 const LEADER_SELECTOR: &str = "org.apache.kafka.common.replica.LeaderSelector";
-/// The value of `replica.selector.class` that sends consumers to followers in their rack (KIP-392).
-pub(super) const RACK_AWARE_SELECTOR: &str = "org.apache.kafka.common.replica.RackAwareReplicaSelector";
 
 /// Properties that are honoured for the whole node, but not yet for one listener.
 const NOT_YET_OF_A_LISTENER: &[&str] = &["max.connections"];
