@@ -44,8 +44,11 @@ const LATEST: i64 = -1;
 /// ListOffsets: the log start offset.
 const EARLIEST: i64 = -2;
 
-/// The least time between two fetches in flight that are given up.
+/// The least time between two fetches in flight that are given up. It doubles while none is
+/// answered, so that a fetch with many bytes arrives at last.
 const GIVE_UP_INTERVAL_MS: i64 = 50;
+/// The most times that the interval is doubled.
+const GIVE_UP_DOUBLINGS_MAX: u32 = 5;
 
 /// The connection to a leader. A failure is a text for the log.
 pub trait LeaderLink: Send + Sync {
@@ -125,6 +128,8 @@ struct FetchState {
     questions: Vec<(Arc<Partition>, BoundQuestion)>,
     /// Before this time no fetch in flight is given up.
     keep_until: Option<Monotonic>,
+    /// How many fetches were given up since the last answer.
+    given_up: u32,
 }
 
 /// An answer for one partition.
@@ -230,7 +235,9 @@ impl Fetcher {
             () = self.others_want_more(state) => {
                 link.close();
                 state.session.start_over();
-                state.keep_until = Some(self.clock.monotonic().plus_ms(GIVE_UP_INTERVAL_MS));
+                let interval_ms = GIVE_UP_INTERVAL_MS << state.given_up;
+                state.given_up = (state.given_up + 1).min(GIVE_UP_DOUBLINGS_MAX);
+                state.keep_until = Some(self.clock.monotonic().plus_ms(interval_ms));
                 return;
             }
         };
@@ -239,6 +246,7 @@ impl Fetcher {
             Ok(response) => match ErrorCode::from_code(response.error_code) {
                 None | Some(ErrorCode::None) => {
                     state.session.answered(response.session_id);
+                    state.given_up = 0;
                     let throttle_ms = u64::try_from(response.throttle_time_ms).unwrap_or(0);
                     self.take(state, response).await;
                     if throttle_ms > 0 {
