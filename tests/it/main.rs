@@ -30,6 +30,7 @@ mod quorum;
 mod records;
 mod refused;
 mod releases;
+mod replication;
 mod restart;
 mod roles;
 mod signals;
