@@ -372,11 +372,11 @@ const KEYS: &[Key] = rows! {
     "telemetry.max.bytes", Int, Is("1048576"), AtLeast(1), Low, ReadOnly, NoEffect;
     "quota.window.num", Int, Is("11"), AtLeast(1), Low, ReadOnly, NotYet;
     "replication.quota.window.num", Int, Is("11"), AtLeast(1), Low, ReadOnly, Honoured;
-    "alter.log.dirs.replication.quota.window.num", Int, Is("11"), AtLeast(1), Low, ReadOnly, NotYet;
+    "alter.log.dirs.replication.quota.window.num", Int, Is("11"), AtLeast(1), Low, ReadOnly, NoEffect;
     "controller.quota.window.num", Int, Is("11"), AtLeast(1), Low, ReadOnly, NotYet;
     "quota.window.size.seconds", Int, Is("1"), AtLeast(1), Low, ReadOnly, NotYet;
     "replication.quota.window.size.seconds", Int, Is("1"), AtLeast(1), Low, ReadOnly, Honoured;
-    "alter.log.dirs.replication.quota.window.size.seconds", Int, Is("1"), AtLeast(1), Low, ReadOnly, NotYet;
+    "alter.log.dirs.replication.quota.window.size.seconds", Int, Is("1"), AtLeast(1), Low, ReadOnly, NoEffect;
     "controller.quota.window.size.seconds", Int, Is("1"), AtLeast(1), Low, ReadOnly, NotYet;
     "client.quota.callback.class", Class, Null, Any, Low, ReadOnly, Refused;
     "connections.max.reauth.ms", Long, Is("0"), Any, Medium, ReadOnly, NoEffect;

@@ -301,7 +301,9 @@ impl Fetcher {
         let assigned = self.assigned.lock();
         let changed = assigned.changed.iter().filter_map(|id| assigned.all.get(id));
         let now = self.clock.monotonic();
-        let mut next = changed.map(|partition| (partition.id(), partition.follower_next(now)));
+        let is_exceeded = self.quotas.follower.is_exceeded(now);
+        let allowed = changed.filter(|partition| !(is_exceeded && is_throttled(partition)));
+        let mut next = allowed.map(|partition| (partition.id(), partition.follower_next(now)));
         next.any(|(id, next)| match next {
             FollowerNext::Fetch(position) => state.session.asked(&id) != Some(position),
             FollowerNext::Ask(_) | FollowerNext::TruncateTo(_) => true,

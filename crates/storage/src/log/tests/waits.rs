@@ -33,6 +33,31 @@ fn one_that_would_sync_a_flushed_segment_changes_nothing() {
 }
 
 #[test]
+fn a_followers_append_waits_for_no_sync_either() {
+    for is_flushed in [true, false] {
+        let bench = full(is_flushed);
+        let end = bench.log.log_end_offset();
+        let leader = Bench::new(LogConfig { segment_bytes: 1 << 20, ..config() });
+        for _ in 0..end.0 {
+            leader.append(batch(&[1]));
+        }
+        leader.append(batch(&[1, 2, 3]));
+        let sent = leader.plan(end.0, u32::MAX, true, Isolation::LogEnd).unwrap().region.unwrap();
+        let sent = Bytes::from(sent.read().unwrap());
+        let (epoch, how) = (LeaderEpoch(i32::MAX), FollowerAppend { now: Timestamp(0) });
+        let syncs_before = syncs(&bench);
+        let tried = bench.log.try_append_in_epoch(&sent, epoch, how);
+        assert_eq!(matches!(tried, Err(Error::WouldBlock)), is_flushed, "{tried:?}");
+        assert_eq!(syncs(&bench), syncs_before);
+        if is_flushed {
+            assert_eq!(bench.log.log_end_offset(), end);
+            bench.log.append_in_epoch(&sent, epoch, how).unwrap();
+        }
+        assert_eq!((bench.log.log_end_offset(), bench.log.segments().len()), (end.plus(3), 2));
+    }
+}
+
+#[test]
 fn one_that_rolls_what_is_not_flushed_need_not_wait() {
     let bench = full(false);
     let syncs_before = syncs(&bench);
