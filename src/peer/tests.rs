@@ -8,10 +8,10 @@ use protocol::messages::api_versions_response::{ApiVersion, ApiVersionsResponse}
 use protocol::messages::broker_heartbeat_request::BrokerHeartbeatRequest;
 use protocol::messages::broker_heartbeat_response::BrokerHeartbeatResponse;
 use protocol::messages::fetch_request::{FetchRequest, ReplicaState};
-use protocol::messages::fetch_response::FetchResponse;
+use protocol::messages::fetch_response::{FetchResponse, FetchableTopicResponse, PartitionData as FetchedPartition};
 use protocol::messages::vote_request::{PartitionData, TopicData, VoteRequest};
 use protocol::messages::vote_response::VoteResponse;
-use protocol::{Message, Reader, read_request_header};
+use protocol::{Message, Reader, Records, read_request_header};
 use std::collections::VecDeque;
 use std::io;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
@@ -288,6 +288,22 @@ async fn bytes_that_are_no_answer_end_the_connection() {
         assert!(matches!(two.unwrap_err().reason, PeerFailure::Malformed(_)), "{what}");
         remote.is_closed().await;
     }
+}
+
+/// The first batch of a fetch comes whole, whatever the limits of the request say.
+#[tokio::test]
+async fn a_fetch_may_be_answered_with_a_batch_above_every_limit() {
+    let (peer, mut remotes, _) = peer(1);
+    let request = FetchRequest { max_bytes: 1, ..Default::default() };
+    let asked = tokio::spawn(async move { peer.ask(request, TIMEOUT).await });
+    let mut remote = remotes.pop_front().unwrap().negotiate(&[(ApiKey::Fetch, 12, 18)]).await;
+    let received = remote.receive().await;
+    let records = Records::Bytes(vec![7; RESPONSE_BYTES_MAX + 1].into());
+    let partition = FetchedPartition { records: Some(records), ..Default::default() };
+    let topic = FetchableTopicResponse { partitions: vec![partition], ..Default::default() };
+    let response = FetchResponse { responses: vec![topic], ..Default::default() };
+    remote.answer(&received, &response).await;
+    assert!(asked.await.unwrap().unwrap() == response);
 }
 
 #[tokio::test]

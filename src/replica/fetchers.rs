@@ -1,11 +1,13 @@
 //! The fetchers of a broker: `num.replica.fetchers` for each leader, made when a partition follows
-//! that leader and stopped when none does any more.
+//! that leader and stopped when none does any more. A change of the number moves the partitions.
 
-use super::fetcher::{Fetcher, FetcherSettings, LeaderLink};
+use super::fetcher::{Fetcher, FetcherParts, FetcherSettings, LeaderLink};
 use super::partition::Partition;
+use super::quota::ReplicationQuotas;
 use crate::env::Env;
 use model::{BrokerEpoch, BrokerId, TopicIdPartition};
 use parking_lot::Mutex;
+use prometheus_client::metrics::counter::Counter;
 use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::runtime::Handle;
@@ -21,10 +23,14 @@ pub type OwnEpoch = Arc<dyn Fn() -> Option<BrokerEpoch> + Send + Sync>;
 pub struct FetchersParts<L> {
     /// This broker.
     pub broker_id: BrokerId,
-    /// `num.replica.fetchers`
+    /// `num.replica.fetchers` at the start.
     pub per_leader: usize,
     /// The settings of each.
     pub settings: FetcherSettings,
+    /// The replication quotas.
+    pub quotas: Arc<ReplicationQuotas>,
+    /// Counts the bytes that are copied.
+    pub bytes_in: Counter,
     /// The epoch of this broker's registration.
     pub own_epoch: OwnEpoch,
     /// Makes a connection to a leader. Each fetcher has its own.
@@ -43,6 +49,7 @@ struct RunningFetcher {
 
 #[derive(Debug, Default)]
 struct Assigned {
+    per_leader: usize,
     fetchers: HashMap<FetcherKey, RunningFetcher>,
     by_partition: HashMap<TopicIdPartition, FetcherKey>,
 }
@@ -56,15 +63,28 @@ pub struct Fetchers<L> {
 impl<L: LeaderLink + 'static> Fetchers<L> {
     /// Creates none yet.
     pub fn new(parts: FetchersParts<L>) -> Self {
-        Self { parts: FetchersParts { per_leader: parts.per_leader.max(1), ..parts }, assigned: Mutex::default() }
+        let assigned = Assigned { per_leader: parts.per_leader.max(1), ..Assigned::default() };
+        Self { parts, assigned: Mutex::new(assigned) }
+    }
+
+    /// Changes the number of fetchers of each leader.
+    pub fn set_per_leader(&self, per_leader: usize) {
+        let partitions: Vec<Arc<Partition>> = {
+            let assigned = &mut *self.assigned.lock();
+            if std::mem::replace(&mut assigned.per_leader, per_leader.max(1)) == per_leader.max(1) {
+                return;
+            }
+            assigned.fetchers.values().flat_map(|running| running.fetcher.partitions()).collect()
+        };
+        partitions.iter().for_each(|partition| self.update(partition));
     }
 
     /// Gives a partition to a fetcher of the leader that it follows by now, or to none. Called
     /// after each change of its role.
     pub fn update(&self, partition: &Arc<Partition>) {
         let id = partition.id();
-        let followed = partition.followed().map(|(leader, _)| self.key(leader, id));
         let assigned = &mut *self.assigned.lock();
+        let followed = partition.followed().map(|(leader, _)| assigned.key(leader, id));
         if let Some(before) = assigned.by_partition.get(&id).copied().filter(|before| followed != Some(*before)) {
             assigned.by_partition.remove(&id);
             assigned.remove(before, id);
@@ -76,15 +96,11 @@ impl<L: LeaderLink + 'static> Fetchers<L> {
         }
     }
 
-    /// Returns the fetcher of a partition: always the same of its leader.
-    fn key(&self, leader: BrokerId, id: TopicIdPartition) -> FetcherKey {
-        let topic = id.topic_id.0.iter().fold(0usize, |sum, byte| sum.wrapping_mul(31) + usize::from(*byte));
-        (leader, topic.wrapping_add(id.partition.0.unsigned_abs() as usize) % self.parts.per_leader)
-    }
-
     fn start(&self, leader: BrokerId) -> RunningFetcher {
         let FetchersParts { broker_id, settings, env, .. } = self.parts;
-        let (fetcher, stopping) = (Fetcher::new(broker_id, leader, settings, env), CancellationToken::new());
+        let (quotas, bytes_in) = (self.parts.quotas.clone(), self.parts.bytes_in.clone());
+        let fetcher = Fetcher::new(FetcherParts { broker_id, leader, settings, quotas, bytes_in, env });
+        let stopping = CancellationToken::new();
         let (link, own_epoch) = ((self.parts.link)(leader), self.parts.own_epoch.clone());
         self.parts.runtime.spawn(fetcher.clone().run(link, move || own_epoch(), stopping.clone()));
         RunningFetcher { fetcher, stopping }
@@ -95,6 +111,12 @@ impl<L: LeaderLink + 'static> Fetchers<L> {
         self.assigned.lock().fetchers.len()
     }
 
+    /// Returns the partitions of each fetcher.
+    #[cfg(test)]
+    pub(super) fn partitions(&self) -> Vec<Vec<Arc<Partition>>> {
+        self.assigned.lock().fetchers.values().map(|running| running.fetcher.partitions()).collect()
+    }
+
     /// Whether no fetcher runs.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -102,6 +124,14 @@ impl<L: LeaderLink + 'static> Fetchers<L> {
 }
 
 impl Assigned {
+    /// Returns the fetcher of a partition: the same of its leader, while their number is the same.
+    /// Neighbours in a topic have different ones.
+    fn key(&self, leader: BrokerId, id: TopicIdPartition) -> FetcherKey {
+        let add = |sum: usize, byte: &u8| sum.wrapping_mul(31).wrapping_add(usize::from(*byte));
+        let topic = id.topic_id.0.iter().fold(0, add);
+        (leader, topic.wrapping_add(id.partition.0.unsigned_abs() as usize) % self.per_leader)
+    }
+
     fn remove(&mut self, key: FetcherKey, id: TopicIdPartition) {
         let Some(running) = self.fetchers.get(&key) else { return };
         running.fetcher.remove(id);

@@ -18,6 +18,7 @@ mod moves;
 mod open;
 mod opening;
 mod partition;
+mod quota;
 pub mod session;
 mod throttle;
 mod unopened;
@@ -35,9 +36,10 @@ pub use opening::OpeningProgress;
 #[cfg(test)]
 pub(crate) use partition::tests::{alone_in_sync, leading, led_in, open_in};
 pub use partition::{
-    AppendError, AppendInfo, AppendRequest, FollowerRead, MarkerAppend, Partition, PartitionPeers, ReadError, ReadInfo,
-    ReadRequest, StateAppend, WriteRules, producer_error_code,
+    AppendError, AppendInfo, AppendRequest, FollowerRead, IsrChange, IsrCounts, MarkerAppend, Partition,
+    PartitionPeers, ReadError, ReadInfo, ReadRequest, StateAppend, WriteRules, producer_error_code,
 };
+pub use quota::{QuotaWindows, ReplicationQuota, ReplicationQuotas, ThrottledReplicas};
 pub use watch::{Wake, Watch};
 
 use self::faults::OfflinePartition;
@@ -116,15 +118,21 @@ struct HostedPartition {
 }
 
 /// How partitions follow their leaders.
-struct Following {
-    backoff_ms: i64,
-    listener: FollowListener,
+pub struct Following {
+    /// `replica.fetch.backoff.ms`
+    pub backoff_ms: i64,
+    /// Called for each partition whose leader may be another broker.
+    pub listener: FollowListener,
+    /// Sets the number of fetchers for each leader.
+    pub set_fetcher_count: Box<dyn Fn(usize) + Send + Sync>,
 }
 
 /// All partitions of this broker.
 pub struct Replicas {
     /// Cleans compacted logs.
     pub cleaner: cleaner::Cleaner,
+    /// The replication quotas.
+    pub quotas: Arc<ReplicationQuotas>,
     node_id: BrokerId,
     dirs: Vec<Arc<Dir>>,
     lost: Vec<PathBuf>,
@@ -166,6 +174,7 @@ impl Replicas {
         let read = |(log_dir, id)| Dir::read(log_dir, id, committer()).map(Arc::new);
         Ok(Self {
             cleaner: cleaner::Cleaner::default(),
+            quotas: Arc::default(),
             node_id: parts.node_id,
             dirs: parts.dirs.into_iter().map(read).collect::<Result<_, _>>()?,
             lost: parts.lost,
@@ -197,10 +206,16 @@ impl Replicas {
     }
 
     /// Lets partitions follow their leaders on other brokers. It can be set once, before the first
-    /// image. Without it, a partition that another broker leads has no role. `backoff_ms` is
-    /// `replica.fetch.backoff.ms`.
-    pub fn set_following(&self, backoff_ms: i64, listener: FollowListener) {
-        let _ = self.following.set(Following { backoff_ms, listener });
+    /// image. Without it, a partition that another broker leads has no role.
+    pub fn set_following(&self, following: Following) {
+        let _ = self.following.set(following);
+    }
+
+    /// Sets the number of fetchers for each leader (`num.replica.fetchers`).
+    pub fn set_fetcher_count(&self, count: usize) {
+        if let Some(following) = self.following.get() {
+            (following.set_fetcher_count)(count);
+        }
     }
 
     /// Returns the log dirs, in the order of `log.dirs`.

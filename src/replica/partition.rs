@@ -12,6 +12,7 @@
 pub(super) use self::committer::Committer;
 use self::flush_state::{FlushState, LogEnds};
 use self::offline::OfflineEpoch;
+use super::quota::ThrottledReplicas;
 use super::watch::{Wake, Watch, Watchers};
 use ::replica::{Leader, LeaderStart, Replica};
 use arc_swap::ArcSwap;
@@ -22,11 +23,12 @@ use model::{
 use parking_lot::RwLock;
 use records::ValidationRules;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 use storage::{Error, FileRegion, Isolation, Log, LogConfig, ProducerEntry, Wait};
 
 pub use self::append::{AppendError, AppendInfo, AppendRequest, MarkerAppend, StateAppend, producer_error_code};
-pub use self::follow::{FollowerRead, PartitionPeers};
+pub use self::follow::{FollowerRead, IsrChange, IsrCounts, PartitionPeers};
 
 mod append;
 mod committer;
@@ -55,6 +57,9 @@ pub struct ReadRequest {
     pub isolation: Isolation,
     /// Whether the read may block on the disk.
     pub wait: Wait,
+    /// Whether only the leader may answer. A consumer that can read from followers (KIP-392) is
+    /// answered by any replica.
+    pub leader_only: bool,
     /// The follower that reads, if it is one. It reads to the log end, whatever `isolation` says.
     pub follower: Option<FollowerRead>,
 }
@@ -98,6 +103,10 @@ pub struct WriteRules {
     pub min_insync_replicas: usize,
     /// `replica.lag.time.max.ms`
     pub replica_lag_max_ms: u64,
+    /// `leader.replication.throttled.replicas`
+    pub throttled_leaders: ThrottledReplicas,
+    /// `follower.replication.throttled.replicas`
+    pub throttled_followers: ThrottledReplicas,
 }
 
 /// A partition.
@@ -112,7 +121,10 @@ pub struct Partition {
     /// The machine of this replica: of a leader, a follower, or none.
     replica: RwLock<Replica>,
     peers: OnceLock<Arc<dyn PartitionPeers>>,
+    /// Requests that wait for the high watermark or for another role.
     watchers: Arc<Watchers>,
+    /// Fetches of followers, which wait for the log end or for another role.
+    end_watchers: Arc<Watchers>,
     /// Requests that wait only for a flush.
     flush_watchers: Arc<Watchers>,
     /// The committer of the log's dir.
@@ -121,7 +133,13 @@ pub struct Partition {
     flush_state: FlushState,
     offline: OfflineEpoch,
     node_id: BrokerId,
+    /// How many records below the leader's high watermark this follower lacked after its last
+    /// fetch, or `UNKNOWN_LAG`.
+    lag: AtomicU64,
 }
+
+/// A follower's lag before its first fetch from a leader.
+const UNKNOWN_LAG: u64 = u64::MAX;
 
 impl Partition {
     /// Creates a partition with an open log and without a leader.
@@ -143,10 +161,12 @@ impl Partition {
             replica: RwLock::new(Replica::new(node_id)),
             peers: OnceLock::new(),
             watchers: Arc::default(),
+            end_watchers: Arc::default(),
             flush_watchers: Arc::default(),
             committer: ArcSwap::new(committer),
             offline: OfflineEpoch::none(),
             node_id,
+            lag: AtomicU64::new(UNKNOWN_LAG),
         }
     }
 
@@ -204,7 +224,7 @@ impl Partition {
             copy.advance_high_watermark(old.high_watermark());
         }
         self.flushed();
-        self.watchers.wake();
+        self.wake_all();
         self.note_unflushed();
         Ok(old_folder)
     }
@@ -245,7 +265,7 @@ impl Partition {
         self.replica.read().leader().is_none_or(|leader| !leader.has_followers() || leader.has_caught_up())
     }
 
-    /// Wakes `wake` whenever the partition changes, until the watch is dropped.
+    /// Wakes `wake` whenever the high watermark or the role changes, until the watch is dropped.
     pub fn watch(&self, wake: &Wake) -> Watch {
         self.watchers.watch(wake)
     }
@@ -253,6 +273,17 @@ impl Partition {
     /// Does the same, and notes `key` in `wake` each time.
     pub fn watch_as(&self, wake: &Wake, key: usize) -> Watch {
         self.watchers.watch_as(wake, key)
+    }
+
+    /// Does the same whenever the log end of a leader or the role changes, for a follower's fetch.
+    pub fn watch_end_as(&self, wake: &Wake, key: usize) -> Watch {
+        self.end_watchers.watch_as(wake, key)
+    }
+
+    /// Wakes all who wait for this partition, except for a flush.
+    fn wake_all(&self) {
+        self.watchers.wake();
+        self.end_watchers.wake();
     }
 
     /// Changes the settings, from the next append on.
@@ -307,7 +338,7 @@ impl Partition {
                 leader.committed(state.partition_epoch, &state.replicas, isr, now, &|id| self.standing(id))
             });
         }
-        self.watchers.wake();
+        self.wake_all();
         Ok(())
     }
 
@@ -319,7 +350,7 @@ impl Partition {
             // all appends.
             let _ = self.on_log(|log| log.end_epoch(epoch));
         }
-        self.watchers.wake();
+        self.wake_all();
         self.flush_watchers.wake();
     }
 
@@ -391,11 +422,30 @@ impl Partition {
     /// UNKNOWN_LEADER_EPOCH (KIP-320).
     pub fn check_leader(&self, believed: Option<LeaderEpoch>) -> Result<LeaderEpoch, ErrorCode> {
         let epoch = self.leader_epoch().ok_or_else(|| self.not_leading())?;
-        match believed {
-            Some(believed) if believed < epoch => Err(ErrorCode::FencedLeaderEpoch),
-            Some(believed) if believed > epoch => Err(ErrorCode::UnknownLeaderEpoch),
-            _ => Ok(epoch),
+        check_epoch(epoch, believed)?;
+        Ok(epoch)
+    }
+
+    /// Checks that this broker has a replica, as leader or not, in the epoch that the client knows.
+    /// Errors: as `check_leader`.
+    fn check_replica(&self, believed: Option<LeaderEpoch>) -> Result<(), ErrorCode> {
+        if self.has_failed() {
+            return Err(ErrorCode::KafkaStorageError);
         }
+        let epoch = self.replica.read().leader_epoch().ok_or(ErrorCode::NotLeaderOrFollower)?;
+        check_epoch(epoch, believed)
+    }
+
+    /// Returns the follower that a consumer in a rack reads the record at an offset from, if this
+    /// broker leads and another one is nearer (`Leader::preferred_read_replica`).
+    pub fn preferred_read_replica(&self, offset: Offset, is_in_rack: &dyn Fn(BrokerId) -> bool) -> Option<BrokerId> {
+        self.replica.read().leader()?.preferred_read_replica(offset, is_in_rack)
+    }
+
+    /// Returns the offsets for a consumer that is sent to another replica. Errors: as `read`.
+    pub fn offsets_for(&self, believed: Option<LeaderEpoch>) -> Result<storage::LogOffsets, ErrorCode> {
+        self.check_replica(believed)?;
+        Ok(self.log.load().offsets())
     }
 
     /// Returns the leader epoch in which the record at an offset was appended.
@@ -416,7 +466,10 @@ impl Partition {
 
     /// Finds the position of the records from an offset on.
     pub fn read(self: &Arc<Self>, request: &ReadRequest) -> Result<ReadInfo, ReadError> {
-        self.check_leader(request.current_leader_epoch)?;
+        match request.leader_only || request.follower.is_some() {
+            true => drop(self.check_leader(request.current_leader_epoch)?),
+            false => self.check_replica(request.current_leader_epoch)?,
+        }
         self.check_follower(request)?;
         if let Some(diverging) = self.diverging(request)? {
             let offsets = self.log.load().offsets();
@@ -446,6 +499,14 @@ impl Partition {
             return Err(ErrorCode::OffsetOutOfRange);
         };
         Ok((epoch < last_fetched || end < request.offset).then_some((epoch, end)))
+    }
+}
+
+fn check_epoch(epoch: LeaderEpoch, believed: Option<LeaderEpoch>) -> Result<(), ErrorCode> {
+    match believed {
+        Some(believed) if believed < epoch => Err(ErrorCode::FencedLeaderEpoch),
+        Some(believed) if believed > epoch => Err(ErrorCode::UnknownLeaderEpoch),
+        _ => Ok(()),
     }
 }
 

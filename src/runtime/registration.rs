@@ -21,6 +21,8 @@ use tracing::{info, warn};
 
 /// How long to wait after a rejected registration before the next attempt.
 const RETRY: Duration = Duration::from_millis(100);
+/// How long a node waits for the quorum before it says so.
+const QUIET_WAIT: Duration = Duration::from_secs(1);
 /// The wait between two heartbeats of a controlled shutdown.
 const SIGN_OFF_INTERVAL: Duration = Duration::from_millis(50);
 /// After this many heartbeats of a controlled shutdown without a controller, the broker stops: the
@@ -107,10 +109,12 @@ pub async fn run(
     let StopSignals { leaving: stopping, signed_off } = stop;
     let _signed_off = signed_off.drop_guard();
     if !this.roles.is_broker() {
-        register_controller(&this, &controller, &stopping).await;
+        if catch_up(&mut published, &stopping).await {
+            register_controller(&this, &controller, &stopping).await;
+        }
         return Ok(());
     }
-    let Some(epoch) = register(&this, &controller, &stopping).await? else { return Ok(()) };
+    let Some(epoch) = register(&this, &controller, &mut published, &stopping).await? else { return Ok(()) };
     // The first heartbeat is sent when this node has seen its own registration. The controller then
     // unfences it at once.
     let seen = published.wait_for(|at| at.is_some_and(|at| at.0 >= epoch.0));
@@ -167,24 +171,50 @@ pub async fn run(
     Ok(())
 }
 
+/// Waits until this node has read the metadata log up to where the leader was, and returns whether
+/// it did so before the stop. A node whose folder is not of this quorum is never registered.
+async fn catch_up(published: &mut watch::Receiver<Option<Offset>>, stopping: &CancellationToken) -> bool {
+    let patient = async {
+        tokio::time::sleep(QUIET_WAIT).await;
+        info!(
+            "waiting for the quorum: this node registers when it has read the metadata log from an active controller"
+        );
+        std::future::pending().await
+    };
+    tokio::select! {
+        biased;
+        () = stopping.cancelled() => false,
+        caught_up = published.wait_for(Option::is_some) => caught_up.is_ok(),
+        () = patient => false,
+    }
+}
+
 /// Registers a node that is a broker, in all its roles. Returns the broker's epoch, or `None` if
 /// the node stops before. Errors: it takes longer than the timeout.
 async fn register(
     this: &Registration,
     controller: &ActiveController,
+    published: &mut watch::Receiver<Option<Offset>>,
     stopping: &CancellationToken,
 ) -> Result<Option<BrokerEpoch>, NotRegistered> {
     let mut refusals = Refusals::default();
     let registering = async {
+        if !catch_up(published, stopping).await {
+            return None;
+        }
         if this.roles.is_controller() {
             register_controller(this, controller, stopping).await;
         }
         register_broker(this, controller, stopping, &mut refusals).await
     };
     let registered = tokio::time::timeout(this.timeout, registering).await;
-    registered.map_err(|_| NotRegistered {
-        timeout_ms: this.timeout.as_millis(),
-        reason: refusals.last.map_or_else(|| "no controller is known to be active".into(), |error| error.to_string()),
+    registered.map_err(|_| {
+        let reason = match (refusals.last, controller.local().leader()) {
+            (Some(error), _) => error.to_string(),
+            (None, Some(leader)) => format!("the metadata log could not be read from the leader, controller {leader}"),
+            (None, None) => "no controller is known to be active".into(),
+        };
+        NotRegistered { timeout_ms: this.timeout.as_millis(), reason }
     })
 }
 

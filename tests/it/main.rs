@@ -5,10 +5,12 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "tests")]
 
+mod bad_input;
 mod client;
 mod compaction;
 mod configs;
 mod descriptors;
+mod dev;
 mod disks;
 mod durable;
 mod groups;
@@ -28,6 +30,7 @@ mod quorum;
 mod records;
 mod refused;
 mod releases;
+mod replication;
 mod restart;
 mod roles;
 mod signals;

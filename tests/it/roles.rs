@@ -22,8 +22,8 @@ use protocol::messages::incremental_alter_configs_response::IncrementalAlterConf
 use std::path::Path;
 
 /// The ids of the controllers. The brokers have the ids from 1 on.
-const CONTROLLERS: [i32; 3] = [101, 102, 103];
-const BROKERS: [i32; 3] = [1, 2, 3];
+pub const CONTROLLERS: [i32; 3] = [101, 102, 103];
+pub const BROKERS: [i32; 3] = [1, 2, 3];
 
 /// A cluster whose controllers and brokers are apart.
 pub struct Apart {
@@ -96,8 +96,22 @@ impl Apart {
         self.node(id).client().await
     }
 
-    fn log_dir(&self, id: i32) -> std::path::PathBuf {
-        self.nodes[self.place(id)].home.log_dir()
+    pub fn home(&self, id: i32) -> &Home {
+        &self.nodes[self.place(id)].home
+    }
+
+    pub fn overrides(&self, id: i32) -> Vec<String> {
+        self.nodes[self.place(id)].overrides.clone()
+    }
+
+    /// Waits until a node knows a leader of the quorum that runs, and returns it.
+    pub async fn leader(&self, of: i32) -> i32 {
+        until("a leader", async || {
+            get(self.node(of), "/readyz").await;
+            let leader = self.node(of).running.broker.controller.leader()?.0;
+            self.nodes[self.place(leader)].running.as_ref().map(|_| leader)
+        })
+        .await
     }
 
     /// Waits until these nodes are ready.
@@ -108,7 +122,7 @@ impl Apart {
     }
 
     /// Creates a topic with three replicas through a node, and waits until the brokers know it.
-    async fn create(&self, through: i32, name: &str, brokers: &[i32]) {
+    pub async fn create(&self, through: i32, name: &str, brokers: &[i32]) {
         let topic =
             CreatableTopic { name: name.into(), num_partitions: 3, replication_factor: 3, ..Default::default() };
         let request = CreateTopicsRequest { topics: vec![topic], timeout_ms: 10_000, ..Default::default() };
@@ -203,11 +217,11 @@ async fn three_controllers_and_three_brokers_apart() {
     cluster.stop(&CONTROLLERS).await;
     // As Apache Kafka leaves them: a controller has only the metadata log, and no marker of a clean
     // stop.
-    let mut of_controller = entries(&cluster.log_dir(101));
+    let mut of_controller = entries(&cluster.home(101).log_dir());
     // The room that a leader keeps for a full disk is Gregor's own.
     of_controller.retain(|name| name != ".gregor-spare-room");
     assert_eq!(of_controller, ["__cluster_metadata-0", "bootstrap.checkpoint", "meta.properties"]);
-    let of_broker = entries(&cluster.log_dir(1));
+    let of_broker = entries(&cluster.home(1).log_dir());
     for name in ["__cluster_metadata-0", ".kafka_cleanshutdown", "t-0", "replication-offset-checkpoint"] {
         assert!(of_broker.iter().any(|it| it == name), "{name}: {of_broker:?}");
     }
@@ -264,12 +278,7 @@ async fn controllers_without_brokers_keep_the_metadata_over_a_restart() {
     let mut cluster = Apart::new(&[]);
     cluster.start(&CONTROLLERS).await;
     cluster.ready(&CONTROLLERS).await;
-    let leader = until("a leader", async || {
-        get(cluster.node(101), "/readyz").await;
-        cluster.node(101).running.broker.controller.leader()
-    })
-    .await;
-    let mut client = cluster.client(leader.0).await;
+    let mut client = cluster.client(cluster.leader(101).await).await;
     let config = AlterableConfig { name: "log.retention.ms".into(), value: Some("77".into()), ..Default::default() };
     let resource = AlterConfigsResource { resource_type: 4, configs: vec![config], ..Default::default() };
     let request = IncrementalAlterConfigsRequest { resources: vec![resource], ..Default::default() };

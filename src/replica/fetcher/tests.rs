@@ -3,10 +3,10 @@
 //! that is not woken waits for ever.
 
 use super::*;
-use crate::replica::Wake;
 use crate::replica::fetchers::{Fetchers, FetchersParts};
-use crate::replica::partition::tests::{append, on_node, state};
+use crate::replica::partition::tests::{append, numbered_on_node, on_node, rules, state};
 use crate::replica::partition::{FollowerRead, PartitionPeers, ReadError, ReadRequest};
+use crate::replica::{ReplicationQuotas, ThrottledReplicas, Wake, WriteRules};
 use ::replica::{BrokerStanding, CommittedIsr, IsrProposal};
 use model::PartitionEpoch;
 use protocol::messages::fetch_response::FetchableTopicResponse;
@@ -55,6 +55,7 @@ impl Local {
             at_least_one_batch: true,
             isolation: Isolation::HighWatermark,
             wait: Wait::Block,
+            leader_only: true,
             follower: Some(FollowerRead {
                 broker_id: FOLLOWER,
                 broker_epoch: BrokerEpoch::from_wire(broker_epoch),
@@ -100,7 +101,7 @@ impl LeaderLink for Arc<Local> {
         }
         let wish = self.wish.lock().clone().unwrap();
         let (wake, epoch) = (Wake::new(), request.replica_state.replica_epoch);
-        let _watch = self.leader.watch(&wake);
+        let _watch = self.leader.watch_end_as(&wake, 0);
         let mut data = self.read(epoch, &wish, true);
         while data.error_code == 0 && data.records.is_none() && data.diverging_epoch.epoch < 0 {
             wake.woken().await;
@@ -121,6 +122,8 @@ impl LeaderLink for Arc<Local> {
         let topics = vec![ListOffsetsTopicResponse { name: Str::from("t"), partitions, ..Default::default() }];
         Ok(ListOffsetsResponse { topics, ..Default::default() })
     }
+
+    fn close(&self) {}
 }
 
 /// The cluster as the leader sees it. It keeps what the leader proposes.
@@ -141,10 +144,21 @@ impl PartitionPeers for Peers {
     }
 }
 
+fn parts() -> FetcherParts {
+    FetcherParts {
+        broker_id: FOLLOWER,
+        leader: BrokerId(1),
+        settings: SETTINGS,
+        quotas: Arc::default(),
+        bytes_in: Counter::default(),
+        env: Env::default(),
+    }
+}
+
 /// Starts to fetch the partition. It ends when the token is dropped with the test.
 fn start(follower: &Arc<Partition>, link: &Arc<Local>) -> (Arc<Fetcher>, tokio_util::sync::DropGuard) {
     let stopping = CancellationToken::new();
-    let fetcher = Fetcher::new(FOLLOWER, BrokerId(1), SETTINGS, Env::default());
+    let fetcher = Fetcher::new(parts());
     fetcher.add(follower.clone());
     tokio::spawn(fetcher.clone().run(link.clone(), || Some(BROKER_EPOCH), stopping.clone()));
     (fetcher, stopping.drop_guard())
@@ -170,7 +184,7 @@ fn append_all(partition: &Arc<Partition>, count: usize) {
 
 async fn until(partition: &Arc<Partition>, holds: impl Fn(&Partition) -> bool) {
     let wake = Wake::new();
-    let _watch = partition.watch(&wake);
+    let _watches = (partition.watch(&wake), partition.watch_end_as(&wake, 0));
     while !holds(partition) {
         wake.woken().await;
     }
@@ -235,6 +249,8 @@ async fn each_leader_has_its_fetchers_while_a_partition_follows_it() {
         broker_id: FOLLOWER,
         per_leader: 2,
         settings: SETTINGS,
+        quotas: Arc::default(),
+        bytes_in: Counter::default(),
         own_epoch: Arc::new(|| Some(BROKER_EPOCH)),
         link: Box::new(move |leader| made[usize::from(leader != BrokerId(1))].clone()),
         env: Env::default(),
@@ -258,6 +274,34 @@ async fn each_leader_has_its_fetchers_while_a_partition_follows_it() {
     follower.resign();
     fetchers.update(&follower);
     assert!(fetchers.is_empty());
+}
+
+#[tokio::test]
+async fn partitions_are_spread_over_the_fetchers_of_a_leader_and_moved_when_their_number_changes() {
+    let (sender, _requests) = tokio::sync::mpsc::unbounded_channel();
+    let fetchers = Fetchers::new(FetchersParts {
+        broker_id: FOLLOWER,
+        per_leader: 1,
+        settings: SETTINGS,
+        quotas: Arc::default(),
+        bytes_in: Counter::default(),
+        own_epoch: Arc::new(|| Some(BROKER_EPOCH)),
+        link: Box::new(move |_| Silent(sender.clone())),
+        env: Env::default(),
+        runtime: tokio::runtime::Handle::current(),
+    });
+    let followers: Vec<_> = (0..6).map(|number| numbered_on_node(2, number, LogConfig::default())).collect();
+    for follower in &followers {
+        follower.follow(BrokerId(1), LeaderEpoch(5), SETTINGS.backoff_ms).unwrap();
+        fetchers.update(follower);
+    }
+    for (count, each) in [(1, 6), (3, 2), (2, 3), (1, 6)] {
+        fetchers.set_per_leader(count);
+        let partitions = fetchers.partitions();
+        assert_eq!(partitions.iter().map(Vec::len).collect::<Vec<_>>(), vec![each; count]);
+        let all: BTreeSet<_> = partitions.into_iter().flatten().map(|partition| partition.id()).collect();
+        assert_eq!(all.len(), followers.len());
+    }
 }
 
 #[tokio::test]
@@ -360,6 +404,74 @@ async fn until_stopped(follower: &Arc<Partition>) {
     }
 }
 
+/// A leader without records, which lets every fetch wait. It tells of the requests, and of the
+/// connections that are closed.
+#[derive(Debug)]
+struct Silent(tokio::sync::mpsc::UnboundedSender<Option<FetchRequest>>);
+
+impl LeaderLink for Silent {
+    async fn fetch(&self, request: FetchRequest) -> Result<FetchResponse, String> {
+        self.0.send(Some(request)).unwrap();
+        std::future::pending().await
+    }
+
+    async fn list_offsets(&self, _: ListOffsetsRequest) -> Result<ListOffsetsResponse, String> {
+        std::future::pending().await
+    }
+
+    fn close(&self) {
+        self.0.send(None).unwrap();
+    }
+}
+
+fn partitions_in(request: &FetchRequest) -> Vec<(i32, i32)> {
+    let topics = request.topics.iter().flat_map(|topic| &topic.partitions);
+    topics.map(|asked| (asked.partition, asked.current_leader_epoch)).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_partition_that_is_added_does_not_wait_for_the_fetch_in_flight() {
+    let (sender, mut requests) = tokio::sync::mpsc::unbounded_channel();
+    let (stopping, fetcher) = (CancellationToken::new(), Fetcher::new(parts()));
+    let followers = [0, 1].map(|number| numbered_on_node(2, number, LogConfig::default()));
+    let follow = |number: usize, epoch: i32| {
+        followers[number].follow(BrokerId(1), LeaderEpoch(epoch), SETTINGS.backoff_ms).unwrap();
+        fetcher.add(followers[number].clone());
+    };
+    follow(0, 5);
+    tokio::spawn(fetcher.clone().run(Silent(sender), || Some(BROKER_EPOCH), stopping.clone()));
+    let _stops = stopping.drop_guard();
+    let first = requests.recv().await.unwrap().unwrap();
+    assert_eq!((partitions_in(&first), first.session_epoch), (vec![(0, 5)], 0));
+    // Another change of the partition asks for nothing new, and a removal neither.
+    fetcher.add(followers[0].clone());
+    fetcher.remove(followers[1].id());
+    assert!(tokio::time::timeout(Duration::from_secs(60), requests.recv()).await.is_err());
+    for (number, epoch, expected) in [(1, 7, vec![(0, 5), (1, 7)]), (0, 6, vec![(0, 6), (1, 7)])] {
+        follow(number, epoch);
+        assert!(requests.recv().await.unwrap().is_none(), "the connection is closed");
+        let next = requests.recv().await.unwrap().unwrap();
+        assert_eq!((partitions_in(&next), next.session_epoch), (expected, 0));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fetch_waits_no_longer_than_the_backoff_of_another_partition() {
+    let (sender, mut requests) = tokio::sync::mpsc::unbounded_channel();
+    let (stopping, fetcher) = (CancellationToken::new(), Fetcher::new(parts()));
+    let followers = [0, 1].map(|number| numbered_on_node(2, number, LogConfig::default()));
+    for follower in &followers {
+        follower.follow(BrokerId(1), LeaderEpoch(5), 300).unwrap();
+        fetcher.add(follower.clone());
+    }
+    followers[1].fetch_unanswered(LeaderEpoch(5), Env::default().clock().monotonic());
+    tokio::spawn(fetcher.run(Silent(sender), || Some(BROKER_EPOCH), stopping.clone()));
+    let _stops = stopping.drop_guard();
+    let request = requests.recv().await.unwrap().unwrap();
+    assert_eq!(partitions_in(&request), [(0, 5)]);
+    assert!(request.max_wait_ms <= 300);
+}
+
 #[test]
 fn a_leader_refuses_fetches_that_say_nothing_of_a_replica() {
     let leader = leading(&[1, 2]);
@@ -373,6 +485,7 @@ fn a_leader_refuses_fetches_that_say_nothing_of_a_replica() {
             at_least_one_batch: true,
             isolation: Isolation::HighWatermark,
             wait: Wait::Block,
+            leader_only: true,
             follower: Some(FollowerRead {
                 broker_id: BrokerId(broker),
                 broker_epoch: BrokerEpoch::from_wire(broker_epoch),
@@ -399,6 +512,76 @@ fn a_leader_refuses_fetches_that_say_nothing_of_a_replica() {
     assert_eq!(leader.high_watermark(), Offset(1));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_throttled_follower_that_lags_waits_for_its_quota() {
+    for (throttled, expected) in [
+        (ThrottledReplicas::All, 1),
+        (ThrottledReplicas::Some(vec![(PartitionIndex(0), FOLLOWER)]), 1),
+        (ThrottledReplicas::Some(vec![(PartitionIndex(0), BrokerId(1)), (PartitionIndex(1), FOLLOWER)]), 3),
+        (ThrottledReplicas::None, 3),
+    ] {
+        let (leader, follower) = (leading(&[1]), following(5));
+        append_all(&leader, 3);
+        let rules = WriteRules { throttled_followers: throttled, ..rules(1) };
+        follower.set_config(LogConfig::default(), rules);
+        let quotas = Arc::new(ReplicationQuotas::default());
+        quotas.follower.set_bound(Some(1));
+        let (stopping, one_batch) = (CancellationToken::new(), FetcherSettings { partition_max_bytes: 1, ..SETTINGS });
+        let fetcher = Fetcher::new(FetcherParts { settings: one_batch, quotas: quotas.clone(), ..parts() });
+        fetcher.add(follower.clone());
+        tokio::spawn(fetcher.run(link(&leader), || Some(BROKER_EPOCH), stopping.clone()));
+        let _stops = stopping.drop_guard();
+        let has_all = || until(&follower, |follower| follower.log_end_offset() == Offset(3));
+        let is_done = tokio::time::timeout(Duration::from_millis(100), has_all()).await.is_ok();
+        assert_eq!((is_done, follower.log_end_offset()), (expected == 3, Offset(expected)));
+        quotas.follower.set_bound(None);
+        has_all().await;
+    }
+}
+
+/// A consumer reads from a follower up to the high watermark that the follower knows (KIP-392).
+#[tokio::test]
+async fn a_consumer_reads_from_a_follower_up_to_its_high_watermark() {
+    let (leader, follower) = (leading(&[1, 2]), following(5));
+    let _running = start(&follower, &link(&leader));
+    for _ in 0..2 {
+        let appended = append(&leader, true).unwrap();
+        leader.until_replicated(&appended).await.unwrap();
+    }
+    assert_eq!((follower.log_end_offset(), follower.high_watermark()), (Offset(2), Offset(1)));
+    let read = |offset: i64, epoch: Option<i32>, leader_only: bool| {
+        let read = follower.read(&ReadRequest {
+            offset: Offset(offset),
+            current_leader_epoch: epoch.map(LeaderEpoch),
+            last_fetched_epoch: None,
+            max_bytes: 1 << 20,
+            at_least_one_batch: true,
+            isolation: Isolation::HighWatermark,
+            wait: Wait::Block,
+            leader_only,
+            follower: None,
+        });
+        match read {
+            Ok(read) => Ok((read.region.is_some(), read.offsets.high_watermark.0)),
+            Err(ReadError::Refused(code)) => Err(Some(code)),
+            Err(ReadError::Storage(storage::Error::OffsetOutOfRange { .. })) => Err(None),
+            Err(ReadError::Storage(fault)) => panic!("{fault}"),
+        }
+    };
+    assert_eq!(read(0, Some(5), false), Ok((true, 1)));
+    // What the follower does not know to be committed comes later.
+    assert_eq!(read(1, None, false), Ok((false, 1)));
+    assert_eq!(read(2, None, false), Ok((false, 1)));
+    assert_eq!(read(3, None, false), Err(None));
+    assert_eq!(read(0, Some(4), false), Err(Some(ErrorCode::FencedLeaderEpoch)));
+    assert_eq!(read(0, Some(6), false), Err(Some(ErrorCode::UnknownLeaderEpoch)));
+    // A consumer from before KIP-392.
+    assert_eq!(read(0, Some(5), true), Err(Some(ErrorCode::NotLeaderOrFollower)));
+    // It is not counted as a replica, and a follower sends nobody elsewhere.
+    assert_eq!(follower.preferred_read_replica(Offset(0), &|id| id == BrokerId(1)), None);
+    assert_eq!(leader.preferred_read_replica(Offset(0), &|id| id == FOLLOWER), Some(FOLLOWER));
+}
+
 #[test]
 fn an_answer_that_comes_after_the_election_changes_nothing() {
     let follower = following(5);
@@ -409,6 +592,6 @@ fn an_answer_that_comes_after_the_election_changes_nothing() {
     let answer = FetchAnswer { error: None, diverging: None, high_watermark: Offset(1), log_start_offset: Offset(0) };
     let led = metadata::image::Partition { leader: Some(FOLLOWER), ..state(6, 1, &[2]) };
     follower.lead(&led, Monotonic(0)).unwrap();
-    assert_eq!(follower.take_fetch(&asked, &answer, &bytes_of(&source).into(), now).unwrap(), 0);
+    assert_eq!(follower.take_fetch(&asked, &answer, &bytes_of(&source).into(), now, Wait::Block).unwrap(), 0);
     assert_eq!(follower.log_end_offset(), Offset(0));
 }
