@@ -40,6 +40,7 @@ replicates() {
   scenario mixed "$name-load-goes-on" load_goes_on
   scenario mixed "$name-load-has-no-problem" load_ends
   load=
+  scenario mixed "$name-clients-log-what-they-do-at-a-restart" clients_log_no_more_than_at_a_restart
   scenario mixed "$name-replicas-are-alike" same_logs 'load-.*|__consumer_offsets|__transaction_state|__cluster_metadata'
   scenario mixed "$name-no-node-fails" no_node_fails
 }

@@ -37,6 +37,13 @@ load_ends() {
   cat "$home/load/verdict" >&2
   [ "$(cat "$home/load/verdict")" = "no problem" ]
 }
+# What clients log when a cluster of nothing but Apache Kafka is restarted (roll-baseline).
+restart_errors='NOT_LEADER_OR_FOLLOWER|NOT_ENOUGH_REPLICAS|NOT_ENOUGH_REPLICAS_AFTER_APPEND|OUT_OF_ORDER_SEQUENCE_NUMBER|CONCURRENT_TRANSACTIONS'
+restart_errors+='|NETWORK_EXCEPTION|REQUEST_TIMED_OUT|NOT_COORDINATOR|COORDINATOR_LOAD_IN_PROGRESS|COORDINATOR_NOT_AVAILABLE'
+clients_log_no_more_than_at_a_restart() {
+  grep -oE 'Error: [A-Z_]+' "$home/load/log" | sort -u >"$home/load/errors" || true
+  ! grep -vxE "Error: ($restart_errors)" "$home/load/errors" >&2
+}
 end_load() { [ -z "${load:-}" ] || kill -KILL "$load" 2>/dev/null || true; }
 compares() { "$compat/mixed/compare-logs" "$1" "$(log_dirs 1)" "$(log_dirs 2)" "$(log_dirs 3)" 2>"$home/differences"; } # TOPICS
 # The last records of coordinators may be under way.
@@ -67,6 +74,7 @@ rolls() { # FROM TO SIGNAL
   scenario mixed "$name-in-sync" all_in_sync
   scenario mixed "$name-load-has-no-problem" load_ends
   load=
+  scenario mixed "$name-clients-log-what-they-do-at-a-restart" clients_log_no_more_than_at_a_restart
   scenario mixed "$name-replicas-are-alike" same_logs 'load-.*|__consumer_offsets|__transaction_state|__cluster_metadata'
   scenario mixed "$name-no-node-fails" no_node_fails
 }
