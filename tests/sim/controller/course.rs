@@ -294,8 +294,10 @@ impl Course {
     fn lose(&mut self) -> Result<(), String> {
         let at = self.random.below(self.brokers.len());
         let (id, epoch) = (self.brokers[at].id, model::BrokerEpoch(self.brokers[at].epoch));
-        let decided =
-            self.controller.decide(|image, _, context, _| Ok(decide::fence_lost_broker(image, context, id, epoch)))?;
+        let lost = decide::LostBroker { id, epoch, since: model::Monotonic(self.controller.now) };
+        let decided = self
+            .controller
+            .decide(|image, soft, context, _| Ok(decide::fence_lost_broker(image, soft, context, lost)))?;
         self.say(|| format!("takes {id} for lost: {:?}", said(&decided)));
         Ok(())
     }
