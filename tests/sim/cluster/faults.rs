@@ -1,0 +1,190 @@
+//! The faults of a course.
+
+use crate::Check;
+use crate::clients::{CLIENTS, PARTITIONS, TOPIC};
+use crate::course::Course;
+use storage::disk::Crash;
+
+/// What is broken now, and what comes next.
+pub struct Faults {
+    next_ms: u64,
+    /// When each node that does not run is started again.
+    restarts: Vec<(u64, usize)>,
+    /// How a node whose disk will stop is to crash then.
+    planned: Vec<(usize, Crash)>,
+    mended_at: Option<u64>,
+}
+
+impl Faults {
+    pub fn new(first_ms: u64) -> Self {
+        Self { next_ms: first_ms, restarts: Vec::new(), planned: Vec::new(), mended_at: None }
+    }
+
+    /// Does what is due.
+    pub fn act(&mut self, course: &mut Course) -> Check {
+        self.end_stopped(course);
+        let now = course.now_ms;
+        let due: Vec<usize> = self.restarts.iter().filter(|(at, _)| *at <= now).map(|(_, index)| *index).collect();
+        self.restarts.retain(|(at, _)| *at > now);
+        for index in due {
+            start(course, index);
+        }
+        if self.mended_at.is_some_and(|at| at <= now) {
+            self.mended_at = None;
+            course.note(|| "links are mended".into());
+            course.net.mend();
+        }
+        if self.next_ms <= now {
+            self.next_ms = now + 50 + course.random.below(1_200) as u64;
+            self.fault(course);
+        }
+        Ok(())
+    }
+
+    /// Ends nodes whose disks have stopped, or that have stopped cleanly.
+    fn end_stopped(&mut self, course: &mut Course) {
+        for index in 0..course.nodes.len() {
+            let node = &mut course.nodes[index];
+            let crash = match () {
+                () if node.has_stopped_disk() => {
+                    let planned = self.planned.iter().position(|(of, _)| *of == index);
+                    planned.map_or(Crash::Process, |at| self.planned.remove(at).1)
+                }
+                () if node.is_stopped() => Crash::Process,
+                () => continue,
+            };
+            course.note(|| format!("node {} is down: {crash:?}", index + 1));
+            self.down(course, index, crash);
+        }
+    }
+
+    /// Starts nodes again that have stopped cleanly.
+    pub fn restart_stopped(&mut self, course: &mut Course) {
+        self.end_stopped(course);
+        for (_, index) in std::mem::take(&mut self.restarts) {
+            start(course, index);
+        }
+    }
+
+    fn down(&mut self, course: &mut Course, index: usize, crash: Crash) {
+        self.planned.retain(|(of, _)| *of != index);
+        course.nodes[index].end(&course.net, course.now_ms, crash);
+        let at = course.now_ms + 20 + course.random.below(3_000) as u64;
+        self.restarts.push((at, index));
+    }
+
+    fn fault(&mut self, course: &mut Course) {
+        let index = course.random.below(course.nodes.len());
+        let host = index + 1;
+        course.net.note(&[3, course.now_ms, host as u64]);
+        match course.random.below(14) {
+            0 | 1 if course.nodes[index].is_running() => {
+                course.note(|| format!("node {host} is killed"));
+                self.down(course, index, Crash::Process);
+            }
+            2 | 3 if self.may_lose_power(course) => {
+                let seed = course.random.next();
+                course.note(|| format!("node {host} loses its power"));
+                self.down(course, index, Crash::Power { seed });
+            }
+            4 | 5 if course.nodes[index].is_running() => {
+                let crash = match self.may_lose_power(course) {
+                    true => Crash::Power { seed: course.random.next() },
+                    false => Crash::Process,
+                };
+                let calls = course.random.below(150) as u64;
+                course.note(|| format!("the disk of node {host} stops after {calls} calls: {crash:?}"));
+                course.nodes[index].disk.crash_after(calls);
+                self.planned.push((index, crash));
+            }
+            6 | 7 => {
+                let ms = 50 + course.random.below(4_000) as u64;
+                course.note(|| format!("node {host} is paused for {ms} ms"));
+                course.nodes[index].pause(course.now_ms + ms);
+            }
+            8 => {
+                course.note(|| format!("node {host} is stopped"));
+                course.nodes[index].begin_stop();
+            }
+            9 | 10 => self.cut(course, host),
+            11 => {
+                let other = 1 + course.random.below(course.nodes.len());
+                let other = if other == host { CLIENTS } else { other };
+                course.note(|| format!("a stream of {host} and {other} breaks"));
+                course.net.break_one((host, other), course.now_ms);
+            }
+            12 => {
+                let percent = course.random.pick(&[0, 3, 10, 40]);
+                course.note(|| format!("{percent} of 100 pieces are late"));
+                course.net.set_late_percent(percent);
+            }
+            _ => {
+                let skew_ms = course.random.within(-3_600_000, 3_600_000);
+                course.note(|| format!("the wall clock of node {host} jumps to {skew_ms} ms"));
+                course.nodes[index].set_skew(skew_ms);
+            }
+        }
+    }
+
+    fn cut(&mut self, course: &mut Course, host: usize) {
+        let others: Vec<usize> = (1..=course.nodes.len()).filter(|other| *other != host).collect();
+        let hosts = match course.random.below(3) {
+            0 => vec![course.random.pick(&others)],
+            1 => others,
+            _ => others.into_iter().chain([CLIENTS]).collect(),
+        };
+        let (is_in, is_out) = course.random.pick(&[(true, true), (true, true), (true, false), (false, true)]);
+        course.note(|| format!("links of node {host} with {hosts:?} are cut, in {is_in}, out {is_out}"));
+        for other in hosts {
+            if is_in {
+                course.net.cut(other, host);
+            }
+            if is_out {
+                course.net.cut(host, other);
+            }
+        }
+        let at = course.now_ms + 100 + course.random.below(4_000) as u64;
+        self.mended_at = Some(self.mended_at.map_or(at, |before| before.min(at)));
+    }
+
+    /// Whether a node may lose what it has not synced: `acks=all` promises a record as long as one
+    /// replica that was in sync keeps it. So one node loses its power at a time, when all replicas
+    /// are in sync.
+    fn may_lose_power(&self, course: &Course) -> bool {
+        let is_planned = self.planned.iter().any(|(_, crash)| matches!(crash, Crash::Power { .. }));
+        let is_in_sync = |node: &crate::node::Node| {
+            let Some(broker) = node.broker() else { return false };
+            let image = broker.image();
+            let Some(topic) = image.topics.by_name(TOPIC) else { return false };
+            (0..PARTITIONS).all(|index| {
+                let state = topic.partition(model::PartitionIndex(index));
+                state.is_some_and(|state| state.isr.len() == state.replicas.len())
+            })
+        };
+        !is_planned && course.nodes.iter().all(is_in_sync)
+    }
+
+    /// Ends all faults: every node runs, and every link works.
+    pub fn end(&mut self, course: &mut Course) {
+        course.net.mend();
+        course.net.set_late_percent(1);
+        for index in 0..course.nodes.len() {
+            let node = &mut course.nodes[index];
+            node.disk.never_crash();
+            node.pause(0);
+        }
+        self.end_stopped(course);
+        for index in 0..course.nodes.len() {
+            if !course.nodes[index].is_running() {
+                start(course, index);
+            }
+        }
+        self.restarts.clear();
+    }
+}
+
+fn start(course: &mut Course, index: usize) {
+    course.note(|| format!("node {} starts", index + 1));
+    let now = course.now_ms;
+    course.nodes[index].start(&course.net, now, &mut course.random);
+}
