@@ -6,7 +6,7 @@ use super::partition::Partition;
 use crate::env::Env;
 use model::{BrokerEpoch, BrokerId, TopicIdPartition};
 use parking_lot::Mutex;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -43,8 +43,8 @@ struct RunningFetcher {
 
 #[derive(Debug, Default)]
 struct Assigned {
-    fetchers: HashMap<FetcherKey, RunningFetcher>,
-    by_partition: HashMap<TopicIdPartition, FetcherKey>,
+    fetchers: BTreeMap<FetcherKey, RunningFetcher>,
+    by_partition: BTreeMap<TopicIdPartition, FetcherKey>,
 }
 
 /// All fetchers of this broker. Dropping it stops them.

@@ -7,8 +7,10 @@
 //! What is real: `node::start` and all that it starts. What is simulated: `env::Env`,
 //! `storage::Disk`, and the streams behind `net::Listening` and `peer::Dial`.
 //!
-//! `CLUSTER_SIM_SEED=7 cargo test -p gregor --all-features --test cluster -- --nocapture a_seed` runs
-//! one course and prints it. `CLUSTER_SIM_SEEDS=10000` sets the number of seeds.
+//! `CLUSTER_SIM_SEED=7 cargo test -p gregor --all-features --test cluster -- --nocapture a_seed`
+//! runs one course and prints it. `CLUSTER_SIM_SEEDS=10000` sets the number of seeds.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod client;
 mod clients;

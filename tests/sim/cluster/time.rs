@@ -31,8 +31,8 @@ pub struct HostTime {
 pub type HostClock = &'static HostTime;
 
 impl HostTime {
-    /// Creates the environment of a host. Must be called on its runtime. It is never freed: a course
-    /// has few of them.
+    /// Creates the environment of a host. Must be called on its runtime. It is never freed: a
+    /// course has few of them.
     pub fn start(now_ms: u64, seed: u64, skew_ms: i64) -> HostClock {
         Box::leak(Box::new(Self {
             base: Instant::now(),
