@@ -151,7 +151,11 @@ impl Course {
         self.now_ms = at;
         panics::check()?;
         self.shared.ledger.lock().check()?;
-        self.invariants.check(&self.nodes)
+        let checked = self.invariants.check(&self.nodes);
+        for line in std::mem::take(&mut self.invariants.news) {
+            self.note(|| line);
+        }
+        checked
     }
 
     /// A node has ended by itself.

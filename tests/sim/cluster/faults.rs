@@ -13,11 +13,13 @@ pub struct Faults {
     /// How a node whose disk will stop is to crash then.
     planned: Vec<(usize, Crash)>,
     mended_at: Option<u64>,
+    /// The node that loses or has lost its power, until all replicas are in sync again.
+    without_power: Option<usize>,
 }
 
 impl Faults {
     pub fn new(first_ms: u64) -> Self {
-        Self { next_ms: first_ms, restarts: Vec::new(), planned: Vec::new(), mended_at: None }
+        Self { next_ms: first_ms, restarts: Vec::new(), planned: Vec::new(), mended_at: None, without_power: None }
     }
 
     /// Does what is due.
@@ -33,6 +35,9 @@ impl Faults {
             self.mended_at = None;
             course.note(|| "links are mended".into());
             course.net.mend();
+        }
+        if self.without_power.is_some() && self.planned.is_empty() && are_in_sync(course) {
+            self.without_power = None;
         }
         if self.next_ms <= now {
             self.next_ms = now + 50 + course.random.below(1_200) as u64;
@@ -78,20 +83,24 @@ impl Faults {
         let host = index + 1;
         course.net.note(&[3, course.now_ms, host as u64]);
         match course.random.below(14) {
-            0 | 1 if course.nodes[index].is_running() => {
+            0 | 1 if self.may_kill(course, index) => {
                 course.note(|| format!("node {host} is killed"));
                 self.down(course, index, Crash::Process);
             }
-            2 | 3 if self.may_lose_power(course) => {
+            2 | 3 if self.may_lose_power(course, index) => {
+                self.without_power = Some(index);
                 let seed = course.random.next();
                 course.note(|| format!("node {host} loses its power"));
                 self.down(course, index, Crash::Power { seed });
             }
-            4 | 5 if course.nodes[index].is_running() => {
-                let crash = match self.may_lose_power(course) {
+            4 | 5 if self.may_kill(course, index) => {
+                let crash = match self.may_lose_power(course, index) {
                     true => Crash::Power { seed: course.random.next() },
                     false => Crash::Process,
                 };
+                if crash != Crash::Process {
+                    self.without_power = Some(index);
+                }
                 let calls = course.random.below(150) as u64;
                 course.note(|| format!("the disk of node {host} stops after {calls} calls: {crash:?}"));
                 course.nodes[index].disk.crash_after(calls);
@@ -147,21 +156,19 @@ impl Faults {
         self.mended_at = Some(self.mended_at.map_or(at, |before| before.min(at)));
     }
 
-    /// Whether a node may lose what it has not synced: `acks=all` promises a record as long as one
+    /// Whether a node may be killed. A broker that comes back without the marker of a clean stop
+    /// leaves every ISR, because nobody knows what it has lost. So a kill is no fault that may
+    /// happen while another node has lost records: no replica that has them would be left.
+    fn may_kill(&self, course: &Course, index: usize) -> bool {
+        course.nodes[index].is_running() && self.without_power.is_none_or(|of| of == index)
+    }
+
+    /// Whether a node may lose what it has not synced. `acks=all` promises a record as long as one
     /// replica that was in sync keeps it. So one node loses its power at a time, when all replicas
     /// are in sync.
-    fn may_lose_power(&self, course: &Course) -> bool {
-        let is_planned = self.planned.iter().any(|(_, crash)| matches!(crash, Crash::Power { .. }));
-        let is_in_sync = |node: &crate::node::Node| {
-            let Some(broker) = node.broker() else { return false };
-            let image = broker.image();
-            let Some(topic) = image.topics.by_name(TOPIC) else { return false };
-            (0..PARTITIONS).all(|index| {
-                let state = topic.partition(model::PartitionIndex(index));
-                state.is_some_and(|state| state.isr.len() == state.replicas.len())
-            })
-        };
-        !is_planned && course.nodes.iter().all(is_in_sync)
+    fn may_lose_power(&self, course: &Course, index: usize) -> bool {
+        let is_again = self.without_power == Some(index) && course.nodes[index].is_running();
+        is_again || self.without_power.is_none() && self.planned.is_empty() && are_in_sync(course)
     }
 
     /// Ends all faults: every node runs, and every link works.
@@ -187,4 +194,17 @@ fn start(course: &mut Course, index: usize) {
     course.note(|| format!("node {} starts", index + 1));
     let now = course.now_ms;
     course.nodes[index].start(&course.net, now, &mut course.random);
+}
+
+/// Whether every node runs, is registered since its start, and knows that all replicas are in sync.
+fn are_in_sync(course: &Course) -> bool {
+    course.nodes.iter().all(|node| {
+        let Some(broker) = node.broker().filter(|broker| broker.not_ready_because().is_none()) else { return false };
+        let image = broker.image();
+        let Some(topic) = image.topics.by_name(TOPIC) else { return false };
+        (0..PARTITIONS).all(|index| {
+            let state = topic.partition(model::PartitionIndex(index));
+            state.is_some_and(|state| state.isr.len() == state.replicas.len())
+        })
+    })
 }

@@ -1,8 +1,9 @@
 //! What holds at every moment of a course.
 
 use crate::Check;
+use crate::clients::{PARTITIONS, TOPIC};
 use crate::node::Node;
-use model::{BrokerId, LeaderEpoch, TopicIdPartition};
+use model::{BrokerId, LeaderEpoch, PartitionEpoch, PartitionIndex, TopicIdPartition};
 use std::collections::BTreeMap;
 
 /// What was seen so far.
@@ -17,6 +18,10 @@ pub struct Invariants {
     /// A sum of the metadata at each offset.
     images: BTreeMap<i64, (usize, u64)>,
     summed: BTreeMap<(usize, u64), i64>,
+    /// The newest partition epoch of each partition.
+    states: BTreeMap<i32, PartitionEpoch>,
+    /// What has happened since the last look.
+    pub news: Vec<String>,
 }
 
 impl Invariants {
@@ -36,6 +41,17 @@ impl Invariants {
             for partition in partitions {
                 let id = partition.id();
                 if let Some(epoch) = partition.leader_epoch() {
+                    if !self.leaders.contains_key(&(id, epoch)) {
+                        let (end, high) = (partition.log_end_offset(), partition.high_watermark());
+                        let image = broker.image();
+                        let state = image.topics.by_id(id.topic_id).and_then(|topic| topic.partition(id.partition));
+                        let isr = state.map(|state| state.isr.clone());
+                        self.news.push(format!(
+                            "node {} leads {} in epoch {epoch} from {high} to {end}, ISR {isr:?}",
+                            node.host,
+                            partition.name()
+                        ));
+                    }
                     let known = *self.leaders.entry((id, epoch)).or_insert(node.host);
                     if known != node.host {
                         return Err(format!(
@@ -62,11 +78,28 @@ impl Invariants {
         Ok(())
     }
 
+    /// Tells what is new about partitions.
+    fn tell_partitions(&mut self, image: &metadata::image::Image) {
+        let Some(topic) = image.topics.by_name(TOPIC) else { return };
+        for index in 0..PARTITIONS {
+            let Some(it) = topic.partition(PartitionIndex(index)) else { continue };
+            let is_new = self.states.get(&index).is_none_or(|before| *before < it.partition_epoch);
+            if is_new {
+                self.states.insert(index, it.partition_epoch);
+                self.news.push(format!(
+                    "partition {index}: leader {:?} in epoch {}, ISR {:?}, ELR {:?}, last {:?}",
+                    it.leader, it.leader_epoch, it.isr, it.elr, it.last_known_elr
+                ));
+            }
+        }
+    }
+
     fn check_image(&mut self, node: &Node, image: &metadata::image::Image) -> Check {
         let Some(offset) = image.provenance.last_offset else { return Ok(()) };
         if self.summed.insert((node.host, node.starts()), offset.0) == Some(offset.0) {
             return Ok(());
         }
+        self.tell_partitions(image);
         let mut sum = 0xcbf2_9ce4_8422_2325_u64;
         for record in image.snapshot_records() {
             for byte in record.encode().map_err(|error| error.to_string())? {
