@@ -21,6 +21,8 @@ mod ledger;
 mod net;
 mod node;
 mod panics;
+#[cfg(feature = "planted-bugs")]
+mod planted;
 #[path = "../random.rs"]
 mod random;
 #[path = "../seeds.rs"]
@@ -33,7 +35,7 @@ use self::seeds::Simulation;
 const SIMULATION: Simulation = Simulation {
     name: "CLUSTER_SIM",
     arguments: "-p gregor --all-features --test cluster -- --nocapture a_seed",
-    seeds: 200,
+    seeds: 60,
     course: course::run,
 };
 
