@@ -3,6 +3,7 @@
 
 use crate::broker::Broker;
 use crate::config::Listener;
+use crate::runtime::lost_brokers::HeartbeatConnection;
 use futures_util::future::BoxFuture;
 use model::{BrokerId, ErrorCode, LeaderEpoch, Offset, PartitionIndex, TopicId};
 use parking_lot::Mutex;
@@ -25,12 +26,15 @@ pub struct Connection {
     pub software: Mutex<Option<(Str, Str)>>,
     /// The client id of a request that was refused.
     pub refused_client_id: Mutex<Option<Str>>,
+    /// The broker whose heartbeats come on this connection.
+    pub heartbeats: Mutex<Option<HeartbeatConnection>>,
 }
 
 impl Connection {
     /// Creates a connection that has sent nothing yet.
     pub fn new(id: u64, listener: Arc<Listener>, peer: SocketAddr) -> Self {
-        Self { id, listener, peer, software: Mutex::new(None), refused_client_id: Mutex::new(None) }
+        let (software, refused_client_id, heartbeats) = Default::default();
+        Self { id, listener, peer, software, refused_client_id, heartbeats }
     }
 
     /// Returns the client's identity for the log: name and version of its software, and the client

@@ -288,7 +288,13 @@ impl Reading {
             return pass.answers;
         }
         let targets = plan.targets.iter().enumerate();
-        let watched = targets.filter_map(|(index, (key, _))| Some(self.partition(key).ok()?.watch_as(&wake, index)));
+        let watched = targets.filter_map(|(index, (key, _))| {
+            let partition = self.partition(key).ok()?;
+            Some(match self.replica {
+                Some(_) => partition.watch_end_as(&wake, index),
+                None => partition.watch_as(&wake, index),
+            })
+        });
         let watches: Vec<Watch> = watched.collect();
         if !watches.is_empty() {
             // Reads again after the watches are set, so that no append in between is missed.

@@ -22,7 +22,9 @@ use crate::runtime::controller::{ActiveController, ControllerHandle};
 use crate::runtime::group::GroupCoordinators;
 use crate::runtime::limits::{ConnectionLimits, Maxima, MemoryLimit};
 use crate::runtime::loggers::Loggers;
+use crate::runtime::lost_brokers::LostBrokers;
 use crate::runtime::producer_ids::ProducerIds;
+use crate::runtime::registration::StopSignals;
 use crate::runtime::transaction::{MarkerWriter, TransactionCoordinators};
 use crate::telemetry::{Complaints, Metrics};
 use arc_swap::ArcSwap;
@@ -66,6 +68,8 @@ pub struct Broker {
     pub limits: Arc<ConnectionLimits>,
     /// The memory of requests in flight.
     pub request_memory: MemoryLimit,
+    /// How a controlled shutdown begins and ends.
+    pub stop_signals: StopSignals,
     /// The token that stops every task, except for those that serve the controllers' listeners.
     pub stopping: CancellationToken,
     /// The token that stops serving the controllers' listeners: other controllers need this one
@@ -77,6 +81,8 @@ pub struct Broker {
     pub controller: ControllerHandle,
     /// The active controller, on this node or another.
     pub active_controller: ActiveController,
+    /// Where the end of a connection of another broker's heartbeats is reported.
+    pub lost_brokers: LostBrokers,
     /// The group coordinators.
     pub groups: Arc<GroupCoordinators>,
     /// The transaction coordinators.
@@ -120,6 +126,8 @@ impl Broker {
     /// Applies a new image: first the settings, then each partition and the coordinator that
     /// depends on it.
     pub(crate) fn published(&self, image: &Arc<Image>, changes: &Changes) {
+        self.metrics.unclean_elections.inc_by(changes.unclean_elections);
+        self.metrics.elr_elections.inc_by(changes.elr_elections);
         if changes.configs.iter().any(|resource| resource.kind == ResourceType::Broker) {
             self.change_settings(image);
         }
@@ -130,6 +138,9 @@ impl Broker {
             && let Some(registered) = image.cluster.brokers.get(&self.node.id)
         {
             self.producer_ids.registered(registered.epoch, &self.active_controller);
+        }
+        if !self.config.roles.is_broker() {
+            return;
         }
         self.groups.set_partition_count(partition_count(image, StateTopic::ConsumerOffsets));
         self.transactions.set_partition_count(partition_count(image, StateTopic::TransactionState));
@@ -156,6 +167,7 @@ impl Broker {
         }
         set_maxima(&self.limits, &effective.settings);
         self.replicas.set_cordoned(&effective.settings.cordoned_log_dirs);
+        self.replicas.set_fetcher_count(replication::fetchers_per_leader(&effective.settings));
         self.replicas.set_move_rate(effective.move_bytes_per_second());
         self.groups.set_config(config_rules::group_config(&effective, image.features.version()));
         self.settings.store(Arc::new(effective.settings.clone()));
@@ -203,16 +215,31 @@ impl Broker {
         is_dir_offline || (replica == self.node.id && self.replicas.is_offline(id))
     }
 
-    /// Returns what is missing before this broker serves everything; `None` if nothing is.
+    /// Returns what is missing before this node serves everything; `None` if nothing is.
     pub fn not_ready_because(&self) -> Option<String> {
-        if self.stopping.is_cancelled() {
+        if self.stop_signals.leaving.is_cancelled() {
             return Some("stopping".into());
+        }
+        if !self.config.roles.is_broker() {
+            return self.controller_not_ready_because();
+        }
+        if self.image.load().provenance.last_offset.is_none() && self.controller.leader().is_none() {
+            return Some("no controller is known to be active".into());
         }
         if !self.replicas.is_loaded() {
             let OpeningProgress { total, opened, bytes_left } = self.replicas.progress();
             return Some(format!("opening partitions: {opened} of {total} open, {bytes_left} bytes to check"));
         }
         (!*self.unfenced.borrow()).then(|| "not yet registered with the controller".into())
+    }
+
+    /// Returns what is missing before a controller alone takes part in its quorum.
+    fn controller_not_ready_because(&self) -> Option<String> {
+        if self.controller.leader().is_none() {
+            return Some("no leader of the quorum is known".into());
+        }
+        let has_caught_up = self.image.load().provenance.last_offset.is_some();
+        (!has_caught_up).then(|| "reading the metadata log".into())
     }
 
     /// Asks the controller to create topics for a client, and does not wait for the answer.

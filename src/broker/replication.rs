@@ -2,6 +2,8 @@
 //! asks the controller for changes of its ISR.
 
 use super::Broker;
+use crate::config::BrokerSettings;
+use crate::replica::Following;
 use crate::replica::fetcher::FetcherSettings;
 use crate::replica::fetchers::{Fetchers, FetchersParts};
 use crate::runtime::isr_sender::{ClusterPeers, IsrSender};
@@ -10,9 +12,6 @@ use model::BrokerId;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
-
-/// `num.replica.fetchers`: one connection to each leader.
-const FETCHERS_PER_LEADER: usize = 1;
 
 /// Lets the partitions of a broker follow their leaders. Called once, before the first image.
 /// Returns what sends the changes of ISRs.
@@ -28,25 +27,32 @@ pub(crate) fn start(broker: &Arc<Broker>) -> IsrSender {
     let timeout = Duration::from_millis(u64::try_from(of.replica_socket_timeout_ms).unwrap_or(0));
     let (brokers, own) = (broker.other_brokers.clone(), broker.other_brokers.clone());
     let runtime = Handle::current();
-    let fetchers = Fetchers::new(FetchersParts {
+    let fetchers = Arc::new(Fetchers::new(FetchersParts {
         broker_id: broker.node.id,
-        per_leader: FETCHERS_PER_LEADER,
+        per_leader: fetchers_per_leader(&of),
         settings,
         own_epoch: Arc::new(move || own.own_epoch()),
         link: Box::new(move |leader: BrokerId| BrokerLink::new(brokers.clone(), leader, timeout)),
         env: broker.env,
         runtime: runtime.clone(),
-    });
+    }));
     let peers = Arc::new(ClusterPeers::new(broker.node.id, broker.image.clone()));
     let of_partitions = peers.clone();
-    broker.replicas.set_following(
-        settings.backoff_ms,
-        Box::new(move |partition| {
+    let counted = fetchers.clone();
+    broker.replicas.set_following(Following {
+        backoff_ms: settings.backoff_ms,
+        listener: Box::new(move |partition| {
             let _entered = runtime.enter();
             partition.set_peers(of_partitions.clone());
             fetchers.update(partition);
         }),
-    );
+        set_fetcher_count: Box::new(move |count| counted.set_per_leader(count)),
+    });
     let controller = broker.active_controller.with_own_connection();
     IsrSender { peers, controller, stopping: broker.stopping.clone() }
+}
+
+/// Returns `num.replica.fetchers`.
+pub(super) fn fetchers_per_leader(settings: &BrokerSettings) -> usize {
+    usize::try_from(settings.num_replica_fetchers).unwrap_or(1)
 }

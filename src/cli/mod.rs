@@ -4,6 +4,7 @@ mod check;
 mod dump_log;
 mod first_start;
 mod format;
+mod initial_controllers;
 mod output;
 mod signals;
 mod start;
@@ -80,11 +81,10 @@ pub struct Format {
     /// Join an existing quorum
     #[arg(long, short = 'N', conflicts_with = "standalone")]
     no_initial_controllers: bool,
-    /// The first voters: only this node, as ID@HOST:PORT:DIRECTORY
+    /// The first voters, the same on each node, each as ID@HOST:PORT:DIRECTORY
     #[arg(long, short = 'I', value_name = "VOTER,...", conflicts_with_all = ["standalone", "no_initial_controllers"])]
     initial_controllers: Option<String>,
-    /// A SCRAM credential of the new cluster, as SCRAM-SHA-256=[name=alice,password=secret]; may be
-    /// repeated
+    /// Not supported yet
     #[arg(long, short = 'S', value_name = "CREDENTIAL")]
     add_scram: Vec<String>,
     /// The release whose features the new cluster has, such as 4.3 or 3.9-IV0

@@ -196,10 +196,11 @@ fn say_started(running: &Running, files: Option<u64>, hints: Option<&Logging>) {
         running.addresses.iter().map(|(name, address)| format!("{name}://{address}")).collect();
     let advertised: Vec<String> =
         running.advertised.iter().map(|(name, address)| format!("{name}://{address}")).collect();
-    let dirs: Vec<PathBuf> = running.broker.config.log_dirs.clone();
+    let dirs: Vec<PathBuf> = node::rules::folders_of(&running.broker.config);
     info!(
         version = env!("CARGO_PKG_VERSION"),
         node_id = %running.broker.node.id,
+        process_roles = running.broker.config.roles.names(),
         listeners = listeners.join(","),
         advertised_listeners = advertised.join(","),
         log_dirs = ?dirs,

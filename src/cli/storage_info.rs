@@ -3,7 +3,6 @@
 
 use super::{Storage, output};
 use crate::config::NodeConfig;
-use crate::node::rules;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::ErrorKind;
@@ -16,7 +15,7 @@ impl Storage {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let Storage::Info { config } = self;
         let config = NodeConfig::read(&config, &[])?;
-        let dirs: BTreeSet<PathBuf> = rules::folders_of(&config).into_iter().collect();
+        let dirs: BTreeSet<PathBuf> = config.log_dirs.iter().chain([&config.metadata_log_dir]).cloned().collect();
         let (text, problems) = info(&RealDisk, &dirs)?;
         output::result(text)?;
         Ok(if problems == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })

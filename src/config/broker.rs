@@ -146,7 +146,7 @@ const KEYS: &[Key] = rows! {
     "unstable.feature.versions.enable", Boolean, Is("false"), Any, High, Internal, NotYet;
     "process.roles", List, Required, Items(&["broker", "controller"], NotEmpty), High, ReadOnly, Honoured;
     "node.id", Int, Required, AtLeast(0), High, ReadOnly, Honoured;
-    "initial.broker.registration.timeout.ms", Int, Is("60000"), Any, Medium, ReadOnly, NotYet;
+    "initial.broker.registration.timeout.ms", Int, Is("60000"), Any, Medium, ReadOnly, Honoured;
     "broker.heartbeat.interval.ms", Int, Is("2000"), Any, Medium, ReadOnly, Honoured;
     "broker.session.timeout.ms", Int, Is("9000"), Any, Medium, ReadOnly, Honoured;
     "controller.listener.names", List, Required, Items(&[], NotEmpty), High, ReadOnly, Honoured;
@@ -193,14 +193,14 @@ const KEYS: &[Key] = rows! {
     "replica.fetch.backoff.ms", Int, Is("1000"), AtLeast(0), Medium, ReadOnly, Honoured;
     "replica.fetch.min.bytes", Int, Is("1"), Any, High, ReadOnly, Honoured;
     "replica.fetch.response.max.bytes", Int, Is("10485760"), AtLeast(0), Medium, ReadOnly, Honoured;
-    "num.replica.fetchers", Int, Is("1"), AtLeast(1), High, ClusterWide, NoEffect;
+    "num.replica.fetchers", Int, Is("1"), AtLeast(1), High, ClusterWide, Honoured;
     "replica.high.watermark.checkpoint.interval.ms", Long, Is("5000"), Any, High, ReadOnly, Honoured;
     "fetch.purgatory.purge.interval.requests", Int, Is("1000"), Any, Medium, ReadOnly, NoEffect;
     "producer.purgatory.purge.interval.requests", Int, Is("1000"), Any, Medium, ReadOnly, NoEffect;
     "delete.records.purgatory.purge.interval.requests", Int, Is("1"), Any, Medium, ReadOnly, NoEffect;
-    "auto.leader.rebalance.enable", Boolean, Is("true"), Any, High, ReadOnly, NotYet;
-    "leader.imbalance.check.interval.seconds", Long, Is("300"), AtLeast(1), High, ReadOnly, NotYet;
-    "unclean.leader.election.interval.ms", Long, Is("300000"), AtLeast(1), Medium, Internal, NotYet;
+    "auto.leader.rebalance.enable", Boolean, Is("true"), Any, High, ReadOnly, Honoured;
+    "leader.imbalance.check.interval.seconds", Long, Is("300"), AtLeast(1), High, ReadOnly, Honoured;
+    "unclean.leader.election.interval.ms", Long, Is("300000"), AtLeast(1), Medium, Internal, Honoured;
     "unclean.leader.election.enable", Boolean, Is("false"), Any, High, ClusterWide, Honoured;
     "security.inter.broker.protocol", Text, Is("PLAINTEXT"),
         OneOf(&["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]), Medium, ReadOnly, Honoured;

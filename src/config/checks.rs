@@ -4,6 +4,7 @@
 //! this form when a dynamic config breaks the rule. At the start of a node the prefix is removed.
 
 use super::key::Values;
+use super::roles::Roles;
 use super::settings::map_entries;
 use super::{ConfigError, Properties};
 
@@ -14,7 +15,7 @@ pub(super) const REQUIREMENT: &str = "requirement failed: ";
 const COMPRESSION_IDS: std::ops::RangeInclusive<i64> = 0..=4;
 
 /// Checks all rules except those of listeners. Errors: the first rule that fails.
-pub(super) fn check(properties: &Properties, values: &Values) -> Result<(), ConfigError> {
+pub(super) fn check(properties: &Properties, values: &Values, roles: Roles) -> Result<(), ConfigError> {
     check_logs(values)?;
     check_replication(values)?;
     check_connections(values)?;
@@ -24,7 +25,7 @@ pub(super) fn check(properties: &Properties, values: &Values) -> Result<(), Conf
     }
     check_share_groups(values)?;
     at_most("group.streams.num.standby.replicas", "group.streams.max.standby.replicas", values)?;
-    check_cordoned(properties, values)
+    if roles.is_broker() { check_cordoned(properties, values) } else { Ok(()) }
 }
 
 fn require(holds: bool, message: &str) -> Result<(), ConfigError> {

@@ -94,7 +94,7 @@ impl NodeConfig {
             properties.insert(name.clone(), value.clone());
         }
         let values = BROKER.parse(&properties)?;
-        checks::check(&properties, &values)?;
+        checks::check(&properties, &values, self.roles)?;
         Ok((properties, values))
     }
 
@@ -141,7 +141,7 @@ impl NodeConfig {
 
     /// Checks that listeners do not change while the node runs.
     fn check_listeners(&self, properties: &Properties, values: &Values) -> Result<(), ConfigError> {
-        let listeners = Listeners::new(properties, values)?;
+        let listeners = Listeners::new(properties, values, self.roles)?;
         let changed = self.listeners.all.iter().find(|listener| !listeners.all.contains(listener));
         if let Some(changed) = changed {
             return Err(dynamic_fault(&format!(

@@ -1,7 +1,9 @@
 //! Listeners: the addresses that the node listens on, those that it advertises, and Kafka's rules
 //! for both.
 
+use super::checks::REQUIREMENT;
 use super::key::Values;
+use super::roles::Roles;
 use super::settings::map_entries;
 use super::{ConfigError, Properties, address};
 use std::collections::BTreeMap;
@@ -89,6 +91,8 @@ pub struct Listeners {
     pub inter_broker: String,
     /// `controller.listener.names`, in upper case.
     pub controller_names: Vec<String>,
+    /// The security protocols of those names that have one.
+    pub controller_protocols: Vec<(String, SecurityProtocol)>,
 }
 
 struct Endpoint {
@@ -98,9 +102,9 @@ struct Endpoint {
 }
 
 impl Listeners {
-    /// Parses the listeners of a node that is broker and controller. Errors: Kafka's messages,
-    /// including the prefix of a failed requirement.
-    pub(super) fn new(properties: &Properties, values: &Values) -> Result<Self, ConfigError> {
+    /// Parses the listeners of a node. Errors: Kafka's messages, including the prefix of a failed
+    /// requirement.
+    pub(super) fn new(properties: &Properties, values: &Values, roles: Roles) -> Result<Self, ConfigError> {
         let controller_names: Vec<String> =
             values.read::<Vec<String>>("controller.listener.names").iter().map(|name| name.to_uppercase()).collect();
         let protocols = protocols(properties, values, &controller_names)?;
@@ -121,79 +125,70 @@ impl Listeners {
             });
         }
         let shown = if advertised_text.is_some() { &advertises } else { &listens };
-        let mut advertised = Vec::new();
-        for (endpoint, protocol) in shown {
-            let (name, host) = (endpoint.name.clone(), endpoint.host.clone());
-            advertised.push(Advertised {
-                name,
-                host,
-                port: port("advertised.listeners", endpoint)?,
-                protocol: *protocol,
-            });
-        }
         let (mut advertised_controller, advertised): (Vec<_>, Vec<_>) =
-            advertised.into_iter().partition(|endpoint| controller_names.contains(&endpoint.name));
+            advertised_of(shown)?.into_iter().partition(|endpoint| controller_names.contains(&endpoint.name));
         for listener in all.iter().filter(|listener| listener.is_controller) {
             if !advertised_controller.iter().any(|endpoint| endpoint.name == listener.name) {
                 let (name, host) = (listener.name.clone(), listener.host.clone());
                 advertised_controller.push(Advertised { name, host, port: listener.port, protocol: listener.protocol });
             }
         }
+        let known = |name: &String| protocols.get(name).map(|protocol| (name.clone(), *protocol));
+        let controller_protocols = controller_names.iter().filter_map(known).collect();
         let inter_broker = inter_broker(properties, values, &protocols)?;
-        let listeners = Self { all, advertised, advertised_controller, inter_broker, controller_names };
-        let advertised_controllers_too = advertised_text.is_some();
-        listeners.check(values, advertised_controllers_too)?;
-        Ok(listeners)
+        let mut this =
+            Self { all, advertised, advertised_controller, inter_broker, controller_names, controller_protocols };
+        if roles == Roles::Controller && properties.contains_key("inter.broker.listener.name") {
+            this.check_inter_broker_of_controller()?;
+        }
+        this.check(values, roles, advertised_text.is_some())?;
+        // What the other role would advertise is allowed and has no effect.
+        if !roles.is_broker() {
+            this.advertised.clear();
+        }
+        if !roles.is_controller() {
+            this.advertised_controller.clear();
+        }
+        Ok(this)
     }
 
-    /// Checks the rules between listeners of a node that is broker and controller.
-    fn check(&self, values: &Values, advertised_controllers_too: bool) -> Result<(), ConfigError> {
-        let require = |holds: bool, message: String| {
-            if holds { Ok(()) } else { Err(ConfigError(format!("requirement failed: {message}"))) }
-        };
-        let listens_on = |name: &String| self.all.iter().any(|listener| listener.name == *name);
+    fn listens_on(&self, name: &str) -> bool {
+        self.all.iter().any(|listener| listener.name == name)
+    }
+
+    fn check_inter_broker_of_controller(&self) -> Result<(), ConfigError> {
         require(
-            self.controller_names.iter().any(listens_on),
-            "controller.listener.names must contain at least one value appearing in the 'listeners' configuration when running the KRaft \
-             controller role"
-                .into(),
-        )?;
-        require(
-            self.controller_names.iter().all(listens_on),
-            "controller.listener.names must only contain values appearing in the 'listeners' configuration when running the KRaft controller \
-             role"
-                .into(),
-        )?;
-        require(
-            !self.advertised.is_empty(),
-            "There must be at least one broker advertised listener. Perhaps all listeners appear in controller.listener.names?".into(),
-        )?;
-        let names: Vec<&str> = self.advertised.iter().map(|endpoint| endpoint.name.as_str()).collect();
-        require(
-            names.contains(&self.inter_broker.as_str()),
-            format!(
-                "inter.broker.listener.name must be a listener name defined in advertised.listeners. The valid options based on currently \
-                 configured listeners are {}",
-                names.join(",")
-            ),
-        )?;
-        require(
-            self.advertised.iter().all(|endpoint| listens_on(&endpoint.name)),
-            format!(
-                "advertised.listeners listener names must be equal to or a subset of the ones defined in listeners. Found {}. The valid \
-                 options based on the current configuration are {}",
-                names.join(","),
-                self.all.iter().map(|listener| listener.name.as_str()).collect::<Vec<_>>().join(",")
-            ),
-        )?;
+            !self.controller_names.contains(&self.inter_broker),
+            "controller.listener.names must not contain an explicitly set inter.broker.listener.name configuration value when \
+             process.roles=controller'",
+        )
+    }
+
+    /// Checks the rules between the listeners of a node.
+    fn check(&self, values: &Values, roles: Roles, advertised_controllers_too: bool) -> Result<(), ConfigError> {
+        match roles {
+            Roles::Broker => self.check_controllers_of_broker()?,
+            Roles::Controller => require(
+                self.all.iter().all(|listener| listener.is_controller),
+                "The listeners config must only contain KRaft controller listeners from controller.listener.names when \
+                 process.roles=controller",
+            )?,
+            Roles::Both => {}
+        }
+        if roles.is_controller() {
+            self.check_own_controller()?;
+        }
+        if roles.is_broker() {
+            self.check_advertised()?;
+        }
         let controllers = self.advertised_controller.iter().filter(|_| advertised_controllers_too);
         require(
             self.advertised.iter().chain(controllers).all(|endpoint| endpoint.host != "0.0.0.0"),
-            "advertised.listeners cannot use the nonroutable meta-address 0.0.0.0. Use a routable IP address.".into(),
+            "advertised.listeners cannot use the nonroutable meta-address 0.0.0.0. Use a routable IP address.",
         )?;
         for early in values.read::<Option<Vec<String>>>("early.start.listeners").unwrap_or_default() {
             let early = early.to_uppercase();
-            if !listens_on(&early) && !self.controller_names.contains(&early) {
+            if !self.listens_on(&early) {
                 return Err(ConfigError(format!(
                     "early.start.listeners contains listener {early}, but this is not contained in listeners or controller.listener.names"
                 )));
@@ -201,6 +196,76 @@ impl Listeners {
         }
         Ok(())
     }
+
+    /// Checks the listeners of the controllers that a broker connects to.
+    fn check_controllers_of_broker(&self) -> Result<(), ConfigError> {
+        require(
+            !self.all.iter().any(|listener| listener.is_controller),
+            "controller.listener.names must not contain a value appearing in the 'listeners' configuration when running KRaft with just \
+             the broker role",
+        )?;
+        let has_protocol = |name: &&String| self.controller_protocols.iter().any(|(known, _)| known == *name);
+        match self.controller_names.iter().find(|name| !has_protocol(name)) {
+            None => Ok(()),
+            Some(name) => Err(ConfigError(format!(
+                "Controller listener with name {name} defined in controller.listener.names not found in listener.security.protocol.map  \
+                 (an explicit security mapping for each controller listener is required if listener.security.protocol.map is non-empty, \
+                 or if there are security protocols other than PLAINTEXT in use)"
+            ))),
+        }
+    }
+
+    /// Checks the listeners of the controller on this node.
+    fn check_own_controller(&self) -> Result<(), ConfigError> {
+        require(
+            self.controller_names.iter().any(|name| self.listens_on(name)),
+            "controller.listener.names must contain at least one value appearing in the 'listeners' configuration when running the KRaft \
+             controller role",
+        )?;
+        require(
+            self.controller_names.iter().all(|name| self.listens_on(name)),
+            "controller.listener.names must only contain values appearing in the 'listeners' configuration when running the KRaft controller \
+             role",
+        )
+    }
+
+    /// Checks what a broker advertises to its clients.
+    fn check_advertised(&self) -> Result<(), ConfigError> {
+        require(
+            !self.advertised.is_empty(),
+            "There must be at least one broker advertised listener. Perhaps all listeners appear in controller.listener.names?",
+        )?;
+        let names: Vec<&str> = self.advertised.iter().map(|endpoint| endpoint.name.as_str()).collect();
+        require(
+            names.contains(&self.inter_broker.as_str()),
+            &format!(
+                "inter.broker.listener.name must be a listener name defined in advertised.listeners. The valid options based on currently \
+                 configured listeners are {}",
+                names.join(",")
+            ),
+        )?;
+        require(
+            self.advertised.iter().all(|endpoint| self.listens_on(&endpoint.name)),
+            &format!(
+                "advertised.listeners listener names must be equal to or a subset of the ones defined in listeners. Found {}. The valid \
+                 options based on the current configuration are {}",
+                names.join(","),
+                self.all.iter().map(|listener| listener.name.as_str()).collect::<Vec<_>>().join(",")
+            ),
+        )
+    }
+}
+
+fn require(holds: bool, message: &str) -> Result<(), ConfigError> {
+    if holds { Ok(()) } else { Err(ConfigError(format!("{REQUIREMENT}{message}"))) }
+}
+
+fn advertised_of(endpoints: &[(Endpoint, SecurityProtocol)]) -> Result<Vec<Advertised>, ConfigError> {
+    let advertised = endpoints.iter().map(|(endpoint, protocol)| {
+        let (name, host) = (endpoint.name.clone(), endpoint.host.clone());
+        Ok(Advertised { name, host, port: port("advertised.listeners", endpoint)?, protocol: *protocol })
+    });
+    advertised.collect()
 }
 
 fn port(property: &str, endpoint: &Endpoint) -> Result<u16, ConfigError> {

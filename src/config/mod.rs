@@ -26,6 +26,7 @@ mod new_node;
 mod node;
 mod properties;
 mod providers;
+mod roles;
 mod rule;
 mod settings;
 mod startup;
@@ -48,6 +49,7 @@ pub use listeners::{Advertised, Listener, Listeners, SecurityProtocol};
 pub use new_node::{ADVERTISED_OF_EVERY_INTERFACE, NewNode, moved_listener, new_node_properties};
 pub use node::{NodeConfig, Voter};
 pub use properties::{parse as parse_properties, write as write_properties};
+pub use roles::Roles;
 pub use rule::{Emptiness, Rule};
 pub use settings::BrokerSettings;
 #[cfg(test)]

@@ -4,6 +4,7 @@ use super::broker::BROKER;
 use super::checks::{self, REQUIREMENT};
 use super::key::Values;
 use super::listeners::Listeners;
+use super::roles::Roles;
 use super::rule::voter_of;
 use super::settings::max_connections_of_listeners;
 use super::{Address, BrokerSettings, ConfigError, Properties, file, properties, providers, startup};
@@ -33,6 +34,8 @@ pub struct NodeConfig {
     pub settings: BrokerSettings,
     /// `node.id`.
     pub node_id: BrokerId,
+    /// `process.roles`.
+    pub roles: Roles,
     /// The addresses that it listens on and advertises.
     pub listeners: Listeners,
     /// `log.dirs` in its order, or else `log.dir`.
@@ -91,16 +94,25 @@ impl NodeConfig {
         join_ids(&mut properties)?;
         let values = BROKER.parse(&properties)?;
         let node_id = values.read::<i32>("node.id");
+        let roles = Roles::new(&values);
         warnings.extend(startup::warnings(&properties)?);
-        let voters = voters(&values, node_id)?;
-        let listeners = Listeners::new(&properties, &values)?;
+        let voters = voters(&values)?;
+        if !roles.is_controller() {
+            check_quorum_of_broker(&values, &voters, node_id)?;
+        }
+        let listeners = Listeners::new(&properties, &values, roles)?;
+        if roles.is_controller() {
+            check_voter(&voters, node_id)?;
+        }
         startup::refuse_listeners(&listeners)?;
-        checks::check(&properties, &values)?;
+        checks::check(&properties, &values, roles)?;
+        warnings.extend(unused_controllers(&listeners, roles));
         let log_dirs = log_dirs(&values);
         let metadata_log_dir: Option<String> = values.read("metadata.log.dir");
         Ok(Self {
             settings: BrokerSettings::new(&values),
             node_id: BrokerId(node_id),
+            roles,
             listeners,
             metadata_log_dir: metadata_log_dir
                 .filter(|dir| !dir.is_empty())
@@ -117,6 +129,13 @@ impl NodeConfig {
             properties,
             values,
         })
+    }
+}
+
+impl NodeConfig {
+    /// The log dirs that hold partitions; none on a controller alone.
+    pub fn partition_dirs(&self) -> &[PathBuf] {
+        if self.roles.is_broker() { &self.log_dirs } else { &[] }
     }
 }
 
@@ -158,7 +177,7 @@ fn join_ids(properties: &mut Properties) -> Result<(), ConfigError> {
     Ok(())
 }
 
-fn voters(values: &Values, node_id: i32) -> Result<Vec<Voter>, ConfigError> {
+fn voters(values: &Values) -> Result<Vec<Voter>, ConfigError> {
     let mut voters: Vec<Voter> = Vec::new();
     for entry in values.read::<Vec<String>>("controller.quorum.voters") {
         let (id, host, port) = voter_of(&entry).map_err(ConfigError)?;
@@ -173,15 +192,52 @@ fn voters(values: &Values, node_id: i32) -> Result<Vec<Voter>, ConfigError> {
                 .into(),
         ));
     }
-    if !voters.is_empty() && !voters.iter().any(|voter| voter.id == BrokerId(node_id)) {
-        let ids: Vec<String> = voters.iter().map(|voter| voter.id.to_string()).collect();
+    Ok(voters)
+}
+
+/// Checks that a broker alone is not meant to be a voter.
+fn check_quorum_of_broker(values: &Values, voters: &[Voter], node_id: i32) -> Result<(), ConfigError> {
+    if voters.iter().any(|voter| voter.id == BrokerId(node_id)) {
         return Err(ConfigError(format!(
-            "{REQUIREMENT}If process.roles contains the 'controller' role, the node id {node_id} must be included in the set of voters \
-             controller.quorum.voters=Set({})",
-            ids.join(", ")
+            "{REQUIREMENT}If process.roles contains just the 'broker' role, the node id {node_id} must not be included in the set of \
+             voters controller.quorum.voters=Set({})",
+            ids_of(voters)
         )));
     }
-    Ok(voters)
+    if values.read("controller.quorum.auto.join.enable") {
+        return Err(ConfigError(format!(
+            "{REQUIREMENT}controller.quorum.auto.join.enable is only supported when process.roles contains the 'controller' role."
+        )));
+    }
+    Ok(())
+}
+
+/// Checks that a controller is one of the configured voters.
+fn check_voter(voters: &[Voter], node_id: i32) -> Result<(), ConfigError> {
+    if voters.is_empty() || voters.iter().any(|voter| voter.id == BrokerId(node_id)) {
+        return Ok(());
+    }
+    Err(ConfigError(format!(
+        "{REQUIREMENT}If process.roles contains the 'controller' role, the node id {node_id} must be included in the set of voters \
+         controller.quorum.voters=Set({})",
+        ids_of(voters)
+    )))
+}
+
+fn ids_of(voters: &[Voter]) -> String {
+    let mut ids: Vec<BrokerId> = voters.iter().map(|voter| voter.id).collect();
+    ids.sort_unstable();
+    ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// A broker alone connects to the first of several controller listeners.
+fn unused_controllers(listeners: &Listeners, roles: Roles) -> Option<String> {
+    (roles == Roles::Broker && listeners.controller_names.len() > 1).then(|| {
+        format!(
+            "controller.listener.names has multiple entries; only the first will be used since process.roles=broker: {}",
+            listeners.controller_names.join(",")
+        )
+    })
 }
 
 fn log_dirs(values: &Values) -> Vec<PathBuf> {

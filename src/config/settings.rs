@@ -42,6 +42,7 @@ settings_struct! {
         add_partitions_to_txn_retry_backoff_max_ms: i32,
         add_partitions_to_txn_retry_backoff_ms: i32,
         auto_create_topics_enable: bool,
+        auto_leader_rebalance_enable: bool,
         broker_heartbeat_interval_ms: i32,
         broker_rack: Option<String>,
         broker_session_timeout_ms: i32,
@@ -66,6 +67,8 @@ settings_struct! {
         group_max_session_timeout_ms: i32,
         group_max_size: i32,
         group_min_session_timeout_ms: i32,
+        initial_broker_registration_timeout_ms: i32,
+        leader_imbalance_check_interval_seconds: i64,
         log_cleaner_backoff_ms: i64,
         log_cleaner_dedupe_buffer_size: i64,
         log_cleaner_enable: bool,
@@ -92,6 +95,7 @@ settings_struct! {
         metadata_max_retention_ms: i64,
         min_insync_replicas: i32,
         num_partitions: i32,
+        num_replica_fetchers: i32,
         offset_metadata_max_bytes: i32,
         offsets_commit_timeout_ms: i32,
         offsets_retention_check_interval_ms: i64,
@@ -131,6 +135,7 @@ settings_struct! {
         transactional_id_expiration_ms: i32,
         transaction_partition_verification_enable: bool,
         unclean_leader_election_enable: bool,
+        unclean_leader_election_interval_ms: i64,
     }
 }
 

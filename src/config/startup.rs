@@ -73,7 +73,7 @@ pub(super) fn refuse(properties: &Properties) -> Result<(), ConfigError> {
         };
         return Err(ConfigError(format!("{name}={} is not supported; {instead}", text.trim())));
     }
-    refuse_roles(properties)
+    Ok(())
 }
 
 fn is_equivalent(name: &str, text: &str) -> bool {
@@ -81,30 +81,18 @@ fn is_equivalent(name: &str, text: &str) -> bool {
     text.split(',').all(|item| allowed.contains(&item.trim()))
 }
 
-/// Checks that the node is both broker and controller.
-fn refuse_roles(properties: &Properties) -> Result<(), ConfigError> {
-    if let Some(roles) = properties.get("process.roles") {
-        let has = |wanted: &str| roles.split(',').any(|role| role.trim() == wanted);
-        if has("broker") != has("controller") {
-            return Err(ConfigError(format!(
-                "process.roles={} is not supported yet; a node is broker,controller",
-                roles.trim()
-            )));
-        }
-    }
-    Ok(())
-}
-
 /// Refuses listeners with an unsupported security protocol. Errors: one line that names the first
 /// of them.
 pub(super) fn refuse_listeners(listeners: &Listeners) -> Result<(), ConfigError> {
-    let secured = listeners.all.iter().find(|listener| listener.protocol != SecurityProtocol::Plaintext);
-    match secured {
+    let own = listeners.all.iter().map(|listener| ("listeners", &listener.name, listener.protocol));
+    // A broker alone has no listener of this name, but connects to it.
+    let controllers = listeners.controller_protocols.iter();
+    let controllers = controllers.map(|(name, protocol)| ("controller.listener.names", name, *protocol));
+    match own.chain(controllers).find(|(_, _, protocol)| *protocol != SecurityProtocol::Plaintext) {
         None => Ok(()),
-        Some(listener) => Err(ConfigError(format!(
-            "listeners: {} is secured by {} (listener.security.protocol.map), which is not supported yet; only PLAINTEXT is",
-            listener.name,
-            listener.protocol.name()
+        Some((property, name, protocol)) => Err(ConfigError(format!(
+            "{property}: {name} is secured by {} (listener.security.protocol.map), which is not supported yet; only PLAINTEXT is",
+            protocol.name()
         ))),
     }
 }

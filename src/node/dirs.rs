@@ -4,6 +4,7 @@
 use crate::broker::Broker;
 use crate::replica::Dir;
 use crate::runtime::metadata_log::LogFault;
+use crate::runtime::registration::NotRegistered;
 use std::path::PathBuf;
 use std::sync::Arc;
 use storage::LogDir;
@@ -24,6 +25,9 @@ pub enum NodeFault {
         /// The disk error.
         reason: String,
     },
+    /// No controller registered this broker.
+    #[error(transparent)]
+    NotRegistered(#[from] NotRegistered),
     /// A thread without which the node does not work has panicked.
     #[error("the {thread} panicked, and with it this node ends; this is a bug, please report it")]
     Panicked {

@@ -26,7 +26,7 @@ use tracing::error;
 
 /// The folders of this node.
 pub(super) struct Folders {
-    /// The log dirs with their ids, in the order of `log.dirs`.
+    /// The log dirs with their ids, in the order of `log.dirs`. None on a controller alone.
     pub(super) log_dirs: Vec<(LogDir, DirectoryId)>,
     /// Log dirs whose disks cannot be read or written. The node starts without them, as in Kafka.
     pub(super) lost: Vec<PathBuf>,
@@ -71,11 +71,11 @@ impl Folders {
             Some((_, id)) => *id,
             None => bail!("metadata.log.dir={} was not opened", config.metadata_log_dir.display()),
         };
-        let metadata_log_dir = match config.log_dirs.contains(&config.metadata_log_dir) {
+        let metadata_log_dir = match config.partition_dirs().contains(&config.metadata_log_dir) {
             true => None,
             false => log_dirs.pop().map(|(dir, _)| dir),
         };
-        if log_dirs.is_empty() {
+        if log_dirs.is_empty() && config.roles.is_broker() {
             bail!(
                 "none of the log dirs can be used: {}",
                 lost.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")

@@ -6,7 +6,11 @@
 //! 3. Start the publisher and the controller. The quorum elects this node, the committed log is
 //!    applied, and the first image is published. The image opens partitions and starts
 //!    coordinators.
-//! 4. Serve connections, register the broker, and start the background tasks.
+//! 4. Serve connections, register the node in its roles, and start the background tasks.
+//!
+//! A broker alone has no controller listener, and its raft machine only observes. A controller
+//! alone has the same services, but no log dir with partitions: it opens only the folder of the
+//! metadata log, registers no broker, and has no background task.
 
 mod dirs;
 mod folders;
@@ -20,7 +24,7 @@ use self::folders::Folders;
 use self::threads::TaskThread;
 use crate::admin;
 use crate::broker::{Broker, Node, replication, set_maxima, spawn_background};
-use crate::config::{Address, Advertised, Effective, NodeConfig, Properties};
+use crate::config::{Address, Advertised, BrokerSettings, Effective, NodeConfig, Properties};
 use crate::env::blocking::ThreadHandle;
 use crate::env::{Env, watch};
 use crate::net::{self, Bind, ConnectionThreads, Listening, Open, ThreadLoad};
@@ -30,16 +34,20 @@ use crate::replica::{self, Replicas, TopicSettings};
 use crate::runtime::assignment_sender::AssignmentSender;
 use crate::runtime::brokers::{OtherBrokers, OtherBrokersParts};
 use crate::runtime::config_rules::{self, Rules};
-use crate::runtime::controller::{self, ActiveController, ActiveControllerParts, ControllerHandle, ControllerParts};
+use crate::runtime::controller::{
+    self, ActiveController, ActiveControllerParts, ControllerHandle, ControllerParts, ElectionIntervals,
+};
 use crate::runtime::coordinator::{CoordinatorParts, NoEffects};
 use crate::runtime::group::GroupCoordinators;
+use crate::runtime::isr_sender::IsrSender;
 use crate::runtime::limits::{ConnectionLimits, MemoryLimit};
 use crate::runtime::loggers::Loggers;
+use crate::runtime::lost_brokers::{LostBrokers, SearchParts};
 use crate::runtime::metadata_log::Opened;
 use crate::runtime::producer_ids::ProducerIds;
 use crate::runtime::publisher::{self, Publication};
 use crate::runtime::quorum::{QuorumPeers, QuorumPeersParts, SendRequest};
-use crate::runtime::registration::{self, Endpoint, Registration};
+use crate::runtime::registration::{self, Endpoint, NotRegistered, Registration, StopSignals};
 use crate::runtime::transaction::{MarkerRoutes, MarkerWriter, TransactionCoordinators, TransactionEffects};
 use crate::telemetry::{Complaints, FilterHandle, Metrics};
 use anyhow::Context as _;
@@ -166,8 +174,10 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
     let (fault_in, faults) = channel::unbounded_channel();
     let peers = TaskThread::start("peers", &fault_in, env)?;
     let active = active_controller(&config, controller, &peers, &start.dial);
-    let broker =
-        broker(&config, dirs, &folders.cluster_id, active.clone(), unfenced, start.filter, (env, start.dial.clone()))?;
+    let (lost_brokers, suspects) = LostBrokers::new(env.clock());
+    let identity = (folders.cluster_id.as_str(), lost_brokers);
+    let outside = (env, start.dial.clone());
+    let broker = broker(&config, dirs, identity, active.clone(), unfenced, start.filter, outside)?;
     // Before anything is written: no producer may get space that the disk does not have.
     broker.replicas.check_room();
     let dir_faults = dirs::faults_of(&broker, folders.metadata_log_dir.as_ref());
@@ -179,7 +189,7 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
     follow_leaderships(&broker);
     let isr_sender = replication::start(&broker);
     let mut threads = vec![publisher(&broker, &fault_in, received, published_in)?];
-    let send = send_to_replicas(&broker, &peers, start.dial);
+    let send = send_to_replicas(&broker, &peers, start.dial.clone());
     let metadata = (folders.metadata_directory_id, folders.metadata, folders.bootstrap);
     let parts = controller_parts(&broker, metadata, publications, send)?;
     threads.push(threads::vital("controller", &fault_in, env, controller::run(parts, inbox))?);
@@ -192,20 +202,23 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
         tasks.spawn(admin::serve(broker.clone(), socket));
         address
     });
-    tasks.spawn(assignment_sender(&broker).run());
-    tasks.spawn(isr_sender.run());
-    let heartbeats = registration::run(
+    if config.roles.is_controller() {
+        tasks.spawn_on(search(&broker, start.dial).run(suspects), &peers.handle);
+    }
+    let registering = registration::run(
         registration,
         active.with_own_connection(),
         broker.image.clone(),
         published,
         unfenced_in,
         broker.replicas.dir_states(),
-        broker.stopping.clone(),
+        broker.stop_signals.clone(),
     );
-    threads.push(threads::vital_task("heartbeats", &fault_in, &tasks, env, heartbeats)?);
+    threads.push(heartbeats(registering, &fault_in, &tasks, env)?);
     tasks.spawn(dirs::watch(broker.clone(), dir_faults, fault_in));
-    spawn_background(&broker, &tasks);
+    if config.roles.is_broker() {
+        spawn_tasks_of_broker(&broker, isr_sender, &tasks);
+    }
     let metadata_log_dir = folders.metadata_log_dir;
     Ok(Running {
         broker,
@@ -220,6 +233,29 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
         peers,
         faults,
     })
+}
+
+/// Starts the thread that registers the node and sends the broker's heartbeats.
+fn heartbeats(
+    registering: impl Future<Output = Result<(), NotRegistered>> + Send + 'static,
+    end: &channel::UnboundedSender<NodeFault>,
+    tasks: &TaskTracker,
+    env: Env,
+) -> std::io::Result<ThreadHandle> {
+    let failed = end.clone();
+    threads::vital_task("heartbeats", end, tasks, env, async move {
+        if let Err(fault) = registering.await {
+            // The send fails only after the node has stopped.
+            let _ = failed.send(fault.into());
+        }
+    })
+}
+
+/// Starts the tasks that only a broker has.
+fn spawn_tasks_of_broker(broker: &Arc<Broker>, isr_sender: IsrSender, tasks: &TaskTracker) {
+    tasks.spawn(assignment_sender(broker).run());
+    tasks.spawn(isr_sender.run());
+    spawn_background(broker, tasks);
 }
 
 /// Starts and stops coordinators where this broker begins or ends to lead their partitions.
@@ -269,7 +305,7 @@ fn publisher(
 fn broker(
     config: &Arc<NodeConfig>,
     (dirs, lost): (Vec<(LogDir, DirectoryId)>, Vec<PathBuf>),
-    cluster_id: &str,
+    (cluster_id, lost_brokers): (&str, LostBrokers),
     controller: ActiveController,
     unfenced: watch::Receiver<bool>,
     filter: Option<FilterHandle>,
@@ -320,11 +356,13 @@ fn broker(
         complaints: Complaints::default(),
         limits: Arc::new(ConnectionLimits::default()),
         request_memory: MemoryLimit::new(settings.queued_max_request_bytes),
+        stop_signals: StopSignals::default(),
         stopping: CancellationToken::new(),
         controllers_stopping: CancellationToken::new(),
         replicas,
         controller: controller.local().clone(),
         active_controller: controller,
+        lost_brokers,
         groups,
         transactions: Arc::new(transactions),
         markers,
@@ -392,6 +430,18 @@ fn previous_epoch(log_dirs: &[(LogDir, DirectoryId)]) -> Result<Option<BrokerEpo
     Ok(first.filter(|_| epochs.iter().all(|epoch| *epoch == first)))
 }
 
+/// Creates the search for brokers whose process is gone.
+fn search(broker: &Broker, dial: Dial) -> SearchParts {
+    SearchParts {
+        node_id: broker.node.id,
+        controller: broker.controller.clone(),
+        image: broker.image.clone(),
+        dial,
+        clock: broker.env.clock(),
+        stopping: broker.stopping.clone(),
+    }
+}
+
 /// Creates the task that tells the controller in which log dirs replicas are.
 fn assignment_sender(broker: &Broker) -> AssignmentSender {
     AssignmentSender {
@@ -427,6 +477,7 @@ fn registration(
         }
     };
     Registration {
+        roles: config.roles,
         node_id: node.id.0,
         cluster_id: node.cluster_id.clone(),
         incarnation_id: env.uuid(),
@@ -438,13 +489,21 @@ fn registration(
         heartbeat_interval: Duration::from_millis(
             u64::try_from(config.settings.broker_heartbeat_interval_ms).unwrap_or(2000),
         ),
+        timeout: Duration::from_millis(
+            u64::try_from(config.settings.initial_broker_registration_timeout_ms).unwrap_or(0),
+        ),
     }
 }
 
-/// Returns the name of each listener and the address that clients are told to connect to.
+/// Returns the name of each listener and the address that clients are told to connect to. Of a
+/// controller alone, it is the address for other nodes and for tools.
 fn advertised(registration: &Registration) -> Vec<(String, Address)> {
     let address = |it: &Endpoint| (it.name.to_string(), Address { host: it.host.to_string(), port: it.port });
-    registration.endpoints.iter().map(address).collect()
+    let endpoints = match registration.roles.is_broker() {
+        true => &registration.endpoints,
+        false => &registration.controller_endpoints,
+    };
+    endpoints.iter().map(address).collect()
 }
 
 /// Returns the active controller as this node's services ask it.
@@ -516,10 +575,20 @@ fn controller_parts(
             max_bytes: u64::try_from(settings.metadata_max_retention_bytes).ok(),
             max_age_ms: u64::try_from(settings.metadata_max_retention_ms).ok(),
         },
+        elections: election_intervals(&settings),
         stopping: broker.stopping.clone(),
         max_idle_ms: Some(i64::from(settings.metadata_max_idle_interval_ms)).filter(|ms| *ms > 0),
         env,
     })
+}
+
+/// Returns how often leaders are elected.
+fn election_intervals(settings: &BrokerSettings) -> ElectionIntervals {
+    let balance_ms = settings.leader_imbalance_check_interval_seconds.saturating_mul(1_000);
+    ElectionIntervals {
+        balance_ms: settings.auto_leader_rebalance_enable.then_some(balance_ms),
+        unclean_ms: Some(settings.unclean_leader_election_interval_ms),
+    }
 }
 
 impl Running {
@@ -536,6 +605,12 @@ impl Running {
     /// stop.
     pub async fn stop(self) {
         let Running { broker, metadata_log_dir, connections, connection_threads, tasks, threads, peers, .. } = self;
+        broker.stop_signals.leaving.cancel();
+        if broker.image().cluster.brokers.len() > 1 {
+            // The others lead first: a connection that ended before would leave its client without
+            // anybody who serves it.
+            broker.stop_signals.signed_off.cancelled().await;
+        }
         broker.stopping.cancel();
         broker.replicas.interrupt();
         // Members that wait for a rebalance, and controller replies that wait for logs to open,

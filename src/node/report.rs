@@ -9,7 +9,7 @@ use crate::config::NodeConfig;
 use crate::env::Env;
 use crate::runtime::metadata_log::METADATA_TOPIC;
 use metadata::image::{Image, Topic};
-use model::TopicPartition;
+use model::{BrokerId, TopicPartition};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -162,19 +162,11 @@ fn fill(report: &mut Report, config: &NodeConfig, disk: &Arc<dyn Disk>, env: Env
     let Known { cluster_id, identities, image } = rules::examine(config, &**disk)?;
     report.cluster_id = Some(cluster_id);
     report.features = image.features.finalized().map(|(name, level)| (name.to_owned(), level)).collect();
-    let others: Vec<String> =
-        image.cluster.brokers.keys().filter(|id| **id != config.node_id).map(ToString::to_string).collect();
-    if !others.is_empty() {
-        report.warnings.push(format!(
-            "the cluster has other registered brokers (nodes {}), which are not supported; unregister them",
-            others.join(", ")
-        ));
-    }
     let mut found = BTreeSet::new();
     for (path, meta) in identities {
         let holder = locked.iter().find(|(at, _)| *at == path).map(|(_, process)| *process);
-        let is_log_dir = config.log_dirs.contains(&path);
-        let dir = examine_dir(path, meta, holder, is_log_dir, disk, &image, env)?;
+        let is_log_dir = config.partition_dirs().contains(&path);
+        let dir = examine_dir(path, meta, holder, is_log_dir, disk, (&image, config.node_id), env)?;
         for it in &dir.partitions {
             if it.kind == Kind::Partition {
                 found.insert(it.name.clone());
@@ -183,7 +175,8 @@ fn fill(report: &mut Report, config: &NodeConfig, disk: &Arc<dyn Disk>, env: Env
         }
         report.log_dirs.push(dir);
     }
-    for (name, topic) in own_partitions(&image) {
+    let own = if config.roles.is_broker() { own_partitions(&image, config.node_id) } else { Vec::new() };
+    for (name, topic) in own {
         if !found.contains(&name.to_string()) {
             report.warnings.push(format!("{name} has no folder in any log dir; a start creates it empty"));
             let missing = PartitionReport { topic_id: Some(topic), ..blank(name.to_string(), Kind::Missing) };
@@ -195,14 +188,12 @@ fn fill(report: &mut Report, config: &NodeConfig, disk: &Arc<dyn Disk>, env: Env
     Ok(())
 }
 
-fn own_partitions(image: &Image) -> Vec<(TopicPartition, String)> {
+/// Returns the partitions of which a broker has a replica.
+fn own_partitions(image: &Image, broker: BrokerId) -> Vec<(TopicPartition, String)> {
     let of = |topic: &Arc<Topic>| {
         let (name, id) = (topic.name.clone(), topic.id.to_string());
-        topic
-            .partitions
-            .keys()
-            .map(|index| (TopicPartition::new(name.as_str(), index.0), id.clone()))
-            .collect::<Vec<_>>()
+        let own = topic.partitions.iter().filter(|(_, partition)| partition.replicas.contains(&broker));
+        own.map(|(index, _)| (TopicPartition::new(name.as_str(), index.0), id.clone())).collect::<Vec<_>>()
     };
     image.topics.iter().flat_map(of).collect()
 }
@@ -223,7 +214,7 @@ fn examine_dir(
     locked_by: Option<u32>,
     is_log_dir: bool,
     disk: &Arc<dyn Disk>,
-    image: &Image,
+    cluster: (&Image, BrokerId),
     env: Env,
 ) -> anyhow::Result<DirReport> {
     let open = || {
@@ -239,7 +230,7 @@ fn examine_dir(
         if is_log_dir || is_metadata {
             // Each folder gets its own overlay, so that the memory of one recovery is freed before
             // the next.
-            partitions.push(examine_folder(&open()?, found, &offsets, is_clean, image, env)?);
+            partitions.push(examine_folder(&open()?, found, &offsets, is_clean, cluster, env)?);
         }
     }
     Ok(DirReport {
@@ -280,7 +271,7 @@ fn examine_folder(
     found: PartitionFolder,
     offsets: &CheckpointedOffsets,
     is_clean: bool,
-    image: &Image,
+    (image, broker): (&Image, BrokerId),
     env: Env,
 ) -> anyhow::Result<PartitionReport> {
     let name = found.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -293,7 +284,7 @@ fn examine_folder(
             let topic = image.topics.iter().find(|topic| topic.name.as_str() == &*of.topic);
             let is_own = topic.is_some_and(|topic| {
                 found.topic_id.is_none_or(|id| id == topic.id)
-                    && topic.partitions.keys().any(|index| *index == of.partition)
+                    && topic.partitions.get(&of.partition).is_some_and(|it| it.replicas.contains(&broker))
             });
             (if is_own { Kind::Partition } else { Kind::Unowned }, of)
         }

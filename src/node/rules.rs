@@ -35,9 +35,10 @@ pub struct Known {
     pub image: Image,
 }
 
-/// Returns the log dirs and the dir of the metadata log.
+/// Returns the log dirs and the dir of the metadata log. As in Kafka, a controller alone uses only
+/// the dir of the metadata log.
 pub fn folders_of(config: &NodeConfig) -> Vec<PathBuf> {
-    let mut paths = config.log_dirs.clone();
+    let mut paths = config.partition_dirs().to_vec();
     if !paths.contains(&config.metadata_log_dir) {
         paths.push(config.metadata_log_dir.clone());
     }

@@ -43,6 +43,7 @@ type Complete = Box<dyn FnOnce(Result<(Bytes, i16), PeerFailure>) -> bool + Send
 pub(super) struct Outgoing {
     pub(super) key: ApiKey,
     pub(super) versions: (i16, i16),
+    pub(super) response_bytes_max: usize,
     pub(super) deadline: Instant,
     pub(super) write: Write,
     pub(super) complete: Complete,
@@ -60,6 +61,7 @@ struct InFlight {
     correlation_id: i32,
     key: ApiKey,
     version: i16,
+    response_bytes_max: usize,
     deadline: Instant,
     complete: Complete,
 }
@@ -216,6 +218,7 @@ impl Connection {
                 self.write(request, served, &mut wire);
             }
             let expiry = self.in_flight.iter().map(|request| request.deadline).min();
+            wire.reader.response_bytes_max = self.response_bytes_max();
             tokio::select! {
                 biased;
                 read = wire.reader.read() => {
@@ -258,13 +261,20 @@ impl Connection {
         match (request.write)(&header) {
             Ok(frame) => {
                 wire.writer.pending.push_back(frame);
-                let (correlation_id, deadline, complete) = (header.correlation_id, request.deadline, request.complete);
-                self.in_flight.push_back(InFlight { correlation_id, key, version, deadline, complete });
+                let Outgoing { response_bytes_max, deadline, complete, .. } = request;
+                let correlation_id = header.correlation_id;
+                let in_flight = InFlight { correlation_id, key, version, response_bytes_max, deadline, complete };
+                self.in_flight.push_back(in_flight);
             }
             Err(error) => {
                 (request.complete)(Err(unwritable(key, &error)));
             }
         }
+    }
+
+    /// Returns the size of the largest answer that may come next.
+    fn response_bytes_max(&self) -> usize {
+        self.in_flight.front().map_or(RESPONSE_BYTES_MAX, |oldest| oldest.response_bytes_max)
     }
 
     /// Gives each whole frame to the request that it answers. Errors: bytes that are no answer.
@@ -284,6 +294,7 @@ impl Connection {
             if !complete(Ok((body, version))) {
                 return Err(PeerFailure::Malformed(format!("an answer to {} that cannot be read", key.name())));
             }
+            reader.response_bytes_max = self.response_bytes_max();
         }
         Ok(())
     }
@@ -362,7 +373,7 @@ impl Wire {
     fn new(stream: Box<dyn Io>) -> Self {
         let (reading, writing) = tokio::io::split(stream);
         Self {
-            reader: FrameReader { reading, buffer: BytesMut::new() },
+            reader: FrameReader { reading, buffer: BytesMut::new(), response_bytes_max: RESPONSE_BYTES_MAX },
             writer: FrameWriter { writing, pending: VecDeque::new() },
         }
     }
@@ -372,6 +383,8 @@ impl Wire {
 struct FrameReader {
     reading: ReadHalf<Box<dyn Io>>,
     buffer: BytesMut,
+    /// The largest frame that may come next.
+    response_bytes_max: usize,
 }
 
 impl FrameReader {
@@ -393,7 +406,7 @@ impl FrameReader {
         let Some(field) = self.buffer.first_chunk::<LENGTH_BYTES>() else { return Ok(None) };
         let length = i32::from_be_bytes(*field);
         match usize::try_from(length) {
-            Ok(size) if size <= RESPONSE_BYTES_MAX => Ok(Some(size)),
+            Ok(size) if size <= self.response_bytes_max => Ok(Some(size)),
             _ => Err(PeerFailure::Malformed(format!("a response of {length} bytes"))),
         }
     }

@@ -32,9 +32,11 @@ use tokio::sync::{mpsc, oneshot};
 
 /// The most requests that wait for one peer's answer. More fail at once.
 pub const IN_FLIGHT_MAX: usize = 256;
-/// The largest response. It exceeds the largest batch of the metadata log and the default of
-/// `replica.fetch.response.max.bytes`.
+/// The largest response, unless the table of requests names another limit.
 pub const RESPONSE_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// The largest response to Fetch. Its first batch comes whole, whatever `replica.fetch.max.bytes`
+/// and `replica.fetch.response.max.bytes` say, and only Kafka's format limits a batch.
+pub const FETCH_RESPONSE_BYTES_MAX: usize = i32::MAX as usize;
 
 /// The address of a peer, and who connects to it.
 #[derive(Clone, Debug)]
@@ -133,6 +135,7 @@ impl Peer {
         let outgoing = Outgoing {
             key: Q::API_KEY,
             versions: Q::VERSIONS,
+            response_bytes_max: Q::RESPONSE_BYTES_MAX,
             deadline: deadline_in(timeout),
             write: Box::new(move |header| {
                 let mut request = request;

@@ -1,6 +1,7 @@
 //! The requests that this node sends, each with its answer and the versions that it can send: one
 //! table. Below `api`, no other code chooses a version.
 
+use super::{FETCH_RESPONSE_BYTES_MAX, RESPONSE_BYTES_MAX};
 use bytes::Bytes;
 use protocol::messages as m;
 use protocol::{ApiKey, DecodeError, Message, Reader};
@@ -13,17 +14,20 @@ pub trait PeerRequest: Message + Send + 'static {
     const API_KEY: ApiKey;
     /// The oldest and the newest version that this node sends.
     const VERSIONS: (i16, i16);
+    /// The largest answer. A larger one ends the connection.
+    const RESPONSE_BYTES_MAX: usize = RESPONSE_BYTES_MAX;
 
     /// Moves values to the fields that this version has for them.
     fn fit(&mut self, _version: i16) {}
 }
 
 macro_rules! requests {
-    ($($key:ident $oldest:literal-$latest:literal $request:path => $response:path $(, fit $fit:expr)?;)*) => {
+    ($($key:ident $oldest:literal-$latest:literal $request:path => $response:path $(, fit $fit:expr)? $(, largest $largest:expr)?;)*) => {
         $(impl PeerRequest for $request {
             type Response = $response;
             const API_KEY: ApiKey = ApiKey::$key;
             const VERSIONS: (i16, i16) = ($oldest, $latest);
+            $(const RESPONSE_BYTES_MAX: usize = $largest;)?
             $(fn fit(&mut self, version: i16) {
                 let fit: fn(&mut Self, i16) = $fit;
                 fit(self, version);
@@ -35,7 +39,7 @@ macro_rules! requests {
 #[rustfmt::skip]
 requests! {
     ApiVersions            3-4   m::api_versions_request::ApiVersionsRequest => m::api_versions_response::ApiVersionsResponse;
-    Fetch                  12-18 m::fetch_request::FetchRequest => m::fetch_response::FetchResponse, fit fit_fetch;
+    Fetch                  12-18 m::fetch_request::FetchRequest => m::fetch_response::FetchResponse, fit fit_fetch, largest FETCH_RESPONSE_BYTES_MAX;
     ListOffsets            4-10  m::list_offsets_request::ListOffsetsRequest => m::list_offsets_response::ListOffsetsResponse;
     CreateTopics           5-7   m::create_topics_request::CreateTopicsRequest => m::create_topics_response::CreateTopicsResponse;
     Vote                   0-2   m::vote_request::VoteRequest => m::vote_response::VoteResponse;
@@ -45,7 +49,7 @@ requests! {
     AlterPartition         2-3   m::alter_partition_request::AlterPartitionRequest => m::alter_partition_response::AlterPartitionResponse, fit fit_alter_partition;
     Envelope               0-0   m::envelope_request::EnvelopeRequest => m::envelope_response::EnvelopeResponse;
     BrokerRegistration     0-4   m::broker_registration_request::BrokerRegistrationRequest => m::broker_registration_response::BrokerRegistrationResponse, fit fit_registration;
-    BrokerHeartbeat        0-2   m::broker_heartbeat_request::BrokerHeartbeatRequest => m::broker_heartbeat_response::BrokerHeartbeatResponse;
+    BrokerHeartbeat        0-2   m::broker_heartbeat_request::BrokerHeartbeatRequest => m::broker_heartbeat_response::BrokerHeartbeatResponse, fit fit_heartbeat;
     AllocateProducerIds    0-0   m::allocate_producer_ids_request::AllocateProducerIdsRequest => m::allocate_producer_ids_response::AllocateProducerIdsResponse;
     ControllerRegistration 0-0   m::controller_registration_request::ControllerRegistrationRequest => m::controller_registration_response::ControllerRegistrationResponse;
     WriteTxnMarkers        1-2   m::write_txn_markers_request::WriteTxnMarkersRequest => m::write_txn_markers_response::WriteTxnMarkersResponse, fit fit_markers;
@@ -68,6 +72,17 @@ fn fit_fetch(request: &mut m::fetch_request::FetchRequest, version: i16) {
 fn fit_registration(request: &mut m::broker_registration_request::BrokerRegistrationRequest, version: i16) {
     if version < 4 {
         request.features.retain(|feature| feature.min_supported_version > 0);
+    }
+}
+
+/// Before version 1 (KIP-858) a heartbeat has no offline log dirs, before version 2 (KIP-1066) no
+/// cordoned ones.
+fn fit_heartbeat(request: &mut m::broker_heartbeat_request::BrokerHeartbeatRequest, version: i16) {
+    if version < 1 {
+        request.offline_log_dirs.clear();
+    }
+    if version < 2 {
+        request.cordoned_log_dirs = None;
     }
 }
 

@@ -2,13 +2,16 @@
 
 use super::*;
 use bytes::{BufMut as _, Bytes, BytesMut};
+use model::Uuid;
 use parking_lot::Mutex;
 use protocol::messages::api_versions_response::{ApiVersion, ApiVersionsResponse};
+use protocol::messages::broker_heartbeat_request::BrokerHeartbeatRequest;
+use protocol::messages::broker_heartbeat_response::BrokerHeartbeatResponse;
 use protocol::messages::fetch_request::{FetchRequest, ReplicaState};
-use protocol::messages::fetch_response::FetchResponse;
+use protocol::messages::fetch_response::{FetchResponse, FetchableTopicResponse, PartitionData as FetchedPartition};
 use protocol::messages::vote_request::{PartitionData, TopicData, VoteRequest};
 use protocol::messages::vote_response::VoteResponse;
-use protocol::{Message, Reader, read_request_header};
+use protocol::{Message, Reader, Records, read_request_header};
 use std::collections::VecDeque;
 use std::io;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
@@ -161,6 +164,26 @@ async fn a_request_that_the_peer_does_not_know_fails_alone() {
 }
 
 #[tokio::test]
+async fn heartbeats_reach_controllers_that_know_no_cordoned_log_dirs() {
+    for (latest, offline_log_dirs) in [(0, vec![]), (1, vec![Uuid::ONE]), (2, vec![Uuid::ONE])] {
+        let (peer, mut remotes, _) = peer(1);
+        let heartbeat = BrokerHeartbeatRequest {
+            broker_id: 1,
+            offline_log_dirs: vec![Uuid::ONE],
+            cordoned_log_dirs: Some(vec![]),
+            ..Default::default()
+        };
+        let asked = tokio::spawn(async move { peer.ask(heartbeat, TIMEOUT).await });
+        let mut remote = remotes.pop_front().unwrap().negotiate(&[(ApiKey::BrokerHeartbeat, 0, latest)]).await;
+        let mut received = remote.receive().await;
+        let read = received.read::<BrokerHeartbeatRequest>();
+        assert_eq!((read.offline_log_dirs, read.cordoned_log_dirs.is_some()), (offline_log_dirs, latest == 2));
+        remote.answer(&received, &BrokerHeartbeatResponse::default()).await;
+        asked.await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_peer_that_goes_fails_every_request_in_flight_at_once() {
     let (peer, mut remotes, _) = peer(2);
     let hour = Duration::from_secs(3_600);
@@ -265,6 +288,22 @@ async fn bytes_that_are_no_answer_end_the_connection() {
         assert!(matches!(two.unwrap_err().reason, PeerFailure::Malformed(_)), "{what}");
         remote.is_closed().await;
     }
+}
+
+/// The first batch of a fetch comes whole, whatever the limits of the request say.
+#[tokio::test]
+async fn a_fetch_may_be_answered_with_a_batch_above_every_limit() {
+    let (peer, mut remotes, _) = peer(1);
+    let request = FetchRequest { max_bytes: 1, ..Default::default() };
+    let asked = tokio::spawn(async move { peer.ask(request, TIMEOUT).await });
+    let mut remote = remotes.pop_front().unwrap().negotiate(&[(ApiKey::Fetch, 12, 18)]).await;
+    let received = remote.receive().await;
+    let records = Records::Bytes(vec![7; RESPONSE_BYTES_MAX + 1].into());
+    let partition = FetchedPartition { records: Some(records), ..Default::default() };
+    let topic = FetchableTopicResponse { partitions: vec![partition], ..Default::default() };
+    let response = FetchResponse { responses: vec![topic], ..Default::default() };
+    remote.answer(&received, &response).await;
+    assert!(asked.await.unwrap().unwrap() == response);
 }
 
 #[tokio::test]

@@ -1,12 +1,16 @@
-//! Applies an image to the partitions: deletes those of deleted topics, creates new ones, starts
-//! and ends leaderships, changes settings.
+//! Applies an image to the partitions: deletes those of deleted topics and those that a
+//! reassignment took from this broker, creates new ones, starts and ends leaderships, changes
+//! settings.
+//!
+//! Only a change of a partition that this broker had takes its log away. A folder that the first
+//! image does not explain is only set aside, as in Kafka: that image may be older than the folder.
 
 use super::opening::OpenPriority;
 use super::unopened::LogFolder;
 use super::{Dir, HostedPartition, Partition, Replicas, is_internal};
 use metadata::Changes;
 use metadata::image::{self, Image, ResourceType, Topic};
-use model::{PartitionIndex, Timestamp, TopicIdPartition, TopicPartition};
+use model::{PartitionIndex, Timestamp, TopicId, TopicIdPartition, TopicPartition};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -16,21 +20,19 @@ impl Replicas {
     /// Applies an image to this broker. Threads open existing logs later; everything else is done
     /// when this returns.
     pub fn apply(self: &Arc<Self>, image: &Image, changes: &Changes) {
-        let gone: Vec<TopicIdPartition> = changes.topics_deleted.values().flat_map(|topic| ids(topic)).collect();
+        let of_image = |topic_id: &TopicId| image.topics.by_id(*topic_id);
+        let changed = changes.partitions.iter().filter_map(|(id, indexes)| Some((of_image(id)?, indexes)));
+        let changed = changed.flat_map(|(topic, indexes)| indexes.iter().map(|index| (topic.clone(), *index)));
+        let (mine, others): (Vec<_>, Vec<_>) = changed.partition(|(topic, index)| self.is_replica(topic, *index));
+        let deleted = changes.topics_deleted.values().flat_map(|topic| ids(topic).map(|id| (topic.clone(), id)));
+        let gone: Vec<_> = deleted.chain(others.into_iter().filter_map(|it| self.taken_away(it))).collect();
         // Before `image_lock` is taken, since a thread that opens a log takes it at the end.
         if !gone.is_empty() {
-            self.dirs.iter().for_each(|dir| dir.queue.give_up(&gone));
+            let ids: Vec<TopicIdPartition> = gone.iter().map(|(_, id)| *id).collect();
+            self.dirs.iter().for_each(|dir| dir.queue.give_up(&ids));
         }
         let image_lock = self.image_lock.lock();
-        self.delete_all(changes);
-        let mut mine = Vec::new();
-        for (topic_id, indexes) in &changes.partitions {
-            let Some(topic) = image.topics.by_id(*topic_id) else { continue };
-            let is_mine = |index: &&PartitionIndex| {
-                topic.partition(**index).is_some_and(|state| state.replicas.contains(&self.node_id))
-            };
-            mine.extend(indexes.iter().filter(is_mine).map(|index| (topic.clone(), *index)));
-        }
+        self.delete_all(&gone);
         let is_first = !self.is_begun.swap(true, Ordering::SeqCst);
         // Logs change from here on, so a stop without a new marker is unclean.
         if is_first {
@@ -42,6 +44,19 @@ impl Replicas {
         self.change_settings(image, changes);
         drop(image_lock);
         self.open_queued();
+    }
+
+    pub(super) fn is_replica(&self, topic: &Topic, index: PartitionIndex) -> bool {
+        topic.partition(index).is_some_and(|state| state.replicas.contains(&self.node_id))
+    }
+
+    /// Returns the id of a partition that this broker had and is no replica of any more.
+    fn taken_away(&self, (topic, index): (Arc<Topic>, PartitionIndex)) -> Option<(Arc<Topic>, TopicIdPartition)> {
+        let id = TopicIdPartition { topic_id: topic.id, partition: index };
+        let had = self.partitions.read().contains_key(&id)
+            || self.offline.read().contains_key(&id)
+            || self.dirs.iter().any(|dir| dir.queue.contains(id));
+        had.then_some((topic, id))
     }
 
     fn forget_clean_shutdown(&self) {
@@ -116,10 +131,14 @@ impl Replicas {
     pub(super) fn apply_partition(&self, image: &Image, topic: &Topic, index: PartitionIndex) {
         let Some(state) = topic.partition(index) else { return };
         let id = TopicIdPartition { topic_id: topic.id, partition: index };
-        if self.is_lost(id) || self.dirs.iter().any(|dir| dir.is_interrupted() || dir.queue.contains(id)) {
+        if self.is_lost(id) || self.dirs.iter().any(|dir| dir.queue.contains(id)) {
             return;
         }
         let hosted = self.partitions.read().get(&id).cloned();
+        // A broker that stops creates no more logs, but gives away what it leads.
+        if hosted.is_none() && self.dirs.iter().any(|dir| dir.is_interrupted()) {
+            return;
+        }
         match hosted.map_or_else(|| self.create(image, topic, id), Ok) {
             Ok(hosted) => self.apply_leadership(&hosted, state),
             Err(fault) => self.cannot_open(topic, id, &fault),
@@ -160,16 +179,14 @@ impl Replicas {
         }
     }
 
-    /// Renames the folders of deleted topics and removes their checkpoint entries on disk, before a
-    /// topic of the same name can be created. After a crash, neither may be taken for the new
-    /// topic's.
-    fn delete_all(&self, changes: &Changes) {
-        if changes.topics_deleted.is_empty() {
+    /// Renames the folders of deleted partitions and removes their checkpoint entries on disk,
+    /// before a partition of the same name can be created. After a crash, neither may be taken for
+    /// the new partition's.
+    fn delete_all(&self, gone: &[(Arc<Topic>, TopicIdPartition)]) {
+        if gone.is_empty() {
             return;
         }
-        for topic in changes.topics_deleted.values() {
-            ids(topic).for_each(|id| self.delete(topic, id));
-        }
+        gone.iter().for_each(|(topic, id)| self.delete(topic, *id));
         for dir in self.online_dirs() {
             if let Err(fault) = dir.log_dir.sync() {
                 dir.log_error(&fault, "the names of deleted partitions' folders could not be synced");
@@ -186,6 +203,7 @@ impl Replicas {
             return self.delete_unopened(topic, id, &name);
         };
         self.cancel_move(id, &dir);
+        self.assignments.forget(id);
         partition.resign();
         self.notify_leadership_listener(&partition);
         dir.count_one_less();
@@ -204,7 +222,10 @@ impl Replicas {
             None => dir.set_aside(name).map(|()| None),
         };
         match renamed {
-            Ok(Some(path)) => dir.remove_later(self.clock.now(), path),
+            Ok(Some(path)) => {
+                let delay = (self.settings)(&self.image.load(), &topic.name).0.file_delete_delay_ms;
+                dir.remove_later(Timestamp(self.clock.now().0.saturating_add(delay)), path);
+            }
             Ok(None) => {}
             Err(fault) => cannot_rename(name, &fault),
         }

@@ -1,9 +1,14 @@
 //! Copies the partitions that one broker leads: one task, one fetch session, all partitions.
 //!
-//! A round asks each partition what it wants (`Partition::next_as_follower`), sends one request,
-//! and gives the answer back to the partitions. Truncations and appends run on the pool of blocking
-//! threads. The task waits for its leader's answer, for a change of its partitions, or for the
-//! backoff of a partition; it polls nothing.
+//! A round asks each partition that got an answer or changed what it wants, sends one request, and
+//! gives the answer back to the partitions. Appends run in place, as a leader's do. Truncations,
+//! and appends that must wait for a sync, run on the pool of blocking threads. The task waits for
+//! its leader's answer, for a change of its partitions, or for the backoff of a partition; it polls
+//! nothing.
+//!
+//! A leader answers the requests of a connection in order. So a partition that is added while a
+//! fetch waits for records would wait too. Then the connection is closed and the fetch sent again
+//! with that partition, at most once in `GIVE_UP_INTERVAL_MS`.
 
 mod session;
 
@@ -23,10 +28,11 @@ use protocol::messages::fetch_response::{FetchResponse, PartitionData};
 use protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic};
 use protocol::messages::list_offsets_response::ListOffsetsResponse;
 use protocol::{Records, Str};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
+use storage::Wait;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
@@ -35,6 +41,9 @@ use tracing::{error, warn};
 const LATEST: i64 = -1;
 /// ListOffsets: the log start offset.
 const EARLIEST: i64 = -2;
+
+/// The least time between two fetches in flight that are given up.
+const GIVE_UP_INTERVAL_MS: i64 = 50;
 
 /// The connection to a leader. A failure is a text for the log.
 pub trait LeaderLink: Send + Sync {
@@ -45,6 +54,8 @@ pub trait LeaderLink: Send + Sync {
         &self,
         request: ListOffsetsRequest,
     ) -> impl Future<Output = Result<ListOffsetsResponse, String>> + Send;
+    /// Closes the connection. The next request opens another one.
+    fn close(&self);
 }
 
 /// The settings of all fetchers of a broker.
@@ -70,18 +81,30 @@ pub struct Fetcher {
     settings: FetcherSettings,
     env: Env,
     clock: Clock,
-    partitions: Mutex<BTreeMap<TopicIdPartition, Arc<Partition>>>,
+    assigned: Mutex<AssignedPartitions>,
     /// Notified when the partitions changed.
     changed: Notify,
 }
 
-/// What the partitions want.
 #[derive(Debug, Default)]
-struct Wanted {
-    wishes: BTreeMap<TopicIdPartition, Wish>,
+struct AssignedPartitions {
+    all: BTreeMap<TopicIdPartition, Arc<Partition>>,
+    /// Those that were added, removed or told of another epoch since the fetcher looked.
+    changed: BTreeSet<TopicIdPartition>,
+}
+
+/// What the task of a fetcher knows of its partitions.
+#[derive(Debug, Default)]
+struct FetchState {
+    session: FollowerSession,
+    /// The partitions to ask what they want. The others still want what the session knows.
+    due: BTreeSet<TopicIdPartition>,
+    /// Partitions that wait for the end of a backoff.
+    delayed: BTreeMap<TopicIdPartition, Monotonic>,
+    /// Questions that partitions have.
     questions: Vec<(Arc<Partition>, BoundQuestion)>,
-    /// The first end of a backoff.
-    wake_at: Option<Monotonic>,
+    /// Before this time no fetch in flight is given up.
+    keep_until: Option<Monotonic>,
 }
 
 /// An answer for one partition.
@@ -92,29 +115,60 @@ struct Answered {
     records: Bytes,
 }
 
+impl FetchState {
+    fn note(&mut self, partition: &Arc<Partition>, next: FollowerNext) {
+        let id = partition.id();
+        match next {
+            FollowerNext::Fetch(position) => {
+                return self.session.wish(id, Wish { position, log_start_offset: partition.log_start_offset() });
+            }
+            FollowerNext::Ask(question) => self.questions.push((partition.clone(), question)),
+            FollowerNext::WaitUntil(at) => {
+                self.delayed.insert(id, at);
+            }
+            FollowerNext::AwaitImage | FollowerNext::TruncateTo(_) => {}
+        }
+        self.session.unwish(id);
+    }
+}
+
 impl Fetcher {
     /// Creates a fetcher without partitions.
     pub fn new(broker_id: BrokerId, leader: BrokerId, settings: FetcherSettings, env: Env) -> Arc<Fetcher> {
-        let (partitions, changed) = (Mutex::default(), Notify::new());
-        Arc::new(Fetcher { broker_id, leader, settings, env, clock: env.clock(), partitions, changed })
+        let (assigned, changed) = (Mutex::default(), Notify::new());
+        Arc::new(Fetcher { broker_id, leader, settings, env, clock: env.clock(), assigned, changed })
     }
 
     /// Adds a partition that follows this fetcher's leader, or tells that it follows it in another
     /// epoch.
     pub fn add(&self, partition: Arc<Partition>) {
-        self.partitions.lock().insert(partition.id(), partition);
+        let id = partition.id();
+        {
+            let assigned = &mut *self.assigned.lock();
+            assigned.all.insert(id, partition);
+            assigned.changed.insert(id);
+        }
         self.changed.notify_one();
     }
 
     /// Removes a partition. An answer that is on its way for it changes nothing.
     pub fn remove(&self, id: TopicIdPartition) {
-        self.partitions.lock().remove(&id);
+        {
+            let assigned = &mut *self.assigned.lock();
+            assigned.all.remove(&id);
+            assigned.changed.insert(id);
+        }
         self.changed.notify_one();
+    }
+
+    /// Returns its partitions.
+    pub fn partitions(&self) -> Vec<Arc<Partition>> {
+        self.assigned.lock().all.values().cloned().collect()
     }
 
     /// Whether it has no partition.
     pub fn is_empty(&self) -> bool {
-        self.partitions.lock().is_empty()
+        self.assigned.lock().all.is_empty()
     }
 
     /// Fetches until it is stopped. `broker_epoch` returns the epoch of this broker's registration.
@@ -124,13 +178,13 @@ impl Fetcher {
         broker_epoch: impl Fn() -> Option<BrokerEpoch> + Send + Sync,
         stopping: CancellationToken,
     ) {
-        let mut session = FollowerSession::default();
+        let mut state = FetchState::default();
         while !stopping.is_cancelled() {
-            let wanted = self.wanted().await;
+            self.look(&mut state).await;
             tokio::select! {
                 biased;
                 () = stopping.cancelled() => return,
-                () = self.round(&link, &mut session, wanted, broker_epoch()) => {}
+                () = self.round(&link, &mut state, broker_epoch()) => {}
             }
         }
     }
@@ -138,47 +192,91 @@ impl Fetcher {
     async fn round(
         self: &Arc<Self>,
         link: &impl LeaderLink,
-        session: &mut FollowerSession,
-        wanted: Wanted,
+        state: &mut FetchState,
         broker_epoch: Option<BrokerEpoch>,
     ) {
-        if !wanted.questions.is_empty() {
-            return self.ask(link, wanted.questions).await;
+        if !state.questions.is_empty() {
+            let questions = std::mem::take(&mut state.questions);
+            state.due.extend(questions.iter().map(|(partition, _)| partition.id()));
+            return self.ask(link, questions).await;
         }
-        if wanted.wishes.is_empty() {
-            return self.sleep(wanted.wake_at).await;
+        if state.session.is_empty() {
+            return self.sleep(state.delayed.values().min().copied()).await;
         }
-        let request = self.request(session.request(&wanted.wishes), broker_epoch);
-        let fetched = link.fetch(request).await;
+        let request = self.request(state.session.request(), self.max_wait_ms(state), broker_epoch);
+        let fetched = tokio::select! {
+            biased;
+            fetched = link.fetch(request) => fetched,
+            () = self.others_want_more(state) => {
+                link.close();
+                state.session.start_over();
+                state.keep_until = Some(self.clock.monotonic().plus_ms(GIVE_UP_INTERVAL_MS));
+                return;
+            }
+        };
         let refused = match fetched {
-            Err(reason) => Some(reason),
+            Err(reason) => reason,
             Ok(response) => match ErrorCode::from_code(response.error_code) {
                 None | Some(ErrorCode::None) => {
-                    session.answered(response.session_id);
+                    state.session.answered(response.session_id);
                     let throttle_ms = u64::try_from(response.throttle_time_ms).unwrap_or(0);
-                    self.take(session, response).await;
-                    // The leader has asked for a pause (KIP-219).
-                    return tokio::time::sleep(Duration::from_millis(throttle_ms)).await;
+                    self.take(state, response).await;
+                    if throttle_ms > 0 {
+                        // The leader has asked for a pause (KIP-219).
+                        tokio::time::sleep(Duration::from_millis(throttle_ms)).await;
+                    }
+                    return;
                 }
-                Some(code) if FollowerSession::is_lost(code) => None,
-                Some(code) => Some(code.name().to_owned()),
+                Some(code) if FollowerSession::is_lost(code) => return state.session.reset(),
+                Some(code) => code.name().to_owned(),
             },
         };
-        session.reset();
-        if let Some(reason) = refused {
-            warn!(leader = self.leader.0, reason, "the leader does not answer fetches; they are sent again");
-            self.delay(wanted.wishes.iter().map(|(id, wish)| (*id, wish.position.leader_epoch)));
-        }
+        warn!(leader = self.leader.0, reason = refused, "the leader does not answer fetches; they are sent again");
+        state.due.extend(state.session.ids());
+        self.delay(state.session.epochs());
+        state.session.reset();
     }
 
     fn delay(&self, asked: impl Iterator<Item = (TopicIdPartition, LeaderEpoch)>) {
         let now = self.clock.monotonic();
         for (id, epoch) in asked {
-            let partition = self.partitions.lock().get(&id).cloned();
+            let partition = self.assigned.lock().all.get(&id).cloned();
             if let Some(partition) = partition {
                 partition.fetch_unanswered(epoch, now);
             }
         }
+    }
+
+    /// Returns how long the leader may wait for records. A partition whose backoff ends before is
+    /// not kept waiting.
+    fn max_wait_ms(&self, state: &FetchState) -> i32 {
+        let now = self.clock.monotonic();
+        let left = state.delayed.values().min().map_or(u64::MAX, |at| at.ms_since(now));
+        self.settings.max_wait_ms.min(i32::try_from(left).unwrap_or(i32::MAX))
+    }
+
+    /// Waits until a partition that the fetch in flight does not ask for may be fetched: it was
+    /// added, or follows in another epoch. The leader would answer only when it has records of
+    /// other partitions, after up to `replica.fetch.wait.max.ms`.
+    async fn others_want_more(&self, state: &FetchState) {
+        while !self.is_more_wanted(state) {
+            self.changed.notified().await;
+        }
+        // More may come at once, and an answer may be on its way.
+        let left = state.keep_until.map_or(0, |at| at.ms_since(self.clock.monotonic()));
+        tokio::time::sleep(Duration::from_millis(left.max(1))).await;
+    }
+
+    fn is_more_wanted(&self, state: &FetchState) -> bool {
+        let assigned = self.assigned.lock();
+        let changed = assigned.changed.iter().filter_map(|id| assigned.all.get(id));
+        let now = self.clock.monotonic();
+        let mut next = changed.map(|partition| (partition.id(), partition.follower_next(now)));
+        next.any(|(id, next)| match next {
+            FollowerNext::Fetch(position) => state.session.asked(&id) != Some(position),
+            FollowerNext::Ask(_) | FollowerNext::TruncateTo(_) => true,
+            FollowerNext::WaitUntil(_) | FollowerNext::AwaitImage => false,
+        })
     }
 
     /// Waits until a partition may ask again, or the partitions change.
@@ -192,33 +290,45 @@ impl Fetcher {
         }
     }
 
-    /// Asks each partition what it wants. Partitions may truncate first.
-    async fn wanted(self: &Arc<Self>) -> Wanted {
-        let this = self.clone();
-        self.env.run(move || this.look()).await.unwrap_or_default()
-    }
-
-    fn look(&self) -> Wanted {
-        let partitions: Vec<Arc<Partition>> = self.partitions.lock().values().cloned().collect();
-        let mut wanted = Wanted::default();
-        for partition in partitions {
-            match partition.next_as_follower(self.clock.both()) {
-                Ok(FollowerNext::Fetch(position)) => {
-                    let log_start_offset = partition.log_start_offset();
-                    wanted.wishes.insert(partition.id(), Wish { position, log_start_offset });
-                }
-                Ok(FollowerNext::Ask(question)) => wanted.questions.push((partition, question)),
-                Ok(FollowerNext::WaitUntil(at)) => {
-                    wanted.wake_at = Some(wanted.wake_at.map_or(at, |earlier| earlier.min(at)));
-                }
-                Ok(FollowerNext::AwaitImage | FollowerNext::TruncateTo(_)) => {}
-                Err(fault) => cannot_follow(&partition, &fault),
+    /// Asks the partitions that are due what they want. Partitions may truncate first.
+    async fn look(self: &Arc<Self>, state: &mut FetchState) {
+        let now = self.clock.both();
+        state.due.extend(state.delayed.extract_if(.., |_, at| *at <= now.monotonic).map(|(id, _)| id));
+        let due: Vec<(TopicIdPartition, Option<Arc<Partition>>)> = {
+            let assigned = &mut *self.assigned.lock();
+            state.due.append(&mut assigned.changed);
+            std::mem::take(&mut state.due).into_iter().map(|id| (id, assigned.all.get(&id).cloned())).collect()
+        };
+        let mut truncating = Vec::new();
+        for (id, partition) in due {
+            state.delayed.remove(&id);
+            let Some(partition) = partition else {
+                state.session.unwish(id);
+                continue;
+            };
+            match partition.follower_next(now.monotonic) {
+                FollowerNext::TruncateTo(_) => truncating.push(partition),
+                next => state.note(&partition, next),
             }
         }
-        wanted
+        if truncating.is_empty() {
+            return;
+        }
+        let work = move || -> Vec<_> {
+            truncating.into_iter().map(|partition| (partition.next_as_follower(now), partition)).collect()
+        };
+        for (next, partition) in self.env.run(work).await.unwrap_or_default() {
+            match next {
+                Ok(next) => state.note(&partition, next),
+                Err(fault) => {
+                    cannot_follow(&partition, &fault);
+                    state.note(&partition, FollowerNext::WaitUntil(now.monotonic.plus_ms(self.settings.backoff_ms)));
+                }
+            }
+        }
     }
 
-    fn request(&self, request: SessionRequest, broker_epoch: Option<BrokerEpoch>) -> FetchRequest {
+    fn request(&self, request: SessionRequest, max_wait_ms: i32, broker_epoch: Option<BrokerEpoch>) -> FetchRequest {
         let mut topics: Vec<FetchTopic> = Vec::new();
         for (id, wish) in &request.wishes {
             let partition = FetchPartition {
@@ -248,7 +358,7 @@ impl Fetcher {
                 replica_epoch: BrokerEpoch::to_wire(broker_epoch),
                 ..Default::default()
             },
-            max_wait_ms: self.settings.max_wait_ms,
+            max_wait_ms,
             min_bytes: self.settings.min_bytes,
             max_bytes: self.settings.max_bytes,
             session_id: request.id,
@@ -259,27 +369,30 @@ impl Fetcher {
         }
     }
 
-    /// Gives an answer to the partitions.
-    async fn take(self: &Arc<Self>, session: &FollowerSession, response: FetchResponse) {
-        let mut answered = Vec::new();
+    /// Gives an answer to the partitions: on this thread, or on the pool of blocking threads what
+    /// must wait for the disk.
+    async fn take(self: &Arc<Self>, state: &mut FetchState, response: FetchResponse) {
+        let mut waiting = Vec::new();
         for topic in response.responses {
             for data in topic.partitions {
                 let id = TopicIdPartition { topic_id: topic.topic_id, partition: PartitionIndex(data.partition_index) };
-                let partition = self.partitions.lock().get(&id).cloned();
-                let (Some(partition), Some(asked)) = (partition, session.asked(&id)) else { continue };
+                let partition = self.assigned.lock().all.get(&id).cloned();
+                let (Some(partition), Some(asked)) = (partition, state.session.asked(&id)) else { continue };
+                state.due.insert(id);
                 let (answer, records) = answer_of(data);
-                answered.push(Answered { partition, asked, answer, records });
+                let answered = Answered { partition, asked, answer, records };
+                if !answered.take(self.clock, Wait::Try) {
+                    waiting.push(answered);
+                }
             }
         }
-        if answered.is_empty() {
+        if waiting.is_empty() {
             return;
         }
         let clock = self.clock;
         let work = move || {
-            for Answered { partition, asked, answer, records } in answered {
-                if let Err(fault) = partition.take_fetch(&asked, &answer, &records, clock.both()) {
-                    cannot_follow(&partition, &fault);
-                }
+            for answered in waiting {
+                answered.take(clock, Wait::Block);
             }
         };
         if let Err(fault) = self.env.run(work).await {
@@ -328,6 +441,19 @@ impl Fetcher {
         if let Err(fault) = self.env.run(work).await {
             error!(leader = self.leader.0, error = %fault, "an answer of the leader could not be handled");
         }
+    }
+}
+
+impl Answered {
+    /// Gives it to the partition. Returns whether it was taken: what must wait for the disk is not
+    /// if it may not wait.
+    fn take(&self, clock: Clock, wait: Wait) -> bool {
+        match self.partition.take_fetch(&self.asked, &self.answer, &self.records, clock.both(), wait) {
+            Err(storage::Error::WouldBlock) => return false,
+            Err(fault) => cannot_follow(&self.partition, &fault),
+            Ok(_) => {}
+        }
+        true
     }
 }
 

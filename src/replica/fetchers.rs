@@ -1,5 +1,5 @@
 //! The fetchers of a broker: `num.replica.fetchers` for each leader, made when a partition follows
-//! that leader and stopped when none does any more.
+//! that leader and stopped when none does any more. A change of the number moves the partitions.
 
 use super::fetcher::{Fetcher, FetcherSettings, LeaderLink};
 use super::partition::Partition;
@@ -21,7 +21,7 @@ pub type OwnEpoch = Arc<dyn Fn() -> Option<BrokerEpoch> + Send + Sync>;
 pub struct FetchersParts<L> {
     /// This broker.
     pub broker_id: BrokerId,
-    /// `num.replica.fetchers`
+    /// `num.replica.fetchers` at the start.
     pub per_leader: usize,
     /// The settings of each.
     pub settings: FetcherSettings,
@@ -43,6 +43,7 @@ struct RunningFetcher {
 
 #[derive(Debug, Default)]
 struct Assigned {
+    per_leader: usize,
     fetchers: BTreeMap<FetcherKey, RunningFetcher>,
     by_partition: BTreeMap<TopicIdPartition, FetcherKey>,
 }
@@ -56,15 +57,28 @@ pub struct Fetchers<L> {
 impl<L: LeaderLink + 'static> Fetchers<L> {
     /// Creates none yet.
     pub fn new(parts: FetchersParts<L>) -> Self {
-        Self { parts: FetchersParts { per_leader: parts.per_leader.max(1), ..parts }, assigned: Mutex::default() }
+        let assigned = Assigned { per_leader: parts.per_leader.max(1), ..Assigned::default() };
+        Self { parts, assigned: Mutex::new(assigned) }
+    }
+
+    /// Changes the number of fetchers of each leader.
+    pub fn set_per_leader(&self, per_leader: usize) {
+        let partitions: Vec<Arc<Partition>> = {
+            let assigned = &mut *self.assigned.lock();
+            if std::mem::replace(&mut assigned.per_leader, per_leader.max(1)) == per_leader.max(1) {
+                return;
+            }
+            assigned.fetchers.values().flat_map(|running| running.fetcher.partitions()).collect()
+        };
+        partitions.iter().for_each(|partition| self.update(partition));
     }
 
     /// Gives a partition to a fetcher of the leader that it follows by now, or to none. Called
     /// after each change of its role.
     pub fn update(&self, partition: &Arc<Partition>) {
         let id = partition.id();
-        let followed = partition.followed().map(|(leader, _)| self.key(leader, id));
         let assigned = &mut *self.assigned.lock();
+        let followed = partition.followed().map(|(leader, _)| assigned.key(leader, id));
         if let Some(before) = assigned.by_partition.get(&id).copied().filter(|before| followed != Some(*before)) {
             assigned.by_partition.remove(&id);
             assigned.remove(before, id);
@@ -74,12 +88,6 @@ impl<L: LeaderLink + 'static> Fetchers<L> {
             let running = assigned.fetchers.entry(key).or_insert_with(|| self.start(key.0));
             running.fetcher.add(partition.clone());
         }
-    }
-
-    /// Returns the fetcher of a partition: always the same of its leader.
-    fn key(&self, leader: BrokerId, id: TopicIdPartition) -> FetcherKey {
-        let topic = id.topic_id.0.iter().fold(0usize, |sum, byte| sum.wrapping_mul(31) + usize::from(*byte));
-        (leader, topic.wrapping_add(id.partition.0.unsigned_abs() as usize) % self.parts.per_leader)
     }
 
     fn start(&self, leader: BrokerId) -> RunningFetcher {
@@ -95,6 +103,12 @@ impl<L: LeaderLink + 'static> Fetchers<L> {
         self.assigned.lock().fetchers.len()
     }
 
+    /// Returns the partitions of each fetcher.
+    #[cfg(test)]
+    pub(super) fn partitions(&self) -> Vec<Vec<Arc<Partition>>> {
+        self.assigned.lock().fetchers.values().map(|running| running.fetcher.partitions()).collect()
+    }
+
     /// Whether no fetcher runs.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -102,6 +116,14 @@ impl<L: LeaderLink + 'static> Fetchers<L> {
 }
 
 impl Assigned {
+    /// Returns the fetcher of a partition: the same of its leader, while their number is the same.
+    /// Neighbours in a topic have different ones.
+    fn key(&self, leader: BrokerId, id: TopicIdPartition) -> FetcherKey {
+        let add = |sum: usize, byte: &u8| sum.wrapping_mul(31).wrapping_add(usize::from(*byte));
+        let topic = id.topic_id.0.iter().fold(0, add);
+        (leader, topic.wrapping_add(id.partition.0.unsigned_abs() as usize) % self.per_leader)
+    }
+
     fn remove(&mut self, key: FetcherKey, id: TopicIdPartition) {
         let Some(running) = self.fetchers.get(&key) else { return };
         running.fetcher.remove(id);

@@ -116,9 +116,13 @@ struct HostedPartition {
 }
 
 /// How partitions follow their leaders.
-struct Following {
-    backoff_ms: i64,
-    listener: FollowListener,
+pub struct Following {
+    /// `replica.fetch.backoff.ms`
+    pub backoff_ms: i64,
+    /// Called for each partition whose leader may be another broker.
+    pub listener: FollowListener,
+    /// Sets the number of fetchers for each leader.
+    pub set_fetcher_count: Box<dyn Fn(usize) + Send + Sync>,
 }
 
 /// All partitions of this broker.
@@ -197,10 +201,16 @@ impl Replicas {
     }
 
     /// Lets partitions follow their leaders on other brokers. It can be set once, before the first
-    /// image. Without it, a partition that another broker leads has no role. `backoff_ms` is
-    /// `replica.fetch.backoff.ms`.
-    pub fn set_following(&self, backoff_ms: i64, listener: FollowListener) {
-        let _ = self.following.set(Following { backoff_ms, listener });
+    /// image. Without it, a partition that another broker leads has no role.
+    pub fn set_following(&self, following: Following) {
+        let _ = self.following.set(following);
+    }
+
+    /// Sets the number of fetchers for each leader (`num.replica.fetchers`).
+    pub fn set_fetcher_count(&self, count: usize) {
+        if let Some(following) = self.following.get() {
+            (following.set_fetcher_count)(count);
+        }
     }
 
     /// Returns the log dirs, in the order of `log.dirs`.

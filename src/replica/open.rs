@@ -113,6 +113,8 @@ impl Replicas {
             // The thread that gave it up handles the folder.
             return;
         }
+        // The newest image may have taken the partition from this broker. It is hosted then too:
+        // the thread that applies that image waits for `image_lock`, and deletes what it finds.
         let hosted = match log {
             Some(log) => Ok(self.host(dir, &image, &topic, id, log)),
             None => self.create(&image, &topic, id),

@@ -112,7 +112,10 @@ pub struct Partition {
     /// The machine of this replica: of a leader, a follower, or none.
     replica: RwLock<Replica>,
     peers: OnceLock<Arc<dyn PartitionPeers>>,
+    /// Requests that wait for the high watermark or for another role.
     watchers: Arc<Watchers>,
+    /// Fetches of followers, which wait for the log end or for another role.
+    end_watchers: Arc<Watchers>,
     /// Requests that wait only for a flush.
     flush_watchers: Arc<Watchers>,
     /// The committer of the log's dir.
@@ -143,6 +146,7 @@ impl Partition {
             replica: RwLock::new(Replica::new(node_id)),
             peers: OnceLock::new(),
             watchers: Arc::default(),
+            end_watchers: Arc::default(),
             flush_watchers: Arc::default(),
             committer: ArcSwap::new(committer),
             offline: OfflineEpoch::none(),
@@ -204,7 +208,7 @@ impl Partition {
             copy.advance_high_watermark(old.high_watermark());
         }
         self.flushed();
-        self.watchers.wake();
+        self.wake_all();
         self.note_unflushed();
         Ok(old_folder)
     }
@@ -245,7 +249,7 @@ impl Partition {
         self.replica.read().leader().is_none_or(|leader| !leader.has_followers() || leader.has_caught_up())
     }
 
-    /// Wakes `wake` whenever the partition changes, until the watch is dropped.
+    /// Wakes `wake` whenever the high watermark or the role changes, until the watch is dropped.
     pub fn watch(&self, wake: &Wake) -> Watch {
         self.watchers.watch(wake)
     }
@@ -253,6 +257,17 @@ impl Partition {
     /// Does the same, and notes `key` in `wake` each time.
     pub fn watch_as(&self, wake: &Wake, key: usize) -> Watch {
         self.watchers.watch_as(wake, key)
+    }
+
+    /// Does the same whenever the log end of a leader or the role changes, for a follower's fetch.
+    pub fn watch_end_as(&self, wake: &Wake, key: usize) -> Watch {
+        self.end_watchers.watch_as(wake, key)
+    }
+
+    /// Wakes all who wait for this partition, except for a flush.
+    fn wake_all(&self) {
+        self.watchers.wake();
+        self.end_watchers.wake();
     }
 
     /// Changes the settings, from the next append on.
@@ -307,7 +322,7 @@ impl Partition {
                 leader.committed(state.partition_epoch, &state.replicas, isr, now, &|id| self.standing(id))
             });
         }
-        self.watchers.wake();
+        self.wake_all();
         Ok(())
     }
 
@@ -319,7 +334,7 @@ impl Partition {
             // all appends.
             let _ = self.on_log(|log| log.end_epoch(epoch));
         }
-        self.watchers.wake();
+        self.wake_all();
         self.flush_watchers.wake();
     }
 

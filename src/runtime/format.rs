@@ -27,6 +27,9 @@ pub enum FirstVoters {
     Configured,
     /// Only this node, with these endpoints (`--standalone`).
     Standalone(Vec<raft::Endpoint>),
+    /// These voters (`--initial-controllers`). If this node is one of them, the dir of its metadata
+    /// log gets the directory id that they give it.
+    Initial(Vec<Voter>),
     /// No voters are written: the node joins an existing quorum (`--no-initial-controllers`).
     None,
 }
@@ -147,26 +150,28 @@ impl Format {
             move |error| FormatError::File { path, error }
         };
         disk.create_dir(path).map_err(at(path))?;
-        let directory_id = env.uuid();
-        let version = self.version.name();
         let is_metadata = path == self.metadata_log_dir;
-        let mut line = format!("Formatting data directory {} with metadata.version {version}.", path.display());
-        if is_metadata {
-            line = format!("Formatting metadata directory {} with metadata.version {version}.", path.display());
-            let bootstrap = path.join(BOOTSTRAP);
-            let bytes = bootstrap_checkpoint(records, env.clock())?;
-            write_atomically(disk, &bootstrap, &bytes).map_err(at(&bootstrap))?;
-            if let FirstVoters::Standalone(endpoints) = &self.voters {
-                line = format!(
-                    "Formatting dynamic metadata voter directory {} with metadata.version {version}.",
-                    path.display()
-                );
-                let folder = path.join(TopicPartition::new(super::metadata_log::METADATA_TOPIC, 0).to_string());
-                disk.create_dir(&folder).map_err(at(&folder))?;
-                let file = folder.join(SnapshotId::BOOTSTRAP.file_name());
-                let bytes = self.first_voters(directory_id, endpoints, env)?;
-                write_atomically(disk, &file, &bytes).map_err(at(&file))?;
-            }
+        let bootstrap = path.join(BOOTSTRAP);
+        let bytes = bootstrap_checkpoint(records, env.clock())?;
+        // As in Kafka, every dir has this file, and only that of the metadata dir is read.
+        write_atomically(disk, &bootstrap, &bytes).map_err(at(&bootstrap))?;
+        let (directory_id, voters) = match is_metadata {
+            true => self.first_voters(env),
+            false => (env.uuid(), None),
+        };
+        let kind = match &voters {
+            _ if !is_metadata => "data directory",
+            None => "metadata directory",
+            Some(voters) if voters.get(self.node_id).is_some() => "dynamic metadata voter directory",
+            Some(_) => "dynamic metadata directory",
+        };
+        let line = format!("Formatting {kind} {} with metadata.version {}.", path.display(), self.version.name());
+        if let Some(voters) = voters {
+            let folder = path.join(TopicPartition::new(super::metadata_log::METADATA_TOPIC, 0).to_string());
+            disk.create_dir(&folder).map_err(at(&folder))?;
+            let file = folder.join(SnapshotId::BOOTSTRAP.file_name());
+            let bytes = snapshot(&[], (KRaftVersion::V1, &voters), env.clock())?;
+            write_atomically(disk, &file, &bytes).map_err(at(&file))?;
         }
         // Written last, because a dir with this file counts as formatted.
         let meta = MetaProperties {
@@ -180,20 +185,23 @@ impl Format {
         Ok(line)
     }
 
-    /// Builds the snapshot `0-0`, with this node as the only voter.
-    fn first_voters(
-        &self,
-        directory_id: DirectoryId,
-        endpoints: &[raft::Endpoint],
-        env: Env,
-    ) -> Result<Vec<u8>, FormatError> {
-        let voter = Voter {
-            key: ReplicaKey { id: self.node_id, directory_id: Some(directory_id) },
-            endpoints: endpoints.to_vec(),
-            kraft_versions: KRAFT_VERSIONS,
-        };
-        let voters = VoterSet::new([voter]);
-        snapshot(&[], (KRaftVersion::V1, &voters), env.clock())
+    /// Returns the directory id of the metadata dir, and the voters of the snapshot `0-0` if there
+    /// is one.
+    fn first_voters(&self, env: Env) -> (DirectoryId, Option<VoterSet>) {
+        match &self.voters {
+            FirstVoters::Configured | FirstVoters::None => (env.uuid(), None),
+            FirstVoters::Standalone(endpoints) => {
+                let directory_id = env.uuid();
+                let key = ReplicaKey { id: self.node_id, directory_id: Some(directory_id) };
+                let voter = Voter { key, endpoints: endpoints.clone(), kraft_versions: KRAFT_VERSIONS };
+                (directory_id, Some(VoterSet::new([voter])))
+            }
+            FirstVoters::Initial(voters) => {
+                let own = voters.iter().find(|voter| voter.key.id == self.node_id);
+                let given = own.and_then(|voter| voter.key.directory_id);
+                (given.unwrap_or_else(|| env.uuid()), Some(VoterSet::new(voters.iter().cloned())))
+            }
+        }
     }
 }
 

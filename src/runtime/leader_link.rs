@@ -46,4 +46,8 @@ impl LeaderLink for BrokerLink {
     async fn list_offsets(&self, request: ListOffsetsRequest) -> Result<ListOffsetsResponse, String> {
         self.ask(request).await
     }
+
+    fn close(&self) {
+        *self.connection.lock() = BrokerConnection::default();
+    }
 }

@@ -11,6 +11,7 @@ pub mod isr_sender;
 pub mod leader_link;
 pub mod limits;
 pub mod loggers;
+pub mod lost_brokers;
 pub mod metadata_log;
 pub mod producer_ids;
 pub mod publisher;

@@ -1,7 +1,8 @@
-//! Registers this node with the active controller, as broker and as controller, and keeps its
-//! session alive by heartbeats.
+//! Registers this node with the active controller in its roles, and keeps a broker's session alive
+//! by heartbeats.
 
 use super::controller::ActiveController;
+use crate::config::Roles;
 use crate::env::watch;
 use crate::replica::DirStates;
 use arc_swap::ArcSwap;
@@ -20,6 +21,8 @@ use tracing::{info, warn};
 
 /// How long to wait after a rejected registration before the next attempt.
 const RETRY: Duration = Duration::from_millis(100);
+/// How long a node waits for the quorum before it says so.
+const QUIET_WAIT: Duration = Duration::from_secs(1);
 /// The wait between two heartbeats of a controlled shutdown.
 const SIGN_OFF_INTERVAL: Duration = Duration::from_millis(50);
 /// After this many heartbeats of a controlled shutdown without a controller, the broker stops: the
@@ -44,6 +47,8 @@ pub struct Endpoint {
 /// The registration of this node.
 #[derive(Clone, Debug)]
 pub struct Registration {
+    /// `process.roles`.
+    pub roles: Roles,
     /// `node.id`.
     pub node_id: i32,
     /// The cluster's id.
@@ -63,9 +68,35 @@ pub struct Registration {
     pub previous_epoch: Option<BrokerEpoch>,
     /// `broker.heartbeat.interval.ms`.
     pub heartbeat_interval: Duration,
+    /// `initial.broker.registration.timeout.ms`.
+    pub timeout: Duration,
 }
 
-/// Registers, sends heartbeats until the broker stops, and then requests a controlled shutdown.
+/// The two ends of a controlled shutdown.
+#[derive(Clone, Debug, Default)]
+pub struct StopSignals {
+    /// Cancelled when the node begins to stop: its broker signs off. It serves on meanwhile, so
+    /// that clients learn from it who leads next.
+    pub leaving: CancellationToken,
+    /// Cancelled when the broker has signed off, or will not.
+    pub signed_off: CancellationToken,
+}
+
+/// No controller registered this broker in time: there is none, or each refused it.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "Shutting down because we were unable to register with the controller quorum within \
+     initial.broker.registration.timeout.ms={timeout_ms}; {reason}"
+)]
+pub struct NotRegistered {
+    timeout_ms: u128,
+    /// The error of the last attempt.
+    reason: String,
+}
+
+/// Registers, sends heartbeats until the broker leaves, and then requests a controlled shutdown. On
+/// a controller alone it ends when the controller is registered. Errors: the broker could not be
+/// registered.
 pub async fn run(
     this: Registration,
     controller: ActiveController,
@@ -73,17 +104,24 @@ pub async fn run(
     mut published: watch::Receiver<Option<Offset>>,
     unfenced: watch::Sender<bool>,
     mut dirs: watch::Receiver<DirStates>,
-    stopping: CancellationToken,
-) {
-    register_controller(&this, &controller, &stopping).await;
-    let Some(epoch) = register_broker(&this, &controller, &stopping).await else { return };
+    stop: StopSignals,
+) -> Result<(), NotRegistered> {
+    let StopSignals { leaving: stopping, signed_off } = stop;
+    let _signed_off = signed_off.drop_guard();
+    if !this.roles.is_broker() {
+        if catch_up(&mut published, &stopping).await {
+            register_controller(&this, &controller, &stopping).await;
+        }
+        return Ok(());
+    }
+    let Some(epoch) = register(&this, &controller, &mut published, &stopping).await? else { return Ok(()) };
     // The first heartbeat is sent when this node has seen its own registration. The controller then
     // unfences it at once.
     let seen = published.wait_for(|at| at.is_some_and(|at| at.0 >= epoch.0));
     tokio::select! {
         biased;
         _ = seen => {}
-        () = stopping.cancelled() => return,
+        () = stopping.cancelled() => return Ok(()),
     }
     let mut refusals = Refusals::default();
     let (mut is_fenced, mut announcing) = (true, tokio::spawn(async {}));
@@ -130,6 +168,54 @@ pub async fn run(
     if tokio::time::timeout(SHUTDOWN, signed_off).await.is_err() {
         warn!("the controlled shutdown was not finished in time");
     }
+    Ok(())
+}
+
+/// Waits until this node has read the metadata log up to where the leader was, and returns whether
+/// it did so before the stop. A node whose folder is not of this quorum is never registered.
+async fn catch_up(published: &mut watch::Receiver<Option<Offset>>, stopping: &CancellationToken) -> bool {
+    let patient = async {
+        tokio::time::sleep(QUIET_WAIT).await;
+        info!(
+            "waiting for the quorum: this node registers when it has read the metadata log from an active controller"
+        );
+        std::future::pending().await
+    };
+    tokio::select! {
+        biased;
+        () = stopping.cancelled() => false,
+        caught_up = published.wait_for(Option::is_some) => caught_up.is_ok(),
+        () = patient => false,
+    }
+}
+
+/// Registers a node that is a broker, in all its roles. Returns the broker's epoch, or `None` if
+/// the node stops before. Errors: it takes longer than the timeout.
+async fn register(
+    this: &Registration,
+    controller: &ActiveController,
+    published: &mut watch::Receiver<Option<Offset>>,
+    stopping: &CancellationToken,
+) -> Result<Option<BrokerEpoch>, NotRegistered> {
+    let mut refusals = Refusals::default();
+    let registering = async {
+        if !catch_up(published, stopping).await {
+            return None;
+        }
+        if this.roles.is_controller() {
+            register_controller(this, controller, stopping).await;
+        }
+        register_broker(this, controller, stopping, &mut refusals).await
+    };
+    let registered = tokio::time::timeout(this.timeout, registering).await;
+    registered.map_err(|_| {
+        let reason = match (refusals.last, controller.local().leader()) {
+            (Some(error), _) => error.to_string(),
+            (None, Some(leader)) => format!("the metadata log could not be read from the leader, controller {leader}"),
+            (None, None) => "no controller is known to be active".into(),
+        };
+        NotRegistered { timeout_ms: this.timeout.as_millis(), reason }
+    })
 }
 
 /// Asks for a controlled shutdown until the controller lets this broker go: the others lead what it
@@ -161,13 +247,13 @@ async fn sign_off(
 /// Logs once why heartbeats are rejected, and not for each of them.
 #[derive(Debug, Default)]
 struct Refusals {
-    said: Option<ErrorCode>,
+    last: Option<ApiError>,
 }
 
 impl Refusals {
     /// Whether the reason differs from the last one. It is then taken as logged.
     fn is_new(&mut self, error: &ApiError) -> bool {
-        self.said.replace(error.code) != Some(error.code)
+        self.last.replace(error.clone()).is_none_or(|last| last.code != error.code)
     }
 
     /// Returns the line to log, if it has not been logged yet.
@@ -250,6 +336,7 @@ async fn register_broker(
     this: &Registration,
     controller: &ActiveController,
     stopping: &CancellationToken,
+    refusals: &mut Refusals,
 ) -> Option<BrokerEpoch> {
     let request = BrokerRegistrationRequest {
         broker_id: this.node_id,
@@ -280,13 +367,12 @@ async fn register_broker(
         previous_broker_epoch: BrokerEpoch::to_wire(this.previous_epoch),
         ..Default::default()
     };
-    let mut refusals = Refusals::default();
     while !stopping.is_cancelled() {
         let request = request.clone();
         match controller.request(request).await {
             Ok(response) => return Some(BrokerEpoch(response.broker_epoch)),
             Err(error) => {
-                if let Some(error) = refusals.is_new(&error).then_some(&error) {
+                if refusals.is_new(&error) {
                     warn!(%error, "this broker is not registered yet; it is tried again");
                 }
                 tokio::select! {

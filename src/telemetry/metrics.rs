@@ -30,6 +30,11 @@ pub struct Metrics {
     pub records_in: Counter,
     /// Bytes of batches sent to consumers.
     pub bytes_out: Counter,
+    /// Elections whose leader may lack records (`UncleanLeaderElectionsPerSec`).
+    pub unclean_elections: Counter,
+    /// Elections of eligible leader replicas outside the ISR
+    /// (`ElectionFromEligibleLeaderReplicasPerSec`).
+    pub elr_elections: Counter,
     /// Flushes that appends wait for.
     pub flushes: FlushMetrics,
     registry: Mutex<Registry>,
@@ -101,6 +106,8 @@ impl Default for Metrics {
             bytes_in: Counter::default(),
             records_in: Counter::default(),
             bytes_out: Counter::default(),
+            unclean_elections: Counter::default(),
+            elr_elections: Counter::default(),
             flushes: FlushMetrics::default(),
             registry: Mutex::default(),
         };
@@ -110,6 +117,10 @@ impl Default for Metrics {
         registry.register("request_errors", "Error codes in responses", errors);
         registry.register("bytes_in", "Bytes of batches appended", metrics.bytes_in.clone());
         registry.register("records_in", "Records appended", metrics.records_in.clone());
+        let help = "Elections whose leader may lack records";
+        registry.register("unclean_leader_elections", help, metrics.unclean_elections.clone());
+        let help = "Elections of eligible leader replicas outside the ISR";
+        registry.register("elr_leader_elections", help, metrics.elr_elections.clone());
         registry.register("bytes_out", "Bytes of batches sent to consumers", metrics.bytes_out.clone());
         registry.register(
             "log_flush_seconds",

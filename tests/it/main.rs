@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "tests")]
 
+mod bad_input;
 mod client;
 mod compaction;
 mod configs;
@@ -17,6 +18,7 @@ mod held;
 mod http;
 mod kill;
 mod log_dirs;
+mod lost;
 mod memory;
 mod moves;
 mod node;
@@ -28,6 +30,7 @@ mod records;
 mod refused;
 mod releases;
 mod restart;
+mod roles;
 mod signals;
 mod stop;
 mod tmpfs;

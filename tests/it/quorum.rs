@@ -1,6 +1,6 @@
 //! Three nodes with one quorum: any of them may be asked, and any of them may go.
 
-use crate::client::{Client, texts, until};
+use crate::client::{Client, batch, texts, until};
 use crate::node::{CLUSTER_ID, Home, Node};
 use bytes::Bytes;
 use gregor::net::free_loopback_port;
@@ -14,6 +14,7 @@ use protocol::messages::describe_quorum_response::DescribeQuorumResponse;
 use protocol::messages::envelope_request::EnvelopeRequest;
 use protocol::messages::envelope_response::EnvelopeResponse;
 use protocol::messages::metadata_response::MetadataResponsePartition;
+use protocol::messages::produce_response::ProduceResponse;
 use protocol::messages::vote_request::{self, VoteRequest};
 use protocol::messages::vote_response::VoteResponse;
 
@@ -199,6 +200,40 @@ async fn acknowledged_records_outlive_each_leader_of_their_partition() {
     }
     for index in 0..3 {
         cluster.stop(index).await;
+    }
+}
+
+#[tokio::test]
+async fn a_stopping_broker_answers_until_its_clients_know_who_leads_next() {
+    let mut cluster = Cluster::new();
+    for index in 0..3 {
+        cluster.start(index).await;
+    }
+    cluster.is_ready().await;
+    cluster.create_replicated(0, "t", (1, 3)).await;
+    let all = |partition: &MetadataResponsePartition| partition.isr_nodes.len() == 3;
+    let leader = partition_when(&cluster, 0, "t", all).await.leader_id;
+    let mut client = cluster.client(leader as usize - 1).await;
+    let writing = async {
+        let mut told = None;
+        let request = Client::produce_request("t", 0, batch(&["x"]));
+        while let Ok(response) = client.try_call::<_, ProduceResponse>(&request, 10).await {
+            let answer = &response.responses[0].partition_responses[0];
+            match ErrorCode::from_code(answer.error_code) {
+                Some(ErrorCode::None) => assert_eq!(told, None, "it leads no more"),
+                Some(ErrorCode::NotLeaderOrFollower) => told = Some(answer.current_leader.leader_id),
+                code => panic!("{code:?}"),
+            }
+        }
+        told
+    };
+    let node = cluster.nodes[leader as usize - 1].take().unwrap();
+    let ((), told) = tokio::join!(node.stop(), writing);
+    assert!(told.is_some_and(|next| (1..=3).contains(&next) && next != leader), "{told:?}");
+    for index in 0..3 {
+        if index != leader as usize - 1 {
+            cluster.stop(index).await;
+        }
     }
 }
 

@@ -12,12 +12,20 @@
 //!   truncates to the leader's end if its own is higher, which only an unclean election causes. It
 //!   starts anew at the leader's start if its own end is lower.
 //! - FENCED_LEADER_EPOCH: the leader knows a newer epoch. The follower waits for that epoch.
+//! - NOT_LEADER_OR_FOLLOWER and the like: the leader has not read the newest image yet, which it
+//!   does within moments. The follower asks again soon, at first after `EARLY_RETRY_MS`, and each
+//!   time after twice as long, up to `replica.fetch.backoff.ms`.
 //! - Every other error is retried after `replica.fetch.backoff.ms`.
 //!
 //! An answer counts only for the very position that was asked for, in the same leader epoch.
 
 use crate::planted::{Bug, is_planted};
 use model::{BrokerId, ErrorCode, LeaderEpoch, Monotonic, Offset};
+
+/// The first wait for a leader that has not read the image of its election yet.
+const EARLY_RETRY_MS: i64 = 10;
+/// The most times that such a wait is doubled.
+const EARLY_RETRIES_MAX: u32 = 16;
 
 /// What a follower knows of its own log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,6 +141,8 @@ pub struct Follower {
     backoff_ms: i64,
     stage: Stage,
     retry_at: Option<Monotonic>,
+    /// How many answers in a row said that the leader does not lead yet.
+    early_answers: u32,
     /// Only the planted bug `TruncatedToHighWatermark` asks.
     is_new: bool,
 }
@@ -140,7 +150,15 @@ pub struct Follower {
 impl Follower {
     /// Starts to follow a leader. `backoff_ms` is `replica.fetch.backoff.ms`.
     pub fn new(leader: BrokerId, leader_epoch: LeaderEpoch, backoff_ms: i64) -> Follower {
-        Follower { leader, leader_epoch, backoff_ms, stage: Stage::Fetching, retry_at: None, is_new: true }
+        Follower {
+            leader,
+            leader_epoch,
+            backoff_ms,
+            stage: Stage::Fetching,
+            retry_at: None,
+            early_answers: 0,
+            is_new: true,
+        }
     }
 
     /// Returns the leader.
@@ -205,6 +223,9 @@ impl Follower {
             return FollowerStep::Nothing;
         }
         self.retry_at = None;
+        if answer.error.is_none() {
+            self.early_answers = 0;
+        }
         match (answer.error, answer.diverging) {
             (None, Some(diverging)) if !is_planted(Bug::DivergenceIgnored) => {
                 let end = truncation(diverging, log.log_end_offset, end_of_epoch);
@@ -227,6 +248,10 @@ impl Follower {
     fn refused(&mut self, code: ErrorCode, now: Monotonic) -> FollowerStep {
         match code {
             ErrorCode::FencedLeaderEpoch => self.stage = Stage::Stopped,
+            ErrorCode::NotLeaderOrFollower
+            | ErrorCode::UnknownLeaderEpoch
+            | ErrorCode::UnknownTopicId
+            | ErrorCode::UnknownTopicOrPartition => self.delay_shortly(now),
             _ => self.delay(now),
         }
         FollowerStep::Nothing
@@ -267,6 +292,12 @@ impl Follower {
     /// damaged: it is asked again after the backoff.
     pub fn delay(&mut self, now: Monotonic) {
         self.retry_at = Some(now.plus_ms(self.backoff_ms));
+    }
+
+    fn delay_shortly(&mut self, now: Monotonic) {
+        let wait_ms = (EARLY_RETRY_MS << self.early_answers).min(self.backoff_ms);
+        self.early_answers = (self.early_answers + 1).min(EARLY_RETRIES_MAX);
+        self.retry_at = Some(now.plus_ms(wait_ms));
     }
 
     /// Notes that the log cannot be written. Only another leader epoch begins again.

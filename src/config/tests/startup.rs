@@ -3,8 +3,8 @@
 use super::properties;
 use crate::config::startup::warnings;
 use crate::config::{
-    Address, BROKER, NewNode, NodeConfig, Properties, SecurityProtocol, Support, moved_listener, new_node_properties,
-    parse_properties,
+    Address, Advertised, BROKER, NewNode, NodeConfig, Properties, SecurityProtocol, Support, moved_listener,
+    new_node_properties, parse_properties,
 };
 
 fn base() -> Properties {
@@ -18,8 +18,33 @@ fn base() -> Properties {
     ])
 }
 
+fn broker_alone() -> Properties {
+    properties([
+        ("process.roles", "broker"),
+        ("node.id", "1"),
+        ("controller.quorum.voters", "101@127.0.0.1:9093"),
+        ("listeners", "PLAINTEXT://127.0.0.1:9092"),
+        ("controller.listener.names", "CONTROLLER"),
+        ("listener.security.protocol.map", "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT"),
+    ])
+}
+
+fn controller_alone() -> Properties {
+    properties([
+        ("process.roles", "controller"),
+        ("node.id", "101"),
+        ("controller.quorum.voters", "101@127.0.0.1:9093"),
+        ("listeners", "CONTROLLER://127.0.0.1:9093"),
+        ("controller.listener.names", "CONTROLLER"),
+        ("listener.security.protocol.map", "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT"),
+    ])
+}
+
 fn changed(changes: &str) -> Properties {
-    let mut properties = base();
+    changed_from(base(), changes)
+}
+
+fn changed_from(mut properties: Properties, changes: &str) -> Properties {
     for change in changes.split(" ; ").filter(|change| !change.is_empty()) {
         match change.split_once('=') {
             Some((name, value)) => properties.insert(name.into(), value.into()),
@@ -43,12 +68,18 @@ fn words(recorded: &str) -> &str {
 #[test]
 fn a_start_is_refused_in_kafkas_words() {
     let mut wrong = Vec::new();
-    for line in include_str!("testdata/startup.tsv").lines() {
-        let columns: Vec<&str> = line.split('\t').collect();
-        let expected = columns.get(2).copied().unwrap_or_else(|| words(columns[1]));
-        let answer = start(&changed(columns[0])).err().unwrap_or_else(|| "OK".into());
-        if answer != expected {
-            wrong.push(format!("{line}\n    ours: {answer}"));
+    for (base, lines) in [
+        (base(), include_str!("testdata/startup.tsv")),
+        (broker_alone(), include_str!("testdata/startup_broker_alone.tsv")),
+        (controller_alone(), include_str!("testdata/startup_controller_alone.tsv")),
+    ] {
+        for line in lines.lines() {
+            let columns: Vec<&str> = line.split('\t').collect();
+            let expected = columns.get(2).copied().unwrap_or_else(|| words(columns[1]));
+            let answer = start(&changed_from(base.clone(), columns[0])).err().unwrap_or_else(|| "OK".into());
+            if answer != expected {
+                wrong.push(format!("{line}\n    ours: {answer}"));
+            }
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -73,8 +104,6 @@ fn nothing_that_would_open_access_or_change_data_is_ignored() {
         "ssl.engine.factory.class=com.example.Engine",
         "security.providers=com.example.Provider",
         "remote.log.storage.system.enable=true",
-        "process.roles=broker",
-        "process.roles=controller",
         "group.consumer.assignors=com.example.Assignor",
         "group.consumer.assignors=uniform,com.example.Assignor",
     ] {
@@ -133,6 +162,30 @@ fn classes_of_kafkas_own_that_gregor_stands_for_are_accepted() {
         let node = start(&changed(change)).expect(change);
         assert_eq!(node.warnings, Vec::<String>::new(), "{change}");
     }
+}
+
+#[test]
+fn a_node_advertises_the_addresses_of_its_roles_alone() {
+    let of = |properties: &Properties| {
+        let listeners = start(properties).unwrap().listeners;
+        let names = |all: &[Advertised]| all.iter().map(|it| it.name.clone()).collect::<Vec<_>>();
+        (names(&listeners.advertised), names(&listeners.advertised_controller))
+    };
+    let both = "advertised.listeners=PLAINTEXT://h:1,CONTROLLER://h:2";
+    assert_eq!(of(&changed_from(broker_alone(), both)), (vec!["PLAINTEXT".into()], vec![]));
+    assert_eq!(of(&changed_from(controller_alone(), both)), (vec![], vec!["CONTROLLER".into()]));
+    assert_eq!(of(&changed(both)), (vec!["PLAINTEXT".into()], vec!["CONTROLLER".into()]));
+}
+
+#[test]
+fn a_broker_alone_is_told_which_of_several_controller_listeners_it_uses() {
+    let several =
+        "controller.listener.names=A,B ; listener.security.protocol.map=PLAINTEXT:PLAINTEXT,A:PLAINTEXT,B:PLAINTEXT";
+    let warnings = start(&changed_from(broker_alone(), several)).unwrap().warnings;
+    assert_eq!(
+        warnings,
+        ["controller.listener.names has multiple entries; only the first will be used since process.roles=broker: A,B"]
+    );
 }
 
 #[test]

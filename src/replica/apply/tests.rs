@@ -2,9 +2,9 @@
 
 use super::*;
 use crate::env::Env;
-use crate::replica::ReplicasParts;
 use crate::replica::open::OpenedLog;
 use crate::replica::partition::tests::rules;
+use crate::replica::{Following, ReplicasParts};
 use crate::telemetry::FlushMetrics;
 use arc_swap::ArcSwap;
 use metadata::{LoadedBatch, Loader};
@@ -144,6 +144,10 @@ fn the_leadership_listener_hears_of_a_deleted_partition() {
 
 /// Returns the record of a partition that this broker and broker 2 replicate.
 fn shared(leader: i32, leader_epoch: i32) -> MetadataRecord {
+    shared_record(leader, leader_epoch).into()
+}
+
+fn shared_record(leader: i32, leader_epoch: i32) -> PartitionRecord {
     PartitionRecord {
         topic_id: Uuid::ONE,
         partition_id: 0,
@@ -154,7 +158,6 @@ fn shared(leader: i32, leader_epoch: i32) -> MetadataRecord {
         leader_epoch,
         ..Default::default()
     }
-    .into()
 }
 
 #[test]
@@ -164,7 +167,11 @@ fn images_make_leaders_and_followers_if_partitions_may_follow() {
         let followed: Arc<Mutex<Vec<_>>> = Arc::default();
         if may_follow {
             let tell = followed.clone();
-            bench.replicas.set_following(1_000, Box::new(move |partition| tell.lock().push(partition.followed())));
+            bench.replicas.set_following(Following {
+                backoff_ms: 1_000,
+                listener: Box::new(move |partition| tell.lock().push(partition.followed())),
+                set_fetcher_count: Box::new(|_| {}),
+            });
         }
         bench.apply(&[topic(), shared(2, 0)]);
         bench.apply(&[shared(1, 1)]);
@@ -180,9 +187,102 @@ fn images_make_leaders_and_followers_if_partitions_may_follow() {
 }
 
 #[test]
+fn a_broker_that_stops_still_gives_its_partitions_away() {
+    let mut bench = on(Arc::default());
+    bench.replicas.set_following(1_000, Box::new(|_| {}));
+    bench.apply(&[topic(), shared(1, 0)]);
+    bench.replicas.interrupt();
+    bench.apply(&[shared(2, 1)]);
+    // What waits for replicas under the old epoch is answered now.
+    assert_eq!(bench.leader_epochs.lock().as_slice(), [Some(LeaderEpoch(0)), None]);
+    bench.apply(&[PartitionRecord { partition_id: 1, ..shared_record(1, 0) }.into()]);
+    assert_eq!(bench.replicas.len(), 1, "a log is created after the interruption");
+}
+
+#[test]
 fn the_leadership_listener_hears_of_a_failed_log_dir() {
     let mut bench = on(Arc::default());
     bench.apply(&[topic(), led_by(1, 0)]);
     bench.replicas.take_offline(&bench.replicas.dirs()[0]);
     assert_eq!(bench.leader_epochs.lock().as_slice(), [Some(LeaderEpoch(0)), None]);
+}
+
+/// Returns the record of a partition after a reassignment to brokers 2 and 3.
+fn taken_away(leader_epoch: i32) -> MetadataRecord {
+    PartitionRecord {
+        topic_id: Uuid::ONE,
+        partition_id: 0,
+        replicas: vec![2, 3],
+        isr: vec![2, 3],
+        directories: vec![Uuid([3; 16]), Uuid([4; 16])],
+        leader: 2,
+        leader_epoch,
+        ..Default::default()
+    }
+    .into()
+}
+
+impl Bench {
+    /// Returns the names of the partitions' folders.
+    fn folders(&self) -> BTreeSet<String> {
+        let of_dir = |path: &std::path::PathBuf| Some(path.parent()?.file_name()?.to_str()?.to_owned());
+        self.disk.files().iter().filter_map(of_dir).filter(|name| name.starts_with('t')).collect()
+    }
+
+    /// Asserts that the partition's folder waits for its removal, and is removed when it is due.
+    fn assert_is_removed_later(&self) {
+        let delay = LogConfig::default().file_delete_delay_ms;
+        let folders = self.folders();
+        assert!(folders.len() == 1 && folders.iter().all(|name| name.ends_with("-delete")), "{folders:?}");
+        let dir = &self.replicas.dirs()[0];
+        dir.remove_due_folders(Timestamp(self.replicas.clock.now().0 + delay - 1_000));
+        assert_eq!(self.folders(), folders);
+        dir.remove_due_folders(Timestamp(self.replicas.clock.now().0 + delay));
+        assert!(self.folders().is_empty(), "{:?}", self.folders());
+        assert!(self.replicas.get(ID).is_none() && dir.partition_count() == 0);
+    }
+}
+
+#[test]
+fn a_replica_that_a_reassignment_took_away_is_removed() {
+    let mut bench = on(Arc::default());
+    bench.apply(&[topic(), led_by(1, 0)]);
+    bench.apply(&[taken_away(1)]);
+    assert_eq!(bench.leader_epochs.lock().as_slice(), [Some(LeaderEpoch(0)), None]);
+    bench.assert_is_removed_later();
+    // The partition may come back, with a new log.
+    bench.apply(&[taken_away(2)]);
+    bench.apply(&[shared(2, 3)]);
+    assert_eq!(bench.folders(), ["t-0".to_owned()].into());
+}
+
+#[test]
+fn a_replica_that_is_taken_away_before_its_log_is_opened_is_removed() {
+    let mut bench = Bench::again();
+    bench.apply(&[taken_away(2)]);
+    assert!(bench.replicas.dirs()[0].queue.take().is_none());
+    bench.assert_is_removed_later();
+}
+
+#[test]
+fn a_replica_that_is_taken_away_while_its_log_is_opened_is_removed() {
+    let mut bench = Bench::again();
+    let opened = bench.open();
+    // The thread that opens it sees the newer image before that image is applied.
+    let (image, changes) = bench.published(&[taken_away(2)]);
+    bench.take_over(opened);
+    bench.replicas.apply(&image, &changes);
+    bench.assert_is_removed_later();
+}
+
+#[test]
+fn a_folder_that_no_image_has_explained_is_not_removed() {
+    let mut bench = on(Arc::default());
+    bench.apply(&[topic(), led_by(1, 0)]);
+    bench.replicas.unlock();
+    // The first image after the start may be older than the folder.
+    let mut again = on(bench.disk);
+    again.apply(&[topic(), taken_away(1)]);
+    again.apply(&[taken_away(2)]);
+    assert!(again.folders().iter().all(|name| name.ends_with("-stray")), "{:?}", again.folders());
 }

@@ -2,8 +2,8 @@
 //! so that a request names only those that changed.
 
 use ::replica::FetchPosition;
-use model::{ErrorCode, Offset, TopicIdPartition};
-use std::collections::BTreeMap;
+use model::{ErrorCode, LeaderEpoch, Offset, TopicIdPartition};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The epoch of the first request of a session.
 const FIRST_EPOCH: i32 = 0;
@@ -24,29 +24,66 @@ pub(super) struct SessionRequest {
     pub(super) forgotten: Vec<TopicIdPartition>,
 }
 
-/// A session with one leader. One request is in flight at a time.
+/// A session with one leader, and what is wanted of it. One request is in flight at a time, and
+/// while it is, no wish changes.
 #[derive(Debug, Default)]
 pub(super) struct FollowerSession {
     id: i32,
     epoch: i32,
-    /// What the leader knows once it has read the last request.
-    known: BTreeMap<TopicIdPartition, Wish>,
+    wishes: BTreeMap<TopicIdPartition, Wish>,
+    /// The wishes that the leader does not know.
+    unsent: BTreeSet<TopicIdPartition>,
+    /// The partitions that the leader knows and that are not wanted any more.
+    forgotten: BTreeSet<TopicIdPartition>,
 }
 
 impl FollowerSession {
-    /// Returns the next request for these partitions.
-    pub(super) fn request(&mut self, wishes: &BTreeMap<TopicIdPartition, Wish>) -> SessionRequest {
-        let is_full = self.epoch == FIRST_EPOCH;
-        let is_new = |id: &TopicIdPartition, wish: &Wish| is_full || self.known.get(id) != Some(wish);
-        let named = wishes.iter().filter(|(id, wish)| is_new(id, wish)).map(|(id, wish)| (*id, *wish)).collect();
-        let forgotten = self.known.keys().filter(|id| !is_full && !wishes.contains_key(id)).copied().collect();
-        self.known = wishes.clone();
-        SessionRequest { id: self.id, epoch: self.epoch, wishes: named, forgotten }
+    /// Wants a partition.
+    pub(super) fn wish(&mut self, id: TopicIdPartition, wish: Wish) {
+        if self.wishes.insert(id, wish) != Some(wish) {
+            self.unsent.insert(id);
+            self.forgotten.remove(&id);
+        }
+    }
+
+    /// Does not want a partition.
+    pub(super) fn unwish(&mut self, id: TopicIdPartition) {
+        if self.wishes.remove(&id).is_some() {
+            self.unsent.remove(&id);
+            self.forgotten.insert(id);
+        }
+    }
+
+    /// Whether nothing is wanted.
+    pub(super) fn is_empty(&self) -> bool {
+        self.wishes.is_empty()
+    }
+
+    /// Returns the partitions that are wanted.
+    pub(super) fn ids(&self) -> impl Iterator<Item = TopicIdPartition> + '_ {
+        self.wishes.keys().copied()
+    }
+
+    /// Returns the partitions that are wanted, with the leader epochs.
+    pub(super) fn epochs(&self) -> impl Iterator<Item = (TopicIdPartition, LeaderEpoch)> + '_ {
+        self.wishes.iter().map(|(id, wish)| (*id, wish.position.leader_epoch))
+    }
+
+    /// Returns the next request.
+    pub(super) fn request(&mut self) -> SessionRequest {
+        let (unsent, forgotten) = (std::mem::take(&mut self.unsent), std::mem::take(&mut self.forgotten));
+        let (id, epoch) = (self.id, self.epoch);
+        if epoch == FIRST_EPOCH {
+            let wishes = self.wishes.iter().map(|(id, wish)| (*id, *wish)).collect();
+            return SessionRequest { id, epoch, wishes, forgotten: Vec::new() };
+        }
+        let wishes = unsent.iter().filter_map(|id| Some((*id, *self.wishes.get(id)?))).collect();
+        SessionRequest { id, epoch, wishes, forgotten: forgotten.into_iter().collect() }
     }
 
     /// Returns the position for which a partition is answered.
     pub(super) fn asked(&self, id: &TopicIdPartition) -> Option<FetchPosition> {
-        self.known.get(id).map(|wish| wish.position)
+        self.wishes.get(id).map(|wish| wish.position)
     }
 
     /// Takes the id of the answer. 0 means that the leader has no room for a session.
@@ -55,10 +92,16 @@ impl FollowerSession {
         (self.id, self.epoch) = if id == 0 { (0, FIRST_EPOCH) } else { (id, next) };
     }
 
+    /// Starts another session with the next request, which names all partitions and closes the
+    /// session before: its request in flight is given up.
+    pub(super) fn start_over(&mut self) {
+        self.epoch = FIRST_EPOCH;
+    }
+
     /// Forgets the session, since the leader may know something else: the next request names all
     /// partitions.
     pub(super) fn reset(&mut self) {
-        *self = FollowerSession::default();
+        (self.id, self.epoch) = (0, FIRST_EPOCH);
     }
 
     /// Whether an error is only about the session, so that a full request may follow at once.

@@ -5,7 +5,7 @@
 use super::*;
 use crate::replica::Wake;
 use crate::replica::fetchers::{Fetchers, FetchersParts};
-use crate::replica::partition::tests::{append, on_node, state};
+use crate::replica::partition::tests::{append, numbered_on_node, on_node, state};
 use crate::replica::partition::{FollowerRead, PartitionPeers, ReadError, ReadRequest};
 use ::replica::{BrokerStanding, CommittedIsr, IsrProposal};
 use model::PartitionEpoch;
@@ -100,7 +100,7 @@ impl LeaderLink for Arc<Local> {
         }
         let wish = self.wish.lock().clone().unwrap();
         let (wake, epoch) = (Wake::new(), request.replica_state.replica_epoch);
-        let _watch = self.leader.watch(&wake);
+        let _watch = self.leader.watch_end_as(&wake, 0);
         let mut data = self.read(epoch, &wish, true);
         while data.error_code == 0 && data.records.is_none() && data.diverging_epoch.epoch < 0 {
             wake.woken().await;
@@ -121,6 +121,8 @@ impl LeaderLink for Arc<Local> {
         let topics = vec![ListOffsetsTopicResponse { name: Str::from("t"), partitions, ..Default::default() }];
         Ok(ListOffsetsResponse { topics, ..Default::default() })
     }
+
+    fn close(&self) {}
 }
 
 /// The cluster as the leader sees it. It keeps what the leader proposes.
@@ -170,7 +172,7 @@ fn append_all(partition: &Arc<Partition>, count: usize) {
 
 async fn until(partition: &Arc<Partition>, holds: impl Fn(&Partition) -> bool) {
     let wake = Wake::new();
-    let _watch = partition.watch(&wake);
+    let _watches = (partition.watch(&wake), partition.watch_end_as(&wake, 0));
     while !holds(partition) {
         wake.woken().await;
     }
@@ -258,6 +260,32 @@ async fn each_leader_has_its_fetchers_while_a_partition_follows_it() {
     follower.resign();
     fetchers.update(&follower);
     assert!(fetchers.is_empty());
+}
+
+#[tokio::test]
+async fn partitions_are_spread_over_the_fetchers_of_a_leader_and_moved_when_their_number_changes() {
+    let (sender, _requests) = tokio::sync::mpsc::unbounded_channel();
+    let fetchers = Fetchers::new(FetchersParts {
+        broker_id: FOLLOWER,
+        per_leader: 1,
+        settings: SETTINGS,
+        own_epoch: Arc::new(|| Some(BROKER_EPOCH)),
+        link: Box::new(move |_| Silent(sender.clone())),
+        env: Env::default(),
+        runtime: tokio::runtime::Handle::current(),
+    });
+    let followers: Vec<_> = (0..6).map(|number| numbered_on_node(2, number, LogConfig::default())).collect();
+    for follower in &followers {
+        follower.follow(BrokerId(1), LeaderEpoch(5), SETTINGS.backoff_ms).unwrap();
+        fetchers.update(follower);
+    }
+    for (count, each) in [(1, 6), (3, 2), (2, 3), (1, 6)] {
+        fetchers.set_per_leader(count);
+        let partitions = fetchers.partitions();
+        assert_eq!(partitions.iter().map(Vec::len).collect::<Vec<_>>(), vec![each; count]);
+        let all: BTreeSet<_> = partitions.into_iter().flatten().map(|partition| partition.id()).collect();
+        assert_eq!(all.len(), followers.len());
+    }
 }
 
 #[tokio::test]
@@ -360,6 +388,74 @@ async fn until_stopped(follower: &Arc<Partition>) {
     }
 }
 
+/// A leader without records, which lets every fetch wait. It tells of the requests, and of the
+/// connections that are closed.
+#[derive(Debug)]
+struct Silent(tokio::sync::mpsc::UnboundedSender<Option<FetchRequest>>);
+
+impl LeaderLink for Silent {
+    async fn fetch(&self, request: FetchRequest) -> Result<FetchResponse, String> {
+        self.0.send(Some(request)).unwrap();
+        std::future::pending().await
+    }
+
+    async fn list_offsets(&self, _: ListOffsetsRequest) -> Result<ListOffsetsResponse, String> {
+        std::future::pending().await
+    }
+
+    fn close(&self) {
+        self.0.send(None).unwrap();
+    }
+}
+
+fn partitions_in(request: &FetchRequest) -> Vec<(i32, i32)> {
+    let topics = request.topics.iter().flat_map(|topic| &topic.partitions);
+    topics.map(|asked| (asked.partition, asked.current_leader_epoch)).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_partition_that_is_added_does_not_wait_for_the_fetch_in_flight() {
+    let (sender, mut requests) = tokio::sync::mpsc::unbounded_channel();
+    let (stopping, fetcher) = (CancellationToken::new(), Fetcher::new(FOLLOWER, BrokerId(1), SETTINGS, Env::default()));
+    let followers = [0, 1].map(|number| numbered_on_node(2, number, LogConfig::default()));
+    let follow = |number: usize, epoch: i32| {
+        followers[number].follow(BrokerId(1), LeaderEpoch(epoch), SETTINGS.backoff_ms).unwrap();
+        fetcher.add(followers[number].clone());
+    };
+    follow(0, 5);
+    tokio::spawn(fetcher.clone().run(Silent(sender), || Some(BROKER_EPOCH), stopping.clone()));
+    let _stops = stopping.drop_guard();
+    let first = requests.recv().await.unwrap().unwrap();
+    assert_eq!((partitions_in(&first), first.session_epoch), (vec![(0, 5)], 0));
+    // Another change of the partition asks for nothing new, and a removal neither.
+    fetcher.add(followers[0].clone());
+    fetcher.remove(followers[1].id());
+    assert!(tokio::time::timeout(Duration::from_secs(60), requests.recv()).await.is_err());
+    for (number, epoch, expected) in [(1, 7, vec![(0, 5), (1, 7)]), (0, 6, vec![(0, 6), (1, 7)])] {
+        follow(number, epoch);
+        assert!(requests.recv().await.unwrap().is_none(), "the connection is closed");
+        let next = requests.recv().await.unwrap().unwrap();
+        assert_eq!((partitions_in(&next), next.session_epoch), (expected, 0));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fetch_waits_no_longer_than_the_backoff_of_another_partition() {
+    let (sender, mut requests) = tokio::sync::mpsc::unbounded_channel();
+    let (stopping, fetcher) = (CancellationToken::new(), Fetcher::new(FOLLOWER, BrokerId(1), SETTINGS, Env::default()));
+    let followers = [0, 1].map(|number| numbered_on_node(2, number, LogConfig::default()));
+    for follower in &followers {
+        follower.follow(BrokerId(1), LeaderEpoch(5), 300).unwrap();
+        fetcher.add(follower.clone());
+    }
+    followers[1].fetch_unanswered(LeaderEpoch(5), Env::default().clock().monotonic());
+    tokio::spawn(fetcher.run(Silent(sender), || Some(BROKER_EPOCH), stopping.clone()));
+    let _stops = stopping.drop_guard();
+    let request = requests.recv().await.unwrap().unwrap();
+    assert_eq!(partitions_in(&request), [(0, 5)]);
+    assert!(request.max_wait_ms <= 300);
+}
+
 #[test]
 fn a_leader_refuses_fetches_that_say_nothing_of_a_replica() {
     let leader = leading(&[1, 2]);
@@ -409,6 +505,6 @@ fn an_answer_that_comes_after_the_election_changes_nothing() {
     let answer = FetchAnswer { error: None, diverging: None, high_watermark: Offset(1), log_start_offset: Offset(0) };
     let led = metadata::image::Partition { leader: Some(FOLLOWER), ..state(6, 1, &[2]) };
     follower.lead(&led, Monotonic(0)).unwrap();
-    assert_eq!(follower.take_fetch(&asked, &answer, &bytes_of(&source).into(), now).unwrap(), 0);
+    assert_eq!(follower.take_fetch(&asked, &answer, &bytes_of(&source).into(), now, Wait::Block).unwrap(), 0);
     assert_eq!(follower.log_end_offset(), Offset(0));
 }

@@ -3,7 +3,6 @@
 
 use super::flush_state::{DueFlush, FlushOutcome, LogEnds};
 use super::{AppendInfo, Partition};
-use ::replica::Leader;
 use model::{ErrorCode, Offset, Timestamp};
 use std::sync::Arc;
 use storage::Error;
@@ -19,12 +18,10 @@ impl Partition {
         let flushed_end = || self.log.load().flushed_end();
         let is_counted = || self.log.load().config().flush_messages.is_some();
         let after = self.flush_state.appended(end, flushed_end, done.is_flush_due, is_counted);
-        self.advance(|leader| leader.appended(end, after.counting_end, &|id| self.standing(id)));
-        // Followers read to the log end. While the batch does not count, nobody else can see
-        // anything new.
-        if after.counting_end >= end || self.replica.read().leader().is_some_and(Leader::has_followers) {
+        if self.advance(|leader| leader.appended(end, after.counting_end, &|id| self.standing(id))) {
             self.watchers.wake();
         }
+        self.end_watchers.wake();
         if after.asks_for_flush {
             self.committer.load().add(self);
         }

@@ -12,7 +12,7 @@ use ::replica::{
 use bytes::Bytes;
 use model::{BrokerEpoch, BrokerId, ErrorCode, LeaderEpoch, Monotonic, Now, Offset, Timestamp};
 use std::sync::Arc;
-use storage::{Error, FollowerAppend, LogOffsets};
+use storage::{Error, FollowerAppend, LogOffsets, Wait};
 use tracing::warn;
 
 /// What a partition's leader asks of the rest of the cluster.
@@ -59,7 +59,7 @@ impl Partition {
         self.on_log(|log| log.end_epoch(LeaderEpoch(epoch.0.saturating_sub(1))))?;
         self.replica.write().follow(leader, epoch, backoff_ms);
         self.offline.clear();
-        self.watchers.wake();
+        self.wake_all();
         self.flush_watchers.wake();
         Ok(())
     }
@@ -81,41 +81,58 @@ impl Partition {
         }
     }
 
+    /// Returns what this broker does next as a follower. `TruncateTo` is for `next_as_follower`.
+    pub fn follower_next(&self, now: Monotonic) -> FollowerNext {
+        self.follower_step(now).map_or(FollowerNext::AwaitImage, |(next, _)| next)
+    }
+
+    fn follower_step(&self, now: Monotonic) -> Option<(FollowerNext, LeaderEpoch)> {
+        let facts = self.follower_log();
+        let mut replica = self.replica.write();
+        let follower = replica.follower_mut()?;
+        Some((follower.next(&facts, now), follower.leader_epoch()))
+    }
+
     /// Returns what this broker does next as a follower, after it has truncated what it must. May
     /// wait for the disk. Errors: those of the log; it then follows no more in this epoch.
     pub fn next_as_follower(&self, now: Now) -> Result<FollowerNext, Error> {
         loop {
-            let facts = self.follower_log();
-            let (next, epoch) = {
-                let mut replica = self.replica.write();
-                let Some(follower) = replica.follower_mut() else { return Ok(FollowerNext::AwaitImage) };
-                (follower.next(&facts, now.monotonic), follower.leader_epoch())
-            };
+            let Some((next, epoch)) = self.follower_step(now.monotonic) else { return Ok(FollowerNext::AwaitImage) };
             let FollowerNext::TruncateTo(end) = next else { return Ok(next) };
             self.carry_out(FollowerStep::TruncateTo(end), epoch, now)?;
         }
     }
 
-    /// Takes the answer to a fetch, with its records. Returns how many bytes were appended. May
-    /// wait for the disk. Errors: those of the log; it then follows no more in this epoch.
+    /// Takes the answer to a fetch, with its records. Returns how many bytes were appended. Errors:
+    /// those of the log; it then follows no more in this epoch. `WouldBlock` if it must wait for
+    /// the disk and may not; then the same answer is taken again.
     pub fn take_fetch(
         self: &Arc<Self>,
         asked: &FetchPosition,
         answer: &FetchAnswer,
         records: &Bytes,
         now: Now,
+        wait: Wait,
     ) -> Result<u64, Error> {
         let facts = self.follower_log();
         let log = self.log();
         let end_of_epoch = |epoch| log.end_of_epoch(epoch);
         let step = self.replica.write().fetched(asked, answer, &facts, &end_of_epoch, now.monotonic);
-        if step != FollowerStep::Append {
-            self.carry_out(step, asked.leader_epoch, now)?;
-            return Ok(0);
+        match step {
+            FollowerStep::Append => {}
+            FollowerStep::Nothing => return Ok(0),
+            FollowerStep::TruncateTo(_) | FollowerStep::StartAt(_) if wait == Wait::Try => {
+                return Err(Error::WouldBlock);
+            }
+            FollowerStep::TruncateTo(_) | FollowerStep::StartAt(_) => {
+                self.carry_out(step, asked.leader_epoch, now)?;
+                return Ok(0);
+            }
         }
         let before = log.size_bytes();
-        match self.append_sent(asked.leader_epoch, records, now.wall) {
+        match self.append_sent(asked.leader_epoch, records, now.wall, wait) {
             Ok(()) => self.take_bounds(answer)?,
+            Err(Error::WouldBlock) => return Err(Error::WouldBlock),
             Err(Error::EndedEpoch { .. }) => return Ok(0),
             Err(fault @ (Error::InvalidBatch { .. } | Error::UnexpectedOffset { .. } | Error::Producer(_))) => {
                 // What was damaged on the way may be whole the next time (KAFKA-18723).
@@ -128,11 +145,24 @@ impl Partition {
         Ok(log.size_bytes().saturating_sub(before))
     }
 
-    fn append_sent(self: &Arc<Self>, epoch: LeaderEpoch, records: &Bytes, now: Timestamp) -> Result<(), Error> {
+    fn append_sent(
+        self: &Arc<Self>,
+        epoch: LeaderEpoch,
+        records: &Bytes,
+        now: Timestamp,
+        wait: Wait,
+    ) -> Result<(), Error> {
         if records.is_empty() {
             return Ok(());
         }
-        let done = self.on_log(|log| log.append_in_epoch(records, epoch, FollowerAppend { now }))?;
+        if wait == Wait::Try && self.log.load().config().flush_messages.is_some() {
+            return Err(Error::WouldBlock);
+        }
+        let how = FollowerAppend { now };
+        let done = self.on_log(|log| match wait {
+            Wait::Try => log.try_append_in_epoch(records, epoch, how),
+            Wait::Block => log.append_in_epoch(records, epoch, how),
+        })?;
         let Some(done) = done else { return Ok(()) };
         if done.rolled_at.is_some() || self.flush_state.is_flushed_by_time() {
             self.note();

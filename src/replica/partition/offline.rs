@@ -43,7 +43,7 @@ impl Partition {
                 replica.resign(led);
             }
         }
-        self.watchers.wake();
+        self.wake_all();
         self.flush_watchers.wake();
     }
 

@@ -5,7 +5,7 @@ use super::*;
 use crate::env::clock::Clock;
 use crate::telemetry::FlushMetrics;
 use metadata::image::LeaderRecovery;
-use model::{PartitionEpoch, PartitionIndex, TopicPartition, Uuid};
+use model::{PartitionEpoch, TopicPartition, Uuid};
 use records::{BatchBuilder, TimestampType};
 use std::path::{Path, PathBuf};
 use storage::disk::{Disk, SimDisk};
@@ -53,9 +53,15 @@ pub(crate) fn led_in(leader_epoch: i32, partition_epoch: i32, isr: &[i32]) -> im
 
 /// Returns a partition of broker `node` with an empty log.
 pub(in crate::replica) fn on_node(node: i32, config: LogConfig) -> Arc<Partition> {
+    numbered_on_node(node, 0, config)
+}
+
+/// Returns the partition of a number of broker `node`, with an empty log.
+pub(in crate::replica) fn numbered_on_node(node: i32, number: i32, config: LogConfig) -> Arc<Partition> {
     let disk = SimDisk::new();
-    disk.create_dir(Path::new("/logs/t-0")).unwrap();
-    opened_on(node, Arc::new(disk), PathBuf::from("/logs/t-0"), TopicPartition::new("t", 0), config, 1)
+    let path = PathBuf::from(format!("/logs/t-{number}"));
+    disk.create_dir(&path).unwrap();
+    opened_on(node, Arc::new(disk), path, TopicPartition::new("t", number), config, 1)
 }
 
 fn opened_in(
@@ -76,6 +82,7 @@ fn opened_on(
     config: LogConfig,
     min_insync_replicas: usize,
 ) -> Arc<Partition> {
+    let id = TopicIdPartition { topic_id: Uuid::ONE, partition: partition.partition };
     let options = OpenLog {
         disk,
         open_files: OpenFiles::new(8),
@@ -90,7 +97,6 @@ fn opened_on(
         interrupted: Arc::default(),
     };
     let (log, _) = Log::open(options).unwrap();
-    let id = TopicIdPartition { topic_id: Uuid::ONE, partition: PartitionIndex(0) };
     let committer = Committer::new(FlushMetrics::default(), crate::env::Env::default());
     Arc::new(Partition::new(BrokerId(node), id, false, Arc::new(log), rules(min_insync_replicas), committer))
 }

@@ -7,8 +7,11 @@
 //! and every other node that reads it.
 
 mod actions;
+mod elections;
 
 use self::actions::Due;
+pub use self::elections::ElectionIntervals;
+use self::elections::ElectionsDue;
 use super::replies::{PendingReply, Replies};
 use super::{ControllerParts, Inbox, Message, QuorumFacts, Request};
 use crate::env::watch;
@@ -86,6 +89,8 @@ pub struct Core {
     last_retention: Monotonic,
     /// No broker is fenced before this time.
     fence_from: Monotonic,
+    /// When leaders are elected next.
+    elections_due: ElectionsDue,
     fault: Option<LogFault>,
     /// Brings the results of the raft machine's requests.
     inbox: UnboundedSender<Message>,
@@ -113,6 +118,7 @@ impl Core {
             last_append: now.monotonic,
             last_retention: now.monotonic,
             fence_from: now.monotonic,
+            elections_due: ElectionsDue::default(),
             fault: None,
             inbox: inbox.sender.clone(),
             asked: BTreeMap::new(),
@@ -153,12 +159,13 @@ impl Core {
         let idle = self.parts.max_idle_ms.map(|most| self.last_append.plus_ms(most));
         let session = self.soft.next_expiry(self.parts.settings.broker_session_timeout_ms);
         let session = session.map(|at| at.plus_ms(1).max(self.fence_from));
-        let own = [idle, session].into_iter().flatten().filter(|_| self.active.is_some());
+        let own = [idle, session, self.elections_due.next()].into_iter().flatten().filter(|_| self.active.is_some());
         let next = own.chain(raft).min().map(|at| at.ms_since(self.now.monotonic));
         Duration::from_millis(next.unwrap_or(SLEEP_MAX_MS).min(SLEEP_MAX_MS))
     }
 
-    /// Does what is due by now: the raft machine's deadline, ended sessions, a `NoOpRecord`.
+    /// Does what is due by now: the raft machine's deadline, ended sessions, elections, a
+    /// `NoOpRecord`.
     /// Sessions end only when every request that has arrived is taken: a heartbeat may be among the
     /// others.
     pub(super) fn tick(&mut self, is_inbox_empty: bool) -> Result<(), LogFault> {
@@ -170,6 +177,7 @@ impl Core {
         if is_inbox_empty && self.now.monotonic >= self.fence_from {
             self.fence_stale_brokers()?;
         }
+        self.elect_at_intervals()?;
         if self.parts.max_idle_ms.is_some_and(|most| self.now.monotonic >= self.last_append.plus_ms(most)) {
             let no_op = VersionedRecord::v0(MetadataRecord::NoOp(Default::default()));
             if self.append(&Decision::atomic(vec![no_op], ())).is_err() {
@@ -377,6 +385,7 @@ impl Core {
         let own = Some(self.parts.settings.node_id);
         self.soft = Soft::activated(self.ahead.uncommitted_image(), self.now.monotonic, own);
         self.active = Some(epoch);
+        self.elections_due = ElectionsDue::after(self.now.monotonic, self.parts.elections);
         self.facts.send_modify(|facts| Arc::make_mut(facts).is_active = true);
         self.has_caught_up = true;
         info!(%epoch, "the controller is active");

@@ -17,8 +17,8 @@ mod core;
 mod replies;
 
 pub use self::active::{ActiveController, ActiveControllerParts, ControllerRequest, Forwarded};
-pub use self::core::ControllerState;
 use self::core::Core;
+pub use self::core::{ControllerState, ElectionIntervals};
 use self::replies::ReplyAt;
 use super::config_rules::Rules;
 use super::metadata_log::{LogFault, MetadataLog};
@@ -277,6 +277,8 @@ pub struct ControllerParts {
     pub send: SendRequest,
     /// `metadata.max.idle.interval.ms`, `None` for never.
     pub max_idle_ms: Option<i64>,
+    /// How often leaders are elected.
+    pub elections: ElectionIntervals,
     /// Cancelled when the node stops: the thread then stops waiting for room.
     pub stopping: CancellationToken,
     /// How much of the log and its snapshots is kept.

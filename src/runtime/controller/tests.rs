@@ -1,5 +1,6 @@
 //! The controller's turns over a simulated disk, at moments that the test chooses.
 
+mod elections;
 mod following;
 
 use super::*;
@@ -9,7 +10,7 @@ use arc_swap::ArcSwap;
 use metadata::MetadataVersion;
 use metadata::decide::{self, Decision, Soft};
 use metadata::image::Image;
-use model::{Now, Timestamp, TopicId, Uuid};
+use model::{Now, PartitionIndex, Timestamp, TopicId, Uuid};
 use protocol::messages::broker_heartbeat_request::BrokerHeartbeatRequest;
 use protocol::messages::broker_registration_request::{BrokerRegistrationRequest, Feature};
 use protocol::messages::config_record::ConfigRecord;
@@ -103,6 +104,7 @@ impl Controller {
             publisher,
             send,
             max_idle_ms: Some(500),
+            elections: ElectionIntervals { balance_ms: Some(300_000), unclean_ms: Some(400_000) },
             stopping: CancellationToken::new(),
             retention: Limits { max_bytes: None, max_age_ms: None },
             env: Env::default(),

@@ -12,7 +12,7 @@ use protocol::Str;
 use raft::{Destination, Endpoint, QuorumRequest, ReceivedReply, VoterChange, VoterChangeRequest};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tracing::{info, warn};
@@ -24,6 +24,8 @@ const BACKOFF_MAX: Duration = Duration::from_millis(500);
 /// The most connections to replicas. A quorum has fewer; addresses that are not used any more are
 /// dropped.
 const PEERS_MAX: usize = 64;
+/// After this many refusals in a row, the reason is logged. During an election, a few are normal.
+const REFUSALS_MIN: u32 = 20;
 
 /// What the connections need.
 pub struct QuorumPeersParts {
@@ -54,8 +56,16 @@ struct QuorumPeer {
     replica: Option<BrokerId>,
     endpoint: Endpoint,
     peer: Peer,
+    told: Arc<Told>,
+}
+
+/// What was logged about a replica.
+#[derive(Default)]
+struct Told {
     /// Whether it was logged that this replica does not answer.
-    is_gone: Arc<AtomicBool>,
+    is_gone: AtomicBool,
+    /// How many answers in a row have refused this node for a reason that does not pass by itself.
+    refusals: AtomicU32,
 }
 
 impl QuorumPeers {
@@ -127,7 +137,7 @@ impl QuorumPeers {
         };
         let (peer, task) = Peer::new(parts, self.parts.dial.clone());
         self.parts.runtime.spawn(task);
-        let peer = QuorumPeer { replica, endpoint: endpoint.clone(), peer, is_gone: Arc::default() };
+        let peer = QuorumPeer { replica, endpoint: endpoint.clone(), peer, told: Arc::default() };
         self.peers.insert(address, peer.clone());
         peer
     }
@@ -139,36 +149,61 @@ impl QuorumPeers {
         read: impl FnOnce(Q::Response, &str) -> Result<ReceivedReply, ErrorCode> + Send + 'static,
         answer: Answer,
     ) {
-        let QuorumPeer { endpoint, peer, is_gone, .. } = to;
+        let QuorumPeer { endpoint, peer, told, .. } = to;
         let name = peer.name().clone();
         peer.send(request, self.parts.timeout, move |answered| {
             let failure = answered.as_ref().err().filter(|error| error.reason != PeerFailure::Stopped);
             let failure = failure.map(ToString::to_string);
             let answered = answered.map_err(|error| code_of(&error));
             let result = answered.and_then(|response| read(response, &endpoint.listener));
-            note(&is_gone, &name, &result, failure);
+            note(&told, &name, &result, failure);
             answer(result);
         });
     }
 }
 
-/// Logs that a replica does not answer or is of another cluster, and that it answers again, once
-/// each.
-fn note(is_gone: &AtomicBool, name: &str, answer: &Result<ReceivedReply, ErrorCode>, failure: Option<String>) {
+/// Logs that a replica does not answer, is of another cluster or refuses this node, and that it
+/// answers again, once each.
+fn note(told: &Told, name: &str, answer: &Result<ReceivedReply, ErrorCode>, failure: Option<String>) {
+    let refusal = answer.as_ref().ok().and_then(|reply| refusal(reply.view().error));
+    let refusals = match refusal {
+        Some(_) => told.refusals.fetch_add(1, Ordering::Relaxed) + 1,
+        None => {
+            told.refusals.store(0, Ordering::Relaxed);
+            0
+        }
+    };
+    if let Some(refusal) = refusal.filter(|_| refusals == REFUSALS_MIN) {
+        warn!("{name} refuses this node: {refusal}");
+    }
     let problem = match (answer, failure) {
         (_, Some(failure)) => failure,
         (Err(ErrorCode::InconsistentClusterId), _) => {
             format!("{name}: it belongs to another cluster (INCONSISTENT_CLUSTER_ID)")
         }
         _ => {
-            if is_gone.swap(false, Ordering::Relaxed) {
+            if told.is_gone.swap(false, Ordering::Relaxed) {
                 info!("{name} answers again");
             }
             return;
         }
     };
-    if !is_gone.swap(true, Ordering::Relaxed) {
+    if !told.is_gone.swap(true, Ordering::Relaxed) {
         warn!("another controller does not answer; it is asked again: {problem}");
+    }
+}
+
+/// Returns why a replica that answers does not serve this node, if that does not pass by itself.
+fn refusal(error: ErrorCode) -> Option<&'static str> {
+    match error {
+        ErrorCode::UnknownServerError => {
+            Some("it has the same node.id (UNKNOWN_SERVER_ERROR); each node of a cluster needs a node.id of its own")
+        }
+        ErrorCode::UnknownLeaderEpoch => Some(
+            "the quorum is at an earlier epoch than this node's metadata log (UNKNOWN_LEADER_EPOCH), so this folder is of a later \
+             state of the quorum, or of another one",
+        ),
+        _ => None,
     }
 }
 

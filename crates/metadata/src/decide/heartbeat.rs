@@ -2,11 +2,12 @@
 
 use super::broker_events::{broker_leaves, broker_returns, fence_broker, fencing_change, log_dirs_fail};
 use super::draft::Draft;
+use super::soft::BrokerSession;
 use super::{ControllerContext, Decided, Decision, Soft, SoftChange, check_broker_epoch};
 use crate::VersionedRecord;
 use crate::image::{Broker, Image};
 use crate::planted::{Bug, is_planted};
-use model::{BrokerEpoch, BrokerId, DirectoryId, Offset};
+use model::{BrokerEpoch, BrokerId, DirectoryId, Monotonic, Offset};
 use protocol::MetadataRecord;
 use protocol::messages::broker_heartbeat_request::BrokerHeartbeatRequest;
 use protocol::messages::broker_heartbeat_response::BrokerHeartbeatResponse;
@@ -181,24 +182,37 @@ fn cordon(broker: &Broker, cordoned: Option<&[DirectoryId]>) -> Option<Versioned
     Some(VersionedRecord { record: MetadataRecord::BrokerRegistrationChange(record), version: 3 })
 }
 
-/// Fences a broker whose process is known to be gone, long before its session ends: it closed all
-/// its connections, and its port refuses new ones. The reply says whether it was fenced; a
-/// registration that is not the current one, or is fenced already, is left alone. Its session ends,
-/// so that its next process can register at once. A false alarm does little harm: the broker's next
-/// heartbeat unfences it, and epochs keep it from acting on what it led before. Kafka waits for the
-/// session to end.
+/// A broker whose process is gone: it closed the connection of its heartbeats, and its ports refuse
+/// new ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LostBroker {
+    /// The broker.
+    pub id: BrokerId,
+    /// Its registration.
+    pub epoch: BrokerEpoch,
+    /// When its connection ended.
+    pub since: Monotonic,
+}
+
+/// Fences a broker whose process is known to be gone, long before its session ends. The reply says
+/// whether it was fenced. A registration that is not the current one, or is fenced already, is left
+/// alone, and so is a broker that was heard from since. Its session ends, so that its next process
+/// can register at once. A false alarm does little harm: the broker's next heartbeat unfences it,
+/// and epochs keep it from acting on what it led before. Kafka waits for the session to end.
 pub fn fence_lost_broker(
     image: &Image,
+    soft: &Soft,
     context: &mut ControllerContext<'_>,
-    id: BrokerId,
-    epoch: BrokerEpoch,
+    lost: LostBroker,
 ) -> Decision<bool> {
-    let known = image.cluster.brokers.get(&id);
-    if !known.is_some_and(|broker| broker.epoch == epoch && !broker.fenced) {
+    let known = image.cluster.brokers.get(&lost.id);
+    let is_current = known.is_some_and(|broker| broker.epoch == lost.epoch && !broker.fenced);
+    let was_heard = |session: &BrokerSession| session.epoch == lost.epoch && session.last_contact > lost.since;
+    if !is_current || soft.session(lost.id).is_some_and(was_heard) {
         return Decision::reply(false);
     }
-    let mut decision = Decision::of(fence_broker(image, context.settings, id), true);
-    decision.soft.push(SoftChange::Forgotten(id));
+    let mut decision = Decision::of(fence_broker(image, context.settings, lost.id), true);
+    decision.soft.push(SoftChange::Forgotten(lost.id));
     decision
 }
 

@@ -137,15 +137,7 @@ fn the_high_watermark_is_within_its_log_and_never_moves_back() {
 #[test]
 fn errors_are_retried_after_the_backoff_except_a_fenced_epoch() {
     let log = log(0, 10, 4, Some(6));
-    for code in [
-        ErrorCode::UnknownLeaderEpoch,
-        ErrorCode::NotLeaderOrFollower,
-        ErrorCode::UnknownTopicId,
-        ErrorCode::UnknownTopicOrPartition,
-        ErrorCode::InconsistentTopicId,
-        ErrorCode::KafkaStorageError,
-        ErrorCode::UnknownServerError,
-    ] {
+    for code in [ErrorCode::InconsistentTopicId, ErrorCode::KafkaStorageError, ErrorCode::UnknownServerError] {
         let mut follower = follower();
         let asked = position(&mut follower, &log);
         assert_eq!(follower.fetched(&asked, &refused(code), &log, &no_epoch, NOW), FollowerStep::Nothing);
@@ -157,6 +149,32 @@ fn errors_are_retried_after_the_backoff_except_a_fenced_epoch() {
     let asked = position(&mut follower, &log);
     follower.fetched(&asked, &refused(ErrorCode::FencedLeaderEpoch), &log, &no_epoch, NOW);
     assert_eq!(follower.next(&log, NOW.plus_ms(BACKOFF_MS * 99)), FollowerNext::AwaitImage);
+}
+
+#[test]
+fn a_leader_that_has_not_read_its_election_yet_is_asked_again_soon() {
+    let log = log(0, 10, 4, Some(6));
+    let mut follower = follower();
+    let codes = [
+        ErrorCode::UnknownLeaderEpoch,
+        ErrorCode::NotLeaderOrFollower,
+        ErrorCode::UnknownTopicId,
+        ErrorCode::UnknownTopicOrPartition,
+    ];
+    let mut now = NOW;
+    let mut ask = |follower: &mut Follower, code: Option<ErrorCode>| -> i64 {
+        let FollowerNext::Fetch(asked) = follower.next(&log, now) else { panic!("it fetches") };
+        follower.fetched(&asked, &code.map_or(good(4, 0), refused), &log, &no_epoch, now);
+        let FollowerNext::WaitUntil(at) = follower.next(&log, now) else { return 0 };
+        let waits = at.ms_since(now) as i64;
+        now = at;
+        waits
+    };
+    for expected in [10, 20, 40, 80, 160, 320, 640, BACKOFF_MS, BACKOFF_MS] {
+        assert_eq!(ask(&mut follower, Some(codes[expected as usize % 4])), expected);
+    }
+    assert_eq!(ask(&mut follower, None), 0);
+    assert_eq!(ask(&mut follower, Some(codes[0])), 10);
 }
 
 /// Returns a follower whose fetch was out of range, and that asks for the leader's log end.

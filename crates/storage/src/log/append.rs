@@ -178,7 +178,7 @@ impl Log {
     /// Writes batches as their leader sent them. They must begin at or after the log end. A batch
     /// that is cut off at the end is ignored.
     pub fn append_as_follower(&self, batches: &Bytes, how: FollowerAppend) -> Result<Option<AppendOutcome>> {
-        self.append_sent(&mut self.writer.lock(), batches, how, None)
+        self.append_sent(&mut self.writer.lock(), batches, how, None, Wait::Block)
     }
 
     /// Does the same as a follower in a leader epoch. Batches of a later epoch, and what follows
@@ -192,7 +192,28 @@ impl Log {
         epoch: LeaderEpoch,
         how: FollowerAppend,
     ) -> Result<Option<AppendOutcome>> {
-        let writer = &mut *self.writer.lock();
+        self.append_followed(&mut self.writer.lock(), batches, epoch, how, Wait::Block)
+    }
+
+    /// Does the same if it needs no sync. Errors: `WouldBlock` as in `try_append_as_leader`; then
+    /// nothing has changed.
+    pub fn try_append_in_epoch(
+        &self,
+        batches: &Bytes,
+        epoch: LeaderEpoch,
+        how: FollowerAppend,
+    ) -> Result<Option<AppendOutcome>> {
+        self.append_followed(&mut *self.try_writer()?, batches, epoch, how, Wait::Try)
+    }
+
+    fn append_followed(
+        &self,
+        writer: &mut Writer,
+        batches: &Bytes,
+        epoch: LeaderEpoch,
+        how: FollowerAppend,
+        wait: Wait,
+    ) -> Result<Option<AppendOutcome>> {
         self.check_online()?;
         self.check_epoch(writer, epoch)?;
         let end = self.log_end_offset();
@@ -201,9 +222,12 @@ impl Log {
             && first.base_offset < end
             && first.last_offset >= end
         {
+            if wait == Wait::Try {
+                return Err(Error::WouldBlock);
+            }
             self.start_over(writer, first.base_offset, how.now)?;
         }
-        self.append_sent(writer, batches, how, Some(epoch))
+        self.append_sent(writer, batches, how, Some(epoch), wait)
     }
 
     /// Removes the records at and above an offset, as a follower in a leader epoch. Errors: as
@@ -228,6 +252,7 @@ impl Log {
         batches: &Bytes,
         how: FollowerAppend,
         epoch: Option<LeaderEpoch>,
+        wait: Wait,
     ) -> Result<Option<AppendOutcome>> {
         self.check_online()?;
         let segment_bytes = self.config.load().segment_bytes as usize;
@@ -281,7 +306,7 @@ impl Log {
         }
         let slices = [IoSlice::new(&batches[..position])];
         let batches = ToWrite { placed: &placed, slices: &slices, epochs: &epochs };
-        let written = self.write(writer, &batches, producers, how.now, Wait::Block);
+        let written = self.write(writer, &batches, producers, how.now, wait);
         written.map(Some).map_err(|error| self.note_fault(error))
     }
 

@@ -160,7 +160,8 @@ fn a_broker_that_is_lost_is_fenced_before_its_session_ends_and_may_come_back() {
     create(&mut cluster, "a", &[&[1, 2, 3]]);
     let epoch = cluster.image.cluster.brokers[&BrokerId(1)].epoch;
     let lose = |cluster: &mut Cluster, epoch| {
-        cluster.decide(|image, _, context| Ok(fence_lost_broker(image, context, BrokerId(1), epoch))).unwrap()
+        let lost = LostBroker { id: BrokerId(1), epoch, since: Monotonic(cluster.now) };
+        cluster.decide(|image, soft, context| Ok(fence_lost_broker(image, soft, context, lost))).unwrap()
     };
     assert_eq!(lose(&mut cluster, BrokerEpoch(3)), (vec![], false), "an earlier registration");
     let (records, fenced) = lose(&mut cluster, epoch);
@@ -179,6 +180,19 @@ fn a_broker_that_is_lost_is_fenced_before_its_session_ends_and_may_come_back() {
     // It was lost indeed: its next process need not wait.
     lose(&mut cluster, epoch);
     cluster.register(1, 7, -1).unwrap();
+}
+
+#[test]
+fn a_broker_that_was_heard_from_after_its_connection_ended_is_not_lost() {
+    let mut cluster = Cluster::of_brokers(3, 2);
+    let epoch = cluster.image.cluster.brokers[&BrokerId(1)].epoch;
+    cluster.now = 2_000;
+    let lost = LostBroker { id: BrokerId(1), epoch, since: Monotonic(2_000) };
+    cluster.now = 2_001;
+    cluster.beat(1, |_| {}).unwrap();
+    let mut fence = |lost| cluster.decide(|image, soft, context| Ok(fence_lost_broker(image, soft, context, lost)));
+    assert_eq!(fence(lost).unwrap(), (vec![], false));
+    assert!(fence(LostBroker { since: Monotonic(2_001), ..lost }).unwrap().1);
 }
 
 #[test]

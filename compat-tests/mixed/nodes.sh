@@ -1,0 +1,111 @@
+# Shared by the suites of mixed clusters: three nodes, each of which is broker and controller, and each of which may be of another kind.
+#
+# Sourced after brokers.sh. A kind is a letter: g for Gregor, k for Apache Kafka 4.3.1, o for the older Apache Kafka 3.9.1. `prepare KINDS` chooses the kinds
+# of a cluster that lives in $home; `node_kind` has them, and a node's kind may change while the node is down.
+cluster=AAAAAAAAAAAAAAAAAAAAAQ
+older_release=3.9.1
+
+quorum() {
+  if [ "$name" = grow ]; then
+    echo "controller.quorum.bootstrap.servers=127.0.0.1:${controller_port[1]},127.0.0.1:${controller_port[2]},127.0.0.1:${controller_port[3]}"
+  else
+    echo "controller.quorum.voters=1@127.0.0.1:${controller_port[1]},2@127.0.0.1:${controller_port[2]},3@127.0.0.1:${controller_port[3]}"
+  fi
+}
+node_properties() { # ID
+  cat <<P
+process.roles=broker,controller
+node.id=$1
+$(quorum)
+listeners=PLAINTEXT://127.0.0.1:${client_port[$1]},CONTROLLER://127.0.0.1:${controller_port[$1]}
+advertised.listeners=PLAINTEXT://127.0.0.1:${client_port[$1]}
+controller.listener.names=CONTROLLER
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+log.dirs=$(log_dirs "$1")
+metadata.log.dir=$home/$1
+offsets.topic.replication.factor=${state_replicas:-1}
+offsets.topic.num.partitions=3
+transaction.state.log.replication.factor=${state_replicas:-1}
+transaction.state.log.num.partitions=3
+transaction.state.log.min.isr=${state_min_isr:-1}
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+auto.create.topics.enable=false
+auto.leader.rebalance.enable=false
+broker.session.timeout.ms=3000
+broker.heartbeat.interval.ms=500
+log.cleaner.dedupe.buffer.size=4194304
+# Snapshots of the metadata all the time: a node with an empty folder gets one from its leader.
+metadata.log.max.record.bytes.between.snapshots=2000
+P
+}
+log_dirs() { echo "$home/$1${more_dirs:+,$home/$1-more}"; } # ID
+kind() { echo "${node_kind[$1]}"; }                          # ID
+format_node() { # ID OPTIONS...
+  local id=$1
+  shift
+  case $(kind "$id") in
+    g) "$GREGOR_BIN" format -t $cluster -c "$home/$id.properties" "$@" >"$home/format.log" 2>&1 ;;
+    k) tool kafka.tools.StorageTool format -t $cluster -c "$home/$id.properties" "$@" >"$home/format.log" 2>&1 ;;
+    o) timeout 240 java "${java_options[@]}" -Xmx256m -cp "$cache/kafka-$older_release/*" kafka.tools.StorageTool format -t $cluster \
+      -c "$home/$id.properties" "$@" >"$home/format.log" 2>&1 ;;
+  esac
+}
+launch() { # ID
+  local properties=$home/$1.properties log=$home/$1.log jars_of_kind=$cache/jars
+  [ "$(kind "$1")" != o ] || jars_of_kind=$cache/kafka-$older_release
+  echo "a node of kind $(kind "$1") starts" >>"$log"
+  case $(kind "$1") in
+    g) "$GREGOR_BIN" start "$properties" >>"$log" 2>&1 </dev/null & ;;
+    *) java "${java_options[@]}" -Xmx256m -cp "$jars_of_kind/*" -Dlog4j2.configurationFile="$dir/log4j2.properties" kafka.Kafka "$properties" \
+      >>"$log" 2>&1 </dev/null & ;;
+  esac
+  process[$1]=$!
+}
+is_up() { within 120 node_accepts "$1" || { echo "node $1 does not accept connections: $(tail -n 5 "$home/$1.log")" >&2 && return 1; }; } # ID
+node_accepts() { (exec 3<>"/dev/tcp/127.0.0.1/${client_port[$1]}") 2>/dev/null; } # ID
+end_node() { # ID SIGNAL
+  kill -s "$2" "${process[$1]}" 2>/dev/null || true
+  wait "${process[$1]}" 2>/dev/null || true
+  process[$1]=
+}
+end_all() {
+  local id
+  for id in 1 2 3; do
+    [ -z "${process[$id]:-}" ] || kill -KILL "${process[$id]}" 2>/dev/null || true
+  done
+}
+running() { for id in 1 2 3; do [ -z "${process[$id]:-}" ] || echo "$id"; done; }
+addresses() { for id in $(running); do echo "127.0.0.1:${client_port[$id]}"; done | paste -sd,; }
+controllers() { for id in $(running); do echo "127.0.0.1:${controller_port[$id]}"; done | paste -sd,; }
+
+status() { tool org.apache.kafka.tools.MetadataQuorumCommand "$@" describe --status 2>>"$home/status.err"; } # --bootstrap-... ADDRESSES
+leader_of() { sed -n 's/^LeaderId: *//p'; }
+# A leader that is not the one before.
+new_leader() { # BEFORE
+  local found
+  found=$(status --bootstrap-controller "$(controllers)" | leader_of)
+  [ -n "$found" ] && [ "$found" != "$1" ] && leader=$found
+}
+no_node_fails() { ! grep -hE '^FATAL | FATAL |panicked|this is a bug' "$home"/[123].log >&2; }
+
+prepare() { # KINDS
+  local id
+  home=$dir/$name leader=
+  declare -gA client_port controller_port process node_kind
+  mkdir -p "$home"
+  trap end_all EXIT
+  for id in 1 2 3; do
+    client_port[$id]=$(free_port)
+    controller_port[$id]=$(free_port)
+    node_kind[$id]=${1:$((id - 1)):1}
+  done
+  for id in 1 2 3; do node_properties "$id" >"$home/$id.properties"; done
+}
+starts_cluster() { # KINDS
+  local id
+  prepare "$1"
+  for id in 1 2 3; do format_node "$id"; done
+  for id in 1 2 3; do launch "$id"; done
+  for id in 1 2 3; do scenario mixed "$name-$id-starts" is_up "$id"; done
+}
