@@ -52,11 +52,12 @@ pub struct Participant {
     pub random: Random,
     pub number: usize,
     partition: Index,
-    leader: Option<Host>,
+    pub leader: Option<Host>,
     epoch: i32,
 }
 
-async fn wait(ms: u64) {
+/// Waits for a moment of virtual time.
+pub async fn wait(ms: u64) {
     tokio::time::sleep(Duration::from_millis(ms)).await;
 }
 
@@ -74,7 +75,8 @@ impl Participant {
         }
     }
 
-    fn any_node(&mut self) -> Host {
+    /// Returns any node.
+    pub fn any_node(&mut self) -> Host {
         1 + self.random.below(self.shared.nodes)
     }
 
@@ -98,7 +100,8 @@ impl Participant {
         }
     }
 
-    async fn until_created(&mut self) {
+    /// Waits until the topic exists.
+    pub async fn until_created(&mut self) {
         while !*self.shared.is_created.lock() {
             wait(50).await;
         }
@@ -126,17 +129,20 @@ impl Participant {
         }
     }
 
-    fn fail(&self, fault: String) {
+    /// Fails the course.
+    pub fn fail(&self, fault: String) {
         self.shared.ledger.lock().fail(fault);
     }
 
-    fn note(&self, line: impl FnOnce() -> String) {
+    /// Prints a line, if the course is printed.
+    pub fn note(&self, line: impl FnOnce() -> String) {
         if self.shared.is_printed {
             eprintln!("{:6} client {}: {}", self.clock.now_ms(), self.number, line());
         }
     }
 
-    fn finish(&self) {
+    /// Notes that this client is done.
+    pub fn finish(&self) {
         self.shared.done.lock()[self.number] = true;
     }
 

@@ -3,7 +3,7 @@
 
 use crate::Check;
 use crate::clients::{CLIENTS, PARTITIONS, Participant, Shared, TOPIC};
-use crate::faults::Faults;
+use crate::faults::{Faults, out_of_sync};
 use crate::invariants::Invariants;
 use crate::ledger::records_of;
 use crate::net::{LATENCY_MIN_MS, Net};
@@ -89,7 +89,7 @@ impl Course {
         let (runtime, clock) = &self.clients;
         let producers = 2 + self.random.below(2);
         let readers = PARTITIONS as usize;
-        self.shared.done.lock().resize(producers + readers, false);
+        self.shared.done.lock().resize(producers + readers + 1, false);
         let mut participant = |number| Participant::new(&self.shared, &self.net, clock, self.random.next(), number);
         runtime.spawn(participant(0).create_topic());
         for number in 0..producers {
@@ -98,6 +98,7 @@ impl Course {
         for number in producers..producers + readers {
             runtime.spawn(participant(number).read());
         }
+        runtime.spawn(participant(producers + readers).commit(ENOUGH));
     }
 
     fn run(&mut self) -> Check {
@@ -178,13 +179,8 @@ impl Course {
             if let Some(reason) = broker.not_ready_because() {
                 return Some(format!("node {} is not ready: {reason}", node.host));
             }
-            let image = broker.image();
-            let Some(topic) = image.topics.by_name(TOPIC) else { return Some("the topic is gone".into()) };
-            for index in 0..PARTITIONS {
-                let Some(state) = topic.partition(model::PartitionIndex(index)) else { continue };
-                if state.isr.len() < 3 {
-                    return Some(format!("node {} knows the ISR {:?} of {index}", node.host, state.isr));
-                }
+            if let Some(partition) = out_of_sync(&broker.image()) {
+                return Some(format!("node {} knows {partition}", node.host));
             }
         }
         None

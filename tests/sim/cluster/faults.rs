@@ -1,8 +1,10 @@
 //! The faults of a course.
 
 use crate::Check;
-use crate::clients::{CLIENTS, PARTITIONS, TOPIC};
+use crate::clients::{CLIENTS, TOPIC};
 use crate::course::Course;
+use metadata::image::Image;
+use model::PartitionIndex;
 use storage::disk::Crash;
 
 /// What is broken now, and what comes next.
@@ -200,11 +202,21 @@ fn start(course: &mut Course, index: usize) {
 fn are_in_sync(course: &Course) -> bool {
     course.nodes.iter().all(|node| {
         let Some(broker) = node.broker().filter(|broker| broker.not_ready_because().is_none()) else { return false };
-        let image = broker.image();
-        let Some(topic) = image.topics.by_name(TOPIC) else { return false };
-        (0..PARTITIONS).all(|index| {
-            let state = topic.partition(model::PartitionIndex(index));
-            state.is_some_and(|state| state.isr.len() == state.replicas.len())
+        out_of_sync(&broker.image()).is_none()
+    })
+}
+
+/// Returns a partition with a replica that is not in sync, or the topic of the course if it does
+/// not exist.
+pub fn out_of_sync(image: &Image) -> Option<String> {
+    if image.topics.by_name(TOPIC).is_none() {
+        return Some(TOPIC.into());
+    }
+    image.topics.iter().find_map(|topic| {
+        (0..topic.partitions.len() as i32).find_map(|index| {
+            let state = topic.partition(PartitionIndex(index))?;
+            let is_in_sync = state.isr.len() == state.replicas.len();
+            (!is_in_sync).then(|| format!("{}-{index} with ISR {:?}", topic.name, state.isr))
         })
     })
 }

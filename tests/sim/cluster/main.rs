@@ -14,6 +14,7 @@
 
 mod client;
 mod clients;
+mod commits;
 mod course;
 mod faults;
 mod invariants;
