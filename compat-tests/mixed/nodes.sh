@@ -44,6 +44,8 @@ kind() { echo "${node_kind[$1]}"; }                          # ID
 format_node() { # ID OPTIONS...
   local id=$1
   shift
+  # What all can read.
+  if [ "$(kind "$id")" != o ]; then case " ${node_kind[*]} " in *" o "*) set -- --release-version 3.9 "$@" ;; esac fi
   case $(kind "$id") in
     g) "$GREGOR_BIN" format -t $cluster -c "$home/$id.properties" "$@" >"$home/format.log" 2>&1 ;;
     k) tool kafka.tools.StorageTool format -t $cluster -c "$home/$id.properties" "$@" >"$home/format.log" 2>&1 ;;
@@ -89,6 +91,12 @@ new_leader() { # BEFORE
 }
 no_node_fails() { ! grep -hE '^FATAL | FATAL |panicked|this is a bug' "$home"/[123].log >&2; }
 
+# A free port that no other node of any part gets.
+claimed_port() {
+  local port
+  until port=$(free_port) && mkdir "$dir/port-$port" 2>/dev/null; do :; done
+  echo "$port"
+}
 prepare() { # KINDS
   local id
   home=$dir/$name leader=
@@ -96,8 +104,8 @@ prepare() { # KINDS
   mkdir -p "$home"
   trap end_all EXIT
   for id in 1 2 3; do
-    client_port[$id]=$(free_port)
-    controller_port[$id]=$(free_port)
+    client_port[$id]=$(claimed_port)
+    controller_port[$id]=$(claimed_port)
     node_kind[$id]=${1:$((id - 1)):1}
   done
   for id in 1 2 3; do node_properties "$id" >"$home/$id.properties"; done

@@ -1,9 +1,9 @@
 # The rolling move: the three nodes of a cluster become another kind one after the other, each on its own folder, and go back the same way, under a load whose
 # every record is checked (compat.MixedLoad).
 
-start_load() { # ADDRESSES
+start_load() { # ADDRESSES [may-repeat]
   mkdir -p "$home/load"
-  "${java[@]}" -Dlog4j2.configurationFile="$dir/log4j2.properties" compat.MixedLoad "$1" "$home/load" load >"$home/load/log" 2>&1 </dev/null &
+  "${java[@]}" -Dlog4j2.configurationFile="$dir/log4j2.properties" compat.MixedLoad "$1" "$home/load" load ${2:-} >"$home/load/log" 2>&1 </dev/null &
   load=$!
 }
 counted() { sed -n "s/^$1 //p" "$home/load/progress" 2>/dev/null || true; } # NAME

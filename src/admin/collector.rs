@@ -1,6 +1,7 @@
 //! Metrics of states: each is read from its owner when the text is requested.
 
 use crate::broker::Broker;
+use crate::replica::Partition;
 use crate::runtime::group::{Committed, Survey};
 use metadata::image::Image;
 use model::PartitionIndex;
@@ -59,9 +60,78 @@ impl Collector for StateCollector {
             let labels = [("topic", partition.topic().to_string()), ("partition", label(id.partition))];
             ConstGauge::new(partition.log_end_offset().0).encode(ends.encode_family(&labels)?)?;
         }
+        replication(&mut encoder, &broker, &partitions)?;
         cleaner(&mut encoder, &broker)?;
         groups(&mut encoder, &broker)
     }
+}
+
+/// The states of the partitions' replicas.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct ReplicaCounts {
+    leaders: i64,
+    under_replicated: i64,
+    under_min_isr: i64,
+    at_min_isr: i64,
+    reassigning: i64,
+    lag_max: u64,
+}
+
+impl ReplicaCounts {
+    fn add(&mut self, image: &Image, partition: &Partition) {
+        self.lag_max = self.lag_max.max(partition.follower_lag().unwrap_or(0));
+        let Some(isr) = partition.isr_counts() else { return };
+        let id = partition.id();
+        let Some(state) = image.topics.by_id(id.topic_id).and_then(|topic| topic.partition(id.partition)) else {
+            return;
+        };
+        // A replica that a reassignment adds is not missed.
+        let wanted = state.replicas.len().saturating_sub(state.adding_replicas.len());
+        self.leaders += 1;
+        self.under_replicated += i64::from(isr.in_sync < wanted);
+        self.under_min_isr += i64::from(isr.in_sync < isr.least);
+        self.at_min_isr += i64::from(isr.in_sync == isr.least);
+        self.reassigning += i64::from(state.is_reassigning());
+    }
+}
+
+/// Encodes how far the replicas of this broker and its followers are.
+fn replication(
+    encoder: &mut DescriptorEncoder<'_>,
+    broker: &Broker,
+    partitions: &[Arc<Partition>],
+) -> Result<(), std::fmt::Error> {
+    let image = broker.image();
+    let mut counts = ReplicaCounts::default();
+    partitions.iter().for_each(|partition| counts.add(&image, partition));
+    let rows = [
+        ("leaders", "Partitions that this broker leads (LeaderCount)", counts.leaders),
+        (
+            "under_replicated_partitions",
+            "Led partitions with replicas out of sync (UnderReplicatedPartitions)",
+            counts.under_replicated,
+        ),
+        (
+            "under_min_isr_partitions",
+            "Led partitions with fewer replicas in sync than min.insync.replicas (UnderMinIsrPartitionCount)",
+            counts.under_min_isr,
+        ),
+        (
+            "at_min_isr_partitions",
+            "Led partitions with just min.insync.replicas in sync (AtMinIsrPartitionCount)",
+            counts.at_min_isr,
+        ),
+        ("reassigning_partitions", "Led partitions that are reassigned (ReassigningPartitions)", counts.reassigning),
+        (
+            "replica_max_lag_records",
+            "The most records that a follower here lacks (MaxLag)",
+            i64::try_from(counts.lag_max).unwrap_or(i64::MAX),
+        ),
+    ];
+    for (name, help, value) in rows {
+        gauge(encoder, name, help, value)?;
+    }
+    Ok(())
 }
 
 /// Encodes the progress of compaction. The names are Kafka's, with units.
@@ -142,4 +212,57 @@ fn label(partition: PartitionIndex) -> String {
 
 fn gauge(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: i64) -> Result<(), std::fmt::Error> {
     ConstGauge::new(value).encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::replica::{leading, led_in};
+    use metadata::{LoadedBatch, Loader};
+    use model::{LeaderEpoch, Monotonic, Offset, Timestamp, Uuid};
+    use protocol::messages::partition_record::PartitionRecord;
+    use protocol::messages::topic_record::TopicRecord;
+
+    fn image(adding: &[i32]) -> Image {
+        let replicas = [&[1, 2, 3], adding].concat();
+        let records = [
+            TopicRecord { name: "t".into(), topic_id: Uuid::ONE, ..Default::default() }.into(),
+            PartitionRecord {
+                topic_id: Uuid::ONE,
+                partition_id: 0,
+                directories: vec![Uuid::ONE; replicas.len()],
+                replicas,
+                adding_replicas: adding.to_vec(),
+                isr: vec![1],
+                leader: 1,
+                ..Default::default()
+            }
+            .into(),
+        ];
+        let mut loader = Loader::new(&Image::default());
+        let (base_offset, last_offset) = (Offset(0), Offset(1));
+        let (epoch, timestamp) = (LeaderEpoch(1), Timestamp(0));
+        loader.apply(&LoadedBatch { base_offset, epoch, timestamp, records: &records, last_offset }).unwrap();
+        loader.publish().0
+    }
+
+    fn counts(partition: &Partition, image: &Image) -> ReplicaCounts {
+        let mut counts = ReplicaCounts::default();
+        counts.add(image, partition);
+        counts
+    }
+
+    #[test]
+    fn led_partitions_are_counted_by_their_isr() {
+        let partition = leading(5, &[1, 2, 3]);
+        let all = ReplicaCounts { leaders: 1, ..Default::default() };
+        assert_eq!(counts(&partition, &image(&[])), all);
+        // A replica that a reassignment adds is not missed.
+        assert_eq!(counts(&partition, &image(&[4])), ReplicaCounts { reassigning: 1, ..all });
+        partition.lead(&led_in(5, 1, &[1]), Monotonic(2_000)).unwrap();
+        let expected = ReplicaCounts { leaders: 1, under_replicated: 1, at_min_isr: 1, ..Default::default() };
+        assert_eq!(counts(&partition, &image(&[])), expected);
+        partition.resign();
+        assert_eq!(counts(&partition, &image(&[])), ReplicaCounts::default());
+    }
 }

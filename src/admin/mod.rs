@@ -18,9 +18,12 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, lookup_host};
 
+/// The socket of the HTTP endpoint, and its address.
+pub type Bound = (TcpListener, SocketAddr);
+
 /// Binds the address and returns the socket and its bound address. Errors: the host is unknown, or
 /// the address is in use.
-pub async fn bind(address: &Address) -> io::Result<(TcpListener, SocketAddr)> {
+pub async fn bind(address: &Address) -> io::Result<Bound> {
     let Address { host, port } = address;
     let mut wanted: Vec<SocketAddr> = match host.as_str() {
         // The first address serves IPv4 and IPv6. The second is for a machine without IPv6.

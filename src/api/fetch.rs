@@ -44,6 +44,8 @@ struct Facts {
     topics_have_ids: bool,
     /// From version 16 on.
     leaders_are_named: bool,
+    /// From version 11 on.
+    followers_may_answer: bool,
 }
 
 /// One partition of an answer. Its records are still in the file.
@@ -66,7 +68,11 @@ impl Answer {
 pub(super) async fn handle(context: Context, mut body: Reader) -> Result<Outcome, Refused> {
     let request = FetchRequest::decode(&mut body, context.version)?;
     drop(body);
-    let facts = Facts { topics_have_ids: context.version >= 13, leaders_are_named: context.version >= 16 };
+    let facts = Facts {
+        topics_have_ids: context.version >= 13,
+        leaders_are_named: context.version >= 16,
+        followers_may_answer: context.version >= 11,
+    };
     let head = context.reply_head();
     if context.connection.listener.is_controller {
         let response = quorum::fetch(&context, facts, &request).await;
@@ -188,6 +194,8 @@ struct Reading {
     isolation: Isolation,
     /// The replica that fetches, if it is one, and its broker epoch (KIP-903).
     replica: Option<(BrokerId, Option<BrokerEpoch>)>,
+    /// The consumer's rack, if the leader looks for a follower there (KIP-392).
+    rack: Option<Str>,
     /// When the request came.
     begun: Monotonic,
     /// The client's limit. If it is negative, the request fails when there are records to read.
@@ -264,8 +272,10 @@ fn bytes_left(limit: i32, used: u64) -> i32 {
 
 impl Reading {
     fn new(context: &Context, facts: Facts, request: &FetchRequest, isolation: Isolation) -> Self {
-        let most = context.broker.settings().fetch_max_bytes;
+        let settings = context.broker.settings();
+        let (most, selects) = (settings.fetch_max_bytes, settings.selects_replicas_by_rack());
         Self {
+            rack: Some(request.rack_id.clone()).filter(|rack| selects && !rack.is_empty()),
             context: context.clone(),
             facts,
             isolation,
@@ -361,6 +371,9 @@ impl Reading {
 
     /// Reads one partition. Returns its answer, which may be an error.
     fn answer_of(&self, read: &PartitionRead) -> Result<Answer, WouldBlock> {
+        if let Some(preferred) = self.preferred_read_replica(read) {
+            return Ok(self.sent_elsewhere(read, preferred));
+        }
         match self.read_partition(read) {
             Err(ReadError::Storage(storage::Error::WouldBlock)) => Err(WouldBlock),
             Ok(found) => Ok(self.answered(read.key, found)),
@@ -371,7 +384,8 @@ impl Reading {
     fn read_partition(&self, read: &PartitionRead) -> Result<ReadInfo, ReadError> {
         let target = read.target;
         let limit = u32::try_from(target.max_bytes.min(read.left_bytes));
-        let found = self.partition(read.key)?.read(&ReadRequest {
+        let partition = self.partition(read.key)?;
+        let mut found = partition.read(&ReadRequest {
             offset: Offset(target.fetch_offset),
             current_leader_epoch: LeaderEpoch::from_wire(target.current_leader_epoch),
             last_fetched_epoch: LeaderEpoch::from_wire(target.last_fetched_epoch),
@@ -379,11 +393,59 @@ impl Reading {
             at_least_one_batch: read.at_least_one_batch || limit.is_err(),
             isolation: self.isolation,
             wait: read.wait,
+            leader_only: !self.facts.followers_may_answer,
             follower: self.follower(read),
         })?;
+        if found.region.is_some() && self.is_throttled(&partition) {
+            found.region = None;
+        }
         // Kafka checks the limit only if there is something to read. It has no error code for a
         // negative limit.
         if limit.is_err() && found.region.is_some() { Err(ErrorCode::UnknownServerError.into()) } else { Ok(found) }
+    }
+
+    /// Whether the leader's replication quota is exceeded, and keeps records from this follower.
+    fn is_throttled(&self, partition: &Partition) -> bool {
+        let Some((follower, _)) = self.replica else { return false };
+        let broker = &self.context.broker;
+        broker.replicas.quotas.leader.is_exceeded(broker.clock.monotonic())
+            && partition.is_throttled_leader()
+            && !partition.is_in_sync(follower)
+    }
+
+    /// Counts the bytes of throttled partitions that a follower gets.
+    fn count_throttled(&self, answers: &[Answer]) {
+        let quota = &self.context.broker.replicas.quotas.leader;
+        if self.replica.is_none() || !quota.is_limited() {
+            return;
+        }
+        let is_named = |answer: &&Answer| self.partition(&answer.key).is_ok_and(|it| it.is_throttled_leader());
+        let bytes = answers.iter().filter(|answer| answer.region.is_some()).filter(is_named).map(Answer::size_bytes);
+        quota.record(bytes.sum(), self.context.broker.clock.monotonic());
+    }
+
+    /// Returns the follower in the consumer's rack that it should read from instead.
+    fn preferred_read_replica(&self, read: &PartitionRead) -> Option<BrokerId> {
+        let rack = self.rack.as_ref().filter(|_| self.replica.is_none() && self.facts.followers_may_answer)?;
+        let is_in_rack = |id: BrokerId| {
+            self.context.node(id.0).and_then(|node| node.rack).is_some_and(|of_broker| of_broker == *rack)
+        };
+        self.partition(read.key).ok()?.preferred_read_replica(Offset(read.target.fetch_offset), &is_in_rack)
+    }
+
+    /// Returns the answer that sends a consumer to another replica. It has no records.
+    fn sent_elsewhere(&self, read: &PartitionRead, preferred: BrokerId) -> Answer {
+        let believed = LeaderEpoch::from_wire(read.target.current_leader_epoch);
+        let offsets = self.partition(read.key).and_then(|partition| partition.offsets_for(believed));
+        match offsets {
+            Ok(offsets) => {
+                let mut answer =
+                    self.answered(read.key, ReadInfo { region: None, offsets, aborted: None, diverging: None });
+                answer.data.preferred_read_replica = preferred.0;
+                Answer { must_answer: true, ..answer }
+            }
+            Err(code) => self.failed(read.key, &code.into()),
+        }
     }
 
     fn follower(&self, read: &PartitionRead) -> Option<FollowerRead> {
@@ -455,6 +517,7 @@ impl Reading {
         mut answers: Vec<Answer>,
     ) -> Result<Reply, Refused> {
         let now = self.context.broker.clock.now();
+        self.count_throttled(&answers);
         // As in Kafka, unknown partitions come last.
         answers.sort_by_key(|one| unknown_rank(one.data.error_code));
         let (mut said, mut regions): (Vec<_>, Vec<_>) =
@@ -488,7 +551,9 @@ impl Reading {
             }
         }
         let regions: Vec<FileRegion> = regions.into_iter().flatten().collect();
-        self.context.broker.metrics.bytes_out.inc_by(regions.iter().map(|region| u64::from(region.length)).sum());
+        let metrics = &self.context.broker.metrics;
+        let counter = if self.replica.is_some() { &metrics.replication.bytes_out } else { &metrics.bytes_out };
+        counter.inc_by(regions.iter().map(|region| u64::from(region.length)).sum());
         Ok(Reply { regions, ..head.write(&response)? })
     }
 

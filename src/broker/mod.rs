@@ -168,6 +168,9 @@ impl Broker {
         set_maxima(&self.limits, &effective.settings);
         self.replicas.set_cordoned(&effective.settings.cordoned_log_dirs);
         self.replicas.set_fetcher_count(replication::fetchers_per_leader(&effective.settings));
+        let rate = |name| effective.throttled_rate(name);
+        self.replicas.quotas.leader.set_bound(rate("leader.replication.throttled.rate"));
+        self.replicas.quotas.follower.set_bound(rate("follower.replication.throttled.rate"));
         self.replicas.set_move_rate(effective.move_bytes_per_second());
         self.groups.set_config(config_rules::group_config(&effective, image.features.version()));
         self.settings.store(Arc::new(effective.settings.clone()));

@@ -3,9 +3,9 @@
 
 use super::Broker;
 use crate::config::BrokerSettings;
-use crate::replica::Following;
 use crate::replica::fetcher::FetcherSettings;
 use crate::replica::fetchers::{Fetchers, FetchersParts};
+use crate::replica::{Following, QuotaWindows};
 use crate::runtime::isr_sender::{ClusterPeers, IsrSender};
 use crate::runtime::leader_link::BrokerLink;
 use model::BrokerId;
@@ -24,6 +24,12 @@ pub(crate) fn start(broker: &Arc<Broker>) -> IsrSender {
         partition_max_bytes: of.replica_fetch_max_bytes,
         backoff_ms: i64::from(of.replica_fetch_backoff_ms),
     };
+    let windows = QuotaWindows {
+        count: usize::try_from(of.replication_quota_window_num).unwrap_or(1),
+        size_ms: u64::try_from(of.replication_quota_window_size_seconds).unwrap_or(1).saturating_mul(1_000),
+    };
+    let quotas = &broker.replicas.quotas;
+    [&quotas.leader, &quotas.follower].into_iter().for_each(|quota| quota.set_windows(windows));
     let timeout = Duration::from_millis(u64::try_from(of.replica_socket_timeout_ms).unwrap_or(0));
     let (brokers, own) = (broker.other_brokers.clone(), broker.other_brokers.clone());
     let runtime = Handle::current();
@@ -31,6 +37,8 @@ pub(crate) fn start(broker: &Arc<Broker>) -> IsrSender {
         broker_id: broker.node.id,
         per_leader: fetchers_per_leader(&of),
         settings,
+        quotas: quotas.clone(),
+        bytes_in: broker.metrics.replication.bytes_in.clone(),
         own_epoch: Arc::new(move || own.own_epoch()),
         link: Box::new(move |leader: BrokerId| BrokerLink::new(brokers.clone(), leader, timeout)),
         env: broker.env,
@@ -49,7 +57,8 @@ pub(crate) fn start(broker: &Arc<Broker>) -> IsrSender {
         set_fetcher_count: Box::new(move |count| counted.set_per_leader(count)),
     });
     let controller = broker.active_controller.with_own_connection();
-    IsrSender { peers, controller, stopping: broker.stopping.clone() }
+    let metrics = broker.metrics.replication.clone();
+    IsrSender { peers, controller, metrics, stopping: broker.stopping.clone() }
 }
 
 /// Returns `num.replica.fetchers`.

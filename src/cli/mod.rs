@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand.
 
 mod check;
+mod dev;
 mod dump_log;
 mod first_start;
 mod format;
@@ -29,6 +30,8 @@ pub struct Arguments {
 enum Command {
     /// Run a broker and controller; without a configuration, in its own new folder
     Start(Start),
+    /// Run a cluster of several nodes on this machine, in its own new folder, until Ctrl-C
+    Dev(Dev),
     /// Format the log dirs of a configuration, as `kafka-storage format` does
     Format(Format),
     /// Report whether a node can start on its folders and what would be lost; nothing is written
@@ -61,6 +64,23 @@ pub struct Start {
     /// Serve /livez, /readyz and /metrics on this address
     #[arg(long, value_name = "HOST:PORT")]
     http: Option<Address>,
+    /// Stop when this process, which started the node, ends
+    #[arg(long, value_name = "PID", hide = true)]
+    stop_with: Option<i32>,
+}
+
+/// The arguments of `gregor dev`.
+#[derive(Debug, clap::Args)]
+pub struct Dev {
+    /// The number of nodes, each broker and controller; a new folder's default is 3
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=i64::from(dev::NODES_MAX)))]
+    nodes: Option<u16>,
+    /// The port of the first node's clients; the other ports follow. A new folder's default is 9092
+    #[arg(long, value_name = "PORT")]
+    port: Option<u16>,
+    /// The folder for data, with a folder for each node
+    #[arg(long, value_name = "DIR", default_value = "./gregor-cluster")]
+    data_dir: PathBuf,
 }
 
 /// The arguments of `gregor format`.
@@ -176,6 +196,7 @@ impl Arguments {
     pub fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
             Some(Command::Start(start)) => start.run(),
+            Some(Command::Dev(dev)) => dev.run(),
             Some(Command::Format(format)) => format.run(),
             Some(Command::Check(check)) => check.run(),
             Some(Command::Storage(storage)) => storage.run(),

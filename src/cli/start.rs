@@ -18,6 +18,7 @@ use crate::telemetry::Logging;
 use anyhow::{Context, bail};
 use metadata::MetadataVersion;
 use model::BrokerId;
+use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -31,6 +32,9 @@ const PORT: u16 = 9092;
 
 impl Start {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        if let Some(parent) = self.stop_with {
+            stop_with(parent)?;
+        }
         limits::use_small_pages();
         let mut logging = Logging::start()?;
         let filter = logging.filter.take();
@@ -127,10 +131,8 @@ impl Start {
             log_dir: &text_of(&log_dir)?,
         });
         let config = NodeConfig::of_text(&text, &self.overrides)?;
-        if !self.overrides.iter().any(|it| it.trim_start().starts_with("log.dir"))
-            && config.log_dirs != [log_dir.clone()]
-        {
-            bail!("--data-dir {}: {}", self.data_dir.display(), why_not(&log_dir));
+        if !self.overrides.iter().any(|it| it.trim_start().starts_with("log.dir")) {
+            check_log_dir(&self.data_dir, &config, &log_dir)?;
         }
         let format = Format {
             log_dirs: vec![log_dir.clone()],
@@ -150,10 +152,27 @@ impl Start {
     }
 }
 
+/// Asks the system for SIGTERM when the process that started this one ends. Errors: it has ended.
+fn stop_with(parent: i32) -> anyhow::Result<()> {
+    set_parent_process_death_signal(Some(Signal::TERM))?;
+    match getppid().map(Pid::as_raw_pid) {
+        Some(now) if now == parent => Ok(()),
+        _ => bail!("the process {parent} that started this node has ended"),
+    }
+}
+
 /// Returns a path as the text of a property. Errors: no property can contain it.
-fn text_of(path: &Path) -> anyhow::Result<String> {
+pub(super) fn text_of(path: &Path) -> anyhow::Result<String> {
     let text = path.to_str().map(str::to_owned);
     text.with_context(|| format!("--data-dir {}: a path in {PROPERTIES} must be UTF-8; name another", path.display()))
+}
+
+/// Checks that the properties of a new node read its log dir as it was written.
+pub(super) fn check_log_dir(data_dir: &Path, config: &NodeConfig, log_dir: &Path) -> anyhow::Result<()> {
+    if config.log_dirs == [log_dir] {
+        return Ok(());
+    }
+    bail!("--data-dir {}: {}", data_dir.display(), why_not(log_dir));
 }
 
 /// Returns why `log.dirs` cannot contain a path.

@@ -20,8 +20,8 @@ pub static BROKER: Table = Table::new(KEYS);
 
 /// Replication quotas, which exist only as dynamic configs.
 pub static DYNAMIC_ONLY: Table = Table::new(rows! {
-    "leader.replication.throttled.rate", Long, Is("9223372036854775807"), AtLeast(0), Medium, ClusterWide, NotYet;
-    "follower.replication.throttled.rate", Long, Is("9223372036854775807"), AtLeast(0), Medium, ClusterWide, NotYet;
+    "leader.replication.throttled.rate", Long, Is("9223372036854775807"), AtLeast(0), Medium, ClusterWide, Honoured;
+    "follower.replication.throttled.rate", Long, Is("9223372036854775807"), AtLeast(0), Medium, ClusterWide, Honoured;
     "replica.alter.log.dirs.io.max.bytes.per.second", Long, Is("9223372036854775807"), AtLeast(0), Medium, ClusterWide,
         Honoured;
 });
@@ -205,7 +205,7 @@ const KEYS: &[Key] = rows! {
     "security.inter.broker.protocol", Text, Is("PLAINTEXT"),
         OneOf(&["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]), Medium, ReadOnly, Honoured;
     "inter.broker.listener.name", Text, Null, Any, Medium, ReadOnly, Honoured;
-    "replica.selector.class", Text, Null, Any, Medium, ReadOnly, Refused;
+    "replica.selector.class", Text, Null, Any, Medium, ReadOnly, Honoured;
     "follower.fetch.last.tiered.offset.enable", Boolean, Is("false"), Any, Medium, ClusterWide, NoEffect;
     "group.coordinator.rebalance.protocols", List, Is("classic,consumer,streams"),
         Items(&["consumer", "classic", "share", "streams"], NotEmpty), Medium, ReadOnly, NotYet;
@@ -371,11 +371,11 @@ const KEYS: &[Key] = rows! {
     "kafka.metrics.polling.interval.secs", Int, Is("10"), AtLeast(1), Low, ReadOnly, NoEffect;
     "telemetry.max.bytes", Int, Is("1048576"), AtLeast(1), Low, ReadOnly, NoEffect;
     "quota.window.num", Int, Is("11"), AtLeast(1), Low, ReadOnly, NotYet;
-    "replication.quota.window.num", Int, Is("11"), AtLeast(1), Low, ReadOnly, NotYet;
+    "replication.quota.window.num", Int, Is("11"), AtLeast(1), Low, ReadOnly, Honoured;
     "alter.log.dirs.replication.quota.window.num", Int, Is("11"), AtLeast(1), Low, ReadOnly, NotYet;
     "controller.quota.window.num", Int, Is("11"), AtLeast(1), Low, ReadOnly, NotYet;
     "quota.window.size.seconds", Int, Is("1"), AtLeast(1), Low, ReadOnly, NotYet;
-    "replication.quota.window.size.seconds", Int, Is("1"), AtLeast(1), Low, ReadOnly, NotYet;
+    "replication.quota.window.size.seconds", Int, Is("1"), AtLeast(1), Low, ReadOnly, Honoured;
     "alter.log.dirs.replication.quota.window.size.seconds", Int, Is("1"), AtLeast(1), Low, ReadOnly, NotYet;
     "controller.quota.window.size.seconds", Int, Is("1"), AtLeast(1), Low, ReadOnly, NotYet;
     "client.quota.callback.class", Class, Null, Any, Low, ReadOnly, Refused;

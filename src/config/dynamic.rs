@@ -44,6 +44,14 @@ pub struct Effective {
 }
 
 impl Effective {
+    /// Returns a replication quota in bytes per second: `leader.replication.throttled.rate` or
+    /// `follower.replication.throttled.rate`, which count only as dynamic configs. `None` if it is
+    /// not set.
+    pub fn throttled_rate(&self, name: &str) -> Option<u64> {
+        let text = self.broker.get(name).or_else(|| self.cluster.get(name))?;
+        u64::try_from(parse_long(trim(text))?).ok().filter(|rate| *rate < i64::MAX as u64)
+    }
+
     /// Returns `replica.alter.log.dirs.io.max.bytes.per.second` if it is set.
     pub fn move_bytes_per_second(&self) -> Option<u64> {
         let text = self.properties.get("replica.alter.log.dirs.io.max.bytes.per.second")?;

@@ -46,7 +46,9 @@ pub use group::{GROUP, GroupSettings};
 pub use java::double as java_double;
 pub use key::{Default, Importance, Key, Mode, Support, Table, Values};
 pub use listeners::{Advertised, Listener, Listeners, SecurityProtocol};
-pub use new_node::{ADVERTISED_OF_EVERY_INTERFACE, NewNode, moved_listener, new_node_properties};
+pub use new_node::{
+    ADVERTISED_OF_EVERY_INTERFACE, ClusterNode, NewNode, cluster_node_properties, moved_listener, new_node_properties,
+};
 pub use node::{NodeConfig, Voter};
 pub use properties::{parse as parse_properties, write as write_properties};
 pub use roles::Roles;

@@ -1,8 +1,10 @@
-//! The properties of a node that is started without a configuration.
+//! The properties of a node that is started without a configuration: alone, or as one of a local
+//! cluster.
 //!
-//! Apache Kafka can use the same folder with them. They define one node that is broker and the only
-//! controller, state topics with one replica, and a quorum that can grow because its voters are in
-//! the metadata log (KIP-853). A later start may change the address that such a node listens on.
+//! Apache Kafka can use the same folder with them. Those of a lone node define one node that is
+//! broker and the only controller, state topics with one replica, and a quorum that can grow
+//! because its voters are in the metadata log (KIP-853). A later start may change the address that
+//! such a node listens on.
 
 use super::{Address, Listener, Listeners, properties};
 
@@ -47,6 +49,61 @@ pub fn new_node_properties(node: &NewNode) -> String {
         "# Written by Gregor for a new node. Apache Kafka reads it too.\n{}\n# One node has one replica of everything, and no other member to wait for.\n{}",
         properties::write(first.into_iter().chain(advertised).chain(rest)),
         properties::write(one_node)
+    )
+}
+
+/// A node of a local cluster, in which every node is broker and controller.
+#[derive(Clone, Debug)]
+pub struct ClusterNode<'a> {
+    /// Its number from 1 on, which is its `node.id`.
+    pub number: u16,
+    /// The host of all listeners of all nodes.
+    pub host: &'a str,
+    /// The port of the clients' listener.
+    pub port: u16,
+    /// The port of the controller's listener.
+    pub controller_port: u16,
+    /// The ports of all controllers.
+    pub controller_ports: &'a [u16],
+    /// The log dir, as an absolute path.
+    pub log_dir: &'a str,
+}
+
+/// The most replicas of a topic that is created without a number of them.
+const REPLICAS_MAX: usize = 3;
+
+/// Returns the contents of `server.properties` for a node of a local cluster. With three nodes or
+/// more, each partition has three replicas, and two of them acknowledge a record.
+pub fn cluster_node_properties(node: &ClusterNode) -> String {
+    let servers: Vec<String> = node.controller_ports.iter().map(|port| format!("{}:{port}", node.host)).collect();
+    let listeners =
+        [endpoint("PLAINTEXT", node.host, node.port), endpoint("CONTROLLER", node.host, node.controller_port)];
+    let (number, listeners, servers) = (node.number.to_string(), listeners.join(","), servers.join(","));
+    let replicas = servers.split(',').count().min(REPLICAS_MAX);
+    let (replicas, in_sync) = (replicas.to_string(), replicas.div_ceil(2).to_string());
+    let own = [
+        ("process.roles", "broker,controller"),
+        ("node.id", &number),
+        ("listeners", &listeners),
+        ("listener.security.protocol.map", "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT"),
+        ("controller.listener.names", "CONTROLLER"),
+        ("controller.quorum.bootstrap.servers", &servers),
+        ("log.dirs", node.log_dir),
+    ];
+    let replication = [
+        ("default.replication.factor", replicas.as_str()),
+        ("min.insync.replicas", &in_sync),
+        ("offsets.topic.replication.factor", &replicas),
+        ("transaction.state.log.replication.factor", &replicas),
+        ("transaction.state.log.min.isr", &in_sync),
+        ("share.coordinator.state.topic.replication.factor", &replicas),
+        ("share.coordinator.state.topic.min.isr", &in_sync),
+        ("group.initial.rebalance.delay.ms", "0"),
+    ];
+    format!(
+        "# Written by `gregor dev` for a node of a local cluster. Apache Kafka reads it too.\n{}\n{}",
+        properties::write(own),
+        properties::write(replication)
     )
 }
 

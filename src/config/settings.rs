@@ -4,6 +4,9 @@ use super::Properties;
 use super::key::Values;
 use super::value::{FromValue, Value};
 
+/// The value of `replica.selector.class` that sends consumers to followers in their rack (KIP-392).
+pub(super) const RACK_AWARE_SELECTOR: &str = "org.apache.kafka.common.replica.RackAwareReplicaSelector";
+
 /// Declares a struct whose fields are properties: `fetch_max_bytes` is `fetch.max.bytes`.
 macro_rules! settings_struct {
     ($(#[$doc:meta])* pub struct $name:ident { $($field:ident: $type:ty,)* }) => {
@@ -114,6 +117,9 @@ settings_struct! {
         replica_fetch_wait_max_ms: i32,
         replica_high_watermark_checkpoint_interval_ms: i64,
         replica_lag_time_max_ms: i64,
+        replica_selector_class: Option<String>,
+        replication_quota_window_num: i32,
+        replication_quota_window_size_seconds: i32,
         replica_socket_timeout_ms: i32,
         request_timeout_ms: i32,
         share_coordinator_state_topic_min_isr: i16,
@@ -143,6 +149,11 @@ impl BrokerSettings {
     /// Converts the values to settings.
     pub fn new(values: &Values) -> Self {
         Self::read(|name| values.get(name).clone())
+    }
+
+    /// Whether the leader sends consumers to followers in their rack (KIP-392).
+    pub fn selects_replicas_by_rack(&self) -> bool {
+        self.replica_selector_class.as_deref().is_some_and(|class| class.trim() == RACK_AWARE_SELECTOR)
     }
 
     /// Returns `max.connections.per.ip.overrides`: hosts or addresses, each with its maximum of

@@ -7,6 +7,7 @@
 use super::broker::{BROKER, DYNAMIC_ONLY, key_of, without_listener};
 use super::key::{Support, Table, rows};
 use super::listeners::{Listeners, SecurityProtocol};
+use super::settings::RACK_AWARE_SELECTOR;
 use super::value::{Kind, Value};
 use super::{Address, ConfigError, Properties, rule};
 
@@ -36,8 +37,11 @@ const EQUIVALENT: &[(&str, &[&str])] = &[
         ],
     ),
     ("group.share.assignors", &["simple", "org.apache.kafka.coordinator.group.assignor.SimpleAssignor"]),
-    ("replica.selector.class", &["org.apache.kafka.common.replica.LeaderSelector"]),
 ];
+
+/// Kafka's classes whose work Gregor does, by the properties that choose between them.
+const CLASSES: &[(&str, &[&str])] = &[("replica.selector.class", &[LEADER_SELECTOR, RACK_AWARE_SELECTOR])];
+const LEADER_SELECTOR: &str = "org.apache.kafka.common.replica.LeaderSelector";
 
 /// Properties that are honoured for the whole node, but not yet for one listener.
 const NOT_YET_OF_A_LISTENER: &[&str] = &["max.connections"];
@@ -72,6 +76,18 @@ pub(super) fn refuse(properties: &Properties) -> Result<(), ConfigError> {
             _ => "leave it out".into(),
         };
         return Err(ConfigError(format!("{name}={} is not supported; {instead}", text.trim())));
+    }
+    refuse_classes(properties)
+}
+
+/// Refuses classes that Gregor does not stand for.
+fn refuse_classes(properties: &Properties) -> Result<(), ConfigError> {
+    for (name, classes) in CLASSES {
+        let Some(class) = properties.get(*name).map(|text| text.trim()) else { continue };
+        if !class.is_empty() && !classes.contains(&class) {
+            let known = classes.join(" or ");
+            return Err(ConfigError(format!("{name}={class} is not supported; use {known}")));
+        }
     }
     Ok(())
 }

@@ -40,8 +40,8 @@ pub static TOPIC: Table = Table::new(rows! {
         OneOf(&["CreateTime", "LogAppendTime"]), Medium, ClusterWide, Honoured;
     "message.timestamp.before.max.ms", Long, Is("9223372036854775807"), AtLeast(0), Medium, ClusterWide, Honoured;
     "message.timestamp.after.max.ms", Long, Is("3600000"), AtLeast(0), Medium, ClusterWide, Honoured;
-    "leader.replication.throttled.replicas", List, Is(""), ThrottledReplicas, Medium, ClusterWide, NotYet;
-    "follower.replication.throttled.replicas", List, Is(""), ThrottledReplicas, Medium, ClusterWide, NotYet;
+    "leader.replication.throttled.replicas", List, Is(""), ThrottledReplicas, Medium, ClusterWide, Honoured;
+    "follower.replication.throttled.replicas", List, Is(""), ThrottledReplicas, Medium, ClusterWide, Honoured;
     "remote.storage.enable", Boolean, Is("false"), Any, Medium, ClusterWide, NoEffect;
     "local.retention.ms", Long, Is("-2"), AtLeast(-2), Medium, ClusterWide, NoEffect;
     "local.retention.bytes", Long, Is("-2"), AtLeast(-2), Medium, ClusterWide, NoEffect;
@@ -170,6 +170,8 @@ super::settings_struct! {
         compression_lz4_level: i32,
         compression_zstd_level: i32,
         preallocate: bool,
+        leader_replication_throttled_replicas: Vec<String>,
+        follower_replication_throttled_replicas: Vec<String>,
         message_timestamp_type: String,
         message_timestamp_before_max_ms: i64,
         message_timestamp_after_max_ms: i64,

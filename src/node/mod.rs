@@ -162,10 +162,7 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
     let (env, config) = (start.env, start.config);
     let folders = Folders::open(&config, start.disk, env)?;
     let listening = bind_listeners(&config, &start.bind).await?;
-    let http = match &start.http {
-        Some(it) => Some(admin::bind(it).await.with_context(|| format!("the HTTP listener cannot use {it}"))?),
-        None => None,
-    };
+    let http = bind_http(start.http.as_ref()).await?;
     let previous_epoch = previous_epoch(&folders.log_dirs)?;
     let (controller, inbox) = ControllerHandle::new(env.clock());
     let (unfenced_in, unfenced) = watch::channel(false);
@@ -197,11 +194,7 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
     let (connections, tasks) = (Connections::default(), TaskTracker::new());
     let connection_threads = net::connection_threads(start.connection_threads, start.load, env.clock());
     connections.accept(listening, &broker, &connection_threads, &tasks);
-    let http = http.map(|(socket, address)| {
-        info!(%address, "serving /livez, /readyz and /metrics");
-        tasks.spawn(admin::serve(broker.clone(), socket));
-        address
-    });
+    let http = http.map(|bound| serve_http(&broker, bound, &tasks));
     if config.roles.is_controller() {
         tasks.spawn_on(search(&broker, start.dial).run(suspects), &peers.handle);
     }
@@ -233,6 +226,18 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
         peers,
         faults,
     })
+}
+
+async fn bind_http(address: Option<&Address>) -> Result<Option<admin::Bound>, StartError> {
+    let Some(address) = address else { return Ok(None) };
+    let bound = admin::bind(address).await;
+    bound.map(Some).with_context(|| format!("the HTTP listener cannot use {address}"))
+}
+
+fn serve_http(broker: &Arc<Broker>, (socket, address): admin::Bound, tasks: &TaskTracker) -> SocketAddr {
+    info!(%address, "serving /livez, /readyz and /metrics");
+    tasks.spawn(admin::serve(broker.clone(), socket));
+    address
 }
 
 /// Starts the thread that registers the node and sends the broker's heartbeats.

@@ -17,12 +17,14 @@ mod tests;
 
 use self::session::{FollowerSession, SessionRequest, Wish};
 use super::partition::Partition;
+use super::quota::ReplicationQuotas;
 use crate::env::Env;
 use crate::env::clock::Clock;
 use ::replica::{BoundQuestion, FetchAnswer, FetchPosition, FollowerNext, LeaderLogBound};
 use bytes::Bytes;
 use model::{BrokerEpoch, BrokerId, ErrorCode, LeaderEpoch, Monotonic, Offset, PartitionIndex, TopicIdPartition};
 use parking_lot::Mutex;
+use prometheus_client::metrics::counter::Counter;
 use protocol::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic, ForgottenTopic, ReplicaState};
 use protocol::messages::fetch_response::{FetchResponse, PartitionData};
 use protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic};
@@ -42,8 +44,11 @@ const LATEST: i64 = -1;
 /// ListOffsets: the log start offset.
 const EARLIEST: i64 = -2;
 
-/// The least time between two fetches in flight that are given up.
+/// The least time between two fetches in flight that are given up. It doubles while none is
+/// answered, so that a fetch with many bytes arrives at last.
 const GIVE_UP_INTERVAL_MS: i64 = 50;
+/// The most times that the interval is doubled.
+const GIVE_UP_DOUBLINGS_MAX: u32 = 5;
 
 /// The connection to a leader. A failure is a text for the log.
 pub trait LeaderLink: Send + Sync {
@@ -73,6 +78,23 @@ pub struct FetcherSettings {
     pub backoff_ms: i64,
 }
 
+/// What a `Fetcher` is made of.
+#[derive(Debug)]
+pub struct FetcherParts {
+    /// This broker.
+    pub broker_id: BrokerId,
+    /// The broker that it fetches from.
+    pub leader: BrokerId,
+    /// The settings.
+    pub settings: FetcherSettings,
+    /// The replication quotas.
+    pub quotas: Arc<ReplicationQuotas>,
+    /// Counts the bytes that are copied.
+    pub bytes_in: Counter,
+    /// The environment.
+    pub env: Env,
+}
+
 /// A fetcher's partitions. Others add and remove them while it runs.
 #[derive(Debug)]
 pub struct Fetcher {
@@ -80,6 +102,8 @@ pub struct Fetcher {
     leader: BrokerId,
     settings: FetcherSettings,
     env: Env,
+    quotas: Arc<ReplicationQuotas>,
+    bytes_in: Counter,
     clock: Clock,
     assigned: Mutex<AssignedPartitions>,
     /// Notified when the partitions changed.
@@ -105,6 +129,8 @@ struct FetchState {
     questions: Vec<(Arc<Partition>, BoundQuestion)>,
     /// Before this time no fetch in flight is given up.
     keep_until: Option<Monotonic>,
+    /// How many fetches were given up since the last answer.
+    given_up: u32,
 }
 
 /// An answer for one partition.
@@ -134,9 +160,10 @@ impl FetchState {
 
 impl Fetcher {
     /// Creates a fetcher without partitions.
-    pub fn new(broker_id: BrokerId, leader: BrokerId, settings: FetcherSettings, env: Env) -> Arc<Fetcher> {
-        let (assigned, changed) = (Mutex::default(), Notify::new());
-        Arc::new(Fetcher { broker_id, leader, settings, env, clock: env.clock(), assigned, changed })
+    pub fn new(parts: FetcherParts) -> Arc<Fetcher> {
+        let FetcherParts { broker_id, leader, settings, quotas, bytes_in, env } = parts;
+        let (assigned, changed, clock) = (Mutex::default(), Notify::new(), env.clock());
+        Arc::new(Fetcher { broker_id, leader, settings, env, quotas, bytes_in, clock, assigned, changed })
     }
 
     /// Adds a partition that follows this fetcher's leader, or tells that it follows it in another
@@ -210,7 +237,9 @@ impl Fetcher {
             () = self.others_want_more(state) => {
                 link.close();
                 state.session.start_over();
-                state.keep_until = Some(self.clock.monotonic().plus_ms(GIVE_UP_INTERVAL_MS));
+                let interval_ms = GIVE_UP_INTERVAL_MS << state.given_up;
+                state.given_up = (state.given_up + 1).min(GIVE_UP_DOUBLINGS_MAX);
+                state.keep_until = Some(self.clock.monotonic().plus_ms(interval_ms));
                 return;
             }
         };
@@ -219,6 +248,7 @@ impl Fetcher {
             Ok(response) => match ErrorCode::from_code(response.error_code) {
                 None | Some(ErrorCode::None) => {
                     state.session.answered(response.session_id);
+                    state.given_up = 0;
                     let throttle_ms = u64::try_from(response.throttle_time_ms).unwrap_or(0);
                     self.take(state, response).await;
                     if throttle_ms > 0 {
@@ -299,6 +329,7 @@ impl Fetcher {
             state.due.append(&mut assigned.changed);
             std::mem::take(&mut state.due).into_iter().map(|id| (id, assigned.all.get(&id).cloned())).collect()
         };
+        let exceeded_ms = self.quotas.follower.exceeded_for_ms(now.monotonic);
         let mut truncating = Vec::new();
         for (id, partition) in due {
             state.delayed.remove(&id);
@@ -308,6 +339,11 @@ impl Fetcher {
             };
             match partition.follower_next(now.monotonic) {
                 FollowerNext::TruncateTo(_) => truncating.push(partition),
+                FollowerNext::Fetch(_) if exceeded_ms > 0 && is_throttled(&partition) => {
+                    // The quota may be raised meanwhile.
+                    let backoff_ms = self.settings.backoff_ms.min(i64::try_from(exceeded_ms).unwrap_or(i64::MAX));
+                    state.note(&partition, FollowerNext::WaitUntil(now.monotonic.plus_ms(backoff_ms)));
+                }
                 next => state.note(&partition, next),
             }
         }
@@ -381,10 +417,15 @@ impl Fetcher {
                 state.due.insert(id);
                 let (answer, records) = answer_of(data);
                 let answered = Answered { partition, asked, answer, records };
+                self.count(&answered);
                 if !answered.take(self.clock, Wait::Try) {
                     waiting.push(answered);
                 }
             }
+        }
+        if self.quotas.follower.is_exceeded(self.clock.monotonic()) {
+            // The session may name throttled partitions that got no answer.
+            state.due.extend(state.session.ids());
         }
         if waiting.is_empty() {
             return;
@@ -397,6 +438,17 @@ impl Fetcher {
         };
         if let Err(fault) = self.env.run(work).await {
             error!(leader = self.leader.0, error = %fault, "an answer of the leader could not be handled");
+        }
+    }
+
+    /// Counts the bytes of an answer.
+    fn count(&self, answered: &Answered) {
+        if answered.records.is_empty() {
+            return;
+        }
+        self.bytes_in.inc_by(answered.records.len() as u64);
+        if answered.partition.is_throttled_follower() {
+            self.quotas.follower.record(answered.records.len() as u64, self.clock.monotonic());
         }
     }
 
@@ -455,6 +507,11 @@ impl Answered {
         }
         true
     }
+}
+
+/// Whether the follower's quota counts for a partition: it is named, and this replica lags.
+fn is_throttled(partition: &Partition) -> bool {
+    partition.is_throttled_follower() && partition.follower_lag() != Some(0)
 }
 
 fn cannot_follow(partition: &Partition, fault: &storage::Error) {

@@ -1,11 +1,13 @@
 //! The fetchers of a broker: `num.replica.fetchers` for each leader, made when a partition follows
 //! that leader and stopped when none does any more. A change of the number moves the partitions.
 
-use super::fetcher::{Fetcher, FetcherSettings, LeaderLink};
+use super::fetcher::{Fetcher, FetcherParts, FetcherSettings, LeaderLink};
 use super::partition::Partition;
+use super::quota::ReplicationQuotas;
 use crate::env::Env;
 use model::{BrokerEpoch, BrokerId, TopicIdPartition};
 use parking_lot::Mutex;
+use prometheus_client::metrics::counter::Counter;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::runtime::Handle;
@@ -25,6 +27,10 @@ pub struct FetchersParts<L> {
     pub per_leader: usize,
     /// The settings of each.
     pub settings: FetcherSettings,
+    /// The replication quotas.
+    pub quotas: Arc<ReplicationQuotas>,
+    /// Counts the bytes that are copied.
+    pub bytes_in: Counter,
     /// The epoch of this broker's registration.
     pub own_epoch: OwnEpoch,
     /// Makes a connection to a leader. Each fetcher has its own.
@@ -92,7 +98,9 @@ impl<L: LeaderLink + 'static> Fetchers<L> {
 
     fn start(&self, leader: BrokerId) -> RunningFetcher {
         let FetchersParts { broker_id, settings, env, .. } = self.parts;
-        let (fetcher, stopping) = (Fetcher::new(broker_id, leader, settings, env), CancellationToken::new());
+        let (quotas, bytes_in) = (self.parts.quotas.clone(), self.parts.bytes_in.clone());
+        let fetcher = Fetcher::new(FetcherParts { broker_id, leader, settings, quotas, bytes_in, env });
+        let stopping = CancellationToken::new();
         let (link, own_epoch) = ((self.parts.link)(leader), self.parts.own_epoch.clone());
         self.parts.runtime.spawn(fetcher.clone().run(link, move || own_epoch(), stopping.clone()));
         RunningFetcher { fetcher, stopping }

@@ -18,6 +18,7 @@ mod moves;
 mod open;
 mod opening;
 mod partition;
+mod quota;
 pub mod session;
 mod throttle;
 mod unopened;
@@ -35,9 +36,10 @@ pub use opening::OpeningProgress;
 #[cfg(test)]
 pub(crate) use partition::tests::{alone_in_sync, leading, led_in, open_in};
 pub use partition::{
-    AppendError, AppendInfo, AppendRequest, FollowerRead, MarkerAppend, Partition, PartitionPeers, ReadError, ReadInfo,
-    ReadRequest, StateAppend, WriteRules, producer_error_code,
+    AppendError, AppendInfo, AppendRequest, FollowerRead, IsrChange, IsrCounts, MarkerAppend, Partition,
+    PartitionPeers, ReadError, ReadInfo, ReadRequest, StateAppend, WriteRules, producer_error_code,
 };
+pub use quota::{QuotaWindows, ReplicationQuota, ReplicationQuotas, ThrottledReplicas};
 pub use watch::{Wake, Watch};
 
 use self::faults::OfflinePartition;
@@ -129,6 +131,8 @@ pub struct Following {
 pub struct Replicas {
     /// Cleans compacted logs.
     pub cleaner: cleaner::Cleaner,
+    /// The replication quotas.
+    pub quotas: Arc<ReplicationQuotas>,
     node_id: BrokerId,
     dirs: Vec<Arc<Dir>>,
     lost: Vec<PathBuf>,
@@ -170,6 +174,7 @@ impl Replicas {
         let read = |(log_dir, id)| Dir::read(log_dir, id, committer()).map(Arc::new);
         Ok(Self {
             cleaner: cleaner::Cleaner::default(),
+            quotas: Arc::default(),
             node_id: parts.node_id,
             dirs: parts.dirs.into_iter().map(read).collect::<Result<_, _>>()?,
             lost: parts.lost,

@@ -12,6 +12,7 @@
 pub(super) use self::committer::Committer;
 use self::flush_state::{FlushState, LogEnds};
 use self::offline::OfflineEpoch;
+use super::quota::ThrottledReplicas;
 use super::watch::{Wake, Watch, Watchers};
 use ::replica::{Leader, LeaderStart, Replica};
 use arc_swap::ArcSwap;
@@ -22,11 +23,12 @@ use model::{
 use parking_lot::RwLock;
 use records::ValidationRules;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 use storage::{Error, FileRegion, Isolation, Log, LogConfig, ProducerEntry, Wait};
 
 pub use self::append::{AppendError, AppendInfo, AppendRequest, MarkerAppend, StateAppend, producer_error_code};
-pub use self::follow::{FollowerRead, PartitionPeers};
+pub use self::follow::{FollowerRead, IsrChange, IsrCounts, PartitionPeers};
 
 mod append;
 mod committer;
@@ -55,6 +57,9 @@ pub struct ReadRequest {
     pub isolation: Isolation,
     /// Whether the read may block on the disk.
     pub wait: Wait,
+    /// Whether only the leader may answer. A consumer that can read from followers (KIP-392) is
+    /// answered by any replica.
+    pub leader_only: bool,
     /// The follower that reads, if it is one. It reads to the log end, whatever `isolation` says.
     pub follower: Option<FollowerRead>,
 }
@@ -98,6 +103,10 @@ pub struct WriteRules {
     pub min_insync_replicas: usize,
     /// `replica.lag.time.max.ms`
     pub replica_lag_max_ms: u64,
+    /// `leader.replication.throttled.replicas`
+    pub throttled_leaders: ThrottledReplicas,
+    /// `follower.replication.throttled.replicas`
+    pub throttled_followers: ThrottledReplicas,
 }
 
 /// A partition.
@@ -124,7 +133,13 @@ pub struct Partition {
     flush_state: FlushState,
     offline: OfflineEpoch,
     node_id: BrokerId,
+    /// How many records below the leader's high watermark this follower lacked after its last
+    /// fetch, or `UNKNOWN_LAG`.
+    lag: AtomicU64,
 }
+
+/// A follower's lag before its first fetch from a leader.
+const UNKNOWN_LAG: u64 = u64::MAX;
 
 impl Partition {
     /// Creates a partition with an open log and without a leader.
@@ -151,6 +166,7 @@ impl Partition {
             committer: ArcSwap::new(committer),
             offline: OfflineEpoch::none(),
             node_id,
+            lag: AtomicU64::new(UNKNOWN_LAG),
         }
     }
 
@@ -406,11 +422,30 @@ impl Partition {
     /// UNKNOWN_LEADER_EPOCH (KIP-320).
     pub fn check_leader(&self, believed: Option<LeaderEpoch>) -> Result<LeaderEpoch, ErrorCode> {
         let epoch = self.leader_epoch().ok_or_else(|| self.not_leading())?;
-        match believed {
-            Some(believed) if believed < epoch => Err(ErrorCode::FencedLeaderEpoch),
-            Some(believed) if believed > epoch => Err(ErrorCode::UnknownLeaderEpoch),
-            _ => Ok(epoch),
+        check_epoch(epoch, believed)?;
+        Ok(epoch)
+    }
+
+    /// Checks that this broker has a replica, as leader or not, in the epoch that the client knows.
+    /// Errors: as `check_leader`.
+    fn check_replica(&self, believed: Option<LeaderEpoch>) -> Result<(), ErrorCode> {
+        if self.has_failed() {
+            return Err(ErrorCode::KafkaStorageError);
         }
+        let epoch = self.replica.read().leader_epoch().ok_or(ErrorCode::NotLeaderOrFollower)?;
+        check_epoch(epoch, believed)
+    }
+
+    /// Returns the follower that a consumer in a rack reads the record at an offset from, if this
+    /// broker leads and another one is nearer (`Leader::preferred_read_replica`).
+    pub fn preferred_read_replica(&self, offset: Offset, is_in_rack: &dyn Fn(BrokerId) -> bool) -> Option<BrokerId> {
+        self.replica.read().leader()?.preferred_read_replica(offset, is_in_rack)
+    }
+
+    /// Returns the offsets for a consumer that is sent to another replica. Errors: as `read`.
+    pub fn offsets_for(&self, believed: Option<LeaderEpoch>) -> Result<storage::LogOffsets, ErrorCode> {
+        self.check_replica(believed)?;
+        Ok(self.log.load().offsets())
     }
 
     /// Returns the leader epoch in which the record at an offset was appended.
@@ -431,7 +466,10 @@ impl Partition {
 
     /// Finds the position of the records from an offset on.
     pub fn read(self: &Arc<Self>, request: &ReadRequest) -> Result<ReadInfo, ReadError> {
-        self.check_leader(request.current_leader_epoch)?;
+        match request.leader_only || request.follower.is_some() {
+            true => drop(self.check_leader(request.current_leader_epoch)?),
+            false => self.check_replica(request.current_leader_epoch)?,
+        }
         self.check_follower(request)?;
         if let Some(diverging) = self.diverging(request)? {
             let offsets = self.log.load().offsets();
@@ -461,6 +499,14 @@ impl Partition {
             return Err(ErrorCode::OffsetOutOfRange);
         };
         Ok((epoch < last_fetched || end < request.offset).then_some((epoch, end)))
+    }
+}
+
+fn check_epoch(epoch: LeaderEpoch, believed: Option<LeaderEpoch>) -> Result<(), ErrorCode> {
+    match believed {
+        Some(believed) if believed < epoch => Err(ErrorCode::FencedLeaderEpoch),
+        Some(believed) if believed > epoch => Err(ErrorCode::UnknownLeaderEpoch),
+        _ => Ok(()),
     }
 }
 

@@ -4,14 +4,15 @@
 use crate::config::{
     BROKER, CLIENT_METRICS, Effective, GROUP, Kind, NodeConfig, Properties, ResourceKind, TOPIC, Table, TopicSettings,
 };
-use crate::replica::WriteRules;
+use crate::replica::{ThrottledReplicas, WriteRules};
 use arc_swap::ArcSwap;
 use coordinator::{GroupConfig, TransactionConfig};
 use imbl::OrdMap;
 use metadata::MetadataVersion;
 use metadata::decide::ConfigRules;
 use metadata::image::{ConfigResource, Image, ResourceType};
-use model::{ApiError, BrokerId, ErrorCode};
+use model::java_number::parse_int;
+use model::{ApiError, BrokerId, ErrorCode, PartitionIndex};
 use protocol::Str;
 use protocol::messages::create_topics_response::CreatableTopicConfigs;
 use records::{Codec, Compression, TimestampType, ValidationRules};
@@ -141,8 +142,23 @@ pub fn topic_settings(effective: &Effective, image: &Image, topic: &str) -> (Log
         },
         min_insync_replicas: usize::try_from(settings.min_insync_replicas).unwrap_or(1),
         replica_lag_max_ms: u64::try_from(effective.settings.replica_lag_time_max_ms).unwrap_or(0),
+        throttled_leaders: throttled(&settings.leader_replication_throttled_replicas),
+        throttled_followers: throttled(&settings.follower_replication_throttled_replicas),
     };
     (log, rules)
+}
+
+/// Reads a list of throttled replicas: `*`, or `partition:broker` items.
+fn throttled(items: &[String]) -> ThrottledReplicas {
+    let of = |item: &String| {
+        let (partition, broker) = item.split_once(':')?;
+        Some((PartitionIndex(parse_int(partition.trim())?), BrokerId(parse_int(broker.trim())?)))
+    };
+    match items {
+        [] => ThrottledReplicas::None,
+        [all] if all.trim() == "*" => ThrottledReplicas::All,
+        items => ThrottledReplicas::Some(items.iter().filter_map(of).collect()),
+    }
 }
 
 /// Returns `compression.type` with its level; `None` for `producer`.

@@ -5,7 +5,8 @@
 //! proposals of a partition in their order.
 
 use super::controller::ActiveController;
-use crate::replica::{Partition, PartitionPeers};
+use crate::replica::{IsrChange, Partition, PartitionPeers};
+use crate::telemetry::ReplicationMetrics;
 use ::replica::{BrokerStanding, CommittedIsr, IsrProposal};
 use arc_swap::ArcSwap;
 use indexmap::IndexMap;
@@ -86,6 +87,8 @@ pub struct IsrSender {
     pub peers: Arc<ClusterPeers>,
     /// The controller.
     pub controller: ActiveController,
+    /// Counts the changes.
+    pub metrics: ReplicationMetrics,
     /// Ends the task.
     pub stopping: CancellationToken,
 }
@@ -131,7 +134,18 @@ impl IsrSender {
                 };
                 let answer = answers.get(&id).cloned().unwrap_or(Err(lacking));
                 has_failed |= answer.is_err();
-                partition.proposal_answered(&proposal, answer);
+                match partition.proposal_answered(&proposal, answer) {
+                    IsrChange::None => {}
+                    IsrChange::Shrunk => {
+                        self.metrics.isr_shrinks.inc();
+                    }
+                    IsrChange::Expanded => {
+                        self.metrics.isr_expands.inc();
+                    }
+                    IsrChange::Failed => {
+                        self.metrics.failed_isr_updates.inc();
+                    }
+                }
             }
             if has_failed {
                 tokio::time::sleep(RETRY).await;

@@ -35,6 +35,8 @@ pub struct Metrics {
     /// Elections of eligible leader replicas outside the ISR
     /// (`ElectionFromEligibleLeaderReplicasPerSec`).
     pub elr_elections: Counter,
+    /// Replication between brokers.
+    pub replication: ReplicationMetrics,
     /// Flushes that appends wait for.
     pub flushes: FlushMetrics,
     registry: Mutex<Registry>,
@@ -57,6 +59,40 @@ struct ErrorLabels {
 pub struct FlushMetrics {
     seconds: Histogram,
     batches: Histogram,
+}
+
+/// Replication between brokers. Kafka's names are in the help texts.
+#[derive(Clone, Debug, Default)]
+pub struct ReplicationMetrics {
+    /// Bytes that this broker copied from leaders.
+    pub bytes_in: Counter,
+    /// Bytes that this broker sent to followers.
+    pub bytes_out: Counter,
+    /// ISRs that this broker shrank.
+    pub isr_shrinks: Counter,
+    /// ISRs that this broker expanded.
+    pub isr_expands: Counter,
+    /// Changes of ISRs that the controller did not accept.
+    pub failed_isr_updates: Counter,
+}
+
+impl ReplicationMetrics {
+    fn register(&self, registry: &mut Registry) {
+        let rows = [
+            ("replication_bytes_in", "Bytes copied from leaders (ReplicationBytesInPerSec)", &self.bytes_in),
+            ("replication_bytes_out", "Bytes sent to followers (ReplicationBytesOutPerSec)", &self.bytes_out),
+            ("isr_shrinks", "ISRs that lost a replica (IsrShrinksPerSec)", &self.isr_shrinks),
+            ("isr_expands", "ISRs that gained a replica (IsrExpandsPerSec)", &self.isr_expands),
+            (
+                "failed_isr_updates",
+                "Changes of ISRs that the controller did not accept (FailedIsrUpdatesPerSec)",
+                &self.failed_isr_updates,
+            ),
+        ];
+        for (name, help, counter) in rows {
+            registry.register(name, help, counter.clone());
+        }
+    }
 }
 
 type LatencyFamily = Family<RequestLabels, Histogram, fn() -> Histogram>;
@@ -108,6 +144,7 @@ impl Default for Metrics {
             bytes_out: Counter::default(),
             unclean_elections: Counter::default(),
             elr_elections: Counter::default(),
+            replication: ReplicationMetrics::default(),
             flushes: FlushMetrics::default(),
             registry: Mutex::default(),
         };
@@ -127,6 +164,7 @@ impl Default for Metrics {
             "Time of a flush that appends waited for",
             metrics.flushes.seconds.clone(),
         );
+        metrics.replication.register(&mut registry);
         registry.register("log_flush_batches", "Batches that waited for one flush", metrics.flushes.batches.clone());
         *metrics.registry.lock() = registry;
         metrics

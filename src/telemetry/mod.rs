@@ -10,4 +10,4 @@ mod metrics;
 pub use complaints::{Complaint, Complaints};
 pub use exposition::Exposition;
 pub use log::{FilterHandle, Logging};
-pub use metrics::{FlushMetrics, Metrics, RequestMetrics};
+pub use metrics::{FlushMetrics, Metrics, ReplicationMetrics, RequestMetrics};

@@ -21,15 +21,15 @@ use protocol::messages::vote_response::VoteResponse;
 const NODES: i32 = 3;
 
 /// The nodes' folders and ports.
-struct Cluster {
-    homes: Vec<Home>,
-    overrides: Vec<Vec<String>>,
-    nodes: Vec<Option<Node>>,
+pub struct Cluster {
+    pub homes: Vec<Home>,
+    pub overrides: Vec<Vec<String>>,
+    pub nodes: Vec<Option<Node>>,
 }
 
 impl Cluster {
     /// Creates the folders, and starts no node yet.
-    fn new() -> Self {
+    pub fn new() -> Self {
         let ports: Vec<u16> = (0..2 * NODES).map(|_| free_loopback_port().unwrap()).collect();
         let (clients, controllers) = ports.split_at(NODES as usize);
         let voter = |(id, port): (i32, &u16)| format!("{id}@127.0.0.1:{port}");
@@ -54,12 +54,12 @@ impl Cluster {
         }
     }
 
-    async fn start(&mut self, index: usize) {
+    pub async fn start(&mut self, index: usize) {
         let overrides: Vec<&str> = self.overrides[index].iter().map(String::as_str).collect();
         self.nodes[index] = Some(self.homes[index].start(&overrides).await.unwrap());
     }
 
-    async fn stop(&mut self, index: usize) {
+    pub async fn stop(&mut self, index: usize) {
         self.nodes[index].take().unwrap().stop().await;
     }
 
@@ -69,7 +69,7 @@ impl Cluster {
 
     /// Waits until every running node serves clients. Returns the place of the leader, on which all
     /// agree.
-    async fn is_ready(&self) -> usize {
+    pub async fn is_ready(&self) -> usize {
         until("a quorum with a leader", async || {
             // Each round sends a request, so this is not a busy loop.
             let (index, _) = self.running().next()?;
@@ -87,7 +87,7 @@ impl Cluster {
         .await
     }
 
-    async fn client(&self, index: usize) -> Client {
+    pub async fn client(&self, index: usize) -> Client {
         self.nodes[index].as_ref().unwrap().client().await
     }
 
@@ -96,7 +96,7 @@ impl Cluster {
         self.create_replicated(through, name, (6, 1)).await;
     }
 
-    async fn create_replicated(&self, through: usize, name: &str, (partitions, replicas): (i32, i16)) {
+    pub async fn create_replicated(&self, through: usize, name: &str, (partitions, replicas): (i32, i16)) {
         let topic = CreatableTopic {
             name: name.into(),
             num_partitions: partitions,
@@ -113,7 +113,7 @@ impl Cluster {
 }
 
 /// A partition as a running node of the cluster shows it, once `is_shown` holds.
-async fn partition_when(
+pub async fn partition_when(
     cluster: &Cluster,
     through: usize,
     topic: &str,

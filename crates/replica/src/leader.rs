@@ -136,6 +136,22 @@ impl Leader {
         self.followers.get(&id)
     }
 
+    /// Returns the follower that a consumer reads from, as Kafka's RackAwareReplicaSelector chooses
+    /// it (KIP-392): in the consumer's rack, in sync, and with the record at `offset`. Of several,
+    /// the one with the most records. `None` if there is none, or if the leader is in the rack.
+    pub fn preferred_read_replica(&self, offset: Offset, is_in_rack: &dyn Fn(BrokerId) -> bool) -> Option<BrokerId> {
+        if is_in_rack(self.broker_id) {
+            return None;
+        }
+        let members = self.isr.committed().iter().filter_map(|id| Some((*id, self.followers.get(id)?)));
+        let able = members.filter(|(id, progress)| {
+            progress.log_end_offset.is_some_and(|end| end >= offset)
+                && progress.log_start_offset.is_some_and(|start| start <= offset)
+                && is_in_rack(*id)
+        });
+        able.max_by_key(|(id, progress)| (progress.log_end_offset, progress.last_caught_up, *id)).map(|(id, _)| id)
+    }
+
     /// Whether the partition has another replica, which reads to the log's end.
     pub fn has_followers(&self) -> bool {
         !self.followers.is_empty()

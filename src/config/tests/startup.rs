@@ -97,7 +97,7 @@ fn nothing_that_would_open_access_or_change_data_is_ignored() {
         "create.topic.policy.class.name=com.example.Policy",
         "alter.config.policy.class.name=com.example.Policy",
         "client.quota.callback.class=com.example.Quotas",
-        "replica.selector.class=org.apache.kafka.common.replica.RackAwareReplicaSelector",
+        "replica.selector.class=com.example.Selector",
         "sasl.server.callback.handler.class=com.example.Callback",
         "listener.name.plaintext.plain.sasl.server.callback.handler.class=com.example.Callback",
         "sasl.login.class=com.example.Login",
@@ -150,6 +150,7 @@ fn classes_of_kafkas_own_that_gregor_stands_for_are_accepted() {
         "principal.builder.class=org.apache.kafka.common.security.authenticator.DefaultKafkaPrincipalBuilder",
         "metric.reporters=org.apache.kafka.common.metrics.JmxReporter",
         "replica.selector.class=org.apache.kafka.common.replica.LeaderSelector",
+        "replica.selector.class=org.apache.kafka.common.replica.RackAwareReplicaSelector",
         "group.consumer.assignors=range",
         "group.consumer.assignors=org.apache.kafka.coordinator.group.assignor.UniformAssignor, range",
         "authorizer.class.name=",
@@ -250,7 +251,9 @@ fn dynamic_configs_without_effect_are_named() {
     let cluster: Properties = only(&["max.connection.creation.rate", "fetch.max.bytes"]);
     let broker: Properties = only(&["leader.replication.throttled.rate"]);
     let effective = node.effective(&cluster, &broker);
-    assert_eq!(effective.without_effect, ["max.connection.creation.rate", "leader.replication.throttled.rate"]);
+    assert_eq!(effective.without_effect, ["max.connection.creation.rate"]);
+    assert_eq!(effective.throttled_rate("leader.replication.throttled.rate"), Some(5));
+    assert_eq!(effective.throttled_rate("follower.replication.throttled.rate"), None);
 }
 
 #[test]

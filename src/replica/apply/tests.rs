@@ -189,7 +189,11 @@ fn images_make_leaders_and_followers_if_partitions_may_follow() {
 #[test]
 fn a_broker_that_stops_still_gives_its_partitions_away() {
     let mut bench = on(Arc::default());
-    bench.replicas.set_following(1_000, Box::new(|_| {}));
+    bench.replicas.set_following(Following {
+        backoff_ms: 1_000,
+        listener: Box::new(|_| {}),
+        set_fetcher_count: Box::new(|_| {}),
+    });
     bench.apply(&[topic(), shared(1, 0)]);
     bench.replicas.interrupt();
     bench.apply(&[shared(2, 1)]);

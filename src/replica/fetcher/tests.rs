@@ -3,10 +3,10 @@
 //! that is not woken waits for ever.
 
 use super::*;
-use crate::replica::Wake;
 use crate::replica::fetchers::{Fetchers, FetchersParts};
-use crate::replica::partition::tests::{append, numbered_on_node, on_node, state};
+use crate::replica::partition::tests::{append, numbered_on_node, on_node, rules, state};
 use crate::replica::partition::{FollowerRead, PartitionPeers, ReadError, ReadRequest};
+use crate::replica::{ReplicationQuotas, ThrottledReplicas, Wake, WriteRules};
 use ::replica::{BrokerStanding, CommittedIsr, IsrProposal};
 use model::PartitionEpoch;
 use protocol::messages::fetch_response::FetchableTopicResponse;
@@ -55,6 +55,7 @@ impl Local {
             at_least_one_batch: true,
             isolation: Isolation::HighWatermark,
             wait: Wait::Block,
+            leader_only: true,
             follower: Some(FollowerRead {
                 broker_id: FOLLOWER,
                 broker_epoch: BrokerEpoch::from_wire(broker_epoch),
@@ -143,10 +144,21 @@ impl PartitionPeers for Peers {
     }
 }
 
+fn parts() -> FetcherParts {
+    FetcherParts {
+        broker_id: FOLLOWER,
+        leader: BrokerId(1),
+        settings: SETTINGS,
+        quotas: Arc::default(),
+        bytes_in: Counter::default(),
+        env: Env::default(),
+    }
+}
+
 /// Starts to fetch the partition. It ends when the token is dropped with the test.
 fn start(follower: &Arc<Partition>, link: &Arc<Local>) -> (Arc<Fetcher>, tokio_util::sync::DropGuard) {
     let stopping = CancellationToken::new();
-    let fetcher = Fetcher::new(FOLLOWER, BrokerId(1), SETTINGS, Env::default());
+    let fetcher = Fetcher::new(parts());
     fetcher.add(follower.clone());
     tokio::spawn(fetcher.clone().run(link.clone(), || Some(BROKER_EPOCH), stopping.clone()));
     (fetcher, stopping.drop_guard())
@@ -237,6 +249,8 @@ async fn each_leader_has_its_fetchers_while_a_partition_follows_it() {
         broker_id: FOLLOWER,
         per_leader: 2,
         settings: SETTINGS,
+        quotas: Arc::default(),
+        bytes_in: Counter::default(),
         own_epoch: Arc::new(|| Some(BROKER_EPOCH)),
         link: Box::new(move |leader| made[usize::from(leader != BrokerId(1))].clone()),
         env: Env::default(),
@@ -269,6 +283,8 @@ async fn partitions_are_spread_over_the_fetchers_of_a_leader_and_moved_when_thei
         broker_id: FOLLOWER,
         per_leader: 1,
         settings: SETTINGS,
+        quotas: Arc::default(),
+        bytes_in: Counter::default(),
         own_epoch: Arc::new(|| Some(BROKER_EPOCH)),
         link: Box::new(move |_| Silent(sender.clone())),
         env: Env::default(),
@@ -416,7 +432,7 @@ fn partitions_in(request: &FetchRequest) -> Vec<(i32, i32)> {
 #[tokio::test(start_paused = true)]
 async fn a_partition_that_is_added_does_not_wait_for_the_fetch_in_flight() {
     let (sender, mut requests) = tokio::sync::mpsc::unbounded_channel();
-    let (stopping, fetcher) = (CancellationToken::new(), Fetcher::new(FOLLOWER, BrokerId(1), SETTINGS, Env::default()));
+    let (stopping, fetcher) = (CancellationToken::new(), Fetcher::new(parts()));
     let followers = [0, 1].map(|number| numbered_on_node(2, number, LogConfig::default()));
     let follow = |number: usize, epoch: i32| {
         followers[number].follow(BrokerId(1), LeaderEpoch(epoch), SETTINGS.backoff_ms).unwrap();
@@ -442,7 +458,7 @@ async fn a_partition_that_is_added_does_not_wait_for_the_fetch_in_flight() {
 #[tokio::test(start_paused = true)]
 async fn a_fetch_waits_no_longer_than_the_backoff_of_another_partition() {
     let (sender, mut requests) = tokio::sync::mpsc::unbounded_channel();
-    let (stopping, fetcher) = (CancellationToken::new(), Fetcher::new(FOLLOWER, BrokerId(1), SETTINGS, Env::default()));
+    let (stopping, fetcher) = (CancellationToken::new(), Fetcher::new(parts()));
     let followers = [0, 1].map(|number| numbered_on_node(2, number, LogConfig::default()));
     for follower in &followers {
         follower.follow(BrokerId(1), LeaderEpoch(5), 300).unwrap();
@@ -469,6 +485,7 @@ fn a_leader_refuses_fetches_that_say_nothing_of_a_replica() {
             at_least_one_batch: true,
             isolation: Isolation::HighWatermark,
             wait: Wait::Block,
+            leader_only: true,
             follower: Some(FollowerRead {
                 broker_id: BrokerId(broker),
                 broker_epoch: BrokerEpoch::from_wire(broker_epoch),
@@ -493,6 +510,76 @@ fn a_leader_refuses_fetches_that_say_nothing_of_a_replica() {
     assert_eq!(refused(2, Some(5), 20), None);
     assert_eq!(refused(2, Some(5), 19), Some(ErrorCode::NotLeaderOrFollower));
     assert_eq!(leader.high_watermark(), Offset(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_throttled_follower_that_lags_waits_for_its_quota() {
+    for (throttled, expected) in [
+        (ThrottledReplicas::All, 1),
+        (ThrottledReplicas::Some(vec![(PartitionIndex(0), FOLLOWER)]), 1),
+        (ThrottledReplicas::Some(vec![(PartitionIndex(0), BrokerId(1)), (PartitionIndex(1), FOLLOWER)]), 3),
+        (ThrottledReplicas::None, 3),
+    ] {
+        let (leader, follower) = (leading(&[1]), following(5));
+        append_all(&leader, 3);
+        let rules = WriteRules { throttled_followers: throttled, ..rules(1) };
+        follower.set_config(LogConfig::default(), rules);
+        let quotas = Arc::new(ReplicationQuotas::default());
+        quotas.follower.set_bound(Some(1));
+        let (stopping, one_batch) = (CancellationToken::new(), FetcherSettings { partition_max_bytes: 1, ..SETTINGS });
+        let fetcher = Fetcher::new(FetcherParts { settings: one_batch, quotas: quotas.clone(), ..parts() });
+        fetcher.add(follower.clone());
+        tokio::spawn(fetcher.run(link(&leader), || Some(BROKER_EPOCH), stopping.clone()));
+        let _stops = stopping.drop_guard();
+        let has_all = || until(&follower, |follower| follower.log_end_offset() == Offset(3));
+        let is_done = tokio::time::timeout(Duration::from_millis(100), has_all()).await.is_ok();
+        assert_eq!((is_done, follower.log_end_offset()), (expected == 3, Offset(expected)));
+        quotas.follower.set_bound(None);
+        has_all().await;
+    }
+}
+
+/// A consumer reads from a follower up to the high watermark that the follower knows (KIP-392).
+#[tokio::test]
+async fn a_consumer_reads_from_a_follower_up_to_its_high_watermark() {
+    let (leader, follower) = (leading(&[1, 2]), following(5));
+    let _running = start(&follower, &link(&leader));
+    for _ in 0..2 {
+        let appended = append(&leader, true).unwrap();
+        leader.until_replicated(&appended).await.unwrap();
+    }
+    assert_eq!((follower.log_end_offset(), follower.high_watermark()), (Offset(2), Offset(1)));
+    let read = |offset: i64, epoch: Option<i32>, leader_only: bool| {
+        let read = follower.read(&ReadRequest {
+            offset: Offset(offset),
+            current_leader_epoch: epoch.map(LeaderEpoch),
+            last_fetched_epoch: None,
+            max_bytes: 1 << 20,
+            at_least_one_batch: true,
+            isolation: Isolation::HighWatermark,
+            wait: Wait::Block,
+            leader_only,
+            follower: None,
+        });
+        match read {
+            Ok(read) => Ok((read.region.is_some(), read.offsets.high_watermark.0)),
+            Err(ReadError::Refused(code)) => Err(Some(code)),
+            Err(ReadError::Storage(storage::Error::OffsetOutOfRange { .. })) => Err(None),
+            Err(ReadError::Storage(fault)) => panic!("{fault}"),
+        }
+    };
+    assert_eq!(read(0, Some(5), false), Ok((true, 1)));
+    // What the follower does not know to be committed comes later.
+    assert_eq!(read(1, None, false), Ok((false, 1)));
+    assert_eq!(read(2, None, false), Ok((false, 1)));
+    assert_eq!(read(3, None, false), Err(None));
+    assert_eq!(read(0, Some(4), false), Err(Some(ErrorCode::FencedLeaderEpoch)));
+    assert_eq!(read(0, Some(6), false), Err(Some(ErrorCode::UnknownLeaderEpoch)));
+    // A consumer from before KIP-392.
+    assert_eq!(read(0, Some(5), true), Err(Some(ErrorCode::NotLeaderOrFollower)));
+    // It is not counted as a replica, and a follower sends nobody elsewhere.
+    assert_eq!(follower.preferred_read_replica(Offset(0), &|id| id == BrokerId(1)), None);
+    assert_eq!(leader.preferred_read_replica(Offset(0), &|id| id == FOLLOWER), Some(FOLLOWER));
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //! names the leader epoch in which it was decided, and the log refuses it if that epoch has ended:
 //! an image may have changed the role meanwhile.
 
-use super::{Partition, ReadError, ReadRequest};
+use super::{Partition, ReadError, ReadRequest, UNKNOWN_LAG};
 use ::replica::{
     BoundQuestion, BrokerStanding, CommittedIsr, FetchAnswer, FetchPosition, Follower, FollowerFetch, FollowerLog,
     FollowerNext, FollowerStep, IsrProposal, ProposalOutcome,
@@ -12,6 +12,7 @@ use ::replica::{
 use bytes::Bytes;
 use model::{BrokerEpoch, BrokerId, ErrorCode, LeaderEpoch, Monotonic, Now, Offset, Timestamp};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use storage::{Error, FollowerAppend, LogOffsets, Wait};
 use tracing::warn;
 
@@ -21,6 +22,28 @@ pub trait PartitionPeers: std::fmt::Debug + Send + Sync {
     fn standing(&self, id: BrokerId) -> Option<BrokerStanding>;
     /// Sends a proposal to the controller. The answer goes to `Leader::answered`.
     fn propose(&self, partition: &Arc<Partition>, proposal: IsrProposal);
+}
+
+/// What became of a change of the ISR that this broker proposed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IsrChange {
+    /// Nothing that counts: another leader epoch began, or the ISR is as before.
+    None,
+    /// The ISR has fewer replicas.
+    Shrunk,
+    /// The ISR has more replicas.
+    Expanded,
+    /// The controller did not accept it, or nobody knows whether it did.
+    Failed,
+}
+
+/// The size of a leader's ISR.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IsrCounts {
+    /// The replicas in sync, as committed.
+    pub in_sync: usize,
+    /// How many must be in sync for a write with `acks=all`.
+    pub least: usize,
 }
 
 /// The sender of a follower's fetch.
@@ -58,6 +81,7 @@ impl Partition {
         // From here on the log refuses what earlier epochs still append.
         self.on_log(|log| log.end_epoch(LeaderEpoch(epoch.0.saturating_sub(1))))?;
         self.replica.write().follow(leader, epoch, backoff_ms);
+        self.lag.store(UNKNOWN_LAG, Ordering::Relaxed);
         self.offline.clear();
         self.wake_all();
         self.flush_watchers.wake();
@@ -142,7 +166,31 @@ impl Partition {
             }
             Err(fault) => return Err(self.follower_fault(asked.leader_epoch, fault, now)),
         }
+        let lag = answer.high_watermark.0.saturating_sub(self.log_end_offset().0);
+        self.lag.store(u64::try_from(lag).unwrap_or(0), Ordering::Relaxed);
         Ok(log.size_bytes().saturating_sub(before))
+    }
+
+    /// Returns how many records below the leader's high watermark this follower lacked after its
+    /// last fetch. `None` before its first one, and if it does not follow.
+    pub fn follower_lag(&self) -> Option<u64> {
+        let lag = self.lag.load(Ordering::Relaxed);
+        self.followed().map(|_| lag).filter(|lag| *lag != UNKNOWN_LAG)
+    }
+
+    /// Whether `follower.replication.throttled.replicas` names this replica.
+    pub fn is_throttled_follower(&self) -> bool {
+        self.rules.load().throttled_followers.contains(self.id.partition, self.node_id)
+    }
+
+    /// Whether `leader.replication.throttled.replicas` names this replica.
+    pub fn is_throttled_leader(&self) -> bool {
+        self.rules.load().throttled_leaders.contains(self.id.partition, self.node_id)
+    }
+
+    /// Whether a follower is in sync, if this broker leads. What is in sync is never throttled.
+    pub fn is_in_sync(&self, follower: BrokerId) -> bool {
+        self.replica.read().leader().is_some_and(|leader| leader.isr().committed().contains(&follower))
     }
 
     fn append_sent(
@@ -252,21 +300,44 @@ impl Partition {
 
     /// Takes the controller's answer to a proposal. A proposal whose result is not known is sent
     /// again.
-    pub fn proposal_answered(self: &Arc<Self>, proposal: &IsrProposal, answer: Result<CommittedIsr, ErrorCode>) {
-        let outcome = {
+    pub fn proposal_answered(
+        self: &Arc<Self>,
+        proposal: &IsrProposal,
+        answer: Result<CommittedIsr, ErrorCode>,
+    ) -> IsrChange {
+        let (outcome, before, after) = {
             let mut replica = self.replica.write();
-            let Some(leader) = replica.leader_mut() else { return };
+            let Some(leader) = replica.leader_mut() else { return IsrChange::None };
+            let before = leader.isr().committed().len();
             let outcome = leader.answered(proposal, answer, &|id| self.standing(id));
             if let ProposalOutcome::Committed(Some(high_watermark)) = outcome {
                 self.log.load().advance_high_watermark(high_watermark);
             }
-            outcome
+            (outcome, before, leader.isr().committed().len())
         };
         match outcome {
-            ProposalOutcome::Committed(_) => self.watchers.wake(),
-            ProposalOutcome::SendAgain(proposal) => self.propose(Some(proposal)),
-            ProposalOutcome::Stale | ProposalOutcome::Withdrawn | ProposalOutcome::AwaitsImage => {}
+            ProposalOutcome::Committed(_) => {
+                self.watchers.wake();
+                match before.cmp(&after) {
+                    std::cmp::Ordering::Less => IsrChange::Expanded,
+                    std::cmp::Ordering::Equal => IsrChange::None,
+                    std::cmp::Ordering::Greater => IsrChange::Shrunk,
+                }
+            }
+            ProposalOutcome::SendAgain(proposal) => {
+                self.propose(Some(proposal));
+                IsrChange::Failed
+            }
+            ProposalOutcome::Withdrawn | ProposalOutcome::AwaitsImage => IsrChange::Failed,
+            ProposalOutcome::Stale => IsrChange::None,
         }
+    }
+
+    /// Returns the sizes of the ISR, if this broker leads.
+    pub fn isr_counts(&self) -> Option<IsrCounts> {
+        let replica = self.replica.read();
+        let leader = replica.leader()?;
+        Some(IsrCounts { in_sync: leader.isr().committed().len(), least: leader.effective_min_isr() })
     }
 
     /// Refuses a follower that is not a replica. Errors: UNKNOWN_LEADER_EPOCH if it names the

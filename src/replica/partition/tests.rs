@@ -111,7 +111,13 @@ pub(in crate::replica) fn rules(min_insync_replicas: usize) -> WriteRules {
         segment_bytes: 1 << 30,
         compacted: false,
     };
-    WriteRules { validation, min_insync_replicas, replica_lag_max_ms: 30_000 }
+    WriteRules {
+        validation,
+        min_insync_replicas,
+        replica_lag_max_ms: 30_000,
+        throttled_leaders: ThrottledReplicas::None,
+        throttled_followers: ThrottledReplicas::None,
+    }
 }
 
 /// Returns the state of a partition with three replicas, of which these are in sync. Broker 1

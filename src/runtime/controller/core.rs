@@ -25,6 +25,7 @@ use model::{ApiError, ErrorCode, LeaderEpoch, Monotonic, Offset};
 use protocol::MetadataRecord;
 use raft::snapshot::retention::CHECK_INTERVAL_MS;
 use raft::{Event, MAX_BATCH_BYTES, Now, ProposeError, ReceivedReply};
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -89,6 +90,8 @@ pub struct Core {
     last_retention: Monotonic,
     /// No broker is fenced before this time.
     fence_from: Monotonic,
+    /// Whether the disk was full since the last turn, and kept room was given up for a write.
+    gave_up_room: Cell<bool>,
     /// When leaders are elected next.
     elections_due: ElectionsDue,
     fault: Option<LogFault>,
@@ -118,6 +121,7 @@ impl Core {
             last_append: now.monotonic,
             last_retention: now.monotonic,
             fence_from: now.monotonic,
+            gave_up_room: Cell::new(false),
             elections_due: ElectionsDue::default(),
             fault: None,
             inbox: inbox.sender.clone(),
@@ -334,6 +338,7 @@ impl Core {
         loop {
             match write(&self.parts.log) {
                 Err(fault) if fault.is_refusal() && self.parts.log.spare_room().give_up() => {
+                    self.gave_up_room.set(true);
                     warn!(error = %fault, "the disk of the metadata log is full: what is written now is the room that was kept for it");
                 }
                 Err(fault)

@@ -11,6 +11,8 @@
 //! A failed write or fsync ends the node: the raft machine has already gone on as if it had worked.
 //! On a full disk the thread waits for room, and no metadata changes meanwhile: the write did not
 //! happen, so the thread tries it again until it succeeds.
+//! A leader of several voters resigns as soon as its disk is full, while it can still write in the
+//! room that was kept.
 
 mod active;
 mod core;

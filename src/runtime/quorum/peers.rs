@@ -152,11 +152,13 @@ impl QuorumPeers {
         let QuorumPeer { endpoint, peer, told, .. } = to;
         let name = peer.name().clone();
         peer.send(request, self.parts.timeout, move |answered| {
-            let failure = answered.as_ref().err().filter(|error| error.reason != PeerFailure::Stopped);
-            let failure = failure.map(ToString::to_string);
+            let is_stopped = answered.as_ref().is_err_and(|error| error.reason == PeerFailure::Stopped);
+            let failure = answered.as_ref().err().map(ToString::to_string);
             let answered = answered.map_err(|error| code_of(&error));
             let result = answered.and_then(|response| read(response, &endpoint.listener));
-            note(&told, &name, &result, failure);
+            if !is_stopped {
+                note(&told, &name, &result, failure);
+            }
             answer(result);
         });
     }

@@ -49,6 +49,7 @@ impl Reader {
                 at_least_one_batch: true,
                 isolation: self.isolation,
                 wait: Wait::Block,
+                leader_only: true,
                 follower: None,
             };
             let read = partition.read(&request).map_err(|error| format!("read at {}: {error}", self.position))?;

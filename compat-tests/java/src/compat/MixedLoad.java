@@ -34,7 +34,10 @@ import org.apache.kafka.common.serialization.StringSerializer;
 /**
  * A load on three brokers that come and go, and the proof that nothing was lost, repeated or reordered.
  *
- * <pre>MixedLoad BOOTSTRAP DIR PREFIX</pre>
+ * <pre>MixedLoad BOOTSTRAP DIR PREFIX [may-repeat]</pre>
+ *
+ * With {@code may-repeat} an idempotent producer may repeat what it got no answer for, without a gap. Apache Kafka allows that where a broker that was stopped
+ * cleanly meanwhile leads next: it knows only the last batch of each producer, and refuses the batches before it as out of order. Transactions never repeat.
  *
  * It writes what each part has done into DIR/progress, a line each, with what the cluster says of its replicas. When DIR/elect exists, the preferred
  * leaders are elected. When DIR/stop exists, the parts end, and everything is read once more and compared with what the producers were told. DIR/verdict
@@ -55,16 +58,18 @@ final class MixedLoad {
     private final Map<String, AtomicLong> progress = new ConcurrentHashMap<>();
     /** What the producers of a partition were told is written, in their order. */
     private final Map<TopicPartition, List<String>> written = new ConcurrentHashMap<>();
+    private final boolean mayRepeat;
     volatile boolean stops;
 
-    private MixedLoad(String bootstrap, Path dir, String prefix) {
+    private MixedLoad(String bootstrap, Path dir, String prefix, boolean mayRepeat) {
+        this.mayRepeat = mayRepeat;
         this.bootstrap = bootstrap;
         this.dir = dir;
         this.prefix = prefix;
     }
 
     public static void main(String[] arguments) throws Exception {
-        var load = new MixedLoad(arguments[0], Path.of(arguments[1]), arguments[2]);
+        var load = new MixedLoad(arguments[0], Path.of(arguments[1]), arguments[2], arguments.length > 3);
         load.createTopics();
         load.run();
         Files.write(load.dir.resolve("verdict"), load.problems.isEmpty() ? List.of("no problem") : load.problems);
@@ -320,12 +325,18 @@ final class MixedLoad {
             }
         }
         for (var partition : partitions) {
-            boolean isCopy = partition.topic().equals(topic("copied"));
-            var source = isCopy ? new TopicPartition(topic("idempotent"), partition.partition()) : partition;
-            var expected = written.getOrDefault(source, new ArrayList<>());
+            var read = found.getOrDefault(partition, List.of());
+            if (partition.topic().equals(topic("copied"))) {
+                // Exactly what there is to copy.
+                compare(partition, found.getOrDefault(new TopicPartition(topic("idempotent"), partition.partition()), List.of()), read, false);
+                continue;
+            }
+            var expected = written.getOrDefault(partition, new ArrayList<>());
             // The answer to a batch may be lost and the next one's not: then the producer learns of the later batch first.
             expected.sort(Comparator.comparingLong(MixedLoad::sequence));
-            compare(partition, expected, found.getOrDefault(partition, List.of()));
+            boolean isTransactional = List.of(topic("transactions"), topic("slow")).contains(partition.topic());
+            // Only a producer without idempotence may repeat what it got no answer for in any case.
+            compare(partition, expected, read, partition.topic().equals(topic("plain")) || mayRepeat && !isTransactional);
         }
     }
 
@@ -334,25 +345,27 @@ final class MixedLoad {
         return Long.parseLong(value.replaceFirst("^[a-z]+ ", "").replaceFirst(" .*", ""));
     }
 
-    private void compare(TopicPartition partition, List<String> expected, List<String> read) {
+    private void compare(TopicPartition partition, List<String> expected, List<String> read, boolean repeats) {
         if (expected.isEmpty()) {
             problem(partition.toString(), "nothing was written");
         }
         int at = 0;
+        int most = 0;
         for (var value : read) {
-            if (at < expected.size() && value.equals(expected.get(at))) {
-                at++;
-                continue;
+            if (at == expected.size() || !value.equals(expected.get(at))) {
+                var known = expected.subList(Math.max(0, most - IN_FLIGHT_MAX), most);
+                if (!repeats || !known.contains(value)) {
+                    problem(partition.toString(), "in place of '" + shortened(expected, at) + "' it has '" + value + "'");
+                    return;
+                }
+                // From here on it is in order again.
+                at = most - known.size() + known.indexOf(value);
             }
-            // Only a producer without idempotence repeats what it got no answer for.
-            boolean mayRepeat = partition.topic().equals(topic("plain"));
-            if (!mayRepeat || !expected.subList(Math.max(0, at - IN_FLIGHT_MAX), at).contains(value)) {
-                problem(partition.toString(), "in place of '" + shortened(expected, at) + "' it has '" + value + "'");
-                return;
-            }
+            at++;
+            most = Math.max(most, at);
         }
-        if (at != expected.size()) {
-            problem(partition.toString(), "it ends before '" + shortened(expected, at) + "'");
+        if (most != expected.size()) {
+            problem(partition.toString(), "it ends before '" + shortened(expected, most) + "'");
         }
     }
 

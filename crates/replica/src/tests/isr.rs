@@ -152,3 +152,27 @@ fn a_follower_whose_records_all_lie_below_the_leaders_log_start_does_not_join_ye
     let next = FollowerFetch { log_start_offset: Offset(20), ..fetch };
     assert!(leader.fetched(&next, &all).unwrap().proposal.is_some());
 }
+
+#[test]
+fn a_consumer_reads_from_the_follower_in_sync_in_its_rack_that_has_most() {
+    let mut leader = leader(&[1, 2, 3, 4], &[1, 2, 3], 1, 10, 10);
+    for (follower, end, now) in [(2, 10, 1), (3, 8, 2), (4, 10, 3)] {
+        fetch(&mut leader, follower, end, 10, now);
+    }
+    let chosen = |leader: &Leader, offset: i64, rack: &[i32]| {
+        leader.preferred_read_replica(Offset(offset), &|id| rack.contains(&id.0)).map(|id| id.0)
+    };
+    assert_eq!(chosen(&leader, 5, &[2, 3]), Some(2));
+    assert_eq!(chosen(&leader, 5, &[3]), Some(3));
+    // It lacks the record.
+    assert_eq!(chosen(&leader, 9, &[3]), None);
+    // It is not in sync.
+    assert_eq!(chosen(&leader, 5, &[4]), None);
+    assert_eq!(chosen(&leader, 5, &[4, 3]), Some(3));
+    // The leader is as near, or nobody is.
+    assert_eq!(chosen(&leader, 5, &[1, 2]), None);
+    assert_eq!(chosen(&leader, 5, &[]), None);
+    // Of equals, the one that was caught up last.
+    fetch(&mut leader, 3, 10, 10, 4);
+    assert_eq!(chosen(&leader, 5, &[2, 3]), Some(3));
+}

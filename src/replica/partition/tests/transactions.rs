@@ -51,6 +51,7 @@ fn bytes_at(partition: &Arc<Partition>, offset: i64, isolation: Isolation) -> Ve
         at_least_one_batch: true,
         isolation,
         wait: Wait::Block,
+        leader_only: true,
         follower: None,
     };
     partition.read(&read).unwrap().region.map(|region| region.read().unwrap()).unwrap_or_default()

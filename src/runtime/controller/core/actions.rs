@@ -15,7 +15,7 @@ use raft::{
 };
 use std::sync::Arc;
 use tokio::sync::oneshot;
-use tracing::error;
+use tracing::{error, warn};
 
 /// What is to be done once a list of actions is carried out.
 #[derive(Default)]
@@ -122,7 +122,9 @@ impl Core {
     /// decisions of the round. Repeats this while more becomes due. Then it publishes.
     pub(in super::super) fn settle(&mut self) -> Result<(), LogFault> {
         loop {
-            if let Some(epoch) = self.due.activate.take() {
+            if self.gave_up_room.take() {
+                self.resign_for_room()?;
+            } else if let Some(epoch) = self.due.activate.take() {
                 if self.parts.raft.is_leader() && self.parts.raft.epoch() == epoch {
                     self.activate(epoch)?;
                 }
@@ -144,6 +146,18 @@ impl Core {
         }
         // Some replies had no records to append, and all records before them are already committed.
         self.publish();
+        Ok(())
+    }
+
+    /// Lets another voter lead, where there is one: this node's disk is full, and it soon could not
+    /// write any more.
+    fn resign_for_room(&mut self) -> Result<(), LogFault> {
+        let raft = &self.parts.raft;
+        if raft.is_leader() && raft.voters().ids().count() > 1 {
+            warn!("the controller resigns: the disk of its metadata log is full");
+            let epoch = raft.epoch();
+            self.step(Event::Resign { epoch })?;
+        }
         Ok(())
     }
 

@@ -141,6 +141,55 @@ fn a_follower_decides_nothing() {
 }
 
 #[test]
+fn a_leader_with_a_full_disk_lets_another_voter_lead() {
+    let disk = SimDisk::new();
+    disk.create_dir(Path::new(DIR)).unwrap();
+    let sent = Sent::default();
+    let noted = sent.clone();
+    let send: SendRequest = Box::new(move |_, request, answer| noted.lock().push((request, answer)));
+    let voters = (1, "1@127.0.0.1:9093,2@127.0.0.1:9094");
+    let bootstrap = decide::bootstrap_features(MetadataVersion::LATEST, &BTreeMap::new()).unwrap();
+    let mut node = Controller::start_as(disk, bootstrap, voters, send).unwrap();
+    // The other voter grants what it is asked for.
+    for at in [10_000, 10_001, 10_002] {
+        node.at(at, 1_800_000_000_000);
+        node.end_turn();
+        for (request, answer) in std::mem::take(&mut *sent.lock()) {
+            let QuorumRequest::Vote(_) = request else { continue };
+            let epoch = node.core.parts.raft.epoch();
+            let view = QuorumView { error: ErrorCode::None, leader: None, epoch, leader_endpoints: Vec::new() };
+            answer(Ok(ReceivedReply::Vote { view, granted: true }));
+        }
+        while let Ok(Message::Response(id, result)) = node.inbox.messages.try_recv() {
+            node.core.take_response(id, result).unwrap();
+        }
+        node.end_turn();
+    }
+    // It has fetched all of the leader's log.
+    let log = node.core.parts.raft.log();
+    let fetch = FetchRequest {
+        replica: Some(ReplicaKey { id: BrokerId(2), directory_id: None }),
+        epoch: node.core.parts.raft.epoch(),
+        log_end: raft::EndOffset { offset: log.end, epoch: node.core.parts.raft.epoch() },
+        high_watermark: raft::KnownHighWatermark::NotTold,
+        max_wait_ms: 0,
+        max_bytes: 1 << 20,
+    };
+    node.core.take_request(QuorumRequest::Fetch(fetch), oneshot::channel().0).unwrap();
+    node.end_turn();
+    assert!(node.handle.quorum_facts().is_active);
+    sent.lock().clear();
+
+    node.disk.refuse(0, 1, std::io::ErrorKind::StorageFull, 0);
+    let waiting = node.take(ReplyAt::Commit, |_, _| Ok(Decision::atomic(vec![config_record("num.partitions")], ())));
+    node.end_turn();
+    assert_eq!(node.disk.refusals(), 1);
+    assert!(!node.handle.quorum_facts().is_active && !node.core.parts.raft.is_leader());
+    assert!(sent.lock().iter().any(|(request, _)| matches!(request, QuorumRequest::EndQuorumEpoch(_))));
+    drop(waiting);
+}
+
+#[test]
 fn a_follower_truncates_what_its_leader_does_not_have_and_nothing_that_is_committed() {
     let mut nodes = Following::new();
     let (_, answer) = nodes.fetch();
