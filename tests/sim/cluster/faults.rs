@@ -113,7 +113,9 @@ impl Faults {
                 course.note(|| format!("node {host} is paused for {ms} ms"));
                 course.nodes[index].pause(course.now_ms + ms);
             }
-            8 => {
+            // A broker without power that is back and not registered yet must not lead: it does, see
+            // docs/decisions/2026-11-30-cluster-simulation.md.
+            8 if self.without_power.is_none() => {
                 course.note(|| format!("node {host} is stopped"));
                 course.nodes[index].begin_stop();
             }
