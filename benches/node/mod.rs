@@ -4,8 +4,8 @@ use bytes::Bytes;
 use gregor::config::{NewNode, NodeConfig, new_node_properties};
 use gregor::env::Env;
 use gregor::node::{Running, Start, start};
-use gregor::peer;
 use gregor::runtime::format::{FirstVoters, Format};
+use gregor::{net, peer};
 use metadata::MetadataVersion;
 use model::{BrokerId, TopicId};
 use protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig, CreateTopicsRequest};
@@ -53,6 +53,7 @@ pub async fn node(folder: &Path) -> Running {
     let (connection_threads, load) = (2, Arc::default());
     let start_of = Start {
         env: Env::default(),
+        bind: net::tcp(),
         dial: peer::tcp(),
         config: Arc::new(config),
         filter: None,

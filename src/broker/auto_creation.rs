@@ -12,7 +12,7 @@ use metadata::decide::{self, ControllerContext, RECORDS_PER_REQUEST_MAX};
 use parking_lot::Mutex;
 use protocol::Str;
 use protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig, CreateTopicsRequest};
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use tracing::{info, warn};
 
@@ -24,7 +24,7 @@ const TIMEOUT_MS: i32 = 30_000;
 /// The pending names.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct AutoCreation {
-    names: Arc<Mutex<HashSet<Str>>>,
+    names: Arc<Mutex<BTreeSet<Str>>>,
 }
 
 /// The names of one request. When this is dropped, they may be requested again.

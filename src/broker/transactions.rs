@@ -10,7 +10,7 @@ use model::{ErrorCode, ProducerEpoch, ProducerId, TopicPartition};
 use protocol::Str;
 use protocol::messages::add_partitions_to_txn_request::AddPartitionsToTxnTopic;
 use protocol::messages::add_partitions_to_txn_response::AddPartitionsToTxnTopicResult;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Partitions that a transaction is about to write to (AddPartitionsToTxn between brokers).
@@ -50,7 +50,7 @@ impl Broker {
             transaction_version: if asked.verify_only { 0 } else { 2 },
         });
         let results = results.await;
-        let codes: HashMap<(&str, i32), i16> = results
+        let codes: BTreeMap<(&str, i32), i16> = results
             .iter()
             .flat_map(|topic| topic.results_by_partition.iter().map(move |it| (topic.name.as_str(), it)))
             .map(|(topic, it)| ((topic, it.partition_index), it.partition_error_code))

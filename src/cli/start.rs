@@ -9,7 +9,7 @@ use crate::config::{
     new_node_properties,
 };
 use crate::env::Env;
-use crate::net::{ThreadLoad, free_loopback_port, measured};
+use crate::net::{self, ThreadLoad, free_loopback_port, measured};
 use crate::node::{self, Running};
 use crate::peer;
 use crate::runtime::format::{FirstVoters, Format};
@@ -53,6 +53,7 @@ impl Start {
             let disk = Arc::new(RealDisk);
             let start = node::Start {
                 env: Env::default(),
+                bind: net::tcp(),
                 dial: peer::tcp(),
                 config: Arc::new(config),
                 filter,

@@ -9,17 +9,17 @@
 
 use super::frame::{FrameError, FrameReader};
 use super::send;
+use super::socket::{Reading, Socket};
 use crate::api::{self, Outcome, Reply, Served};
+use crate::env::Env;
 use crate::runtime::limits::MemoryLimit;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesOrdered;
 use std::io;
 use std::time::Duration;
-use tokio::io::AsyncWriteExt as _;
-use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::SemaphorePermit;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -80,11 +80,13 @@ pub struct Terms<'a> {
     pub request_memory: &'a MemoryLimit,
     /// Cancelled when the broker stops.
     pub stopping: &'a CancellationToken,
+    /// The environment.
+    pub env: Env,
 }
 
 /// How [`serve`] ended.
 #[derive(Debug)]
-pub enum Finished<T> {
+pub enum Finished<T, S> {
     /// The connection ended.
     Ended,
     /// The connection continues on another thread. Every request that started is answered, and no
@@ -93,7 +95,7 @@ pub enum Finished<T> {
         /// The value that `leaves` returned.
         to: T,
         /// The socket.
-        stream: TcpStream,
+        stream: S,
         /// The bytes that were read from the socket and not yet served.
         reader: FrameReader,
     },
@@ -102,13 +104,13 @@ pub enum Finished<T> {
 /// Serves requests until the peer leaves, breaks the protocol or is idle too long, or the broker
 /// stops. `begin` starts the request in a frame. `leaves` is called after each answer and says
 /// whether the connection moves to another thread.
-pub async fn serve<T>(
+pub async fn serve<T, S: Socket>(
     terms: Terms<'_>,
-    (stream, reader): (TcpStream, FrameReader),
+    (stream, reader): (S, FrameReader),
     begin: impl Fn(Bytes) -> Served,
     mut leaves: impl FnMut() -> Option<T>,
-) -> Result<Finished<T>, Ended> {
-    let (reading, mut writing) = stream.into_split();
+) -> Result<Finished<T, S>, Ended> {
+    let (mut reading, mut writing) = stream.split();
     let mut incoming = Incoming { terms, reader, memory: None };
     let mut waiting: FuturesOrdered<BoxFuture<'static, Reply>> = FuturesOrdered::new();
     let mut serving: Option<Serving<'_>> = None;
@@ -119,7 +121,7 @@ pub async fn serve<T>(
         if serving.is_none() && waiting.is_empty() {
             if let Some(end) = ending {
                 if end.is_ok() {
-                    hang_up(&reading, &mut writing).await;
+                    hang_up(&mut reading, &mut writing).await;
                 }
                 return end.map(|()| Finished::Ended);
             }
@@ -128,7 +130,7 @@ pub async fn serve<T>(
                 && incoming.memory.is_none()
                 && let Some(to) = leaves()
             {
-                let stream = reading.reunite(writing).map_err(|error| Ended::Send(io::Error::other(error)))?;
+                let stream = S::join(reading, writing).map_err(Ended::Send)?;
                 return Ok(Finished::Left { to, stream, reader: incoming.reader });
             }
         }
@@ -154,7 +156,7 @@ pub async fn serve<T>(
                 }
             }
             () = terms.stopping.cancelled(), if ending.is_none() => ending = Some(Ok(())),
-            frame = incoming.frame(&reading), if ending.is_none() && serving.is_none() && waiting.len() < REPLIES_WAITING_MAX => {
+            frame = incoming.frame(&mut reading), if ending.is_none() && serving.is_none() && waiting.len() < REPLIES_WAITING_MAX => {
                 let memory = incoming.memory.take();
                 match frame {
                     Ok(frame) => serving = Some(Serving { outcome: begin(frame), _memory: memory }),
@@ -171,16 +173,16 @@ pub async fn serve<T>(
 /// behind, the system would break the connection, and a Java client then drops answers that it has
 /// not read. It sends their batches again, and the broker that starts next refuses them as out of
 /// order, because it knows only the last batch of each producer.
-async fn hang_up(reading: &OwnedReadHalf, writing: &mut OwnedWriteHalf) {
+async fn hang_up(reading: &mut impl Reading, writing: &mut (impl AsyncWrite + Unpin)) {
     let closed = async {
         if writing.shutdown().await.is_err() {
             return;
         }
-        let mut unread = [0; 4096];
+        let mut unread = BytesMut::with_capacity(4096);
         while reading.readable().await.is_ok() {
-            match reading.try_read(&mut unread) {
+            match reading.try_read_buf(&mut unread) {
                 Ok(0) => return,
-                Ok(_) => {}
+                Ok(_) => unread.clear(),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(_) => return,
             }
@@ -191,14 +193,14 @@ async fn hang_up(reading: &OwnedReadHalf, writing: &mut OwnedWriteHalf) {
 }
 
 /// Sends a reply. Once the broker stops, a slow peer has only [`LAST_REPLY_MAX`].
-async fn send(socket: &mut OwnedWriteHalf, reply: Reply, terms: &Terms<'_>) -> Result<(), Ended> {
+async fn send(socket: &mut (impl AsyncWrite + Unpin), reply: Reply, terms: &Terms<'_>) -> Result<(), Ended> {
     let patience = async {
         terms.stopping.cancelled().await;
         tokio::time::sleep(LAST_REPLY_MAX).await;
     };
     tokio::select! {
         biased;
-        sent = send::reply(socket, reply, terms.idle) => sent.map_err(Ended::Send),
+        sent = send::reply(socket, reply, terms.idle, terms.env) => sent.map_err(Ended::Send),
         () = patience => Err(Ended::Send(io::ErrorKind::TimedOut.into())),
     }
 }
@@ -227,7 +229,7 @@ struct Incoming<'a> {
 
 impl Incoming<'_> {
     /// Reads the next whole frame. Cancel safe: no byte is lost.
-    async fn frame(&mut self, socket: &OwnedReadHalf) -> Result<Bytes, Ended> {
+    async fn frame(&mut self, socket: &mut impl Reading) -> Result<Bytes, Ended> {
         let Terms { idle, request_bytes_max, request_memory, .. } = self.terms;
         loop {
             let length = self.reader.length(request_bytes_max)?;

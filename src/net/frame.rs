@@ -7,9 +7,9 @@
 //! Invariant: a buffer exceeds the bytes received by at most `AHEAD_BYTES`, or is at most twice as
 //! large as them. A length field alone is not trusted.
 
+use super::socket::Reading;
 use bytes::{Buf, Bytes, BytesMut};
 use std::io;
-use tokio::net::tcp::OwnedReadHalf;
 
 #[cfg(test)]
 pub(super) mod tests;
@@ -96,7 +96,7 @@ impl FrameReader {
 
     /// Reads the bytes that the socket has. Cancel safe: no byte is lost. `wanted` is the length of
     /// the frame at the front, if known.
-    pub async fn read(&mut self, socket: &OwnedReadHalf, wanted: Option<usize>) -> Result<(), FrameError> {
+    pub async fn read(&mut self, socket: &mut impl Reading, wanted: Option<usize>) -> Result<(), FrameError> {
         loop {
             socket.readable().await?;
             self.make_room(wanted);

@@ -2,13 +2,16 @@
 
 use super::connection::{self, Ended, Finished, Terms};
 use super::frame::FrameReader;
+use super::socket::{Accept, IoSocket};
 use super::threads::{ConnectionThreads, Moving, Seat, ThreadLoad};
 use crate::api::{self, Connection};
 use crate::broker::Broker;
 use crate::config::Listener;
 use crate::env::clock::Clock;
+use crate::peer::Io;
 use crate::runtime::limits::{Place, Side};
 use crate::telemetry::Complaint;
+use futures_util::future::BoxFuture;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -29,7 +32,43 @@ pub struct Listening {
     pub listener: Arc<Listener>,
     /// The bound address. Its port differs from the configured port if that is 0.
     pub address: SocketAddr,
-    socket: TcpListener,
+    socket: ListenSocket,
+}
+
+/// A bound socket.
+#[derive(Debug)]
+enum ListenSocket {
+    Tcp(TcpListener),
+    Other(Box<dyn Accept>),
+}
+
+/// A connection that was accepted.
+enum Accepted {
+    Tcp(TcpStream),
+    Other(Box<dyn Io>),
+}
+
+impl ListenSocket {
+    async fn accept(&self) -> io::Result<(Accepted, SocketAddr)> {
+        Ok(match self {
+            ListenSocket::Tcp(socket) => {
+                let (stream, peer) = socket.accept().await?;
+                (Accepted::Tcp(stream), peer)
+            }
+            ListenSocket::Other(socket) => {
+                let (stream, peer) = socket.accept().await?;
+                (Accepted::Other(stream), peer)
+            }
+        })
+    }
+}
+
+/// Binds a listener, with a limit for connections that wait to be accepted.
+pub type Bind = Arc<dyn Fn(Listener, u32) -> BoxFuture<'static, io::Result<Listening>> + Send + Sync>;
+
+/// Binds TCP sockets.
+pub fn tcp() -> Bind {
+    Arc::new(|listener, backlog| Box::pin(bind(listener, backlog)))
 }
 
 /// Returns a port on 127.0.0.1 that is free now.
@@ -53,6 +92,7 @@ pub async fn bind(listener: Listener, backlog: u32) -> io::Result<Listening> {
         match bind_address(*address, backlog) {
             Ok(socket) => {
                 let address = socket.local_addr()?;
+                let socket = ListenSocket::Tcp(socket);
                 return Ok(Listening { listener: Arc::new(listener), address, socket });
             }
             Err(error) => last = error,
@@ -75,6 +115,12 @@ fn bind_address(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
 }
 
 impl Listening {
+    /// A listener whose connections are other streams than TCP sockets. The thread that accepts
+    /// them serves them.
+    pub fn other(listener: Listener, address: SocketAddr, socket: Box<dyn Accept>) -> Self {
+        Self { listener: Arc::new(listener), address, socket: ListenSocket::Other(socket) }
+    }
+
     /// Accepts connections until the broker stops; `connections` tracks them. Accepting starts when
     /// the controller has unfenced this broker for the first time. Before that, Metadata would list
     /// no broker, and a client would wait long before it asks again. Until then, the operating
@@ -120,6 +166,13 @@ impl Listening {
                 metered: Metered::new(broker.clone()),
                 _place: place,
                 _counted: connections.token(),
+            };
+            let stream = match stream {
+                Accepted::Tcp(stream) => stream,
+                Accepted::Other(stream) => {
+                    tokio::spawn(serve_other(open, stream));
+                    continue;
+                }
             };
             match prepare(&broker, &stream).and_then(|()| stream.into_std()) {
                 Ok(stream) => threads.add(Moving { connection: open, stream, reader: FrameReader::default() }),
@@ -183,6 +236,19 @@ async fn serve(mut seat: Seat<Open>, moving: Moving<Open>) {
     }
 }
 
+/// Serves a connection that stays on its thread.
+async fn serve_other(open: Open, stream: Box<dyn Io>) {
+    let (broker, connection) = (&open.metered.0, &open.connection);
+    let begin = |frame| api::serve(broker.clone(), connection.clone(), frame);
+    let socket = (IoSocket::new(stream), FrameReader::default());
+    let served = connection::serve(terms(broker, &connection.listener), socket, begin, || None::<()>).await;
+    if let Err(error) = served
+        && error.is_the_peers_fault()
+    {
+        tell(broker, connection, &error);
+    }
+}
+
 /// Logs why a connection was closed, once for each client software and reason in a period.
 fn tell(broker: &Broker, connection: &Connection, error: &Ended) {
     let (software, client_id) = connection.client();
@@ -209,6 +275,7 @@ fn terms<'a>(broker: &'a Broker, listener: &Listener) -> Terms<'a> {
         request_bytes_max: usize::try_from(settings.socket_request_max_bytes).unwrap_or(usize::MAX),
         request_memory: &broker.request_memory,
         stopping: broker.stopping_of(listener),
+        env: broker.env,
     }
 }
 

@@ -7,7 +7,9 @@ mod connection;
 mod frame;
 mod listener;
 mod send;
+mod socket;
 mod threads;
 
-pub use listener::{Listening, Open, bind, connection_threads, free_loopback_port};
+pub use listener::{Bind, Listening, Open, bind, connection_threads, free_loopback_port, tcp};
+pub use socket::Accept;
 pub use threads::{ConnectionThreads, ThreadLoad, measured};

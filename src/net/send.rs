@@ -11,8 +11,7 @@ use protocol::FramePart;
 use std::io::{self, IoSlice};
 use std::time::Duration;
 use storage::{FileRegion, Wait};
-use tokio::io::AsyncWriteExt as _;
-use tokio::net::tcp::OwnedWriteHalf;
+use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 use tokio::time::timeout;
 
 /// The size of the buffer for file regions.
@@ -21,7 +20,7 @@ const REGION_BUFFER_BYTES: usize = 64 * 1024;
 /// Sends a whole reply. Errors, each of which ends the connection: the socket failed; the peer
 /// received nothing for as long as a connection may be idle; a region lost its bytes because the
 /// log was truncated.
-pub async fn reply(socket: &mut OwnedWriteHalf, reply: Reply, idle: Duration) -> io::Result<()> {
+pub async fn reply<W: AsyncWrite + Unpin>(socket: &mut W, reply: Reply, idle: Duration, env: Env) -> io::Result<()> {
     let mut regions = reply.regions.into_iter();
     let mut pending: Vec<Bytes> = Vec::new();
     for part in reply.parts {
@@ -30,7 +29,7 @@ pub async fn reply(socket: &mut OwnedWriteHalf, reply: Reply, idle: Duration) ->
             FramePart::Elsewhere { len } => {
                 let region = regions.next().filter(|region| region.length == len);
                 let region = region.ok_or_else(|| io::Error::other("a reply without the region that it announces"))?;
-                send_region(socket, &mut pending, region, idle).await?;
+                send_region(socket, &mut pending, region, (idle, env)).await?;
             }
         }
     }
@@ -42,17 +41,17 @@ pub async fn reply(socket: &mut OwnedWriteHalf, reply: Reply, idle: Duration) ->
 }
 
 /// Sends the pending bytes and then a region, in as few writes as the buffer allows.
-async fn send_region(
-    socket: &mut OwnedWriteHalf,
+async fn send_region<W: AsyncWrite + Unpin>(
+    socket: &mut W,
     pending: &mut Vec<Bytes>,
     region: FileRegion,
-    idle: Duration,
+    (idle, env): (Duration, Env),
 ) -> io::Result<()> {
     let mut sent = 0;
     let mut buffer = Vec::new();
     while sent < region.length {
         let wanted = ((region.length - sent) as usize).min(REGION_BUFFER_BYTES);
-        buffer = read(&region, sent, wanted, buffer).await?;
+        buffer = read(&region, sent, wanted, buffer, env).await?;
         let chunk = Bytes::from(std::mem::take(&mut buffer));
         sent += u32::try_from(chunk.len()).unwrap_or(u32::MAX);
         if !region.is_intact() {
@@ -68,13 +67,13 @@ async fn send_region(
 
 /// Reads up to `wanted` bytes of a region: directly if the page cache has them, else on the
 /// blocking pool.
-async fn read(region: &FileRegion, at: u32, wanted: usize, mut buffer: Vec<u8>) -> io::Result<Vec<u8>> {
+async fn read(region: &FileRegion, at: u32, wanted: usize, mut buffer: Vec<u8>, env: Env) -> io::Result<Vec<u8>> {
     buffer.resize(wanted, 0);
     let read = match region.read_at(at, &mut buffer, Wait::Try) {
         Ok(read) if read > 0 => read,
         Ok(_) | Err(storage::Error::WouldBlock) => {
             let region = region.clone();
-            let (waited, read) = Env::default()
+            let (waited, read) = env
                 .run(move || {
                     let read = region.read_at(at, &mut buffer, Wait::Block);
                     (buffer, read)
@@ -93,7 +92,7 @@ async fn read(region: &FileRegion, at: u32, wanted: usize, mut buffer: Vec<u8>) 
 }
 
 /// Sends all pieces of memory with gathered writes.
-async fn write_all(socket: &mut OwnedWriteHalf, pieces: &mut Vec<Bytes>, idle: Duration) -> io::Result<()> {
+async fn write_all<W: AsyncWrite + Unpin>(socket: &mut W, pieces: &mut Vec<Bytes>, idle: Duration) -> io::Result<()> {
     let mut first = 0;
     while first < pieces.len() {
         let written = match &pieces[first..] {

@@ -27,7 +27,7 @@ use crate::broker::{Broker, Node, replication, set_maxima, spawn_background};
 use crate::config::{Address, Advertised, BrokerSettings, Effective, NodeConfig, Properties};
 use crate::env::blocking::ThreadHandle;
 use crate::env::{Env, watch};
-use crate::net::{self, ConnectionThreads, Listening, Open, ThreadLoad};
+use crate::net::{self, Bind, ConnectionThreads, Listening, Open, ThreadLoad};
 use crate::peer::Dial;
 use crate::replica::session::FetchSessions;
 use crate::replica::{self, Replicas, TopicSettings};
@@ -89,6 +89,8 @@ pub struct Start {
     pub http: Option<Address>,
     /// The environment.
     pub env: Env,
+    /// Binds the listeners.
+    pub bind: Bind,
     /// Opens connections to other nodes.
     pub dial: Dial,
     /// The disk that holds the node's files.
@@ -159,7 +161,7 @@ impl Connections {
 pub async fn start(start: Start) -> Result<Running, StartError> {
     let (env, config) = (start.env, start.config);
     let folders = Folders::open(&config, start.disk, env)?;
-    let listening = bind_listeners(&config).await?;
+    let listening = bind_listeners(&config, &start.bind).await?;
     let http = bind_http(start.http.as_ref()).await?;
     let previous_epoch = previous_epoch(&folders.log_dirs)?;
     let (controller, inbox) = ControllerHandle::new(env.clock());
@@ -272,11 +274,11 @@ fn follow_leaderships(broker: &Arc<Broker>) {
     }));
 }
 
-async fn bind_listeners(config: &NodeConfig) -> Result<Vec<Listening>, StartError> {
+async fn bind_listeners(config: &NodeConfig, bind: &Bind) -> Result<Vec<Listening>, StartError> {
     let backlog = u32::try_from(config.settings.socket_listen_backlog_size).unwrap_or(u32::MAX);
     let mut listening = Vec::new();
     for listener in &config.listeners.all {
-        let bound = net::bind(listener.clone(), backlog).await;
+        let bound = bind(listener.clone(), backlog).await;
         listening.push(bound.with_context(|| {
             format!("listener {}://{}:{} cannot be bound", listener.name, listener.host, listener.port)
         })?);

@@ -171,8 +171,8 @@ fn unwritable(key: ApiKey, error: &EncodeError) -> PeerFailure {
 }
 
 /// Asks a node once what it serves and supports. Must be called on a runtime.
-pub async fn ask_features(parts: PeerParts, timeout: Duration) -> Result<ApiVersionsResponse, PeerError> {
-    let (peer, task) = Peer::new(parts, tcp());
+pub async fn ask_features(parts: PeerParts, dial: Dial, timeout: Duration) -> Result<ApiVersionsResponse, PeerError> {
+    let (peer, task) = Peer::new(parts, dial);
     tokio::spawn(task);
     peer.ask(connection::question(), timeout).await
 }

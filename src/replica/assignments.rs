@@ -6,7 +6,7 @@
 
 use model::{DirectoryId, TopicIdPartition};
 use parking_lot::Mutex;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use tokio::sync::Notify;
 
 /// The largest number of replicas in one request, as in Kafka.
@@ -23,7 +23,7 @@ pub(crate) struct Assignment {
 /// The assignments that the controller does not know yet.
 #[derive(Default)]
 pub struct Assignments {
-    waiting: Mutex<HashMap<TopicIdPartition, Assignment>>,
+    waiting: Mutex<BTreeMap<TopicIdPartition, Assignment>>,
     added: Notify,
 }
 
@@ -55,7 +55,7 @@ impl Assignments {
     }
 
     /// Takes the assignments for one request.
-    pub(crate) fn take(&self) -> HashMap<TopicIdPartition, Assignment> {
+    pub(crate) fn take(&self) -> BTreeMap<TopicIdPartition, Assignment> {
         let waiting = &mut *self.waiting.lock();
         if waiting.len() <= ASSIGNMENTS_MAX {
             return std::mem::take(waiting);
@@ -65,7 +65,7 @@ impl Assignments {
     }
 
     /// Puts refused assignments back, unless there is a newer one for the replica.
-    pub(crate) fn put_back(&self, refused: HashMap<TopicIdPartition, Assignment>) {
+    pub(crate) fn put_back(&self, refused: BTreeMap<TopicIdPartition, Assignment>) {
         let waiting = &mut *self.waiting.lock();
         for (id, assignment) in refused {
             waiting.entry(id).or_insert(assignment);

@@ -14,7 +14,7 @@ use crate::env::Env;
 use crate::env::clock::Moment;
 use model::TopicIdPartition;
 use parking_lot::Mutex;
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use storage::{Cleaned, CleanerLimits, Dirt, Log};
@@ -32,8 +32,8 @@ pub type CleanerSettings = Arc<dyn Fn() -> Arc<BrokerSettings> + Send + Sync>;
 pub struct Cleaner {
     wake: Notify,
     /// The partitions that are being cleaned.
-    busy: Mutex<HashSet<TopicIdPartition>>,
-    uncleanable: Mutex<HashSet<TopicIdPartition>>,
+    busy: Mutex<BTreeSet<TopicIdPartition>>,
+    uncleanable: Mutex<BTreeSet<TopicIdPartition>>,
     throttle: Mutex<Throttle>,
     figures: Mutex<CleanerFigures>,
 }

@@ -9,7 +9,7 @@ use super::partition::Committer;
 use super::unopened::{LogFolder, UnopenedLogs};
 use model::{DirectoryId, Offset, Timestamp, TopicId, TopicPartition};
 use parking_lot::Mutex;
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -199,8 +199,8 @@ impl Dir {
     }
 
     /// Renames the copies that nobody resumes, except those of the `kept` partitions.
-    pub(super) fn set_aside_copies(&self, kept: &HashSet<TopicPartition>) {
-        let copies: Vec<_> = self.unopened.lock().copies.extract_if(|name, _| !kept.contains(name)).collect();
+    pub(super) fn set_aside_copies(&self, kept: &BTreeSet<TopicPartition>) {
+        let copies: Vec<_> = self.unopened.lock().copies.extract_if(.., |name, _| !kept.contains(name)).collect();
         for (name, copy) in copies {
             self.count_one_less();
             match self.log_dir.set_aside(&name, &copy.path, self.committer.env().uuid()) {

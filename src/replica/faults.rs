@@ -8,7 +8,7 @@
 use super::{Dir, HostedPartition, Replicas};
 use metadata::image::Topic;
 use model::{DirectoryId, TopicIdPartition, TopicPartition};
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -116,7 +116,7 @@ impl Replicas {
         self.end_moves_of(dir);
         let gone: Vec<HostedPartition> = {
             let mut partitions = self.partitions.write();
-            partitions.extract_if(|_, hosted| hosted.is_in(dir)).map(|(_, hosted)| hosted).collect()
+            partitions.extract_if(.., |_, hosted| hosted.is_in(dir)).map(|(_, hosted)| hosted).collect()
         };
         let mut offline = self.offline.write();
         for hosted in &gone {
@@ -187,7 +187,7 @@ impl Replicas {
     }
 
     /// Returns the names of the partitions that are not served.
-    pub(super) fn offline_names(&self) -> HashSet<TopicPartition> {
+    pub(super) fn offline_names(&self) -> BTreeSet<TopicPartition> {
         self.offline.read().values().map(|offline| offline.name.clone()).collect()
     }
 

@@ -8,7 +8,7 @@ use crate::env::Env;
 use model::{BrokerEpoch, BrokerId, TopicIdPartition};
 use parking_lot::Mutex;
 use prometheus_client::metrics::counter::Counter;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -50,8 +50,8 @@ struct RunningFetcher {
 #[derive(Debug, Default)]
 struct Assigned {
     per_leader: usize,
-    fetchers: HashMap<FetcherKey, RunningFetcher>,
-    by_partition: HashMap<TopicIdPartition, FetcherKey>,
+    fetchers: BTreeMap<FetcherKey, RunningFetcher>,
+    by_partition: BTreeMap<TopicIdPartition, FetcherKey>,
 }
 
 /// All fetchers of this broker. Dropping it stops them.

@@ -55,7 +55,7 @@ use coordinator::StateTopic;
 use metadata::image::{Image, Topic};
 use model::{BrokerEpoch, BrokerId, DirectoryId, ErrorCode, PartitionIndex, TopicIdPartition};
 use parking_lot::{Mutex, RwLock};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -146,9 +146,9 @@ pub struct Replicas {
     env: Env,
     clock: Clock,
     recovery_threads: usize,
-    partitions: RwLock<HashMap<TopicIdPartition, HostedPartition>>,
+    partitions: RwLock<BTreeMap<TopicIdPartition, HostedPartition>>,
     /// Partitions that are not served: their logs could not be opened, or their log dirs failed.
-    offline: RwLock<HashMap<TopicIdPartition, OfflinePartition>>,
+    offline: RwLock<BTreeMap<TopicIdPartition, OfflinePartition>>,
     image_lock: Mutex<()>,
     /// Held while a log dir is chosen for a new partition.
     placement_lock: Mutex<()>,

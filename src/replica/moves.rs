@@ -21,7 +21,7 @@ use super::{HostedPartition, Partition, Replicas};
 use metadata::image::{self, Topic};
 use model::{DirectoryId, ErrorCode, PartitionIndex, Timestamp, TopicId, TopicIdPartition, TopicPartition};
 use parking_lot::{Condvar, Mutex, RwLock};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -63,7 +63,7 @@ struct MoveQueue {
 /// All moves of a broker.
 #[derive(Debug, Default)]
 pub(super) struct Moves {
-    all: RwLock<HashMap<TopicIdPartition, Arc<Move>>>,
+    all: RwLock<BTreeMap<TopicIdPartition, Arc<Move>>>,
     queue: Mutex<MoveQueue>,
     /// The bytes per second that all moves together copy, 0 for no limit.
     bytes_per_second: AtomicU64,

@@ -7,7 +7,7 @@
 use crate::env::clock::{Clock, Moment};
 use model::TopicIdPartition;
 use parking_lot::{Condvar, Mutex};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -48,9 +48,9 @@ pub struct OpeningProgress {
 #[derive(Debug, Default)]
 struct OpenQueueState {
     waiting: BTreeMap<(OpenPriority, TopicIdPartition), ()>,
-    priorities: HashMap<TopicIdPartition, OpenPriority>,
+    priorities: BTreeMap<TopicIdPartition, OpenPriority>,
     /// The logs that are being opened, each with its cost and the flag that cancels it.
-    running: HashMap<TopicIdPartition, (u64, Arc<AtomicBool>)>,
+    running: BTreeMap<TopicIdPartition, (u64, Arc<AtomicBool>)>,
     workers: usize,
     total: usize,
     opened: usize,

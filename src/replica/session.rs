@@ -12,7 +12,7 @@ use model::{ErrorCode, Timestamp, TopicId};
 use parking_lot::Mutex;
 use protocol::Str;
 use protocol::messages::fetch_response::PartitionData;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
@@ -203,7 +203,7 @@ pub struct SessionPlan {
 pub struct FetchSessions {
     slots: usize,
     /// Held while a session is looked up, added or removed, and never while one is read or changed.
-    sessions: Mutex<HashMap<i32, Arc<Slot>>>,
+    sessions: Mutex<BTreeMap<i32, Arc<Slot>>>,
 }
 
 impl FetchSessions {
@@ -339,7 +339,7 @@ impl FetchSessions {
     /// consumer's, and more partitions are worth more than fewer.
     fn make_room(
         &self,
-        sessions: &mut HashMap<i32, Arc<Slot>>,
+        sessions: &mut BTreeMap<i32, Arc<Slot>>,
         now: Timestamp,
         is_follower: bool,
         size: usize,

@@ -5,7 +5,7 @@
 //! open. So a stop during a recovery, or a log that cannot be opened now, loses no entry.
 
 use model::{METADATA_TOPIC, Offset, TopicId, TopicPartition};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use storage::{CheckpointedOffsets, LogDir, OffsetCheckpoint, names::Folder};
 use tracing::warn;
@@ -28,9 +28,9 @@ impl LogFolder {
 /// The logs that are not open yet.
 #[derive(Debug, Default)]
 pub(super) struct UnopenedLogs {
-    pub(super) folders: HashMap<TopicPartition, LogFolder>,
+    pub(super) folders: BTreeMap<TopicPartition, LogFolder>,
     /// Unfinished copies of partitions in other log dirs.
-    pub(super) copies: HashMap<TopicPartition, LogFolder>,
+    pub(super) copies: BTreeMap<TopicPartition, LogFolder>,
     pub(super) offsets: CheckpointedOffsets,
     /// Whether the last shutdown was clean.
     pub(super) is_clean: bool,
@@ -95,7 +95,7 @@ impl UnopenedLogs {
 
     /// Forgets the checkpoint entries of all partitions except `kept`. Returns whether there were
     /// any.
-    pub(super) fn forget_all_but(&mut self, kept: &HashSet<TopicPartition>) -> bool {
+    pub(super) fn forget_all_but(&mut self, kept: &BTreeSet<TopicPartition>) -> bool {
         self.checkpoints().into_iter().fold(false, |any, offsets| {
             let before = offsets.len();
             offsets.retain(|name, _| kept.contains(name));

@@ -14,7 +14,7 @@ use protocol::messages::assign_replicas_to_dirs_request::{
     AssignReplicasToDirsRequest, DirectoryData, PartitionData, TopicData,
 };
 use protocol::messages::assign_replicas_to_dirs_response::AssignReplicasToDirsResponse;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -71,7 +71,7 @@ impl AssignmentSender {
             match self.tell(&image, directories(&batch)).await {
                 Ok(refused) => {
                     pause = RETRY_MIN;
-                    let (refused, told): (HashMap<_, _>, HashMap<_, _>) =
+                    let (refused, told): (BTreeMap<_, _>, BTreeMap<_, _>) =
                         batch.into_iter().partition(|(id, _)| refused.contains(id));
                     told.into_values().filter_map(|assignment| assignment.on_known).for_each(|told| told());
                     if refused.is_empty() {
@@ -97,10 +97,10 @@ impl AssignmentSender {
     fn relevant(
         &self,
         image: &Image,
-        assignments: HashMap<TopicIdPartition, Assignment>,
-    ) -> HashMap<TopicIdPartition, Assignment> {
+        assignments: BTreeMap<TopicIdPartition, Assignment>,
+    ) -> BTreeMap<TopicIdPartition, Assignment> {
         let knows_directories = image.features.version().has_directories();
-        let mut relevant = HashMap::new();
+        let mut relevant = BTreeMap::new();
         for (id, assignment) in assignments {
             let partition = image.topics.by_id(id.topic_id).and_then(|topic| topic.partition(id.partition));
             if !partition.is_some_and(|it| it.replicas.contains(&self.node_id)) {
@@ -120,7 +120,7 @@ impl AssignmentSender {
         &self,
         image: &Image,
         directories: Vec<DirectoryData>,
-    ) -> Result<HashSet<TopicIdPartition>, ApiError> {
+    ) -> Result<BTreeSet<TopicIdPartition>, ApiError> {
         let broker = image.cluster.brokers.get(&self.node_id).ok_or(ErrorCode::BrokerIdNotRegistered)?;
         let request = AssignReplicasToDirsRequest {
             broker_id: self.node_id.0,
@@ -133,7 +133,7 @@ impl AssignmentSender {
     }
 }
 
-fn directories(batch: &HashMap<TopicIdPartition, Assignment>) -> Vec<DirectoryData> {
+fn directories(batch: &BTreeMap<TopicIdPartition, Assignment>) -> Vec<DirectoryData> {
     let mut by_dir: BTreeMap<DirectoryId, BTreeMap<_, Vec<PartitionData>>> = BTreeMap::new();
     for (id, assignment) in batch {
         let partition = PartitionData { partition_index: id.partition.0, ..Default::default() };
@@ -146,8 +146,8 @@ fn directories(batch: &HashMap<TopicIdPartition, Assignment>) -> Vec<DirectoryDa
     by_dir.into_iter().map(|(id, of)| DirectoryData { id, topics: topics(of), ..Default::default() }).collect()
 }
 
-fn refused(response: &AssignReplicasToDirsResponse) -> HashSet<TopicIdPartition> {
-    let mut refused = HashSet::new();
+fn refused(response: &AssignReplicasToDirsResponse) -> BTreeSet<TopicIdPartition> {
+    let mut refused = BTreeSet::new();
     for topic in response.directories.iter().flat_map(|directory| &directory.topics) {
         for partition in topic.partitions.iter().filter(|partition| partition.error_code != 0) {
             let index = PartitionIndex(partition.partition_index);

@@ -17,7 +17,7 @@ use model::{
 use parking_lot::Mutex;
 use protocol::messages::alter_partition_request::{AlterPartitionRequest, BrokerState, PartitionData, TopicData};
 use protocol::messages::alter_partition_response::{AlterPartitionResponse, PartitionData as Answer};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -123,7 +123,7 @@ impl IsrSender {
                 Ok(response) => answers(response),
                 Err(error) => {
                     debug!(%error, count = proposals.len(), "changes of ISRs could not be sent to the controller; they are sent again");
-                    HashMap::new()
+                    BTreeMap::new()
                 }
             };
             for (id, (partition, proposal)) in proposals {
@@ -192,7 +192,7 @@ fn request<'a>(
     }
 }
 
-fn answers(response: &AlterPartitionResponse) -> HashMap<TopicIdPartition, Result<CommittedIsr, ErrorCode>> {
+fn answers(response: &AlterPartitionResponse) -> BTreeMap<TopicIdPartition, Result<CommittedIsr, ErrorCode>> {
     let answer = |it: &Answer| match ErrorCode::from_code(it.error_code).unwrap_or(ErrorCode::UnknownServerError) {
         ErrorCode::None => Ok(CommittedIsr {
             isr: it.isr.iter().map(|id| BrokerId(*id)).collect(),

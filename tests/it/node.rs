@@ -4,8 +4,8 @@ use crate::client::{Client, until};
 use gregor::config::{NewNode, NodeConfig, new_node_properties};
 use gregor::env::Env;
 use gregor::node::{Running, Start, start};
-use gregor::peer;
 use gregor::runtime::format::{FirstVoters, Format};
+use gregor::{net, peer};
 use metadata::MetadataVersion;
 use model::BrokerId;
 use protocol::messages::metadata_request::MetadataRequest;
@@ -105,6 +105,7 @@ impl Home {
         let (connection_threads, load) = (2, Arc::default());
         let running = start(Start {
             env: Env::default(),
+            bind: net::tcp(),
             dial: peer::tcp(),
             config,
             filter: None,

@@ -15,6 +15,7 @@ pub fn run(root: &Path) -> Result<()> {
     step("dependencies", || dependencies(root))?;
     step("clippy", || cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "--deny", "warnings"]))?;
     step("tests", || tests(root))?;
+    step("clusters", || clusters(root))?;
     step("release build", || cargo(&["build", "--release", "--locked", "--package", "gregor"]))?;
     step("clients", || command(root, "compat-tests/run", &[]))?;
     step("differential", || command(root, "compat-tests/differential/run", &[]))
@@ -26,6 +27,17 @@ fn tests(root: &Path) -> Result<()> {
     let mut tests = Command::new(env!("CARGO"));
     tests.args(["test", "--workspace", "--all-features", "--locked"]).env("PROPTEST_RNG_SEED", "1");
     run_in(root, &mut tests)
+}
+
+/// The number of clusters that are simulated.
+const CLUSTERS: &str = "200";
+
+/// Simulates whole clusters, in an optimized build.
+fn clusters(root: &Path) -> Result<()> {
+    let mut simulated = Command::new(env!("CARGO"));
+    let arguments = ["test", "--profile", "sim", "--package", "gregor", "--all-features", "--locked"];
+    simulated.args(arguments).args(["--test", "cluster"]).env("CLUSTER_SIM_SEEDS", CLUSTERS);
+    run_in(root, &mut simulated)
 }
 
 /// Checks licenses, advisories, banned crates and sources as `deny.toml` says. If cargo-deny is not

@@ -9,6 +9,7 @@ use protocol::FramePart;
 use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpStream;
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinHandle;
 
@@ -105,6 +106,7 @@ impl Side {
                 idle: IDLE,
                 request_bytes_max: REQUEST_BYTES_MAX,
                 request_memory: &memory,
+                env: Env::default(),
                 stopping: &stopping,
             };
             serve(terms, (ours, FrameReader::default()), |frame| requests.begin(&frame), || None::<()>).await.map(drop)
@@ -473,8 +475,13 @@ async fn a_connection_moves_between_two_requests_with_its_unread_bytes() {
     let (mut peer, ours) = pair().await;
     let requests: Arc<Requests> = Arc::default();
     let (memory, stopping) = (MemoryLimit::new(-1), CancellationToken::new());
-    let terms =
-        Terms { idle: IDLE, request_bytes_max: REQUEST_BYTES_MAX, request_memory: &memory, stopping: &stopping };
+    let terms = Terms {
+        idle: IDLE,
+        request_bytes_max: REQUEST_BYTES_MAX,
+        request_memory: &memory,
+        stopping: &stopping,
+        env: Env::default(),
+    };
     peer.write_all(&[framed(b"later a"), framed(b"now b"), framed(b"now c")].concat()).await.unwrap();
     // A move while `a` waits would leave `a` unanswered. `leaves` is called only when both are
     // answered.

@@ -4,6 +4,7 @@
 use super::*;
 use futures_util::FutureExt as _;
 use tokio::io::AsyncWriteExt as _;
+use tokio::net::tcp::OwnedReadHalf;
 use tokio::net::{TcpListener, TcpStream};
 
 /// The maximum frame length in these tests.
@@ -43,7 +44,7 @@ impl Reading {
         let all = self.reader.buffer.len() + bytes.len();
         while self.reader.buffer.len() < all {
             let length = self.reader.length(usize::MAX).unwrap();
-            self.reader.read(&self.socket, length).await.unwrap();
+            self.reader.read(&mut self.socket, length).await.unwrap();
         }
     }
 
@@ -60,7 +61,7 @@ impl Reading {
             if let Some(frame) = length.and_then(|length| self.reader.take(length)) {
                 return Ok(frame);
             }
-            self.reader.read(&self.socket, length).await?;
+            self.reader.read(&mut self.socket, length).await?;
         }
     }
 }
@@ -181,7 +182,7 @@ async fn a_cancelled_read_loses_no_byte() {
     let bytes = framed(b"patience");
     for byte in bytes {
         let length = reading.reader.length(MAX).unwrap();
-        assert!(reading.reader.read(&reading.socket, length).now_or_never().is_none());
+        assert!(reading.reader.read(&mut reading.socket, length).now_or_never().is_none());
         reading.feed(&[byte]).await;
     }
     assert_eq!(reading.here().unwrap(), b"patience".as_slice());
@@ -200,7 +201,7 @@ async fn a_frame_may_be_larger_than_any_buffer() {
         if let Some(frame) = length.and_then(|length| reading.reader.take(length)) {
             break frame;
         }
-        reading.reader.read(&reading.socket, length).await.unwrap();
+        reading.reader.read(&mut reading.socket, length).await.unwrap();
         let (come, capacity) = (reading.reader.buffer.len(), reading.reader.buffer.capacity());
         assert!(
             capacity <= (2 * come).max(come + AHEAD_BYTES) + 2 * READ_BYTES,
@@ -225,11 +226,11 @@ async fn a_length_alone_takes_little_memory() {
 #[tokio::test]
 async fn an_idle_connection_holds_no_buffer() {
     let mut reading = Reading::new().await;
-    assert!(reading.reader.read(&reading.socket, None).now_or_never().is_none());
+    assert!(reading.reader.read(&mut reading.socket, None).now_or_never().is_none());
     assert_eq!(reading.reader.buffer.capacity(), 0);
     reading.feed(&framed(b"busy")).await;
     let frame = reading.here();
-    assert!(reading.reader.read(&reading.socket, None).now_or_never().is_none());
+    assert!(reading.reader.read(&mut reading.socket, None).now_or_never().is_none());
     assert_eq!(reading.reader.buffer.capacity(), 0);
     drop(frame);
 }

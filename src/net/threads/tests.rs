@@ -88,9 +88,9 @@ fn exactly_the_requested_number_of_connections_leaves() {
 /// Answers each byte with the name of the thread that serves it, and then moves to the next thread.
 async fn answer_and_move(mut seat: Seat<()>, moving: Moving<()>) {
     let stream = tokio::net::TcpStream::from_std(moving.stream).unwrap();
-    let (mut reader, (reading, mut writing)) = (moving.reader, stream.into_split());
+    let (mut reader, (mut reading, mut writing)) = (moving.reader, stream.into_split());
     while reader.take(0).is_none() {
-        if reader.read(&reading, None).await.is_err() {
+        if reader.read(&mut reading, None).await.is_err() {
             return;
         }
     }

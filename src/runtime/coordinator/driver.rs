@@ -24,7 +24,7 @@ use metadata::image::Image;
 use model::{ErrorCode, LeaderEpoch, Monotonic, Now, Offset, Timestamp};
 use parking_lot::Mutex;
 use records::{BatchBuilder, Codec};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
@@ -97,7 +97,7 @@ impl From<ErrorCode> for AppendFault {
 pub(super) struct ShardDriver<S: CoordinatorShard> {
     parts: DriverParts<S>,
     /// Requests that have no reply yet.
-    waiting: HashMap<ReplyId, oneshot::Sender<Reply<S>>>,
+    waiting: BTreeMap<ReplyId, oneshot::Sender<Reply<S>>>,
     held: Held<S::Types>,
     /// The events of effects that did not have to wait.
     events: VecDeque<<S::Types as ShardTypes>::Event>,
@@ -113,8 +113,14 @@ impl<S: CoordinatorShard> ShardDriver<S> {
         applied: Option<Offset>,
         now: Now,
     ) -> Result<Self, OwnRecordFault> {
-        let mut driver =
-            Self { parts, waiting: HashMap::new(), held: Held::new(), events: VecDeque::new(), next_reply: 0, applied };
+        let mut driver = Self {
+            parts,
+            waiting: BTreeMap::new(),
+            held: Held::new(),
+            events: VecDeque::new(),
+            next_reply: 0,
+            applied,
+        };
         driver.execute_all(Command::PartitionLoaded, now).await?;
         Ok(driver)
     }

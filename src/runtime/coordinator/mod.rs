@@ -31,7 +31,7 @@ use metadata::image::Image;
 use model::{ErrorCode, LeaderEpoch, PartitionIndex};
 use parking_lot::{Mutex, RwLock};
 use records::Codec;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use tokio::sync::{mpsc, oneshot};
@@ -60,7 +60,7 @@ pub(crate) struct CoordinatorParts<S: CoordinatorShard> {
 /// All coordinators of one kind on this broker.
 #[derive(Debug)]
 pub struct Coordinators<S: CoordinatorShard> {
-    shards: RwLock<HashMap<i32, ShardHandle<S>>>,
+    shards: RwLock<BTreeMap<i32, ShardHandle<S>>>,
     /// The number of partitions of the state topic; 0 if it does not exist.
     partition_count: AtomicI32,
     config: Arc<ArcSwap<Config<S>>>,

@@ -13,7 +13,7 @@ use protocol::messages::write_txn_markers_request::{
     WritableTxnMarker, WritableTxnMarkerTopic, WriteTxnMarkersRequest,
 };
 use protocol::messages::write_txn_markers_response::WriteTxnMarkersResponse;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::time::Duration;
 use tracing::debug;
 
@@ -62,7 +62,7 @@ fn outcomes(
     answer: &WriteTxnMarkersResponse,
 ) -> Vec<(TransactionPartition, MarkerOutcome)> {
     let topics = answer.markers.iter().flat_map(|marker| &marker.topics);
-    let codes: HashMap<(&Str, i32), i16> = topics
+    let codes: BTreeMap<(&Str, i32), i16> = topics
         .flat_map(|topic| topic.partitions.iter().map(move |it| ((&topic.name, it.partition_index), it.error_code)))
         .collect();
     let outcome = |partition: &TransactionPartition| {

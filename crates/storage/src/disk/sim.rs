@@ -214,6 +214,14 @@ impl SimDisk {
         state.crash_at = Some(state.calls + calls);
     }
 
+    /// Takes a planned stop back, unless it has happened.
+    pub fn never_crash(&self) {
+        let mut state = self.0.lock();
+        if !state.has_stopped() {
+            state.crash_at = None;
+        }
+    }
+
     /// Stops and restarts the machine. Handles from before fail.
     pub fn crash(&self, crash: Crash) {
         self.0.lock().crash(crash);

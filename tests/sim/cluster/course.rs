@@ -1,0 +1,245 @@
+//! A course: three to five nodes and their clients, with faults for a while. Then everything is
+//! mended, and the cluster must come to rest with all that it has promised.
+
+use crate::Check;
+use crate::clients::{CLIENTS, PARTITIONS, Participant, Shared, TOPIC};
+use crate::faults::{Faults, out_of_sync};
+use crate::invariants::Invariants;
+use crate::ledger::records_of;
+use crate::net::{LATENCY_MIN_MS, Net};
+use crate::node::{Node, paused_runtime};
+use crate::panics;
+use crate::random::Random;
+use crate::time::{HostClock, HostTime};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use tokio::runtime::Runtime;
+
+/// When the faults begin and end.
+const FAULTS_FROM_MS: u64 = 2_000;
+const FAULTS_MS: u64 = 8_000;
+/// How long the cluster may need until it has done what it owes.
+const REST_MAX_MS: u64 = 40_000;
+/// The number of writes that each producer makes after the faults.
+const ENOUGH: usize = 5;
+
+/// The state of a course.
+pub struct Course {
+    pub now_ms: u64,
+    pub random: Random,
+    pub net: Net,
+    pub nodes: Vec<Node>,
+    pub shared: Arc<Shared>,
+    pub is_printed: bool,
+    clients: (Runtime, HostClock),
+    invariants: Invariants,
+}
+
+/// Runs the course of a seed.
+pub fn run(seed: u64, is_printed: bool) -> Result<u64, String> {
+    panics::forget();
+    let ran = catch_unwind(AssertUnwindSafe(|| {
+        let mut course = Course::new(seed, is_printed);
+        let ran = course.run();
+        (course, ran)
+    }));
+    let panic = panics::taken();
+    let (course, ran) = ran.map_err(|_| panic.clone().unwrap_or_default())?;
+    let ended = panic.map_or(ran, |panic| Err(format!("a panic: {panic}")));
+    let digest = course.net.digest();
+    let now_ms = course.now_ms;
+    ended.map_err(|reason| format!("after {now_ms} ms: {reason}"))?;
+    course.note(|| format!("done after {} pieces, digest {:016x}", digest.1, digest.0));
+    Ok(digest.0)
+}
+
+impl Course {
+    fn new(seed: u64, is_printed: bool) -> Self {
+        let mut random = Random::new(seed);
+        let count = if random.chance(80) { 3 } else { 5 };
+        let net = Net::new(random.next());
+        let nodes: Vec<Node> = (1..=count).map(|host| Node::new(host, count, random.next())).collect();
+        nodes.iter().for_each(|node| net.silence_with(node.host, &node.disk));
+        let runtime = paused_runtime();
+        let seed_of_clients = random.next();
+        let clock = runtime.block_on(async { HostTime::start(0, seed_of_clients, 0) });
+        let shared = Arc::new(Shared {
+            ledger: Default::default(),
+            is_created: Default::default(),
+            is_healed: Default::default(),
+            done: Default::default(),
+            nodes: count,
+            is_printed,
+        });
+        let invariants = Invariants::default();
+        Self { now_ms: 0, random, net, nodes, shared, is_printed, clients: (runtime, clock), invariants }
+    }
+
+    /// Prints a line, if this course is printed.
+    pub fn note(&self, line: impl FnOnce() -> String) {
+        if self.is_printed {
+            eprintln!("{:6} {}", self.now_ms, line());
+        }
+    }
+
+    fn begin(&mut self) {
+        for node in &mut self.nodes {
+            node.start(&self.net, 0, &mut self.random);
+        }
+        let (runtime, clock) = &self.clients;
+        let producers = 2 + self.random.below(2);
+        let readers = PARTITIONS as usize;
+        self.shared.done.lock().resize(producers + readers + 1, false);
+        let mut participant = |number| Participant::new(&self.shared, &self.net, clock, self.random.next(), number);
+        runtime.spawn(participant(0).create_topic());
+        for number in 0..producers {
+            runtime.spawn(participant(number).produce(ENOUGH));
+        }
+        for number in producers..producers + readers {
+            runtime.spawn(participant(number).read());
+        }
+        runtime.spawn(participant(producers + readers).commit(ENOUGH));
+    }
+
+    fn run(&mut self) -> Check {
+        self.begin();
+        while !*self.shared.is_created.lock() {
+            self.step()?;
+            if self.now_ms > REST_MAX_MS {
+                return Err("no progress: the topic could not be created".into());
+            }
+        }
+        self.note(|| "the topic exists".into());
+        let mut faults = Faults::new(self.now_ms + FAULTS_FROM_MS);
+        let until = self.now_ms + FAULTS_FROM_MS + FAULTS_MS;
+        while self.now_ms < until {
+            faults.act(self)?;
+            self.step()?;
+        }
+        faults.end(self);
+        *self.shared.is_healed.lock() = true;
+        self.note(|| "everything is mended".into());
+        let deadline = self.now_ms + REST_MAX_MS;
+        while !self.is_at_rest() {
+            faults.restart_stopped(self);
+            self.step()?;
+            if self.now_ms > deadline {
+                return Err(format!("no progress after the faults: {}", self.unrest()));
+            }
+        }
+        self.check_logs()
+    }
+
+    /// Lets every host run for a moment, in an order that the seed decides.
+    fn step(&mut self) -> Check {
+        let at = self.now_ms + LATENCY_MIN_MS;
+        let first = self.random.below(self.nodes.len() + 1);
+        for turn in 0..=self.nodes.len() {
+            let host = (first + turn) % (self.nodes.len() + 1);
+            match self.nodes.get_mut(host) {
+                None => {
+                    let (runtime, clock) = &self.clients;
+                    let at = clock.instant(at);
+                    runtime.block_on(async { tokio::time::sleep_until(at).await });
+                }
+                Some(node) => {
+                    if let Some(end) = node.run_until(at, self.now_ms) {
+                        self.ended(host, &end)?;
+                    }
+                }
+            }
+        }
+        self.now_ms = at;
+        panics::check()?;
+        self.shared.ledger.lock().check()?;
+        let checked = self.invariants.check(&self.nodes);
+        for line in std::mem::take(&mut self.invariants.news) {
+            self.note(|| line);
+        }
+        checked
+    }
+
+    /// A node has ended by itself.
+    fn ended(&mut self, index: usize, end: &str) -> Check {
+        let node = &mut self.nodes[index];
+        if node.has_stopped_disk() || end == "stopped" {
+            return Ok(());
+        }
+        node.unexpected(end)
+    }
+
+    fn is_at_rest(&self) -> bool {
+        self.shared.done.lock().iter().all(|done| *done) && self.lagging().is_none()
+    }
+
+    /// Returns what is not as it must be once the faults are over: every replica in sync.
+    fn lagging(&self) -> Option<String> {
+        for node in &self.nodes {
+            let Some(broker) = node.broker() else { return Some(format!("node {} does not run", node.host)) };
+            if let Some(reason) = broker.not_ready_because() {
+                return Some(format!("node {} is not ready: {reason}", node.host));
+            }
+            if let Some(partition) = out_of_sync(&broker.image()) {
+                return Some(format!("node {} knows {partition}", node.host));
+            }
+        }
+        None
+    }
+
+    fn unrest(&self) -> String {
+        let done = self.shared.done.lock().clone();
+        format!("clients done: {done:?}, {}", self.lagging().unwrap_or_default())
+    }
+
+    /// Compares all logs with the ledger and with each other.
+    fn check_logs(&mut self) -> Check {
+        for index in 0..PARTITIONS {
+            let mut longest = Default::default();
+            for node in &self.nodes {
+                let Some(broker) = node.broker() else { continue };
+                let image = broker.image();
+                let topic = image.topics.by_name(TOPIC).ok_or("the topic is gone")?;
+                let Some(state) = topic.partition(model::PartitionIndex(index)) else { continue };
+                if !state.replicas.contains(&model::BrokerId(node.host as i32)) {
+                    continue;
+                }
+                let log = records_of(&broker, TOPIC, index)?;
+                if state.leader == Some(model::BrokerId(node.host as i32)) {
+                    let ledger = self.shared.ledger.lock();
+                    ledger.check_log(&format!("the leader, node {},", node.host), index, &log)?;
+                }
+                compare(&longest, &log, node.host, index)?;
+                if log.len() > longest.len() {
+                    longest = log;
+                }
+            }
+        }
+        let count = self.shared.ledger.lock().acknowledged_count();
+        self.note(|| format!("{count} records were acknowledged"));
+        Ok(())
+    }
+}
+
+impl Drop for Course {
+    fn drop(&mut self) {
+        self.clients.1.die();
+        for node in &mut self.nodes {
+            node.end(&self.net, self.now_ms, storage::disk::Crash::Process);
+        }
+    }
+}
+
+fn compare(
+    one: &std::collections::BTreeMap<i64, String>,
+    other: &std::collections::BTreeMap<i64, String>,
+    host: usize,
+    index: i32,
+) -> Check {
+    for (offset, value) in other {
+        if let Some(there) = one.get(offset).filter(|there| *there != value) {
+            return Err(format!("logs differ: node {host} has {value} at {index}@{offset}, another one {there}"));
+        }
+    }
+    let _ = CLIENTS;
+    Ok(())
+}

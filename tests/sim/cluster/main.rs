@@ -1,0 +1,59 @@
+//! Whole clusters in one thread: three or five nodes with everything that is Gregor's, from the
+//! listeners to the log store, and their clients, over a simulated network, simulated disks and
+//! virtual time. A seed decides all faults: nodes are killed, lose their power, stop and pause;
+//! disks stop between any two calls; links are cut in one or both directions; streams break, and
+//! wall clocks jump.
+//!
+//! What is real: `node::start` and all that it starts. What is simulated: `env::Env`,
+//! `storage::Disk`, and the streams behind `net::Listening` and `peer::Dial`.
+//!
+//! `CLUSTER_SIM_SEED=7 cargo test -p gregor --all-features --test cluster -- --nocapture a_seed`
+//! runs one course and prints it. `CLUSTER_SIM_SEEDS=10000` sets the number of seeds.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod client;
+mod clients;
+mod commits;
+mod course;
+mod faults;
+mod invariants;
+mod ledger;
+mod net;
+mod node;
+mod panics;
+#[cfg(feature = "planted-bugs")]
+mod planted;
+#[path = "../random.rs"]
+mod random;
+#[path = "../seeds.rs"]
+mod seeds;
+mod time;
+
+use self::seeds::Simulation;
+
+/// The simulation.
+const SIMULATION: Simulation = Simulation {
+    name: "CLUSTER_SIM",
+    arguments: "-p gregor --all-features --test cluster -- --nocapture a_seed",
+    seeds: 60,
+    course: course::run,
+};
+
+/// The result of a check: why it failed.
+type Check<T = ()> = Result<T, String>;
+
+#[test]
+fn a_seed() {
+    SIMULATION.run_one();
+}
+
+#[test]
+fn clusters_keep_what_they_acknowledge() {
+    SIMULATION.run_all();
+}
+
+#[test]
+fn one_seed_gives_one_course() {
+    SIMULATION.run_twice();
+}

@@ -1,0 +1,235 @@
+//! A node: the whole of Gregor on a simulated disk, on a runtime of its own with paused time. It is
+//! started, stopped, paused, killed, or loses its power.
+
+use crate::Check;
+use crate::net::{Host, Net};
+use crate::random::Random;
+use crate::time::{HostClock, HostTime};
+use gregor::broker::Broker;
+use gregor::config::NodeConfig;
+use gregor::env::Env;
+use gregor::node::{Start, start};
+use gregor::runtime::format::{FirstVoters, Format};
+use metadata::MetadataVersion;
+use model::BrokerId;
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use storage::disk::{Crash, Disk, SimDisk};
+use tokio::runtime::Runtime;
+use tokio_util::sync::CancellationToken;
+
+const CLUSTER_ID: &str = "AAAAAAAAAAAAAAAAAAAAAQ";
+const LOG_DIR: &str = "/data";
+
+/// What the tasks of a running node tell the course.
+#[derive(Default)]
+struct Told {
+    broker: Mutex<Option<Arc<Broker>>>,
+    /// Why the node ended by itself.
+    fault: Mutex<Option<String>>,
+    is_stopped: Mutex<bool>,
+}
+
+/// A node that runs.
+struct Running {
+    runtime: Runtime,
+    clock: HostClock,
+    told: Arc<Told>,
+    stop: CancellationToken,
+    /// Until when the process is paused.
+    paused_until: u64,
+}
+
+/// A node, whether it runs or not.
+pub struct Node {
+    pub host: Host,
+    pub disk: SimDisk,
+    config: Arc<NodeConfig>,
+    running: Option<Running>,
+    starts: u64,
+}
+
+/// Returns the configuration of a node.
+fn config(host: Host, nodes: usize) -> NodeConfig {
+    let voters: Vec<String> = (1..=nodes).map(|id| format!("{id}@n{id}:9093")).collect();
+    let listeners = format!("PLAINTEXT://n{host}:9092,CONTROLLER://n{host}:9093");
+    let properties = [
+        ("process.roles", "broker,controller"),
+        ("node.id", &host.to_string()),
+        ("listeners", &listeners),
+        ("listener.security.protocol.map", "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT"),
+        ("controller.listener.names", "CONTROLLER"),
+        ("controller.quorum.voters", &voters.join(",")),
+        ("log.dirs", LOG_DIR),
+        ("controller.quorum.fetch.timeout.ms", "1000"),
+        ("controller.quorum.election.timeout.ms", "500"),
+        ("controller.quorum.request.timeout.ms", "1000"),
+        ("broker.session.timeout.ms", "2000"),
+        ("broker.heartbeat.interval.ms", "300"),
+        ("replica.lag.time.max.ms", "2000"),
+        ("replica.fetch.wait.max.ms", "300"),
+        ("replica.fetch.backoff.ms", "200"),
+        ("replica.socket.timeout.ms", "3000"),
+        ("offsets.topic.num.partitions", "1"),
+        ("offsets.topic.replication.factor", "3"),
+        ("transaction.state.log.num.partitions", "1"),
+        ("transaction.state.log.replication.factor", "3"),
+        ("transaction.state.log.min.isr", "2"),
+        ("min.insync.replicas", "2"),
+        ("default.replication.factor", "3"),
+        ("group.initial.rebalance.delay.ms", "0"),
+        ("log.cleaner.enable", "false"),
+        ("log.segment.bytes", "1048576"),
+        ("replica.high.watermark.checkpoint.interval.ms", "1000"),
+    ];
+    let properties = properties.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    NodeConfig::from_properties(&properties, &|_| None).unwrap()
+}
+
+impl Node {
+    /// Creates the formatted folder of a node, and does not start it.
+    pub fn new(host: Host, nodes: usize, seed: u64) -> Self {
+        let disk = SimDisk::new();
+        let formatted: Arc<dyn Disk> = Arc::new(disk.clone());
+        let format = Format {
+            log_dirs: vec![PathBuf::from(LOG_DIR)],
+            metadata_log_dir: PathBuf::from(LOG_DIR),
+            node_id: BrokerId(host as i32),
+            cluster_id: CLUSTER_ID.into(),
+            voters: FirstVoters::Configured,
+            version: MetadataVersion::LATEST,
+            features: BTreeMap::new(),
+            ignore_formatted: false,
+        };
+        let runtime = paused_runtime();
+        let env = runtime.block_on(async { Env::simulated(HostTime::start(0, seed, 0)) });
+        format.run(&formatted, env).unwrap();
+        disk.sync_dir(Path::new("/")).unwrap();
+        Self { host, disk, config: Arc::new(config(host, nodes)), running: None, starts: 0 }
+    }
+
+    /// Starts the node.
+    pub fn start(&mut self, net: &Net, now_ms: u64, random: &mut Random) {
+        let runtime = paused_runtime();
+        let (seed, skew_ms) = (random.next(), random.within(-500, 500));
+        let clock = runtime.block_on(async { HostTime::start(now_ms, seed, skew_ms) });
+        let (told, stop) = (Arc::new(Told::default()), CancellationToken::new());
+        let start = Start {
+            env: Env::simulated(clock),
+            bind: net.bind(self.host, clock),
+            dial: net.dial(self.host, clock),
+            config: self.config.clone(),
+            filter: None,
+            http: None,
+            disk: Arc::new(self.disk.clone()),
+            connection_threads: 1,
+            load: Arc::default(),
+        };
+        runtime.spawn(run(start, told.clone(), stop.clone()));
+        self.starts += 1;
+        self.running = Some(Running { runtime, clock, told, stop, paused_until: 0 });
+    }
+
+    pub fn is_running(&self) -> bool {
+        self.running.is_some()
+    }
+
+    /// Runs the node until a time of the course. Returns how the node ended, if it did by itself.
+    pub fn run_until(&mut self, at_ms: u64, now_ms: u64) -> Option<String> {
+        let running = self.running.as_ref()?;
+        if running.paused_until > now_ms {
+            return None;
+        }
+        let at = running.clock.instant(at_ms);
+        running.runtime.block_on(async { tokio::time::sleep_until(at).await });
+        if *running.told.is_stopped.lock() {
+            return Some("stopped".into());
+        }
+        running.told.fault.lock().clone()
+    }
+
+    /// Pauses the process.
+    pub fn pause(&mut self, until_ms: u64) {
+        if let Some(running) = &mut self.running {
+            running.paused_until = until_ms;
+        }
+    }
+
+    /// Lets the wall clock jump.
+    pub fn set_skew(&self, skew_ms: i64) {
+        if let Some(running) = &self.running {
+            running.clock.set_skew(skew_ms);
+        }
+    }
+
+    /// Begins a clean stop.
+    pub fn begin_stop(&self) {
+        if let Some(running) = &self.running {
+            running.stop.cancel();
+        }
+    }
+
+    /// Ends the process at once. What it has written is kept, or, after a power cut, what it has
+    /// synced.
+    pub fn end(&mut self, net: &Net, now_ms: u64, crash: Crash) {
+        let Some(running) = self.running.take() else { return };
+        running.clock.die();
+        net.lose(self.host, now_ms, crash == Crash::Process);
+        drop(running.told.broker.lock().take());
+        running.runtime.shutdown_background();
+        self.disk.crash(crash);
+    }
+
+    /// Returns the services of the node, once it runs.
+    pub fn broker(&self) -> Option<Arc<Broker>> {
+        self.running.as_ref()?.told.broker.lock().clone()
+    }
+
+    /// Whether the node has stopped cleanly.
+    pub fn is_stopped(&self) -> bool {
+        self.running.as_ref().is_some_and(|running| *running.told.is_stopped.lock())
+    }
+
+    /// Returns how often it was started.
+    pub fn starts(&self) -> u64 {
+        self.starts
+    }
+
+    /// Whether the disk has stopped, as planned.
+    pub fn has_stopped_disk(&self) -> bool {
+        self.running.is_some() && self.disk.has_stopped()
+    }
+
+    /// Fails if the node refuses to start or ended for a reason that no fault explains.
+    pub fn unexpected(&self, fault: &str) -> Check {
+        Err(format!("node {} ended by itself after start {}: {fault}", self.host, self.starts))
+    }
+}
+
+async fn run(start_of: Start, told: Arc<Told>, stop: CancellationToken) {
+    let mut running = match start(start_of).await {
+        Ok(running) => running,
+        Err(error) => {
+            *told.fault.lock() = Some(format!("it did not start: {error:#}"));
+            return;
+        }
+    };
+    *told.broker.lock() = Some(running.broker.clone());
+    tokio::select! {
+        biased;
+        fault = running.failed() => {
+            *told.fault.lock() = Some(fault.to_string());
+            return;
+        }
+        () = stop.cancelled() => {}
+    }
+    running.stop().await;
+    *told.is_stopped.lock() = true;
+}
+
+/// Returns a runtime whose time moves only when everything waits.
+pub fn paused_runtime() -> Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap()
+}
