@@ -34,7 +34,7 @@ use metadata::image::{self, Image, ResourceType};
 use metadata::version::METADATA_VERSION;
 
 use crate::env::watch;
-use model::{BrokerId, TopicId, TopicIdPartition};
+use model::{BrokerEpoch, BrokerId, TopicId, TopicIdPartition, Uuid};
 use protocol::Str;
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -49,6 +49,17 @@ pub struct Node {
     pub id: BrokerId,
     /// The cluster's id.
     pub cluster_id: Str,
+    /// The id of this run of the process.
+    pub incarnation_id: Uuid,
+}
+
+impl Node {
+    /// Returns the epoch under which this run of the process is registered. An image may still have
+    /// the registration of an earlier one.
+    pub fn registered_epoch(&self, image: &Image) -> Option<BrokerEpoch> {
+        let registered = image.cluster.brokers.get(&self.id);
+        registered.filter(|it| it.incarnation_id == self.incarnation_id).map(|it| it.epoch)
+    }
 }
 
 /// All services that a request may use.
@@ -145,6 +156,9 @@ impl Broker {
         self.groups.set_partition_count(partition_count(image, StateTopic::ConsumerOffsets));
         self.transactions.set_partition_count(partition_count(image, StateTopic::TransactionState));
         self.replicas.apply(image, changes);
+        if self.node.registered_epoch(image).is_some() {
+            self.replicas.begin_roles(image);
+        }
         if self.stopping.is_cancelled() {
             return;
         }
@@ -294,6 +308,29 @@ async fn address(host: &str) -> Option<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_earlier_process_of_this_broker_was_registered_and_this_one_is_not() {
+        let node = |id| Node { id: BrokerId(1), cluster_id: "c".into(), incarnation_id: Uuid([id; 16]) };
+        let registered = image::Broker {
+            id: BrokerId(1),
+            epoch: BrokerEpoch(7),
+            incarnation_id: Uuid([3; 16]),
+            is_migrating_zk_broker: false,
+            listeners: Vec::new(),
+            features: Default::default(),
+            rack: None,
+            fenced: false,
+            in_controlled_shutdown: false,
+            log_dirs: Vec::new(),
+            cordoned_log_dirs: None,
+        };
+        let mut image = Image::default();
+        assert_eq!(node(3).registered_epoch(&image), None);
+        image.cluster.brokers.insert(BrokerId(1), Arc::new(registered));
+        assert_eq!(node(3).registered_epoch(&image), Some(BrokerEpoch(7)));
+        assert_eq!(node(4).registered_epoch(&image), None);
+    }
 
     #[tokio::test]
     async fn the_host_of_an_override_is_an_address_or_a_name() {

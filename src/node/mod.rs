@@ -179,10 +179,11 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
     broker.replicas.check_room();
     let dir_faults = dirs::faults_of(&broker, folders.metadata_log_dir.as_ref());
     let registration =
-        Registration { previous_epoch, ..registration(&config, &broker.node, &listening, directory_ids, env) };
+        Registration { previous_epoch, ..registration(&config, &broker.node, &listening, directory_ids) };
     let advertised = advertised(&registration);
     let (published_in, published) = watch::channel(None);
     let (publications, received) = channel::unbounded_channel();
+    broker.replicas.hold_roles();
     follow_leaderships(&broker);
     let isr_sender = replication::start(&broker);
     let mut threads = vec![publisher(&broker, &fault_in, received, published_in)?];
@@ -354,7 +355,7 @@ fn broker(
     });
     let slots = usize::try_from(settings.max_incremental_fetch_session_cache_slots).unwrap_or(0);
     let broker = Broker {
-        node: Node { id: config.node_id, cluster_id: cluster_id.into() },
+        node: Node { id: config.node_id, cluster_id: cluster_id.into(), incarnation_id: env.uuid() },
         env,
         clock: env.clock(),
         metrics,
@@ -460,13 +461,7 @@ fn assignment_sender(broker: &Broker) -> AssignmentSender {
 }
 
 /// Builds the registration of this node. A port of 0 becomes the port that the listener got.
-fn registration(
-    config: &NodeConfig,
-    node: &Node,
-    listening: &[Listening],
-    log_dirs: Vec<DirectoryId>,
-    env: Env,
-) -> Registration {
+fn registration(config: &NodeConfig, node: &Node, listening: &[Listening], log_dirs: Vec<DirectoryId>) -> Registration {
     let endpoint = |it: &Advertised| {
         let bound = listening.iter().find(|one| one.listener.name == it.name).map(|one| one.address);
         let host = if it.host.is_empty() {
@@ -485,7 +480,7 @@ fn registration(
         roles: config.roles,
         node_id: node.id.0,
         cluster_id: node.cluster_id.clone(),
-        incarnation_id: env.uuid(),
+        incarnation_id: node.incarnation_id,
         endpoints: config.listeners.advertised.iter().map(endpoint).collect(),
         controller_endpoints: config.listeners.advertised_controller.iter().map(endpoint).collect(),
         rack: config.settings.broker_rack.as_deref().map(Into::into),
@@ -628,7 +623,8 @@ impl Running {
         }
         tasks.close();
         tasks.wait().await;
-        let epoch = broker.image().cluster.brokers.get(&broker.node.id).map(|it| it.epoch);
+        // A marker with the epoch of an earlier process would hide what a loss of power took.
+        let epoch = broker.node.registered_epoch(&broker.image());
         let (replicas, env) = (broker.replicas.clone(), broker.env);
         if let Err(error) = env.run(move || replicas.close(epoch)).await {
             error!(%error, "the logs could not be closed");

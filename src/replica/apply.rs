@@ -46,6 +46,29 @@ impl Replicas {
         self.open_queued();
     }
 
+    /// Gives partitions no role before [`Self::begin_roles`]. Images that a process reads before
+    /// its registration speak of an earlier process on these log dirs. That one may have had
+    /// records that a loss of power took: what it led and had in sync may not be claimed.
+    pub fn hold_roles(&self) {
+        self.are_roles_held.store(true, Ordering::SeqCst);
+    }
+
+    /// Gives partitions their roles in this image, if they were held, and from now on in every one.
+    pub fn begin_roles(&self, image: &Image) {
+        let _image_lock = self.image_lock.lock();
+        if !self.are_roles_held.swap(false, Ordering::SeqCst) {
+            return;
+        }
+        let hosted: Vec<HostedPartition> = self.partitions.read().values().cloned().collect();
+        for hosted in &hosted {
+            let id = hosted.partition.id();
+            let topic = image.topics.by_id(id.topic_id);
+            if let Some(state) = topic.and_then(|topic| topic.partition(id.partition)) {
+                self.apply_leadership(hosted, state);
+            }
+        }
+    }
+
     pub(super) fn is_replica(&self, topic: &Topic, index: PartitionIndex) -> bool {
         topic.partition(index).is_some_and(|state| state.replicas.contains(&self.node_id))
     }
@@ -166,6 +189,9 @@ impl Replicas {
         let is_wrong = |known| known != hosted.dir.id() && !self.moves.announces(id, known);
         if state.directory(self.node_id).is_some_and(is_wrong) {
             self.assignments.add(id, hosted.dir.id(), None);
+        }
+        if self.are_roles_held.load(Ordering::SeqCst) {
+            return;
         }
         let taken = match (state.leader, self.following.get()) {
             (Some(leader), _) if leader == self.node_id => partition.lead(state, self.clock.monotonic()),

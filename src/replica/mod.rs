@@ -158,6 +158,8 @@ pub struct Replicas {
     threads: Mutex<Vec<ThreadHandle>>,
     /// Whether an image was applied.
     is_begun: AtomicBool,
+    /// Whether partitions get no role yet.
+    are_roles_held: AtomicBool,
     is_loaded: AtomicBool,
 }
 
@@ -196,6 +198,7 @@ impl Replicas {
             following: OnceLock::new(),
             threads: Mutex::default(),
             is_begun: AtomicBool::new(false),
+            are_roles_held: AtomicBool::new(false),
             is_loaded: AtomicBool::new(false),
         })
     }

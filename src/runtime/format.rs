@@ -150,6 +150,9 @@ impl Format {
             move |error| FormatError::File { path, error }
         };
         disk.create_dir(path).map_err(at(path))?;
+        // A loss of power takes no formatted dir.
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        disk.sync_dir(parent).map_err(at(parent))?;
         let is_metadata = path == self.metadata_log_dir;
         let bootstrap = path.join(BOOTSTRAP);
         let bytes = bootstrap_checkpoint(records, env.clock())?;

@@ -30,7 +30,7 @@ fn tests(root: &Path) -> Result<()> {
 }
 
 /// The number of clusters that are simulated.
-const CLUSTERS: &str = "200";
+const CLUSTERS: &str = "2000";
 
 /// Simulates whole clusters, in an optimized build.
 fn clusters(root: &Path) -> Result<()> {

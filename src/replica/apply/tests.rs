@@ -135,6 +135,22 @@ fn an_image_that_is_applied_after_the_log_is_hosted_counts_too() {
 }
 
 #[test]
+fn no_partition_has_a_role_before_its_broker_is_registered() {
+    let mut bench = Bench::again();
+    bench.replicas.hold_roles();
+    let opened = bench.open();
+    bench.apply(&[led_by(1, 2)]);
+    bench.take_over(opened);
+    assert_eq!(bench.leader_epochs.lock().as_slice(), [None], "an earlier process was to lead in this epoch");
+    let image = bench.image.load_full();
+    bench.replicas.begin_roles(&image);
+    assert_eq!(bench.leader_epochs.lock().as_slice(), [None, Some(LeaderEpoch(2))]);
+    bench.replicas.begin_roles(&image);
+    bench.apply(&[led_by(1, 3)]);
+    assert_eq!(bench.leader_epochs.lock().as_slice(), [None, Some(LeaderEpoch(2)), Some(LeaderEpoch(3))]);
+}
+
+#[test]
 fn the_leadership_listener_hears_of_a_deleted_partition() {
     let mut bench = on(Arc::default());
     bench.apply(&[topic(), led_by(1, 0)]);

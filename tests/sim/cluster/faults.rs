@@ -113,9 +113,7 @@ impl Faults {
                 course.note(|| format!("node {host} is paused for {ms} ms"));
                 course.nodes[index].pause(course.now_ms + ms);
             }
-            // A broker that lost its power leads before it is registered again: the open fault
-            // in docs/decisions/2026-11-30-cluster-simulation.md.
-            8 if self.without_power.is_none() => {
+            8 => {
                 course.note(|| format!("node {host} is stopped"));
                 course.nodes[index].begin_stop();
             }

@@ -14,7 +14,7 @@ use metadata::MetadataVersion;
 use model::BrokerId;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use storage::disk::{Crash, Disk, SimDisk};
 use tokio::runtime::Runtime;
@@ -106,7 +106,6 @@ impl Node {
         let runtime = paused_runtime();
         let env = runtime.block_on(async { Env::simulated(HostTime::start(0, seed, 0)) });
         format.run(&formatted, env).unwrap();
-        disk.sync_dir(Path::new("/")).unwrap();
         Self { host, disk, config: Arc::new(config(host, nodes)), running: None, starts: 0 }
     }
 
