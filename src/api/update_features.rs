@@ -3,20 +3,18 @@
 //! - 1: names the type of upgrade, and may only validate (KIP-778).
 //! - 2: has no results of single features (KIP-1022).
 
-use super::Context;
+use super::{Context, add_raft_voter};
 use metadata::decide;
+use model::{ApiError, ErrorCode};
 use protocol::messages::update_features_request::UpdateFeaturesRequest;
 use protocol::messages::update_features_response::UpdateFeaturesResponse;
+use raft::{KRaftVersion, VoterChange, VoterChangeRequest};
+use std::time::Duration;
 
 /// Changes finalized feature levels. The controller decides.
 pub(super) async fn handle(context: Context, request: UpdateFeaturesRequest) -> UpdateFeaturesResponse {
-    let kraft_version = context.broker.controller.kraft_version();
     let answers_each = context.version < 2;
-    let decided = context
-        .broker
-        .controller
-        .decide(move |view, cx| decide::update_features(view.image, cx, &request, kraft_version));
-    let mut response = decided.await.unwrap_or_else(|error| UpdateFeaturesResponse {
+    let mut response = update(&context, request).await.unwrap_or_else(|error| UpdateFeaturesResponse {
         error_code: error.code.code(),
         error_message: error.message.map(Into::into),
         ..Default::default()
@@ -25,4 +23,33 @@ pub(super) async fn handle(context: Context, request: UpdateFeaturesRequest) -> 
         response.results.clear();
     }
     response
+}
+
+async fn update(context: &Context, request: UpdateFeaturesRequest) -> Result<UpdateFeaturesResponse, ApiError> {
+    let kraft_version = context.broker.controller.kraft_version();
+    if !decide::raises_kraft_version(&request, kraft_version) {
+        return decided(context, request, kraft_version).await;
+    }
+    // The quorum's level first, once everything in the request is known to be possible.
+    let validated = decided(context, UpdateFeaturesRequest { validate_only: true, ..request.clone() }, kraft_version);
+    let validated = validated.await?;
+    if validated.error_code != ErrorCode::None.code() {
+        return Ok(validated);
+    }
+    let change = VoterChange::UpgradeKRaftVersion;
+    let asked = VoterChangeRequest { epoch: None, change, waits_for_commit: true };
+    let timeout = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
+    match add_raft_voter::changed(context, asked, timeout).await {
+        Ok(()) => decided(context, request, KRaftVersion::V1.level()).await,
+        Err(error) => Ok(decide::feature_update_failed(&error)),
+    }
+}
+
+async fn decided(
+    context: &Context,
+    request: UpdateFeaturesRequest,
+    kraft_version: i16,
+) -> Result<UpdateFeaturesResponse, ApiError> {
+    let controller = &context.broker.controller;
+    controller.decide(move |view, cx| decide::update_features(view.image, cx, &request, kraft_version)).await
 }

@@ -10,11 +10,13 @@ use protocol::messages::api_versions_response::ApiVersionsResponse;
 use protocol::messages::create_topics_request::{CreatableTopic, CreateTopicsRequest};
 use protocol::messages::create_topics_response::CreateTopicsResponse;
 use protocol::messages::describe_quorum_request::{DescribeQuorumRequest, PartitionData, TopicData};
-use protocol::messages::describe_quorum_response::DescribeQuorumResponse;
+use protocol::messages::describe_quorum_response::{DescribeQuorumResponse, ReplicaState};
 use protocol::messages::envelope_request::EnvelopeRequest;
 use protocol::messages::envelope_response::EnvelopeResponse;
 use protocol::messages::metadata_response::MetadataResponsePartition;
 use protocol::messages::produce_response::ProduceResponse;
+use protocol::messages::update_features_request::{FeatureUpdateKey, UpdateFeaturesRequest};
+use protocol::messages::update_features_response::UpdateFeaturesResponse;
 use protocol::messages::vote_request::{self, VoteRequest};
 use protocol::messages::vote_response::VoteResponse;
 
@@ -234,6 +236,52 @@ async fn a_stopping_broker_answers_until_its_clients_know_who_leads_next() {
         if index != leader as usize - 1 {
             cluster.stop(index).await;
         }
+    }
+}
+
+#[tokio::test]
+async fn a_quorum_of_configured_voters_gets_them_into_its_log() {
+    let mut cluster = Cluster::new();
+    for index in 0..3 {
+        cluster.start(index).await;
+    }
+    let leader = cluster.is_ready().await;
+    let voters = async |through: usize| {
+        let mut described = describe(&mut cluster.client(through).await).await;
+        described.topics.remove(0).partitions.remove(0).current_voters
+    };
+    let has_directory = |voter: &ReplicaState| voter.replica_directory_id != model::Uuid::default();
+    assert!(!voters(leader).await.iter().any(has_directory));
+    let update = FeatureUpdateKey {
+        feature: "kraft.version".into(),
+        max_version_level: 1,
+        upgrade_type: 1,
+        ..Default::default()
+    };
+    let request = UpdateFeaturesRequest { timeout_ms: 10_000, feature_updates: vec![update], ..Default::default() };
+    // A follower forwards it. It is refused until every voter has told its directory.
+    until("the upgrade", async || {
+        let response: UpdateFeaturesResponse = cluster.client((leader + 1) % 3).await.call(&request, 2).await;
+        (response.error_code == 0).then_some(())
+    })
+    .await;
+    let upgraded = voters(leader).await;
+    assert_eq!(upgraded.len(), 3);
+    assert!(upgraded.iter().all(has_directory), "{upgraded:?}");
+    // Again, it changes nothing.
+    let response: UpdateFeaturesResponse = cluster.client(leader).await.call(&request, 2).await;
+    assert_eq!(response.error_code, 0, "{response:?}");
+    for index in 0..3 {
+        cluster.stop(index).await;
+    }
+    for index in 0..3 {
+        cluster.start(index).await;
+    }
+    let leader = cluster.is_ready().await;
+    let described = describe(&mut cluster.client(leader).await).await;
+    assert!(described.topics[0].partitions[0].current_voters.iter().all(has_directory));
+    for index in 0..3 {
+        cluster.stop(index).await;
     }
 }
 

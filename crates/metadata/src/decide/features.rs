@@ -35,8 +35,15 @@ impl Upgrade {
     }
 }
 
+/// Whether a request raises `kraft.version` above the quorum's level. Only the quorum can do that:
+/// its driver does it before it asks for [`update_features`] with the new level.
+pub fn raises_kraft_version(request: &UpdateFeaturesRequest, kraft_version: i16) -> bool {
+    let is_raised = |it: &FeatureUpdateKey| it.feature == KRAFT_VERSION && it.max_version_level > kraft_version;
+    !request.validate_only && request.feature_updates.iter().any(is_raised)
+}
+
 /// Updates features, all or none. `kraft_version` is the quorum's level; a request that raises it
-/// is refused here, since only the quorum can. The reply holds an entry for each feature, which
+/// is refused here unless it only validates. The reply holds an entry for each feature, which
 /// requests from version 2 on do not get.
 pub fn update_features(
     image: &Image,
@@ -52,7 +59,7 @@ pub fn update_features(
     for update in updates.values() {
         match update_one(image, context, update, &proposed, kraft_version, request.validate_only) {
             Ok(record) => records.extend(record),
-            Err(error) => return Ok(Decision::reply(failed(&error))),
+            Err(error) => return Ok(Decision::reply(feature_update_failed(&error))),
         }
     }
     if !request.validate_only && updates.get(ELR_VERSION).is_some_and(|update| update.max_version_level > 0) {
@@ -72,7 +79,8 @@ pub fn update_features(
     ))
 }
 
-fn failed(error: &ApiError) -> UpdateFeaturesResponse {
+/// Returns the answer to a request of which one feature had an error.
+pub fn feature_update_failed(error: &ApiError) -> UpdateFeaturesResponse {
     let (error_code, message) = code_and_message(error);
     let message = message.unwrap_or_default();
     let message = format!("The update failed for all features since the following feature had an error: {message}");
