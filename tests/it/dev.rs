@@ -96,7 +96,11 @@ async fn a_local_cluster_starts_with_one_command_and_goes_on_without_a_node() {
     };
     let first = leader(1, 0).await;
     let node = |id: i32| u16::try_from(id).unwrap();
-    assert_eq!(Client::connect(address(node(first))).await.produce("t", 0, &["a"]).await.error_code, 0);
+    // The leader itself may learn of the topic a little later.
+    let mut client = Client::connect(address(node(first))).await;
+    client.await_leaders("t").await;
+    assert_eq!(client.produce("t", 0, &["a"]).await.error_code, 0);
+    drop(client);
     kill("-KILL", pids[usize::from(node(first)) - 1]);
     dev.line(&format!("node {first} has ended"));
     let next = leader(node(first) % NODES + 1, first).await;
