@@ -125,7 +125,9 @@ async fn what_a_killed_process_led_is_led_by_others_before_its_session_ends() {
         let next = (victim + 1) % 3;
         cluster.partition_when(next, victim, |it| it.isr_nodes.len() == 3).await;
         let leads = cluster.partition_when(next, victim, |it| it.leader_id >= 0).await.leader_id as usize - 1;
-        cluster.client(leads).await.produce("t", victim as i32, &["before"]).await;
+        let mut client = cluster.client(leads).await;
+        client.await_leaders("t").await;
+        assert_eq!(client.produce("t", victim as i32, &["before"]).await.error_code, 0);
         cluster.kill(victim);
         let elsewhere = |it: &MetadataResponsePartition| it.leader_id >= 0 && it.leader_id != victim as i32 + 1;
         let leader = cluster.partition_when(next, victim, elsewhere).await.leader_id as usize - 1;
