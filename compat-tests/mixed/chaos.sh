@@ -26,7 +26,7 @@ mends() { # ID
 chaos() {
   local round first second kafka_kind=k paused
   RANDOM=${MIXED_SEED:=$RANDOM}
-  case $split in *o*) kafka_kind=o ;; esac
+  case $split in *o*) kafka_kind=o ;; ggg) kafka_kind=g ;; esac
   state_replicas=3 state_min_isr=2 more_dirs=yes load=
   starts_cluster "$split"
   trap 'end_load; end_all' EXIT
