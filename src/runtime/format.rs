@@ -149,10 +149,14 @@ impl Format {
             let path = path.to_path_buf();
             move |error| FormatError::File { path, error }
         };
+        let is_new = |dir: &&Path| !dir.as_os_str().is_empty() && disk.metadata(dir).is_err();
+        let new: Vec<&Path> = path.ancestors().take_while(is_new).collect();
         disk.create_dir(path).map_err(at(path))?;
-        // A loss of power takes no formatted dir.
-        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        disk.sync_dir(parent).map_err(at(parent))?;
+        // A loss of power takes no formatted dir. The parents of a dir that was there are not ours.
+        for dir in new {
+            let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            disk.sync_dir(parent).map_err(at(parent))?;
+        }
         let is_metadata = path == self.metadata_log_dir;
         let bootstrap = path.join(BOOTSTRAP);
         let bytes = bootstrap_checkpoint(records, env.clock())?;
