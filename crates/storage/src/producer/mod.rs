@@ -62,6 +62,9 @@ pub struct ProducerEntry {
     /// The newest batches of that epoch, oldest first.
     batches: [ProducerBatch; BATCHES_REMEMBERED],
     batch_count: u8,
+    /// It comes from a snapshot, which has only the last batch. The log may have batches before the
+    /// known ones.
+    is_from_snapshot: bool,
     /// The epoch of the coordinator in the last transaction marker.
     pub coordinator_epoch: Option<i32>,
     /// The timestamp of the last batch or marker.
@@ -94,6 +97,18 @@ impl ProducerEntry {
         if self.epoch != Some(epoch) {
             self.epoch = Some(epoch);
             self.batch_count = 0;
+            self.is_from_snapshot = false;
+        }
+    }
+
+    /// Adds the batches that the log has before the known ones, oldest first. None is looked for
+    /// again.
+    fn recall(&mut self, earlier: &[ProducerBatch]) {
+        let (known, count) = (self.batches, usize::from(self.batch_count));
+        self.batch_count = 0;
+        self.is_from_snapshot = false;
+        for batch in earlier.iter().chain(&known[..count]) {
+            self.push(*batch);
         }
     }
 
@@ -154,6 +169,27 @@ impl Producers {
                 "Epoch of producer {id} is {epoch}, which is smaller than the last seen epoch {newest}"
             ))),
             _ => Ok(()),
+        }
+    }
+
+    /// Returns the oldest known batch of a producer, if the log may have batches before it that a
+    /// snapshot did not hold, and `batch` may repeat one of them.
+    pub(crate) fn oldest_before_recall(&self, batch: &Checked) -> Option<ProducerBatch> {
+        let entry = self.get(batch.producer_id)?;
+        let has_room = entry.batches().len() < BATCHES_REMEMBERED;
+        if entry.epoch != Some(batch.epoch) || !entry.is_from_snapshot || !has_room {
+            return None;
+        }
+        let oldest = entry.batches().first()?;
+        // Sequences wrap around at 2^31. The nearer way says which one is earlier.
+        let distance = oldest.first_sequence().wrapping_sub(batch.base_sequence) & i32::MAX;
+        (0 < distance && distance < i32::MAX / 2).then_some(*oldest)
+    }
+
+    /// Adds the batches that were looked for.
+    pub(crate) fn recall(&mut self, id: ProducerId, earlier: &[ProducerBatch]) {
+        if let Some(entry) = self.entries.get_mut(&id) {
+            entry.recall(earlier);
         }
     }
 
