@@ -1,15 +1,20 @@
-//! Looks for the batches of a producer that its snapshot does not hold.
+//! Looks in the log for a batch that its producer repeats, before the batches that are remembered.
 //!
-//! A snapshot has only the last batch of each producer, in Kafka's format. A client may have five
-//! batches in flight, so after a start or a truncation it may repeat one of the four before the
-//! last. The log has their headers. They are read when such a batch comes, not when the log is
-//! opened: most producers never repeat one, and a start reads nothing for them. Each producer is
-//! looked for at most once for each time that a snapshot is read.
+//! Of each producer the last five batches are remembered, as many as a client may have in flight on
+//! one connection. That is not enough in two cases:
+//!
+//! - A snapshot has only the last batch, in Kafka's format. After a start or a truncation a client
+//!   may repeat one of those before it.
+//! - A client whose leader hangs has five batches in flight there. When it learns of the next
+//!   leader, it sends further ones to that, and repeats the first five when their time is over.
+//!
+//! Without the earlier batches such a repetition looks like a gap. The log has their headers. They
+//! are read when such a batch comes, not when the log is opened.
 
 use super::{Log, Writer};
 use crate::error::{Error, Result};
 use crate::index::Wait;
-use crate::producer::{BATCHES_REMEMBERED, Checked, ProducerAppend, ProducerBatch};
+use crate::producer::{Checked, ProducerAppend, ProducerBatch, records_between};
 use crate::segment::Segment;
 use model::Offset;
 use records::increment_sequence;
@@ -20,9 +25,6 @@ const RECALL_BYTES_MAX: u32 = 16 << 20;
 /// The bytes that a search covers first. Each further step covers twice as many.
 const RECALL_BYTES_FIRST: u32 = 256 << 10;
 
-/// The batches that a client may repeat, besides the last one.
-const EARLIER_BATCHES: usize = BATCHES_REMEMBERED - 1;
-
 impl Log {
     /// Returns the earlier append that a client's batch repeats. Errors: `WouldBlock` if it must
     /// look into the log and the caller must not wait.
@@ -31,78 +33,93 @@ impl Log {
         if known.is_some() {
             return Ok(known);
         }
-        let Some(oldest) = writer.producers.oldest_before_recall(batch) else { return Ok(None) };
+        let Some(oldest) = writer.producers.oldest_after(batch) else { return Ok(None) };
         if wait == Wait::Try {
             return Err(Error::WouldBlock);
         }
         // Others wait for the disk meanwhile, as during a sync.
         let _held = self.held_over_sync();
-        let earlier = self.earlier_batches(batch, &oldest).map_err(|error| self.note_fault(error))?;
-        writer.producers.recall(batch.producer_id, &earlier);
-        Ok(ProducerAppend::duplicate(&writer.producers, batch))
+        let found = self.look_for(batch, oldest).map_err(|error| self.note_fault(error))?;
+        if found.is_none() {
+            writer.producers.note_missing(batch);
+        }
+        Ok(found)
     }
 
-    /// Returns the batches that the producer of `batch` wrote before `oldest` in the same epoch,
-    /// oldest first, up to four. Called by the holder of the writer, so that no segment is replaced
-    /// meanwhile.
-    fn earlier_batches(&self, batch: &Checked, oldest: &ProducerBatch) -> Result<Vec<ProducerBatch>> {
+    /// Looks for the batch that `batch` repeats, before the oldest known batch of its producer.
+    /// Called by the holder of the writer, so that no segment is replaced meanwhile.
+    fn look_for(&self, batch: &Checked, oldest: ProducerBatch) -> Result<Option<ProducerBatch>> {
         let segments = self.segments.load_full();
         let before = oldest.first_offset();
-        let mut found = Earlier { newest_first: Vec::new(), next: *oldest, has_gap: false };
+        let mut search = Search { wanted: *batch, next: oldest };
         let (mut left, mut step) = (RECALL_BYTES_MAX, RECALL_BYTES_FIRST);
         let after = segments.partition_point(|segment| segment.base_offset() < before);
-        'segments: for segment in segments[..after].iter().rev() {
+        for segment in segments[..after].iter().rev() {
             let mut end = segment.locate(before, Wait::Block)?.map_or(segment.size(), |place| place.position);
             while end > 0 {
                 let from = segment.indexed_position(end.saturating_sub(step.min(left)).min(end - 1));
                 // Without its index, all of a segment would be read.
-                if left == 0 || end - from > RECALL_BYTES_MAX || found.is_complete() {
-                    break 'segments;
+                if left == 0 || end - from > RECALL_BYTES_MAX {
+                    return Ok(None);
                 }
-                match batches_of(batch, segment, from, end, before) {
-                    Ok(batches) => found.add(&batches),
+                let batches = match batches_of(batch, segment, from, end, before) {
+                    Ok(batches) => batches,
                     // The index is wrong. What comes before is not known.
-                    Err(Error::Corrupt { .. }) => break 'segments,
+                    Err(Error::Corrupt { .. }) => return Ok(None),
                     Err(error) => return Err(error),
+                };
+                match search.go_back(&batches) {
+                    Searched::Further => {}
+                    Searched::Found(found) => return Ok(Some(found)),
+                    Searched::Missing => return Ok(None),
                 }
                 left = left.saturating_sub(end - from);
                 (end, step) = (from, step.saturating_mul(2));
             }
         }
-        found.newest_first.reverse();
-        Ok(found.newest_first)
+        Ok(None)
     }
 }
 
-/// The batches that were found, and the one that the next one found must precede.
-struct Earlier {
-    newest_first: Vec<ProducerBatch>,
+/// A search from later batches to earlier ones.
+struct Search {
+    wanted: Checked,
+    /// The batch that was seen last.
     next: ProducerBatch,
-    /// The one before the next one is not there any more.
-    has_gap: bool,
 }
 
-impl Earlier {
-    fn is_complete(&self) -> bool {
-        self.has_gap || self.newest_first.len() == EARLIER_BATCHES || self.next.first_sequence() == 0
-    }
+enum Searched {
+    Found(ProducerBatch),
+    Missing,
+    Further,
+}
 
-    /// Adds batches, oldest first, from before all others. A batch counts only if the next one's
-    /// sequence follows: of what is not next to it, the cleaner removed a part.
-    fn add(&mut self, batches: &[ProducerBatch]) {
+impl Search {
+    /// Looks at batches of the producer, oldest first, that lie before all others. Each must end
+    /// where the next one begins: of what is between them, the cleaner removed a part.
+    fn go_back(&mut self, batches: &[ProducerBatch]) -> Searched {
         for batch in batches.iter().rev() {
-            self.has_gap |= increment_sequence(batch.last_sequence, 1) != self.next.first_sequence();
-            if self.is_complete() {
-                return;
+            if increment_sequence(batch.last_sequence, 1) != self.next.first_sequence() {
+                return Searched::Missing;
             }
-            self.newest_first.push(*batch);
+            if batch.first_sequence() == self.wanted.base_sequence {
+                return match batch.last_sequence == self.wanted.last_sequence {
+                    true => Searched::Found(*batch),
+                    false => Searched::Missing,
+                };
+            }
+            let left = records_between(self.wanted.base_sequence, self.next.first_sequence());
+            if records_between(batch.first_sequence(), self.next.first_sequence()) > left {
+                return Searched::Missing;
+            }
             self.next = *batch;
         }
+        Searched::Further
     }
 }
 
-/// Returns the last batches of the producer of `batch` in its epoch, oldest first, between two
-/// positions of a segment and below an offset.
+/// Returns the batches of the producer of `batch` in its epoch, oldest first, between two positions
+/// of a segment and below an offset.
 fn batches_of(batch: &Checked, segment: &Segment, from: u32, end: u32, before: Offset) -> Result<Vec<ProducerBatch>> {
     let mut found = Vec::new();
     segment.frames_from(from, |frame, _| {
@@ -112,9 +129,6 @@ fn batches_of(batch: &Checked, segment: &Segment, from: u32, end: u32, before: O
         let Some(header) = frame.header.filter(|header| !header.is_control()) else { return Ok(true) };
         let Some(last_sequence) = header.last_sequence() else { return Ok(true) };
         if header.producer_id == Some(batch.producer_id) && header.producer_epoch == Some(batch.epoch) {
-            if found.len() == EARLIER_BATCHES {
-                found.remove(0);
-            }
             found.push(ProducerBatch {
                 last_sequence,
                 last_offset: frame.last_offset,

@@ -94,9 +94,7 @@ fn entry(fields: &mut Fields<'_>) -> Option<(ProducerId, ProducerEntry)> {
     entry.coordinator_epoch = Some(fields.take(4)? as i32).filter(|epoch| *epoch >= 0);
     entry.txn_first_offset = Offset::from_wire(fields.take(8)?);
     if last_offset.0 >= 0 {
-        let last = ProducerBatch { last_sequence, last_offset, offset_delta, timestamp: entry.last_timestamp };
-        entry.is_from_snapshot = last.first_sequence() != 0;
-        entry.push(last);
+        entry.push(ProducerBatch { last_sequence, last_offset, offset_delta, timestamp: entry.last_timestamp });
     }
     Some((id, entry))
 }
