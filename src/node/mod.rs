@@ -178,8 +178,7 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
     // Before anything is written: no producer may get space that the disk does not have.
     broker.replicas.check_room();
     let dir_faults = dirs::faults_of(&broker, folders.metadata_log_dir.as_ref());
-    let registration =
-        Registration { previous_epoch, ..registration(&config, &broker.node, &listening, directory_ids) };
+    let registration = Registration { previous_epoch, ..registration(&broker, &listening, directory_ids) };
     let advertised = advertised(&registration);
     let (published_in, published) = watch::channel(None);
     let (publications, received) = channel::unbounded_channel();
@@ -383,7 +382,7 @@ fn broker(
         unfenced,
         auto_creation: Default::default(),
     };
-    set_maxima(&broker.limits, &broker.settings());
+    set_maxima(env, &broker.limits, &broker.settings());
     broker.replicas.set_cordoned(&broker.settings().cordoned_log_dirs);
     Ok(Arc::new(broker))
 }
@@ -461,14 +460,11 @@ fn assignment_sender(broker: &Broker) -> AssignmentSender {
 }
 
 /// Builds the registration of this node. A port of 0 becomes the port that the listener got.
-fn registration(config: &NodeConfig, node: &Node, listening: &[Listening], log_dirs: Vec<DirectoryId>) -> Registration {
+fn registration(broker: &Broker, listening: &[Listening], log_dirs: Vec<DirectoryId>) -> Registration {
+    let (config, node) = (&broker.config, &broker.node);
     let endpoint = |it: &Advertised| {
         let bound = listening.iter().find(|one| one.listener.name == it.name).map(|one| one.address);
-        let host = if it.host.is_empty() {
-            rustix::system::uname().nodename().to_string_lossy().into_owned()
-        } else {
-            it.host.clone()
-        };
+        let host = if it.host.is_empty() { broker.env.host_name() } else { it.host.clone() };
         Endpoint {
             name: it.name.as_str().into(),
             host: host.into(),
