@@ -233,6 +233,43 @@ async fn a_broker_that_starts_before_any_controller_waits() {
     cluster.start(&[1, 2]).await;
     let (status, reason) = get(cluster.node(1), "/readyz").await;
     assert_eq!((status, reason.as_str()), (503, "no controller is known to be active\n"));
+/// AlterPartition goes to the controller's listener also where controllers are isolated.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_asks_an_isolated_controller_for_changes_of_isrs() {
+    const ALTER_PARTITION: i16 = 56;
+    let mut cluster = Apart::new(&[]);
+    cluster.start(&CONTROLLERS).await;
+    cluster.start(&BROKERS).await;
+    cluster.ready(&CONTROLLERS).await;
+    cluster.ready(&BROKERS).await;
+    cluster.create(1, "t", &BROKERS).await;
+    for (id, is_served) in [(1, false), (101, true)] {
+        let versions: ApiVersionsResponse = cluster.client(id).await.call(&ApiVersionsRequest::default(), 2).await;
+        assert_eq!(versions.api_keys.iter().any(|it| it.api_key == ALTER_PARTITION), is_served, "{id}");
+    }
+    let in_sync = async |cluster: &Apart, count: usize| {
+        until("the ISR", async || {
+            let known = cluster.client(1).await.metadata("t", false).await;
+            known.topics[0].partitions.iter().all(|it| it.isr_nodes.len() == count).then_some(())
+        })
+        .await;
+    };
+    in_sync(&cluster, 3).await;
+    cluster.stop(&[3]).await;
+    in_sync(&cluster, 2).await;
+    cluster.start(&[3]).await;
+    // Only a leader adds a replica to an ISR, and only by AlterPartition.
+    in_sync(&cluster, 3).await;
+    let expands = |id: i32| cluster.node(id).running.broker.metrics.replication.isr_expands.get();
+    until("one for each partition", async || {
+        cluster.client(1).await.metadata("t", false).await;
+        (expands(1) + expands(2) == 3).then_some(())
+    })
+    .await;
+    cluster.stop(&BROKERS).await;
+    cluster.stop(&CONTROLLERS).await;
+}
+
     // One that is stopped while it waits stops cleanly.
     cluster.stop(&[2]).await;
     // One of three controllers is no quorum.

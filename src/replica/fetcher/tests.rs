@@ -14,6 +14,8 @@ use protocol::messages::list_offsets_response::{ListOffsetsPartitionResponse, Li
 use std::sync::atomic::{AtomicUsize, Ordering};
 use storage::{Isolation, LogConfig, Wait};
 
+mod leader_change;
+
 const SETTINGS: FetcherSettings = FetcherSettings {
     max_wait_ms: 500,
     min_bytes: 1,
