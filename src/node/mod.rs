@@ -545,7 +545,6 @@ fn controller_parts(
     let (config, settings, env) = (&broker.config, broker.settings(), broker.env);
     let (raft, actions) = rules::start_raft(config, directory_id, metadata.stored, env)?;
     rules::refuse_unreachable_quorum(&raft, config)?;
-    let voters = raft.voters().ids().collect();
     Ok(ControllerParts {
         log: metadata.log,
         raft,
@@ -561,7 +560,6 @@ fn controller_parts(
             unclean_leader_election: settings.unclean_leader_election_enable,
             delete_topic_enable: settings.delete_topic_enable,
             broker_session_timeout_ms: i64::from(settings.broker_session_timeout_ms),
-            voters,
         },
         rules: Arc::new(Rules::new(config.clone(), broker.effective.clone())),
         bootstrap,

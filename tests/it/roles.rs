@@ -4,6 +4,7 @@ use crate::client::{Client, texts, until};
 use crate::http::get;
 use crate::node::{Home, Node};
 use gregor::net::free_loopback_port;
+use metadata::MetadataVersion;
 use model::ErrorCode;
 use protocol::messages::api_versions_request::ApiVersionsRequest;
 use protocol::messages::api_versions_response::ApiVersionsResponse;
@@ -40,6 +41,11 @@ struct ApartNode {
 impl Apart {
     /// Creates the folders, and starts no node yet. `settings` override each node's.
     pub fn new(settings: &[&str]) -> Self {
+        Self::at(MetadataVersion::LATEST, settings)
+    }
+
+    /// Creates the folders of a new cluster at a `metadata.version`.
+    pub fn at(version: MetadataVersion, settings: &[&str]) -> Self {
         let ports = [(); 3].map(|()| free_loopback_port().unwrap());
         let voters: Vec<String> =
             CONTROLLERS.iter().zip(ports).map(|(id, port)| format!("{id}@127.0.0.1:{port}")).collect();
@@ -58,7 +64,7 @@ impl Apart {
                 "broker.heartbeat.interval.ms=200".into(),
             ];
             let overrides = own.into_iter().chain(settings.iter().map(|text| (*text).to_owned())).collect();
-            ApartNode { id, home: Home::of_voter(id), overrides, running: None }
+            ApartNode { id, home: Home::of_voter_at(version, id), overrides, running: None }
         };
         let controllers = CONTROLLERS
             .iter()
@@ -141,7 +147,7 @@ impl Apart {
     }
 }
 
-async fn describe_quorum(client: &mut Client) -> DescribeQuorumResponse {
+pub async fn describe_quorum(client: &mut Client) -> DescribeQuorumResponse {
     let topic = quorum::TopicData {
         topic_name: "__cluster_metadata".into(),
         partitions: vec![quorum::PartitionData::default()],
@@ -227,12 +233,6 @@ async fn three_controllers_and_three_brokers_apart() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_broker_that_starts_before_any_controller_waits() {
-    let mut cluster = Apart::new(&[]);
-    cluster.start(&[1, 2]).await;
-    let (status, reason) = get(cluster.node(1), "/readyz").await;
-    assert_eq!((status, reason.as_str()), (503, "no controller is known to be active\n"));
 /// AlterPartition goes to the controller's listener also where controllers are isolated.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_broker_asks_an_isolated_controller_for_changes_of_isrs() {
@@ -270,6 +270,12 @@ async fn a_broker_asks_an_isolated_controller_for_changes_of_isrs() {
     cluster.stop(&CONTROLLERS).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_that_starts_before_any_controller_waits() {
+    let mut cluster = Apart::new(&[]);
+    cluster.start(&[1, 2]).await;
+    let (status, reason) = get(cluster.node(1), "/readyz").await;
+    assert_eq!((status, reason.as_str()), (503, "no controller is known to be active\n"));
     // One that is stopped while it waits stops cleanly.
     cluster.stop(&[2]).await;
     // One of three controllers is no quorum.

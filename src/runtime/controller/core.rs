@@ -18,13 +18,13 @@ use crate::env::watch;
 use crate::runtime::metadata_log::{LogFault, MetadataLog};
 use crate::runtime::publisher::Completion;
 use bytes::Bytes;
-use metadata::decide::{self, ControllerContext, Decided, Decision, Soft};
+use metadata::decide::{self, ControllerContext, Decided, Decision, QuorumMembers, Soft};
 use metadata::image::Image;
 use metadata::{LoadedBatch, Loader, VersionedRecord};
 use model::{ApiError, ErrorCode, LeaderEpoch, Monotonic, Offset};
 use protocol::MetadataRecord;
 use raft::snapshot::retention::CHECK_INTERVAL_MS;
-use raft::{Event, MAX_BATCH_BYTES, Now, ProposeError, ReceivedReply};
+use raft::{Event, MAX_BATCH_BYTES, Now, ProposeError, Raft, ReceivedReply, ReplicaDescription};
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
@@ -60,6 +60,20 @@ pub struct ControllerState<'a> {
     /// The memory of this controller.
     pub soft: &'a Soft,
     /// The offset that the decision's first record will have.
+    raft: &'a Raft,
+}
+
+impl ControllerState<'_> {
+    /// The members of the quorum, as far as the leader has heard of them.
+    pub fn quorum_members(&self, now: Now) -> QuorumMembers {
+        let ids = |replicas: &[ReplicaDescription]| replicas.iter().map(|it| it.key.id).collect();
+        let quorum = self.raft.describe(now);
+        QuorumMembers {
+            kraft_version: self.raft.kraft_version().level(),
+            voters: self.raft.voters().ids().collect(),
+            observers: quorum.map(|quorum| ids(&quorum.observers)).unwrap_or_default(),
+        }
+    }
     pub next_offset: Offset,
 }
 
@@ -284,6 +298,7 @@ impl Core {
         if !decision.records.is_empty() {
             self.propose(epoch, decision)?;
         }
+            raft: &self.parts.raft,
         let end = self.parts.raft.log().end;
         for change in &decision.soft {
             self.soft.apply(*change, end.plus(-1));

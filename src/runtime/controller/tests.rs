@@ -97,7 +97,6 @@ impl Controller {
                 unclean_leader_election: false,
                 delete_topic_enable: true,
                 broker_session_timeout_ms: 9_000,
-                voters: vec![BrokerId(1)],
             },
             rules: Arc::new(Rules::new(config, Arc::new(ArcSwap::from_pointee(effective)))),
             bootstrap,
