@@ -237,6 +237,9 @@ impl Broker {
         if self.stop_signals.leaving.is_cancelled() {
             return Some("stopping".into());
         }
+        if self.controller.quorum_facts().waits_for_room {
+            return Some("the disk of the metadata log is full".into());
+        }
         if !self.config.roles.is_broker() {
             return self.controller_not_ready_because();
         }

@@ -2,6 +2,7 @@
 
 mod elections;
 mod following;
+mod room;
 
 use super::*;
 use crate::config::{Properties, combined_node};
@@ -31,7 +32,6 @@ const CLUSTER: &str = "AAAAAAAAAAAAAAAAAAAAAQ";
 struct Controller {
     core: Core,
     handle: ControllerHandle,
-    inbox: Inbox,
     disk: SimDisk,
     publications: UnboundedReceiver<Publication>,
     now: Now,
@@ -109,9 +109,9 @@ impl Controller {
             env: Env::default(),
         };
         let (handle, inbox) = ControllerHandle::new(Clock::default());
-        let mut core = Core::new(parts, &inbox, now);
+        let mut core = Core::new(parts, inbox, now);
         core.begin()?;
-        Ok(Self { core, handle, inbox, disk, publications, now })
+        Ok(Self { core, handle, disk, publications, now })
     }
 
     /// Time goes on, and the wall clock goes where it likes.
