@@ -133,7 +133,7 @@ impl Connections {
     fn accept(
         &self,
         listening: Vec<Listening>,
-        broker: &Arc<Broker>,
+        (broker, faults): (&Arc<Broker>, &channel::UnboundedSender<NodeFault>),
         threads: &Arc<ConnectionThreads<Open>>,
         tasks: &TaskTracker,
     ) {
@@ -143,7 +143,14 @@ impl Connections {
                 true => (&self.serving, &self.of_controllers),
                 false => (tasks, &self.of_clients),
             };
-            accepting.spawn(one.accept(broker.clone(), threads.clone(), open.clone()));
+            let (address, faults) = (one.address, faults.clone());
+            let accepted = one.accept(broker.clone(), threads.clone(), open.clone());
+            accepting.spawn(async move {
+                if let Err(error) = accepted.await {
+                    // The send fails only after the node has stopped.
+                    let _ = faults.send(NodeFault::Listener { address, error });
+                }
+            });
         }
     }
 
@@ -161,7 +168,7 @@ impl Connections {
 pub async fn start(start: Start) -> Result<Running, StartError> {
     let (env, config) = (start.env, start.config);
     let folders = Folders::open(&config, start.disk, env)?;
-    let listening = bind_listeners(&config, &start.bind).await?;
+    let mut listening = bind_listeners(&config, &start.bind).await?;
     let http = bind_http(start.http.as_ref()).await?;
     let previous_epoch = previous_epoch(&folders.log_dirs)?;
     let (controller, inbox) = ControllerHandle::new(env.clock());
@@ -189,11 +196,13 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
     let send = send_to_replicas(&broker, &peers, start.dial.clone());
     let metadata = (folders.metadata_directory_id, folders.metadata, folders.bootstrap);
     let parts = controller_parts(&broker, metadata, publications, send)?;
+    let is_alone = parts.raft.voters().ids().eq([config.node_id]);
+    listen(&mut listening, is_alone)?;
     threads.push(threads::vital("controller", &fault_in, env, controller::run(parts, inbox))?);
     let addresses = listening.iter().map(|one| (one.listener.name.clone(), one.address)).collect();
     let (connections, tasks) = (Connections::default(), TaskTracker::new());
     let connection_threads = net::connection_threads(start.connection_threads, start.load, env.clock());
-    connections.accept(listening, &broker, &connection_threads, &tasks);
+    connections.accept(listening, (&broker, &fault_in), &connection_threads, &tasks);
     let http = http.map(|bound| serve_http(&broker, bound, &tasks));
     if config.roles.is_controller() {
         tasks.spawn_on(search(&broker, start.dial).run(suspects), &peers.handle);
@@ -284,6 +293,16 @@ async fn bind_listeners(config: &NodeConfig, bind: &Bind) -> Result<Vec<Listenin
         })?);
     }
     Ok(listening)
+}
+
+/// Lets other nodes connect to controllers' listeners. Where this node is the whole quorum, clients
+/// have nobody else to ask: theirs are queued until they are accepted.
+fn listen(listening: &mut [Listening], is_alone: bool) -> Result<(), StartError> {
+    for one in listening.iter_mut().filter(|one| is_alone || one.listener.is_controller) {
+        let address = one.address;
+        one.listen().with_context(|| format!("listener {}://{address} cannot be bound", one.listener.name))?;
+    }
+    Ok(())
 }
 
 /// Starts the publisher: the broker acts on each new image.

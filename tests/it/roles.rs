@@ -20,7 +20,9 @@ use protocol::messages::incremental_alter_configs_request::{
     AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest,
 };
 use protocol::messages::incremental_alter_configs_response::IncrementalAlterConfigsResponse;
+use std::io::ErrorKind;
 use std::path::Path;
+use tokio::net::TcpStream;
 
 /// The ids of the controllers. The brokers have the ids from 1 on.
 pub const CONTROLLERS: [i32; 3] = [101, 102, 103];
@@ -276,6 +278,9 @@ async fn a_broker_that_starts_before_any_controller_waits() {
     cluster.start(&[1, 2]).await;
     let (status, reason) = get(cluster.node(1), "/readyz").await;
     assert_eq!((status, reason.as_str()), (503, "no controller is known to be active\n"));
+    // As Kafka's, it refuses clients: they ask another broker.
+    let refused = TcpStream::connect(cluster.node(1).address()).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
     // One that is stopped while it waits stops cleanly.
     cluster.stop(&[2]).await;
     // One of three controllers is no quorum.
