@@ -6,9 +6,10 @@
 //! controller becomes active, when a controller has the same node id: the leader before may have
 //! been killed with its broker. A suspect is fenced if all of its listeners for clients refuse
 //! connections [`REFUSALS`] times in a row, and the controller has not heard from it meanwhile. A
-//! process that has started again at the same addresses refuses clients until it is registered. Whatever else happens is left to the session timeout: a listener that accepts, one
-//! that does not answer, a name that is not known. So a broker that is slow, paused or cut off is
-//! never fenced here.
+//! process that has started again at the same addresses refuses clients until it is registered.
+//! Whatever else happens is left to the session timeout: a listener that accepts, one that does not
+//! answer, a name that is not known. So a broker that is slow, paused or cut off is never fenced
+//! here.
 
 use super::controller::ControllerHandle;
 use crate::env::clock::Clock;
