@@ -501,9 +501,7 @@ fn registration(broker: &Broker, listening: &[Listening], log_dirs: Vec<Director
         rack: config.settings.broker_rack.as_deref().map(Into::into),
         log_dirs,
         previous_epoch: None,
-        heartbeat_interval: Duration::from_millis(
-            u64::try_from(config.settings.broker_heartbeat_interval_ms).unwrap_or(2000),
-        ),
+        heartbeat_interval: config.settings.heartbeat_interval(),
         timeout: Duration::from_millis(
             u64::try_from(config.settings.initial_broker_registration_timeout_ms).unwrap_or(0),
         ),
