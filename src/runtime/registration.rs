@@ -110,7 +110,11 @@ pub async fn run(
     let _signed_off = signed_off.drop_guard();
     let as_controller = run_controller(&this, &controller, &image, published.clone(), &stopping);
     let as_broker = run_broker(&this, &controller, &image, published, unfenced, dirs, &stopping);
-    tokio::try_join!(async { Ok(as_controller.await) }, as_broker).map(|_| ())
+    let as_controller = async {
+        as_controller.await;
+        Ok(())
+    };
+    tokio::try_join!(as_controller, as_broker).map(|_| ())
 }
 
 /// Registers a node that is a controller. Errors do not end the node: a cluster works without its
