@@ -326,6 +326,18 @@ fn publisher(
     })
 }
 
+/// Returns the writer of transaction markers on this broker.
+fn markers(
+    settings: &BrokerSettings,
+    replicas: &Arc<Replicas>,
+    groups: &Arc<GroupCoordinators>,
+    image: &Arc<ArcSwap<Image>>,
+    env: Env,
+) -> Arc<MarkerWriter> {
+    let timeout = Duration::from_millis(u64::try_from(settings.request_timeout_ms).unwrap_or(0));
+    Arc::new(MarkerWriter::new(replicas.clone(), groups.clone(), image.clone(), timeout, env.clock()))
+}
+
 /// Creates the services. None of them runs yet.
 fn broker(
     config: &Arc<NodeConfig>,
@@ -355,9 +367,7 @@ fn broker(
     let metrics = Metrics::default();
     let replicas = replicas(config, (dirs, lost), &effective, &image, &metrics, env)?;
     let producer_ids = ProducerIds::new(config.node_id);
-    let request_timeout = Duration::from_millis(u64::try_from(settings.request_timeout_ms).unwrap_or(0));
-    let markers =
-        Arc::new(MarkerWriter::new(replicas.clone(), groups.clone(), image.clone(), request_timeout, env.clock()));
+    let markers = markers(&settings, &replicas, &groups, &image, env);
     let other_brokers = Arc::new(OtherBrokers::new(OtherBrokersParts {
         node_id: config.node_id,
         image: image.clone(),
