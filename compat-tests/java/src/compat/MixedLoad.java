@@ -173,7 +173,7 @@ final class MixedLoad {
                 part.run();
             } catch (Exception | AssertionError failure) {
                 var cause = failure.getCause() == null ? "" : ", because of " + failure.getCause();
-                problem(name, "ends with " + failure + cause + " at " + failure.getStackTrace()[0]);
+                problem(name, "ends with " + failure + cause + " at " + List.of(failure.getStackTrace()));
             }
         }, name);
         thread.setDaemon(true);
