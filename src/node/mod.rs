@@ -48,6 +48,7 @@ use crate::runtime::producer_ids::ProducerIds;
 use crate::runtime::publisher::{self, Publication};
 use crate::runtime::quorum::{QuorumPeers, QuorumPeersParts, SendRequest};
 use crate::runtime::registration::{self, Endpoint, NotRegistered, Registration, StopSignals};
+use crate::runtime::session::BrokerSession;
 use crate::runtime::transaction::{MarkerRoutes, MarkerWriter, TransactionCoordinators, TransactionEffects};
 use crate::telemetry::{Complaints, FilterHandle, Metrics};
 use anyhow::Context as _;
@@ -339,12 +340,14 @@ fn broker(
     let settings = effective.settings.clone();
     // The features of the oldest version apply until the first image is published.
     let image = Arc::new(ArcSwap::from_pointee(Image::default()));
+    let session = Arc::new(BrokerSession::new(i64::from(settings.broker_session_timeout_ms), env.clock()));
     let groups = Arc::new(GroupCoordinators::new(CoordinatorParts {
         config: config_rules::group_config(&effective, image.load().features.version()),
         image: image.clone(),
         effects: Arc::new(NoEffects),
         codec: config_rules::offsets_codec(&effective),
         commit_timeout_ms: i64::from(settings.offsets_commit_timeout_ms),
+        session: session.clone(),
         env,
     }));
     let transaction_config = config_rules::transaction_config(&effective);
@@ -369,12 +372,14 @@ fn broker(
         effects: Arc::new(TransactionEffects::new(producer_ids.clone(), controller.clone(), routes)),
         codec: Codec::None,
         commit_timeout_ms: i64::from(settings.request_timeout_ms),
+        session: session.clone(),
         env,
     });
     let slots = usize::try_from(settings.max_incremental_fetch_session_cache_slots).unwrap_or(0);
     let broker = Broker {
         node: Node { id: config.node_id, cluster_id: cluster_id.into(), incarnation_id: env.uuid() },
         env,
+        session,
         clock: env.clock(),
         metrics,
         complaints: Complaints::default(),
@@ -501,6 +506,7 @@ fn registration(broker: &Broker, listening: &[Listening], log_dirs: Vec<Director
         rack: config.settings.broker_rack.as_deref().map(Into::into),
         log_dirs,
         previous_epoch: None,
+        session: broker.session.clone(),
         heartbeat_interval: config.settings.heartbeat_interval(),
         timeout: Duration::from_millis(
             u64::try_from(config.settings.initial_broker_registration_timeout_ms).unwrap_or(0),

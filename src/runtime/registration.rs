@@ -2,6 +2,7 @@
 //! by heartbeats.
 
 use super::controller::ActiveController;
+use super::session::BrokerSession;
 use crate::config::Roles;
 use crate::env::watch;
 use crate::replica::DirStates;
@@ -66,6 +67,8 @@ pub struct Registration {
     /// The broker's epoch at its last stop, if that was clean. Only then does the broker stay
     /// eligible to lead (KIP-966).
     pub previous_epoch: Option<BrokerEpoch>,
+    /// What the heartbeats renew.
+    pub session: Arc<BrokerSession>,
     /// `broker.heartbeat.interval.ms`.
     pub heartbeat_interval: Duration,
     /// `initial.broker.registration.timeout.ms`.
@@ -173,9 +176,13 @@ async fn run_broker(
         let offset = Offset::to_wire(*published.borrow());
         let states = dirs.borrow_and_update().clone();
         let mut pause = this.heartbeat_interval;
+        let sent_at = this.session.sends();
         match heartbeat(this, controller, epoch, offset, &states, false).await {
             Ok(response) => {
                 let fenced = response.is_fenced;
+                if !fenced {
+                    this.session.renew(sent_at);
+                }
                 refusals = Refusals::default();
                 if is_fenced != fenced {
                     info!(fenced, broker_epoch = %epoch, "the controller answered this broker's heartbeat");
