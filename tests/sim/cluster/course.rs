@@ -2,7 +2,7 @@
 //! mended, and the cluster must come to rest with all that it has promised.
 
 use crate::Check;
-use crate::clients::{CLIENTS, PARTITIONS, Participant, Shared, TOPIC};
+use crate::clients::{CLIENTS, PARTITIONS, Shared, TOPIC, start_clients};
 use crate::faults::{Faults, out_of_sync};
 use crate::invariants::Invariants;
 use crate::ledger::records_of;
@@ -20,8 +20,6 @@ const FAULTS_FROM_MS: u64 = 2_000;
 const FAULTS_MS: u64 = 8_000;
 /// How long the cluster may need until it has done what it owes.
 const REST_MAX_MS: u64 = 40_000;
-/// The number of writes that each producer makes after the faults.
-const ENOUGH: usize = 5;
 
 /// The state of a course.
 pub struct Course {
@@ -67,6 +65,7 @@ impl Course {
             ledger: Default::default(),
             is_created: Default::default(),
             is_healed: Default::default(),
+            upheavals: Default::default(),
             done: Default::default(),
             nodes: count,
             is_printed,
@@ -87,18 +86,7 @@ impl Course {
             node.start(&self.net, 0, &mut self.random);
         }
         let (runtime, clock) = &self.clients;
-        let producers = 2 + self.random.below(2);
-        let readers = PARTITIONS as usize;
-        self.shared.done.lock().resize(producers + readers + 1, false);
-        let mut participant = |number| Participant::new(&self.shared, &self.net, clock, self.random.next(), number);
-        runtime.spawn(participant(0).create_topic());
-        for number in 0..producers {
-            runtime.spawn(participant(number).produce(ENOUGH));
-        }
-        for number in producers..producers + readers {
-            runtime.spawn(participant(number).read());
-        }
-        runtime.spawn(participant(producers + readers).commit(ENOUGH));
+        start_clients(runtime, (&self.shared, &self.net, clock), &mut self.random);
     }
 
     fn run(&mut self) -> Check {
@@ -153,6 +141,8 @@ impl Course {
         panics::check()?;
         self.shared.ledger.lock().check()?;
         let checked = self.invariants.check(&self.nodes);
+        *self.shared.upheavals.lock() =
+            self.nodes.iter().map(Node::starts).sum::<u64>() + self.invariants.leaders_seen();
         for line in std::mem::take(&mut self.invariants.news) {
             self.note(|| line);
         }
@@ -214,9 +204,11 @@ impl Course {
                 }
             }
         }
-        let count = self.shared.ledger.lock().acknowledged_count();
-        self.note(|| format!("{count} records were acknowledged"));
-        Ok(())
+        let ledger = self.shared.ledger.lock();
+        let (begun, committed) = ledger.transactions.counts();
+        let count = ledger.acknowledged_count();
+        self.note(|| format!("{count} records were acknowledged, {committed} of {begun} transactions committed"));
+        ledger.transactions.check()
     }
 }
 

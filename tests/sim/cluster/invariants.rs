@@ -2,6 +2,7 @@
 
 use crate::Check;
 use crate::clients::{PARTITIONS, TOPIC};
+use crate::committed::{Committed, check_states};
 use crate::node::Node;
 use model::{BrokerId, LeaderEpoch, PartitionEpoch, PartitionIndex, TopicIdPartition};
 use std::collections::BTreeMap;
@@ -20,6 +21,7 @@ pub struct Invariants {
     summed: BTreeMap<(usize, u64), i64>,
     /// The newest partition epoch of each partition.
     states: BTreeMap<i32, PartitionEpoch>,
+    committed: Committed,
     /// What has happened since the last look.
     pub news: Vec<String>,
 }
@@ -62,6 +64,16 @@ impl Invariants {
                     }
                 }
                 let log = partition.log();
+                if log.last_stable_offset() > log.high_watermark() || log.high_watermark() > log.log_end_offset() {
+                    return Err(format!(
+                        "{} on node {} has the last stable offset {}, the high watermark {} and the log end offset {}",
+                        partition.name(),
+                        node.host,
+                        log.last_stable_offset(),
+                        log.high_watermark(),
+                        log.log_end_offset()
+                    ));
+                }
                 let now = (log.high_watermark().0, log.last_stable_offset().0);
                 let before = self.high_watermarks.entry((node.host, node.starts(), id)).or_insert(now);
                 if now.0 < before.0 || now.1 < before.1 {
@@ -75,7 +87,12 @@ impl Invariants {
             }
             self.check_image(node, &broker.image())?;
         }
-        Ok(())
+        self.committed.check(nodes)
+    }
+
+    /// Returns how many leaders of partitions there were.
+    pub fn leaders_seen(&self) -> u64 {
+        self.leaders.len() as u64
     }
 
     /// Tells what is new about partitions.
@@ -100,6 +117,7 @@ impl Invariants {
             return Ok(());
         }
         self.tell_partitions(image);
+        check_states(image)?;
         let mut sum = 0xcbf2_9ce4_8422_2325_u64;
         for record in image.snapshot_records() {
             for byte in record.encode().map_err(|error| error.to_string())? {
