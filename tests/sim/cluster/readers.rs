@@ -7,7 +7,12 @@ use model::ErrorCode;
 use protocol::Records;
 use protocol::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
 use protocol::messages::fetch_response::{FetchResponse, PartitionData};
+use protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic};
+use protocol::messages::list_offsets_response::ListOffsetsResponse;
 use std::collections::{BTreeMap, BTreeSet};
+
+/// ListOffsets' timestamp of the end.
+const LATEST_TIMESTAMP: i64 = -1;
 
 /// `isolation.level`
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +29,8 @@ pub struct PartitionReader {
     next: i64,
     /// The highest high watermark and last stable offset in each leader epoch.
     ends: BTreeMap<i32, (i64, i64)>,
+    /// The last end that was told.
+    told_end: i64,
     /// The last number of each producer.
     last: BTreeMap<String, u64>,
 }
@@ -31,7 +38,7 @@ pub struct PartitionReader {
 impl PartitionReader {
     pub fn new(participant: Participant, partition: i32, level: IsolationLevel) -> Self {
         let participant = Participant { partition, ..participant };
-        Self { participant, level, next: 0, ends: BTreeMap::new(), last: BTreeMap::new() }
+        Self { participant, level, next: 0, ends: BTreeMap::new(), told_end: 0, last: BTreeMap::new() }
     }
 
     /// Reads the partition to its end, again and again, until the faults are over and it has read
@@ -48,6 +55,9 @@ impl PartitionReader {
             };
             if let Err(fault) = self.take(&answer) {
                 return self.participant.fail(fault);
+            }
+            if self.participant.random.chance(10) {
+                self.check_end().await;
             }
             if is_last && self.next >= answer.high_watermark {
                 return self.participant.finish();
@@ -88,6 +98,33 @@ impl PartitionReader {
             self.participant.note(|| format!("a fetch @{} of node {to}: error {}", self.next, answer.error_code));
         }
         (answer.error_code == 0).then_some(answer)
+    }
+
+    /// Asks for the end of the partition. What was read or told once stays below it, whoever leads.
+    async fn check_end(&mut self) {
+        let to = self.participant.leader().await;
+        let partition = ListOffsetsPartition {
+            partition_index: self.participant.partition,
+            current_leader_epoch: self.participant.epoch,
+            timestamp: LATEST_TIMESTAMP,
+            ..Default::default()
+        };
+        let topic = ListOffsetsTopic { name: TOPIC.into(), partitions: vec![partition], ..Default::default() };
+        let request = ListOffsetsRequest {
+            replica_id: -1,
+            isolation_level: self.level as i8,
+            topics: vec![topic],
+            ..Default::default()
+        };
+        let answer = self.participant.client.call::<_, ListOffsetsResponse>(to, &request, 6).await;
+        let answer = answer.ok().and_then(|it| it.topics.into_iter().next()?.partitions.into_iter().next());
+        let Some(told) = answer.filter(|answer| answer.error_code == 0).map(|answer| answer.offset) else { return };
+        let before = self.told_end.max(self.next);
+        if told < before {
+            let partition = self.participant.partition;
+            self.participant.fail(format!("the end of {partition} went back from {before} to {told} at node {to}"));
+        }
+        self.told_end = told;
     }
 
     /// Takes an answer. Fails if it contradicts what was told before.

@@ -258,6 +258,12 @@ impl TransactionalProducer {
                     return Ok(());
                 }
                 Some(code) if is_retriable(code) => {}
+                None if answer.is_err() && self.participant.random.chance(30) => {
+                    // The application gives up. The request may still arrive, after the abort.
+                    self.participant.note(|| format!("{} gives transaction {transaction} up", self.id));
+                    self.end(transaction, false).await?;
+                    return Err(Trouble);
+                }
                 None if answer.is_err() => {}
                 _ => return Err(Trouble),
             }
