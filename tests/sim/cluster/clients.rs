@@ -40,6 +40,8 @@ pub struct Shared {
     pub is_created: Mutex<bool>,
     /// Whether the producers may stop once they have written enough.
     pub is_healed: Mutex<bool>,
+    /// Whether the faults are over and all replicas in sync.
+    pub is_in_sync: Mutex<bool>,
     /// How often a node was started or a partition got a leader.
     pub upheavals: Mutex<u64>,
     /// Whether each client is done.
@@ -214,18 +216,20 @@ impl Participant {
     /// Writes records with `acks=all` until the faults are over and `enough` more are acknowledged.
     pub async fn produce(mut self, enough: usize) {
         self.until_created().await;
-        let (mut next, mut after_healing) = (0, 0);
+        let (mut next, mut life, mut after_healing) = (0, 0, 0);
         let mut identity = self.producer_id().await;
         let mut sequence = 0;
         while after_healing < enough {
             let count = 1 + self.random.below(3);
-            let values: Vec<String> = (next..next + count).map(|at| format!("p{}-{at}", self.number)).collect();
+            let values: Vec<String> = (next..next + count).map(|at| format!("p{}.{life}-{at}", self.number)).collect();
             next += count;
             if self.write(identity, sequence, &values).await {
                 sequence += count as i32;
                 after_healing += usize::from(*self.shared.is_healed.lock());
             } else {
-                // The application gives up, and goes on as another producer.
+                // The application gives up, and goes on as another producer. What it has sent may
+                // still arrive.
+                life += 1;
                 identity = self.producer_id().await;
                 sequence = 0;
             }

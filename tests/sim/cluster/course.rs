@@ -39,6 +39,9 @@ pub fn run(seed: u64, is_printed: bool) -> Result<u64, String> {
     let ran = catch_unwind(AssertUnwindSafe(|| {
         let mut course = Course::new(seed, is_printed);
         let ran = course.run();
+        if ran.is_err() {
+            course.tell_logs();
+        }
         (course, ran)
     }));
     let panic = panics::taken();
@@ -65,6 +68,7 @@ impl Course {
             ledger: Default::default(),
             is_created: Default::default(),
             is_healed: Default::default(),
+            is_in_sync: Default::default(),
             upheavals: Default::default(),
             done: Default::default(),
             nodes: count,
@@ -159,7 +163,9 @@ impl Course {
     }
 
     fn is_at_rest(&self) -> bool {
-        self.shared.done.lock().iter().all(|done| *done) && self.lagging().is_none()
+        let is_in_sync = self.lagging().is_none();
+        *self.shared.is_in_sync.lock() = is_in_sync;
+        is_in_sync && self.shared.done.lock().iter().all(|done| *done)
     }
 
     /// Returns what is not as it must be once the faults are over: every replica in sync.
@@ -217,6 +223,18 @@ impl Drop for Course {
         self.clients.1.die();
         for node in &mut self.nodes {
             node.end(&self.net, self.now_ms, storage::disk::Crash::Process);
+        }
+    }
+}
+
+impl Course {
+    /// Prints every log below its high watermark.
+    fn tell_logs(&self) {
+        for node in self.nodes.iter().filter(|_| self.is_printed) {
+            let Some(broker) = node.broker() else { continue };
+            for index in 0..PARTITIONS {
+                self.note(|| format!("node {} has {index}: {:?}", node.host, records_of(&broker, TOPIC, index)));
+            }
         }
     }
 }

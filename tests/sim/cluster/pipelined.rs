@@ -42,6 +42,8 @@ pub struct PipelinedProducer {
     sent: usize,
     next_value: usize,
     next_sequence: i32,
+    /// How often it began anew. What the producer before has sent may still arrive.
+    lives: usize,
     /// Whether a broker does not know a batch of before.
     is_lost: bool,
 }
@@ -56,6 +58,7 @@ impl PipelinedProducer {
             sent: 0,
             next_value: 0,
             next_sequence: 0,
+            lives: 0,
             is_lost: false,
         }
     }
@@ -63,6 +66,7 @@ impl PipelinedProducer {
     async fn begin_anew(&mut self) {
         self.identity = self.participant.producer_id().await;
         self.batches.clear();
+        self.lives += 1;
         (self.sent, self.next_sequence, self.is_lost) = (0, 0, false);
         self.add_batch();
     }
@@ -96,7 +100,8 @@ impl PipelinedProducer {
     fn add_batch(&mut self) {
         let count = 1 + self.participant.random.below(3);
         let number = self.participant.number;
-        let values = (self.next_value..self.next_value + count).map(|at| format!("q{number}-{at}"));
+        let life = self.lives;
+        let values = (self.next_value..self.next_value + count).map(|at| format!("q{number}.{life}-{at}"));
         let values: Vec<String> = values.collect();
         let mut batch =
             BatchBuilder::new(Offset(0)).producer(self.identity.0, self.identity.1, Some(self.next_sequence));

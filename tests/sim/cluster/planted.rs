@@ -38,7 +38,6 @@ macro_rules! planted {
 
 planted! {
     a_leader_epoch_that_is_not_raised(metadata::LeaderEpochNotRaised, "two leaders of");
-    a_fenced_replica_that_joins_the_isr(metadata::FencedReplicaCounted, "in the ISR, but fenced");
     a_leader_from_outside_isr_and_elr(metadata::ElectedOutsideIsrAndElr, "is not in the ISR", "may be elected", "lost");
     an_unclean_restart_that_is_ignored(metadata::UncleanRestartIgnored, "in the ISR, but fenced", "may be elected", "lost");
     an_elr_that_is_not_cleared(metadata::ElrNotCleared, "an ELR beside");
@@ -46,8 +45,8 @@ planted! {
     a_refusal_that_is_written(metadata::RefusalWritten, "bad state of");
     a_high_watermark_that_does_not_wait_for_the_slowest(replica::SlowestNotAwaited, "only 1 replicas have");
     a_maximal_isr_that_is_ignored(replica::MaximalIsrIgnored, "replicas have", "may be elected");
-    a_replica_that_joins_below_the_start_of_the_epoch(replica::JoinedBelowEpochStart, "may be elected");
     a_min_isr_that_is_ignored(replica::MinIsrIgnored, "only 1 replicas have");
+    half_of_the_voters_as_majority(raft::HalfIsMajority, "two leaders of the quorum");
     a_divergence_that_is_ignored(replica::DivergenceIgnored, "no progress", "logs differ", "went back");
     a_truncation_to_the_high_watermark(replica::TruncatedToHighWatermark, "logs differ", "may be elected", "lost");
     a_write_acknowledged_before_the_high_watermark(
@@ -66,14 +65,8 @@ planted! {
     a_prepared_commit_that_is_forgotten(coordinator::PreparedForgotten, "no progress");
     a_partition_that_an_end_forgets(coordinator::PartitionForgotten, "no progress", "torn");
     a_reply_before_the_commit(coordinator::ReplyBeforeCommit, "answers the offset", "lost");
-    an_effect_before_the_commit(coordinator::EffectBeforeCommit, "aborted read", "torn");
     markers_that_are_not_loaded(coordinator::MarkersNotLoaded, "answers the offset", "lost commit");
     a_coordinator_that_has_not_loaded(coordinator::NothingLoaded, "lost commit", "nobody is fenced", "answers the offset");
     a_last_stable_offset_from_the_high_watermark(storage::StableOffsetFromHighWatermark, "aborted read");
-    a_marker_that_counts_before_the_high_watermark(storage::MarkerCountedBeforeHighWatermark, "went back");
     producers_that_a_truncation_forgets(storage::ProducersForgottenAtTruncation, "duplicate", "is the next one");
-    x05(metadata::StalePartitionEpochAccepted, "");
-    y08(replica::EarlyHighWatermarkTold, "");
-    y12(replica::EpochNotCheckedAtAppend, "");
-    s01(storage::GuardIgnored, "");
 }

@@ -46,8 +46,8 @@ impl PartitionReader {
     pub async fn read(mut self) {
         self.participant.until_created().await;
         loop {
-            // What is written is all there before the last fetch is sent.
-            let is_last = *self.participant.shared.is_healed.lock() && self.participant.others_are_done();
+            // Before the last fetch is sent, all is written, and no node believes that it leads still.
+            let is_last = *self.participant.shared.is_in_sync.lock() && self.participant.others_are_done();
             let Some(answer) = self.fetch().await else {
                 self.participant.leader = None;
                 wait(50).await;
@@ -155,6 +155,10 @@ impl PartitionReader {
                 return Err(format!("a gap: {partition}@{} came after @{}", record.offset, self.next));
             }
             self.next = record.offset + 1;
+            if is_aborted {
+                let listed = &answer.aborted_transactions;
+                self.participant.note(|| format!("leaves {record:?} out: {listed:?}"));
+            }
             self.participant.shared.ledger.lock().read(partition, record.offset, &record.value);
             if level == IsolationLevel::ReadCommitted && !is_aborted && record.marker.is_none() {
                 self.take_committed(&record)?;
