@@ -358,13 +358,7 @@ fn broker(
     let request_timeout = Duration::from_millis(u64::try_from(settings.request_timeout_ms).unwrap_or(0));
     let markers =
         Arc::new(MarkerWriter::new(replicas.clone(), groups.clone(), image.clone(), request_timeout, env.clock()));
-    let other_brokers = Arc::new(OtherBrokers::new(OtherBrokersParts {
-        node_id: config.node_id,
-        image: image.clone(),
-        listener: config.listeners.inter_broker.as_str().into(),
-        dial,
-        runtime: tokio::runtime::Handle::current(),
-    }));
+    let other_brokers = Arc::new(other_brokers(config, &image, dial));
     let routes = MarkerRoutes { here: markers.clone(), others: other_brokers.clone() };
     let transactions = TransactionCoordinators::new(CoordinatorParts {
         config: transaction_config,
@@ -409,6 +403,17 @@ fn broker(
     set_maxima(env, &broker.limits, &broker.settings());
     broker.replicas.set_cordoned(&broker.settings().cordoned_log_dirs);
     Ok(Arc::new(broker))
+}
+
+/// Creates the connections to the other brokers. None is made yet.
+fn other_brokers(config: &NodeConfig, image: &Arc<ArcSwap<Image>>, dial: Dial) -> OtherBrokers {
+    OtherBrokers::new(OtherBrokersParts {
+        node_id: config.node_id,
+        image: image.clone(),
+        listener: config.listeners.inter_broker.as_str().into(),
+        dial,
+        runtime: tokio::runtime::Handle::current(),
+    })
 }
 
 /// Creates the partitions of this broker. None is open yet.
