@@ -15,20 +15,28 @@
 mod client;
 mod clients;
 mod commits;
+mod committed;
 mod course;
 mod faults;
 mod invariants;
 mod ledger;
+mod members;
+mod membership;
 mod net;
 mod node;
 mod panics;
+mod pipelined;
 #[cfg(feature = "planted-bugs")]
 mod planted;
 #[path = "../random.rs"]
 mod random;
+mod readers;
 #[path = "../seeds.rs"]
 mod seeds;
 mod time;
+mod transact;
+mod transact_offsets;
+mod transactions;
 
 use self::seeds::simulation;
 
