@@ -42,8 +42,6 @@ pub struct Shared {
     pub is_healed: Mutex<bool>,
     /// Whether the faults are over and all replicas in sync.
     pub is_in_sync: Mutex<bool>,
-    /// How often a node was started or a partition got a leader.
-    pub upheavals: Mutex<u64>,
     /// Whether each client is done.
     pub done: Mutex<Vec<bool>>,
     pub nodes: usize,
@@ -59,9 +57,9 @@ pub fn start_clients(runtime: &Runtime, (shared, net, clock): (&Arc<Shared>, &Ne
     let mut count = 0;
     let mut participant = |random: &mut Random| {
         count += 1;
-        Participant::new(shared, net, *clock, random.next(), count - 1)
+        Participant::new(shared, net, clock, random.next(), count - 1)
     };
-    runtime.spawn(Participant::new(shared, net, *clock, random.next(), 0).create_topic());
+    runtime.spawn(Participant::new(shared, net, clock, random.next(), 0).create_topic());
     for _ in 0..1 + random.below(2) {
         runtime.spawn(participant(random).produce(ENOUGH));
     }

@@ -69,7 +69,6 @@ impl Course {
             is_created: Default::default(),
             is_healed: Default::default(),
             is_in_sync: Default::default(),
-            upheavals: Default::default(),
             done: Default::default(),
             nodes: count,
             is_printed,
@@ -145,8 +144,6 @@ impl Course {
         panics::check()?;
         self.shared.ledger.lock().check()?;
         let checked = self.invariants.check(&self.nodes);
-        *self.shared.upheavals.lock() =
-            self.nodes.iter().map(Node::starts).sum::<u64>() + self.invariants.leaders_seen();
         for line in std::mem::take(&mut self.invariants.news) {
             self.note(|| line);
         }

@@ -95,11 +95,6 @@ impl Invariants {
         self.committed.check(nodes)
     }
 
-    /// Returns how many leaders of partitions there were.
-    pub fn leaders_seen(&self) -> u64 {
-        self.leaders.len() as u64
-    }
-
     /// Tells what is new about partitions.
     fn tell_partitions(&mut self, image: &metadata::image::Image) {
         let Some(topic) = image.topics.by_name(TOPIC) else { return };

@@ -1,10 +1,6 @@
 //! An idempotent producer with up to five requests in flight, as Java's is by default. After an
 //! error it sends everything again that is not acknowledged, in order.
-//!
-//! A snapshot of producers holds only the last batch of each, in Kafka's format. So a node that was
-//! started again, or that has truncated its log, may not know an older batch as one that it has,
-//! and answers OUT_OF_ORDER_SEQUENCE_NUMBER as Kafka does. The application goes on as another
-//! producer then.
+//! Each of them is known as one that is there, or is the next one: its sequence is never refused.
 
 use crate::client::Pipeline;
 use crate::clients::{Participant, TOPIC, wait};
@@ -27,8 +23,6 @@ struct Unacknowledged {
     sequence: i32,
     values: Vec<String>,
     bytes: Bytes,
-    /// The upheavals before it was sent.
-    upheavals: u64,
 }
 
 /// A producer with several requests in flight.
@@ -42,10 +36,6 @@ pub struct PipelinedProducer {
     sent: usize,
     next_value: usize,
     next_sequence: i32,
-    /// How often it began anew. What the producer before has sent may still arrive.
-    lives: usize,
-    /// Whether a broker does not know a batch of before.
-    is_lost: bool,
 }
 
 impl PipelinedProducer {
@@ -58,17 +48,7 @@ impl PipelinedProducer {
             sent: 0,
             next_value: 0,
             next_sequence: 0,
-            lives: 0,
-            is_lost: false,
         }
-    }
-
-    async fn begin_anew(&mut self) {
-        self.identity = self.participant.producer_id().await;
-        self.batches.clear();
-        self.lives += 1;
-        (self.sent, self.next_sequence, self.is_lost) = (0, 0, false);
-        self.add_batch();
     }
 
     /// Writes until the faults are over and `enough` more batches are acknowledged.
@@ -81,9 +61,6 @@ impl PipelinedProducer {
             let window = 1 + self.participant.random.below(IN_FLIGHT_MAX);
             while self.batches.len() < window {
                 self.add_batch();
-            }
-            if self.is_lost {
-                self.begin_anew().await;
             }
             if self.exchange().await.is_none() {
                 self.connection = None;
@@ -100,8 +77,7 @@ impl PipelinedProducer {
     fn add_batch(&mut self) {
         let count = 1 + self.participant.random.below(3);
         let number = self.participant.number;
-        let life = self.lives;
-        let values = (self.next_value..self.next_value + count).map(|at| format!("q{number}.{life}-{at}"));
+        let values = (self.next_value..self.next_value + count).map(|at| format!("q{number}-{at}"));
         let values: Vec<String> = values.collect();
         let mut batch =
             BatchBuilder::new(Offset(0)).producer(self.identity.0, self.identity.1, Some(self.next_sequence));
@@ -109,8 +85,7 @@ impl PipelinedProducer {
             batch.append(self.participant.clock.now(), None, Some(value.as_bytes()));
         }
         let bytes = batch.finish().unwrap();
-        let upheavals = *self.participant.shared.upheavals.lock();
-        self.batches.push_back(Unacknowledged { sequence: self.next_sequence, values, bytes, upheavals });
+        self.batches.push_back(Unacknowledged { sequence: self.next_sequence, values, bytes });
         self.next_value += count;
         self.next_sequence += count as i32;
     }
@@ -153,12 +128,6 @@ impl PipelinedProducer {
                 self.batches.pop_front();
                 self.sent -= 1;
                 Some(())
-            }
-            Some(ErrorCode::OutOfOrderSequenceNumber)
-                if batch.upheavals < *self.participant.shared.upheavals.lock() =>
-            {
-                self.is_lost = true;
-                None
             }
             Some(
                 error @ (ErrorCode::OutOfOrderSequenceNumber
