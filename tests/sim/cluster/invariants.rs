@@ -100,7 +100,7 @@ impl Invariants {
             return Ok(());
         }
         self.tell_partitions(image);
-        let mut sum = 0xcbf2_9ce4_8422_2325_u64;
+        let mut sum = 0xcbf2_9ce4_8422_2325_u64 ^ image.provenance.epoch.0 as u64;
         for record in image.snapshot_records() {
             for byte in record.encode().map_err(|error| error.to_string())? {
                 sum = (sum ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);

@@ -12,23 +12,30 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod admin;
 mod client;
 mod clients;
 mod commits;
 mod course;
 mod faults;
 mod invariants;
+mod layout;
 mod ledger;
 mod net;
 mod node;
 mod panics;
 #[cfg(feature = "planted-bugs")]
 mod planted;
+#[cfg(feature = "planted-bugs")]
+mod planted_quorum;
+mod quorum;
+mod quorum_faults;
 #[path = "../random.rs"]
 mod random;
 #[path = "../seeds.rs"]
 mod seeds;
 mod time;
+mod voters;
 
 use self::seeds::Simulation;
 

@@ -8,15 +8,32 @@ const SEEDS: u64 = 30;
 
 /// Fails unless a course fails as the bug must let it fail.
 fn is_caught<B: Copy + Debug>(bug: B, plant: fn(Option<B>), signs: &[&str]) {
-    let failed = |seed| {
+    is_caught_among(0..SEEDS, bug, plant, signs);
+}
+
+/// Fails unless the course of one of these seeds fails as the bug must let it fail.
+pub fn is_caught_among<B: Copy + Debug>(
+    seeds: impl IntoIterator<Item = u64>,
+    bug: B,
+    plant: fn(Option<B>),
+    signs: &[&str],
+) {
+    let (mut count, mut others) = (0, Vec::new());
+    let mut failed = |seed| {
+        count += 1;
         plant(Some(bug));
         let failed = SIMULATION.outcome(seed, false).err();
         plant(None);
-        failed.filter(|reason| signs.iter().any(|sign| reason.contains(sign)))
+        let reason = failed?;
+        if signs.iter().any(|sign| reason.contains(sign)) {
+            return Some(reason);
+        }
+        others.push((seed, reason));
+        None
     };
-    let caught = (0..SEEDS).find_map(|seed| Some((seed, failed(seed)?)));
-    assert!(caught.is_some(), "{bug:?} lives through {SEEDS} seeds");
-    eprintln!("{bug:?} is caught: {caught:?}");
+    let caught = seeds.into_iter().find_map(|seed| Some((seed, failed(seed)?)));
+    assert!(caught.is_some(), "{bug:?} lives through {count} seeds, and does otherwise: {others:#?}");
+    eprintln!("{bug:?} is caught in course {count}: {caught:?}");
 }
 
 macro_rules! planted {
