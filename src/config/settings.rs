@@ -3,6 +3,7 @@
 use super::Properties;
 use super::key::Values;
 use super::value::{FromValue, Value};
+use std::time::Duration;
 
 /// The value of `replica.selector.class` that sends consumers to followers in their rack (KIP-392).
 pub(super) const RACK_AWARE_SELECTOR: &str = "org.apache.kafka.common.replica.RackAwareReplicaSelector";
@@ -146,6 +147,14 @@ settings_struct! {
 }
 
 impl BrokerSettings {
+    /// How often a broker sends a heartbeat: `broker.heartbeat.interval.ms`, and at least three
+    /// times in a session. Kafka's broker is fenced between two heartbeats where its session is
+    /// shorter than their interval.
+    pub fn heartbeat_interval(&self) -> Duration {
+        let ms = self.broker_heartbeat_interval_ms.min(self.broker_session_timeout_ms / 3);
+        Duration::from_millis(u64::try_from(ms).unwrap_or(0).max(1))
+    }
+
     /// Converts the values to settings.
     pub fn new(values: &Values) -> Self {
         Self::read(|name| values.get(name).clone())

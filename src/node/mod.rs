@@ -486,9 +486,7 @@ fn registration(config: &NodeConfig, node: &Node, listening: &[Listening], log_d
         rack: config.settings.broker_rack.as_deref().map(Into::into),
         log_dirs,
         previous_epoch: None,
-        heartbeat_interval: Duration::from_millis(
-            u64::try_from(config.settings.broker_heartbeat_interval_ms).unwrap_or(2000),
-        ),
+        heartbeat_interval: config.settings.heartbeat_interval(),
         timeout: Duration::from_millis(
             u64::try_from(config.settings.initial_broker_registration_timeout_ms).unwrap_or(0),
         ),

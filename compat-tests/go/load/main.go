@@ -1,5 +1,5 @@
-// Puts one load on a broker and prints its figures as one line of JSON: `load
-// produce|consume|latency|steady|many|fill|served|alter|transactions|ids -broker HOST:PORT [flags]`.
+// Puts one load on brokers and prints its figures as one line of JSON: `load LOAD -broker
+// HOST:PORT[,...] [flags]`. Function main names the loads.
 package main
 
 import (
@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"maps"
 	"math/rand"
 	"os"
 	"slices"
@@ -21,25 +22,27 @@ import (
 
 type load struct {
 	broker, topic, codec, config  string
+	nodes, signal                 string
 	partitions, records, size     int
 	acks, lingerMs, rate, seconds int
 	mb, batch, connections, keys  int
-	producers                     int
+	producers, replication        int
 }
 
 func main() {
 	loads := map[string]func(*load, context.Context) (map[string]float64, error){
 		"produce": (*load).produce, "consume": (*load).consume, "latency": (*load).latency, "steady": (*load).steady,
 		"many": (*load).many, "fill": (*load).fill, "served": (*load).served, "alter": (*load).alter,
-		"transactions": (*load).transactions, "ids": (*load).ids,
+		"transactions": (*load).transactions, "ids": (*load).ids, "failover": (*load).failover, "controller": (*load).controller,
+		"decided": (*load).decided, "insync": (*load).inSync,
 	}
 	if len(os.Args) < 2 || loads[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: load produce|consume|latency|steady|many|fill|served|alter|transactions|ids -broker HOST:PORT [flags]")
+		fmt.Fprintln(os.Stderr, "usage: load", strings.Join(slices.Sorted(maps.Keys(loads)), "|"), "-broker HOST:PORT[,...] [flags]")
 		os.Exit(2)
 	}
 	var l load
 	flags := flag.NewFlagSet(os.Args[1], flag.ExitOnError)
-	flags.StringVar(&l.broker, "broker", "127.0.0.1:9092", "where the broker listens")
+	flags.StringVar(&l.broker, "broker", "127.0.0.1:9092", "where the broker or the brokers listen")
 	flags.StringVar(&l.topic, "topic", "load", "the topic, made where it is not there")
 	flags.StringVar(&l.codec, "codec", "none", "none or lz4")
 	flags.StringVar(&l.config, "config", "", "key=value,... of the topic, for fill and alter")
@@ -55,6 +58,9 @@ func main() {
 	flags.IntVar(&l.batch, "batch", 65536, "bytes of a batch, for steady and fill")
 	flags.IntVar(&l.connections, "connections", 4, "connections, for steady")
 	flags.IntVar(&l.producers, "producers", 1, "producers that commit at the same time, for transactions")
+	flags.IntVar(&l.replication, "replication", 1, "the replicas of each new partition")
+	flags.StringVar(&l.nodes, "nodes", "", "ID=PID,... of the brokers, for failover")
+	flags.StringVar(&l.signal, "signal", "KILL", "what the leader's process gets, for failover")
 	_ = flags.Parse(os.Args[2:])
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
@@ -72,7 +78,7 @@ func (l *load) client(more ...kgo.Opt) (*kgo.Client, error) {
 		codec = kgo.Lz4Compression()
 	}
 	options := []kgo.Opt{
-		kgo.SeedBrokers(l.broker),
+		kgo.SeedBrokers(strings.Split(l.broker, ",")...),
 		kgo.ProducerLinger(time.Duration(l.lingerMs) * time.Millisecond),
 		kgo.ProducerBatchCompression(codec),
 		kgo.MaxBufferedRecords(100_000),
@@ -93,7 +99,7 @@ func (l *load) on(ctx context.Context, more ...kgo.Opt) (*kgo.Client, error) {
 	for _, config := range l.configs() {
 		configs[config.Name] = config.Value
 	}
-	made, err := kadm.NewClient(client).CreateTopics(ctx, int32(l.partitions), 1, configs, l.topic)
+	made, err := kadm.NewClient(client).CreateTopics(ctx, int32(l.partitions), int16(l.replication), configs, l.topic)
 	if err != nil {
 		return nil, err
 	}

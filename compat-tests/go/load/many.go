@@ -35,7 +35,7 @@ func (l *load) many(ctx context.Context) (map[string]float64, error) {
 	defer client.Close()
 	begun := time.Now()
 	for topic, partitions := range l.topics() {
-		made, err := kadm.NewClient(client).CreateTopics(ctx, int32(partitions), 1, nil, topic)
+		made, err := kadm.NewClient(client).CreateTopics(ctx, int32(partitions), int16(l.replication), nil, topic)
 		if err != nil {
 			return nil, err
 		}

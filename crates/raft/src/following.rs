@@ -226,6 +226,7 @@ impl Raft {
         let deadline = self.fetch_deadline(now);
         let alive_until = now.monotonic.0.saturating_add(self.config.timeouts.fetch_ms);
         if let Role::Follower(follower) = &mut self.role {
+            self.last_answer = Some((follower.leader, now.monotonic));
             follower.asks_others = false;
             follower.lost_connections = 0;
             if follower.has_resigned {

@@ -9,7 +9,7 @@ use crate::quorum_state::ElectionState;
 use crate::state::{Role, RoleName, Unattached};
 use crate::timing::{Now, Random, Timeouts};
 use crate::voters::{Endpoint, KRaftVersion, ReplicaKey, Voter, VoterSet};
-use model::{BrokerId, LeaderEpoch, Offset};
+use model::{BrokerId, LeaderEpoch, Monotonic, Offset};
 use std::collections::BTreeMap;
 
 /// The configuration, which does not change while the node runs.
@@ -87,6 +87,8 @@ pub struct Raft {
     pub(crate) next_bootstrap: usize,
     /// The endpoints of the leader of an epoch, as another replica told them.
     pub(crate) heard_endpoints: (LeaderEpoch, Vec<Endpoint>),
+    /// The leader that this replica followed last, and when it last answered.
+    pub(crate) last_answer: Option<(BrokerId, Monotonic)>,
     /// The voters' record by which this replica acts, and whether it may stand for election by it.
     pub(crate) adopted_voters: (Option<Since>, bool),
     pub(crate) stopping: bool,
@@ -155,6 +157,7 @@ impl Raft {
             next_request: 0,
             next_bootstrap: usize::try_from(seed % 1024).unwrap_or(0),
             heard_endpoints: (LeaderEpoch(0), Vec::new()),
+            last_answer: None,
             adopted_voters: (None, false),
             stopping: false,
             stopped: false,
@@ -230,6 +233,11 @@ impl Raft {
     /// counts; see `role`.
     pub fn leader(&self) -> Option<BrokerId> {
         self.role.leader(self.config.local.id)
+    }
+
+    /// Returns the leader that this replica followed last, and when it last answered a fetch.
+    pub fn last_answer(&self) -> Option<(BrokerId, Monotonic)> {
+        self.last_answer
     }
 
     /// Returns the endpoints of the epoch's leader, empty if they are not known.

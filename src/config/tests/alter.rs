@@ -142,3 +142,13 @@ fn listeners_do_not_change_while_the_node_runs() {
     assert_eq!(validate(&format!("{same},X://:5")), Err(ErrorCode::InvalidRequest));
     assert_eq!(validate("PLAINTEXT://127.0.0.1:9,CONTROLLER://127.0.0.1:9093"), Err(ErrorCode::InvalidRequest));
 }
+
+#[test]
+fn a_session_has_several_heartbeats() {
+    let interval_ms = |session_ms: &str| {
+        let mut properties = recorded_node();
+        properties.insert("broker.session.timeout.ms".into(), session_ms.into());
+        node(&properties).settings.heartbeat_interval().as_millis()
+    };
+    assert_eq!((interval_ms("9000"), interval_ms("1000"), interval_ms("1")), (2_000, 333, 1));
+}

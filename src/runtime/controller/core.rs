@@ -389,6 +389,9 @@ impl Core {
         self.ahead = self.parts.loader.clone();
         let own = Some(self.parts.settings.node_id);
         self.soft = Soft::activated(self.ahead.uncommitted_image(), self.now.monotonic, own);
+        if let Some((former, answered)) = self.parts.raft.last_answer() {
+            self.soft.begin_earlier(former, answered, self.parts.settings.broker_session_timeout_ms);
+        }
         self.active = Some(epoch);
         self.elections_due = ElectionsDue::after(self.now.monotonic, self.parts.elections);
         self.facts.send_modify(|facts| Arc::make_mut(facts).is_active = true);

@@ -82,6 +82,18 @@ impl Soft {
         Self { sessions, registered_at: registered_at.collect() }
     }
 
+    /// Lets the session of the broker that runs in the process of the former active controller
+    /// begin when that controller last answered. At least half of the session is left: the broker
+    /// may run, and its next heartbeat may be under way. Kafka does not count that time: a process
+    /// that hangs loses its broker's leaderships later by as long as the election took.
+    pub fn begin_earlier(&mut self, broker: BrokerId, answered: Monotonic, timeout_ms: i64) {
+        if let Some(session) = self.sessions.get_mut(&broker) {
+            let half_ms = u64::try_from(timeout_ms / 2).unwrap_or(0);
+            let earliest = Monotonic(session.last_contact.0.saturating_sub(half_ms));
+            session.last_contact = answered.clamp(earliest, session.last_contact);
+        }
+    }
+
     /// Makes a change; `end` is the last offset that is appended.
     pub fn apply(&mut self, change: SoftChange, end: Offset) {
         match change {

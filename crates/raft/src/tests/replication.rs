@@ -225,6 +225,7 @@ fn a_follower_appends_then_syncs_then_acknowledges() {
     let actions = step(&mut raft, answer(0, 2, 1, 1, records(&[(0, 1), (1, 1)])), 20);
     assert_eq!(actions, ["append 0..=0 epoch 1 data", "append 1..=1 epoch 1 data", "flush 2@1", "commit 1"]);
     assert_eq!(raft.next_deadline(), Some(2020), "the leader is alive");
+    assert_eq!(raft.last_answer(), Some((BrokerId(2), at(20).monotonic)));
     let actions = step(&mut raft, flushed(1, 2), 30);
     assert_eq!(actions, ["send 1 to 2: fetch epoch 1 from 2@1 hw At(1) wait 500"]);
     let actions = step(&mut raft, answer(1, 2, 1, 9, records(&[])), 40);

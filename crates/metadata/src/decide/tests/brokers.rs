@@ -187,3 +187,17 @@ fn time_in_which_the_controller_did_not_listen_counts_against_no_broker() {
     cluster.soft.extend_sessions(60_000);
     assert_eq!(cluster.soft.next_expiry(9_000), Some(Monotonic(69_000)));
 }
+
+#[test]
+fn the_session_of_the_former_controllers_broker_began_when_that_controller_last_answered() {
+    let activated = |answered_ms| {
+        let mut cluster = Cluster::of_one_broker();
+        cluster.soft = Soft::activated(&cluster.image, Monotonic(20_000), None);
+        cluster.soft.begin_earlier(BrokerId(1), Monotonic(answered_ms), 9_000);
+        cluster.soft.begin_earlier(BrokerId(2), Monotonic(answered_ms), 9_000);
+        cluster.soft.next_expiry(9_000).map(|at| at.0)
+    };
+    assert_eq!(activated(18_000), Some(27_000));
+    assert_eq!(activated(1_000), Some(24_500), "half of the session is left for its next heartbeat");
+    assert_eq!(activated(21_000), Some(29_000), "a session does not begin after the controller did");
+}
