@@ -82,8 +82,15 @@ func within(limit time.Duration, condition func() error) error {
 }
 
 func main() {
+	if len(os.Args) == 6 && os.Args[1] == "failover" {
+		if err := failover(os.Args[2], os.Args[3], os.Args[4], os.Args[5]); err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+		return
+	}
 	if len(os.Args) != 2 {
-		fmt.Fprintln(os.Stderr, "usage: go-clients BOOTSTRAP")
+		fmt.Fprintln(os.Stderr, "usage: go-clients BOOTSTRAP, or go-clients failover CLIENT BOOTSTRAP TOPIC STOP-FILE")
 		os.Exit(2)
 	}
 	for _, each := range []struct {

@@ -7,9 +7,9 @@ older_release=3.9.1
 
 quorum() {
   if [ "$name" = grow ]; then
-    echo "controller.quorum.bootstrap.servers=127.0.0.1:${controller_port[1]},127.0.0.1:${controller_port[2]},127.0.0.1:${controller_port[3]}"
+    echo "controller.quorum.bootstrap.servers=$(host 1):${controller_port[1]},$(host 2):${controller_port[2]},$(host 3):${controller_port[3]}"
   else
-    echo "controller.quorum.voters=1@127.0.0.1:${controller_port[1]},2@127.0.0.1:${controller_port[2]},3@127.0.0.1:${controller_port[3]}"
+    echo "controller.quorum.voters=1@$(host 1):${controller_port[1]},2@$(host 2):${controller_port[2]},3@$(host 3):${controller_port[3]}"
   fi
 }
 node_properties() { # ID
@@ -17,8 +17,8 @@ node_properties() { # ID
 process.roles=broker,controller
 node.id=$1
 $(quorum)
-listeners=PLAINTEXT://127.0.0.1:${client_port[$1]},CONTROLLER://127.0.0.1:${controller_port[$1]}
-advertised.listeners=PLAINTEXT://127.0.0.1:${client_port[$1]}
+listeners=PLAINTEXT://$(host "$1"):${client_port[$1]},CONTROLLER://$(host "$1"):${controller_port[$1]}
+advertised.listeners=PLAINTEXT://$(host "$1"):${client_port[$1]}
 controller.listener.names=CONTROLLER
 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
 log.dirs=$(log_dirs "$1")
@@ -40,6 +40,8 @@ metadata.log.max.record.bytes.between.snapshots=2000
 P
 }
 log_dirs() { echo "$home/$1${more_dirs:+,$home/$1-more}"; } # ID
+# A node has an address of its own where links can be cut (links.sh).
+host() { echo "${address[$1]:-127.0.0.1}"; } # ID
 kind() { echo "${node_kind[$1]}"; }                          # ID
 format_node() { # ID OPTIONS...
   local id=$1
@@ -57,15 +59,16 @@ launch() { # ID
   local properties=$home/$1.properties log=$home/$1.log jars_of_kind=$cache/jars
   [ "$(kind "$1")" != o ] || jars_of_kind=$cache/kafka-$older_release
   echo "a node of kind $(kind "$1") starts" >>"$log"
+  enters "$1"
   case $(kind "$1") in
-    g) "$GREGOR_BIN" start "$properties" >>"$log" 2>&1 </dev/null & ;;
-    *) java "${java_options[@]}" -Xmx256m -cp "$jars_of_kind/*" -Dlog4j2.configurationFile="$dir/log4j2.properties" kafka.Kafka "$properties" \
+    g) "${into[@]}" "$GREGOR_BIN" start "$properties" >>"$log" 2>&1 </dev/null & ;;
+    *) "${into[@]}" java "${java_options[@]}" -Xmx256m -cp "$jars_of_kind/*" -Dlog4j2.configurationFile="$dir/log4j2.properties" kafka.Kafka "$properties" \
       >>"$log" 2>&1 </dev/null & ;;
   esac
   process[$1]=$!
 }
 is_up() { within 120 node_accepts "$1" || { echo "node $1 does not accept connections: $(tail -n 5 "$home/$1.log")" >&2 && return 1; }; } # ID
-node_accepts() { (exec 3<>"/dev/tcp/127.0.0.1/${client_port[$1]}") 2>/dev/null; } # ID
+node_accepts() { (exec 3<>"/dev/tcp/$(host "$1")/${client_port[$1]}") 2>/dev/null; } # ID
 end_node() { # ID SIGNAL
   kill -s "$2" "${process[$1]}" 2>/dev/null || true
   wait "${process[$1]}" 2>/dev/null || true
@@ -78,8 +81,8 @@ end_all() {
   done
 }
 running() { for id in 1 2 3; do [ -z "${process[$id]:-}" ] || echo "$id"; done; }
-addresses() { for id in $(running); do echo "127.0.0.1:${client_port[$id]}"; done | paste -sd,; }
-controllers() { for id in $(running); do echo "127.0.0.1:${controller_port[$id]}"; done | paste -sd,; }
+addresses() { for id in $(running); do echo "$(host "$id"):${client_port[$id]}"; done | paste -sd,; }
+controllers() { for id in $(running); do echo "$(host "$id"):${controller_port[$id]}"; done | paste -sd,; }
 
 status() { tool org.apache.kafka.tools.MetadataQuorumCommand "$@" describe --status 2>>"$home/status.err"; } # --bootstrap-... ADDRESSES
 leader_of() { sed -n 's/^LeaderId: *//p'; }
@@ -100,9 +103,10 @@ claimed_port() {
 prepare() { # KINDS
   local id
   home=$dir/$name leader=
-  declare -gA client_port controller_port process node_kind
+  declare -gA client_port controller_port process node_kind address holder
   mkdir -p "$home"
   trap end_all EXIT
+  [ -z "${with_links:-}" ] || makes_links
   for id in 1 2 3; do
     client_port[$id]=$(claimed_port)
     controller_port[$id]=$(claimed_port)

@@ -7,15 +7,22 @@
 
 use super::Context;
 use metadata::decide;
+use model::{BrokerId, ErrorCode};
 use protocol::messages::broker_registration_request::BrokerRegistrationRequest;
 use protocol::messages::broker_registration_response::BrokerRegistrationResponse;
 
-/// Passes the request to the controller, which decides.
+/// Passes the request to the controller, which decides. A broker whose id another process holds is
+/// refused while that one's session lasts; but it is a sign that the other one is gone.
 pub(super) async fn handle(context: Context, request: BrokerRegistrationRequest) -> BrokerRegistrationResponse {
+    let id = BrokerId(request.broker_id);
     let decided = context.broker.controller.decide_at_commit(move |view, cx| {
         decide::register_broker(view.image, view.soft, cx, &request, view.next_offset)
     });
-    decided
-        .await
-        .unwrap_or_else(|error| BrokerRegistrationResponse { error_code: error.code.code(), ..Default::default() })
+    decided.await.unwrap_or_else(|error| {
+        let registered = context.broker.image().cluster.brokers.get(&id).map(|it| it.epoch);
+        if let (ErrorCode::DuplicateBrokerRegistration, Some(epoch)) = (error.code, registered) {
+            context.broker.lost_brokers.suspect(id, epoch);
+        }
+        BrokerRegistrationResponse { error_code: error.code.code(), ..Default::default() }
+    })
 }

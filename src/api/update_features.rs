@@ -8,7 +8,7 @@ use metadata::decide;
 use model::{ApiError, ErrorCode};
 use protocol::messages::update_features_request::UpdateFeaturesRequest;
 use protocol::messages::update_features_response::UpdateFeaturesResponse;
-use raft::{KRaftVersion, VoterChange, VoterChangeRequest};
+use raft::{VoterChange, VoterChangeRequest};
 use std::time::Duration;
 
 /// Changes finalized feature levels. The controller decides.
@@ -28,11 +28,10 @@ pub(super) async fn handle(context: Context, request: UpdateFeaturesRequest) -> 
 async fn update(context: &Context, request: UpdateFeaturesRequest) -> Result<UpdateFeaturesResponse, ApiError> {
     let kraft_version = context.broker.controller.kraft_version();
     if !decide::raises_kraft_version(&request, kraft_version) {
-        return decided(context, request, kraft_version).await;
+        return decided(context, request).await;
     }
     // The quorum's level first, once everything in the request is known to be possible.
-    let validated = decided(context, UpdateFeaturesRequest { validate_only: true, ..request.clone() }, kraft_version);
-    let validated = validated.await?;
+    let validated = decided(context, UpdateFeaturesRequest { validate_only: true, ..request.clone() }).await?;
     if validated.error_code != ErrorCode::None.code() {
         return Ok(validated);
     }
@@ -40,16 +39,17 @@ async fn update(context: &Context, request: UpdateFeaturesRequest) -> Result<Upd
     let asked = VoterChangeRequest { epoch: None, change, waits_for_commit: true };
     let timeout = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
     match add_raft_voter::changed(context, asked, timeout).await {
-        Ok(()) => decided(context, request, KRaftVersion::V1.level()).await,
+        Ok(()) => decided(context, request).await,
         Err(error) => Ok(decide::feature_update_failed(&error)),
     }
 }
 
-async fn decided(
-    context: &Context,
-    request: UpdateFeaturesRequest,
-    kraft_version: i16,
-) -> Result<UpdateFeaturesResponse, ApiError> {
+async fn decided(context: &Context, request: UpdateFeaturesRequest) -> Result<UpdateFeaturesResponse, ApiError> {
     let controller = &context.broker.controller;
-    controller.decide(move |view, cx| decide::update_features(view.image, cx, &request, kraft_version)).await
+    controller
+        .decide(move |view, cx| {
+            let quorum = view.quorum_members(cx.now);
+            decide::update_features(view.image, cx, &request, &quorum)
+        })
+        .await
 }

@@ -25,6 +25,7 @@ use crate::runtime::loggers::Loggers;
 use crate::runtime::lost_brokers::LostBrokers;
 use crate::runtime::producer_ids::ProducerIds;
 use crate::runtime::registration::StopSignals;
+use crate::runtime::session::BrokerSession;
 use crate::runtime::transaction::{MarkerWriter, TransactionCoordinators};
 use crate::telemetry::{Complaints, Metrics};
 use arc_swap::ArcSwap;
@@ -69,6 +70,8 @@ pub struct Broker {
     pub node: Node,
     /// The environment.
     pub env: Env,
+    /// Its session with the controller.
+    pub session: Arc<BrokerSession>,
     /// Its clock.
     pub clock: Clock,
     /// Metrics.
@@ -179,7 +182,7 @@ impl Broker {
         for name in effective.without_effect.iter().filter(|name| !known.without_effect.contains(name)) {
             tracing::warn!("the dynamic config {name} has no effect yet");
         }
-        set_maxima(&self.limits, &effective.settings);
+        set_maxima(self.env, &self.limits, &effective.settings);
         self.replicas.set_cordoned(&effective.settings.cordoned_log_dirs);
         self.replicas.set_fetcher_count(replication::fetchers_per_leader(&effective.settings));
         let rate = |name| effective.throttled_rate(name);
@@ -237,6 +240,9 @@ impl Broker {
         if self.stop_signals.leaving.is_cancelled() {
             return Some("stopping".into());
         }
+        if self.controller.quorum_facts().waits_for_room {
+            return Some("the disk of the metadata log is full".into());
+        }
         if !self.config.roles.is_broker() {
             return self.controller_not_ready_because();
         }
@@ -273,7 +279,7 @@ fn partition_count(image: &Image, topic: StateTopic) -> i32 {
 
 /// Sets the limits of connections from the settings. A separate task resolves host names, because a
 /// name server may take longer than a broker may miss heartbeats.
-pub(crate) fn set_maxima(limits: &Arc<ConnectionLimits>, settings: &BrokerSettings) {
+pub(crate) fn set_maxima(env: Env, limits: &Arc<ConnectionLimits>, settings: &BrokerSettings) {
     let count = |number: i32| usize::try_from(number).unwrap_or(usize::MAX);
     let overrides = settings.max_connections_per_ip_overrides().into_iter();
     let unresolved = limits.set(Maxima {
@@ -288,17 +294,17 @@ pub(crate) fn set_maxima(limits: &Arc<ConnectionLimits>, settings: &BrokerSettin
     tokio::spawn(async move {
         let mut addresses = HashMap::new();
         for name in &unresolved.names {
-            addresses.extend(address(name).await.map(|address| (name.clone(), address)));
+            addresses.extend(address(env, name).await.map(|address| (name.clone(), address)));
         }
         limits.resolved(&unresolved, addresses);
     });
 }
 
 /// Returns the first address of a host. If there is none, that is logged.
-async fn address(host: &str) -> Option<IpAddr> {
-    match tokio::net::lookup_host((host, 0)).await.map(|mut found| found.next()) {
-        Ok(Some(found)) => Some(found.ip().to_canonical()),
-        Ok(None) | Err(_) => {
+async fn address(env: Env, host: &str) -> Option<IpAddr> {
+    match env.addresses(host).await.ok().and_then(|found| found.first().copied()) {
+        Some(found) => Some(found.to_canonical()),
+        None => {
             warn!(host, "a host of max.connections.per.ip.overrides has no address: its override has no effect");
             None
         }
@@ -334,8 +340,9 @@ mod tests {
 
     #[tokio::test]
     async fn the_host_of_an_override_is_an_address_or_a_name() {
-        assert_eq!(address("127.0.0.9").await, Some(IpAddr::from([127, 0, 0, 9])));
-        assert!(address("localhost").await.is_some_and(|found| found.is_loopback()));
-        assert_eq!(address("no such host").await, None);
+        let env: Env = <_>::default();
+        assert_eq!(address(env, "127.0.0.9").await, Some(IpAddr::from([127, 0, 0, 9])));
+        assert!(address(env, "localhost").await.is_some_and(|found| found.is_loopback()));
+        assert_eq!(address(env, "no such host").await, None);
     }
 }

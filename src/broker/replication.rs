@@ -23,6 +23,7 @@ pub(crate) fn start(broker: &Arc<Broker>) -> IsrSender {
         max_bytes: of.replica_fetch_response_max_bytes,
         partition_max_bytes: of.replica_fetch_max_bytes,
         backoff_ms: i64::from(of.replica_fetch_backoff_ms),
+        produced_bytes_max: usize::try_from(of.socket_request_max_bytes).unwrap_or(0),
     };
     let windows = QuotaWindows {
         count: usize::try_from(of.replication_quota_window_num).unwrap_or(1),

@@ -1,4 +1,4 @@
-//! The environment of a node as a value: clocks, randomness, and threads.
+//! The environment of a node as a value: clocks, randomness, threads, and names of hosts.
 //!
 //! [`Env`] is the operating system, or what a simulation puts in its place. A node gets one when it
 //! is started and hands it to its services. So several nodes run in one process and one thread, on
@@ -6,12 +6,15 @@
 
 pub mod blocking;
 pub mod clock;
+pub mod names;
 pub mod random;
 pub mod usage;
 pub mod watch;
 
 use self::clock::Clock;
 use model::Timestamp;
+use std::io;
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// What a simulation puts in the place of the operating system. A node in a simulation runs on one
@@ -25,6 +28,10 @@ pub trait Simulator: std::fmt::Debug + Send + Sync {
     fn fill(&self, bytes: &mut [u8]);
     /// Returns how long a piece of blocking work or a new thread waits before it runs.
     fn delay(&self) -> Duration;
+    /// Returns the name of the node's host.
+    fn host_name(&self) -> String;
+    /// Returns the addresses of a host. Errors: there are none.
+    fn addresses(&self, host: &str) -> io::Result<Vec<IpAddr>>;
 }
 
 /// The environment of a node. The default is the operating system.

@@ -38,6 +38,8 @@ pub struct Listening {
 /// A bound socket.
 #[derive(Debug)]
 enum ListenSocket {
+    /// The system refuses connections, and has this limit for those that will wait to be accepted.
+    Bound(socket2::Socket, i32),
     Tcp(TcpListener),
     Other(Box<dyn Accept>),
 }
@@ -51,6 +53,7 @@ enum Accepted {
 impl ListenSocket {
     async fn accept(&self) -> io::Result<(Accepted, SocketAddr)> {
         Ok(match self {
+            ListenSocket::Bound(..) => return Err(io::ErrorKind::NotConnected.into()),
             ListenSocket::Tcp(socket) => {
                 let (stream, peer) = socket.accept().await?;
                 (Accepted::Tcp(stream), peer)
@@ -76,8 +79,8 @@ pub fn free_loopback_port() -> io::Result<u16> {
     Ok(std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }
 
-/// Binds one listener. An empty host means every interface. Errors: the address is in use, or is
-/// not an address of this machine.
+/// Binds one listener. Connections are refused until it listens. An empty host means every
+/// interface. Errors: the address is in use, or is not an address of this machine.
 pub async fn bind(listener: Listener, backlog: u32) -> io::Result<Listening> {
     let host = if listener.host.is_empty() { "::" } else { listener.host.as_str() };
     let mut last = io::Error::new(io::ErrorKind::AddrNotAvailable, "the host has no address");
@@ -89,10 +92,10 @@ pub async fn bind(listener: Listener, backlog: u32) -> io::Result<Listening> {
     addresses.sort_by_key(SocketAddr::is_ipv6);
     let every = [SocketAddr::from(([0, 0, 0, 0], listener.port))];
     for address in addresses.iter().chain(every.iter().filter(|_| listener.host.is_empty())) {
-        match bind_address(*address, backlog) {
+        match bind_address(*address) {
             Ok(socket) => {
-                let address = socket.local_addr()?;
-                let socket = ListenSocket::Tcp(socket);
+                let address = socket.local_addr()?.as_socket().ok_or(io::ErrorKind::Unsupported)?;
+                let socket = ListenSocket::Bound(socket, i32::try_from(backlog).unwrap_or(i32::MAX));
                 return Ok(Listening { listener: Arc::new(listener), address, socket });
             }
             Err(error) => last = error,
@@ -101,7 +104,7 @@ pub async fn bind(listener: Listener, backlog: u32) -> io::Result<Listening> {
     Err(last)
 }
 
-fn bind_address(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
+fn bind_address(address: SocketAddr) -> io::Result<socket2::Socket> {
     let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None)?;
     if address.is_ipv6() {
         // For all interfaces, one socket serves IPv4 and IPv6.
@@ -110,8 +113,7 @@ fn bind_address(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
-    socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
-    TcpListener::from_std(socket.into())
+    Ok(socket)
 }
 
 impl Listening {
@@ -121,11 +123,27 @@ impl Listening {
         Self { listener: Arc::new(listener), address, socket: ListenSocket::Other(socket) }
     }
 
-    /// Accepts connections until the broker stops; `connections` tracks them. Accepting starts when
-    /// the controller has unfenced this broker for the first time. Before that, Metadata would list
-    /// no broker, and a client would wait long before it asks again. Until then, the operating
-    /// system queues new connections.
-    pub async fn accept(self, broker: Arc<Broker>, threads: Arc<ConnectionThreads<Open>>, connections: TaskTracker) {
+    /// Lets clients connect: the operating system queues their connections until they are accepted.
+    /// Errors: another process listens at the address.
+    pub fn listen(&mut self) -> io::Result<()> {
+        if let ListenSocket::Bound(socket, backlog) = &self.socket {
+            socket.listen(*backlog)?;
+            self.socket = ListenSocket::Tcp(TcpListener::from_std(socket.try_clone()?.into())?);
+        }
+        Ok(())
+    }
+
+    /// Accepts connections until the broker stops; `connections` tracks them. Clients are accepted
+    /// once the controller has unfenced this broker for the first time. Before that, Metadata would
+    /// list no broker, and a client would wait long before it asks again. Until then, they are
+    /// refused as by Kafka, and ask another broker, or they are queued if the listener listens
+    /// already. Errors: another process listens at the address.
+    pub async fn accept(
+        mut self,
+        broker: Arc<Broker>,
+        threads: Arc<ConnectionThreads<Open>>,
+        connections: TaskTracker,
+    ) -> io::Result<()> {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1);
         let stopping = broker.stopping_of(&self.listener).clone();
         let side = if self.listener.is_controller { Side::Controller } else { Side::Broker };
@@ -133,14 +151,15 @@ impl Listening {
             let mut unfenced = broker.unfenced.clone();
             tokio::select! {
                 biased;
-                () = stopping.cancelled() => return,
+                () = stopping.cancelled() => return Ok(()),
                 _ = unfenced.wait_for(|unfenced| *unfenced) => {}
             }
         }
+        self.listen()?;
         loop {
             let accepted = tokio::select! {
                 biased;
-                () = stopping.cancelled() => return,
+                () = stopping.cancelled() => return Ok(()),
                 accepted = self.socket.accept() => accepted,
             };
             let (stream, peer) = match accepted {
@@ -153,7 +172,7 @@ impl Listening {
             };
             let place = tokio::select! {
                 biased;
-                () = stopping.cancelled() => return,
+                () = stopping.cancelled() => return Ok(()),
                 place = broker.limits.enter(side, peer.ip().to_canonical()) => place,
             };
             let Some(place) = place else {

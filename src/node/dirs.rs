@@ -5,6 +5,8 @@ use crate::broker::Broker;
 use crate::replica::Dir;
 use crate::runtime::metadata_log::LogFault;
 use crate::runtime::registration::NotRegistered;
+use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use storage::LogDir;
@@ -28,6 +30,14 @@ pub enum NodeFault {
     /// No controller registered this broker.
     #[error(transparent)]
     NotRegistered(#[from] NotRegistered),
+    /// Another process has begun to listen at the address of a listener meanwhile.
+    #[error("{address} cannot be listened at, and so this node ends: {error}")]
+    Listener {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        error: io::Error,
+    },
     /// A thread without which the node does not work has panicked.
     #[error("the {thread} panicked, and with it this node ends; this is a bug, please report it")]
     Panicked {

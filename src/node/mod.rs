@@ -48,6 +48,7 @@ use crate::runtime::producer_ids::ProducerIds;
 use crate::runtime::publisher::{self, Publication};
 use crate::runtime::quorum::{QuorumPeers, QuorumPeersParts, SendRequest};
 use crate::runtime::registration::{self, Endpoint, NotRegistered, Registration, StopSignals};
+use crate::runtime::session::BrokerSession;
 use crate::runtime::transaction::{MarkerRoutes, MarkerWriter, TransactionCoordinators, TransactionEffects};
 use crate::telemetry::{Complaints, FilterHandle, Metrics};
 use anyhow::Context as _;
@@ -133,7 +134,7 @@ impl Connections {
     fn accept(
         &self,
         listening: Vec<Listening>,
-        broker: &Arc<Broker>,
+        (broker, faults): (&Arc<Broker>, &channel::UnboundedSender<NodeFault>),
         threads: &Arc<ConnectionThreads<Open>>,
         tasks: &TaskTracker,
     ) {
@@ -143,7 +144,14 @@ impl Connections {
                 true => (&self.serving, &self.of_controllers),
                 false => (tasks, &self.of_clients),
             };
-            accepting.spawn(one.accept(broker.clone(), threads.clone(), open.clone()));
+            let (address, faults) = (one.address, faults.clone());
+            let accepted = one.accept(broker.clone(), threads.clone(), open.clone());
+            accepting.spawn(async move {
+                if let Err(error) = accepted.await {
+                    // The send fails only after the node has stopped.
+                    let _ = faults.send(NodeFault::Listener { address, error });
+                }
+            });
         }
     }
 
@@ -161,7 +169,7 @@ impl Connections {
 pub async fn start(start: Start) -> Result<Running, StartError> {
     let (env, config) = (start.env, start.config);
     let folders = Folders::open(&config, start.disk, env)?;
-    let listening = bind_listeners(&config, &start.bind).await?;
+    let mut listening = bind_listeners(&config, &start.bind).await?;
     let http = bind_http(start.http.as_ref()).await?;
     let previous_epoch = previous_epoch(&folders.log_dirs)?;
     let (controller, inbox) = ControllerHandle::new(env.clock());
@@ -178,8 +186,7 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
     // Before anything is written: no producer may get space that the disk does not have.
     broker.replicas.check_room();
     let dir_faults = dirs::faults_of(&broker, folders.metadata_log_dir.as_ref());
-    let registration =
-        Registration { previous_epoch, ..registration(&config, &broker.node, &listening, directory_ids) };
+    let registration = Registration { previous_epoch, ..registration(&broker, &listening, directory_ids) };
     let advertised = advertised(&registration);
     let (published_in, published) = watch::channel(None);
     let (publications, received) = channel::unbounded_channel();
@@ -190,11 +197,13 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
     let send = send_to_replicas(&broker, &peers, start.dial.clone());
     let metadata = (folders.metadata_directory_id, folders.metadata, folders.bootstrap);
     let parts = controller_parts(&broker, metadata, publications, send)?;
+    let is_alone = parts.raft.voters().ids().eq([config.node_id]);
+    listen(&mut listening, is_alone)?;
     threads.push(threads::vital("controller", &fault_in, env, controller::run(parts, inbox))?);
     let addresses = listening.iter().map(|one| (one.listener.name.clone(), one.address)).collect();
     let (connections, tasks) = (Connections::default(), TaskTracker::new());
     let connection_threads = net::connection_threads(start.connection_threads, start.load, env.clock());
-    connections.accept(listening, &broker, &connection_threads, &tasks);
+    connections.accept(listening, (&broker, &fault_in), &connection_threads, &tasks);
     let http = http.map(|bound| serve_http(&broker, bound, &tasks));
     if config.roles.is_controller() {
         tasks.spawn_on(search(&broker, start.dial).run(suspects), &peers.handle);
@@ -287,6 +296,16 @@ async fn bind_listeners(config: &NodeConfig, bind: &Bind) -> Result<Vec<Listenin
     Ok(listening)
 }
 
+/// Lets other nodes connect to controllers' listeners. Where this node is the whole quorum, clients
+/// have nobody else to ask: theirs are queued until they are accepted.
+fn listen(listening: &mut [Listening], is_alone: bool) -> Result<(), StartError> {
+    for one in listening.iter_mut().filter(|one| is_alone || one.listener.is_controller) {
+        let address = one.address;
+        one.listen().with_context(|| format!("listener {}://{address} cannot be bound", one.listener.name))?;
+    }
+    Ok(())
+}
+
 /// Starts the publisher: the broker acts on each new image.
 fn publisher(
     broker: &Arc<Broker>,
@@ -321,12 +340,14 @@ fn broker(
     let settings = effective.settings.clone();
     // The features of the oldest version apply until the first image is published.
     let image = Arc::new(ArcSwap::from_pointee(Image::default()));
+    let session = Arc::new(BrokerSession::new(i64::from(settings.broker_session_timeout_ms), env.clock()));
     let groups = Arc::new(GroupCoordinators::new(CoordinatorParts {
         config: config_rules::group_config(&effective, image.load().features.version()),
         image: image.clone(),
         effects: Arc::new(NoEffects),
         codec: config_rules::offsets_codec(&effective),
         commit_timeout_ms: i64::from(settings.offsets_commit_timeout_ms),
+        session: session.clone(),
         env,
     }));
     let transaction_config = config_rules::transaction_config(&effective);
@@ -351,12 +372,14 @@ fn broker(
         effects: Arc::new(TransactionEffects::new(producer_ids.clone(), controller.clone(), routes)),
         codec: Codec::None,
         commit_timeout_ms: i64::from(settings.request_timeout_ms),
+        session: session.clone(),
         env,
     });
     let slots = usize::try_from(settings.max_incremental_fetch_session_cache_slots).unwrap_or(0);
     let broker = Broker {
         node: Node { id: config.node_id, cluster_id: cluster_id.into(), incarnation_id: env.uuid() },
         env,
+        session,
         clock: env.clock(),
         metrics,
         complaints: Complaints::default(),
@@ -383,7 +406,7 @@ fn broker(
         unfenced,
         auto_creation: Default::default(),
     };
-    set_maxima(&broker.limits, &broker.settings());
+    set_maxima(env, &broker.limits, &broker.settings());
     broker.replicas.set_cordoned(&broker.settings().cordoned_log_dirs);
     Ok(Arc::new(broker))
 }
@@ -461,14 +484,11 @@ fn assignment_sender(broker: &Broker) -> AssignmentSender {
 }
 
 /// Builds the registration of this node. A port of 0 becomes the port that the listener got.
-fn registration(config: &NodeConfig, node: &Node, listening: &[Listening], log_dirs: Vec<DirectoryId>) -> Registration {
+fn registration(broker: &Broker, listening: &[Listening], log_dirs: Vec<DirectoryId>) -> Registration {
+    let (config, node) = (&broker.config, &broker.node);
     let endpoint = |it: &Advertised| {
         let bound = listening.iter().find(|one| one.listener.name == it.name).map(|one| one.address);
-        let host = if it.host.is_empty() {
-            rustix::system::uname().nodename().to_string_lossy().into_owned()
-        } else {
-            it.host.clone()
-        };
+        let host = if it.host.is_empty() { broker.env.host_name() } else { it.host.clone() };
         Endpoint {
             name: it.name.as_str().into(),
             host: host.into(),
@@ -486,6 +506,7 @@ fn registration(config: &NodeConfig, node: &Node, listening: &[Listening], log_d
         rack: config.settings.broker_rack.as_deref().map(Into::into),
         log_dirs,
         previous_epoch: None,
+        session: broker.session.clone(),
         heartbeat_interval: config.settings.heartbeat_interval(),
         timeout: Duration::from_millis(
             u64::try_from(config.settings.initial_broker_registration_timeout_ms).unwrap_or(0),
@@ -547,7 +568,6 @@ fn controller_parts(
     let (config, settings, env) = (&broker.config, broker.settings(), broker.env);
     let (raft, actions) = rules::start_raft(config, directory_id, metadata.stored, env)?;
     rules::refuse_unreachable_quorum(&raft, config)?;
-    let voters = raft.voters().ids().collect();
     Ok(ControllerParts {
         log: metadata.log,
         raft,
@@ -563,7 +583,6 @@ fn controller_parts(
             unclean_leader_election: settings.unclean_leader_election_enable,
             delete_topic_enable: settings.delete_topic_enable,
             broker_session_timeout_ms: i64::from(settings.broker_session_timeout_ms),
-            voters,
         },
         rules: Arc::new(Rules::new(config.clone(), broker.effective.clone())),
         bootstrap,

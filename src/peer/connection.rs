@@ -407,7 +407,10 @@ impl FrameReader {
         let length = i32::from_be_bytes(*field);
         match usize::try_from(length) {
             Ok(size) if size <= self.response_bytes_max => Ok(Some(size)),
-            _ => Err(PeerFailure::Malformed(format!("a response of {length} bytes"))),
+            _ => Err(PeerFailure::Malformed(format!(
+                "a response of {length} bytes, where {} are allowed",
+                self.response_bytes_max
+            ))),
         }
     }
 

@@ -32,11 +32,8 @@ use tokio::sync::{mpsc, oneshot};
 
 /// The most requests that wait for one peer's answer. More fail at once.
 pub const IN_FLIGHT_MAX: usize = 256;
-/// The largest response, unless the table of requests names another limit.
+/// The largest response, unless the caller allows another size.
 pub const RESPONSE_BYTES_MAX: usize = 32 * 1024 * 1024;
-/// The largest response to Fetch. Its first batch comes whole, whatever `replica.fetch.max.bytes`
-/// and `replica.fetch.response.max.bytes` say, and only Kafka's format limits a batch.
-pub const FETCH_RESPONSE_BYTES_MAX: usize = i32::MAX as usize;
 
 /// The address of a peer, and who connects to it.
 #[derive(Clone, Debug)]
@@ -118,8 +115,19 @@ impl Peer {
 
     /// Sends a request and returns the answer. Dropping the future does not recall the request.
     pub async fn ask<Q: PeerRequest>(&self, request: Q, timeout: Duration) -> Result<Q::Response, PeerError> {
+        self.ask_up_to(RESPONSE_BYTES_MAX, request, timeout).await
+    }
+
+    /// Does the same, with another limit for the size of the answer. A larger answer ends the
+    /// connection before it takes memory.
+    pub async fn ask_up_to<Q: PeerRequest>(
+        &self,
+        response_bytes_max: usize,
+        request: Q,
+        timeout: Duration,
+    ) -> Result<Q::Response, PeerError> {
         let (sender, answered) = oneshot::channel();
-        self.send(request, timeout, move |answer| drop(sender.send(answer)));
+        self.send_up_to(response_bytes_max, request, timeout, move |answer| drop(sender.send(answer)));
         answered.await.unwrap_or_else(|_| Err(PeerError { to: self.to.clone(), reason: PeerFailure::Stopped }))
     }
 
@@ -131,11 +139,21 @@ impl Peer {
         timeout: Duration,
         answer: impl FnOnce(Result<Q::Response, PeerError>) + Send + 'static,
     ) {
+        self.send_up_to(RESPONSE_BYTES_MAX, request, timeout, answer);
+    }
+
+    fn send_up_to<Q: PeerRequest>(
+        &self,
+        response_bytes_max: usize,
+        request: Q,
+        timeout: Duration,
+        answer: impl FnOnce(Result<Q::Response, PeerError>) + Send + 'static,
+    ) {
         let to = self.to.clone();
         let outgoing = Outgoing {
             key: Q::API_KEY,
             versions: Q::VERSIONS,
-            response_bytes_max: Q::RESPONSE_BYTES_MAX,
+            response_bytes_max,
             deadline: deadline_in(timeout),
             write: Box::new(move |header| {
                 let mut request = request;

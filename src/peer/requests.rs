@@ -1,7 +1,6 @@
 //! The requests that this node sends, each with its answer and the versions that it can send: one
 //! table. Below `api`, no other code chooses a version.
 
-use super::{FETCH_RESPONSE_BYTES_MAX, RESPONSE_BYTES_MAX};
 use bytes::Bytes;
 use protocol::messages as m;
 use protocol::{ApiKey, DecodeError, Message, Reader};
@@ -14,20 +13,17 @@ pub trait PeerRequest: Message + Send + 'static {
     const API_KEY: ApiKey;
     /// The oldest and the newest version that this node sends.
     const VERSIONS: (i16, i16);
-    /// The largest answer. A larger one ends the connection.
-    const RESPONSE_BYTES_MAX: usize = RESPONSE_BYTES_MAX;
 
     /// Moves values to the fields that this version has for them.
     fn fit(&mut self, _version: i16) {}
 }
 
 macro_rules! requests {
-    ($($key:ident $oldest:literal-$latest:literal $request:path => $response:path $(, fit $fit:expr)? $(, largest $largest:expr)?;)*) => {
+    ($($key:ident $oldest:literal-$latest:literal $request:path => $response:path $(, fit $fit:expr)?;)*) => {
         $(impl PeerRequest for $request {
             type Response = $response;
             const API_KEY: ApiKey = ApiKey::$key;
             const VERSIONS: (i16, i16) = ($oldest, $latest);
-            $(const RESPONSE_BYTES_MAX: usize = $largest;)?
             $(fn fit(&mut self, version: i16) {
                 let fit: fn(&mut Self, i16) = $fit;
                 fit(self, version);
@@ -39,7 +35,7 @@ macro_rules! requests {
 #[rustfmt::skip]
 requests! {
     ApiVersions            3-4   m::api_versions_request::ApiVersionsRequest => m::api_versions_response::ApiVersionsResponse;
-    Fetch                  12-18 m::fetch_request::FetchRequest => m::fetch_response::FetchResponse, fit fit_fetch, largest FETCH_RESPONSE_BYTES_MAX;
+    Fetch                  12-18 m::fetch_request::FetchRequest => m::fetch_response::FetchResponse, fit fit_fetch;
     ListOffsets            4-10  m::list_offsets_request::ListOffsetsRequest => m::list_offsets_response::ListOffsetsResponse;
     CreateTopics           5-7   m::create_topics_request::CreateTopicsRequest => m::create_topics_response::CreateTopicsResponse;
     Vote                   0-2   m::vote_request::VoteRequest => m::vote_response::VoteResponse;

@@ -290,12 +290,11 @@ async fn bytes_that_are_no_answer_end_the_connection() {
     }
 }
 
-/// The first batch of a fetch comes whole, whatever the limits of the request say.
 #[tokio::test]
-async fn a_fetch_may_be_answered_with_a_batch_above_every_limit() {
+async fn an_answer_may_be_as_large_as_the_caller_allows() {
     let (peer, mut remotes, _) = peer(1);
     let request = FetchRequest { max_bytes: 1, ..Default::default() };
-    let asked = tokio::spawn(async move { peer.ask(request, TIMEOUT).await });
+    let asked = tokio::spawn(async move { peer.ask_up_to(2 * RESPONSE_BYTES_MAX, request, TIMEOUT).await });
     let mut remote = remotes.pop_front().unwrap().negotiate(&[(ApiKey::Fetch, 12, 18)]).await;
     let received = remote.receive().await;
     let records = Records::Bytes(vec![7; RESPONSE_BYTES_MAX + 1].into());
@@ -304,6 +303,22 @@ async fn a_fetch_may_be_answered_with_a_batch_above_every_limit() {
     let response = FetchResponse { responses: vec![topic], ..Default::default() };
     remote.answer(&received, &response).await;
     assert!(asked.await.unwrap().unwrap() == response);
+}
+
+#[tokio::test]
+async fn an_answer_above_what_the_caller_allows_ends_the_connection_before_it_comes() {
+    for (allowed, length) in [(1_000, 1_001), (RESPONSE_BYTES_MAX + 1_000, RESPONSE_BYTES_MAX as i32 + 1_001)] {
+        let (peer, mut remotes, _) = peer(1);
+        let request = FetchRequest { max_bytes: 1, ..Default::default() };
+        let asked = tokio::spawn(async move { peer.ask_up_to(allowed, request, TIMEOUT).await });
+        let mut remote = remotes.pop_front().unwrap().negotiate(&[(ApiKey::Fetch, 12, 18)]).await;
+        remote.receive().await;
+        remote.0.write_all(&length.to_be_bytes()).await.unwrap();
+        let reason = asked.await.unwrap().unwrap_err().reason;
+        let expected = format!("a response of {length} bytes, where {allowed} are allowed");
+        assert_eq!(reason, PeerFailure::Malformed(expected));
+        remote.is_closed().await;
+    }
 }
 
 #[tokio::test]

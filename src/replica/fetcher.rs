@@ -50,10 +50,19 @@ const GIVE_UP_INTERVAL_MS: i64 = 50;
 /// The most times that the interval is doubled.
 const GIVE_UP_DOUBLINGS_MAX: u32 = 5;
 
+/// What stands around the records of an answer, at most.
+const AROUND_BYTES: usize = 1 << 20;
+/// What stands around the records of one partition, at most.
+const AROUND_PARTITION_BYTES: usize = 256;
+
 /// The connection to a leader. A failure is a text for the log.
 pub trait LeaderLink: Send + Sync {
-    /// Sends a Fetch request.
-    fn fetch(&self, request: FetchRequest) -> impl Future<Output = Result<FetchResponse, String>> + Send;
+    /// Sends a Fetch request. An answer of more bytes than the limit is a failure.
+    fn fetch(
+        &self,
+        request: FetchRequest,
+        response_bytes_max: usize,
+    ) -> impl Future<Output = Result<FetchResponse, String>> + Send;
     /// Sends a ListOffsets request.
     fn list_offsets(
         &self,
@@ -76,6 +85,8 @@ pub struct FetcherSettings {
     pub partition_max_bytes: i32,
     /// `replica.fetch.backoff.ms`
     pub backoff_ms: i64,
+    /// `socket.request.max.bytes`: the most bytes of a batch as a producer sends it.
+    pub produced_bytes_max: usize,
 }
 
 /// What a `Fetcher` is made of.
@@ -131,6 +142,8 @@ struct FetchState {
     keep_until: Option<Monotonic>,
     /// How many fetches were given up since the last answer.
     given_up: u32,
+    /// The largest `max.message.bytes` of a partition so far.
+    max_message_bytes: usize,
 }
 
 /// An answer for one partition.
@@ -233,7 +246,7 @@ impl Fetcher {
         let request = self.request(state.session.request(), self.max_wait_ms(state), broker_epoch);
         let fetched = tokio::select! {
             biased;
-            fetched = link.fetch(request) => fetched,
+            fetched = link.fetch(request, self.response_bytes_max(state)) => fetched,
             () = self.others_want_more(state) => {
                 link.close();
                 state.session.start_over();
@@ -265,6 +278,17 @@ impl Fetcher {
         state.due.extend(state.session.ids());
         self.delay(state.session.epochs());
         state.session.reset();
+    }
+
+    /// Returns the most bytes that the leader may answer: what is asked for, or one batch above
+    /// that, which comes whole, and what stands around the records. A batch is at most as large as
+    /// a producer's request, or as its topic allows: the leader may have compressed it in another
+    /// way.
+    fn response_bytes_max(&self, state: &FetchState) -> usize {
+        let asked = usize::try_from(self.settings.max_bytes).unwrap_or(0);
+        let batch = self.settings.produced_bytes_max.max(state.max_message_bytes);
+        let around = AROUND_BYTES.saturating_add(state.session.len().saturating_mul(AROUND_PARTITION_BYTES));
+        asked.saturating_add(batch).saturating_add(around).min(i32::MAX as usize)
     }
 
     fn delay(&self, asked: impl Iterator<Item = (TopicIdPartition, LeaderEpoch)>) {
@@ -339,6 +363,7 @@ impl Fetcher {
                 state.session.unwish(id);
                 continue;
             };
+            state.max_message_bytes = state.max_message_bytes.max(partition.max_batch_bytes());
             match partition.follower_next(now.monotonic) {
                 FollowerNext::TruncateTo(_) => truncating.push(partition),
                 FollowerNext::Fetch(_) if exceeded_ms > 0 && is_throttled(&partition) => {

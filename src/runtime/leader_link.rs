@@ -1,7 +1,7 @@
 //! The connection of a fetcher to the leader of its partitions.
 
 use super::brokers::{BrokerConnection, OtherBrokers};
-use crate::peer::{Peer, PeerRequest};
+use crate::peer::Peer;
 use crate::replica::fetcher::LeaderLink;
 use model::BrokerId;
 use parking_lot::Mutex;
@@ -32,19 +32,16 @@ impl BrokerLink {
         let peer = self.brokers.own_peer(&mut self.connection.lock(), self.leader);
         peer.ok_or_else(|| format!("broker {} is not registered, or is fenced", self.leader))
     }
-
-    async fn ask<Q: PeerRequest>(&self, request: Q) -> Result<Q::Response, String> {
-        self.peer()?.ask(request, self.timeout).await.map_err(|error| error.to_string())
-    }
 }
 
 impl LeaderLink for BrokerLink {
-    async fn fetch(&self, request: FetchRequest) -> Result<FetchResponse, String> {
-        self.ask(request).await
+    async fn fetch(&self, request: FetchRequest, response_bytes_max: usize) -> Result<FetchResponse, String> {
+        let fetched = self.peer()?.ask_up_to(response_bytes_max, request, self.timeout).await;
+        fetched.map_err(|error| error.to_string())
     }
 
     async fn list_offsets(&self, request: ListOffsetsRequest) -> Result<ListOffsetsResponse, String> {
-        self.ask(request).await
+        self.peer()?.ask(request, self.timeout).await.map_err(|error| error.to_string())
     }
 
     fn close(&self) {

@@ -2,12 +2,14 @@
 //! fence them.
 //!
 //! A process that is killed closes its connections. A broker is suspected when the connection of
-//! its heartbeats ends, and, where a controller becomes active, when a controller has the same node
-//! id: the leader before may have been killed with its broker. A suspect is fenced if all of its
-//! listeners refuse connections [`REFUSALS`] times in a row, and the controller has not heard from
-//! it meanwhile. Whatever else happens is left to the session timeout: a listener that accepts, one
-//! that does not answer, a name that is not known. So a broker that is slow, paused or cut off is
-//! never fenced here.
+//! its heartbeats ends, when another process asks to be registered with its id, and, where a
+//! controller becomes active, when a controller has the same node id: the leader before may have
+//! been killed with its broker. A suspect is fenced if all of its listeners for clients refuse
+//! connections [`REFUSALS`] times in a row, and the controller has not heard from it meanwhile. A
+//! process that has started again at the same addresses refuses clients until it is registered.
+//! Whatever else happens is left to the session timeout: a listener that accepts, one that does not
+//! answer, a name that is not known. So a broker that is slow, paused or cut off is never fenced
+//! here.
 
 use super::controller::ControllerHandle;
 use crate::env::clock::Clock;
@@ -70,6 +72,13 @@ impl LostBrokers {
         (Self { suspects, clock }, Suspects(received))
     }
 
+    /// Makes a broker a suspect.
+    pub fn suspect(&self, id: BrokerId, epoch: BrokerEpoch) {
+        let since = self.clock.monotonic();
+        // Without a place among the suspects, the broker's session decides.
+        let _ = self.suspects.try_send(LostBroker { id, epoch, since });
+    }
+
     /// Returns what a connection keeps after the controller has taken a heartbeat from it.
     pub fn heartbeats_of(&self, broker: BrokerId, epoch: BrokerEpoch) -> HeartbeatConnection {
         HeartbeatConnection { broker, epoch, lost: self.clone() }
@@ -85,9 +94,7 @@ impl HeartbeatConnection {
 
 impl Drop for HeartbeatConnection {
     fn drop(&mut self) {
-        let since = self.lost.clock.monotonic();
-        // Without a place among the suspects, the broker's session decides.
-        let _ = self.lost.suspects.try_send(LostBroker { id: self.broker, epoch: self.epoch, since });
+        self.lost.suspect(self.broker, self.epoch);
     }
 }
 
@@ -165,13 +172,11 @@ impl SearchParts {
         (lost.id, lost.epoch)
     }
 
-    /// Returns the addresses of all listeners of a node; none if it has another registration.
+    /// Returns the addresses of a broker's listeners; none if it has another registration.
     fn addresses(&self, id: BrokerId, epoch: BrokerEpoch) -> Vec<(Str, u16)> {
         let image = self.image.load();
-        let cluster = &image.cluster;
-        let Some(broker) = cluster.brokers.get(&id).filter(|it| it.epoch == epoch) else { return Vec::new() };
-        let controller = cluster.controllers.get(&id).into_iter().flat_map(|it| &it.listeners);
-        broker.listeners.iter().chain(controller).map(|it| (it.host.clone(), it.port)).collect()
+        let Some(broker) = image.cluster.brokers.get(&id).filter(|it| it.epoch == epoch) else { return Vec::new() };
+        broker.listeners.iter().map(|it| (it.host.clone(), it.port)).collect()
     }
 }
 

@@ -17,5 +17,6 @@ pub mod producer_ids;
 pub mod publisher;
 pub mod quorum;
 pub mod registration;
+pub mod session;
 pub mod spare;
 pub mod transaction;

@@ -2,6 +2,7 @@
 //! by heartbeats.
 
 use super::controller::ActiveController;
+use super::session::BrokerSession;
 use crate::config::Roles;
 use crate::env::watch;
 use crate::replica::DirStates;
@@ -66,6 +67,8 @@ pub struct Registration {
     /// The broker's epoch at its last stop, if that was clean. Only then does the broker stay
     /// eligible to lead (KIP-966).
     pub previous_epoch: Option<BrokerEpoch>,
+    /// What the heartbeats renew.
+    pub session: Arc<BrokerSession>,
     /// `broker.heartbeat.interval.ms`.
     pub heartbeat_interval: Duration,
     /// `initial.broker.registration.timeout.ms`.
@@ -101,20 +104,64 @@ pub async fn run(
     this: Registration,
     controller: ActiveController,
     image: Arc<ArcSwap<Image>>,
-    mut published: watch::Receiver<Option<Offset>>,
+    published: watch::Receiver<Option<Offset>>,
     unfenced: watch::Sender<bool>,
-    mut dirs: watch::Receiver<DirStates>,
+    dirs: watch::Receiver<DirStates>,
     stop: StopSignals,
 ) -> Result<(), NotRegistered> {
     let StopSignals { leaving: stopping, signed_off } = stop;
     let _signed_off = signed_off.drop_guard();
-    if !this.roles.is_broker() {
-        if catch_up(&mut published, &stopping).await {
-            register_controller(&this, &controller, &stopping).await;
+    let as_controller = run_controller(&this, &controller, &image, published.clone(), &stopping);
+    let as_broker = run_broker(&this, &controller, &image, published, unfenced, dirs, &stopping);
+    let as_controller = async {
+        as_controller.await;
+        Ok(())
+    };
+    tokio::try_join!(as_controller, as_broker).map(|_| ())
+}
+
+/// Registers a node that is a controller. Errors do not end the node: a cluster works without its
+/// controllers' registrations.
+async fn run_controller(
+    this: &Registration,
+    controller: &ActiveController,
+    image: &ArcSwap<Image>,
+    mut published: watch::Receiver<Option<Offset>>,
+    stopping: &CancellationToken,
+) {
+    if !this.roles.is_controller() || !this.roles.is_broker() && !catch_up(&mut published, stopping).await {
+        return;
+    }
+    // As in Kafka, a controller registers once the finalized metadata.version knows controllers:
+    // that version may rise while the controller runs.
+    let knows_controllers =
+        |at: &Option<Offset>| at.is_some() && image.load().features.version().has_controller_registration();
+    let registering = async {
+        if published.wait_for(knows_controllers).await.is_ok() {
+            register_controller(this, controller).await;
         }
+    };
+    tokio::select! {
+        biased;
+        () = stopping.cancelled() => {}
+        () = registering => {}
+    }
+}
+
+/// Registers a node that is a broker, and sends its heartbeats.
+async fn run_broker(
+    this: &Registration,
+    controller: &ActiveController,
+    image: &Arc<ArcSwap<Image>>,
+    mut published: watch::Receiver<Option<Offset>>,
+    unfenced: watch::Sender<bool>,
+    mut dirs: watch::Receiver<DirStates>,
+    stopping: &CancellationToken,
+) -> Result<(), NotRegistered> {
+    if !this.roles.is_broker() {
         return Ok(());
     }
-    let Some(epoch) = register(&this, &controller, &mut published, &stopping).await? else { return Ok(()) };
+    let Some(epoch) = register(this, controller, &mut published, stopping).await? else { return Ok(()) };
     // The first heartbeat is sent when this node has seen its own registration. The controller then
     // unfences it at once.
     let seen = published.wait_for(|at| at.is_some_and(|at| at.0 >= epoch.0));
@@ -129,9 +176,13 @@ pub async fn run(
         let offset = Offset::to_wire(*published.borrow());
         let states = dirs.borrow_and_update().clone();
         let mut pause = this.heartbeat_interval;
-        match heartbeat(&this, &controller, epoch, offset, &states, false).await {
+        let sent_at = this.session.sends();
+        match heartbeat(this, controller, epoch, offset, &states, false).await {
             Ok(response) => {
                 let fenced = response.is_fenced;
+                if !fenced {
+                    this.session.renew(sent_at);
+                }
                 refusals = Refusals::default();
                 if is_fenced != fenced {
                     info!(fenced, broker_epoch = %epoch, "the controller answered this broker's heartbeat");
@@ -164,7 +215,7 @@ pub async fn run(
             () = stopping.cancelled() => break,
         }
     }
-    let signed_off = sign_off(&this, &controller, epoch, &image, &published, &dirs);
+    let signed_off = sign_off(this, controller, epoch, image, &published, &dirs);
     if tokio::time::timeout(SHUTDOWN, signed_off).await.is_err() {
         warn!("the controlled shutdown was not finished in time");
     }
@@ -189,8 +240,8 @@ async fn catch_up(published: &mut watch::Receiver<Option<Offset>>, stopping: &Ca
     }
 }
 
-/// Registers a node that is a broker, in all its roles. Returns the broker's epoch, or `None` if
-/// the node stops before. Errors: it takes longer than the timeout.
+/// Registers a node that is a broker. Returns the broker's epoch, or `None` if the node stops
+/// before. Errors: it takes longer than the timeout.
 async fn register(
     this: &Registration,
     controller: &ActiveController,
@@ -201,9 +252,6 @@ async fn register(
     let registering = async {
         if !catch_up(published, stopping).await {
             return None;
-        }
-        if this.roles.is_controller() {
-            register_controller(this, controller, stopping).await;
         }
         register_broker(this, controller, stopping, &mut refusals).await
     };
@@ -291,7 +339,7 @@ async fn announce(
     }
 }
 
-async fn register_controller(this: &Registration, controller: &ActiveController, stopping: &CancellationToken) {
+async fn register_controller(this: &Registration, controller: &ActiveController) {
     let request = ControllerRegistrationRequest {
         controller_id: this.node_id,
         incarnation_id: this.incarnation_id,
@@ -317,12 +365,10 @@ async fn register_controller(this: &Registration, controller: &ActiveController,
             .collect(),
         ..Default::default()
     };
-    while !stopping.is_cancelled() {
+    loop {
         let request = request.clone();
         match controller.request(request).await {
             Ok(_) => return,
-            // An older metadata.version does not know controllers, which is not an error.
-            Err(error) if error.code == ErrorCode::UnsupportedVersion => return,
             Err(error) if is_retried(error.code) => tokio::time::sleep(RETRY).await,
             Err(error) => {
                 warn!(%error, "this controller could not be registered");

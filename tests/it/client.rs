@@ -146,7 +146,12 @@ impl Client {
 
     /// Writes records as one batch. Returns the answer, which may be an error.
     pub async fn produce(&mut self, topic: &str, partition: i32, values: &[&str]) -> PartitionProduceResponse {
-        let request = Self::produce_request(topic, partition, batch(values));
+        self.produce_batch(topic, partition, batch(values)).await
+    }
+
+    /// Writes one batch. Returns the answer, which may be an error.
+    pub async fn produce_batch(&mut self, topic: &str, partition: i32, batch: Bytes) -> PartitionProduceResponse {
+        let request = Self::produce_request(topic, partition, batch);
         until("a leader", async || {
             let mut response: ProduceResponse = self.call(&request, 9).await;
             let answer = response.responses.remove(0).partition_responses.remove(0);

@@ -5,6 +5,7 @@ use crate::groups::{await_coordinator, commit};
 use crate::http::get;
 use crate::moves::{alter, arrived};
 use crate::node::{Home, Node};
+use crate::quorum::Cluster;
 use model::Offset;
 use protocol::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic};
 use protocol::messages::delete_records_response::DeleteRecordsResponse;
@@ -14,6 +15,7 @@ use protocol::messages::describe_topic_partitions_request::{DescribeTopicPartiti
 use protocol::messages::describe_topic_partitions_response::DescribeTopicPartitionsResponse;
 use protocol::messages::fetch_request::FetchRequest;
 use protocol::messages::fetch_response::FetchResponse;
+use protocol::messages::metadata_response::MetadataResponseTopic;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -131,6 +133,46 @@ async fn a_start_without_room_for_the_metadata_log_waits_for_room() {
     leave_free(&sim, 1 << 30);
     until("a broker that serves", async || (get(&node, "/readyz").await.0 == 200).then_some(())).await;
     node.stop().await;
+}
+
+/// The others elect without it, and lead what it led. It comes back by itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_of_three_without_room_for_the_metadata_log_holds_the_others_up_in_nothing() {
+    let sim = SimDisk::new();
+    let disk: Arc<dyn Disk> = Arc::new(sim.clone());
+    let mut cluster = Cluster::new();
+    cluster.homes[0] = Home::of_voter_on(&disk, 1);
+    let overrides: Vec<&str> = cluster.overrides[0].iter().map(String::as_str).collect();
+    cluster.nodes[0] = Some(cluster.homes[0].start_on(disk, &overrides).await.unwrap());
+    for index in [1, 2] {
+        cluster.start(index).await;
+    }
+    cluster.is_ready().await;
+    cluster.create_replicated(1, "t", (3, 3)).await;
+    sim.refuse(0, u64::MAX, ErrorKind::StorageFull, 0);
+    let leads = |topic: &MetadataResponseTopic| topic.partitions.iter().any(|it| it.leader_id == 1);
+    until("other leaders", async || {
+        let known = cluster.client(1).await.metadata("t", false).await;
+        let is_led = known.topics[0].partitions.iter().all(|it| it.leader_id > 0);
+        (is_led && !leads(&known.topics[0])).then_some(())
+    })
+    .await;
+    // It answers what is wrong, and the others change the metadata.
+    let node = cluster.nodes[0].as_ref().unwrap();
+    assert_eq!(get(node, "/readyz").await, (503, "the disk of the metadata log is full\n".to_owned()));
+    cluster.client(1).await.create_topic("u", 1, &[]).await;
+
+    sim.heal();
+    cluster.is_ready().await;
+    until("a member of all ISRs", async || {
+        let known = cluster.client(0).await.metadata("t", false).await;
+        known.topics[0].partitions.iter().all(|it| it.isr_nodes.len() == 3).then_some(())
+    })
+    .await;
+    cluster.client(0).await.await_leaders("u").await;
+    for index in 0..3 {
+        cluster.stop(index).await;
+    }
 }
 
 /// Starts a node with two log dirs and a record in a partition of each. Returns also the second dir

@@ -35,6 +35,8 @@ async fn health_and_metrics() {
     let mut client = node.client().await;
     client.create_topic("t", 1, &[]).await;
     await_coordinator(&mut client, "g").await;
+    // The other partition of the offsets may take longer.
+    client.await_leaders("__consumer_offsets").await;
     client.produce("t", 0, &["a", "b", "c"]).await;
     assert_eq!(commit(&mut client, "g", ("", -1), "t", 1).await, 0);
     let (status, text) = get(&node, "/metrics").await;

@@ -10,6 +10,7 @@ use protocol::messages::describe_quorum_request::{DescribeQuorumRequest, Partiti
 use protocol::messages::describe_quorum_response::DescribeQuorumResponse;
 use protocol::messages::metadata_response::MetadataResponsePartition;
 use std::process::Command;
+use tokio::net::TcpStream;
 
 /// Three processes, and the folders and ports that they keep.
 struct Processes {
@@ -53,8 +54,11 @@ impl Processes {
         self.running[index] = None;
     }
 
+    /// A broker that waits for its registration refuses clients.
     async fn client(&self, index: usize) -> Client {
-        Client::connect(self.running[index].as_ref().unwrap().address).await
+        let address = self.running[index].as_ref().unwrap().address;
+        until("a broker that accepts", async || TcpStream::connect(address).await.ok()).await;
+        Client::connect(address).await
     }
 
     /// The place of the node whose controller is active.
@@ -90,15 +94,15 @@ impl Processes {
     }
 }
 
-#[tokio::test]
-async fn what_a_killed_process_led_is_led_by_others_before_its_session_ends() {
-    let mut cluster = Processes::start();
+/// Starts three processes with a topic of three partitions. Each node leads the partition of its
+/// place.
+async fn with_a_topic() -> Processes {
+    let cluster = Processes::start();
     until("three brokers", async || {
         let known = cluster.client(0).await.metadata("t", false).await;
         (known.brokers.len() == 3).then_some(())
     })
     .await;
-    // Each node leads the partition of its place.
     let assignments = [[1, 2, 3], [2, 3, 1], [3, 1, 2]];
     let topic = CreatableTopic {
         name: "t".into(),
@@ -117,7 +121,31 @@ async fn what_a_killed_process_led_is_led_by_others_before_its_session_ends() {
     let request = CreateTopicsRequest { topics: vec![topic], timeout_ms: 10_000, ..Default::default() };
     let response: CreateTopicsResponse = cluster.client(0).await.call(&request, 7).await;
     assert_eq!(response.topics[0].error_code, 0, "{response:?}");
+    cluster
+}
 
+/// A process that starts again before it is missed waits for no session either, whether it is the
+/// active controller or not.
+#[tokio::test]
+async fn a_process_that_was_killed_and_starts_again_at_once_is_registered_before_its_session_ends() {
+    let mut cluster = with_a_topic().await;
+    for round in ["broker", "controller"] {
+        let active = cluster.active(0).await;
+        let victim = if round == "controller" { active } else { (active + 1) % 3 };
+        let other = (victim + 1) % 3;
+        let before = cluster.partition_when(other, victim, |it| it.isr_nodes.len() == 3).await;
+        cluster.kill(victim);
+        cluster.restart(victim);
+        // It was fenced, and so an ISR has changed, and has all of them again.
+        cluster
+            .partition_when(other, victim, |it| it.isr_nodes.len() == 3 && it.leader_epoch > before.leader_epoch)
+            .await;
+    }
+}
+
+#[tokio::test]
+async fn what_a_killed_process_led_is_led_by_others_before_its_session_ends() {
+    let mut cluster = with_a_topic().await;
     // First a node that is only a broker to the controller, then the controller itself.
     for round in ["broker", "controller"] {
         let active = cluster.active(0).await;

@@ -9,6 +9,7 @@ mod bad_input;
 mod client;
 mod compaction;
 mod configs;
+mod controllers;
 mod descriptors;
 mod dev;
 mod disks;

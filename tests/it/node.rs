@@ -36,15 +36,25 @@ impl Home {
     /// Creates such a folder on the given disk.
     pub fn on(disk: &Arc<dyn Disk>) -> Self {
         let endpoint = raft::Endpoint { listener: "CONTROLLER".into(), host: "127.0.0.1".into(), port: 9093 };
-        Self::formatted(disk, 1, FirstVoters::Standalone(vec![endpoint]))
+        Self::formatted(disk, 1, (FirstVoters::Standalone(vec![endpoint]), MetadataVersion::LATEST))
     }
 
     /// Creates the folder of a node whose voters are in its configuration.
     pub fn of_voter(node_id: i32) -> Self {
-        Self::formatted(&(Arc::new(RealDisk) as Arc<dyn Disk>), node_id, FirstVoters::Configured)
+        Self::of_voter_at(MetadataVersion::LATEST, node_id)
     }
 
-    fn formatted(disk: &Arc<dyn Disk>, node_id: i32, voters: FirstVoters) -> Self {
+    /// Creates such a folder for a new cluster at an older `metadata.version`.
+    pub fn of_voter_at(version: MetadataVersion, node_id: i32) -> Self {
+        Self::formatted(&(Arc::new(RealDisk) as Arc<dyn Disk>), node_id, (FirstVoters::Configured, version))
+    }
+
+    /// Creates the folder of a node whose voters are in its configuration, on the given disk.
+    pub fn of_voter_on(disk: &Arc<dyn Disk>, node_id: i32) -> Self {
+        Self::formatted(disk, node_id, (FirstVoters::Configured, MetadataVersion::LATEST))
+    }
+
+    fn formatted(disk: &Arc<dyn Disk>, node_id: i32, (voters, version): (FirstVoters, MetadataVersion)) -> Self {
         let this = Self::unformatted();
         let log_dir = this.log_dir();
         let format = Format {
@@ -53,7 +63,7 @@ impl Home {
             node_id: BrokerId(node_id),
             cluster_id: CLUSTER_ID.into(),
             voters,
-            version: MetadataVersion::LATEST,
+            version,
             features: BTreeMap::new(),
             ignore_formatted: false,
         };

@@ -10,6 +10,10 @@ use protocol::messages::alter_partition_reassignments_request::{
 use protocol::messages::alter_partition_reassignments_response::AlterPartitionReassignmentsResponse;
 use protocol::messages::fetch_request::FetchRequest;
 use protocol::messages::fetch_response::{FetchResponse, PartitionData};
+use protocol::messages::incremental_alter_configs_request::{
+    AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest,
+};
+use protocol::messages::incremental_alter_configs_response::IncrementalAlterConfigsResponse;
 use protocol::messages::metadata_response::MetadataResponsePartition;
 use protocol::messages::produce_response::ProduceResponse;
 
@@ -31,6 +35,26 @@ async fn stop(mut cluster: Cluster) {
     for index in 0..3 {
         cluster.stop(index).await;
     }
+}
+
+/// Sets a dynamic config of a resource, or deletes it.
+async fn set_config(client: &mut Client, (kind, name): (i8, &str), (key, value): (&str, Option<&str>)) {
+    let (set, delete) = (0, 1);
+    let config = AlterableConfig {
+        name: key.into(),
+        config_operation: if value.is_some() { set } else { delete },
+        value: value.map(Into::into),
+        ..Default::default()
+    };
+    let resource = AlterConfigsResource {
+        resource_type: kind,
+        resource_name: name.into(),
+        configs: vec![config],
+        ..Default::default()
+    };
+    let request = IncrementalAlterConfigsRequest { resources: vec![resource], ..Default::default() };
+    let response: IncrementalAlterConfigsResponse = client.call(&request, 1).await;
+    assert_eq!(response.responses[0].error_code, 0, "{response:?}");
 }
 
 /// Returns the place of a partition's leader once all replicas are in sync.
@@ -78,6 +102,104 @@ async fn a_consumer_is_sent_to_the_follower_in_its_rack_and_reads_there() {
         assert_eq!((data.preferred_read_replica, has_records(&data)), (-1, true), "{rack}");
     }
     stop(cluster).await;
+}
+
+/// A consumer that reads from a follower (KIP-392) leaves it when the follower leaves the ISR or
+/// follows another leader.
+#[tokio::test]
+async fn a_consumer_leaves_a_follower_that_left_the_isr_or_has_another_leader() {
+    let selector = "replica.selector.class=org.apache.kafka.common.replica.RackAwareReplicaSelector";
+    let mut cluster = cluster(&[selector]).await;
+    cluster.create_replicated(0, "t", (1, 3)).await;
+    let leader = leader_of(&cluster, "t", 3).await;
+    let left = (leader + 1) % 3;
+    let mut client = cluster.client(leader).await;
+    client.produce("t", 0, &["one"]).await;
+    let data = fetch_in(&mut client, &format!("rack-{}", left + 1)).await;
+    assert_eq!((data.preferred_read_replica, has_records(&data)), (left as i32 + 1, false));
+
+    // Stopped, it is out of the ISR: the leader answers its consumers itself.
+    cluster.stop(left).await;
+    let in_sync = |count: usize| move |partition: &MetadataResponsePartition| partition.isr_nodes.len() == count;
+    partition_when(&cluster, leader, "t", in_sync(2)).await;
+    until("the leader's answer", async || {
+        let data = fetch_in(&mut client, &format!("rack-{}", left + 1)).await;
+        (data.preferred_read_replica == -1 && has_records(&data)).then_some(())
+    })
+    .await;
+    drop(client);
+    cluster.start(left).await;
+    cluster.is_ready().await;
+
+    // Consumers know the leader's epoch. A follower of the next leader refuses the old one.
+    let epoch = partition_when(&cluster, leader, "t", in_sync(3)).await.leader_epoch;
+    let fetch_at = async |cluster: &Cluster, of: usize| {
+        let mut request = Client::fetch_request("t", 0, Offset(0), 0);
+        request.topics[0].partitions[0].current_leader_epoch = epoch;
+        let mut response: FetchResponse = cluster.client(of).await.call(&request, 12).await;
+        response.responses.remove(0).partitions.remove(0)
+    };
+    for follower in (0..3).filter(|index| *index != leader) {
+        until("the record on the follower", async || {
+            let data = fetch_at(&cluster, follower).await;
+            assert_eq!(data.error_code, 0);
+            has_records(&data).then_some(())
+        })
+        .await;
+    }
+    cluster.stop(leader).await;
+    let another =
+        |partition: &MetadataResponsePartition| partition.leader_id > 0 && partition.leader_id != leader as i32 + 1;
+    let next = partition_when(&cluster, left, "t", another).await.leader_id as usize - 1;
+    let follower = 3 - leader - next;
+    until("the old epoch to be refused", async || {
+        (fetch_at(&cluster, follower).await.error_code == ErrorCode::FencedLeaderEpoch.code()).then_some(())
+    })
+    .await;
+    for index in [next, follower] {
+        cluster.stop(index).await;
+    }
+}
+
+/// KIP-73. The test asks as the followers of two other brokers, of which one is in sync.
+#[tokio::test]
+async fn a_follower_out_of_sync_gets_no_more_than_the_leaders_quota() {
+    let mut cluster = cluster(&[]).await;
+    cluster.create_replicated(0, "t", (1, 3)).await;
+    let leader = leader_of(&cluster, "t", 3).await;
+    let (out, member) = ((leader + 1) % 3, (leader + 2) % 3);
+    cluster.stop(out).await;
+    let two = |partition: &MetadataResponsePartition| partition.isr_nodes.len() == 2;
+    partition_when(&cluster, leader, "t", two).await;
+    let mut client = cluster.client(leader).await;
+    client.produce("t", 0, &["one"]).await;
+    let broker = (leader + 1).to_string();
+    for (kind, name, key, value) in [
+        (4, broker.as_str(), "leader.replication.throttled.rate", "1"),
+        (2, "t", "leader.replication.throttled.replicas", "*"),
+    ] {
+        set_config(&mut client, (kind, name), (key, Some(value))).await;
+    }
+    let fetch_as = async |follower: usize| {
+        let mut client = cluster.client(leader).await;
+        let request = FetchRequest { replica_id: follower as i32 + 1, ..Client::fetch_request("t", 0, Offset(0), 0) };
+        let mut response: FetchResponse = client.call(&request, 12).await;
+        let data = response.responses.remove(0).partitions.remove(0);
+        assert_eq!(data.error_code, 0);
+        has_records(&data)
+    };
+    // A quota limits when the next bytes flow: a fetch that exceeds it ends them.
+    until("the quota to be exceeded", async || {
+        assert!(fetch_as(member).await, "one that is in sync is not limited");
+        (!fetch_as(out).await).then_some(())
+    })
+    .await;
+    set_config(&mut client, (4, &broker), ("leader.replication.throttled.rate", None)).await;
+    until("the end of the quota", async || fetch_as(out).await.then_some(())).await;
+    drop(client);
+    for index in [leader, member] {
+        cluster.stop(index).await;
+    }
 }
 
 /// KIP-951.

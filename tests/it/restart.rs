@@ -2,7 +2,8 @@
 
 use crate::client::{Client, texts};
 use crate::node::{Home, Node};
-use model::Offset;
+use model::{ErrorCode, Offset, ProducerEpoch, ProducerId, Timestamp};
+use records::BatchBuilder;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -39,6 +40,37 @@ async fn a_clean_stop_keeps_everything() {
     assert_whole(&mut client, &values).await;
     let appended = client.produce("t", 0, &["next"]).await;
     assert_eq!((appended.base_offset, appended.error_code), (40, 0));
+    node.stop().await;
+}
+
+/// Of each producer a snapshot has the last batch only. A client that had several in flight when
+/// the node stopped repeats them all.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_retry_of_a_batch_before_the_last_is_not_appended_again_after_a_restart() {
+    let home = Home::new();
+    let node = home.ready(&[]).await;
+    // A snapshot's producers whose last batch is old are expired. This one's is in the future.
+    node.client().await.create_topic("t", 1, &[("message.timestamp.after.max.ms", "9223372036854775807")]).await;
+    let sent = |sequence: i32| {
+        let mut batch = BatchBuilder::new(Offset(0)).producer(ProducerId(7), ProducerEpoch(0), Some(sequence));
+        batch.append(Timestamp(4_000_000_000_000), None, Some(b"value"));
+        batch.finish().unwrap()
+    };
+    let mut client = node.client().await;
+    for sequence in 0..8 {
+        assert_eq!(client.produce_batch("t", 0, sent(sequence)).await.base_offset, i64::from(sequence));
+    }
+    node.stop().await;
+    let node = home.ready(&[]).await;
+    let mut client = node.client().await;
+    for sequence in 0..8 {
+        let again = client.produce_batch("t", 0, sent(sequence)).await;
+        assert_eq!((again.error_code, again.base_offset), (0, i64::from(sequence)));
+    }
+    let gap = client.produce_batch("t", 0, sent(9)).await;
+    assert_eq!(gap.error_code, ErrorCode::OutOfOrderSequenceNumber.code());
+    assert_eq!(client.produce_batch("t", 0, sent(8)).await.base_offset, 8);
+    assert_eq!(client.read("t", 0).await.len(), 9);
     node.stop().await;
 }
 

@@ -4,6 +4,7 @@ use crate::client::{Client, texts, until};
 use crate::http::get;
 use crate::node::{Home, Node};
 use gregor::net::free_loopback_port;
+use metadata::MetadataVersion;
 use model::ErrorCode;
 use protocol::messages::api_versions_request::ApiVersionsRequest;
 use protocol::messages::api_versions_response::ApiVersionsResponse;
@@ -19,7 +20,9 @@ use protocol::messages::incremental_alter_configs_request::{
     AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest,
 };
 use protocol::messages::incremental_alter_configs_response::IncrementalAlterConfigsResponse;
+use std::io::ErrorKind;
 use std::path::Path;
+use tokio::net::TcpStream;
 
 /// The ids of the controllers. The brokers have the ids from 1 on.
 pub const CONTROLLERS: [i32; 3] = [101, 102, 103];
@@ -40,6 +43,11 @@ struct ApartNode {
 impl Apart {
     /// Creates the folders, and starts no node yet. `settings` override each node's.
     pub fn new(settings: &[&str]) -> Self {
+        Self::at(MetadataVersion::LATEST, settings)
+    }
+
+    /// Creates the folders of a new cluster at a `metadata.version`.
+    pub fn at(version: MetadataVersion, settings: &[&str]) -> Self {
         let ports = [(); 3].map(|()| free_loopback_port().unwrap());
         let voters: Vec<String> =
             CONTROLLERS.iter().zip(ports).map(|(id, port)| format!("{id}@127.0.0.1:{port}")).collect();
@@ -58,7 +66,7 @@ impl Apart {
                 "broker.heartbeat.interval.ms=200".into(),
             ];
             let overrides = own.into_iter().chain(settings.iter().map(|text| (*text).to_owned())).collect();
-            ApartNode { id, home: Home::of_voter(id), overrides, running: None }
+            ApartNode { id, home: Home::of_voter_at(version, id), overrides, running: None }
         };
         let controllers = CONTROLLERS
             .iter()
@@ -141,7 +149,7 @@ impl Apart {
     }
 }
 
-async fn describe_quorum(client: &mut Client) -> DescribeQuorumResponse {
+pub async fn describe_quorum(client: &mut Client) -> DescribeQuorumResponse {
     let topic = quorum::TopicData {
         topic_name: "__cluster_metadata".into(),
         partitions: vec![quorum::PartitionData::default()],
@@ -227,12 +235,52 @@ async fn three_controllers_and_three_brokers_apart() {
     }
 }
 
+/// AlterPartition goes to the controller's listener also where controllers are isolated.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_asks_an_isolated_controller_for_changes_of_isrs() {
+    const ALTER_PARTITION: i16 = 56;
+    let mut cluster = Apart::new(&[]);
+    cluster.start(&CONTROLLERS).await;
+    cluster.start(&BROKERS).await;
+    cluster.ready(&CONTROLLERS).await;
+    cluster.ready(&BROKERS).await;
+    cluster.create(1, "t", &BROKERS).await;
+    for (id, is_served) in [(1, false), (101, true)] {
+        let versions: ApiVersionsResponse = cluster.client(id).await.call(&ApiVersionsRequest::default(), 2).await;
+        assert_eq!(versions.api_keys.iter().any(|it| it.api_key == ALTER_PARTITION), is_served, "{id}");
+    }
+    let in_sync = async |cluster: &Apart, count: usize| {
+        until("the ISR", async || {
+            let known = cluster.client(1).await.metadata("t", false).await;
+            known.topics[0].partitions.iter().all(|it| it.isr_nodes.len() == count).then_some(())
+        })
+        .await;
+    };
+    in_sync(&cluster, 3).await;
+    cluster.stop(&[3]).await;
+    in_sync(&cluster, 2).await;
+    cluster.start(&[3]).await;
+    // Only a leader adds a replica to an ISR, and only by AlterPartition.
+    in_sync(&cluster, 3).await;
+    let expands = |id: i32| cluster.node(id).running.broker.metrics.replication.isr_expands.get();
+    until("one for each partition", async || {
+        cluster.client(1).await.metadata("t", false).await;
+        (expands(1) + expands(2) == 3).then_some(())
+    })
+    .await;
+    cluster.stop(&BROKERS).await;
+    cluster.stop(&CONTROLLERS).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_broker_that_starts_before_any_controller_waits() {
     let mut cluster = Apart::new(&[]);
     cluster.start(&[1, 2]).await;
     let (status, reason) = get(cluster.node(1), "/readyz").await;
     assert_eq!((status, reason.as_str()), (503, "no controller is known to be active\n"));
+    // As Kafka's, it refuses clients: they ask another broker.
+    let refused = TcpStream::connect(cluster.node(1).address()).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
     // One that is stopped while it waits stops cleanly.
     cluster.stop(&[2]).await;
     // One of three controllers is no quorum.

@@ -23,6 +23,31 @@ pub struct Simulation {
     pub course: fn(u64, bool) -> Result<u64, String>,
 }
 
+/// Makes `SIMULATION` and the tests that every simulation has. `all_seeds` names the test that runs
+/// all seeds, by what must hold in each.
+macro_rules! simulation {
+    (name: $name:expr, arguments: $arguments:expr, seeds: $seeds:expr, course: $course:expr, all_seeds: $all:ident,) => {
+        const SIMULATION: seeds::Simulation =
+            seeds::Simulation { name: $name, arguments: $arguments, seeds: $seeds, course: $course };
+
+        #[test]
+        fn a_seed() {
+            SIMULATION.run_one();
+        }
+
+        #[test]
+        fn $all() {
+            SIMULATION.run_all();
+        }
+
+        #[test]
+        fn one_seed_gives_one_course() {
+            SIMULATION.run_twice();
+        }
+    };
+}
+pub(crate) use simulation;
+
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
 }

@@ -38,7 +38,6 @@ impl Cluster {
             unclean_leader_election: false,
             delete_topic_enable: true,
             broker_session_timeout_ms: 9_000,
-            voters: vec![BrokerId(100)],
         };
         let loader = Loader::new(&Image::default());
         let mut it = Self { loader, soft: Soft::default(), settings, end: 0, random: 1 };

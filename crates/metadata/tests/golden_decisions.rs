@@ -47,7 +47,6 @@ fn settings() -> Settings {
         unclean_leader_election: false,
         delete_topic_enable: true,
         broker_session_timeout_ms: 3000,
-        voters: vec![BrokerId(1)],
     }
 }
 

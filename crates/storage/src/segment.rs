@@ -412,6 +412,12 @@ impl Segment {
         entry.ok().and_then(|(entry, _)| entry).map_or(0, |entry| entry.position)
     }
 
+    /// Returns where the last batch of the index begins that does not begin after a position.
+    pub(crate) fn indexed_position(&self, position: u32) -> u32 {
+        let entry = self.offsets.split(|entry| entry.position <= position, Wait::Block);
+        entry.ok().and_then(|(entry, _)| entry).map_or(0, |entry| entry.position)
+    }
+
     /// Returns the offset after the last record, or the base offset if there are no records.
     pub(crate) fn next_offset(&self) -> Result<Offset> {
         self.end().map(|(next, _)| next)

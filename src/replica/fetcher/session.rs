@@ -59,6 +59,11 @@ impl FollowerSession {
         self.wishes.is_empty()
     }
 
+    /// Returns the number of partitions that are wanted.
+    pub(super) fn len(&self) -> usize {
+        self.wishes.len()
+    }
+
     /// Returns the partitions that are wanted.
     pub(super) fn ids(&self) -> impl Iterator<Item = TopicIdPartition> + '_ {
         self.wishes.keys().copied()

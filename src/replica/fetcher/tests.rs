@@ -14,12 +14,16 @@ use protocol::messages::list_offsets_response::{ListOffsetsPartitionResponse, Li
 use std::sync::atomic::{AtomicUsize, Ordering};
 use storage::{Isolation, LogConfig, Wait};
 
+mod answer_size;
+mod leader_change;
+
 const SETTINGS: FetcherSettings = FetcherSettings {
     max_wait_ms: 500,
     min_bytes: 1,
     max_bytes: 10 << 20,
     partition_max_bytes: 1 << 20,
     backoff_ms: 1,
+    produced_bytes_max: 1 << 20,
 };
 const FOLLOWER: BrokerId = BrokerId(2);
 const BROKER_EPOCH: BrokerEpoch = BrokerEpoch(20);
@@ -85,7 +89,7 @@ impl Local {
 }
 
 impl LeaderLink for Arc<Local> {
-    async fn fetch(&self, request: FetchRequest) -> Result<FetchResponse, String> {
+    async fn fetch(&self, request: FetchRequest, _: usize) -> Result<FetchResponse, String> {
         if self.fails() {
             return Err("the connection was lost".to_owned());
         }
@@ -410,7 +414,7 @@ async fn until_stopped(follower: &Arc<Partition>) {
 struct Silent(tokio::sync::mpsc::UnboundedSender<Option<FetchRequest>>);
 
 impl LeaderLink for Silent {
-    async fn fetch(&self, request: FetchRequest) -> Result<FetchResponse, String> {
+    async fn fetch(&self, request: FetchRequest, _: usize) -> Result<FetchResponse, String> {
         self.0.send(Some(request)).unwrap();
         std::future::pending().await
     }

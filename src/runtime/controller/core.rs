@@ -8,6 +8,7 @@
 
 mod actions;
 mod elections;
+mod room;
 
 use self::actions::Due;
 pub use self::elections::ElectionIntervals;
@@ -15,27 +16,24 @@ use self::elections::ElectionsDue;
 use super::replies::{PendingReply, Replies};
 use super::{ControllerParts, Inbox, Message, QuorumFacts, Request};
 use crate::env::watch;
-use crate::runtime::metadata_log::{LogFault, MetadataLog};
+use crate::runtime::metadata_log::LogFault;
 use crate::runtime::publisher::Completion;
 use bytes::Bytes;
-use metadata::decide::{self, ControllerContext, Decided, Decision, Soft};
+use metadata::decide::{self, ControllerContext, Decided, Decision, QuorumMembers, Soft};
 use metadata::image::Image;
 use metadata::{LoadedBatch, Loader, VersionedRecord};
 use model::{ApiError, ErrorCode, LeaderEpoch, Monotonic, Offset};
 use protocol::MetadataRecord;
 use raft::snapshot::retention::CHECK_INTERVAL_MS;
-use raft::{Event, MAX_BATCH_BYTES, Now, ProposeError, ReceivedReply};
-use std::cell::Cell;
-use std::collections::BTreeMap;
+use raft::{Event, MAX_BATCH_BYTES, Now, ProposeError, Raft, ReceivedReply, ReplicaDescription};
+use std::collections::{BTreeMap, VecDeque};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
-/// The time after which the thread checks again whether the disk has room.
-const ROOM_INTERVAL: Duration = Duration::from_millis(200);
 /// The time after which a fencing is tried again that could not be appended.
 const FENCING_RETRY_MS: i64 = 1_000;
 /// The thread fails to listen for this long only where its disk is slow or full. Then the time
@@ -61,6 +59,20 @@ pub struct ControllerState<'a> {
     pub soft: &'a Soft,
     /// The offset that the decision's first record will have.
     pub next_offset: Offset,
+    raft: &'a Raft,
+}
+
+impl ControllerState<'_> {
+    /// The members of the quorum, as far as the leader has heard of them.
+    pub fn quorum_members(&self, now: Now) -> QuorumMembers {
+        let ids = |replicas: &[ReplicaDescription]| replicas.iter().map(|it| it.key.id).collect();
+        let quorum = self.raft.describe(now);
+        QuorumMembers {
+            kraft_version: self.raft.kraft_version().level(),
+            voters: self.raft.voters().ids().collect(),
+            observers: quorum.map(|quorum| ids(&quorum.observers)).unwrap_or_default(),
+        }
+    }
 }
 
 /// The thread's state.
@@ -91,10 +103,14 @@ pub struct Core {
     /// No broker is fenced before this time.
     fence_from: Monotonic,
     /// Whether the disk was full since the last turn, and kept room was given up for a write.
-    gave_up_room: Cell<bool>,
+    gave_up_room: bool,
     /// When leaders are elected next.
     elections_due: ElectionsDue,
     fault: Option<LogFault>,
+    messages: UnboundedReceiver<Message>,
+    /// Messages that came while the thread waited for room, the oldest first: answers to the raft
+    /// machine's own requests, and what this node told it.
+    kept: VecDeque<Message>,
     /// Brings the results of the raft machine's requests.
     inbox: UnboundedSender<Message>,
     /// Requests of other replicas that the raft machine has not answered.
@@ -105,9 +121,11 @@ pub struct Core {
 }
 
 impl Core {
-    pub(super) fn new(parts: ControllerParts, inbox: &Inbox, now: Now) -> Self {
+    pub(super) fn new(parts: ControllerParts, inbox: Inbox, now: Now) -> Self {
         Self {
-            facts: inbox.facts.clone(),
+            facts: inbox.facts,
+            messages: inbox.messages,
+            kept: VecDeque::new(),
             now,
             ahead: parts.loader.clone(),
             soft: Soft::default(),
@@ -121,10 +139,10 @@ impl Core {
             last_append: now.monotonic,
             last_retention: now.monotonic,
             fence_from: now.monotonic,
-            gave_up_room: Cell::new(false),
+            gave_up_room: false,
             elections_due: ElectionsDue::default(),
             fault: None,
-            inbox: inbox.sender.clone(),
+            inbox: inbox.sender,
             asked: BTreeMap::new(),
             next_request: 0,
             is_stopped: false,
@@ -137,6 +155,19 @@ impl Core {
         let actions = std::mem::take(&mut self.parts.actions);
         self.act(actions)?;
         self.settle()
+    }
+
+    /// Waits for the next message. Returns `None` when nobody can send any more.
+    pub(super) async fn receive(&mut self) -> Option<Message> {
+        match self.kept.pop_front() {
+            Some(message) => Some(message),
+            None => self.messages.recv().await,
+        }
+    }
+
+    /// Takes the next message, if there is one.
+    pub(super) fn try_receive(&mut self) -> Option<Message> {
+        self.kept.pop_front().or_else(|| self.messages.try_recv().ok())
     }
 
     /// Sets the current time.
@@ -266,6 +297,7 @@ impl Core {
             image: self.ahead.uncommitted_image(),
             soft: &self.soft,
             next_offset: self.parts.raft.log().end,
+            raft: &self.parts.raft,
         };
         self.parts.rules.with(|rules| {
             let settings = &self.parts.settings;
@@ -330,36 +362,6 @@ impl Core {
     /// Returns the fault that occurred while something was decided.
     pub(super) fn check(&mut self) -> Result<(), LogFault> {
         self.fault.take().map_or(Ok(()), Err)
-    }
-
-    /// Writes to the metadata log. While its disk is full, it tries again.
-    fn with_room(&self, write: impl Fn(&MetadataLog) -> Result<(), LogFault>) -> Result<(), LogFault> {
-        let mut is_said = false;
-        loop {
-            match write(&self.parts.log) {
-                Err(fault) if fault.is_refusal() && self.parts.log.spare_room().give_up() => {
-                    self.gave_up_room.set(true);
-                    warn!(error = %fault, "the disk of the metadata log is full: what is written now is the room that was kept for it");
-                }
-                Err(fault)
-                    if fault.is_refusal()
-                        && !self.parts.stopping.is_cancelled()
-                        && self.parts.env.threads_may_wait() =>
-                {
-                    if !is_said {
-                        error!(error = %fault, "the disk of the metadata log is full: nothing of the metadata changes until there is room");
-                    }
-                    is_said = true;
-                    std::thread::park_timeout(ROOM_INTERVAL);
-                }
-                written => {
-                    if is_said && written.is_ok() {
-                        info!("the disk of the metadata log has room again");
-                    }
-                    return written;
-                }
-            }
-        }
     }
 
     /// Sends the replies that are due, and hands the publisher the image and the replies that wait

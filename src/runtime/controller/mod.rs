@@ -10,7 +10,7 @@
 //!
 //! A failed write or fsync ends the node: the raft machine has already gone on as if it had worked.
 //! On a full disk the thread waits for room, and no metadata changes meanwhile: the write did not
-//! happen, so the thread tries it again until it succeeds.
+//! happen, so the thread tries it again until it succeeds (`core/room.rs`).
 //! A leader of several voters resigns as soon as its disk is full, while it can still write in the
 //! room that was kept.
 
@@ -64,6 +64,9 @@ pub struct QuorumFacts {
     pub is_active: bool,
     /// The finalized `kraft.version`.
     pub kraft_version: i16,
+    /// Whether the disk of the metadata log is full: this node takes no part in the quorum until
+    /// there is room.
+    pub waits_for_room: bool,
 }
 
 /// The handle with which services reach the controller.
@@ -290,15 +293,15 @@ pub struct ControllerParts {
 }
 
 /// Runs the controller until it is told to stop. Errors: the fault that ends the node.
-pub async fn run(parts: ControllerParts, mut inbox: Inbox) -> Result<(), LogFault> {
+pub async fn run(parts: ControllerParts, inbox: Inbox) -> Result<(), LogFault> {
     let clock = parts.env.clock();
-    let mut core = Core::new(parts, &inbox, clock.both());
+    let mut core = Core::new(parts, inbox, clock.both());
     core.begin()?;
     let mut listened = clock.monotonic();
     loop {
         core.set_now(clock.both());
         core.listens_again(listened);
-        let mut next = match tokio::time::timeout(core.until_deadline(), inbox.messages.recv()).await {
+        let mut next = match tokio::time::timeout(core.until_deadline(), core.receive()).await {
             Ok(Some(message)) => Some(message),
             Ok(None) => return core.stop(),
             Err(_) => None,
@@ -317,7 +320,7 @@ pub async fn run(parts: ControllerParts, mut inbox: Inbox) -> Result<(), LogFaul
                 Message::Stop => stop = true,
             }
             core.check()?;
-            next = if count <= ROUND_MESSAGES_MAX { inbox.messages.try_recv().ok() } else { None };
+            next = if count <= ROUND_MESSAGES_MAX { core.try_receive() } else { None };
         }
         core.set_now(clock.both());
         core.tick(count <= ROUND_MESSAGES_MAX)?;

@@ -2,6 +2,7 @@
 
 mod elections;
 mod following;
+mod room;
 
 use super::*;
 use crate::config::{Properties, combined_node};
@@ -31,7 +32,6 @@ const CLUSTER: &str = "AAAAAAAAAAAAAAAAAAAAAQ";
 struct Controller {
     core: Core,
     handle: ControllerHandle,
-    inbox: Inbox,
     disk: SimDisk,
     publications: UnboundedReceiver<Publication>,
     now: Now,
@@ -97,7 +97,6 @@ impl Controller {
                 unclean_leader_election: false,
                 delete_topic_enable: true,
                 broker_session_timeout_ms: 9_000,
-                voters: vec![BrokerId(1)],
             },
             rules: Arc::new(Rules::new(config, Arc::new(ArcSwap::from_pointee(effective)))),
             bootstrap,
@@ -110,9 +109,9 @@ impl Controller {
             env: Env::default(),
         };
         let (handle, inbox) = ControllerHandle::new(Clock::default());
-        let mut core = Core::new(parts, &inbox, now);
+        let mut core = Core::new(parts, inbox, now);
         core.begin()?;
-        Ok(Self { core, handle, inbox, disk, publications, now })
+        Ok(Self { core, handle, disk, publications, now })
     }
 
     /// Time goes on, and the wall clock goes where it likes.

@@ -12,6 +12,7 @@ use super::held::Held;
 use super::message::Message;
 use crate::env::Env;
 use crate::replica::{Partition, StateAppend};
+use crate::runtime::session::BrokerSession;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use coordinator::planted::{Bug, is_planted};
@@ -43,6 +44,7 @@ pub(super) struct DriverParts<S: CoordinatorShard> {
     pub(super) codec: Codec,
     /// How long a reply may wait until its records are committed.
     pub(super) commit_timeout_ms: i64,
+    pub(super) session: Arc<BrokerSession>,
     pub(super) env: Env,
     #[cfg(test)]
     pub(super) faults: super::tests::PlantedFaults,
@@ -60,6 +62,7 @@ impl<S: CoordinatorShard> Clone for DriverParts<S> {
             inbox: self.inbox.clone(),
             codec: self.codec,
             commit_timeout_ms: self.commit_timeout_ms,
+            session: self.session.clone(),
             env: self.env,
             #[cfg(test)]
             faults: self.faults.clone(),
@@ -249,6 +252,7 @@ impl<S: CoordinatorShard> ShardDriver<S> {
         let deadline = now.plus_ms(self.parts.commit_timeout_ms);
         for (id, reply) in decision.replies {
             let end = if is_planted(Bug::ReplyBeforeCommit) { Offset(0) } else { end };
+            let reply = self.certain(reply, now);
             self.held.hold(end, deadline, id, reply);
         }
         for effect in decision.effects {
@@ -256,6 +260,15 @@ impl<S: CoordinatorShard> ShardDriver<S> {
             self.held.hold_effect(end, effect);
         }
         self.release(now);
+    }
+
+    /// Replaces a reply that says that its sender was replaced, if this coordinator may be what was
+    /// replaced. Nothing else needs that: what the others say is committed, or can be repeated.
+    fn certain(&self, reply: Reply<S>, now: Monotonic) -> Reply<S> {
+        match S::says_replaced(&reply) && !self.parts.session.is_sure(now) {
+            true => S::into_error(reply, ErrorCode::NotCoordinator),
+            false => reply,
+        }
     }
 
     /// Sends the replies and begins the effects whose records are committed. Sends errors for the

@@ -25,6 +25,7 @@ use self::driver::{Config, DriverParts};
 use self::message::Message;
 use crate::env::Env;
 use crate::replica::Partition;
+use crate::runtime::session::BrokerSession;
 use arc_swap::ArcSwap;
 use coordinator::{Command, CoordinatorShard, DecisionContext, ReplyId, ShardTypes};
 use metadata::image::Image;
@@ -54,6 +55,7 @@ pub(crate) struct CoordinatorParts<S: CoordinatorShard> {
     pub(crate) codec: Codec,
     /// How long a reply may wait until its records are committed.
     pub(crate) commit_timeout_ms: i64,
+    pub(crate) session: Arc<BrokerSession>,
     pub(crate) env: Env,
 }
 
@@ -68,6 +70,7 @@ pub struct Coordinators<S: CoordinatorShard> {
     effects: Arc<dyn EffectHandler<S::Types>>,
     codec: Codec,
     commit_timeout_ms: i64,
+    session: Arc<BrokerSession>,
     env: Env,
 }
 
@@ -102,6 +105,7 @@ impl<S: CoordinatorShard> Coordinators<S> {
             effects: parts.effects,
             codec: parts.codec,
             commit_timeout_ms: parts.commit_timeout_ms,
+            session: parts.session,
             env: parts.env,
         }
     }
@@ -137,6 +141,7 @@ impl<S: CoordinatorShard> Coordinators<S> {
             inbox: inbox.downgrade(),
             codec: self.codec,
             commit_timeout_ms: self.commit_timeout_ms,
+            session: self.session.clone(),
             env: self.env,
             #[cfg(test)]
             faults: tests::PlantedFaults::default(),

@@ -37,30 +37,15 @@ mod seeds;
 mod time;
 mod voters;
 
-use self::seeds::Simulation;
+use self::seeds::simulation;
 
-/// The simulation.
-const SIMULATION: Simulation = Simulation {
+simulation! {
     name: "CLUSTER_SIM",
     arguments: "-p gregor --all-features --test cluster -- --nocapture a_seed",
     seeds: 60,
     course: course::run,
-};
+    all_seeds: clusters_keep_what_they_acknowledge,
+}
 
 /// The result of a check: why it failed.
 type Check<T = ()> = Result<T, String>;
-
-#[test]
-fn a_seed() {
-    SIMULATION.run_one();
-}
-
-#[test]
-fn clusters_keep_what_they_acknowledge() {
-    SIMULATION.run_all();
-}
-
-#[test]
-fn one_seed_gives_one_course() {
-    SIMULATION.run_twice();
-}

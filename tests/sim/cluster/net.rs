@@ -247,7 +247,6 @@ impl Net {
             let net = net.clone();
             Box::pin(async move {
                 let at = (of, listener.port);
-                net.0.lock().listeners.insert(at, Waiting::default());
                 let acceptor = Acceptor { net, at, clock };
                 Ok(Listening::other(listener, address(of, at.1), Box::new(acceptor)))
             })
@@ -315,6 +314,8 @@ struct Acceptor {
 impl Accept for Acceptor {
     fn accept(&self) -> BoxFuture<'_, io::Result<(Box<dyn Io>, SocketAddr)>> {
         Box::pin(async move {
+            // As in a node: clients are refused until they are accepted.
+            self.net.0.lock().listeners.entry(self.at).or_default();
             let mut sleep: Option<Pin<Box<Sleep>>> = None;
             let id = poll_fn(|cx| self.poll_accept(cx, &mut sleep)).await;
             let from = self.net.0.lock().conns.get(&id).map_or(0, |conn| conn.hosts[0]);

@@ -5,6 +5,8 @@ use crate::random::Random;
 use gregor::env::Simulator;
 use model::Timestamp;
 use parking_lot::Mutex;
+use std::io;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -105,5 +107,14 @@ impl Simulator for HostTime {
             _ => random.below(self.work_max_ms),
         };
         Duration::from_millis(ms as u64)
+    }
+
+    fn host_name(&self) -> String {
+        "simulated".into()
+    }
+
+    fn addresses(&self, host: &str) -> io::Result<Vec<IpAddr>> {
+        let message = format!("{host}: a simulated network has names and no addresses");
+        Err(io::Error::new(io::ErrorKind::NotFound, message))
     }
 }

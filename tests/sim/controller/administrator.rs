@@ -127,8 +127,10 @@ impl Course {
         };
         let request = requests::feature(feature, level);
         self.controller.was_switched = true;
-        let decided =
-            self.controller.decide(|image, _, context, _| decide::update_features(image, context, &request, 0))?;
+        let quorum = decide::QuorumMembers::default();
+        let decided = self
+            .controller
+            .decide(|image, _, context, _| decide::update_features(image, context, &request, &quorum))?;
         self.say(|| format!("sets {feature} to {level}: {:?}", said(&decided)));
         let decision = decided.map_err(|error| error.to_string())?;
         if decision.reply.error_code != 0 {

@@ -55,7 +55,6 @@ impl Course {
             unclean_leader_election: random.chance(10),
             delete_topic_enable: true,
             broker_session_timeout_ms: SESSION_MS as i64,
-            voters: vec![BrokerId(100)],
         };
         let racks = random.chance(50);
         let brokers = (1..=count).map(|id| {

@@ -26,27 +26,12 @@ mod requests;
 #[path = "../seeds.rs"]
 mod seeds;
 
-use seeds::Simulation;
+use seeds::simulation;
 
-/// The simulation.
-const SIMULATION: Simulation = Simulation {
+simulation! {
     name: "CONTROLLER_SIM",
     arguments: "-p metadata --all-features --test sim -- --nocapture a_seed",
     seeds: 1_000,
     course: course::run,
-};
-
-#[test]
-fn a_seed() {
-    SIMULATION.run_one();
-}
-
-#[test]
-fn what_the_controller_decides_keeps_acknowledged_records() {
-    SIMULATION.run_all();
-}
-
-#[test]
-fn one_seed_gives_one_course() {
-    SIMULATION.run_twice();
+    all_seeds: what_the_controller_decides_keeps_acknowledged_records,
 }

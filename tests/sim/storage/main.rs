@@ -24,15 +24,15 @@ mod random;
 #[path = "../seeds.rs"]
 mod seeds;
 
-use seeds::Simulation;
+use seeds::simulation;
 
-/// The simulation.
-const SIMULATION: Simulation = Simulation {
+simulation! {
     name: "STORAGE_SIM",
     arguments: "-p storage --all-features --test sim -- --nocapture a_seed",
     seeds: 10_000,
     course: courses,
-};
+    all_seeds: nothing_acknowledged_is_lost_and_nothing_torn_is_served,
+}
 
 /// One of this number of seeds runs a compacted log.
 const COMPACTED_EVERY: u64 = 8;
@@ -43,25 +43,10 @@ fn courses(seed: u64, is_printed: bool) -> Result<u64, String> {
     live(seed, is_printed)
 }
 
-#[test]
-fn a_seed() {
-    SIMULATION.run_one();
-}
-
 /// Seeds that showed a bug and are not among those of every run.
 #[test]
 fn seeds_that_failed_once() {
     SIMULATION.run_these(&[
         8_659, 200_489, 223_471, 321_331, 332_655, 358_441, 378_701, 419_221, 525_972, 529_136, 546_278, 552_238,
     ]);
-}
-
-#[test]
-fn nothing_acknowledged_is_lost_and_nothing_torn_is_served() {
-    SIMULATION.run_all();
-}
-
-#[test]
-fn one_seed_gives_one_course() {
-    SIMULATION.run_twice();
 }

@@ -31,30 +31,15 @@ mod seeds;
 mod slot;
 mod station;
 
-use self::seeds::Simulation;
+use self::seeds::simulation;
 
-/// The simulation.
-const SIMULATION: Simulation = Simulation {
+simulation! {
     name: "TRANSACTION_SIM",
     arguments: "-p gregor --lib --all-features -- --nocapture simulation::a_seed",
     seeds: 5_000,
     course: course::run,
-};
+    all_seeds: transactions_are_whole_or_absent_and_come_to_rest,
+}
 
 /// The result of a check: why it failed.
 type Check<T = ()> = Result<T, String>;
-
-#[test]
-fn a_seed() {
-    SIMULATION.run_one();
-}
-
-#[test]
-fn transactions_are_whole_or_absent_and_come_to_rest() {
-    SIMULATION.run_all();
-}
-
-#[test]
-fn one_seed_gives_one_course() {
-    SIMULATION.run_twice();
-}

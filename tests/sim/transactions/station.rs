@@ -8,6 +8,7 @@ use crate::runtime::coordinator::message::Message;
 use crate::runtime::coordinator::task::{ShardEnd, replay};
 use crate::runtime::coordinator::tests::PlantedFaults;
 use crate::runtime::coordinator::{EffectHandler, NoEffects, Reply, Request};
+use crate::runtime::session::BrokerSession;
 use arc_swap::ArcSwap;
 use coordinator::{CoordinatorShard, GroupConfig, GroupShard, ShardTypes, TransactionConfig, TransactionShard};
 use futures_util::FutureExt;
@@ -180,6 +181,7 @@ impl<S: CoordinatorShard> Station<S> {
             inbox: inbox.downgrade(),
             codec: Codec::None,
             commit_timeout_ms: COMMIT_TIMEOUT_MS,
+            session: Arc::new(BrokerSession::endless()),
             env: crate::env::Env::default(),
             faults: PlantedFaults::default(),
         };

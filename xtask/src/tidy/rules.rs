@@ -40,6 +40,11 @@ const BANS: &[Ban] = &[
         instead: "net for the server's side, peer for other nodes",
     },
     Ban {
+        words: &["lookup_host", "uname()"],
+        home: &["src/net/", "src/admin/", "src/env/names.rs"],
+        instead: "the Env of the node",
+    },
+    Ban {
         words: &["api_version"],
         home: &["src/api/", "src/peer/", "crates/protocol/", "xtask/"],
         instead: "a named fact, made where the request is read",

@@ -20,6 +20,10 @@ fn a_banned_call_is_named_with_its_replacement() {
     assert!(finds("crates/storage/src/log.rs", "//! x\nstd::fs::read(path)", "storage::Disk"));
     assert!(!finds("crates/storage/src/disk/real.rs", "//! x\nstd::fs::read(path)", "std::fs"));
     assert!(finds("crates/raft/src/lib.rs", "//! x\nlet now = Instant::now();", "the Env of the node"));
+    for call in ["tokio::net::lookup_host((host, 0))", "rustix::system::uname()"] {
+        assert!(finds("src/broker/mod.rs", &format!("//! x\n{call};"), "the Env of the node"));
+        assert!(!finds("src/env/names.rs", &format!("//! x\n{call};"), "the Env of the node"));
+    }
     assert!(finds("src/replica/mod.rs", "//! x\nif api_version > 3 {}", "named fact"));
     for print in ["eprintln!", "println!", "eprint!", "print!"] {
         assert!(finds("src/cli/start.rs", &format!("//! x\n{print}(\"hello\");"), "cli::output"));

@@ -192,6 +192,32 @@ pub(crate) fn refused_transactional_commit(request: &TxnOffsetCommitRequest, cod
 }
 
 impl GroupReply {
+    /// Whether it says that another member has the sender's `group.instance.id`, after which the
+    /// sender ends. A member that is only unknown joins again.
+    pub(crate) fn says_replaced(&self) -> bool {
+        let says = |code: i16| code == ErrorCode::FencedInstanceId.code();
+        match self {
+            GroupReply::JoinGroup(response) => says(response.error_code),
+            GroupReply::SyncGroup(response) => says(response.error_code),
+            GroupReply::Heartbeat(response) => says(response.error_code),
+            GroupReply::OffsetCommit(response) => {
+                let mut partitions = response.topics.iter().flat_map(|topic| &topic.partitions);
+                partitions.any(|partition| says(partition.error_code))
+            }
+            GroupReply::TxnOffsetCommit(response) => {
+                let mut partitions = response.topics.iter().flat_map(|topic| &topic.partitions);
+                partitions.any(|partition| says(partition.error_code))
+            }
+            GroupReply::LeaveGroup(_)
+            | GroupReply::EndTransaction(_)
+            | GroupReply::OffsetFetch(_)
+            | GroupReply::OffsetDelete(_)
+            | GroupReply::DescribeGroups(_)
+            | GroupReply::ListGroups(_)
+            | GroupReply::DeleteGroups(_) => false,
+        }
+    }
+
     /// Converts a reply that was held back when the leadership ended, or for too long: the same
     /// type with an error, never a success. REQUEST_TIMED_OUT stays only in the reply to a marker.
     pub fn into_error(self, error: ErrorCode) -> GroupReply {

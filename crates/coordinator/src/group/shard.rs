@@ -115,6 +115,10 @@ impl CoordinatorShard for GroupShard {
         request.refused(code)
     }
 
+    fn says_replaced(reply: &GroupReply) -> bool {
+        reply.says_replaced()
+    }
+
     fn into_error(reply: GroupReply, code: ErrorCode) -> GroupReply {
         reply.into_error(code)
     }

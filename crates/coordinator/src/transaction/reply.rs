@@ -84,6 +84,26 @@ impl TransactionRequest {
 }
 
 impl TransactionReply {
+    /// Whether it says that there is a newer producer, or another one. A coordinator that was
+    /// replaced knows neither the newest epoch nor the newest producer.
+    pub(crate) fn says_replaced(&self) -> bool {
+        let says = |code: i16| {
+            [ErrorCode::ProducerFenced, ErrorCode::InvalidProducerEpoch, ErrorCode::InvalidProducerIdMapping]
+                .iter()
+                .any(|replaced| replaced.code() == code)
+        };
+        match self {
+            TransactionReply::InitProducerId(response) => says(response.error_code),
+            TransactionReply::AddPartitions(code) => says(code.code()),
+            TransactionReply::VerifyPartitions(topics) => {
+                let mut partitions = topics.iter().flat_map(|topic| &topic.results_by_partition);
+                partitions.any(|partition| says(partition.partition_error_code))
+            }
+            TransactionReply::EndTxn(response) => says(response.error_code),
+            TransactionReply::Describe(_) | TransactionReply::List(_) => false,
+        }
+    }
+
     /// Converts a reply whose records may not be committed to an error.
     pub(crate) fn into_error(self, code: ErrorCode) -> Self {
         match self {

@@ -108,6 +108,10 @@ impl CoordinatorShard for TransactionShard {
         request.refused(code)
     }
 
+    fn says_replaced(reply: &TransactionReply) -> bool {
+        reply.says_replaced()
+    }
+
     fn into_error(reply: TransactionReply, code: ErrorCode) -> TransactionReply {
         reply.into_error(load::append_error(code))
     }

@@ -65,8 +65,6 @@ pub struct Settings {
     pub delete_topic_enable: bool,
     /// `broker.session.timeout.ms`.
     pub broker_session_timeout_ms: i64,
-    /// The voters' ids.
-    pub voters: Vec<BrokerId>,
 }
 
 /// Checks a resource's configs. Takes the resource, all its dynamic configs after the change, and

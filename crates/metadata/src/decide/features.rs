@@ -35,6 +35,26 @@ impl Upgrade {
     }
 }
 
+/// The quorum as its leader knows it at the moment of a decision.
+#[derive(Clone, Debug, Default)]
+pub struct QuorumMembers {
+    /// The level of `kraft.version`.
+    pub kraft_version: i16,
+    /// The voters' ids.
+    pub voters: BTreeSet<BrokerId>,
+    /// The ids of the replicas that fetch the metadata log and do not vote: brokers, and
+    /// controllers that were removed or are not added yet.
+    pub observers: BTreeSet<BrokerId>,
+}
+
+impl QuorumMembers {
+    /// Whether a controller takes part. One that was removed and stopped keeps its registration:
+    /// before release 4.4 of Kafka there is no request to delete it (KIP-1312).
+    fn has(&self, id: BrokerId) -> bool {
+        self.voters.contains(&id) || self.observers.contains(&id)
+    }
+}
+
 /// Whether a request raises `kraft.version` above the quorum's level. Only the quorum can do that:
 /// its driver does it before it asks for [`update_features`] with the new level.
 pub fn raises_kraft_version(request: &UpdateFeaturesRequest, kraft_version: i16) -> bool {
@@ -42,14 +62,14 @@ pub fn raises_kraft_version(request: &UpdateFeaturesRequest, kraft_version: i16)
     !request.validate_only && request.feature_updates.iter().any(is_raised)
 }
 
-/// Updates features, all or none. `kraft_version` is the quorum's level; a request that raises it
-/// is refused here unless it only validates. The reply holds an entry for each feature, which
-/// requests from version 2 on do not get.
+/// Updates features, all or none. A request that raises `kraft.version` is refused here unless it
+/// only validates. The reply holds an entry for each feature, which requests from version 2 on do
+/// not get.
 pub fn update_features(
     image: &Image,
     context: &mut ControllerContext<'_>,
     request: &UpdateFeaturesRequest,
-    kraft_version: i16,
+    quorum: &QuorumMembers,
 ) -> Decided<UpdateFeaturesResponse> {
     let updates: BTreeMap<&str, &FeatureUpdateKey> =
         request.feature_updates.iter().map(|update| (update.feature.as_str(), update)).collect();
@@ -57,7 +77,7 @@ pub fn update_features(
     proposed.extend(updates.iter().map(|(name, update)| (*name, update.max_version_level)));
     let mut records = Vec::new();
     for update in updates.values() {
-        match update_one(image, context, update, &proposed, kraft_version, request.validate_only) {
+        match update_one(image, context, update, &proposed, quorum, request.validate_only) {
             Ok(record) => records.extend(record),
             Err(error) => return Ok(Decision::reply(feature_update_failed(&error))),
         }
@@ -97,7 +117,7 @@ fn update_one(
     context: &ControllerContext<'_>,
     update: &FeatureUpdateKey,
     proposed: &BTreeMap<&str, i16>,
-    kraft_version: i16,
+    quorum: &QuorumMembers,
     validate_only: bool,
 ) -> Result<Option<VersionedRecord>, ApiError> {
     let (name, level) = (update.feature.as_str(), update.max_version_level);
@@ -105,11 +125,11 @@ fn update_one(
     let Some(upgrade) = Upgrade::of(update) else {
         return invalid("The controller does not support the given upgrade type.");
     };
-    let current = if name == KRAFT_VERSION { kraft_version } else { image.features.level(name) };
+    let current = if name == KRAFT_VERSION { quorum.kraft_version } else { image.features.level(name) };
     if level < 0 {
         return invalid("A feature version cannot be less than 0.");
     }
-    if let Some(reason) = reason_not_supported(image, context, name, level) {
+    if let Some(reason) = reason_not_supported(image, context, quorum, name, level) {
         return invalid(&reason);
     }
     if level < current && upgrade == Upgrade::Up {
@@ -167,8 +187,15 @@ fn update_metadata_version(image: &Image, level: i16, upgrade: Upgrade) -> Resul
 }
 
 /// Says why a node of the cluster does not support a level: this node, a broker, or another
-/// controller.
-fn reason_not_supported(image: &Image, context: &ControllerContext<'_>, name: &str, level: i16) -> Option<String> {
+/// controller of the quorum. Apache Kafka 4.3.1 counts every controller that ever registered: one
+/// that was removed then keeps the cluster at the levels of its old release (KAFKA-20295).
+fn reason_not_supported(
+    image: &Image,
+    context: &ControllerContext<'_>,
+    quorum: &QuorumMembers,
+    name: &str,
+    level: i16,
+) -> Option<String> {
     let reason = |who: String, range: SupportedVersions| {
         if range.contains(level) {
             None
@@ -196,13 +223,13 @@ fn reason_not_supported(image: &Image, context: &ControllerContext<'_>, name: &s
         return None;
     }
     let mut known: BTreeSet<BrokerId> = BTreeSet::from([node]);
-    for controller in image.cluster.controllers.values().filter(|it| it.id != node) {
+    for controller in image.cluster.controllers.values().filter(|it| it.id != node && quorum.has(it.id)) {
         if let Some(reason) = reason(format!("Controller {}", controller.id), of(&controller.features)) {
             return Some(reason);
         }
         known.insert(controller.id);
     }
-    let unknown = context.settings.voters.iter().find(|id| !known.contains(id))?;
+    let unknown = quorum.voters.iter().find(|id| !known.contains(id))?;
     Some(format!("controller {unknown} has not registered, and may not support this feature"))
 }
 

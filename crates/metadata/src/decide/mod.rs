@@ -43,7 +43,7 @@ pub use create_partitions::create_partitions;
 pub use create_topics::create_topics;
 pub use delete_topics::{TopicToDelete, delete_topics};
 pub use elections::{ELECTIONS_PER_ROUND_MAX, balance_leaders, elect_leaders, elect_unclean_leaders};
-pub use features::{feature_update_failed, raises_kraft_version, update_features};
+pub use features::{QuorumMembers, feature_update_failed, raises_kraft_version, update_features};
 pub use heartbeat::{LostBroker, fence_lost_broker, fence_stale_brokers, heartbeat};
 pub use isr::alter_partition;
 pub use names::{INVALID_TOPIC_NAME_MAX, validate_topic_name};

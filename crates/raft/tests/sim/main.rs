@@ -26,38 +26,23 @@ mod random;
 #[path = "../../../../tests/sim/seeds.rs"]
 mod seeds;
 
-use seeds::Simulation;
+use seeds::simulation;
 
-/// The simulation.
-const SIMULATION: Simulation = Simulation {
+simulation! {
     name: "RAFT_SIM",
     arguments: "-p raft --all-features --test sim -- --nocapture a_seed",
     seeds: 5_000,
     course: course::run,
-};
+    all_seeds: nothing_committed_is_lost_and_the_quorum_comes_back,
+}
 
 /// The result of a check: why it failed.
 type Check<T = ()> = Result<T, String>;
-
-#[test]
-fn a_seed() {
-    SIMULATION.run_one();
-}
 
 /// Seeds that showed a bug and are not among those of every run.
 #[test]
 fn seeds_that_failed_once() {
     SIMULATION.run_these(&[530_234]);
-}
-
-#[test]
-fn nothing_committed_is_lost_and_the_quorum_comes_back() {
-    SIMULATION.run_all();
-}
-
-#[test]
-fn one_seed_gives_one_course() {
-    SIMULATION.run_twice();
 }
 
 /// Takes the leader of three voters away in 200 courses. Returns the times, in the simulation, in

@@ -30,30 +30,15 @@ mod random;
 #[path = "../../../../tests/sim/seeds.rs"]
 mod seeds;
 
-use seeds::Simulation;
+use seeds::simulation;
 
-/// The simulation.
-const SIMULATION: Simulation = Simulation {
+simulation! {
     name: "REPLICA_SIM",
     arguments: "-p replica --all-features --test sim -- --nocapture a_seed",
     seeds: 2_000,
     course: course::run,
-};
+    all_seeds: nothing_acknowledged_is_lost_and_replicas_become_equal,
+}
 
 /// The result of a check: why it failed.
 type Check<T = ()> = Result<T, String>;
-
-#[test]
-fn a_seed() {
-    SIMULATION.run_one();
-}
-
-#[test]
-fn nothing_acknowledged_is_lost_and_replicas_become_equal() {
-    SIMULATION.run_all();
-}
-
-#[test]
-fn one_seed_gives_one_course() {
-    SIMULATION.run_twice();
-}

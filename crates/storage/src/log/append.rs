@@ -89,8 +89,9 @@ impl Log {
         self.append_led(&mut self.writer.lock(), batches, how, Wait::Block)
     }
 
-    /// Does the same if it needs no sync. Errors: `WouldBlock` if a flushed segment must be rolled
-    /// first or if the holder of the writer is syncing; then nothing has changed.
+    /// Does the same if it needs neither a sync nor a look at earlier batches. Errors: `WouldBlock`
+    /// if a flushed segment must be rolled first, if a batch may repeat one that only the log has,
+    /// or if the holder of the writer is syncing; then nothing has changed.
     pub fn try_append_as_leader(&self, batches: &[Validated], how: LeaderAppend) -> Result<AppendOutcome> {
         self.append_led(&mut *self.try_writer()?, batches, how, Wait::Try)
     }
@@ -127,7 +128,7 @@ impl Log {
             }
             if let Some(checked) = self.checked(&header, batch.body(), how.transaction_version)? {
                 if how.origin == Origin::Client
-                    && let Some(known) = ProducerAppend::duplicate(&writer.producers, &checked)
+                    && let Some(known) = self.repeated(writer, &checked, wait)?
                 {
                     return Ok(self.duplicate(known));
                 }

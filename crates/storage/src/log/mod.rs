@@ -17,6 +17,7 @@ mod flush;
 mod lookup;
 mod open;
 mod read;
+mod recall;
 mod recover;
 mod relocate;
 mod retention;

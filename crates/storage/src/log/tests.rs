@@ -20,6 +20,7 @@ mod ends;
 mod follower;
 mod found;
 mod golden;
+mod recall;
 mod swap;
 mod transactions;
 mod verification;

@@ -62,6 +62,8 @@ pub struct ProducerEntry {
     /// The newest batches of that epoch, oldest first.
     batches: [ProducerBatch; BATCHES_REMEMBERED],
     batch_count: u8,
+    /// The first sequence of an earlier batch that the log does not have.
+    missing_sequence: Option<i32>,
     /// The epoch of the coordinator in the last transaction marker.
     pub coordinator_epoch: Option<i32>,
     /// The timestamp of the last batch or marker.
@@ -94,12 +96,18 @@ impl ProducerEntry {
         if self.epoch != Some(epoch) {
             self.epoch = Some(epoch);
             self.batch_count = 0;
+            self.missing_sequence = None;
         }
     }
 
     fn is_expired(&self, now: Timestamp, expiration_ms: i64) -> bool {
         self.txn_first_offset.is_none() && now.0.saturating_sub(self.last_timestamp.0) >= expiration_ms
     }
+}
+
+/// Returns how many records lie between two sequences. After `i32::MAX` comes 0.
+pub(crate) fn records_between(from: i32, to: i32) -> i32 {
+    to.wrapping_sub(from) & i32::MAX
 }
 
 /// The producers of one log.
@@ -154,6 +162,24 @@ impl Producers {
                 "Epoch of producer {id} is {epoch}, which is smaller than the last seen epoch {newest}"
             ))),
             _ => Ok(()),
+        }
+    }
+
+    /// Returns the oldest known batch of a producer, if `batch` lies before it in the same epoch
+    /// and was not looked for just before.
+    pub(crate) fn oldest_after(&self, batch: &Checked) -> Option<ProducerBatch> {
+        let entry = self.get(batch.producer_id).filter(|entry| entry.epoch == Some(batch.epoch))?;
+        let oldest = entry.batches().first()?;
+        // Sequences wrap around. The nearer way says which one is earlier.
+        let distance = records_between(batch.base_sequence, oldest.first_sequence());
+        let is_earlier = 0 < distance && distance < i32::MAX / 2;
+        (is_earlier && entry.missing_sequence != Some(batch.base_sequence)).then_some(*oldest)
+    }
+
+    /// Notes that the log does not have a batch that lies before the known ones.
+    pub(crate) fn note_missing(&mut self, batch: &Checked) {
+        if let Some(entry) = self.entries.get_mut(&batch.producer_id) {
+            entry.missing_sequence = Some(batch.base_sequence);
         }
     }
 

@@ -5,7 +5,7 @@
 //! action, such as the end of a flush, waits in [`Due`] until the list is done.
 
 use super::{Core, Message, QuorumFacts};
-use crate::runtime::metadata_log::LogFault;
+use crate::runtime::metadata_log::{LogFault, MetadataLog};
 use bytes::Bytes;
 use metadata::Loader;
 use model::{BrokerId, ErrorCode, LeaderEpoch, Offset};
@@ -87,12 +87,12 @@ impl Core {
     pub(in super::super) fn act(&mut self, actions: Vec<Action>) -> Result<(), LogFault> {
         for action in actions {
             match action {
-                Action::PersistElection { content, .. } => self.with_room(|log| log.write_quorum_state(&content))?,
-                Action::Append(batch) => self.with_room(|log| log.append(&batch.bytes, self.now.wall))?,
-                Action::Truncate { end } => self.with_room(|log| log.truncate(end, self.now.wall))?,
+                Action::PersistElection { content, .. } => self.with_room(|log, _| log.write_quorum_state(&content))?,
+                Action::Append(batch) => self.with_room(|log, now| log.append(&batch.bytes, now))?,
+                Action::Truncate { end } => self.with_room(|log, now| log.truncate(end, now))?,
                 Action::Flush { end } => self.due.flush = Some(end),
                 Action::WriteSnapshot { id, position, bytes } => {
-                    self.with_room(|log| log.write_snapshot_piece(id, position, &bytes))?;
+                    self.with_room(|log, _| log.write_snapshot_piece(id, position, &bytes))?;
                 }
                 Action::CheckSnapshot { id } => self.due.check = Some(id),
                 Action::InstallSnapshot { id } => self.install(id)?,
@@ -122,14 +122,14 @@ impl Core {
     /// decisions of the round. Repeats this while more becomes due. Then it publishes.
     pub(in super::super) fn settle(&mut self) -> Result<(), LogFault> {
         loop {
-            if self.gave_up_room.take() {
+            if std::mem::take(&mut self.gave_up_room) {
                 self.resign_for_room()?;
             } else if let Some(epoch) = self.due.activate.take() {
                 if self.parts.raft.is_leader() && self.parts.raft.epoch() == epoch {
                     self.activate(epoch)?;
                 }
             } else if let Some(end) = self.due.flush.take() {
-                self.with_room(|log| log.flush(self.now.wall))?;
+                self.with_room(MetadataLog::flush)?;
                 self.step(Event::Flushed { end })?;
             } else if let Some(snapshot) = self.due.snapshots_made.pop() {
                 self.step(Event::SnapshotMade(snapshot))?;
@@ -191,7 +191,9 @@ impl Core {
             self.resign();
         }
         let is_active = self.active.is_some();
-        self.facts.send_replace(Arc::new(QuorumFacts { leader, epoch, leader_endpoints, is_active, kraft_version }));
+        let waits_for_room = false;
+        let facts = QuorumFacts { leader, epoch, leader_endpoints, is_active, kraft_version, waits_for_room };
+        self.facts.send_replace(Arc::new(facts));
     }
 
     /// Reads a downloaded snapshot. Returns its control records, or `None` if it is not usable.
@@ -209,7 +211,7 @@ impl Core {
             Some((checked, loader)) if checked == id => loader,
             _ => return Err(LogFault::unexpected("a snapshot was to be installed that was not checked")),
         };
-        self.with_room(|log| log.install_snapshot(id, self.now.wall))?;
+        self.with_room(|log, now| log.install_snapshot(id, now))?;
         self.parts.loader = loader;
         self.parts.applied = id.end;
         self.ahead = self.parts.loader.clone();

@@ -81,7 +81,7 @@ impl Following {
         };
         let reply = FetchReply { view, high_watermark, log_start: Offset(0), content };
         answer(Ok(ReceivedReply::Fetch(reply)));
-        while let Ok(message) = self.follower.inbox.messages.try_recv() {
+        while let Some(message) = self.follower.core.try_receive() {
             let Message::Response(id, result) = message else { continue };
             self.follower.core.take_response(id, result)?;
         }
@@ -160,7 +160,7 @@ fn a_leader_with_a_full_disk_lets_another_voter_lead() {
             let view = QuorumView { error: ErrorCode::None, leader: None, epoch, leader_endpoints: Vec::new() };
             answer(Ok(ReceivedReply::Vote { view, granted: true }));
         }
-        while let Ok(Message::Response(id, result)) = node.inbox.messages.try_recv() {
+        while let Some(Message::Response(id, result)) = node.core.try_receive() {
             node.core.take_response(id, result).unwrap();
         }
         node.end_turn();

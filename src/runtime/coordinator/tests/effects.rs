@@ -63,6 +63,7 @@ fn transaction_parts(partition: Arc<Partition>, notes: &Arc<Notes>) -> DriverPar
         inbox: inbox.downgrade(),
         codec: Codec::None,
         commit_timeout_ms: COMMIT_TIMEOUT_MS,
+        session: Arc::new(BrokerSession::endless()),
         env: Env::default(),
         faults: PlantedFaults::default(),
     }
@@ -164,4 +165,50 @@ async fn the_outcome_of_an_effect_that_had_to_wait_comes_back_through_the_inbox(
     driver.receive(outcome, at(1)).await.unwrap();
     assert_eq!(code_of(ended.try_recv().unwrap()), ErrorCode::None);
     assert_eq!(partition.log_end_offset(), Offset(4));
+}
+
+/// A producer of the next epoch asks a coordinator that was cut off when that epoch began: another
+/// broker leads its partition.
+#[test]
+fn a_coordinator_that_may_be_replaced_fences_no_producer() {
+    let ask_as = |session: BrokerSession| {
+        let notes = Arc::new(Notes::default());
+        let mut parts = transaction_parts(leading(EPOCH.0, &[1]), &notes);
+        parts.session = Arc::new(session);
+        let mut driver = now(ShardDriver::start(parts, None, at(0))).unwrap();
+        let [begin, add, _] = transaction();
+        assert_eq!(code_of(ask(&mut driver, begin).try_recv().unwrap()), ErrorCode::None);
+        assert_eq!(code_of(ask(&mut driver, add.clone()).try_recv().unwrap()), ErrorCode::None);
+        let next_epoch = |request: TransactionRequest, verify_only| match request {
+            TransactionRequest::AddPartitions { transactional_id, topics, transaction_version, .. } => {
+                let producer = ProducerIdAndEpoch { epoch: ProducerEpoch(1), ..PRODUCER };
+                TransactionRequest::AddPartitions {
+                    transactional_id,
+                    producer,
+                    topics,
+                    verify_only,
+                    transaction_version,
+                }
+            }
+            other => panic!("{other:?}"),
+        };
+        [false, true].map(|verify_only| {
+            match ask(&mut driver, next_epoch(add.clone(), verify_only)).try_recv().unwrap() {
+                TransactionReply::VerifyPartitions(topics) => {
+                    ErrorCode::from_code(topics[0].results_by_partition[0].partition_error_code).unwrap()
+                }
+                reply => code_of(reply),
+            }
+        })
+    };
+    let session = |renewed_at: Option<u64>| {
+        let session = BrokerSession::new(1000, crate::env::clock::Clock::default());
+        renewed_at.into_iter().for_each(|at| session.renew(Monotonic(at)));
+        session
+    };
+    // The requests come at 0.
+    assert_eq!(ask_as(session(Some(0))), [ErrorCode::ProducerFenced; 2]);
+    assert_eq!(ask_as(session(None)), [ErrorCode::NotCoordinator; 2]);
+    let over = session(Some(0));
+    assert!(over.is_sure(Monotonic(999)) && !over.is_sure(Monotonic(1000)));
 }

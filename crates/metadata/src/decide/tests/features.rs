@@ -9,7 +9,9 @@ fn ask(cluster: &mut Cluster, feature: &str, level: i16, upgrade_type: i8) -> (V
     let update =
         FeatureUpdateKey { feature: feature.into(), max_version_level: level, upgrade_type, ..Default::default() };
     let request = UpdateFeaturesRequest { feature_updates: vec![update], ..Default::default() };
-    let (records, reply) = cluster.decide(|image, _, context| update_features(image, context, &request, 0)).unwrap();
+    let quorum = cluster.quorum.clone();
+    let decided = cluster.decide(|image, _, context| update_features(image, context, &request, &quorum));
+    let (records, reply) = decided.unwrap();
     (records, result(reply.error_code, reply.error_message.as_ref()).replace(FAILED, ""))
 }
 
@@ -56,7 +58,8 @@ fn the_flag_of_the_first_version_is_not_looked_at() {
         let (feature, allow_downgrade) = ("transaction.version".into(), true);
         let update = FeatureUpdateKey { feature, max_version_level: level, allow_downgrade, ..Default::default() };
         let request = UpdateFeaturesRequest { feature_updates: vec![update], ..Default::default() };
-        cluster.decide(|image, _, context| update_features(image, context, &request, 0)).unwrap().1
+        let quorum = cluster.quorum.clone();
+        cluster.decide(|image, _, context| update_features(image, context, &request, &quorum)).unwrap().1
     };
     assert_eq!(ask(1).error_code, ErrorCode::InvalidUpdateVersion.code());
     assert_eq!(ask(2).results[0].error_message.as_deref(), Some("NONE"));
@@ -99,6 +102,41 @@ fn an_older_metadata_version_writes_older_records() {
     assert_eq!((records.len(), said.as_str()), (1, "NONE"));
 }
 
+/// Registers controller 7 with the highest `metadata.version` that it supports.
+fn register_other_controller(cluster: &mut Cluster, highest: i16) {
+    use protocol::messages::controller_registration_request as controller;
+    let feature = controller::Feature {
+        name: "metadata.version".into(),
+        min_supported_version: 7,
+        max_supported_version: highest,
+        ..Default::default()
+    };
+    let request = controller::ControllerRegistrationRequest {
+        controller_id: 7,
+        zk_migration_ready: true,
+        features: vec![feature],
+        ..Default::default()
+    };
+    cluster.decide(|image, _, _| register_controller(image, &request)).unwrap();
+}
+
+/// KAFKA-20295.
+#[test]
+fn a_controller_that_was_removed_and_stopped_does_not_hold_a_level_back() {
+    let mut cluster = Cluster::new(MetadataVersion::from_name("3.9").unwrap());
+    cluster.quorum.voters = [BrokerId(1), BrokerId(7)].into();
+    register_other_controller(&mut cluster, 24);
+    let old = "INVALID_UPDATE_VERSION: Invalid update version 25 for feature metadata.version. Controller 7 only supports versions 7-24";
+    assert_eq!(ask(&mut cluster, "metadata.version", 25, 1).1, old);
+    // It is no voter any more, but it runs and reads the log.
+    cluster.quorum.voters = [BrokerId(1)].into();
+    cluster.quorum.observers = [BrokerId(7)].into();
+    assert_eq!(ask(&mut cluster, "metadata.version", 25, 1).1, old);
+    cluster.quorum.observers.clear();
+    assert_eq!(ask(&mut cluster, "metadata.version", 25, 1).1, "NONE");
+    assert!(cluster.image.cluster.controllers.contains_key(&BrokerId(7)), "its registration stays");
+}
+
 /// Every registered broker and controller must support a level, and every voter must be registered.
 #[test]
 fn a_level_that_one_node_does_not_support_is_refused() {
@@ -113,7 +151,7 @@ fn a_level_that_one_node_does_not_support_is_refused() {
         };
         cluster.register_as(id, id as u8, -1, adjust).unwrap();
     }
-    cluster.settings.voters = vec![BrokerId(1), BrokerId(7)];
+    cluster.quorum.voters = [BrokerId(1), BrokerId(7)].into();
     let refused = |cluster: &mut Cluster, level: i16| {
         let (records, said) = ask(cluster, "metadata.version", level, 1);
         assert!(records.is_empty());
@@ -124,25 +162,10 @@ fn a_level_that_one_node_does_not_support_is_refused() {
     };
     assert_eq!(refused(&mut cluster, 26), "Broker 2 only supports versions 7-25");
     assert_eq!(refused(&mut cluster, 25), "controller 7 has not registered, and may not support this feature");
-    let controller = |max| {
-        use protocol::messages::controller_registration_request as controller;
-        let feature = controller::Feature {
-            name: "metadata.version".into(),
-            min_supported_version: 7,
-            max_supported_version: max,
-            ..Default::default()
-        };
-        controller::ControllerRegistrationRequest {
-            controller_id: 7,
-            zk_migration_ready: true,
-            features: vec![feature],
-            ..Default::default()
-        }
-    };
-    cluster.decide(|image, _, _| register_controller(image, &controller(24))).unwrap();
+    register_other_controller(&mut cluster, 24);
     assert_eq!(refused(&mut cluster, 25), "Controller 7 only supports versions 7-24");
     assert!(!cluster.image.cluster.controllers[&BrokerId(7)].zk_migration_ready, "as Kafka from 4.0 on");
-    cluster.decide(|image, _, _| register_controller(image, &controller(30))).unwrap();
+    register_other_controller(&mut cluster, 30);
     assert_eq!(ask(&mut cluster, "metadata.version", 25, 1).1, "NONE");
     // A broker that does not support what is finalized cannot come.
     let old = cluster.register_as(3, 3, -1, |it| {

@@ -26,6 +26,7 @@ pub(super) struct Cluster {
     pub(super) image: Image,
     pub(super) soft: Soft,
     pub(super) settings: Settings,
+    pub(super) quorum: QuorumMembers,
     /// The monotonic clock.
     pub(super) now: u64,
     /// The wall clock, which goes as it likes.
@@ -54,12 +55,12 @@ impl Cluster {
             unclean_leader_election: false,
             delete_topic_enable: true,
             broker_session_timeout_ms: 9000,
-            voters: vec![BrokerId(1)],
         };
         let mut it = Self {
             image: Image::default(),
             soft: Soft::default(),
             settings,
+            quorum: QuorumMembers { voters: [BrokerId(1)].into(), ..Default::default() },
             now: 0,
             wall: 0,
             is_late: false,
