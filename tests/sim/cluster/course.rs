@@ -13,6 +13,7 @@ use crate::node::{Node, paused_runtime};
 use crate::panics;
 use crate::quorum::QuorumWatch;
 use crate::random::Random;
+use crate::reassignments::Places;
 use crate::time::{HostClock, HostTime};
 use crate::voters::{Voters, Wanted};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -42,6 +43,7 @@ pub struct Course {
     /// The voters that there should be, if the quorum is dynamic.
     pub wanted: Arc<Wanted>,
     changes: Arc<Changes>,
+    places: Arc<Places>,
 }
 
 /// Runs the course of a seed.
@@ -84,8 +86,22 @@ impl Course {
         let invariants = Invariants::default();
         let quorum = QuorumWatch::default();
         let clients = (runtime, clock);
-        let (changes, wanted) = (Arc::default(), Arc::default());
-        Self { now_ms: 0, random, net, layout, nodes, shared, is_printed, clients, invariants, quorum, wanted, changes }
+        let (changes, wanted, places) = (Arc::default(), Arc::default(), Arc::default());
+        Self {
+            now_ms: 0,
+            random,
+            net,
+            layout,
+            nodes,
+            shared,
+            is_printed,
+            clients,
+            invariants,
+            quorum,
+            wanted,
+            changes,
+            places,
+        }
     }
 
     /// Prints a line, if this course is printed.
@@ -122,6 +138,10 @@ impl Course {
         if self.layout.is_dynamic() {
             number += 1;
             runtime.spawn(participant(number).keep_voters(self.wanted.clone()));
+        }
+        if self.layout.moves {
+            number += 1;
+            runtime.spawn(participant(number).reassign(self.places.clone()));
         }
         self.shared.done.lock().resize(number + 1, false);
     }
@@ -197,7 +217,7 @@ impl Course {
     /// A node has ended by itself.
     fn ended(&mut self, index: usize, end: &str) -> Check {
         let node = &mut self.nodes[index];
-        if node.has_stopped_disk() || end == "stopped" {
+        if node.has_stopped_disk() || node.has_no_room() || end == "stopped" {
             return Ok(());
         }
         node.unexpected(end)
@@ -218,7 +238,9 @@ impl Course {
             if let Some(partition) = out_of_sync(&broker.image()) {
                 return Some(format!("node {} knows {partition}", node.host));
             }
-            if let Err(reason) = self.changes.check(node.host, &broker.image()) {
+            let image = broker.image();
+            let checked = self.changes.check(node.host, &image).and(self.places.check(node.host, &image));
+            if let Err(reason) = checked {
                 return Some(reason);
             }
         }

@@ -5,6 +5,7 @@ use crate::clients::{CLIENTS, TOPIC};
 use crate::course::Course;
 use crate::layout::{Roles, Stress};
 use crate::quorum_faults::Elections;
+use crate::rot::Rot;
 use metadata::image::Image;
 use model::PartitionIndex;
 use storage::disk::Crash;
@@ -17,8 +18,12 @@ pub struct Faults {
     /// How a node whose disk will stop is to crash then.
     planned: Vec<(usize, Crash)>,
     mended_at: Option<u64>,
+    /// When each full disk gets room again.
+    full_until: Vec<(u64, usize)>,
     /// The node that loses or has lost its power, until all replicas are in sync again.
-    without_power: Option<usize>,
+    pub without_power: Option<usize>,
+    /// Whose logs rot before the next start.
+    pub rots: Vec<Rot>,
     pub elections: Elections,
 }
 
@@ -29,7 +34,9 @@ impl Faults {
             restarts: Vec::new(),
             planned: Vec::new(),
             mended_at: None,
+            full_until: Vec::new(),
             without_power: None,
+            rots: Vec::new(),
             elections: Elections::default(),
         }
     }
@@ -41,7 +48,12 @@ impl Faults {
         let due: Vec<usize> = self.restarts.iter().filter(|(at, _)| *at <= now).map(|(_, index)| *index).collect();
         self.restarts.retain(|(at, _)| *at > now);
         for index in due {
+            self.rot(course, index);
             start(course, index);
+        }
+        for (_, index) in self.full_until.extract_if(.., |(at, _)| *at <= now) {
+            course.note(|| format!("the disk of node {} has room again", index + 1));
+            course.nodes[index].disk.set_capacity(None);
         }
         if self.mended_at.is_some_and(|at| at <= now) {
             self.mended_at = None;
@@ -71,7 +83,7 @@ impl Faults {
                     let planned = self.planned.iter().position(|(of, _)| *of == index);
                     planned.map_or(Crash::Process, |at| self.planned.remove(at).1)
                 }
-                () if node.is_stopped() => Crash::Process,
+                () if node.is_stopped() || node.has_no_room() => Crash::Process,
                 () => continue,
             };
             course.note(|| format!("node {} is down: {crash:?}", index + 1));
@@ -125,7 +137,16 @@ impl Faults {
         if course.layout.is_dynamic() && course.random.chance(10) {
             return self.change_voters(course);
         }
-        match course.random.below(14) {
+        match course.random.below(16) {
+            14 if self.rots.is_empty() && self.may_kill(course, index) => self.begin_rot(course, index),
+            13 if self.may_kill(course, index) => {
+                let ms = 200 + course.random.below(4_000) as u64;
+                let free_bytes = course.random.pick(&[0, 500, 5_000, 50_000]);
+                course.note(|| format!("the disk of node {host} has {free_bytes} bytes free for {ms} ms"));
+                let disk = &course.nodes[index].disk;
+                disk.set_capacity(Some(disk.used_bytes() + free_bytes));
+                self.full_until.push((course.now_ms + ms, index));
+            }
             0 | 1 if self.may_kill(course, index) => {
                 course.note(|| format!("node {host} is killed"));
                 self.down(course, index, Crash::Process);
@@ -203,7 +224,7 @@ impl Faults {
         self.mended_at = Some(self.mended_at.map_or(at, |before| before.min(at)));
     }
 
-    fn is_controller_alone(&self, course: &Course, index: usize) -> bool {
+    pub fn is_controller_alone(&self, course: &Course, index: usize) -> bool {
         course.layout.roles[index] == Roles::Controller
     }
 
@@ -246,9 +267,10 @@ impl Faults {
     /// Whether a node may lose what it has not synced. `acks=all` promises a record as long as one
     /// replica that was in sync keeps it. So one node loses its power at a time, when all replicas
     /// are in sync.
-    fn may_lose_power(&self, course: &Course, index: usize) -> bool {
+    pub fn may_lose_power(&self, course: &Course, index: usize) -> bool {
         let is_again = self.without_power == Some(index) && course.nodes[index].is_running();
-        is_again || self.without_power.is_none() && self.planned.is_empty() && are_in_sync(course)
+        let may_others_end = !self.planned.is_empty() || !self.full_until.is_empty();
+        is_again || self.without_power.is_none() && !may_others_end && are_in_sync(course)
     }
 
     /// Ends all faults: every node runs, and every link works.
@@ -258,6 +280,7 @@ impl Faults {
         for index in 0..course.nodes.len() {
             let node = &mut course.nodes[index];
             node.disk.never_crash();
+            node.disk.set_capacity(None);
             node.pause(0);
         }
         self.end_stopped(course);
@@ -267,6 +290,8 @@ impl Faults {
             }
         }
         self.restarts.clear();
+        self.full_until.clear();
+        self.rots.clear();
         course.wanted.set(course.all_voters());
     }
 }
@@ -283,6 +308,20 @@ fn are_in_sync(course: &Course) -> bool {
     course.nodes.iter().all(|node| {
         let Some(broker) = node.broker().filter(|broker| broker.not_ready_because().is_none()) else { return false };
         out_of_sync(&broker.image()).is_none()
+    })
+}
+
+/// Whether all other nodes run, and all of these that are controllers know the same metadata.
+pub fn are_others_in_sync(course: &Course, index: usize) -> bool {
+    let mut others = (0..course.nodes.len()).filter(|other| *other != index);
+    let mut last = None;
+    others.all(|other| {
+        let node = &course.nodes[other];
+        let broker = node.broker().filter(|_| !node.is_paused(course.now_ms) && !node.has_stopped_disk());
+        let Some(broker) = broker else { return false };
+        let offset = broker.image().provenance.last_offset;
+        let is_same = course.layout.roles[other] == Roles::Broker || *last.get_or_insert(offset) == offset;
+        is_same && offset.is_some()
     })
 }
 

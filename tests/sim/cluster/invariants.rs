@@ -4,7 +4,7 @@ use crate::Check;
 use crate::clients::{PARTITIONS, TOPIC};
 use crate::node::Node;
 use model::{BrokerId, LeaderEpoch, PartitionEpoch, PartitionIndex, TopicIdPartition};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What was seen so far.
 #[derive(Debug, Default)]
@@ -38,6 +38,9 @@ impl Invariants {
             }
             let mut partitions = broker.replicas.all();
             partitions.sort_by_key(|partition| partition.id());
+            // A replica that was moved away and comes back begins anew.
+            let ids: BTreeSet<_> = partitions.iter().map(|partition| partition.id()).collect();
+            self.high_watermarks.retain(|(host, _, id), _| *host != node.host || ids.contains(id));
             for partition in partitions {
                 let id = partition.id();
                 if let Some(epoch) = partition.leader_epoch() {

@@ -51,6 +51,8 @@ pub struct Layout {
     pub quorum: Quorum,
     /// Whether controllers that do not vote join the voters by themselves.
     pub joins: bool,
+    /// Whether replicas are moved.
+    pub moves: bool,
     /// `controller.quorum.request.timeout.ms`
     pub request_timeout_ms: u64,
     /// `metadata.log.max.record.bytes.between.snapshots`
@@ -80,6 +82,8 @@ impl Layout {
             _ => Quorum::Standalone,
         };
         let joins = quorum != Quorum::Static && random.chance(30);
+        let is_wide = roles.iter().filter(|roles| **roles != Controller).count() > 3;
+        let moves = stress == Stress::Cluster && random.chance(if is_wide { 70 } else { 20 });
         let work_max_ms = match stress {
             Stress::Quorum => random.pick(&[WORK_MAX_MS, 100, 400]),
             Stress::Cluster => WORK_MAX_MS,
@@ -89,6 +93,7 @@ impl Layout {
             roles,
             quorum,
             joins,
+            moves,
             request_timeout_ms: random.pick(&[1_000, 3_000]),
             snapshot_bytes: random.pick(&[2_000, 10_000, 20_000_000]),
             work_max_ms,

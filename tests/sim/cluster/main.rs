@@ -32,6 +32,8 @@ mod quorum;
 mod quorum_faults;
 #[path = "../random.rs"]
 mod random;
+mod reassignments;
+mod rot;
 #[path = "../seeds.rs"]
 mod seeds;
 mod time;

@@ -275,6 +275,13 @@ impl Node {
         self.running.as_ref().is_some_and(|running| *running.told.is_stopped.lock())
     }
 
+    /// Whether the node has ended because the disk of its metadata log is full. A real one waits
+    /// for room, but the only thread of the simulation must not.
+    pub fn has_no_room(&self) -> bool {
+        let Some(running) = &self.running else { return false };
+        running.told.fault.lock().as_ref().is_some_and(|fault| fault.contains("no storage space"))
+    }
+
     /// Returns how often it was started.
     pub fn starts(&self) -> u64 {
         self.starts

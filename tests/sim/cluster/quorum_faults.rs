@@ -60,7 +60,8 @@ impl Faults {
         if course.layout.is_dynamic() && course.random.chance(15) {
             return self.change_voters(course);
         }
-        match course.random.below(15) {
+        match course.random.below(16) {
+            15 if self.rots.is_empty() && course.nodes[index].is_running() => self.begin_rot(course, index),
             12 | 13 => self.split(course, host),
             14 => {
                 let others: Vec<Host> = controllers.into_iter().filter(|other| *other != host).collect();
