@@ -48,7 +48,7 @@ use crate::runtime::producer_ids::ProducerIds;
 use crate::runtime::publisher::{self, Publication};
 use crate::runtime::quorum::{QuorumPeers, QuorumPeersParts, SendRequest};
 use crate::runtime::registration::{self, Endpoint, NotRegistered, Registration, StopSignals};
-use crate::runtime::session::BrokerSession;
+use crate::runtime::session::OwnSession;
 use crate::runtime::transaction::{MarkerRoutes, MarkerWriter, TransactionCoordinators, TransactionEffects};
 use crate::telemetry::{Complaints, FilterHandle, Metrics};
 use anyhow::Context as _;
@@ -340,7 +340,7 @@ fn broker(
     let settings = effective.settings.clone();
     // The features of the oldest version apply until the first image is published.
     let image = Arc::new(ArcSwap::from_pointee(Image::default()));
-    let session = Arc::new(BrokerSession::new(i64::from(settings.broker_session_timeout_ms), env.clock()));
+    let session = Arc::new(OwnSession::new(i64::from(settings.broker_session_timeout_ms), env.clock()));
     let groups = Arc::new(GroupCoordinators::new(CoordinatorParts {
         config: config_rules::group_config(&effective, image.load().features.version()),
         image: image.clone(),

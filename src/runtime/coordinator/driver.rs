@@ -12,7 +12,7 @@ use super::held::Held;
 use super::message::Message;
 use crate::env::Env;
 use crate::replica::{Partition, StateAppend};
-use crate::runtime::session::BrokerSession;
+use crate::runtime::session::OwnSession;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use coordinator::planted::{Bug, is_planted};
@@ -44,7 +44,7 @@ pub(super) struct DriverParts<S: CoordinatorShard> {
     pub(super) codec: Codec,
     /// How long a reply may wait until its records are committed.
     pub(super) commit_timeout_ms: i64,
-    pub(super) session: Arc<BrokerSession>,
+    pub(super) session: Arc<OwnSession>,
     pub(super) env: Env,
     #[cfg(test)]
     pub(super) faults: super::tests::PlantedFaults,

@@ -63,7 +63,7 @@ fn transaction_parts(partition: Arc<Partition>, notes: &Arc<Notes>) -> DriverPar
         inbox: inbox.downgrade(),
         codec: Codec::None,
         commit_timeout_ms: COMMIT_TIMEOUT_MS,
-        session: Arc::new(BrokerSession::endless()),
+        session: Arc::new(OwnSession::endless()),
         env: Env::default(),
         faults: PlantedFaults::default(),
     }
@@ -171,7 +171,7 @@ async fn the_outcome_of_an_effect_that_had_to_wait_comes_back_through_the_inbox(
 fn asked_in_session(renewed_at: Option<u64>, requests: Vec<TransactionRequest>) -> Vec<ErrorCode> {
     let notes = Arc::new(Notes::default());
     let mut parts = transaction_parts(leading(EPOCH.0, &[1]), &notes);
-    let session = BrokerSession::new(1000, crate::env::clock::Clock::default());
+    let session = OwnSession::new(1000, crate::env::clock::Clock::default());
     renewed_at.into_iter().for_each(|at| session.renew(Monotonic(at)));
     parts.session = Arc::new(session);
     let mut driver = now(ShardDriver::start(parts, None, at(0))).unwrap();
@@ -204,7 +204,7 @@ fn a_coordinator_that_may_be_replaced_fences_no_producer() {
     assert_eq!(asked_in_session(Some(0), requests.clone()), fenced);
     let unsure = [ErrorCode::None, ErrorCode::None, ErrorCode::NotCoordinator, ErrorCode::NotCoordinator];
     assert_eq!(asked_in_session(None, requests), unsure);
-    let session = BrokerSession::new(1000, crate::env::clock::Clock::default());
+    let session = OwnSession::new(1000, crate::env::clock::Clock::default());
     session.renew(Monotonic(0));
     assert!(session.is_sure(Monotonic(999)) && !session.is_sure(Monotonic(1000)));
 }
