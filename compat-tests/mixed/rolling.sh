@@ -16,7 +16,8 @@ goes_on() {
   done
 }
 load_goes_on() {
-  cp "$home/load/progress" "$home/load/progress.before"
+  # It is replaced meanwhile, which cp does not like.
+  cat "$home/load/progress" > "$home/load/progress.before"
   within 90 goes_on 2>/dev/null || goes_on
 }
 has_looked() { [ "$(counted looks)" -ge "$1" ] && [ "$(counted under-replicated)" = 0 ]; } # LOOKS

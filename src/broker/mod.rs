@@ -25,7 +25,7 @@ use crate::runtime::loggers::Loggers;
 use crate::runtime::lost_brokers::LostBrokers;
 use crate::runtime::producer_ids::ProducerIds;
 use crate::runtime::registration::StopSignals;
-use crate::runtime::session::BrokerSession;
+use crate::runtime::session::OwnSession;
 use crate::runtime::transaction::{MarkerWriter, TransactionCoordinators};
 use crate::telemetry::{Complaints, Metrics};
 use arc_swap::ArcSwap;
@@ -71,7 +71,7 @@ pub struct Broker {
     /// The environment.
     pub env: Env,
     /// Its session with the controller.
-    pub session: Arc<BrokerSession>,
+    pub session: Arc<OwnSession>,
     /// Its clock.
     pub clock: Clock,
     /// Metrics.

@@ -48,7 +48,7 @@ use crate::runtime::producer_ids::ProducerIds;
 use crate::runtime::publisher::{self, Publication};
 use crate::runtime::quorum::{QuorumPeers, QuorumPeersParts, SendRequest};
 use crate::runtime::registration::{self, Endpoint, NotRegistered, Registration, StopSignals};
-use crate::runtime::session::BrokerSession;
+use crate::runtime::session::OwnSession;
 use crate::runtime::transaction::{MarkerRoutes, MarkerWriter, TransactionCoordinators, TransactionEffects};
 use crate::telemetry::{Complaints, FilterHandle, Metrics};
 use anyhow::Context as _;
@@ -340,7 +340,7 @@ fn broker(
     let settings = effective.settings.clone();
     // The features of the oldest version apply until the first image is published.
     let image = Arc::new(ArcSwap::from_pointee(Image::default()));
-    let session = Arc::new(BrokerSession::new(i64::from(settings.broker_session_timeout_ms), env.clock()));
+    let session = Arc::new(OwnSession::new(i64::from(settings.broker_session_timeout_ms), env.clock()));
     let groups = Arc::new(GroupCoordinators::new(CoordinatorParts {
         config: config_rules::group_config(&effective, image.load().features.version()),
         image: image.clone(),
@@ -358,13 +358,7 @@ fn broker(
     let request_timeout = Duration::from_millis(u64::try_from(settings.request_timeout_ms).unwrap_or(0));
     let markers =
         Arc::new(MarkerWriter::new(replicas.clone(), groups.clone(), image.clone(), request_timeout, env.clock()));
-    let other_brokers = Arc::new(OtherBrokers::new(OtherBrokersParts {
-        node_id: config.node_id,
-        image: image.clone(),
-        listener: config.listeners.inter_broker.as_str().into(),
-        dial,
-        runtime: tokio::runtime::Handle::current(),
-    }));
+    let other_brokers = Arc::new(other_brokers(config, &image, dial));
     let routes = MarkerRoutes { here: markers.clone(), others: other_brokers.clone() };
     let transactions = TransactionCoordinators::new(CoordinatorParts {
         config: transaction_config,
@@ -409,6 +403,17 @@ fn broker(
     set_maxima(env, &broker.limits, &broker.settings());
     broker.replicas.set_cordoned(&broker.settings().cordoned_log_dirs);
     Ok(Arc::new(broker))
+}
+
+/// Creates the connections to the other brokers. None is made yet.
+fn other_brokers(config: &NodeConfig, image: &Arc<ArcSwap<Image>>, dial: Dial) -> OtherBrokers {
+    OtherBrokers::new(OtherBrokersParts {
+        node_id: config.node_id,
+        image: image.clone(),
+        listener: config.listeners.inter_broker.as_str().into(),
+        dial,
+        runtime: tokio::runtime::Handle::current(),
+    })
 }
 
 /// Creates the partitions of this broker. None is open yet.

@@ -142,7 +142,8 @@ impl Peer {
         self.send_up_to(RESPONSE_BYTES_MAX, request, timeout, answer);
     }
 
-    fn send_up_to<Q: PeerRequest>(
+    /// Does the same, with another limit for the size of the answer.
+    pub fn send_up_to<Q: PeerRequest>(
         &self,
         response_bytes_max: usize,
         request: Q,

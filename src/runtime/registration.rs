@@ -2,7 +2,7 @@
 //! by heartbeats.
 
 use super::controller::ActiveController;
-use super::session::BrokerSession;
+use super::session::OwnSession;
 use crate::config::Roles;
 use crate::env::watch;
 use crate::replica::DirStates;
@@ -68,7 +68,7 @@ pub struct Registration {
     /// eligible to lead (KIP-966).
     pub previous_epoch: Option<BrokerEpoch>,
     /// What the heartbeats renew.
-    pub session: Arc<BrokerSession>,
+    pub session: Arc<OwnSession>,
     /// `broker.heartbeat.interval.ms`.
     pub heartbeat_interval: Duration,
     /// `initial.broker.registration.timeout.ms`.

@@ -13,14 +13,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// This broker's session.
 #[derive(Debug)]
-pub struct BrokerSession {
+pub struct OwnSession {
     clock: Clock,
     timeout_ms: i64,
     /// In milliseconds of the monotonic clock.
     sure_until: AtomicU64,
 }
 
-impl BrokerSession {
+impl OwnSession {
     /// Returns the session of a broker that has not sent a heartbeat yet.
     pub fn new(timeout_ms: i64, clock: Clock) -> Self {
         Self { clock, timeout_ms, sure_until: AtomicU64::new(0) }
@@ -43,7 +43,7 @@ impl BrokerSession {
 }
 
 #[cfg(test)]
-impl BrokerSession {
+impl OwnSession {
     /// Returns a session that does not end.
     pub fn endless() -> Self {
         Self { clock: Clock::default(), timeout_ms: 0, sure_until: AtomicU64::new(u64::MAX) }

@@ -20,6 +20,7 @@ use protocol::messages::incremental_alter_configs_request::{
     AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest,
 };
 use protocol::messages::incremental_alter_configs_response::IncrementalAlterConfigsResponse;
+use socket2::{Domain, Socket, Type};
 use std::io::ErrorKind;
 use std::path::Path;
 use tokio::net::TcpStream;
@@ -294,6 +295,24 @@ async fn a_broker_that_starts_before_any_controller_waits() {
     cluster.create(1, "t", &BROKERS).await;
     cluster.stop(&BROKERS).await;
     cluster.stop(&[101, 102]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_whose_port_is_taken_while_it_waits_ends_with_one_line() {
+    let mut cluster = Apart::new(&[]);
+    cluster.start(&[1]).await;
+    let address = cluster.node(1).address();
+    let other = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    other.set_reuse_address(true).unwrap();
+    other.bind(&address.into()).unwrap();
+    other.listen(1).unwrap();
+    cluster.start(&CONTROLLERS).await;
+    let place = cluster.place(1);
+    let mut node = cluster.nodes[place].running.take().unwrap();
+    let fault = node.running.failed().await.to_string();
+    assert!(fault.starts_with(&format!("{address} cannot be listened at")) && !fault.contains('\n'), "{fault}");
+    node.stop().await;
+    cluster.stop(&CONTROLLERS).await;
 }
 
 #[tokio::test]

@@ -62,9 +62,14 @@ impl Simulation {
         })
     }
 
+    /// Returns the seed that `NAME_SEED` gives.
+    pub fn asked_seed(&self) -> Option<u64> {
+        number(&format!("{}_SEED", self.name))
+    }
+
     /// Runs and prints the seed that `NAME_SEED` gives, if it does.
     pub fn run_one(&self) {
-        if let Some(seed) = number(&format!("{}_SEED", self.name)) {
+        if let Some(seed) = self.asked_seed() {
             self.outcome(seed, true).unwrap_or_else(|reason| panic!("seed {seed}: {reason}"));
         }
     }

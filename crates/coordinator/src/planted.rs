@@ -39,6 +39,8 @@ pub enum Bug {
     EffectBeforeCommit,
     /// The driver's load skips markers.
     MarkersNotLoaded,
+    /// The driver serves without having loaded anything.
+    NothingLoaded,
 }
 
 #[cfg(feature = "planted-bugs")]

@@ -59,9 +59,9 @@ pub trait CoordinatorShard: Clone + Debug + Default + Send + Sync + 'static {
     /// Returns the reply to a request that no shard can serve.
     fn refused(request: &<Self::Types as ShardTypes>::Request, code: ErrorCode) -> <Self::Types as ShardTypes>::Reply;
 
-    /// Whether a reply says that its sender was replaced by a newer one, so that the sender gives
-    /// up. Only a coordinator that was not replaced itself can know that.
-    fn says_replaced(reply: &<Self::Types as ShardTypes>::Reply) -> bool;
+    /// Whether a reply must not come from a coordinator that was replaced by another one: its
+    /// sender would give up, or would take for done what is not.
+    fn needs_session(reply: &<Self::Types as ShardTypes>::Reply) -> bool;
 
     /// Converts a reply whose records may not be committed to an error.
     fn into_error(reply: <Self::Types as ShardTypes>::Reply, code: ErrorCode) -> <Self::Types as ShardTypes>::Reply;

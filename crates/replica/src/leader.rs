@@ -179,7 +179,7 @@ impl Leader {
     /// Returns the result of a write with `acks=all` that ends before `required`: `None` while it
     /// is not replicated, an error if it is replicated but too few replicas are in sync.
     pub fn acknowledged(&self, required: Offset) -> Option<Result<(), ErrorCode>> {
-        if self.high_watermark < required {
+        if self.high_watermark < required && !is_planted(Bug::AcknowledgedBeforeHighWatermark) {
             return None;
         }
         let enough = self.isr.maximal().count() >= self.effective_min_isr() || is_planted(Bug::MinIsrIgnored);

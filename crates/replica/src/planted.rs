@@ -26,6 +26,8 @@ pub enum Bug {
     JoinedBelowEpochStart,
     /// A new leader tells its high watermark before it has reached the start of its epoch.
     EarlyHighWatermarkTold,
+    /// A write is acknowledged before the high watermark has passed it.
+    AcknowledgedBeforeHighWatermark,
     /// A write is acknowledged although too few replicas were in sync when it was replicated.
     MinIsrIgnored,
     /// A follower does not truncate where its log diverges from the leader's.

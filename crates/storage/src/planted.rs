@@ -24,6 +24,8 @@ pub enum Bug {
     LeaderEpochsNotCut,
     /// A producer snapshot beyond the known end of the log is used.
     NewerProducerSnapshotAccepted,
+    /// A truncation forgets all producers.
+    ProducersForgottenAtTruncation,
     /// A truncation leaves the checkpoints of the log dir as they are.
     CheckpointsNotLowered,
     /// A failed fsync is retried, and a success of the retry counts.

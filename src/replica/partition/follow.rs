@@ -10,7 +10,7 @@ use ::replica::{
     FollowerNext, FollowerStep, IsrProposal, ProposalOutcome,
 };
 use bytes::Bytes;
-use model::{BrokerEpoch, BrokerId, ErrorCode, LeaderEpoch, Monotonic, Now, Offset, Timestamp};
+use model::{BrokerEpoch, BrokerId, ErrorCode, LeaderEpoch, Monotonic, Now, Offset, PartitionEpoch, Timestamp};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use storage::{Error, FollowerAppend, LogOffsets, Wait};
@@ -338,6 +338,11 @@ impl Partition {
         let replica = self.replica.read();
         let leader = replica.leader()?;
         Some(IsrCounts { in_sync: leader.isr().committed().len(), least: leader.effective_min_isr() })
+    }
+
+    /// Returns the partition epoch of the state that it acts on, if this broker leads.
+    pub fn led_partition_epoch(&self) -> Option<PartitionEpoch> {
+        Some(self.replica.read().leader()?.partition_epoch())
     }
 
     /// Refuses a follower that is not a replica. Errors: UNKNOWN_LEADER_EPOCH if it names the

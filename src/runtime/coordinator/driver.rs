@@ -12,7 +12,7 @@ use super::held::Held;
 use super::message::Message;
 use crate::env::Env;
 use crate::replica::{Partition, StateAppend};
-use crate::runtime::session::BrokerSession;
+use crate::runtime::session::OwnSession;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use coordinator::planted::{Bug, is_planted};
@@ -44,7 +44,7 @@ pub(super) struct DriverParts<S: CoordinatorShard> {
     pub(super) codec: Codec,
     /// How long a reply may wait until its records are committed.
     pub(super) commit_timeout_ms: i64,
-    pub(super) session: Arc<BrokerSession>,
+    pub(super) session: Arc<OwnSession>,
     pub(super) env: Env,
     #[cfg(test)]
     pub(super) faults: super::tests::PlantedFaults,
@@ -248,11 +248,12 @@ impl<S: CoordinatorShard> ShardDriver<S> {
     /// and effects back.
     fn conclude(&mut self, decision: Decision<S::Types>, now: Monotonic) {
         self.parts.shard.lock().apply_soft(decision.soft);
+        let is_recorded = !decision.records.is_empty();
         let end = self.applied.map_or(Offset(0), |last| last.plus(1));
         let deadline = now.plus_ms(self.parts.commit_timeout_ms);
         for (id, reply) in decision.replies {
             let end = if is_planted(Bug::ReplyBeforeCommit) { Offset(0) } else { end };
-            let reply = self.certain(reply, now);
+            let reply = if is_recorded { reply } else { self.certain(reply, now) };
             self.held.hold(end, deadline, id, reply);
         }
         for effect in decision.effects {
@@ -262,10 +263,10 @@ impl<S: CoordinatorShard> ShardDriver<S> {
         self.release(now);
     }
 
-    /// Replaces a reply that says that its sender was replaced, if this coordinator may be what was
-    /// replaced. Nothing else needs that: what the others say is committed, or can be repeated.
+    /// Replaces a reply without a record if this coordinator may have been replaced, and would not
+    /// know it. A record is committed only if that did not happen.
     fn certain(&self, reply: Reply<S>, now: Monotonic) -> Reply<S> {
-        match S::says_replaced(&reply) && !self.parts.session.is_sure(now) {
+        match S::needs_session(&reply) && !self.parts.session.is_sure(now) {
             true => S::into_error(reply, ErrorCode::NotCoordinator),
             false => reply,
         }

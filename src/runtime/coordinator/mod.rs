@@ -25,7 +25,7 @@ use self::driver::{Config, DriverParts};
 use self::message::Message;
 use crate::env::Env;
 use crate::replica::Partition;
-use crate::runtime::session::BrokerSession;
+use crate::runtime::session::OwnSession;
 use arc_swap::ArcSwap;
 use coordinator::{Command, CoordinatorShard, DecisionContext, ReplyId, ShardTypes};
 use metadata::image::Image;
@@ -55,7 +55,7 @@ pub(crate) struct CoordinatorParts<S: CoordinatorShard> {
     pub(crate) codec: Codec,
     /// How long a reply may wait until its records are committed.
     pub(crate) commit_timeout_ms: i64,
-    pub(crate) session: Arc<BrokerSession>,
+    pub(crate) session: Arc<OwnSession>,
     pub(crate) env: Env,
 }
 
@@ -70,7 +70,7 @@ pub struct Coordinators<S: CoordinatorShard> {
     effects: Arc<dyn EffectHandler<S::Types>>,
     codec: Codec,
     commit_timeout_ms: i64,
-    session: Arc<BrokerSession>,
+    session: Arc<OwnSession>,
     env: Env,
 }
 

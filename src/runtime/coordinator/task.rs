@@ -92,6 +92,9 @@ pub(super) fn replay<S: CoordinatorShard>(
 ) -> Result<(S, Option<Offset>), ShardEnd> {
     let mut shard = S::default();
     let mut applied = None;
+    if is_planted(Bug::NothingLoaded) {
+        return Ok((shard, applied));
+    }
     let is_led = || partition.leader_epoch() == Some(epoch);
     let replayed = partition.replay(|header, record| {
         if !is_led() {

@@ -70,7 +70,7 @@ fn parts(partition: Arc<Partition>) -> DriverParts<GroupShard> {
         inbox: inbox.downgrade(),
         codec: Codec::None,
         commit_timeout_ms: COMMIT_TIMEOUT_MS,
-        session: Arc::new(BrokerSession::endless()),
+        session: Arc::new(OwnSession::endless()),
         env: Env::default(),
         faults: PlantedFaults::default(),
     }
@@ -257,7 +257,7 @@ async fn groups_that_cannot_be_loaded_are_not_coordinator_and_their_partition_is
         effects: Arc::new(NoEffects),
         codec: Codec::None,
         commit_timeout_ms: COMMIT_TIMEOUT_MS,
-        session: Arc::new(BrokerSession::endless()),
+        session: Arc::new(OwnSession::endless()),
         env: Env::default(),
     });
     groups.set_partition_count(1);

@@ -6,7 +6,7 @@ use super::messages::{
     add_request, added, begin_request, begun, end_request, ended, fetch_request, fetched, remove_request, removed,
     snapshot_fetched, snapshot_request, update_request, updated, vote_request, voted,
 };
-use crate::peer::{Dial, Peer, PeerError, PeerFailure, PeerParts, PeerRequest};
+use crate::peer::{Dial, Peer, PeerError, PeerFailure, PeerParts, PeerRequest, RESPONSE_BYTES_MAX};
 use model::{BrokerId, ErrorCode};
 use protocol::Str;
 use raft::{Destination, Endpoint, QuorumRequest, ReceivedReply, VoterChange, VoterChangeRequest};
@@ -87,9 +87,13 @@ impl QuorumPeers {
             QuorumRequest::Vote(vote) => self.ask(peer, vote_request(cluster_id, &vote), voted, answer),
             QuorumRequest::BeginQuorumEpoch(begin) => self.ask(peer, begin_request(cluster_id, &begin), begun, answer),
             QuorumRequest::EndQuorumEpoch(end) => self.ask(peer, end_request(cluster_id, &end), ended, answer),
-            QuorumRequest::Fetch(fetch) => self.ask(peer, fetch_request(cluster_id, &fetch), fetched, answer),
+            QuorumRequest::Fetch(fetch) => {
+                let request = fetch_request(cluster_id, &fetch);
+                self.ask_up_to(answer_bytes_max(fetch.max_bytes), peer, request, fetched, answer);
+            }
             QuorumRequest::FetchSnapshot(fetch) => {
-                self.ask(peer, snapshot_request(cluster_id, &fetch), snapshot_fetched, answer);
+                let request = snapshot_request(cluster_id, &fetch);
+                self.ask_up_to(answer_bytes_max(fetch.max_bytes), peer, request, snapshot_fetched, answer);
             }
             QuorumRequest::ChangeVoters(change) => self.change_voters(peer, &change, answer),
         }
@@ -149,9 +153,20 @@ impl QuorumPeers {
         read: impl FnOnce(Q::Response, &str) -> Result<ReceivedReply, ErrorCode> + Send + 'static,
         answer: Answer,
     ) {
+        self.ask_up_to(RESPONSE_BYTES_MAX, to, request, read, answer);
+    }
+
+    fn ask_up_to<Q: PeerRequest>(
+        &self,
+        response_bytes_max: usize,
+        to: QuorumPeer,
+        request: Q,
+        read: impl FnOnce(Q::Response, &str) -> Result<ReceivedReply, ErrorCode> + Send + 'static,
+        answer: Answer,
+    ) {
         let QuorumPeer { endpoint, peer, told, .. } = to;
         let name = peer.name().clone();
-        peer.send(request, self.parts.timeout, move |answered| {
+        peer.send_up_to(response_bytes_max, request, self.parts.timeout, move |answered| {
             let is_stopped = answered.as_ref().is_err_and(|error| error.reason == PeerFailure::Stopped);
             let failure = answered.as_ref().err().map(ToString::to_string);
             let answered = answered.map_err(|error| code_of(&error));
@@ -162,6 +177,12 @@ impl QuorumPeers {
             answer(result);
         });
     }
+}
+
+/// Returns the most bytes of an answer with so many bytes of a log or snapshot. A batch above them
+/// comes whole, and has at most 8 MB.
+fn answer_bytes_max(asked_bytes: u32) -> usize {
+    usize::try_from(asked_bytes).unwrap_or(usize::MAX).saturating_add(RESPONSE_BYTES_MAX)
 }
 
 /// Logs that a replica does not answer, is of another cluster or refuses this node, and that it

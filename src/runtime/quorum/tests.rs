@@ -1,13 +1,23 @@
-//! What one replica writes, the other reads: every message in every version that can carry it.
+//! What one replica writes, the other reads: every message in every version that can carry it, and
+//! answers up to a limit.
 
 use super::messages::*;
+use super::{QuorumPeers, QuorumPeersParts};
+use crate::peer::{Dial, Io, RESPONSE_BYTES_MAX};
 use bytes::Bytes;
 use model::{BrokerId, ErrorCode, LeaderEpoch, Offset, Uuid};
+use protocol::messages::api_versions_response::{ApiVersion, ApiVersionsResponse};
 use protocol::{Message, Str, decode_from, encode_to_bytes};
 use raft::{
-    EndOffset, Endpoint, FetchContent, FetchReply, FetchSnapshotReply, KnownHighWatermark, QuorumReply, QuorumView,
-    ReplicaKey, SnapshotId, SnapshotPiece,
+    Destination, EndOffset, Endpoint, FetchContent, FetchReply, FetchSnapshotReply, KnownHighWatermark, QuorumReply,
+    QuorumRequest, QuorumView, ReplicaKey, SnapshotId, SnapshotPiece,
 };
+use std::io::ErrorKind;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 
 const LISTENER: &str = "CONTROLLER";
 
@@ -172,4 +182,55 @@ fn negative_numbers_and_answers_about_something_else_are_refused() {
         ..Default::default()
     };
     assert_eq!(voted(refused, LISTENER), Err(ErrorCode::InconsistentClusterId));
+}
+
+/// Reads a request of which only its correlation id matters.
+async fn received(remote: &mut DuplexStream) -> i32 {
+    let length = remote.read_i32().await.unwrap();
+    let mut frame = vec![0; usize::try_from(length).unwrap()];
+    remote.read_exact(&mut frame).await.unwrap();
+    i32::from_be_bytes(*frame[4..].first_chunk().unwrap())
+}
+
+/// Asks for that many bytes of the log, and gets the beginning of an answer of this length.
+async fn begins_to_answer(max_bytes: u32, length: usize) -> ErrorCode {
+    let (near, mut remote) = tokio::io::duplex(1 << 16);
+    let near = parking_lot::Mutex::new(Some(near));
+    let dial: Dial = Arc::new(move |_, _| {
+        let near = near.lock().take();
+        Box::pin(async move { Ok(Box::new(near.ok_or(ErrorKind::ConnectionRefused)?) as Box<dyn Io>) })
+    });
+    let timeout = Duration::from_secs(2);
+    let (node_id, cluster_id, runtime) = (BrokerId(1), cluster(), Handle::current());
+    let mut peers = QuorumPeers::new(QuorumPeersParts { node_id, cluster_id, timeout, dial, runtime });
+    let fetch = raft::FetchRequest {
+        replica: Some(key(1)),
+        epoch: LeaderEpoch(7),
+        log_end: EndOffset::default(),
+        high_watermark: KnownHighWatermark::NotTold,
+        max_wait_ms: 500,
+        max_bytes,
+    };
+    let to = Destination { replica: Some(key(2)), endpoints: vec![endpoint()] };
+    let (sender, answered) = oneshot::channel();
+    peers.send(&to, QuorumRequest::Fetch(fetch), Box::new(move |result| sender.send(result).unwrap()));
+    let asked = received(&mut remote).await;
+    let fetch = ApiVersion { api_key: 1, min_version: 12, max_version: 18, ..Default::default() };
+    let served = ApiVersionsResponse { api_keys: vec![fetch], ..Default::default() };
+    let frame = protocol::write_response(asked, 3, &served).unwrap().into_bytes().unwrap();
+    remote.write_all(&frame).await.unwrap();
+    received(&mut remote).await;
+    remote.write_all(&u32::try_from(length).unwrap().to_be_bytes()).await.unwrap();
+    answered.await.unwrap().unwrap_err()
+}
+
+/// A hostile leader gets no memory for more.
+#[tokio::test(start_paused = true)]
+async fn an_answer_may_be_as_large_as_what_was_asked_for_and_a_batch() {
+    for asked in [1, 100 << 20] {
+        let allowed = asked as usize + RESPONSE_BYTES_MAX;
+        // The rest of the answer does not come.
+        assert_eq!(begins_to_answer(asked, allowed).await, ErrorCode::RequestTimedOut);
+        assert_eq!(begins_to_answer(asked, allowed + 1).await, ErrorCode::NetworkException);
+    }
 }

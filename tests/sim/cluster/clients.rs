@@ -1,18 +1,20 @@
-//! The clients: producers that are idempotent as Java's are, and readers.
+//! The clients, and the simplest of them: a producer that is idempotent as Java's is.
 
 use crate::client::Client;
-use crate::ledger::{Index, Ledger, values};
+use crate::ledger::{Index, Ledger};
+use crate::members::{MEMBERS, Member};
 use crate::net::{Host, Net};
+use crate::pipelined::PipelinedProducer;
 use crate::random::Random;
+use crate::readers::{IsolationLevel, PartitionReader};
 use crate::time::HostClock;
+use crate::transact::TransactionalProducer;
 use gregor::env::Simulator as _;
 use model::{ErrorCode, Offset, ProducerEpoch, ProducerId};
 use parking_lot::Mutex;
 use protocol::Records;
 use protocol::messages::create_topics_request::{CreatableTopic, CreateTopicsRequest};
 use protocol::messages::create_topics_response::CreateTopicsResponse;
-use protocol::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
-use protocol::messages::fetch_response::FetchResponse;
 use protocol::messages::init_producer_id_request::InitProducerIdRequest;
 use protocol::messages::init_producer_id_response::InitProducerIdResponse;
 use protocol::messages::metadata_request::{MetadataRequest, MetadataRequestTopic};
@@ -22,6 +24,7 @@ use protocol::messages::produce_response::ProduceResponse;
 use records::BatchBuilder;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::runtime::Runtime;
 
 /// The topic of the course.
 pub const TOPIC: &str = "course";
@@ -37,11 +40,55 @@ pub struct Shared {
     pub is_created: Mutex<bool>,
     /// Whether the producers may stop once they have written enough.
     pub is_healed: Mutex<bool>,
+    /// Whether the faults are over and all replicas in sync.
+    pub is_in_sync: Mutex<bool>,
+    /// How often a node was started or a partition got a leader.
+    pub upheavals: Mutex<u64>,
     /// Whether each client is done.
     pub done: Mutex<Vec<bool>>,
     pub nodes: usize,
     /// Whether clients print what they are told.
     pub is_printed: bool,
+}
+
+/// The number of writes that each client makes after the faults.
+pub const ENOUGH: usize = 5;
+
+/// Starts the clients of a course. The seed decides which ones it has.
+pub fn start_clients(runtime: &Runtime, (shared, net, clock): (&Arc<Shared>, &Net, &HostClock), random: &mut Random) {
+    let mut count = 0;
+    let mut participant = |random: &mut Random| {
+        count += 1;
+        Participant::new(shared, net, *clock, random.next(), count - 1)
+    };
+    runtime.spawn(Participant::new(shared, net, *clock, random.next(), 0).create_topic());
+    for _ in 0..1 + random.below(2) {
+        runtime.spawn(participant(random).produce(ENOUGH));
+    }
+    if random.chance(50) {
+        runtime.spawn(PipelinedProducer::new(participant(random)).produce(ENOUGH));
+    }
+    let has_transactions = random.chance(50);
+    for _ in 0..if has_transactions { 1 + random.below(2) } else { 0 } {
+        runtime.spawn(TransactionalProducer::new(participant(random)).transact(ENOUGH));
+    }
+    if random.chance(50) {
+        runtime.spawn(participant(random).commit(ENOUGH));
+    }
+    if random.chance(40) {
+        for _ in 0..MEMBERS {
+            runtime.spawn(Member::new(participant(random)).take_part(ENOUGH));
+        }
+    }
+    for partition in 0..PARTITIONS {
+        let level = if has_transactions { IsolationLevel::ReadCommitted } else { IsolationLevel::ReadUncommitted };
+        runtime.spawn(PartitionReader::new(participant(random), partition, level).read());
+        if has_transactions && random.chance(30) {
+            let level = IsolationLevel::ReadUncommitted;
+            runtime.spawn(PartitionReader::new(participant(random), partition, level).read());
+        }
+    }
+    shared.done.lock().resize(count, false);
 }
 
 /// One client, with what it knows about the partition that it uses.
@@ -51,9 +98,9 @@ pub struct Participant {
     pub clock: HostClock,
     pub random: Random,
     pub number: usize,
-    partition: Index,
+    pub partition: Index,
     pub leader: Option<Host>,
-    epoch: i32,
+    pub epoch: i32,
 }
 
 /// Waits for a moment of virtual time.
@@ -108,7 +155,7 @@ impl Participant {
     }
 
     /// Returns the leader of the partition, as the newest epoch that this client knows has it.
-    async fn leader(&mut self) -> Host {
+    pub async fn leader(&mut self) -> Host {
         loop {
             if let Some(leader) = self.leader {
                 return leader;
@@ -146,7 +193,7 @@ impl Participant {
         self.shared.done.lock()[self.number] = true;
     }
 
-    async fn producer_id(&mut self) -> (ProducerId, ProducerEpoch) {
+    pub async fn producer_id(&mut self) -> (ProducerId, ProducerEpoch) {
         loop {
             let to = self.any_node();
             let request = InitProducerIdRequest {
@@ -169,18 +216,20 @@ impl Participant {
     /// Writes records with `acks=all` until the faults are over and `enough` more are acknowledged.
     pub async fn produce(mut self, enough: usize) {
         self.until_created().await;
-        let (mut next, mut after_healing) = (0, 0);
+        let (mut next, mut life, mut after_healing) = (0, 0, 0);
         let mut identity = self.producer_id().await;
         let mut sequence = 0;
         while after_healing < enough {
             let count = 1 + self.random.below(3);
-            let values: Vec<String> = (next..next + count).map(|at| format!("p{}-{at}", self.number)).collect();
+            let values: Vec<String> = (next..next + count).map(|at| format!("p{}.{life}-{at}", self.number)).collect();
             next += count;
             if self.write(identity, sequence, &values).await {
                 sequence += count as i32;
                 after_healing += usize::from(*self.shared.is_healed.lock());
             } else {
-                // The application gives up, and goes on as another producer.
+                // The application gives up, and goes on as another producer. What it has sent may
+                // still arrive.
+                life += 1;
                 identity = self.producer_id().await;
                 sequence = 0;
             }
@@ -245,81 +294,10 @@ impl Participant {
         }
         false
     }
-
-    /// Reads the partition to its end, again and again, until the faults are over and it has read
-    /// everything that was acknowledged.
-    pub async fn read(mut self) {
-        self.until_created().await;
-        let mut next = 0;
-        loop {
-            let to = self.leader().await;
-            let partition = FetchPartition {
-                partition: self.partition,
-                current_leader_epoch: self.epoch,
-                fetch_offset: next,
-                partition_max_bytes: 1 << 16,
-                ..Default::default()
-            };
-            let topic = FetchTopic { topic: TOPIC.into(), partitions: vec![partition], ..Default::default() };
-            let request = FetchRequest {
-                max_wait_ms: 200,
-                min_bytes: 1,
-                max_bytes: 1 << 20,
-                session_epoch: -1,
-                topics: vec![topic],
-                ..Default::default()
-            };
-            let answer = self.client.call::<_, FetchResponse>(to, &request, 12).await;
-            if let Err(error) = &answer {
-                self.note(|| format!("a fetch of node {to}: {error}"));
-            }
-            let Ok(mut answer) = answer else {
-                self.leader = None;
-                continue;
-            };
-            if answer.error_code != 0 || answer.responses.is_empty() {
-                self.leader = None;
-                wait(50).await;
-                continue;
-            }
-            let answer = answer.responses.remove(0).partitions.remove(0);
-            if answer.error_code == ErrorCode::OffsetOutOfRange.code() {
-                self.fail(format!("node {to} has lost what was read: {}@{next} is out of range", self.partition));
-            }
-            if answer.error_code != 0 {
-                self.note(|| format!("a fetch @{next} of node {to}: error {}", answer.error_code));
-                self.leader = None;
-                wait(50).await;
-                continue;
-            }
-            let read = answer.records.as_ref().and_then(Records::bytes).map_or(Ok(Vec::new()), values);
-            let first = next;
-            let read = match read {
-                Ok(read) => read,
-                Err(fault) => return self.fail(fault),
-            };
-            for (offset, value) in read.into_iter().skip_while(|(offset, _)| *offset < first) {
-                if offset != next {
-                    self.fail(format!("a gap: {}@{offset} came after @{next}", self.partition));
-                }
-                self.shared.ledger.lock().read(self.partition, offset, &value);
-                next = offset + 1;
-            }
-            if *self.shared.is_healed.lock() && next >= answer.high_watermark && self.others_are_done() {
-                return self.finish();
-            }
-        }
-    }
-
-    /// Whether all clients before this one are done: readers come after producers.
-    fn others_are_done(&self) -> bool {
-        let done = self.shared.done.lock();
-        done[..self.number].iter().all(|done| *done)
-    }
 }
 
 /// Returns error code and offset of an answer.
-fn shown(answer: &ProduceResponse) -> (i16, i64) {
+pub fn shown(answer: &ProduceResponse) -> (i16, i64) {
     answer
         .responses
         .first()

@@ -3,7 +3,7 @@
 
 use crate::Check;
 use crate::admin::Changes;
-use crate::clients::{CLIENTS, PARTITIONS, Participant, Shared, TOPIC};
+use crate::clients::{CLIENTS, ENOUGH, PARTITIONS, Participant, Shared, TOPIC, start_clients};
 use crate::faults::{Faults, out_of_sync};
 use crate::invariants::Invariants;
 use crate::layout::{Layout, Stress};
@@ -25,8 +25,6 @@ const FAULTS_FROM_MS: u64 = 2_000;
 const FAULTS_MS: u64 = 8_000;
 /// How long the cluster may need until it has done what it owes.
 const REST_MAX_MS: u64 = 40_000;
-/// The number of writes that each producer makes after the faults.
-const ENOUGH: usize = 5;
 
 /// The state of a course.
 pub struct Course {
@@ -52,6 +50,9 @@ pub fn run(seed: u64, is_printed: bool) -> Result<u64, String> {
     let ran = catch_unwind(AssertUnwindSafe(|| {
         let mut course = Course::new(seed, is_printed);
         let ran = course.run();
+        if ran.is_err() {
+            course.tell_logs();
+        }
         (course, ran)
     }));
     let panic = panics::taken();
@@ -79,6 +80,8 @@ impl Course {
             ledger: Default::default(),
             is_created: Default::default(),
             is_healed: Default::default(),
+            is_in_sync: Default::default(),
+            upheavals: Default::default(),
             done: Default::default(),
             nodes: layout.brokers(),
             is_printed,
@@ -122,28 +125,20 @@ impl Course {
             node.start(&self.net, 0, &mut self.random);
         }
         let (runtime, clock) = &self.clients;
-        let producers = 2 + self.random.below(2);
-        let readers = PARTITIONS as usize;
-        let mut participant = |number| Participant::new(&self.shared, &self.net, clock, self.random.next(), number);
-        runtime.spawn(participant(0).create_topic());
-        for number in 0..producers {
-            runtime.spawn(participant(number).produce(ENOUGH));
-        }
-        for number in producers..producers + readers {
-            runtime.spawn(participant(number).read());
-        }
-        runtime.spawn(participant(producers + readers).commit(ENOUGH));
-        let mut number = producers + readers + 1;
-        runtime.spawn(participant(number).administer(self.changes.clone(), ENOUGH));
-        if self.layout.is_dynamic() {
+        start_clients(runtime, (&self.shared, &self.net, clock), &mut self.random);
+        let mut number = self.shared.done.lock().len();
+        let mut participant = || {
             number += 1;
-            runtime.spawn(participant(number).keep_voters(self.wanted.clone()));
+            self.shared.done.lock().push(false);
+            Participant::new(&self.shared, &self.net, *clock, self.random.next(), number - 1)
+        };
+        runtime.spawn(participant().administer(self.changes.clone(), ENOUGH));
+        if self.layout.is_dynamic() {
+            runtime.spawn(participant().keep_voters(self.wanted.clone()));
         }
         if self.layout.moves {
-            number += 1;
-            runtime.spawn(participant(number).reassign(self.places.clone()));
+            runtime.spawn(participant().reassign(self.places.clone()));
         }
-        self.shared.done.lock().resize(number + 1, false);
     }
 
     fn run(&mut self) -> Check {
@@ -199,6 +194,8 @@ impl Course {
         panics::check()?;
         self.shared.ledger.lock().check()?;
         let checked = self.invariants.check(&self.nodes);
+        *self.shared.upheavals.lock() =
+            self.nodes.iter().map(Node::starts).sum::<u64>() + self.invariants.leaders_seen();
         for line in std::mem::take(&mut self.invariants.news) {
             self.note(|| line);
         }
@@ -224,7 +221,9 @@ impl Course {
     }
 
     fn is_at_rest(&self) -> bool {
-        self.shared.done.lock().iter().all(|done| *done) && self.lagging().is_none()
+        let is_in_sync = self.lagging().is_none();
+        *self.shared.is_in_sync.lock() = is_in_sync;
+        is_in_sync && self.shared.done.lock().iter().all(|done| *done)
     }
 
     /// Returns what is not as it must be once the faults are over: every replica in sync, and every
@@ -275,9 +274,11 @@ impl Course {
                 }
             }
         }
-        let count = self.shared.ledger.lock().acknowledged_count();
-        self.note(|| format!("{count} records were acknowledged"));
-        Ok(())
+        let ledger = self.shared.ledger.lock();
+        let (begun, committed) = ledger.transactions.counts();
+        let count = ledger.acknowledged_count();
+        self.note(|| format!("{count} records were acknowledged, {committed} of {begun} transactions committed"));
+        ledger.transactions.check()
     }
 }
 
@@ -286,6 +287,18 @@ impl Drop for Course {
         self.clients.1.die();
         for node in &mut self.nodes {
             node.end(&self.net, self.now_ms, storage::disk::Crash::Process);
+        }
+    }
+}
+
+impl Course {
+    /// Prints every log below its high watermark.
+    fn tell_logs(&self) {
+        for node in self.nodes.iter().filter(|_| self.is_printed) {
+            let Some(broker) = node.broker() else { continue };
+            for index in 0..PARTITIONS {
+                self.note(|| format!("node {} has {index}: {:?}", node.host, records_of(&broker, TOPIC, index)));
+            }
         }
     }
 }

@@ -2,14 +2,31 @@
 //! Every node's log must agree with it, and so must every later answer.
 
 use crate::Check;
+use crate::membership::Membership;
+use crate::transactions::Transactions;
 use gregor::broker::Broker;
-use records::{Batches, RecordReader};
+use model::ProducerId;
+use records::{Batches, EndTransactionMarker, RecordReader};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use storage::{Isolation, LogRead, Wait};
 
 /// A partition of the topic of the course, by index.
 pub type Index = i32;
+
+/// What the value of a marker begins with in a ledger.
+const MARKER: &str = "marker";
+
+/// A record of a log, as a consumer gets it.
+#[derive(Clone, Debug)]
+pub struct SeenRecord {
+    pub offset: i64,
+    pub value: String,
+    /// The producer, if the record is part of a transaction.
+    pub transactional: Option<ProducerId>,
+    /// Whether a marker commits its transaction, if the record is one.
+    pub marker: Option<bool>,
+}
 
 /// The ledger of a course.
 #[derive(Debug, Default)]
@@ -18,6 +35,8 @@ pub struct Ledger {
     known: BTreeMap<(Index, i64), String>,
     /// The records that were acknowledged.
     acknowledged: BTreeMap<String, (Index, i64)>,
+    pub transactions: Transactions,
+    pub membership: Membership,
     fault: Option<String>,
 }
 
@@ -70,7 +89,7 @@ impl Ledger {
         }
         let mut last = BTreeMap::new();
         let mut places = BTreeMap::new();
-        for (offset, value) in log {
+        for (offset, value) in log.iter().filter(|(_, value)| !value.starts_with(MARKER)) {
             if let Some(before) = places.insert(value, offset) {
                 return Err(format!("duplicate: {who} has {value} at {partition}@{before} and @{offset}"));
             }
@@ -104,9 +123,9 @@ pub fn records_of(broker: &Arc<Broker>, topic: &str, partition: Index) -> Result
         let Some(region) = region else { break };
         let before = next;
         let bytes = region.read().map_err(|error| error.to_string())?;
-        for (offset, value) in values(&bytes.into())? {
-            all.insert(offset, value);
-            next = model::Offset(offset).plus(1);
+        for record in values(&bytes.into())? {
+            next = model::Offset(record.offset).plus(1);
+            all.insert(record.offset, record.value);
         }
         if next == before {
             return Err(format!("no record can be read at {partition}@{next}"));
@@ -115,17 +134,26 @@ pub fn records_of(broker: &Arc<Broker>, topic: &str, partition: Index) -> Result
     Ok(all)
 }
 
-/// Returns the records of whole batches, with their offsets.
-pub fn values(bytes: &bytes::Bytes) -> Result<Vec<(i64, String)>, String> {
+/// Returns the records of whole batches, markers included.
+pub fn values(bytes: &bytes::Bytes) -> Result<Vec<SeenRecord>, String> {
     let mut values = Vec::new();
     for batch in Batches::new(bytes) {
         let Ok(batch) = batch else { break };
         batch.verify_crc().map_err(|error| error.to_string())?;
+        let header = batch.header();
+        let transactional = header.producer_id.filter(|_| header.is_transactional());
         let mut reader = RecordReader::new(&batch).map_err(|error| error.to_string())?;
         while let Some(record) = reader.next_record() {
             let record = record.map_err(|error| error.to_string())?;
-            let value = String::from_utf8_lossy(record.value.unwrap_or_default()).into_owned();
-            values.push((record.offset.0, value));
+            let (value, marker) = if header.is_control() {
+                let marker = EndTransactionMarker::parse(record.key, record.value);
+                let committed = marker.map_err(|error| error.to_string())?.committed;
+                let ProducerId(id) = header.producer_id.unwrap_or(ProducerId(-1));
+                (format!("{MARKER} of {id}, {committed}"), Some(committed))
+            } else {
+                (String::from_utf8_lossy(record.value.unwrap_or_default()).into_owned(), None)
+            };
+            values.push(SeenRecord { offset: record.offset.0, value, transactional, marker });
         }
     }
     Ok(values)

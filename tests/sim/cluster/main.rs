@@ -16,14 +16,18 @@ mod admin;
 mod client;
 mod clients;
 mod commits;
+mod committed;
 mod course;
 mod faults;
 mod invariants;
 mod layout;
 mod ledger;
+mod members;
+mod membership;
 mod net;
 mod node;
 mod panics;
+mod pipelined;
 #[cfg(feature = "planted-bugs")]
 mod planted;
 #[cfg(feature = "planted-bugs")]
@@ -32,11 +36,15 @@ mod quorum;
 mod quorum_faults;
 #[path = "../random.rs"]
 mod random;
+mod readers;
 mod reassignments;
 mod rot;
 #[path = "../seeds.rs"]
 mod seeds;
 mod time;
+mod transact;
+mod transact_offsets;
+mod transactions;
 mod voters;
 
 use self::seeds::simulation;

@@ -126,6 +126,7 @@ fn config(host: Host, layout: &Layout) -> NodeConfig {
         ("transaction.state.log.num.partitions", "1"),
         ("transaction.state.log.replication.factor", "3"),
         ("transaction.state.log.min.isr", "2"),
+        ("transaction.max.timeout.ms", "100000000"),
         ("min.insync.replicas", "2"),
         ("default.replication.factor", "3"),
         ("group.initial.rebalance.delay.ms", "0"),

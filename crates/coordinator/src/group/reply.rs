@@ -194,7 +194,7 @@ pub(crate) fn refused_transactional_commit(request: &TxnOffsetCommitRequest, cod
 impl GroupReply {
     /// Whether it says that another member has the sender's `group.instance.id`, after which the
     /// sender ends. A member that is only unknown joins again.
-    pub(crate) fn says_replaced(&self) -> bool {
+    pub(crate) fn needs_session(&self) -> bool {
         let says = |code: i16| code == ErrorCode::FencedInstanceId.code();
         match self {
             GroupReply::JoinGroup(response) => says(response.error_code),

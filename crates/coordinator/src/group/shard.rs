@@ -115,8 +115,8 @@ impl CoordinatorShard for GroupShard {
         request.refused(code)
     }
 
-    fn says_replaced(reply: &GroupReply) -> bool {
-        reply.says_replaced()
+    fn needs_session(reply: &GroupReply) -> bool {
+        reply.needs_session()
     }
 
     fn into_error(reply: GroupReply, code: ErrorCode) -> GroupReply {

@@ -84,14 +84,17 @@ impl TransactionRequest {
 }
 
 impl TransactionReply {
-    /// Whether it says that there is a newer producer, or another one. A coordinator that was
-    /// replaced knows neither the newest epoch nor the newest producer.
-    pub(crate) fn says_replaced(&self) -> bool {
-        let says = |code: i16| {
-            [ErrorCode::ProducerFenced, ErrorCode::InvalidProducerEpoch, ErrorCode::InvalidProducerIdMapping]
-                .iter()
-                .any(|replaced| replaced.code() == code)
-        };
+    /// Whether it must not come from a coordinator that was replaced. Such a one knows neither the
+    /// newest epoch nor the newest producer, and takes the last transaction that it knows for the
+    /// one that its producer ends.
+    pub(crate) fn needs_session(&self) -> bool {
+        let ends_producer = [
+            ErrorCode::ProducerFenced,
+            ErrorCode::InvalidProducerEpoch,
+            ErrorCode::InvalidProducerIdMapping,
+            ErrorCode::InvalidTxnState,
+        ];
+        let says = |code: i16| ends_producer.iter().any(|error| error.code() == code);
         match self {
             TransactionReply::InitProducerId(response) => says(response.error_code),
             TransactionReply::AddPartitions(code) => says(code.code()),
@@ -99,7 +102,9 @@ impl TransactionReply {
                 let mut partitions = topics.iter().flat_map(|topic| &topic.results_by_partition);
                 partitions.any(|partition| says(partition.partition_error_code))
             }
-            TransactionReply::EndTxn(response) => says(response.error_code),
+            TransactionReply::EndTxn(response) => {
+                response.error_code == ErrorCode::None.code() || says(response.error_code)
+            }
             TransactionReply::Describe(_) | TransactionReply::List(_) => false,
         }
     }

@@ -108,8 +108,8 @@ impl CoordinatorShard for TransactionShard {
         request.refused(code)
     }
 
-    fn says_replaced(reply: &TransactionReply) -> bool {
-        reply.says_replaced()
+    fn needs_session(reply: &TransactionReply) -> bool {
+        reply.needs_session()
     }
 
     fn into_error(reply: TransactionReply, code: ErrorCode) -> TransactionReply {

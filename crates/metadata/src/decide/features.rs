@@ -49,9 +49,10 @@ pub struct QuorumMembers {
 
 impl QuorumMembers {
     /// Whether a controller takes part. One that was removed and stopped keeps its registration:
-    /// before release 4.4 of Kafka there is no request to delete it (KIP-1312).
-    fn has(&self, id: BrokerId) -> bool {
-        self.voters.contains(&id) || self.observers.contains(&id)
+    /// before release 4.4 of Kafka there is no request to delete it (KIP-1312). An observer that is
+    /// a broker may be a controller no more, and says as a broker what it supports.
+    fn has(&self, id: BrokerId, image: &Image) -> bool {
+        self.voters.contains(&id) || self.observers.contains(&id) && !image.cluster.brokers.contains_key(&id)
     }
 }
 
@@ -223,7 +224,7 @@ fn reason_not_supported(
         return None;
     }
     let mut known: BTreeSet<BrokerId> = BTreeSet::from([node]);
-    for controller in image.cluster.controllers.values().filter(|it| it.id != node && quorum.has(it.id)) {
+    for controller in image.cluster.controllers.values().filter(|it| it.id != node && quorum.has(it.id, image)) {
         if let Some(reason) = reason(format!("Controller {}", controller.id), of(&controller.features)) {
             return Some(reason);
         }

@@ -141,6 +141,9 @@ impl Log {
         for segment in &segments[from..] {
             super::recover::replay_segment(&mut producers, segment, end)?;
         }
+        if is_planted(Bug::ProducersForgottenAtTruncation) {
+            producers = Producers::at(start);
+        }
         producers.end_offset = end;
         writer.producers = producers;
         match self.take_snapshot(writer, false) {

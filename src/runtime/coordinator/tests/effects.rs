@@ -63,7 +63,7 @@ fn transaction_parts(partition: Arc<Partition>, notes: &Arc<Notes>) -> DriverPar
         inbox: inbox.downgrade(),
         codec: Codec::None,
         commit_timeout_ms: COMMIT_TIMEOUT_MS,
-        session: Arc::new(BrokerSession::endless()),
+        session: Arc::new(OwnSession::endless()),
         env: Env::default(),
         faults: PlantedFaults::default(),
     }
@@ -167,48 +167,62 @@ async fn the_outcome_of_an_effect_that_had_to_wait_comes_back_through_the_inbox(
     assert_eq!(partition.log_end_offset(), Offset(4));
 }
 
+/// Returns what a coordinator answers at 0 whose broker's session was renewed at a time.
+fn asked_in_session(renewed_at: Option<u64>, requests: Vec<TransactionRequest>) -> Vec<ErrorCode> {
+    let notes = Arc::new(Notes::default());
+    let mut parts = transaction_parts(leading(EPOCH.0, &[1]), &notes);
+    let session = OwnSession::new(1000, crate::env::clock::Clock::default());
+    renewed_at.into_iter().for_each(|at| session.renew(Monotonic(at)));
+    parts.session = Arc::new(session);
+    let mut driver = now(ShardDriver::start(parts, None, at(0))).unwrap();
+    let code = |reply| match reply {
+        TransactionReply::VerifyPartitions(topics) => {
+            ErrorCode::from_code(topics[0].results_by_partition[0].partition_error_code).unwrap()
+        }
+        reply => code_of(reply),
+    };
+    requests.into_iter().map(|request| code(ask(&mut driver, request).try_recv().unwrap())).collect()
+}
+
 /// A producer of the next epoch asks a coordinator that was cut off when that epoch began: another
 /// broker leads its partition.
 #[test]
 fn a_coordinator_that_may_be_replaced_fences_no_producer() {
-    let ask_as = |session: BrokerSession| {
-        let notes = Arc::new(Notes::default());
-        let mut parts = transaction_parts(leading(EPOCH.0, &[1]), &notes);
-        parts.session = Arc::new(session);
-        let mut driver = now(ShardDriver::start(parts, None, at(0))).unwrap();
-        let [begin, add, _] = transaction();
-        assert_eq!(code_of(ask(&mut driver, begin).try_recv().unwrap()), ErrorCode::None);
-        assert_eq!(code_of(ask(&mut driver, add.clone()).try_recv().unwrap()), ErrorCode::None);
-        let next_epoch = |request: TransactionRequest, verify_only| match request {
-            TransactionRequest::AddPartitions { transactional_id, topics, transaction_version, .. } => {
-                let producer = ProducerIdAndEpoch { epoch: ProducerEpoch(1), ..PRODUCER };
-                TransactionRequest::AddPartitions {
-                    transactional_id,
-                    producer,
-                    topics,
-                    verify_only,
-                    transaction_version,
-                }
-            }
-            other => panic!("{other:?}"),
-        };
-        [false, true].map(|verify_only| {
-            match ask(&mut driver, next_epoch(add.clone(), verify_only)).try_recv().unwrap() {
-                TransactionReply::VerifyPartitions(topics) => {
-                    ErrorCode::from_code(topics[0].results_by_partition[0].partition_error_code).unwrap()
-                }
-                reply => code_of(reply),
-            }
-        })
+    let next_epoch = |verify_only| {
+        let topic = AddPartitionsToTxnTopic { name: "t".into(), partitions: vec![0], ..Default::default() };
+        TransactionRequest::AddPartitions {
+            transactional_id: "id".into(),
+            producer: ProducerIdAndEpoch { epoch: ProducerEpoch(1), ..PRODUCER },
+            topics: vec![topic],
+            verify_only,
+            transaction_version: 0,
+        }
     };
-    let session = |renewed_at: Option<u64>| {
-        let session = BrokerSession::new(1000, crate::env::clock::Clock::default());
-        renewed_at.into_iter().for_each(|at| session.renew(Monotonic(at)));
-        session
+    let [begin, add, _] = transaction();
+    let requests = vec![begin, add, next_epoch(false), next_epoch(true)];
+    let fenced = [ErrorCode::None, ErrorCode::None, ErrorCode::ProducerFenced, ErrorCode::ProducerFenced];
+    assert_eq!(asked_in_session(Some(0), requests.clone()), fenced);
+    let unsure = [ErrorCode::None, ErrorCode::None, ErrorCode::NotCoordinator, ErrorCode::NotCoordinator];
+    assert_eq!(asked_in_session(None, requests), unsure);
+    let session = OwnSession::new(1000, crate::env::clock::Clock::default());
+    session.renew(Monotonic(0));
+    assert!(session.is_sure(Monotonic(999)) && !session.is_sure(Monotonic(1000)));
+}
+
+/// The producer's next transaction began at another coordinator. What this one knows is complete is
+/// the transaction before.
+#[test]
+fn a_coordinator_that_may_be_replaced_takes_no_transaction_for_ended() {
+    let [begin, add, end] = transaction();
+    let end_of_version_2 = TransactionRequest::EndTxn {
+        transactional_id: "id".into(),
+        producer: PRODUCER,
+        committed: true,
+        transaction_version: 2,
     };
-    // The requests come at 0.
-    assert_eq!(ask_as(session(Some(0))), [ErrorCode::ProducerFenced; 2]);
-    assert_eq!(ask_as(session(None)), [ErrorCode::NotCoordinator; 2]);
-    let over = session(Some(0));
-    assert!(over.is_sure(Monotonic(999)) && !over.is_sure(Monotonic(1000)));
+    let requests = vec![begin, add, end.clone(), end, end_of_version_2];
+    let sure = [ErrorCode::None, ErrorCode::None, ErrorCode::None, ErrorCode::None, ErrorCode::InvalidTxnState];
+    assert_eq!(asked_in_session(Some(0), requests.clone()), sure);
+    let [last, one_before] = [ErrorCode::NotCoordinator; 2];
+    assert_eq!(asked_in_session(None, requests), [ErrorCode::None, ErrorCode::None, ErrorCode::None, one_before, last]);
 }
