@@ -43,7 +43,7 @@ impl Invariants {
             partitions.sort_by_key(|partition| partition.id());
             // A replica that was moved away and comes back begins anew.
             let ids: BTreeSet<_> = partitions.iter().map(|partition| partition.id()).collect();
-            self.high_watermarks.retain(|(host, _, id), _| *host != node.host || ids.contains(id));
+            self.offsets.retain(|(host, _, id), _| *host != node.host || ids.contains(id));
             for partition in partitions {
                 let id = partition.id();
                 if let Some(epoch) = partition.leader_epoch() {
