@@ -76,7 +76,8 @@ pub struct Raft {
     pub(crate) high_watermark: Option<Offset>,
     /// The content of `quorum-state`.
     pub(crate) persisted: Option<ElectionState>,
-    /// The leader and epoch of the last `LeaderChanged`, and whether the leader's address was known.
+    /// The leader and epoch of the last `LeaderChanged`, and whether the leader's address was
+    /// known.
     pub(crate) announced: Option<(Option<BrokerId>, LeaderEpoch, bool)>,
     /// Requests that were sent and are not answered.
     pub(crate) in_flight: BTreeMap<u64, InFlight>,

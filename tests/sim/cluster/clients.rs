@@ -59,9 +59,9 @@ pub fn start_clients(runtime: &Runtime, (shared, net, clock): (&Arc<Shared>, &Ne
     let mut count = 0;
     let mut participant = |random: &mut Random| {
         count += 1;
-        Participant::new(shared, net, *clock, random.next(), count - 1)
+        Participant::new(shared, net, clock, random.next(), count - 1)
     };
-    runtime.spawn(Participant::new(shared, net, *clock, random.next(), 0).create_topic());
+    runtime.spawn(Participant::new(shared, net, clock, random.next(), 0).create_topic());
     for _ in 0..1 + random.below(2) {
         runtime.spawn(participant(random).produce(ENOUGH));
     }

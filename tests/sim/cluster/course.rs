@@ -130,7 +130,7 @@ impl Course {
         let mut participant = || {
             number += 1;
             self.shared.done.lock().push(false);
-            Participant::new(&self.shared, &self.net, *clock, self.random.next(), number - 1)
+            Participant::new(&self.shared, &self.net, clock, self.random.next(), number - 1)
         };
         runtime.spawn(participant().administer(self.changes.clone(), ENOUGH));
         if self.layout.is_dynamic() {

@@ -46,7 +46,8 @@ impl PartitionReader {
     pub async fn read(mut self) {
         self.participant.until_created().await;
         loop {
-            // Before the last fetch is sent, all is written, and no node believes that it leads still.
+            // Before the last fetch is sent, all is written, and no node believes that it leads
+            // still.
             let is_last = *self.participant.shared.is_in_sync.lock() && self.participant.others_are_done();
             let Some(answer) = self.fetch().await else {
                 self.participant.leader = None;
