@@ -65,8 +65,8 @@ pub enum Action {
         /// The high watermark.
         high_watermark: Offset,
     },
-    /// The leader or the epoch changed, or there is no leader. A node that led an earlier epoch
-    /// resigns its controller at once.
+    /// The leader or the epoch changed, the leader's address became known, or there is no leader. A
+    /// node that led an earlier epoch resigns its controller at once.
     LeaderChanged {
         /// The leader, if known.
         leader: Option<BrokerId>,

@@ -76,8 +76,9 @@ pub struct Raft {
     pub(crate) high_watermark: Option<Offset>,
     /// The content of `quorum-state`.
     pub(crate) persisted: Option<ElectionState>,
-    /// The leader and epoch of the last `LeaderChanged`.
-    pub(crate) announced: Option<(Option<BrokerId>, LeaderEpoch)>,
+    /// The leader and epoch of the last `LeaderChanged`, and whether the leader's address was
+    /// known.
+    pub(crate) announced: Option<(Option<BrokerId>, LeaderEpoch, bool)>,
     /// Requests that were sent and are not answered.
     pub(crate) in_flight: BTreeMap<u64, InFlight>,
     /// For each replica, the time when the next request may be sent to it.

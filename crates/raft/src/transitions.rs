@@ -325,7 +325,8 @@ impl Raft {
         self.retry_at.clear();
         let settled = self.drop_superseded();
         self.persist();
-        let is = (self.active_leader(), self.epoch);
+        // A leader whose id is known from `quorum-state` gets its address later.
+        let is = (self.active_leader(), self.epoch, !self.leader_endpoints().is_empty());
         if !settled || self.announced != Some(is) {
             self.announced = Some(is);
             self.out.push(Action::LeaderChanged { leader: is.0, epoch: is.1 });

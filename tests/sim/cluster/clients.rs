@@ -50,7 +50,7 @@ pub struct Shared {
 }
 
 /// The number of writes that each client makes after the faults.
-const ENOUGH: usize = 5;
+pub const ENOUGH: usize = 5;
 
 /// Starts the clients of a course. The seed decides which ones it has.
 pub fn start_clients(runtime: &Runtime, (shared, net, clock): (&Arc<Shared>, &Net, &HostClock), random: &mut Random) {

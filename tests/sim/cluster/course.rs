@@ -2,15 +2,20 @@
 //! mended, and the cluster must come to rest with all that it has promised.
 
 use crate::Check;
-use crate::clients::{CLIENTS, PARTITIONS, Shared, TOPIC, start_clients};
+use crate::admin::Changes;
+use crate::clients::{CLIENTS, ENOUGH, PARTITIONS, Participant, Shared, TOPIC, start_clients};
 use crate::faults::{Faults, out_of_sync};
 use crate::invariants::Invariants;
+use crate::layout::{Layout, Stress};
 use crate::ledger::records_of;
-use crate::net::{LATENCY_MIN_MS, Net};
+use crate::net::{Host, LATENCY_MIN_MS, Net};
 use crate::node::{Node, paused_runtime};
 use crate::panics;
+use crate::quorum::QuorumWatch;
 use crate::random::Random;
+use crate::reassignments::Places;
 use crate::time::{HostClock, HostTime};
+use crate::voters::{Voters, Wanted};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use tokio::runtime::Runtime;
@@ -26,11 +31,17 @@ pub struct Course {
     pub now_ms: u64,
     pub random: Random,
     pub net: Net,
+    pub layout: Layout,
     pub nodes: Vec<Node>,
     pub shared: Arc<Shared>,
     pub is_printed: bool,
     clients: (Runtime, HostClock),
     invariants: Invariants,
+    quorum: QuorumWatch,
+    /// The voters that there should be, if the quorum is dynamic.
+    pub wanted: Arc<Wanted>,
+    changes: Arc<Changes>,
+    places: Arc<Places>,
 }
 
 /// Runs the course of a seed.
@@ -57,24 +68,42 @@ pub fn run(seed: u64, is_printed: bool) -> Result<u64, String> {
 impl Course {
     fn new(seed: u64, is_printed: bool) -> Self {
         let mut random = Random::new(seed);
-        let count = if random.chance(80) { 3 } else { 5 };
+        let layout = Layout::new(Stress::of(seed), &mut random);
         let net = Net::new(random.next());
-        let nodes: Vec<Node> = (1..=count).map(|host| Node::new(host, count, random.next())).collect();
+        let hosts = 1..=layout.roles.len();
+        let nodes: Vec<Node> = hosts.map(|host| Node::new(host, &layout, random.next())).collect();
         nodes.iter().for_each(|node| net.silence_with(node.host, &node.disk));
         let runtime = paused_runtime();
         let seed_of_clients = random.next();
-        let clock = runtime.block_on(async { HostTime::start(0, seed_of_clients, 0) });
+        let clock = runtime.block_on(async { HostTime::start(0, seed_of_clients, 0, 0) });
         let shared = Arc::new(Shared {
             ledger: Default::default(),
             is_created: Default::default(),
             is_healed: Default::default(),
             is_in_sync: Default::default(),
             done: Default::default(),
-            nodes: count,
+            nodes: layout.brokers(),
             is_printed,
         });
         let invariants = Invariants::default();
-        Self { now_ms: 0, random, net, nodes, shared, is_printed, clients: (runtime, clock), invariants }
+        let quorum = QuorumWatch::default();
+        let clients = (runtime, clock);
+        let (changes, wanted, places) = (Arc::default(), Arc::default(), Arc::default());
+        Self {
+            now_ms: 0,
+            random,
+            net,
+            layout,
+            nodes,
+            shared,
+            is_printed,
+            clients,
+            invariants,
+            quorum,
+            wanted,
+            changes,
+            places,
+        }
     }
 
     /// Prints a line, if this course is printed.
@@ -84,12 +113,31 @@ impl Course {
         }
     }
 
+    /// Returns all controllers, with the directory ids of their metadata logs.
+    pub fn all_voters(&self) -> Voters {
+        self.layout.controllers().into_iter().map(|host| (host, self.nodes[host - 1].directory_id())).collect()
+    }
+
     fn begin(&mut self) {
+        self.wanted.set(self.all_voters());
         for node in &mut self.nodes {
             node.start(&self.net, 0, &mut self.random);
         }
         let (runtime, clock) = &self.clients;
         start_clients(runtime, (&self.shared, &self.net, clock), &mut self.random);
+        let mut number = self.shared.done.lock().len();
+        let mut participant = || {
+            number += 1;
+            self.shared.done.lock().push(false);
+            Participant::new(&self.shared, &self.net, clock, self.random.next(), number - 1)
+        };
+        runtime.spawn(participant().administer(self.changes.clone(), ENOUGH));
+        if self.layout.is_dynamic() {
+            runtime.spawn(participant().keep_voters(self.wanted.clone()));
+        }
+        if self.layout.moves {
+            runtime.spawn(participant().reassign(self.places.clone()));
+        }
     }
 
     fn run(&mut self) -> Check {
@@ -118,6 +166,7 @@ impl Course {
                 return Err(format!("no progress after the faults: {}", self.unrest()));
             }
         }
+        self.note(|| format!("{} changes of metadata were acknowledged", self.changes.count()));
         self.check_logs()
     }
 
@@ -147,13 +196,22 @@ impl Course {
         for line in std::mem::take(&mut self.invariants.news) {
             self.note(|| line);
         }
-        checked
+        checked?;
+        self.quorum.check(&self.nodes, self.voters(), &self.net, self.now_ms)
+    }
+
+    /// Returns the voters, unless they change.
+    fn voters(&self) -> Option<Vec<Host>> {
+        match self.layout.is_dynamic() {
+            false => Some(self.layout.controllers()),
+            true => self.wanted.settled().map(|voters| voters.into_keys().collect()),
+        }
     }
 
     /// A node has ended by itself.
     fn ended(&mut self, index: usize, end: &str) -> Check {
         let node = &mut self.nodes[index];
-        if node.has_stopped_disk() || end == "stopped" {
+        if node.has_stopped_disk() || node.has_no_room() || end == "stopped" {
             return Ok(());
         }
         node.unexpected(end)
@@ -165,7 +223,8 @@ impl Course {
         is_in_sync && self.shared.done.lock().iter().all(|done| *done)
     }
 
-    /// Returns what is not as it must be once the faults are over: every replica in sync.
+    /// Returns what is not as it must be once the faults are over: every replica in sync, and every
+    /// change of metadata known.
     fn lagging(&self) -> Option<String> {
         for node in &self.nodes {
             let Some(broker) = node.broker() else { return Some(format!("node {} does not run", node.host)) };
@@ -174,6 +233,11 @@ impl Course {
             }
             if let Some(partition) = out_of_sync(&broker.image()) {
                 return Some(format!("node {} knows {partition}", node.host));
+            }
+            let image = broker.image();
+            let checked = self.changes.check(node.host, &image).and(self.places.check(node.host, &image));
+            if let Err(reason) = checked {
+                return Some(reason);
             }
         }
         None

@@ -3,25 +3,42 @@
 use crate::Check;
 use crate::clients::{CLIENTS, TOPIC};
 use crate::course::Course;
+use crate::layout::{Roles, Stress};
+use crate::quorum_faults::Elections;
+use crate::rot::Rot;
 use metadata::image::Image;
 use model::PartitionIndex;
 use storage::disk::Crash;
 
 /// What is broken now, and what comes next.
 pub struct Faults {
-    next_ms: u64,
+    pub next_ms: u64,
     /// When each node that does not run is started again.
     restarts: Vec<(u64, usize)>,
     /// How a node whose disk will stop is to crash then.
     planned: Vec<(usize, Crash)>,
     mended_at: Option<u64>,
+    /// When each full disk gets room again.
+    full_until: Vec<(u64, usize)>,
     /// The node that loses or has lost its power, until all replicas are in sync again.
-    without_power: Option<usize>,
+    pub without_power: Option<usize>,
+    /// Whose logs rot before the next start.
+    pub rots: Vec<Rot>,
+    pub elections: Elections,
 }
 
 impl Faults {
     pub fn new(first_ms: u64) -> Self {
-        Self { next_ms: first_ms, restarts: Vec::new(), planned: Vec::new(), mended_at: None, without_power: None }
+        Self {
+            next_ms: first_ms,
+            restarts: Vec::new(),
+            planned: Vec::new(),
+            mended_at: None,
+            full_until: Vec::new(),
+            without_power: None,
+            rots: Vec::new(),
+            elections: Elections::default(),
+        }
     }
 
     /// Does what is due.
@@ -31,7 +48,12 @@ impl Faults {
         let due: Vec<usize> = self.restarts.iter().filter(|(at, _)| *at <= now).map(|(_, index)| *index).collect();
         self.restarts.retain(|(at, _)| *at > now);
         for index in due {
+            self.rot(course, index);
             start(course, index);
+        }
+        for (_, index) in self.full_until.extract_if(.., |(at, _)| *at <= now) {
+            course.note(|| format!("the disk of node {} has room again", index + 1));
+            course.nodes[index].disk.set_capacity(None);
         }
         if self.mended_at.is_some_and(|at| at <= now) {
             self.mended_at = None;
@@ -41,9 +63,13 @@ impl Faults {
         if self.without_power.is_some() && self.planned.is_empty() && are_in_sync(course) {
             self.without_power = None;
         }
+        self.strike(course);
         if self.next_ms <= now {
             self.next_ms = now + 50 + course.random.below(1_200) as u64;
-            self.fault(course);
+            match course.layout.stress {
+                Stress::Quorum if course.random.chance(85) => self.disturb_quorum(course),
+                Stress::Quorum | Stress::Cluster => self.fault(course),
+            }
         }
         Ok(())
     }
@@ -57,7 +83,7 @@ impl Faults {
                     let planned = self.planned.iter().position(|(of, _)| *of == index);
                     planned.map_or(Crash::Process, |at| self.planned.remove(at).1)
                 }
-                () if node.is_stopped() => Crash::Process,
+                () if node.is_stopped() || node.has_no_room() => Crash::Process,
                 () => continue,
             };
             course.note(|| format!("node {} is down: {crash:?}", index + 1));
@@ -74,17 +100,53 @@ impl Faults {
     }
 
     fn down(&mut self, course: &mut Course, index: usize, crash: Crash) {
+        let pause_ms = match self.is_controller_alone(course, index) {
+            true => 400,
+            false => 3_000,
+        };
+        let ms = 20 + course.random.below(pause_ms) as u64;
+        self.down_for(course, index, crash, ms);
+    }
+
+    /// Ends a node, and starts it again after a while.
+    pub fn down_for(&mut self, course: &mut Course, index: usize, crash: Crash, ms: u64) {
         self.planned.retain(|(of, _)| *of != index);
         course.nodes[index].end(&course.net, course.now_ms, crash);
-        let at = course.now_ms + 20 + course.random.below(3_000) as u64;
-        self.restarts.push((at, index));
+        if crash != Crash::Process && course.layout.is_silent_without_power {
+            course.net.set_silent(index + 1, true);
+        }
+        self.restarts.push((course.now_ms + ms, index));
+    }
+
+    /// Lets the disk of a node stop after some calls.
+    pub fn stop_disk(&mut self, course: &mut Course, index: usize, calls: u64, crash: Crash) {
+        course.note(|| format!("the disk of node {} stops after {calls} calls: {crash:?}", index + 1));
+        course.nodes[index].disk.crash_after(calls);
+        self.planned.retain(|(of, _)| *of != index);
+        self.planned.push((index, crash));
     }
 
     fn fault(&mut self, course: &mut Course) {
-        let index = course.random.below(course.nodes.len());
+        let among = match course.layout.stress {
+            Stress::Cluster => course.nodes.len(),
+            Stress::Quorum => course.layout.brokers(),
+        };
+        let index = course.random.below(among);
         let host = index + 1;
         course.net.note(&[3, course.now_ms, host as u64]);
-        match course.random.below(14) {
+        if course.layout.is_dynamic() && course.random.chance(10) {
+            return self.change_voters(course);
+        }
+        match course.random.below(16) {
+            14 if self.rots.is_empty() && self.may_kill(course, index) => self.begin_rot(course, index),
+            13 if self.may_kill(course, index) => {
+                let ms = 200 + course.random.below(4_000) as u64;
+                let free_bytes = course.random.pick(&[0, 500, 5_000, 50_000]);
+                course.note(|| format!("the disk of node {host} has {free_bytes} bytes free for {ms} ms"));
+                let disk = &course.nodes[index].disk;
+                disk.set_capacity(Some(disk.used_bytes() + free_bytes));
+                self.full_until.push((course.now_ms + ms, index));
+            }
             0 | 1 if self.may_kill(course, index) => {
                 course.note(|| format!("node {host} is killed"));
                 self.down(course, index, Crash::Process);
@@ -104,9 +166,7 @@ impl Faults {
                     self.without_power = Some(index);
                 }
                 let calls = course.random.below(150) as u64;
-                course.note(|| format!("the disk of node {host} stops after {calls} calls: {crash:?}"));
-                course.nodes[index].disk.crash_after(calls);
-                self.planned.push((index, crash));
+                self.stop_disk(course, index, calls, crash);
             }
             6 | 7 => {
                 let ms = 50 + course.random.below(4_000) as u64;
@@ -137,7 +197,7 @@ impl Faults {
         }
     }
 
-    fn cut(&mut self, course: &mut Course, host: usize) {
+    pub fn cut(&mut self, course: &mut Course, host: usize) {
         let others: Vec<usize> = (1..=course.nodes.len()).filter(|other| *other != host).collect();
         let hosts = match course.random.below(3) {
             0 => vec![course.random.pick(&others)],
@@ -154,23 +214,63 @@ impl Faults {
                 course.net.cut(host, other);
             }
         }
-        let at = course.now_ms + 100 + course.random.below(4_000) as u64;
+        let ms = 100 + course.random.below(4_000) as u64;
+        self.mend_in(course, ms);
+    }
+
+    /// Mends all links after a while, if not before.
+    pub fn mend_in(&mut self, course: &Course, ms: u64) {
+        let at = course.now_ms + ms;
         self.mended_at = Some(self.mended_at.map_or(at, |before| before.min(at)));
+    }
+
+    pub fn is_controller_alone(&self, course: &Course, index: usize) -> bool {
+        course.layout.roles[index] == Roles::Controller
+    }
+
+    /// Changes which controllers should vote: one loses its metadata log, one is taken out, or all
+    /// are to vote again. This is no fault as long as no other change is under way.
+    pub fn change_voters(&mut self, course: &mut Course) {
+        let Some(mut voters) = course.wanted.settled() else { return };
+        let host = course.random.pick(&course.layout.controllers());
+        let index = host - 1;
+        let is_voter = voters.contains_key(&host);
+        if !is_voter {
+            voters = course.all_voters();
+            course.note(|| format!("voters are to be {:?}", voters.keys()));
+        } else if voters.len() < 3 {
+            return;
+        } else if course.random.chance(60) && self.may_kill(course, index) {
+            let seed = course.random.next();
+            course.nodes[index].end(&course.net, course.now_ms, Crash::Process);
+            course.nodes[index].swap_metadata_disk(seed);
+            let id = course.nodes[index].directory_id();
+            voters.insert(host, id);
+            course.note(|| format!("node {host} gets an empty metadata log, directory {id}"));
+            let ms = 20 + course.random.below(2_000) as u64;
+            self.restarts.push((course.now_ms + ms, index));
+        } else if !course.layout.joins {
+            voters.remove(&host);
+            course.note(|| format!("voters are to be {:?}", voters.keys()));
+        }
+        course.wanted.set(voters);
     }
 
     /// Whether a node may be killed. A broker that comes back without the marker of a clean stop
     /// leaves every ISR, because nobody knows what it has lost. So a kill is no fault that may
     /// happen while another node has lost records: no replica that has them would be left.
     fn may_kill(&self, course: &Course, index: usize) -> bool {
-        course.nodes[index].is_running() && self.without_power.is_none_or(|of| of == index)
+        let is_alone = self.is_controller_alone(course, index);
+        course.nodes[index].is_running() && (is_alone || self.without_power.is_none_or(|of| of == index))
     }
 
     /// Whether a node may lose what it has not synced. `acks=all` promises a record as long as one
     /// replica that was in sync keeps it. So one node loses its power at a time, when all replicas
     /// are in sync.
-    fn may_lose_power(&self, course: &Course, index: usize) -> bool {
+    pub fn may_lose_power(&self, course: &Course, index: usize) -> bool {
         let is_again = self.without_power == Some(index) && course.nodes[index].is_running();
-        is_again || self.without_power.is_none() && self.planned.is_empty() && are_in_sync(course)
+        let may_others_end = !self.planned.is_empty() || !self.full_until.is_empty();
+        is_again || self.without_power.is_none() && !may_others_end && are_in_sync(course)
     }
 
     /// Ends all faults: every node runs, and every link works.
@@ -180,6 +280,7 @@ impl Faults {
         for index in 0..course.nodes.len() {
             let node = &mut course.nodes[index];
             node.disk.never_crash();
+            node.disk.set_capacity(None);
             node.pause(0);
         }
         self.end_stopped(course);
@@ -189,10 +290,14 @@ impl Faults {
             }
         }
         self.restarts.clear();
+        self.full_until.clear();
+        self.rots.clear();
+        course.wanted.set(course.all_voters());
     }
 }
 
 fn start(course: &mut Course, index: usize) {
+    course.net.set_silent(index + 1, false);
     course.note(|| format!("node {} starts", index + 1));
     let now = course.now_ms;
     course.nodes[index].start(&course.net, now, &mut course.random);
@@ -203,6 +308,20 @@ fn are_in_sync(course: &Course) -> bool {
     course.nodes.iter().all(|node| {
         let Some(broker) = node.broker().filter(|broker| broker.not_ready_because().is_none()) else { return false };
         out_of_sync(&broker.image()).is_none()
+    })
+}
+
+/// Whether all other nodes run, and all of these that are controllers know the same metadata.
+pub fn are_others_in_sync(course: &Course, index: usize) -> bool {
+    let mut others = (0..course.nodes.len()).filter(|other| *other != index);
+    let mut last = None;
+    others.all(|other| {
+        let node = &course.nodes[other];
+        let broker = node.broker().filter(|_| !node.is_paused(course.now_ms) && !node.has_stopped_disk());
+        let Some(broker) = broker else { return false };
+        let offset = broker.image().provenance.last_offset;
+        let is_same = course.layout.roles[other] == Roles::Broker || *last.get_or_insert(offset) == offset;
+        is_same && offset.is_some()
     })
 }
 

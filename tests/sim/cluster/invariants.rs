@@ -5,7 +5,7 @@ use crate::clients::{PARTITIONS, TOPIC};
 use crate::committed::{Committed, check_states};
 use crate::node::Node;
 use model::{BrokerId, LeaderEpoch, PartitionEpoch, PartitionIndex, TopicIdPartition};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What was seen so far.
 #[derive(Debug, Default)]
@@ -41,6 +41,9 @@ impl Invariants {
             }
             let mut partitions = broker.replicas.all();
             partitions.sort_by_key(|partition| partition.id());
+            // A replica that was moved away and comes back begins anew.
+            let ids: BTreeSet<_> = partitions.iter().map(|partition| partition.id()).collect();
+            self.offsets.retain(|(host, _, id), _| *host != node.host || ids.contains(id));
             for partition in partitions {
                 let id = partition.id();
                 if let Some(epoch) = partition.leader_epoch() {
@@ -118,7 +121,7 @@ impl Invariants {
         }
         self.tell_partitions(image);
         check_states(image)?;
-        let mut sum = 0xcbf2_9ce4_8422_2325_u64;
+        let mut sum = 0xcbf2_9ce4_8422_2325_u64 ^ image.provenance.epoch.0 as u64;
         for record in image.snapshot_records() {
             for byte in record.encode().map_err(|error| error.to_string())? {
                 sum = (sum ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);

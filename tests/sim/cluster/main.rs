@@ -12,6 +12,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod admin;
 mod client;
 mod clients;
 mod commits;
@@ -19,6 +20,7 @@ mod committed;
 mod course;
 mod faults;
 mod invariants;
+mod layout;
 mod ledger;
 mod members;
 mod membership;
@@ -28,15 +30,22 @@ mod panics;
 mod pipelined;
 #[cfg(feature = "planted-bugs")]
 mod planted;
+#[cfg(feature = "planted-bugs")]
+mod planted_quorum;
+mod quorum;
+mod quorum_faults;
 #[path = "../random.rs"]
 mod random;
 mod readers;
+mod reassignments;
+mod rot;
 #[path = "../seeds.rs"]
 mod seeds;
 mod time;
 mod transact;
 mod transact_offsets;
 mod transactions;
+mod voters;
 
 use self::seeds::simulation;
 

@@ -72,6 +72,8 @@ struct State {
     next: u64,
     listeners: BTreeMap<(Host, u16), Waiting>,
     cut: BTreeSet<(Host, Host)>,
+    /// The hosts that answer nothing, because they have no power.
+    silent: BTreeSet<Host>,
     /// The disks: nothing of a host whose disk has stopped reaches the network any more.
     disks: BTreeMap<Host, SimDisk>,
     /// A percentage of pieces that are late.
@@ -92,6 +94,7 @@ impl Net {
             next: 1,
             listeners: BTreeMap::new(),
             cut: BTreeSet::new(),
+            silent: BTreeSet::new(),
             disks: BTreeMap::new(),
             late_percent: 3,
             digest: 0,
@@ -113,6 +116,28 @@ impl Net {
     /// Cuts a link in one direction.
     pub fn cut(&self, from: Host, to: Host) {
         self.0.lock().cut.insert((from, to));
+    }
+
+    /// Cuts all links between hosts.
+    pub fn cut_between(&self, some: &[Host], others: &[Host]) {
+        for (one, other) in some.iter().flat_map(|one| others.iter().map(|other| (*one, *other))) {
+            self.cut(one, other);
+            self.cut(other, one);
+        }
+    }
+
+    /// Whether a link is cut in one direction.
+    pub fn is_cut(&self, from: Host, to: Host) -> bool {
+        self.0.lock().cut.contains(&(from, to))
+    }
+
+    /// Whether a host answers nothing from now on, not even that nobody listens.
+    pub fn set_silent(&self, host: Host, is_silent: bool) {
+        let state = &mut *self.0.lock();
+        match is_silent {
+            true => state.silent.insert(host),
+            false => state.silent.remove(&host),
+        };
     }
 
     /// Mends all links.
@@ -265,7 +290,7 @@ impl State {
     }
 
     fn is_mute(&self, host: Host) -> bool {
-        self.disks.get(&host).is_some_and(SimDisk::has_stopped)
+        self.silent.contains(&host) || self.disks.get(&host).is_some_and(SimDisk::has_stopped)
     }
 
     fn wake_all(&mut self) {

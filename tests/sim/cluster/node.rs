@@ -2,6 +2,7 @@
 //! started, stopped, paused, killed, or loses its power.
 
 use crate::Check;
+use crate::layout::{Layout, Quorum, Roles};
 use crate::net::{Host, Net};
 use crate::random::Random;
 use crate::time::{HostClock, HostTime};
@@ -11,17 +12,21 @@ use gregor::env::Env;
 use gregor::node::{Start, start};
 use gregor::runtime::format::{FirstVoters, Format};
 use metadata::MetadataVersion;
-use model::BrokerId;
+use model::{BrokerId, Uuid};
 use parking_lot::Mutex;
+use raft::{Endpoint, ReplicaKey, Voter};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use storage::disk::{Crash, Disk, SimDisk};
+use storage::{META_PROPERTIES, MetaProperties};
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
-const CLUSTER_ID: &str = "AAAAAAAAAAAAAAAAAAAAAQ";
+pub const CLUSTER_ID: &str = "AAAAAAAAAAAAAAAAAAAAAQ";
 const LOG_DIR: &str = "/data";
+/// Where the metadata log is if a node with both roles may lose it.
+const METADATA_DIR: &str = "/metadata";
 
 /// What the tasks of a running node tell the course.
 #[derive(Default)]
@@ -47,25 +52,69 @@ pub struct Node {
     pub host: Host,
     pub disk: SimDisk,
     config: Arc<NodeConfig>,
+    metadata_dir: &'static str,
+    work_max_ms: usize,
     running: Option<Running>,
     starts: u64,
 }
 
+fn metadata_dir(host: Host, layout: &Layout) -> &'static str {
+    match layout.roles_of(host) {
+        Roles::Both if layout.is_dynamic() => METADATA_DIR,
+        _ => LOG_DIR,
+    }
+}
+
+/// Returns the voters that a new node is formatted with.
+fn first_voters(host: Host, layout: &Layout) -> FirstVoters {
+    let endpoint =
+        |id: Host| Endpoint { listener: "CONTROLLER".into(), host: format!("n{id}").as_str().into(), port: 9093 };
+    let voter = |id: &Host| Voter {
+        key: ReplicaKey { id: BrokerId(*id as i32), directory_id: Some(Uuid([*id as u8; 16])) },
+        endpoints: vec![endpoint(*id)],
+        kraft_versions: (0, 1),
+    };
+    let controllers = layout.controllers();
+    match layout.quorum {
+        Quorum::Static => FirstVoters::Configured,
+        Quorum::Initial => FirstVoters::Initial(controllers.iter().map(voter).collect()),
+        Quorum::Standalone if controllers[0] == host => FirstVoters::Standalone(vec![endpoint(host)]),
+        Quorum::Standalone => FirstVoters::None,
+    }
+}
+
 /// Returns the configuration of a node.
-fn config(host: Host, nodes: usize) -> NodeConfig {
-    let voters: Vec<String> = (1..=nodes).map(|id| format!("{id}@n{id}:9093")).collect();
-    let listeners = format!("PLAINTEXT://n{host}:9092,CONTROLLER://n{host}:9093");
+fn config(host: Host, layout: &Layout) -> NodeConfig {
+    let voters: Vec<String> = layout.controllers().iter().map(|id| format!("{id}@n{id}:9093")).collect();
+    let (clients, controllers) = (format!("PLAINTEXT://n{host}:9092"), format!("CONTROLLER://n{host}:9093"));
+    let (roles, listeners) = match layout.roles_of(host) {
+        Roles::Both => ("broker,controller", format!("{clients},{controllers}")),
+        Roles::Broker => ("broker", clients),
+        Roles::Controller => ("controller", controllers),
+    };
+    let quorum = match layout.is_dynamic() {
+        false => ("controller.quorum.voters", voters.join(",")),
+        true => {
+            let servers: Vec<String> = layout.controllers().iter().map(|id| format!("n{id}:9093")).collect();
+            ("controller.quorum.bootstrap.servers", servers.join(","))
+        }
+    };
+    let joins = layout.joins && layout.roles_of(host) != Roles::Broker;
     let properties = [
-        ("process.roles", "broker,controller"),
+        ("process.roles", roles),
         ("node.id", &host.to_string()),
         ("listeners", &listeners),
         ("listener.security.protocol.map", "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT"),
         ("controller.listener.names", "CONTROLLER"),
-        ("controller.quorum.voters", &voters.join(",")),
+        (quorum.0, &quorum.1),
+        ("controller.quorum.auto.join.enable", &joins.to_string()),
         ("log.dirs", LOG_DIR),
+        ("metadata.log.dir", metadata_dir(host, layout)),
         ("controller.quorum.fetch.timeout.ms", "1000"),
         ("controller.quorum.election.timeout.ms", "500"),
-        ("controller.quorum.request.timeout.ms", "1000"),
+        ("controller.quorum.request.timeout.ms", &layout.request_timeout_ms.to_string()),
+        ("metadata.log.max.record.bytes.between.snapshots", &layout.snapshot_bytes.to_string()),
+        ("metadata.max.retention.bytes", "20000"),
         ("broker.session.timeout.ms", "2000"),
         ("broker.heartbeat.interval.ms", "300"),
         ("replica.lag.time.max.ms", "2000"),
@@ -91,30 +140,60 @@ fn config(host: Host, nodes: usize) -> NodeConfig {
 
 impl Node {
     /// Creates the formatted folder of a node, and does not start it.
-    pub fn new(host: Host, nodes: usize, seed: u64) -> Self {
-        let disk = SimDisk::new();
-        let formatted: Arc<dyn Disk> = Arc::new(disk.clone());
+    pub fn new(host: Host, layout: &Layout, seed: u64) -> Self {
+        let metadata_dir = metadata_dir(host, layout);
+        let mut node = Self {
+            host,
+            disk: SimDisk::new(),
+            config: Arc::new(config(host, layout)),
+            metadata_dir,
+            work_max_ms: layout.work_max_ms,
+            running: None,
+            starts: 0,
+        };
+        node.format(first_voters(host, layout), seed);
+        node
+    }
+
+    /// Formats the folders that are not formatted.
+    fn format(&mut self, voters: FirstVoters, seed: u64) {
+        let formatted: Arc<dyn Disk> = Arc::new(self.disk.clone());
+        let mut log_dirs = vec![PathBuf::from(LOG_DIR), PathBuf::from(self.metadata_dir)];
+        log_dirs.dedup();
         let format = Format {
-            log_dirs: vec![PathBuf::from(LOG_DIR)],
-            metadata_log_dir: PathBuf::from(LOG_DIR),
-            node_id: BrokerId(host as i32),
+            log_dirs,
+            metadata_log_dir: PathBuf::from(self.metadata_dir),
+            node_id: BrokerId(self.host as i32),
             cluster_id: CLUSTER_ID.into(),
-            voters: FirstVoters::Configured,
+            voters,
             version: MetadataVersion::LATEST,
             features: BTreeMap::new(),
-            ignore_formatted: false,
+            ignore_formatted: true,
         };
         let runtime = paused_runtime();
-        let env = runtime.block_on(async { Env::simulated(HostTime::start(0, seed, 0)) });
+        let env = runtime.block_on(async { Env::simulated(HostTime::start(0, seed, 0, 0)) });
         format.run(&formatted, env).unwrap();
-        Self { host, disk, config: Arc::new(config(host, nodes)), running: None, starts: 0 }
+    }
+
+    /// Returns the directory id of the metadata log.
+    pub fn directory_id(&self) -> Uuid {
+        let path = Path::new(self.metadata_dir).join(META_PROPERTIES);
+        MetaProperties::read(&self.disk, &path).unwrap().unwrap().directory_id.unwrap()
+    }
+
+    /// Replaces the disk of the metadata log by an empty one, which gets a new directory id. The
+    /// node must not run.
+    pub fn swap_metadata_disk(&mut self, seed: u64) {
+        let dir = Path::new(self.metadata_dir);
+        empty(&self.disk, dir);
+        self.format(FirstVoters::None, seed);
     }
 
     /// Starts the node.
     pub fn start(&mut self, net: &Net, now_ms: u64, random: &mut Random) {
         let runtime = paused_runtime();
         let (seed, skew_ms) = (random.next(), random.within(-500, 500));
-        let clock = runtime.block_on(async { HostTime::start(now_ms, seed, skew_ms) });
+        let clock = runtime.block_on(async { HostTime::start(now_ms, seed, skew_ms, self.work_max_ms) });
         let (told, stop) = (Arc::new(Told::default()), CancellationToken::new());
         let start = Start {
             env: Env::simulated(clock),
@@ -157,6 +236,11 @@ impl Node {
         }
     }
 
+    /// Whether the process is paused at a time of the course.
+    pub fn is_paused(&self, now_ms: u64) -> bool {
+        self.running.as_ref().is_some_and(|running| running.paused_until > now_ms)
+    }
+
     /// Lets the wall clock jump.
     pub fn set_skew(&self, skew_ms: i64) {
         if let Some(running) = &self.running {
@@ -192,6 +276,13 @@ impl Node {
         self.running.as_ref().is_some_and(|running| *running.told.is_stopped.lock())
     }
 
+    /// Whether the node has ended because the disk of its metadata log is full. A real one waits
+    /// for room, but the only thread of the simulation must not.
+    pub fn has_no_room(&self) -> bool {
+        let Some(running) = &self.running else { return false };
+        running.told.fault.lock().as_ref().is_some_and(|fault| fault.contains("no storage space"))
+    }
+
     /// Returns how often it was started.
     pub fn starts(&self) -> u64 {
         self.starts
@@ -206,6 +297,20 @@ impl Node {
     pub fn unexpected(&self, fault: &str) -> Check {
         Err(format!("node {} ended by itself after start {}: {fault}", self.host, self.starts))
     }
+}
+
+/// Removes all that is in a folder.
+fn empty(disk: &SimDisk, dir: &Path) {
+    for entry in disk.list(dir).unwrap() {
+        let path = dir.join(&entry.name);
+        if entry.is_dir {
+            empty(disk, &path);
+            disk.remove_dir(&path).unwrap();
+        } else {
+            disk.remove_file(&path).unwrap();
+        }
+    }
+    disk.sync_dir(dir).unwrap();
 }
 
 async fn run(start_of: Start, told: Arc<Told>, stop: CancellationToken) {

@@ -11,6 +11,17 @@ const SEEDS: u64 = 100;
 
 /// Fails unless a course fails as the bug must let it fail.
 fn is_caught<B: Copy + Debug>(bug: B, plant: fn(Option<B>), signs: &[&str]) {
+    is_caught_among(0..SEEDS, bug, plant, signs);
+}
+
+/// Fails unless the course of one of these seeds fails as the bug must let it fail. Runs and prints
+/// the seed that is asked for, if one is.
+pub fn is_caught_among<B: Copy + Debug>(
+    seeds: impl IntoIterator<Item = u64>,
+    bug: B,
+    plant: fn(Option<B>),
+    signs: &[&str],
+) {
     let run = |seed, is_printed| {
         plant(Some(bug));
         let failed = SIMULATION.outcome(seed, is_printed).err();
@@ -21,10 +32,19 @@ fn is_caught<B: Copy + Debug>(bug: B, plant: fn(Option<B>), signs: &[&str]) {
         eprintln!("{:?}", run(seed, true));
         return;
     }
-    let failed = |seed| run(seed, false).filter(|reason| signs.iter().any(|sign| reason.contains(sign)));
-    let caught = (0..SEEDS).find_map(|seed| Some((seed, failed(seed)?)));
-    assert!(caught.is_some(), "{bug:?} lives through {SEEDS} seeds");
-    eprintln!("{bug:?} is caught: {caught:?}");
+    let (mut count, mut others) = (0, Vec::new());
+    let mut failed = |seed| {
+        count += 1;
+        let reason = run(seed, false)?;
+        if signs.iter().any(|sign| reason.contains(sign)) {
+            return Some(reason);
+        }
+        others.push((seed, reason));
+        None
+    };
+    let caught = seeds.into_iter().find_map(|seed| Some((seed, failed(seed)?)));
+    assert!(caught.is_some(), "{bug:?} lives through {count} seeds, and does otherwise: {others:#?}");
+    eprintln!("{bug:?} is caught in course {count}: {caught:?}");
 }
 
 macro_rules! planted {

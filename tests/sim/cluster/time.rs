@@ -26,8 +26,13 @@ pub struct HostTime {
     /// The last time that was read.
     last_ms: AtomicU64,
     is_dead: AtomicBool,
+    /// The longest that work on the disk takes, with some luck less.
+    work_max_ms: usize,
     random: Mutex<Random>,
 }
+
+/// The longest that work on a quick disk takes.
+pub const WORK_MAX_MS: usize = 20;
 
 /// The clock of a host.
 pub type HostClock = &'static HostTime;
@@ -35,13 +40,14 @@ pub type HostClock = &'static HostTime;
 impl HostTime {
     /// Creates the environment of a host. Must be called on its runtime. It is never freed: a
     /// course has few of them.
-    pub fn start(now_ms: u64, seed: u64, skew_ms: i64) -> HostClock {
+    pub fn start(now_ms: u64, seed: u64, skew_ms: i64, work_max_ms: usize) -> HostClock {
         Box::leak(Box::new(Self {
             base: Instant::now(),
             started_ms: now_ms,
             skew_ms: AtomicI64::new(skew_ms),
             last_ms: AtomicU64::new(now_ms),
             is_dead: AtomicBool::new(false),
+            work_max_ms,
             random: Mutex::new(Random::new(seed)),
         }))
     }
@@ -98,7 +104,7 @@ impl Simulator for HostTime {
         let ms = match random.below(10) {
             0..7 => 0,
             7..9 => random.below(4),
-            _ => random.below(20),
+            _ => random.below(self.work_max_ms),
         };
         Duration::from_millis(ms as u64)
     }

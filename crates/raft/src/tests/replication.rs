@@ -357,6 +357,23 @@ fn an_observer_asks_the_bootstrap_servers_for_the_leader() {
 }
 
 #[test]
+fn a_leader_that_only_quorum_state_names_is_announced_again_with_its_address() {
+    let server = |port| Endpoint { listener: "CONTROLLER".into(), host: "127.0.0.1".into(), port };
+    let config = Config { bootstrap_servers: vec![server(71)], ..config("") };
+    let stored = Stored { election: Some(election(4, Some(2), None)), ..Stored::default() };
+    let (mut raft, actions) = Raft::start(config, stored, 0, at(0)).unwrap();
+    let announced = "leader Some(2) epoch 4".to_owned();
+    assert!(transcript(&actions).contains(&announced), "{actions:?}");
+    assert!(raft.leader_endpoints().is_empty());
+    let mut view = view(Some(2), 4);
+    (view.error, view.leader_endpoints) = (ErrorCode::NotLeaderOrFollower, vec![server(73)]);
+    let reply = FetchReply { view, high_watermark: None, log_start: offset(0), content: FetchContent::Nothing };
+    let actions = step(&mut raft, Event::Response { id: 0, result: Ok(QuorumReply::Fetch(reply)) }, 1);
+    assert!(actions.contains(&announced), "{actions:?}");
+    assert_eq!(raft.leader_endpoints(), [server(73)]);
+}
+
+#[test]
 fn a_leader_whose_connections_are_closed_is_replaced_before_the_fetch_timeout() {
     let mut raft = follower();
     step(&mut raft, answer(0, 2, 1, -1, records(&[])), 20);
