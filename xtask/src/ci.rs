@@ -14,6 +14,10 @@ pub fn run(root: &Path) -> Result<()> {
     step("tidy", || tidy::run(root))?;
     step("dependencies", || dependencies(root))?;
     step("clippy", || cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "--deny", "warnings"]))?;
+    step("clippy of the clusters", || {
+        let target = ["--package", "gregor", "--all-features", "--test", "cluster", "--locked"];
+        cargo(&[&["clippy"][..], &target, &["--", "--deny", "warnings"]].concat())
+    })?;
     step("tests", || tests(root))?;
     step("clusters", || clusters(root))?;
     step("release build", || cargo(&["build", "--release", "--locked", "--package", "gregor"]))?;

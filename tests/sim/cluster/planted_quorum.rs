@@ -22,7 +22,6 @@ planted! {
     an_epoch_that_a_restart_forgets(raft::EpochForgottenAtRestart, "two leaders of the quorum");
     a_vote_for_a_shorter_log(raft::ShorterLogElected, "different images", "lost metadata");
     a_log_that_differs_and_is_not_truncated(raft::DivergenceNotTruncated, "different images", "lost metadata");
-    a_leader_without_a_majority(raft::NoCheckQuorum, "without a majority");
     an_observer_that_counts(raft::ObserverCounted, "different images", "lost metadata");
     a_commit_of_an_earlier_epoch(raft::EarlierEpochCommitted, "no progress", "different images", "lost metadata");
     a_vote_that_is_replaced_without_a_sync(storage::NoDirectoryFsyncAfterRename, "two leaders of the quorum");

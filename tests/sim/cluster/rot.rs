@@ -55,12 +55,18 @@ impl Faults {
         }
         let disk = course.nodes[index].disk.clone();
         let flushed = flushed(&disk);
-        let may_rot = |dir: &str| dir == METADATA || rot.partitions && !flushed.contains(dir);
+        // Where the log has the voters, a node that cuts their records off acts by the voters
+        // before. The first one would then be a quorum of its own.
+        let metadata = !course.layout.is_dynamic();
+        let may_rot = |dir: &str| if dir == METADATA { metadata } else { rot.partitions && !flushed.contains(dir) };
         let is_log = |path: &&PathBuf| {
             let dir = path.parent().and_then(Path::file_name).and_then(|name| name.to_str());
             path.extension().is_some_and(|it| it == "log") && dir.is_some_and(may_rot)
         };
         let logs: Vec<PathBuf> = disk.files().iter().filter(is_log).cloned().collect();
+        if logs.is_empty() {
+            return;
+        }
         let path = &logs[course.random.below(logs.len())];
         if let Some(position) = flip(&disk, path, &mut course.random) {
             course.note(|| format!("byte {position} of {} of node {} rots", path.display(), index + 1));
