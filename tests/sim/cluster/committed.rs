@@ -20,6 +20,8 @@ struct LogEnd {
     end: Offset,
     /// The log end at the end of the start before. A leader may still count a fetch of then.
     before: Offset,
+    /// Whether a disk of the node has stopped. What the node had written and told then is not known.
+    is_cut_off: bool,
 }
 
 /// What is known of the committed records of a course.
@@ -60,13 +62,17 @@ impl Committed {
 
     fn note_log_ends(&mut self, nodes: &[Node]) {
         for node in nodes {
+            if node.has_stopped_disk() {
+                let of_node = self.log_ends.iter_mut().filter(|((host, _), _)| *host == node.host);
+                of_node.for_each(|(_, known)| known.is_cut_off = true);
+            }
             let Some(broker) = node.broker() else { continue };
             for partition in broker.replicas.all() {
                 let (end, start) = (partition.log_end_offset(), node.starts());
                 let known = self.log_ends.entry((node.host, partition.id()));
-                let known = known.or_insert(LogEnd { start, end, before: Offset(0) });
+                let known = known.or_insert(LogEnd { start, end, before: Offset(0), is_cut_off: false });
                 if known.start != start {
-                    *known = LogEnd { start, end, before: known.end };
+                    *known = LogEnd { start, end, before: known.end, is_cut_off: known.is_cut_off };
                 }
                 known.end = end;
             }
@@ -86,7 +92,8 @@ impl Committed {
                 }
                 *end = partition.high_watermark();
                 let holds = |host| {
-                    self.log_ends.get(&(host, partition.id())).is_some_and(|known| known.end.max(known.before) >= *end)
+                    let known = self.log_ends.get(&(host, partition.id()));
+                    known.is_some_and(|known| known.is_cut_off || known.end.max(known.before) >= *end)
                 };
                 let count = nodes.iter().filter(|other| holds(other.host)).count();
                 if count < MIN_INSYNC_REPLICAS {

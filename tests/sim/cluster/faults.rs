@@ -173,7 +173,8 @@ impl Faults {
                 course.note(|| format!("node {host} is paused for {ms} ms"));
                 course.nodes[index].pause(course.now_ms + ms);
             }
-            8 => {
+            // A stop that does not come to its end is a kill.
+            8 if self.may_kill(course, index) => {
                 course.note(|| format!("node {host} is stopped"));
                 course.nodes[index].begin_stop();
             }

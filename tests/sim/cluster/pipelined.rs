@@ -36,6 +36,8 @@ pub struct PipelinedProducer {
     sent: usize,
     next_value: usize,
     next_sequence: i32,
+    /// Whether a batch was acknowledged.
+    is_known: bool,
 }
 
 impl PipelinedProducer {
@@ -48,6 +50,7 @@ impl PipelinedProducer {
             sent: 0,
             next_value: 0,
             next_sequence: 0,
+            is_known: false,
         }
     }
 
@@ -58,7 +61,9 @@ impl PipelinedProducer {
         let mut after_healing = 0;
         while after_healing < enough {
             wait(self.participant.random.below(30) as u64).await;
-            let window = 1 + self.participant.random.below(IN_FLIGHT_MAX);
+            // A broker takes any sequence of a producer that it does not know. So the first batch
+            // is alone: it may be refused where the partition is not known yet, and the next one not.
+            let window = if self.is_known { 1 + self.participant.random.below(IN_FLIGHT_MAX) } else { 1 };
             while self.batches.len() < window {
                 self.add_batch();
             }
@@ -127,6 +132,7 @@ impl PipelinedProducer {
                 }
                 self.batches.pop_front();
                 self.sent -= 1;
+                self.is_known = true;
                 Some(())
             }
             Some(

@@ -24,5 +24,4 @@ planted! {
     a_log_that_differs_and_is_not_truncated(raft::DivergenceNotTruncated, "different images", "lost metadata");
     an_observer_that_counts(raft::ObserverCounted, "different images", "lost metadata");
     a_commit_of_an_earlier_epoch(raft::EarlierEpochCommitted, "no progress", "different images", "lost metadata");
-    a_vote_that_is_replaced_without_a_sync(storage::NoDirectoryFsyncAfterRename, "two leaders of the quorum");
 }

@@ -14,12 +14,14 @@ use protocol::messages::alter_partition_reassignments_request::{
 use protocol::messages::alter_partition_reassignments_response::AlterPartitionReassignmentsResponse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// The fewest replicas of a partition: `min.insync.replicas`.
 const REPLICAS_MIN: usize = 2;
 
-/// After this time, no request from before the end of the faults arrives any more.
-const LATE_MS: u64 = 4_000;
+/// A request whose answer was lost may still be on its way for this time.
+const LATE: Duration = Duration::from_secs(15);
 
 /// Where each partition must be in the end. Empty as long as this is not known.
 #[derive(Debug, Default)]
@@ -47,15 +49,18 @@ impl Participant {
     /// Moves partitions until the faults are over, and then each of them to its last place.
     pub async fn reassign(mut self, places: Arc<Places>) {
         self.until_created().await;
+        let mut late_until = Instant::now();
         while !*self.shared.is_healed.lock() {
             wait(300 + self.random.below(2_000) as u64).await;
             let index = self.random.below(PARTITIONS as usize) as Index;
             let place = (!self.random.chance(20)).then(|| self.any_place());
             let answer = self.try_reassign(index, place.as_deref()).await;
+            if answer.is_none() {
+                late_until = Instant::now() + LATE;
+            }
             self.note(|| format!("partition {index} to {place:?}: {answer:?}"));
         }
-        // A request whose answer was lost may still be on its way.
-        wait(LATE_MS).await;
+        tokio::time::sleep_until(late_until).await;
         for index in 0..PARTITIONS {
             let place = self.any_place();
             while self.try_reassign(index, Some(&place)).await != Some(ErrorCode::None.code()) {
