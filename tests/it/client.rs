@@ -47,8 +47,16 @@ pub struct Client {
 }
 
 impl Client {
+    /// Connects, again and again as a client does: a broker refuses until it is registered.
     pub async fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).await.unwrap();
+        let began = Instant::now();
+        let stream = loop {
+            match TcpStream::connect(address).await {
+                Ok(stream) => break stream,
+                Err(error) => assert!(began.elapsed() < DEADLINE, "{address} cannot be connected: {error}"),
+            }
+            tokio::task::yield_now().await;
+        };
         stream.set_nodelay(true).unwrap();
         Self { stream, correlation_id: 0, client_id: name("it") }
     }
