@@ -20,7 +20,8 @@ struct LogEnd {
     end: Offset,
     /// The log end at the end of the start before. A leader may still count a fetch of then.
     before: Offset,
-    /// Whether a disk of the node has stopped. What the node had written and told then is not known.
+    /// Whether a disk of the node has stopped. What the node had written and told then is not
+    /// known.
     is_cut_off: bool,
 }
 

@@ -62,7 +62,8 @@ impl PipelinedProducer {
         while after_healing < enough {
             wait(self.participant.random.below(30) as u64).await;
             // A broker takes any sequence of a producer that it does not know. So the first batch
-            // is alone: it may be refused where the partition is not known yet, and the next one not.
+            // is alone: it may be refused where the partition is not known yet, and the next one
+            // not.
             let window = if self.is_known { 1 + self.participant.random.below(IN_FLIGHT_MAX) } else { 1 };
             while self.batches.len() < window {
                 self.add_batch();
