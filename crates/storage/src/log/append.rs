@@ -128,7 +128,7 @@ impl Log {
             }
             if let Some(checked) = self.checked(&header, batch.body(), how.transaction_version)? {
                 if how.origin == Origin::Client
-                    && let Some(known) = self.repeated(writer, &checked, wait)?
+                    && let Some(known) = self.repeated(writer, (&checked, how.leader_epoch), wait)?
                 {
                     return Ok(self.duplicate(known));
                 }

@@ -10,13 +10,16 @@
 //!
 //! Without the earlier batches such a repetition looks like a gap. The log has their headers. They
 //! are read when such a batch comes, not when the log is opened.
+//!
+//! In both cases an earlier leader took the batch. What was taken in the epoch of the leader itself
+//! is not looked for: it remembers the last five, and refuses others as Kafka does.
 
 use super::{Log, Writer};
 use crate::error::{Error, Result};
 use crate::index::Wait;
 use crate::producer::{Checked, ProducerAppend, ProducerBatch, records_between};
 use crate::segment::Segment;
-use model::Offset;
+use model::{LeaderEpoch, Offset};
 use records::increment_sequence;
 
 /// The most bytes of the log that a search covers. It reads the headers in them.
@@ -26,11 +29,16 @@ const RECALL_BYTES_MAX: u32 = 16 << 20;
 const RECALL_BYTES_FIRST: u32 = 256 << 10;
 
 impl Log {
-    /// Returns the earlier append that a client's batch repeats. Errors: `WouldBlock` if it must
-    /// look into the log and the caller must not wait.
-    pub(super) fn repeated(&self, writer: &mut Writer, batch: &Checked, wait: Wait) -> Result<Option<ProducerBatch>> {
+    /// Returns the earlier append that a client's batch repeats, to a leader of an epoch. Errors:
+    /// `WouldBlock` if it must look into the log and the caller must not wait.
+    pub(super) fn repeated(
+        &self,
+        writer: &mut Writer,
+        (batch, leader_epoch): (&Checked, LeaderEpoch),
+        wait: Wait,
+    ) -> Result<Option<ProducerBatch>> {
         let known = ProducerAppend::duplicate(&writer.producers, batch);
-        if known.is_some() {
+        if known.is_some() || !self.has_earlier_leaders(leader_epoch) {
             return Ok(known);
         }
         let Some(oldest) = writer.producers.oldest_after(batch) else { return Ok(None) };
@@ -39,19 +47,29 @@ impl Log {
         }
         // Others wait for the disk meanwhile, as during a sync.
         let _held = self.held_over_sync();
-        let found = self.look_for(batch, oldest).map_err(|error| self.note_fault(error))?;
+        let found = self.look_for((batch, leader_epoch), oldest).map_err(|error| self.note_fault(error))?;
         if found.is_none() {
             writer.producers.note_missing(batch);
         }
         Ok(found)
     }
 
-    /// Looks for the batch that `batch` repeats, before the oldest known batch of its producer.
-    /// Called by the holder of the writer, so that no segment is replaced meanwhile.
-    fn look_for(&self, batch: &Checked, oldest: ProducerBatch) -> Result<Option<ProducerBatch>> {
+    /// Whether the log has a record of a leader before that of an epoch.
+    fn has_earlier_leaders(&self, leader_epoch: LeaderEpoch) -> bool {
+        self.epochs.read().entries().first().is_some_and(|(first, _)| *first < leader_epoch)
+    }
+
+    /// Looks for the batch that `batch` repeats, before the oldest known batch of its producer and
+    /// of the leader's epoch. Called by the holder of the writer, so that no segment is replaced
+    /// meanwhile.
+    fn look_for(
+        &self,
+        (batch, leader_epoch): (&Checked, LeaderEpoch),
+        oldest: ProducerBatch,
+    ) -> Result<Option<ProducerBatch>> {
         let segments = self.segments.load_full();
         let before = oldest.first_offset();
-        let mut search = Search { wanted: *batch, next: oldest };
+        let mut search = Search { wanted: *batch, leader_epoch, next: oldest };
         let (mut left, mut step) = (RECALL_BYTES_MAX, RECALL_BYTES_FIRST);
         let after = segments.partition_point(|segment| segment.base_offset() < before);
         for segment in segments[..after].iter().rev() {
@@ -84,6 +102,8 @@ impl Log {
 /// A search from later batches to earlier ones.
 struct Search {
     wanted: Checked,
+    /// The epoch of the leader that searches.
+    leader_epoch: LeaderEpoch,
     /// The batch that was seen last.
     next: ProducerBatch,
 }
@@ -97,13 +117,14 @@ enum Searched {
 impl Search {
     /// Looks at batches of the producer, oldest first, that lie before all others. Each must end
     /// where the next one begins: of what is between them, the cleaner removed a part.
-    fn go_back(&mut self, batches: &[ProducerBatch]) -> Searched {
-        for batch in batches.iter().rev() {
+    fn go_back(&mut self, batches: &[(Option<LeaderEpoch>, ProducerBatch)]) -> Searched {
+        for (epoch, batch) in batches.iter().rev() {
             if increment_sequence(batch.last_sequence, 1) != self.next.first_sequence() {
                 return Searched::Missing;
             }
             if batch.first_sequence() == self.wanted.base_sequence {
-                return match batch.last_sequence == self.wanted.last_sequence {
+                let is_earlier_leaders = epoch.is_some_and(|epoch| epoch < self.leader_epoch);
+                return match is_earlier_leaders && batch.last_sequence == self.wanted.last_sequence {
                     true => Searched::Found(*batch),
                     false => Searched::Missing,
                 };
@@ -119,8 +140,14 @@ impl Search {
 }
 
 /// Returns the batches of the producer of `batch` in its epoch, oldest first, between two positions
-/// of a segment and below an offset.
-fn batches_of(batch: &Checked, segment: &Segment, from: u32, end: u32, before: Offset) -> Result<Vec<ProducerBatch>> {
+/// of a segment and below an offset, each with the epoch of the leader that took it.
+fn batches_of(
+    batch: &Checked,
+    segment: &Segment,
+    from: u32,
+    end: u32,
+    before: Offset,
+) -> Result<Vec<(Option<LeaderEpoch>, ProducerBatch)>> {
     let mut found = Vec::new();
     segment.frames_from(from, |frame, _| {
         if frame.position >= end || frame.last_offset >= before {
@@ -129,12 +156,13 @@ fn batches_of(batch: &Checked, segment: &Segment, from: u32, end: u32, before: O
         let Some(header) = frame.header.filter(|header| !header.is_control()) else { return Ok(true) };
         let Some(last_sequence) = header.last_sequence() else { return Ok(true) };
         if header.producer_id == Some(batch.producer_id) && header.producer_epoch == Some(batch.epoch) {
-            found.push(ProducerBatch {
+            let known = ProducerBatch {
                 last_sequence,
                 last_offset: frame.last_offset,
                 offset_delta: (frame.last_offset.0 - frame.base_offset.0) as i32,
                 timestamp: header.max_timestamp,
-            });
+            };
+            found.push((header.partition_leader_epoch, known));
         }
         Ok(true)
     })?;

@@ -3,8 +3,9 @@
 
 use super::*;
 
+/// The next leader takes a client's batch.
 fn client(log: &Log, batch: Validated) -> Result<AppendOutcome> {
-    log.append_as_leader(&[batch], at(0, 0, Origin::Client))
+    log.append_as_leader(&[batch], at(1, 0, Origin::Client))
 }
 
 /// Appends batches of two records of producer 9, each behind `others` batches of others. Returns
@@ -55,6 +56,28 @@ fn a_retry_of_a_batch_from_before_a_change_of_the_leader_is_known() {
     for number in [0, 1, 2, 3, 4, 14] {
         let again = client(&bench.log, produced(9, 0, number * 2, 2, false)).unwrap();
         assert_eq!((again.is_duplicate, again.base_offset), (true, offsets[number as usize]));
+    }
+}
+
+/// As Kafka's: a client has at most five batches in flight to one leader.
+#[test]
+fn a_leader_refuses_what_it_took_itself_and_does_not_remember() {
+    let bench = Bench::new(config());
+    writes(&bench, 8, 0);
+    let again = |epoch, number: i32| {
+        let batch = produced(9, 0, number * 2, 2, false);
+        bench.log.try_append_as_leader(&[batch], at(epoch, 0, Origin::Client))
+    };
+    for number in 0..8 {
+        assert_eq!(is_out_of_order(&again(0, number)), number < 3, "{number}");
+    }
+    // The next leader takes seven more and remembers five of them.
+    for number in 8..15 {
+        assert!(!client(&bench.log, produced(9, 0, number * 2, 2, false)).unwrap().is_duplicate);
+    }
+    for number in 0..15 {
+        let appended = client(&bench.log, produced(9, 0, number * 2, 2, false));
+        assert_eq!(is_out_of_order(&appended), (8..10).contains(&number), "{number}");
     }
 }
 
@@ -109,7 +132,7 @@ fn a_search_in_the_log_is_no_work_for_who_must_not_wait() {
     writes(&bench, 8, 0);
     let (bench, _) = bench.reopen(true);
     let attempt =
-        |sequence| bench.log.try_append_as_leader(&[produced(9, 0, sequence, 2, false)], at(0, 0, Origin::Client));
+        |sequence| bench.log.try_append_as_leader(&[produced(9, 0, sequence, 2, false)], at(1, 0, Origin::Client));
     assert!(attempt(14).unwrap().is_duplicate, "the snapshot has the last one");
     assert!(matches!(attempt(4), Err(Error::WouldBlock)));
     assert!(client(&bench.log, produced(9, 0, 4, 2, false)).unwrap().is_duplicate);
