@@ -4,8 +4,10 @@
 //! other brokers lead then in its place. A broker that was paused or is cut off does not learn of
 //! that, and its coordinators go on with what they knew. They cannot write, since nothing is
 //! committed any more. But they could tell a client that it was replaced by a newer one, though
-//! they are what was replaced. Until the timeout has passed since the broker sent the last
-//! heartbeat that was answered, the controller has not fenced it.
+//! they are what was replaced. A broker is sure of its session for half of the timeout after it
+//! sent the last heartbeat that was answered. The other half is for the change of a controller: the
+//! one before may have answered a little longer than it was active, and the next one counts the
+//! session of a broker in the process of the one before from when that one last answered.
 
 use crate::env::clock::Clock;
 use model::Monotonic;
@@ -33,7 +35,7 @@ impl OwnSession {
 
     /// Notes that the heartbeat of a time was answered, and that the broker is not fenced.
     pub fn renew(&self, sent_at: Monotonic) {
-        self.sure_until.fetch_max(sent_at.plus_ms(self.timeout_ms).0, Ordering::SeqCst);
+        self.sure_until.fetch_max(sent_at.plus_ms(self.timeout_ms / 2).0, Ordering::SeqCst);
     }
 
     /// Whether the controller cannot have fenced this broker because it was not heard from.

@@ -206,7 +206,7 @@ fn a_coordinator_that_may_be_replaced_fences_no_producer() {
     assert_eq!(asked_in_session(None, requests), unsure);
     let session = OwnSession::new(1000, crate::env::clock::Clock::default());
     session.renew(Monotonic(0));
-    assert!(session.is_sure(Monotonic(999)) && !session.is_sure(Monotonic(1000)));
+    assert!(session.is_sure(Monotonic(499)) && !session.is_sure(Monotonic(500)));
 }
 
 /// The producer's next transaction began at another coordinator. What this one knows is complete is
