@@ -52,8 +52,9 @@ const GIVE_UP_DOUBLINGS_MAX: u32 = 5;
 
 /// What stands around the records of an answer, at most.
 const AROUND_BYTES: usize = 1 << 20;
-/// What stands around the records of one partition, at most.
-const AROUND_PARTITION_BYTES: usize = 256;
+/// What stands around the records of one partition, at most: the name of its topic has up to 249
+/// bytes.
+const AROUND_PARTITION_BYTES: usize = 512;
 
 /// The connection to a leader. A failure is a text for the log.
 pub trait LeaderLink: Send + Sync {
