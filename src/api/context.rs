@@ -4,13 +4,14 @@
 use crate::broker::Broker;
 use crate::config::Listener;
 use crate::runtime::lost_brokers::HeartbeatConnection;
+use crate::security::Identity;
 use futures_util::future::BoxFuture;
 use model::{BrokerId, ErrorCode, LeaderEpoch, Offset, PartitionIndex, TopicId};
 use parking_lot::Mutex;
 use protocol::{ApiKey, FramePart, Message, Str};
 use raft::{QuorumRequest, QuorumView, ReceivedReply};
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use storage::FileRegion;
 
 /// A client's connection, as the handlers see it.
@@ -28,13 +29,25 @@ pub struct Connection {
     pub refused_client_id: Mutex<Option<Str>>,
     /// The broker whose heartbeats come on this connection.
     pub heartbeats: Mutex<Option<HeartbeatConnection>>,
+    identity: OnceLock<Identity>,
 }
 
 impl Connection {
     /// Creates a connection that has sent nothing yet.
     pub fn new(id: u64, listener: Arc<Listener>, peer: SocketAddr) -> Self {
         let (software, refused_client_id, heartbeats) = Default::default();
-        Self { id, listener, peer, software, refused_client_id, heartbeats }
+        Self { id, listener, peer, software, refused_client_id, heartbeats, identity: OnceLock::new() }
+    }
+
+    /// Creates the connection of a client whose request another node forwarded.
+    pub fn forwarded(id: u64, listener: Arc<Listener>, peer: SocketAddr, identity: Identity) -> Self {
+        Self { identity: OnceLock::from(identity), ..Self::new(id, listener, peer) }
+    }
+
+    /// Returns who the client is. A connection that is not authenticated is anonymous.
+    pub fn identity(&self) -> &Identity {
+        static ANONYMOUS: Identity = Identity::ANONYMOUS;
+        self.identity.get().unwrap_or(&ANONYMOUS)
     }
 
     /// Returns the client's identity for the log: name and version of its software, and the client

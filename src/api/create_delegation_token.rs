@@ -12,13 +12,11 @@ use protocol::Str;
 use protocol::messages::create_delegation_token_request::CreateDelegationTokenRequest;
 use protocol::messages::create_delegation_token_response::CreateDelegationTokenResponse;
 
-/// The principal of a connection that is not authenticated.
-const ANONYMOUS: (Str, Str) = (Str::const_new("User"), Str::const_new("ANONYMOUS"));
-
 /// Refuses the request, since the connection is not authenticated.
 pub(super) async fn handle(context: Context, request: CreateDelegationTokenRequest) -> CreateDelegationTokenResponse {
     let tells_requester = context.version >= 3;
-    let requester = ANONYMOUS;
+    let requester = context.connection.identity().principal.clone();
+    let requester = (requester.kind, requester.name);
     let owner = match (request.owner_principal_type, request.owner_principal_name) {
         (_, None) => Ok(requester.clone()),
         (_, Some(name)) if name.is_empty() => Ok(requester.clone()),

@@ -12,6 +12,7 @@
 use super::table::{self, Row};
 use super::{Connection, Context, Outcome, Refused, Reply, Served, begin};
 use crate::runtime::controller::Forwarded;
+use crate::security::{Identity, Principal};
 use bytes::{Bytes, BytesMut};
 use model::ErrorCode;
 use protocol::messages::default_principal_data::DefaultPrincipalData;
@@ -85,9 +86,15 @@ fn changes_loggers(context: &Context, body: &Reader) -> bool {
     request.is_ok_and(|request| request.resources.iter().any(|one| one.resource_type == BROKER_LOGGER))
 }
 
-/// Puts a request into an Envelope. Without authentication every client is `User:ANONYMOUS`.
+/// Puts a request into an Envelope, with the identity of its client.
 fn envelope(context: &Context, frame: Bytes) -> Result<EnvelopeRequest, Refused> {
-    let principal = DefaultPrincipalData { r#type: "User".into(), name: "ANONYMOUS".into(), ..Default::default() };
+    let Identity { principal, is_token_authenticated } = context.connection.identity().clone();
+    let principal = DefaultPrincipalData {
+        r#type: principal.kind,
+        name: principal.name,
+        token_authenticated: is_token_authenticated,
+        ..Default::default()
+    };
     let address = match context.connection.peer.ip().to_canonical() {
         IpAddr::V4(address) => Bytes::copy_from_slice(&address.octets()),
         IpAddr::V6(address) => Bytes::copy_from_slice(&address.octets()),
@@ -105,12 +112,8 @@ fn envelope(context: &Context, frame: Bytes) -> Result<EnvelopeRequest, Refused>
 /// request, and a request that is not forwarded; NOT_CONTROLLER where this node's controller is not
 /// active, so that the sender looks for the other one.
 async fn open(context: Context, envelope: EnvelopeRequest) -> Result<Bytes, ErrorCode> {
-    let principal = envelope.request_principal.unwrap_or_default();
-    let is_principal = matches!(&*principal, [high, low, ..]
-        if decode_from::<DefaultPrincipalData>(principal.slice(2..), i16::from_be_bytes([*high, *low])).is_ok());
-    if !is_principal {
-        return Err(ErrorCode::PrincipalDeserializationFailure);
-    }
+    let identity = envelope.request_principal.and_then(|bytes| identity(&bytes));
+    let identity = identity.ok_or(ErrorCode::PrincipalDeserializationFailure)?;
     let address = client_address(&envelope.client_host_address).ok_or(ErrorCode::InvalidRequest)?;
     let frame = envelope.request_data;
     let prefix = RequestPrefix::peek(&frame).map_err(|_| ErrorCode::InvalidRequest)?;
@@ -125,7 +128,7 @@ async fn open(context: Context, envelope: EnvelopeRequest) -> Result<Bytes, Erro
         // for the quorum's state would then never look for the new controller.
         return Err(ErrorCode::NotController);
     }
-    let client = Connection::new(context.connection.id, listener, SocketAddr::new(address, 0));
+    let client = Connection::forwarded(context.connection.id, listener, SocketAddr::new(address, 0), identity);
     let (_, served) = begin(context.broker, Arc::new(client), frame).map_err(|_| ErrorCode::InvalidRequest)?;
     match served.await {
         Ok(Outcome::Reply(reply)) if reply.is_not_controller => Err(ErrorCode::NotController),
@@ -133,6 +136,14 @@ async fn open(context: Context, envelope: EnvelopeRequest) -> Result<Bytes, Erro
         Ok(Outcome::Later(_) | Outcome::Silence) => Err(ErrorCode::UnknownServerError),
         Err(_) => Err(ErrorCode::InvalidRequest),
     }
+}
+
+/// Reads the identity of a client. `None` if the bytes are no principal.
+fn identity(bytes: &Bytes) -> Option<Identity> {
+    let version = i16::from_be_bytes(*bytes.first_chunk()?);
+    let DefaultPrincipalData { r#type, name, token_authenticated, .. } =
+        decode_from(bytes.slice(size_of_val(&version)..), version).ok()?;
+    Some(Identity { principal: Principal { kind: r#type, name }, is_token_authenticated: token_authenticated })
 }
 
 fn client_address(bytes: &[u8]) -> Option<IpAddr> {
