@@ -217,6 +217,10 @@ fn refuse_doubled(config: &NodeConfig, disk: &dyn Disk) -> Result<(), StartError
 /// voters than the configuration.
 fn examine_metadata(config: &NodeConfig, disk: &dyn Disk) -> Result<Image, StartError> {
     let folder = MetadataFolder::new(disk, &config.metadata_log_dir);
+    // A broker alone votes nowhere: it copies again what it lost.
+    if config.roles.is_controller() {
+        folder.check_synced()?;
+    }
     let contents = folder.contents().map_err(|fault| match fault {
         LogFault::Apply(ApplyError::MetadataVersion(level)) => feature_error(folder.path(), METADATA_VERSION, level),
         fault => anyhow::Error::from(fault)
