@@ -132,7 +132,34 @@ impl NodeConfig {
     }
 }
 
+/// The part of `broker.session.timeout.ms` after which a voter stands for election.
+const FETCH_TIMEOUT_PERCENT: i64 = 60;
+/// Short sessions do not make the fetch timeout shorter than this. Even a quiet leader answers
+/// several fetches in that time.
+const FETCH_TIMEOUT_MIN_MS: i64 = 500;
+
 impl NodeConfig {
+    /// How long a voter follows a leader that does not answer: `controller.quorum.fetch.timeout.ms`
+    /// where it is set, else its default, but not longer than 60 % of `broker.session.timeout.ms`.
+    /// Sessions of a second are kept by nobody while the controller may be gone for two. Kafka
+    /// waits for its default there, too.
+    pub fn quorum_fetch_timeout_ms(&self) -> u64 {
+        let BrokerSettings { controller_quorum_fetch_timeout_ms: set_ms, broker_session_timeout_ms, .. } =
+            self.settings;
+        let is_set = self.properties.contains_key("controller.quorum.fetch.timeout.ms");
+        let most_ms = (i64::from(broker_session_timeout_ms) * FETCH_TIMEOUT_PERCENT / 100).max(FETCH_TIMEOUT_MIN_MS);
+        let ms = if is_set { i64::from(set_ms) } else { i64::from(set_ms).min(most_ms) };
+        u64::try_from(ms).unwrap_or(0)
+    }
+
+    /// How long a fetch of the metadata log may take: `controller.quorum.request.timeout.ms`, but
+    /// not longer than a leader may be silent. A broker that does not vote then asks others who
+    /// leads, as in Kafka.
+    pub fn quorum_fetch_request_timeout_ms(&self) -> u64 {
+        let request_ms = u64::try_from(self.settings.controller_quorum_request_timeout_ms).unwrap_or(0);
+        request_ms.min(self.quorum_fetch_timeout_ms().max(FETCH_TIMEOUT_MIN_MS.unsigned_abs()))
+    }
+
     /// The log dirs that hold partitions; none on a controller alone.
     pub fn partition_dirs(&self) -> &[PathBuf] {
         if self.roles.is_broker() { &self.log_dirs } else { &[] }

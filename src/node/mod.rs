@@ -566,6 +566,7 @@ fn send_to_replicas(broker: &Broker, peers: &TaskThread, dial: Dial) -> SendRequ
         timeout: Duration::from_millis(
             u64::try_from(broker.settings().controller_quorum_request_timeout_ms).unwrap_or(0),
         ),
+        fetch_timeout: Duration::from_millis(broker.config.quorum_fetch_request_timeout_ms()),
         dial,
         runtime: peers.handle.clone(),
     });

@@ -306,7 +306,7 @@ pub(super) fn start_raft(
         timeouts: Timeouts {
             election_ms: millis(settings.controller_quorum_election_timeout_ms),
             election_backoff_max_ms: millis(settings.controller_quorum_election_backoff_max_ms),
-            fetch_ms: millis(settings.controller_quorum_fetch_timeout_ms),
+            fetch_ms: config.quorum_fetch_timeout_ms(),
             request_ms: millis(settings.controller_quorum_request_timeout_ms),
             retry_backoff_ms: millis(settings.controller_quorum_retry_backoff_ms),
         },
