@@ -45,7 +45,7 @@ fn handwritten(root: &Path, pattern: &str) -> Result<Vec<(String, String)>> {
 /// The machines see no runtime, not even through a dependency.
 fn machines_without_tokio(root: &Path) -> Result<Vec<String>> {
     let mut findings = Vec::new();
-    for machine in ["storage", "replica", "raft", "metadata", "coordinator"] {
+    for machine in ["storage", "replica", "raft", "metadata", "coordinator", "sasl"] {
         let output = Command::new(env!("CARGO"))
             .args(["tree", "--offline", "--edges", "normal", "--prefix", "none", "--package", machine])
             .current_dir(root)
