@@ -25,7 +25,7 @@ pub enum ResourceKind {
 }
 
 /// A node's settings in force.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Effective {
     /// The valid dynamic configs of all brokers.
     pub cluster: Properties,
@@ -41,6 +41,13 @@ pub struct Effective {
     pub warnings: Vec<String>,
     /// Log lines about dynamic configs that have no effect yet.
     pub without_effect: Vec<String>,
+}
+
+/// Properties may be secrets.
+impl std::fmt::Debug for Effective {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Effective").field("settings", &self.settings).finish_non_exhaustive()
+    }
 }
 
 impl Effective {

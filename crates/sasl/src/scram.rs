@@ -74,7 +74,7 @@ fn digest(hash: Hash, text: &[u8]) -> Vec<u8> {
 }
 
 /// Returns the salted password: PBKDF2 with one block.
-pub(crate) fn salted_password(hash: Hash, password: &[u8], salt: &[u8], iterations: i32) -> Vec<u8> {
+pub fn salted_password(hash: Hash, password: &[u8], salt: &[u8], iterations: i32) -> Vec<u8> {
     let first = [salt, &1u32.to_be_bytes()].concat();
     match hash {
         Hash::Sha256 => {

@@ -89,7 +89,7 @@ fn a_start_is_refused_in_kafkas_words() {
 fn nothing_that_would_open_access_or_change_data_is_ignored() {
     for change in [
         "listener.security.protocol.map=PLAINTEXT:SSL,CONTROLLER:PLAINTEXT",
-        "listener.security.protocol.map=PLAINTEXT:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "listener.security.protocol.map=PLAINTEXT:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT ; sasl.enabled.mechanisms=GSSAPI",
         "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:SASL_SSL",
         "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer",
         "principal.builder.class=com.example.Builder",
@@ -130,7 +130,7 @@ fn a_server_properties_with_tls_sasl_or_an_authorizer_is_never_served_without_th
          sasl.mechanism.inter.broker.protocol=SCRAM-SHA-512",
         "listeners=PLAINTEXT://127.0.0.1:9092,PUBLIC://0.0.0.0:9093,CONTROLLER://127.0.0.1:9094 ; \
          listener.security.protocol.map=PLAINTEXT:PLAINTEXT,PUBLIC:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT ; \
-         sasl.enabled.mechanisms=PLAIN ; listener.name.public.plain.sasl.jaas.config=x required;",
+         sasl.enabled.mechanisms=PLAIN ; listener.name.public.plain.sasl.jaas.config=x required user_a=secret;",
         "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:SASL_SSL ; sasl.mechanism.controller.protocol=PLAIN",
         "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer ; super.users=User:admin ; \
          allow.everyone.if.no.acl.found=false",
