@@ -14,6 +14,7 @@ mod descriptors;
 mod dev;
 mod disks;
 mod durable;
+mod examples;
 mod groups;
 mod half_made;
 mod held;
