@@ -2,8 +2,8 @@
 //!
 //! - 1: is followed by SaslAuthenticate requests (KIP-152).
 //!
-//! `authentication` answers clients that log in. The others get ILLEGAL_SASL_STATE: they have logged
-//! in and their session does not end, or their listener has no SASL.
+//! `authentication` answers clients that log in. The others get ILLEGAL_SASL_STATE: they have
+//! logged in and their session does not end, or their listener has no SASL.
 
 use super::Context;
 use model::ErrorCode;

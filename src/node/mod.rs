@@ -183,8 +183,7 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
     let active = active_controller(&config, controller, &peers, &dials.controller);
     let (lost_brokers, suspects) = LostBrokers::new(env.clock());
     let identity = (folders.cluster_id.as_str(), lost_brokers);
-    let outside = (env, dials.inter_broker);
-    let broker = broker(&config, dirs, identity, active.clone(), unfenced, start.filter, outside)?;
+    let broker = broker(&config, dirs, identity, active.clone(), unfenced, start.filter, (env, dials.inter_broker))?;
     // Before anything is written: no producer may get space that the disk does not have.
     broker.replicas.check_room();
     let dir_faults = dirs::faults_of(&broker, folders.metadata_log_dir.as_ref());

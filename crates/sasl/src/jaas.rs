@@ -130,9 +130,10 @@ fn expected(tokens: &Tokens<'_>, what: &str) -> String {
 /// Returns the file that `-Djava.security.auth.login.config=FILE` names in the options of Java. The
 /// last one counts.
 pub fn file_of_options(options: &str) -> Option<&str> {
-    let named = options.split_whitespace().filter_map(|word| word.strip_prefix("-Djava.security.auth.login.config="));
+    let mut named =
+        options.split_whitespace().filter_map(|word| word.strip_prefix("-Djava.security.auth.login.config="));
     // Two equals signs say that the file replaces all others; there are no others.
-    named.last().map(|file| file.strip_prefix('=').unwrap_or(file))
+    named.next_back().map(|file| file.strip_prefix('=').unwrap_or(file))
 }
 
 #[cfg(test)]

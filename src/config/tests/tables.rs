@@ -50,7 +50,8 @@ fn every_field_that_the_broker_reads_is_honoured() {
 
 #[test]
 fn every_honoured_property_is_read() {
-    // Properties that become listeners, SASL, folders, voters or a topic's settings, or are synonyms.
+    // Properties that become listeners, SASL, folders, voters or a topic's settings, or are
+    // synonyms.
     const ELSEWHERE: &[&str] = &[
         "advertised.listeners",
         "broker.id",
