@@ -10,6 +10,8 @@ use crate::telemetry::Complaint;
 use bytes::{BufMut as _, Bytes, BytesMut};
 use model::ErrorCode;
 use parking_lot::Mutex;
+use protocol::messages::api_versions_request::ApiVersionsRequest;
+use protocol::messages::api_versions_response::ApiVersionsResponse;
 use protocol::messages::sasl_authenticate_request::SaslAuthenticateRequest;
 use protocol::messages::sasl_authenticate_response::SaslAuthenticateResponse;
 use protocol::messages::sasl_handshake_request::SaslHandshakeRequest;
@@ -19,6 +21,13 @@ use sasl::Mechanism;
 use std::sync::Arc;
 use std::time::Duration;
 use tracing::info;
+
+/// The mechanisms in the order in which Kafka lists them, which is that of their hash codes.
+const KAFKAS_ORDER: [Mechanism; 4] =
+    [Mechanism::Plain, Mechanism::ScramSha512, Mechanism::ScramSha256, Mechanism::OAuthBearer];
+
+/// The most characters of a client's mechanism that are logged.
+const SHOWN_MAX: usize = 40;
 
 /// Serves a frame of a client that logs in. `None` for a frame that is dispatched: a request of a
 /// client that has logged in, and ApiVersions.
@@ -93,7 +102,8 @@ impl Attempt<'_> {
         };
         let is_raw = context.version == 0;
         let listener = self.listener();
-        let mechanisms = listener.mechanisms.iter().map(|it| Str::const_new(it.name())).collect();
+        let served = KAFKAS_ORDER.iter().filter(|it| listener.mechanisms.contains(it));
+        let mechanisms = served.map(|it| Str::const_new(it.name())).collect();
         let asked = Mechanism::from_name(&request.mechanism).filter(|asked| listener.mechanisms.contains(asked));
         let code = if asked.is_some() { ErrorCode::None } else { ErrorCode::UnsupportedSaslMechanism };
         let response = SaslHandshakeResponse { error_code: code.code(), mechanisms, ..Default::default() };
@@ -103,7 +113,10 @@ impl Attempt<'_> {
                 self.authentication.lock().chosen(mechanism, is_raw, &self.broker.env.random_bytes());
                 ready(reply)
             }
-            (reply, _) => self.refuse(reply.ok(), plain("Unsupported SASL mechanism")),
+            (reply, _) => {
+                let name: String = request.mechanism.escape_debug().take(SHOWN_MAX).collect();
+                self.refuse(reply.ok(), plain(format!("Unsupported SASL mechanism {name}")))
+            }
         }
     }
 
@@ -164,8 +177,9 @@ impl Attempt<'_> {
     fn refuse(&self, reply: Option<Reply>, why: Rejected) -> Served {
         let (mechanism, is_again) = {
             let mut authentication = self.authentication.lock();
+            let facts = (authentication.mechanism(), authentication.is_again());
             authentication.failed();
-            (authentication.mechanism(), authentication.is_again())
+            facts
         };
         self.broker.metrics.logins.failed(&self.connection.listener.name, is_again);
         self.tell(&why, mechanism);
@@ -193,12 +207,18 @@ impl Attempt<'_> {
 
     /// Writes ILLEGAL_SASL_STATE for a request that Kafka answers so.
     fn illegal_state(&self, frame: &Bytes, key: Option<ApiKey>) -> Option<Reply> {
-        if key != Some(ApiKey::SaslHandshake) {
-            return None;
-        }
-        let (context, _) = self.read::<SaslHandshakeRequest>(frame)?;
         let error_code = ErrorCode::IllegalSaslState.code();
-        context.reply_head().write(&SaslHandshakeResponse { error_code, ..Default::default() }).ok()
+        match key? {
+            ApiKey::SaslHandshake => {
+                let (context, _) = self.read::<SaslHandshakeRequest>(frame)?;
+                context.reply_head().write(&SaslHandshakeResponse { error_code, ..Default::default() }).ok()
+            }
+            ApiKey::ApiVersions => {
+                let (context, _) = self.read::<ApiVersionsRequest>(frame)?;
+                context.reply_head().write(&ApiVersionsResponse { error_code, ..Default::default() }).ok()
+            }
+            _ => None,
+        }
     }
 
     /// Reads a request. `None` if it cannot be read, or its version is not served.

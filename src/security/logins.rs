@@ -242,7 +242,7 @@ impl Authentication {
         }
     }
 
-    /// Gives a message of the client to the exchange.
+    /// Gives a message of the client to the exchange. The caller ends a connection that is rejected.
     pub fn evaluate(
         &mut self,
         message: &[u8],
@@ -258,12 +258,9 @@ impl Authentication {
             Ok(Answer::Challenge(answer)) => Ok(Evaluated { answer, done: None }),
             Ok(Answer::Done(answer, login)) => {
                 let done = self.established(mechanism, login, (listener, now));
-                done.map(|done| Evaluated { answer, done: Some(done) }).inspect_err(|_| self.failed())
+                done.map(|done| Evaluated { answer, done: Some(done) })
             }
-            Err(failure) => {
-                self.failed();
-                Err(rejected(failure, mechanism, is_again))
-            }
+            Err(failure) => Err(rejected(failure, mechanism, is_again)),
         }
     }
 
@@ -273,7 +270,7 @@ impl Authentication {
         login: Login,
         (listener, now): (&SaslListener, Now),
     ) -> Result<Done, Rejected> {
-        let previous = self.previous.take();
+        let previous = self.previous.clone();
         if let Some(previous) = previous.as_ref().filter(|previous| previous.user != login.user) {
             let (before, now) = (&previous.user, &login.user);
             let told = format!("Cannot change principals during re-authentication from User.{before}: User.{now}");
@@ -288,6 +285,7 @@ impl Authentication {
         let lives = session_ms.and_then(|ms| u64::try_from(ms).ok());
         let ends_ms = lives.map(|ms| now.monotonic.0.saturating_add(ms));
         let principal = Principal::user(login.user.as_str().into());
+        self.previous = None;
         self.phase = Phase::Done(Established { mechanism, user: login.user, ends_ms });
         let identity = Identity { principal, is_token_authenticated: login.is_token };
         Ok(Done { identity, session_ms: session_ms.unwrap_or(0), is_again: previous.is_some() })
