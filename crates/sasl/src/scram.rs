@@ -43,9 +43,13 @@ impl std::fmt::Debug for Credential {
 impl Credential {
     /// Makes the credential of a password.
     pub fn of_password(hash: Hash, password: &str, salt: &[u8], iterations: i32) -> Self {
-        let salted = salted_password(hash, password.as_bytes(), salt, iterations);
-        let stored_key = digest(hash, &hmac(hash, &salted, b"Client Key"));
-        let server_key = hmac(hash, &salted, b"Server Key");
+        Self::of_salted(hash, &salted_password(hash, password.as_bytes(), salt, iterations), salt, iterations)
+    }
+
+    /// Makes the credential of a salted password.
+    pub fn of_salted(hash: Hash, salted: &[u8], salt: &[u8], iterations: i32) -> Self {
+        let stored_key = digest(hash, &hmac(hash, salted, b"Client Key"));
+        let server_key = hmac(hash, salted, b"Server Key");
         Self { salt: salt.to_vec(), stored_key, server_key, iterations }
     }
 }
