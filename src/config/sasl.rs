@@ -186,6 +186,12 @@ impl Source<'_> {
             let class = &foreign.class;
             return Err(ConfigError(format!("{place}: the login module {class} is not supported")));
         }
+        if mechanism == Mechanism::OAuthBearer && modules.len() != 1 {
+            let count = modules.len();
+            return Err(ConfigError(format!(
+                "{place}: Must supply exactly 1 non-null JAAS mechanism configuration (size was {count})"
+            )));
+        }
         Ok(modules.into_iter().find(|module| module.class == mechanism.login_module()))
     }
 

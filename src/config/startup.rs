@@ -157,6 +157,12 @@ pub(super) fn warnings(properties: &Properties) -> Result<Vec<String>, ConfigErr
     Ok(warnings)
 }
 
+/// Whether a dynamic config counts only once it is in the file and the node starts again.
+pub(super) fn needs_a_restart(name: &str) -> bool {
+    const OF_SASL: &[&str] = &["sasl.enabled.mechanisms", "sasl.jaas.config", "sasl.mechanism.inter.broker.protocol"];
+    key_of(name).is_some_and(|key| OF_SASL.contains(&key.name))
+}
+
 /// Whether a property, in a file or as a dynamic config, requests a function that Gregor does not
 /// have yet.
 pub(super) fn has_no_effect(name: &str, text: &str) -> bool {

@@ -104,6 +104,9 @@ fn the_jaas_file_has_sections_for_listeners() {
     let node = start(more, Some(&options)).unwrap();
     let login = node.sasl.inter_broker.unwrap();
     assert!(matches!(&login.credentials, Credentials::Password { user, .. } if user == "node"), "{login:?}");
+    std::fs::write(&path, format!("KafkaServer {{ {PLAIN} required; {PLAIN} required; }};")).unwrap();
+    let refused = start("sasl.enabled.mechanisms=OAUTHBEARER", Some(&options)).unwrap_err();
+    assert!(refused.ends_with("Must supply exactly 1 non-null JAAS mechanism configuration (size was 2)"), "{refused}");
     std::fs::write(&path, "KafkaServer { com.example.Module required; };").unwrap();
     let refused = start(more, Some(&options)).unwrap_err();
     assert!(refused.ends_with("KafkaServer: the login module com.example.Module is not supported"), "{refused}");
