@@ -242,7 +242,8 @@ impl Authentication {
         }
     }
 
-    /// Gives a message of the client to the exchange. The caller ends a connection that is rejected.
+    /// Gives a message of the client to the exchange. The caller ends a connection that is
+    /// rejected.
     pub fn evaluate(
         &mut self,
         message: &[u8],

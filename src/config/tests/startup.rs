@@ -246,12 +246,14 @@ fn every_property_without_effect_causes_one_warning_unless_it_has_its_default() 
 #[test]
 fn dynamic_configs_without_effect_are_named() {
     let node = start(&base()).expect("it starts");
-    let stored = changed("max.connection.creation.rate=5 ; leader.replication.throttled.rate=5 ; fetch.max.bytes=2000");
+    let stored = changed(
+        "max.connection.creation.rate=5 ; listener.name.x.sasl.enabled.mechanisms=PLAIN ; leader.replication.throttled.rate=5 ; fetch.max.bytes=2000",
+    );
     let only = |names: &[&str]| stored.clone().into_iter().filter(|(name, _)| names.contains(&name.as_str())).collect();
     let cluster: Properties = only(&["max.connection.creation.rate", "fetch.max.bytes"]);
-    let broker: Properties = only(&["leader.replication.throttled.rate"]);
+    let broker: Properties = only(&["leader.replication.throttled.rate", "listener.name.x.sasl.enabled.mechanisms"]);
     let effective = node.effective(&cluster, &broker);
-    assert_eq!(effective.without_effect, ["max.connection.creation.rate"]);
+    assert_eq!(effective.without_effect, ["max.connection.creation.rate", "listener.name.x.sasl.enabled.mechanisms"]);
     assert_eq!(effective.throttled_rate("leader.replication.throttled.rate"), Some(5));
     assert_eq!(effective.throttled_rate("follower.replication.throttled.rate"), None);
 }
