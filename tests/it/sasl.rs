@@ -349,7 +349,7 @@ async fn no_secret_is_shown() {
     }
 }
 
-/// Three nodes whose brokers and controllers log in at each other.
+/// Three nodes whose controllers log in at each other with PLAIN, and whose brokers with SCRAM.
 #[tokio::test]
 async fn brokers_and_controllers_log_in_at_each_other() {
     let mut cluster = Cluster::new();
@@ -357,7 +357,7 @@ async fn brokers_and_controllers_log_in_at_each_other() {
         overrides.extend([
             "listener.security.protocol.map=PLAINTEXT:SASL_PLAINTEXT,CONTROLLER:SASL_PLAINTEXT".to_string(),
             "sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256".into(),
-            "sasl.mechanism.inter.broker.protocol=PLAIN".into(),
+            "sasl.mechanism.inter.broker.protocol=SCRAM-SHA-256".into(),
             "sasl.mechanism.controller.protocol=PLAIN".into(),
             "connection.failed.authentication.delay.ms=0".into(),
         ]);
@@ -365,7 +365,9 @@ async fn brokers_and_controllers_log_in_at_each_other() {
             overrides.push(format!(
                 "listener.name.{listener}.plain.sasl.jaas.config={PLAIN} required username=node password=n user_node=n;"
             ));
-            overrides.push(format!("listener.name.{listener}.scram-sha-256.sasl.jaas.config={SCRAM} required;"));
+            overrides.push(format!(
+                "listener.name.{listener}.scram-sha-256.sasl.jaas.config={SCRAM} required username=node password=n;"
+            ));
         }
     }
     for index in 0..3 {
@@ -384,6 +386,8 @@ async fn brokers_and_controllers_log_in_at_each_other() {
     .await;
     let mut client = Client::connect(addresses[0]).await;
     assert_eq!(log_in(&mut client, Mechanism::Plain, "username=node password=n").await.error_code, 0);
+    // The brokers have not yet logged in at each other: they need this password.
+    set_password(&mut client, "node", 1, Some("n")).await;
     let topic = protocol::messages::create_topics_request::CreatableTopic {
         name: "t".into(),
         num_partitions: 1,

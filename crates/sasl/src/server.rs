@@ -50,3 +50,30 @@ impl Server {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scram::Credential;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn no_message_makes_it_panic(
+            first in prop_oneof!["n,(a=b)?,(n=|auth=|\u{1})[a-z=,\u{1}]{0,20}", ".{0,60}"],
+            last in prop_oneof!["c=biws,r=[a-zA-Z0-9+/=]{0,60},p=[A-Z=]{0,8}", ".{0,60}"],
+        ) {
+            for mechanism in Mechanism::ALL {
+                let credential = || Credential::of_password(Hash::Sha256, "p", b"s", 1);
+                let account = |_: &Wanted<'_>| Some(Account { credential: credential(), user: "u".into(), expires_ms: None });
+                let (users, unsecured) = (plain::Users::default(), Unsecured::default());
+                let facts = Facts { users: &users, account: &account, decoy: b"", unsecured: &unsecured, now_ms: 0 };
+                let mut server = Server::new(mechanism, &[0; 24]);
+                for message in [&first, &last, &last] {
+                    let done = matches!(server.evaluate(message.as_bytes(), &facts), Ok(Answer::Done(..)));
+                    prop_assert!(!done);
+                }
+            }
+        }
+    }
+}
