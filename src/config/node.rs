@@ -6,6 +6,7 @@ use super::key::Values;
 use super::listeners::Listeners;
 use super::roles::Roles;
 use super::rule::voter_of;
+use super::sasl::SaslConfig;
 use super::settings::max_connections_of_listeners;
 use super::{Address, BrokerSettings, ConfigError, Properties, file, properties, providers, startup};
 use model::BrokerId;
@@ -23,7 +24,7 @@ pub struct Voter {
 }
 
 /// The contents of a node's file. They do not change while the node runs.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct NodeConfig {
     /// The properties as text, including the values of config providers. If `node.id` or
     /// `broker.id` is set, both are present.
@@ -38,6 +39,8 @@ pub struct NodeConfig {
     pub roles: Roles,
     /// The addresses that it listens on and advertises.
     pub listeners: Listeners,
+    /// SASL of its listeners, and how it logs in at other nodes.
+    pub sasl: SaslConfig,
     /// `log.dirs` in its order, or else `log.dir`.
     pub log_dirs: Vec<PathBuf>,
     /// `metadata.log.dir`, or else the first log dir.
@@ -55,6 +58,13 @@ pub struct NodeConfig {
     pub log_dir_reserve_bytes: Option<u64>,
     /// Warnings for the log.
     pub warnings: Vec<String>,
+}
+
+/// Properties may be secrets.
+impl std::fmt::Debug for NodeConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NodeConfig").field("node_id", &self.node_id).field("roles", &self.roles).finish_non_exhaustive()
+    }
 }
 
 impl NodeConfig {
@@ -105,6 +115,7 @@ impl NodeConfig {
             check_voter(&voters, node_id)?;
         }
         startup::refuse_listeners(&listeners)?;
+        let sasl = SaslConfig::new(&properties, &values, (&listeners, roles), environment)?;
         checks::check(&properties, &values, roles)?;
         warnings.extend(unused_controllers(&listeners, roles));
         let log_dirs = log_dirs(&values);
@@ -114,6 +125,7 @@ impl NodeConfig {
             node_id: BrokerId(node_id),
             roles,
             listeners,
+            sasl,
             metadata_log_dir: metadata_log_dir
                 .filter(|dir| !dir.is_empty())
                 .map(PathBuf::from)
