@@ -248,6 +248,7 @@ impl Faults {
             return;
         } else if course.random.chance(60) && self.may_kill(course, index) {
             let seed = course.random.next();
+            self.planned.retain(|(of, _)| *of != index);
             course.nodes[index].end(&course.net, course.now_ms, Crash::Process);
             course.nodes[index].swap_metadata_disk(seed);
             let id = course.nodes[index].directory_id();

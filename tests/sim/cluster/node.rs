@@ -185,6 +185,7 @@ impl Node {
     /// node must not run.
     pub fn swap_metadata_disk(&mut self, seed: u64) {
         let dir = Path::new(self.metadata_dir);
+        self.disk.never_crash();
         empty(&self.disk, dir);
         self.format(FirstVoters::None, seed);
     }
@@ -293,6 +294,7 @@ impl Node {
     /// node must not run.
     pub fn remove_metadata_log(&self) {
         let folder = Path::new(self.metadata_dir).join("__cluster_metadata-0");
+        self.disk.never_crash();
         for entry in self.disk.list(&folder).unwrap() {
             if entry.name != "quorum-state" {
                 self.disk.remove_file(&folder.join(entry.name)).unwrap();
