@@ -14,8 +14,9 @@ pub(crate) use topics::merge;
 
 pub use changes::Changes;
 
+use crate::acl::AccessControlEntry;
 use crate::image::{
-    AccessControlEntry, ConfigResource, DelegationToken, Image, Provenance, QuotaEntity, ResourceType, ScramCredential,
+    ConfigResource, DelegationToken, Image, Provenance, QuotaEntity, ResourceType, ScramCredential,
     ScramMechanism,
 };
 use crate::version::{METADATA_VERSION, MetadataVersion};
@@ -151,7 +152,7 @@ impl Delta {
             }
             MetadataRecord::AccessControlEntry(record) => self.set_acl(record),
             MetadataRecord::RemoveAccessControlEntry(record) => {
-                if self.image.security.acls.remove(&record.id).is_none() {
+                if self.image.security.acls.remove(record.id).is_none() {
                     let what = format!("ACL {}", record.id);
                     return Err(ApplyError::Unknown { record: "RemoveAccessControlEntryRecord", what });
                 }
