@@ -1,6 +1,7 @@
 //! ControllerRegistration (key 70), version 0: registers the listeners and features of a controller
 //! (KIP-919).
 
+use super::authorization::Operation;
 use super::Context;
 use metadata::decide;
 use protocol::messages::controller_registration_request::ControllerRegistrationRequest;
@@ -10,7 +11,7 @@ use protocol::messages::controller_registration_response::ControllerRegistration
 pub(super) async fn handle(context: Context, request: ControllerRegistrationRequest) -> ControllerRegistrationResponse {
     let decided =
         context.broker.controller.decide_at_commit(move |view, _| decide::register_controller(view.image, &request));
-    decided.await.unwrap_or_else(|error| ControllerRegistrationResponse {
+    context.if_permitted(Operation::ClusterAction, decided).await.unwrap_or_else(|error| ControllerRegistrationResponse {
         error_code: error.code.code(),
         error_message: error.message.map(Into::into),
         ..Default::default()

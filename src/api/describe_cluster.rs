@@ -4,7 +4,6 @@
 //! - 2: may include fenced brokers, and says which brokers are fenced (KIP-1073).
 
 use super::Context;
-use crate::api::context::CLUSTER_OPERATIONS;
 use metadata::image::Broker;
 use model::ErrorCode;
 use protocol::Str;
@@ -37,7 +36,8 @@ pub(super) async fn handle(context: Context, request: DescribeClusterRequest) ->
             .filter_map(|node| node.listener(listener).map(|one| entry(node.id.0, one, node.rack.clone(), node.fenced)))
             .collect()
     };
-    let operations = if request.include_cluster_authorized_operations { CLUSTER_OPERATIONS } else { i32::MIN };
+    let operations =
+        if request.include_cluster_authorized_operations { context.operations_on_cluster() } else { i32::MIN };
     DescribeClusterResponse {
         endpoint_type: own,
         cluster_id: context.broker.node.cluster_id.clone(),

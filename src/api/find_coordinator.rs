@@ -7,6 +7,7 @@
 //! - 5: may answer TRANSACTION_ABORTABLE (KIP-890).
 //! - 6: also finds share coordinators (KIP-932).
 
+use super::authorization::{Operation, Resource};
 use super::Context;
 use coordinator::StateTopic;
 use model::{BrokerId, ErrorCode, TopicIdPartition};
@@ -53,6 +54,14 @@ fn find(context: &Context, key_type: i8, key: Str) -> Coordinator {
         SHARE => return failed(key, ErrorCode::InvalidRequest, None),
         _ => return failed(key, ErrorCode::InvalidRequest, Some(ErrorCode::InvalidRequest.message())),
     };
+    let (operation, resource) = match key_type {
+        GROUP => (Operation::Describe, Resource::Group(&key)),
+        TRANSACTION => (Operation::Describe, Resource::TransactionalId(&key)),
+        _ => (Operation::ClusterAction, Resource::Cluster),
+    };
+    if let Err(code) = context.need(operation, resource) {
+        return failed(key, code, None);
+    }
     let image = context.broker.image();
     let Some(topic) = image.topics.by_name(state_topic.name()) else {
         context.broker.create_topics_later(vec![state_topic.name().into()]);

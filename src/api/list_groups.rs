@@ -5,6 +5,7 @@
 //! - 4: filters by state, and answers the state of each group (KIP-518).
 //! - 5: filters by type, and answers the type of each group (KIP-848).
 
+use super::authorization::{Operation, Resource};
 use super::Context;
 use coordinator::{GroupReply, GroupRequest};
 use model::ErrorCode;
@@ -29,6 +30,9 @@ pub(super) async fn handle(context: Context, request: ListGroupsRequest) -> List
     }
     if response.error_code != ErrorCode::None.code() {
         response.groups.clear();
+    }
+    if !context.may_also(Operation::Describe, Resource::Cluster) {
+        response.groups.retain(|group| context.may_also(Operation::Describe, Resource::Group(&group.group_id)));
     }
     response
 }

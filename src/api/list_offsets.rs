@@ -10,6 +10,7 @@
 //! - 10: adds a time limit (KIP-1075).
 //! - 11: finds the earliest offset that waits for its upload (KIP-1023).
 
+use super::authorization::Operation;
 use super::{Context, error};
 use crate::replica::Partition;
 use indexmap::IndexMap;
@@ -67,6 +68,8 @@ pub(super) async fn handle(context: Context, request: ListOffsetsRequest) -> Lis
     };
     // Kafka has no error code for an unknown isolation level and fails.
     let isolation_is_known = matches!(request.isolation_level, 0 | 1);
+    let names = request.topics.iter().map(|topic| &topic.name);
+    let forbidden = context.forbidden_topics(Operation::Describe, names);
     let mut topics = Vec::with_capacity(request.topics.len());
     for (name, partitions) in each_once(request.topics) {
         let known = context.broker.image().topics.by_name(&name).cloned();
@@ -74,6 +77,7 @@ pub(super) async fn handle(context: Context, request: ListOffsetsRequest) -> Lis
         for (index, asked) in partitions {
             let answer = match asked {
                 _ if !isolation_is_known => Err(ErrorCode::UnknownServerError),
+                _ if forbidden.contains(&name) => Err(ErrorCode::TopicAuthorizationFailed),
                 None => Err(ErrorCode::InvalidRequest),
                 Some(asked) => list_partition(&context, facts, known.as_deref(), &asked).await,
             };
@@ -81,6 +85,8 @@ pub(super) async fn handle(context: Context, request: ListOffsetsRequest) -> Lis
         }
         topics.push(ListOffsetsTopicResponse { name, partitions: answers, ..Default::default() });
     }
+    // As in Kafka, what the client may not see comes last.
+    topics.sort_by_key(|topic| forbidden.contains(&topic.name));
     ListOffsetsResponse { topics, ..Default::default() }
 }
 

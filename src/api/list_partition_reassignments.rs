@@ -1,5 +1,6 @@
 //! ListPartitionReassignments (key 46), version 0: lists the reassignments in progress (KIP-455).
 
+use super::authorization::Operation;
 use super::Context;
 use metadata::decide;
 use metadata::decide::Decision;
@@ -15,7 +16,7 @@ pub(super) async fn handle(
         .broker
         .controller
         .decide(move |view, _| Ok(Decision::reply(decide::list_partition_reassignments(view.image, &request))));
-    decided.await.unwrap_or_else(|error| ListPartitionReassignmentsResponse {
+    context.if_permitted(Operation::Describe, decided).await.unwrap_or_else(|error| ListPartitionReassignmentsResponse {
         error_code: error.code.code(),
         error_message: error.message.map(Into::into),
         ..Default::default()

@@ -5,6 +5,7 @@
 //! - 4: is flexible.
 //! - 5: names protocol type and protocol in request and response (KIP-559).
 
+use super::authorization::{Operation, Resource};
 use super::Context;
 use coordinator::{GroupReply, GroupRequest};
 use model::ErrorCode;
@@ -13,6 +14,9 @@ use protocol::messages::sync_group_response::SyncGroupResponse;
 
 /// Takes the leader's assignment, or waits for it.
 pub(super) async fn handle(context: Context, request: SyncGroupRequest) -> SyncGroupResponse {
+    if let Err(code) = context.need(Operation::Read, Resource::Group(&request.group_id)) {
+        return SyncGroupResponse { error_code: code.code(), ..Default::default() };
+    }
     let must_name_protocol = context.version >= 5;
     if must_name_protocol && (request.protocol_type.is_none() || request.protocol_name.is_none()) {
         return SyncGroupResponse { error_code: ErrorCode::InconsistentGroupProtocol.code(), ..Default::default() };

@@ -10,6 +10,7 @@
 //! never reaches a message or a description.
 
 mod address;
+mod authorizer;
 mod broker;
 mod checks;
 mod client_metrics;
@@ -35,6 +36,7 @@ mod tests;
 mod topic;
 mod value;
 
+pub use authorizer::AuthorizerConfig;
 pub use address::{Address, NotAnAddress};
 pub use broker::{BROKER, DYNAMIC_ONLY, is_dynamic};
 pub use client_metrics::{CLIENT_METRICS, pattern_of};

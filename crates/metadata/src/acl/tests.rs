@@ -152,6 +152,8 @@ fn filters_mean_what_kafkas_mean() {
             resource_type_filter: 2,
             resource_name_filter: name.map(Into::into),
             pattern_type_filter,
+            principal_filter: None,
+            host_filter: None,
             operation: 1,
             permission_type: 1,
             ..Default::default()

@@ -216,6 +216,9 @@ fn acls_are_added_once_described_and_removed() {
 
     let all = DescribeAclsRequest {
         resource_type_filter: 1,
+        resource_name_filter: None,
+        principal_filter: None,
+        host_filter: None,
         pattern_type_filter: 1,
         operation: 1,
         permission_type: 1,
@@ -231,6 +234,8 @@ fn acls_are_added_once_described_and_removed() {
         resource_type_filter: 2,
         resource_name_filter: name.map(Into::into),
         pattern_type_filter: 1,
+        principal_filter: None,
+        host_filter: None,
         operation,
         permission_type: 1,
         ..Default::default()
