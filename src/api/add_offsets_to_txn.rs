@@ -5,8 +5,8 @@
 //! - 3: is flexible.
 //! - 4: may answer TRANSACTION_ABORTABLE (KIP-890).
 
-use super::authorization::{Operation, Resource};
 use super::Context;
+use super::authorization::{Operation, Resource};
 use super::error::fenced_for;
 use crate::runtime::transaction::PartitionsOfTransaction;
 use coordinator::StateTopic;

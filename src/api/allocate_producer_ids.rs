@@ -1,7 +1,7 @@
 //! AllocateProducerIds (key 67), version 0: gives a broker a block of producer ids (KIP-730).
 
-use super::authorization::Operation;
 use super::Context;
+use super::authorization::Operation;
 use metadata::decide;
 use protocol::messages::allocate_producer_ids_request::AllocateProducerIdsRequest;
 use protocol::messages::allocate_producer_ids_response::AllocateProducerIdsResponse;

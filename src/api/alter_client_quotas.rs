@@ -2,8 +2,8 @@
 //!
 //! - 1: is flexible.
 
-use super::authorization::Operation;
 use super::Context;
+use super::authorization::Operation;
 use metadata::decide;
 use protocol::messages::alter_client_quotas_request::AlterClientQuotasRequest;
 use protocol::messages::alter_client_quotas_response::{AlterClientQuotasResponse, EntityData, EntryData};

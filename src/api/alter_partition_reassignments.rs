@@ -3,8 +3,8 @@
 //!
 //! - 1: may forbid a change of the replication factor (KIP-860).
 
-use super::authorization::Operation;
 use super::Context;
+use super::authorization::Operation;
 use metadata::decide;
 use model::ApiError;
 use protocol::messages::alter_partition_reassignments_request::{

@@ -1,7 +1,7 @@
 //! AlterUserScramCredentials (key 51), version 0: sets or removes SCRAM credentials (KIP-554).
 
-use super::authorization::Operation;
 use super::Context;
+use super::authorization::Operation;
 use crate::security::keys;
 use metadata::decide;
 use protocol::messages::alter_user_scram_credentials_request::AlterUserScramCredentialsRequest;

@@ -1,8 +1,8 @@
 //! AssignReplicasToDirs (key 73), version 0: tells the controller in which log dirs a broker's
 //! replicas are (KIP-858).
 
-use super::authorization::Operation;
 use super::Context;
+use super::authorization::Operation;
 use metadata::decide;
 use protocol::messages::assign_replicas_to_dirs_request::AssignReplicasToDirsRequest;
 use protocol::messages::assign_replicas_to_dirs_response::AssignReplicasToDirsResponse;

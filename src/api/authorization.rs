@@ -5,8 +5,10 @@ use super::{Context, Refused};
 use crate::security::Action;
 pub(super) use metadata::acl::AclOperation as Operation;
 use metadata::acl::{AclResourceType, CLUSTER_NAME};
+use metadata::image::ResourceType;
 use model::{ApiError, ErrorCode};
 use protocol::{ApiKey, Str};
+use std::collections::{BTreeSet, HashSet};
 
 /// A resource that a request is about.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +33,15 @@ impl<'a> Resource<'a> {
         }
     }
 
+    /// Returns the resource that the configs of a resource belong to.
+    pub(super) fn of_config(kind: ResourceType, name: &'a str) -> Self {
+        match kind {
+            ResourceType::Topic => Resource::Topic(name),
+            ResourceType::Group => Resource::Group(name),
+            ResourceType::Broker | ResourceType::BrokerLogger | ResourceType::ClientMetrics => Resource::Cluster,
+        }
+    }
+
     /// Returns the error of a client that may not do what it wants.
     pub(super) fn refusal(self) -> ErrorCode {
         match self {
@@ -40,6 +51,18 @@ impl<'a> Resource<'a> {
             Resource::TransactionalId(_) => ErrorCode::TransactionalIdAuthorizationFailed,
         }
     }
+}
+
+/// Returns the error of a client that may not alter the configs of a resource.
+pub(super) fn refusal(resource_type: i8) -> ErrorCode {
+    let kind = ResourceType::from_code(resource_type).unwrap_or(ResourceType::Broker);
+    Resource::of_config(kind, "").refusal()
+}
+
+/// Returns the names that are given more than once.
+pub(super) fn names_twice<'a>(names: impl Iterator<Item = &'a Str>) -> HashSet<Str> {
+    let mut seen = HashSet::new();
+    names.filter(|name| !seen.insert(*name)).cloned().collect()
 }
 
 impl Context {
@@ -86,12 +109,19 @@ impl Context {
         &self,
         operation: Operation,
         names: impl Iterator<Item = &'a Str>,
-    ) -> std::collections::HashSet<Str> {
+    ) -> HashSet<Str> {
         if self.broker.authorizer.is_none() {
             return Default::default();
         }
-        let names: std::collections::BTreeSet<&Str> = names.collect();
+        let names: BTreeSet<&Str> = names.collect();
         names.into_iter().filter(|name| !self.may(operation, Resource::Topic(name))).cloned().collect()
+    }
+
+    /// Returns the error if the client may not alter the configs of a resource. Whether there is
+    /// such a type, the controller says.
+    pub(super) fn need_to_alter_configs(&self, kind: i8, name: &str) -> Result<(), ErrorCode> {
+        let kind = ResourceType::from_code(kind);
+        kind.map_or(Ok(()), |kind| self.need(Operation::AlterConfigs, Resource::of_config(kind, name)))
     }
 
     /// Returns the operations that the client may do on a resource, as bits (KIP-430).

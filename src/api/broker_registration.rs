@@ -5,8 +5,8 @@
 //! - 3: adds the previous broker epoch (KIP-966).
 //! - 4: includes features whose lowest level is 0 (KAFKA-17492).
 
-use super::authorization::Operation;
 use super::Context;
+use super::authorization::Operation;
 use metadata::decide;
 use model::{BrokerId, ErrorCode};
 use protocol::messages::broker_registration_request::BrokerRegistrationRequest;

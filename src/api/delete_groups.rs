@@ -2,8 +2,8 @@
 //!
 //! - 2: is flexible.
 
-use super::authorization::{Operation, Resource};
 use super::Context;
+use super::authorization::{Operation, Resource};
 use coordinator::{GroupReply, GroupRequest};
 use futures_util::future::join_all;
 use model::ErrorCode;

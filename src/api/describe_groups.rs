@@ -7,8 +7,8 @@
 //! - 6: answers GROUP_ID_NOT_FOUND and a message where older versions answer a dead group
 //!   (KIP-1043).
 
-use super::authorization::{Operation, Resource};
 use super::Context;
+use super::authorization::{Operation, Resource};
 use coordinator::{GroupReply, GroupRequest};
 use futures_util::future::join_all;
 use model::ErrorCode;

@@ -3,8 +3,8 @@
 //! - 1: may elect unclean leaders, and has an error of the whole request (KIP-460).
 //! - 2: is flexible.
 
-use super::authorization::Operation;
 use super::Context;
+use super::authorization::Operation;
 use metadata::decide;
 use model::ApiError;
 use protocol::messages::elect_leaders_request::{ElectLeadersRequest, TopicPartitions};

@@ -7,8 +7,8 @@
 //! - 5: may answer TRANSACTION_ABORTABLE (KIP-890).
 //! - 6: also finds share coordinators (KIP-932).
 
-use super::authorization::{Operation, Resource};
 use super::Context;
+use super::authorization::{Operation, Resource};
 use coordinator::StateTopic;
 use model::{BrokerId, ErrorCode, TopicIdPartition};
 use protocol::Str;

@@ -4,8 +4,8 @@
 //! - 3: knows static members (KIP-345).
 //! - 4: is flexible.
 
-use super::authorization::{Operation, Resource};
 use super::Context;
+use super::authorization::{Operation, Resource};
 use coordinator::{GroupReply, GroupRequest};
 use model::ErrorCode;
 use protocol::messages::heartbeat_request::HeartbeatRequest;

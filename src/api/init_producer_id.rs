@@ -5,8 +5,8 @@
 //! - 4: may answer PRODUCER_FENCED (KIP-588).
 //! - 5: may answer TRANSACTION_ABORTABLE (KIP-890).
 
-use super::authorization::{Operation, Resource};
 use super::Context;
+use super::authorization::{Operation, Resource};
 use super::error::fenced_for;
 use coordinator::transaction::ProducerIdAndEpoch;
 use coordinator::{TransactionReply, TransactionRequest};

@@ -11,8 +11,8 @@
 //!
 //! Versions 0 and 1 stay served: Kafka 4.0 removed them and broke clients (KAFKA-19444).
 
-use super::authorization::{Operation, Resource};
 use super::Context;
+use super::authorization::{Operation, Resource};
 use coordinator::{GroupReply, GroupRequest};
 use model::ErrorCode;
 use protocol::Str;

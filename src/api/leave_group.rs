@@ -5,8 +5,8 @@
 //! - 4: is flexible.
 //! - 5: gives a reason (KIP-800).
 
-use super::authorization::{Operation, Resource};
 use super::Context;
+use super::authorization::{Operation, Resource};
 use coordinator::{GroupReply, GroupRequest};
 use model::ErrorCode;
 use protocol::messages::leave_group_request::{LeaveGroupRequest, MemberIdentity};

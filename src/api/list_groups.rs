@@ -5,8 +5,8 @@
 //! - 4: filters by state, and answers the state of each group (KIP-518).
 //! - 5: filters by type, and answers the type of each group (KIP-848).
 
-use super::authorization::{Operation, Resource};
 use super::Context;
+use super::authorization::{Operation, Resource};
 use coordinator::{GroupReply, GroupRequest};
 use model::ErrorCode;
 use protocol::messages::list_groups_request::ListGroupsRequest;

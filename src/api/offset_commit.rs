@@ -11,8 +11,8 @@
 //! The answer lists first the partitions that are refused here because they do not exist, then the
 //! coordinator's answers. A topic with both appears once.
 
-use super::authorization::{Operation, Resource};
 use super::Context;
+use super::authorization::{Operation, Resource};
 use coordinator::{GroupReply, GroupRequest};
 use model::{ErrorCode, PartitionIndex, TopicId};
 use protocol::Str;

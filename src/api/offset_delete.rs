@@ -4,8 +4,8 @@
 //! The answer lists first the partitions that are refused here because they do not exist, then the
 //! coordinator's answers. A topic with both appears once.
 
-use super::authorization::{Operation, Resource};
 use super::Context;
+use super::authorization::{Operation, Resource};
 use coordinator::{GroupReply, GroupRequest};
 use model::{ErrorCode, PartitionIndex};
 use protocol::Str;
@@ -28,8 +28,7 @@ pub(super) async fn handle(context: Context, mut request: OffsetDeleteRequest) -
         let known = image.topics.by_name(&topic.name).cloned();
         let mut unknown = Vec::new();
         let is_forbidden = forbidden.contains(&topic.name);
-        let error =
-            if is_forbidden { ErrorCode::TopicAuthorizationFailed } else { ErrorCode::UnknownTopicOrPartition };
+        let error = if is_forbidden { ErrorCode::TopicAuthorizationFailed } else { ErrorCode::UnknownTopicOrPartition };
         topic.partitions.retain(|partition| {
             let index = PartitionIndex(partition.partition_index);
             let exists = !is_forbidden && known.as_ref().is_some_and(|known| known.partition(index).is_some());

@@ -9,8 +9,8 @@
 //! - 9: names the member and its epoch (KIP-848).
 //! - 10: names topics by id (KIP-848).
 
-use super::authorization::{Operation, Resource};
 use super::Context;
+use super::authorization::{Operation, Resource};
 use coordinator::{GroupReply, GroupRequest};
 use futures_util::future::join_all;
 use metadata::image::Image;

@@ -4,8 +4,8 @@
 //! - 3: names the replica (KIP-392).
 //! - 4: is flexible.
 
-use super::authorization::{Operation, Resource};
 use super::Context;
+use super::authorization::{Operation, Resource};
 use super::context::believed_epoch;
 use model::ErrorCode;
 use protocol::messages::offset_for_leader_epoch_request::{OffsetForLeaderEpochRequest, OffsetForLeaderPartition};

@@ -5,8 +5,8 @@
 //! - 4: is flexible.
 //! - 5: names protocol type and protocol in request and response (KIP-559).
 
-use super::authorization::{Operation, Resource};
 use super::Context;
+use super::authorization::{Operation, Resource};
 use coordinator::{GroupReply, GroupRequest};
 use model::ErrorCode;
 use protocol::messages::sync_group_request::SyncGroupRequest;

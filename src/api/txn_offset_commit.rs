@@ -6,8 +6,8 @@
 //! - 4: may answer TRANSACTION_ABORTABLE (KIP-890).
 //! - 5: adds the partition to the transaction by itself (KIP-890).
 
-use super::authorization::{Operation, Resource};
 use super::Context;
+use super::authorization::{Operation, Resource};
 use super::verification::{Retry, Support, Transaction, TransactionalBatch};
 use coordinator::{GroupReply, GroupRequest, StateTopic};
 use metadata::image::Image;
@@ -23,9 +23,7 @@ use std::collections::HashSet;
 pub(super) async fn handle(context: Context, mut request: TxnOffsetCommitRequest) -> TxnOffsetCommitResponse {
     let transactional_id = Resource::TransactionalId(&request.transactional_id);
     let may_write = context.need(Operation::Write, transactional_id);
-    if let Err(code) =
-        may_write.and_then(|()| context.need(Operation::Read, Resource::Group(&request.group_id)))
-    {
+    if let Err(code) = may_write.and_then(|()| context.need(Operation::Read, Resource::Group(&request.group_id))) {
         return refuse_all(request, code);
     }
     let forbidden = context.forbidden_topics(Operation::Read, request.topics.iter().map(|topic| &topic.name));
@@ -128,9 +126,9 @@ fn split(
     for mut topic in asked {
         let existing = image.topics.by_name(&topic.name);
         let is_forbidden = forbidden.contains(&topic.name);
-        let error =
-            if is_forbidden { ErrorCode::TopicAuthorizationFailed } else { ErrorCode::UnknownTopicOrPartition };
-        let exists = |index| !is_forbidden && existing.is_some_and(|topic| topic.partition(PartitionIndex(index)).is_some());
+        let error = if is_forbidden { ErrorCode::TopicAuthorizationFailed } else { ErrorCode::UnknownTopicOrPartition };
+        let exists =
+            |index| !is_forbidden && existing.is_some_and(|topic| topic.partition(PartitionIndex(index)).is_some());
         let refused: Vec<TxnOffsetCommitResponsePartition> = topic
             .partitions
             .extract_if(.., |partition| !exists(partition.partition_index))

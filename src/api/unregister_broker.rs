@@ -1,8 +1,8 @@
 //! UnregisterBroker (key 64), version 0: removes the registration of a broker that was shut down
 //! (KIP-631).
 
-use super::authorization::Operation;
 use super::Context;
+use super::authorization::Operation;
 use metadata::decide;
 use protocol::messages::unregister_broker_request::UnregisterBrokerRequest;
 use protocol::messages::unregister_broker_response::UnregisterBrokerResponse;

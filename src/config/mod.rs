@@ -36,8 +36,8 @@ mod tests;
 mod topic;
 mod value;
 
-pub use authorizer::AuthorizerConfig;
 pub use address::{Address, NotAnAddress};
+pub use authorizer::AuthorizerConfig;
 pub use broker::{BROKER, DYNAMIC_ONLY, is_dynamic};
 pub use client_metrics::{CLIENT_METRICS, pattern_of};
 pub use describe::{ConfigEntry, ConfigSource, ConfigSynonym, client_metrics as describe_client_metrics};

@@ -8,7 +8,8 @@ use super::roles::Roles;
 use super::rule::voter_of;
 use super::settings::max_connections_of_listeners;
 use super::{
-    Address, AuthorizerConfig, BrokerSettings, ConfigError, Properties, authorizer, file, properties, providers, startup,
+    Address, AuthorizerConfig, BrokerSettings, ConfigError, Properties, authorizer, file, properties, providers,
+    startup,
 };
 use model::BrokerId;
 use std::path::{Path, PathBuf};

@@ -246,7 +246,8 @@ impl Acls {
         of_client.iter().any(|it| {
             let mut literal = it.literal.iter().filter(|(_, rules)| allows(rules));
             let mut prefixed = it.prefixed.iter().filter(|(_, rules)| allows(rules));
-            literal.any(|(name, _)| !literally_denied(name) && !covered(name)) || prefixed.any(|(name, _)| !covered(name))
+            literal.any(|(name, _)| !literally_denied(name) && !covered(name))
+                || prefixed.any(|(name, _)| !covered(name))
         })
     }
 }

@@ -12,7 +12,9 @@ mod words;
 
 pub use filter::AclFilter;
 pub use index::{AclRule, AclVerdict, Acls, Subject};
-pub use words::{AclOperation, AclResourceType, CLUSTER_NAME, PatternType, PermissionType, WILDCARD, WILDCARD_PRINCIPAL};
+pub use words::{
+    AclOperation, AclResourceType, CLUSTER_NAME, PatternType, PermissionType, WILDCARD, WILDCARD_PRINCIPAL,
+};
 
 use protocol::Str;
 

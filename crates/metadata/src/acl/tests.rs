@@ -67,12 +67,7 @@ fn the_table_of_decisions() {
             "allowed",
         ),
         // Whatever denies counts before whatever allows.
-        (
-            &["allow User:alice * ALL TOPIC literal foo", "deny User:* * READ TOPIC prefixed f"],
-            Read,
-            "foo",
-            "denied",
-        ),
+        (&["allow User:alice * ALL TOPIC literal foo", "deny User:* * READ TOPIC prefixed f"], Read, "foo", "denied"),
         (&["allow User:alice * ALL TOPIC literal foo", "deny User:alice * ALL TOPIC literal *"], Read, "foo", "denied"),
         (
             &["allow User:alice * ALL TOPIC literal foo", "deny User:alice 10.0.0.2 ALL TOPIC literal *"],

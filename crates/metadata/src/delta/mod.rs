@@ -16,8 +16,7 @@ pub use changes::Changes;
 
 use crate::acl::AccessControlEntry;
 use crate::image::{
-    ConfigResource, DelegationToken, Image, Provenance, QuotaEntity, ResourceType, ScramCredential,
-    ScramMechanism,
+    ConfigResource, DelegationToken, Image, Provenance, QuotaEntity, ResourceType, ScramCredential, ScramMechanism,
 };
 use crate::version::{METADATA_VERSION, MetadataVersion};
 use model::{ProducerId, Timestamp};
