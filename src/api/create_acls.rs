@@ -26,7 +26,8 @@ pub(super) async fn handle(context: Context, request: CreateAclsRequest) -> Resu
     let created = create(&context, request).await.unwrap_or_else(|error| {
         let failed = AclCreationResult {
             error_code: error.code.code(),
-            error_message: Some(error.message.as_deref().unwrap_or(error.code.message()).into()),
+            // Kafka sends no message with UNKNOWN_SERVER_ERROR.
+            error_message: error.message.as_deref().map(Into::into),
             ..Default::default()
         };
         CreateAclsResponse { results: vec![failed; count], ..Default::default() }

@@ -35,7 +35,8 @@ pub fn create_acls(
     let mut results = Vec::with_capacity(request.creations.len());
     for creation in &request.creations {
         let (error_code, error_message) = match check(creation) {
-            Ok(()) => (0, None),
+            // Kafka's default of this field.
+            Ok(()) => (0, Some(Str::default())),
             Err(error) => code_and_message(&error),
         };
         results.push(AclCreationResult { error_code, error_message, ..Default::default() });
@@ -145,7 +146,7 @@ pub fn delete_acls(image: &Image, request: &DeleteAclsRequest) -> Decided<Delete
             removed.insert(*id);
             matching_acls.push(matching(acl));
         }
-        filter_results.push(DeleteAclsFilterResult { matching_acls, ..Default::default() });
+        filter_results.push(DeleteAclsFilterResult { error_message: None, matching_acls, ..Default::default() });
     }
     let record = |id| {
         let record = RemoveAccessControlEntryRecord { id, ..Default::default() };
@@ -168,6 +169,7 @@ fn unknown(filter: &AclFilter) -> Option<&'static str> {
 
 fn matching(acl: &AccessControlEntry) -> DeleteAclsMatchingAcl {
     DeleteAclsMatchingAcl {
+        error_message: None,
         resource_type: acl.resource_type,
         resource_name: acl.resource_name.clone(),
         pattern_type: acl.pattern_type,
