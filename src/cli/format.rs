@@ -32,7 +32,7 @@ impl Format {
     }
 
     /// Formats the dirs, and returns what was done in one line for each.
-    fn lines(self) -> anyhow::Result<Vec<String>> {
+    pub(super) fn lines(self) -> anyhow::Result<Vec<String>> {
         let config = NodeConfig::read(&self.config, &[])?;
         let id: Uuid = self
             .cluster_id

@@ -1,10 +1,12 @@
 //! The command line: one file per subcommand.
 
 mod check;
+mod container;
 mod dev;
 mod dump_log;
 mod first_start;
 mod format;
+mod health;
 mod initial_controllers;
 mod output;
 mod signals;
@@ -32,6 +34,10 @@ enum Command {
     Start(Start),
     /// Run a cluster of several nodes on this machine, in its own new folder, until Ctrl-C
     Dev(Dev),
+    /// Run a node configured by KAFKA_* variables and mounted files, as the image apache/kafka is
+    Container(Container),
+    /// Exit with 0 if the node of a configuration serves its listeners
+    Health(Health),
     /// Format the log dirs of a configuration, as `kafka-storage format` does
     Format(Format),
     /// Report whether a node can start on its folders and what would be lost; nothing is written
@@ -67,6 +73,37 @@ pub struct Start {
     /// Stop when this process, which started the node, ends
     #[arg(long, value_name = "PID", hide = true)]
     stop_with: Option<i32>,
+    /// The filter of the log, instead of `RUST_LOG`.
+    #[arg(skip)]
+    log: Option<String>,
+}
+
+/// The arguments of `gregor container`.
+#[derive(Debug, clap::Args)]
+pub struct Container {
+    /// The folder with the user's server.properties
+    #[arg(long, value_name = "DIR", default_value = "/mnt/shared/config")]
+    mounted_configs_dir: PathBuf,
+    /// The folder that gets the server.properties of the node
+    #[arg(long, value_name = "DIR", default_value = "/opt/kafka/config")]
+    final_configs_dir: PathBuf,
+    /// The folder with key stores and the files of their passwords
+    #[arg(long, value_name = "DIR", default_value = "/etc/kafka/secrets")]
+    secrets_dir: PathBuf,
+    /// Serve /livez, /readyz and /metrics on this address
+    #[arg(long, value_name = "HOST:PORT")]
+    http: Option<Address>,
+    /// A variable that overrides the environment's; may be repeated
+    #[arg(value_name = "NAME=VALUE")]
+    variables: Vec<String>,
+}
+
+/// The arguments of `gregor health`.
+#[derive(Debug, clap::Args)]
+pub struct Health {
+    /// The server.properties of the node
+    #[arg(default_value = "/opt/kafka/config/server.properties")]
+    properties: PathBuf,
 }
 
 /// The arguments of `gregor dev`.
@@ -84,7 +121,7 @@ pub struct Dev {
 }
 
 /// The arguments of `gregor format`.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 pub struct Format {
     /// The server.properties of the node
     #[arg(long, short, value_name = "FILE")]
@@ -197,6 +234,8 @@ impl Arguments {
         match self.command {
             Some(Command::Start(start)) => start.run(),
             Some(Command::Dev(dev)) => dev.run(),
+            Some(Command::Container(container)) => container.run(),
+            Some(Command::Health(health)) => health.run(),
             Some(Command::Format(format)) => format.run(),
             Some(Command::Check(check)) => check.run(),
             Some(Command::Storage(storage)) => storage.run(),

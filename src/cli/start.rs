@@ -36,7 +36,7 @@ impl Start {
             stop_with(parent)?;
         }
         limits::use_small_pages();
-        let mut logging = Logging::start()?;
+        let mut logging = Logging::start(self.log.as_deref())?;
         let filter = logging.filter.take();
         let files = limits::raise_file_descriptor_limit();
         say_open_files(files);

@@ -14,6 +14,7 @@ use crate::telemetry::Complaint;
 use futures_util::future::BoxFuture;
 use std::io;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -74,9 +75,26 @@ pub fn tcp() -> Bind {
     Arc::new(|listener, backlog| Box::pin(bind(listener, backlog)))
 }
 
-/// Returns a port on 127.0.0.1 that is free now.
+/// The ports that nodes are given. Linux takes the ports of outgoing connections from 32768 up, so
+/// that none of them takes such a port while its node is down.
+const GIVEN_PORTS: Range<u16> = 10_000..20_000;
+
+/// Returns a port on 127.0.0.1 that is free now, each time another one. Errors: none is free.
 pub fn free_loopback_port() -> io::Result<u16> {
-    Ok(std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+    static GIVEN: AtomicU64 = AtomicU64::new(0);
+    let (first, count) = (GIVEN_PORTS.start, u64::from(GIVEN_PORTS.end - GIVEN_PORTS.start));
+    // Processes that run at the same time begin far apart.
+    let begin = u64::from(std::process::id()) * 997;
+    let mut last = io::ErrorKind::AddrInUse.into();
+    for _ in 0..count {
+        let offset = (begin + GIVEN.fetch_add(1, Ordering::Relaxed)) % count;
+        let port = first + u16::try_from(offset).map_err(io::Error::other)?;
+        match std::net::TcpListener::bind(("127.0.0.1", port)) {
+            Ok(_) => return Ok(port),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
 }
 
 /// Binds one listener. Connections are refused until it listens. An empty host means every

@@ -152,6 +152,21 @@ impl Loggers {
     }
 }
 
+/// Returns the filter of a log with these levels of these loggers, and the loggers that do not
+/// exist. Errors: INVALID_CONFIG for a level that does not exist.
+pub fn filter_of<'a>(wanted: &[(&'a str, &str)]) -> Result<(String, Vec<&'a str>), ApiError> {
+    let mut levels = Levels { start: "info".into(), root: "INFO", set: BTreeMap::new() };
+    let mut unknown = Vec::new();
+    for (name, level) in wanted {
+        let level = level_of(name, level.trim())?;
+        match LOGGERS.iter().map(|(known, _)| *known).find(|known| known == name) {
+            Some(name) => levels.set(name, level),
+            None => unknown.push(*name),
+        }
+    }
+    Ok((levels.directives(), unknown))
+}
+
 impl Levels {
     fn set(&mut self, name: &'static str, level: &'static str) {
         if name == ROOT {

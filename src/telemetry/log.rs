@@ -19,13 +19,17 @@ pub struct Logging {
 }
 
 impl Logging {
-    /// Sets up the log of the process. Errors: the system has no more threads.
-    pub fn start() -> io::Result<Self> {
+    /// Sets up the log of the process, with a filter, or else that of `RUST_LOG`. Errors: the
+    /// system has no more threads.
+    pub fn start(filter: Option<&str>) -> io::Result<Self> {
         let on_dropped = |_: &LogLines, count| {
             warn!(count, "lines of the log were dropped: standard error was not read for a while");
         };
         let lines = LogLines::start(io::stderr(), WAITING_BYTES_MAX, on_dropped)?;
-        let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+        let filter = match filter {
+            Some(filter) => EnvFilter::new(filter),
+            None => EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info")),
+        };
         let (filter, handle) = reload::Layer::new(filter);
         let queue = lines.clone();
         let layer = fmt::layer()

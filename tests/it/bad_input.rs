@@ -26,8 +26,8 @@ use std::time::Duration;
 /// How long a line of a log may take.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// A second run of the binary, of which the log is read.
-struct Logged {
+/// A run of the binary, of which the log is read.
+pub struct Logged {
     child: Child,
     lines: Receiver<String>,
 }
@@ -35,9 +35,13 @@ struct Logged {
 impl Logged {
     fn start(home: &Home, overrides: &[String]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_gregor"));
-        command.arg("start").arg(home.properties()).env_remove("RUST_LOG").stderr(Stdio::piped());
+        command.arg("start").arg(home.properties()).env_remove("RUST_LOG");
         command.args(overrides.iter().flat_map(|text| ["--override", text]));
-        let mut child = command.spawn().unwrap();
+        Self::of(command)
+    }
+
+    pub fn of(mut command: Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let (read, lines) = channel();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         // The send fails if nobody reads any more.
@@ -46,7 +50,7 @@ impl Logged {
     }
 
     /// Reads the log up to a line with this text.
-    fn line(&self, text: &str) -> String {
+    pub fn line(&self, text: &str) -> String {
         let mut all = Vec::new();
         loop {
             match self.lines.recv_timeout(DEADLINE) {
@@ -57,8 +61,15 @@ impl Logged {
         }
     }
 
+    /// Asks the process to stop. Returns the rest of the log with the exit status.
+    pub fn stop(self) -> (String, Option<i32>) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        self.end()
+    }
+
     /// Reads the rest of the log. Returns it with the exit status.
-    fn end(mut self) -> (String, Option<i32>) {
+    pub fn end(mut self) -> (String, Option<i32>) {
         let mut rest = Vec::new();
         loop {
             match self.lines.recv_timeout(DEADLINE) {

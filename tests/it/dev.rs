@@ -114,8 +114,13 @@ async fn a_local_cluster_starts_with_one_command_and_goes_on_without_a_node() {
     // It goes on where it was. The nodes stop with the command, also when that is killed.
     let dev = Dev::start(&data_dir, port);
     let pids = dev.ready();
-    let last = leader(1, 0).await;
-    assert_eq!(texts(&Client::connect(address(node(last))).await.read("t", 0).await), ["a", "b"]);
+    // A leader shows a record once it knows again that the replicas in sync have it.
+    until("both records", async || {
+        let last = leader(1, 0).await;
+        let records = Client::connect(address(node(last))).await.read("t", 0).await;
+        (texts(&records) == ["a", "b"]).then_some(())
+    })
+    .await;
     drop(dev);
     until("nodes that have ended", async || {
         // Each round asks a node, so this is not a busy loop.

@@ -15,6 +15,7 @@ mod descriptors;
 mod dev;
 mod disks;
 mod durable;
+mod examples;
 mod groups;
 mod half_made;
 mod held;

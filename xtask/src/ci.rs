@@ -5,6 +5,7 @@ use crate::{codegen, tidy};
 use anyhow::{Context, Result, bail};
 use std::path::Path;
 use std::process::Command;
+use std::time::Instant;
 
 /// Runs every check. Fails with the first one that fails.
 pub fn run(root: &Path) -> Result<()> {
@@ -57,7 +58,10 @@ fn dependencies(root: &Path) -> Result<()> {
 
 fn step(name: &str, check: impl FnOnce() -> Result<()>) -> Result<()> {
     eprintln!("==> {name}");
-    check().with_context(|| format!("{name} failed"))
+    let from = Instant::now();
+    check().with_context(|| format!("{name} failed"))?;
+    eprintln!("==> {name} took {} s", from.elapsed().as_secs());
+    Ok(())
 }
 
 fn command(root: &Path, program: &str, words: &[&str]) -> Result<()> {

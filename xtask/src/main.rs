@@ -1,7 +1,9 @@
-//! The project's automation: `cargo xtask codegen`, `cargo xtask tidy`, `cargo xtask ci`.
+//! The project's automation: `cargo xtask codegen`, `cargo xtask tidy`, `cargo xtask ci`,
+//! `cargo xtask dist`.
 
 mod ci;
 mod codegen;
+mod dist;
 mod tidy;
 
 use anyhow::{Context, Result, bail};
@@ -23,9 +25,10 @@ fn run() -> Result<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["ci"] => ci::run(root),
+        ["dist"] => dist::run(root).map(drop),
         ["tidy"] => tidy::run(root),
         ["codegen"] => codegen::run(root, false),
         ["codegen", "--check"] => codegen::run(root, true),
-        _ => bail!("usage: cargo xtask ci | tidy | codegen [--check]"),
+        _ => bail!("usage: cargo xtask ci | dist | tidy | codegen [--check]"),
     }
 }
