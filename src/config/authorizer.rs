@@ -17,8 +17,8 @@ pub struct AuthorizerConfig {
     pub allows_without_acls: bool,
 }
 
-/// Returns the configuration of the authorizer; `None` if the node has none. Errors: one line, about
-/// another class, or a super user that is not a principal.
+/// Returns the configuration of the authorizer; `None` if the node has none. Errors: one line,
+/// about another class, or a super user that is not a principal.
 pub(super) fn authorizer(properties: &Properties) -> Result<Option<AuthorizerConfig>, ConfigError> {
     let text = |name: &str| properties.get(name).map(|text| text.trim()).unwrap_or_default();
     match text(CLASS) {

@@ -1,14 +1,14 @@
 //! Who may do what: Kafka's `StandardAuthorizer`.
 //!
-//! The ACLs are part of the image, and [`metadata::acl`] decides by them. This file has what belongs
-//! to a node: super users, the answer where a resource has no ACL, and the authorizer's log. Each
-//! decision takes the image that is published at the time.
+//! The ACLs are part of the image, and [`metadata::acl`] decides by them. This file has what
+//! belongs to a node: super users, the answer where a resource has no ACL, and the authorizer's
+//! log. Each decision takes the image that is published at the time.
 
 use crate::config::AuthorizerConfig;
 use metadata::Image;
 use metadata::acl::{AclOperation, AclResourceType, AclRule, AclVerdict, Subject};
 use protocol::Str;
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
 
@@ -18,7 +18,7 @@ pub const AUTHORIZER_TARGET: &str = "gregor::authorizer";
 /// Decides by the ACLs of an image.
 #[derive(Debug)]
 pub struct Authorizer {
-    super_users: HashSet<Str>,
+    super_users: BTreeSet<Str>,
     allows_without_acls: bool,
 }
 

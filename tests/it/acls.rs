@@ -134,7 +134,8 @@ async fn a_client_that_lost_its_right_to_the_cluster_may_not_give_it_back() {
     assert_eq!(add(&mut client, &[acl(CLUSTER, "kafka-cluster", ALL, ALLOW)]).await, [denied]);
     assert_eq!(count(&mut client).await, 2, "it may still describe");
     // An idempotent producer needs one topic to which it may write.
-    let request = InitProducerIdRequest { transactional_id: None, producer_id: -1, producer_epoch: -1, ..Default::default() };
+    let request =
+        InitProducerIdRequest { transactional_id: None, producer_id: -1, producer_epoch: -1, ..Default::default() };
     let response: InitProducerIdResponse = client.call(&request, 4).await;
     assert_ne!(response.error_code, denied);
     node.stop().await;

@@ -1,14 +1,14 @@
 //! The differential test: one table of requests is sent as the same bytes to Apache Kafka and to
 //! Gregor, and their answers are compared field by field.
 //!
-//! `differential --kafka HOST:PORT,HOST:PORT --gregor HOST:PORT,HOST:PORT [--only GROUP] [--show]
-//! [--transactions | --acls] [--source ADDRESS]`. The second port is the controller's. Both brokers are new and have the same
-//! settings; the script `run` beside this crate starts them. With `--transactions` they have
-//! `transaction.version` 0. With `--acls` they have an authorizer, and the rows add and remove ACLs;
-//! `--source` is the address of this machine from which the rows are sent, as which ACLs know the
-//! client. `allowed` lists what may differ, with reasons. `rows` holds the rows,
-//! one file for each group of APIs. A row fails if anything else differs: `DIFFERS row: field:
-//! Kafka's / Gregor's`.
+//! `differential --kafka HOST:PORT,HOST:PORT --gregor HOST:PORT,HOST:PORT [--only GROUP]
+//! [--show] [--transactions | --acls] [--source ADDRESS]`. The second port is the controller's.
+//! Both brokers are new and have the same settings; the script `run` beside this crate starts
+//! them. With `--transactions` they have `transaction.version` 0. With `--acls` they have an
+//! authorizer, and the rows add and remove ACLs. `--source` is the address of this machine from
+//! which rows are sent: ACLs know the client by it. `allowed` lists what may differ, with
+//! reasons. `rows` holds the rows, one file for each group of APIs. A row fails if anything
+//! else differs: `DIFFERS row: field: Kafka's / Gregor's`.
 
 mod allowed;
 mod answers;

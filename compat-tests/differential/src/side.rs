@@ -15,6 +15,9 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(6);
 /// What the names of kept producer ids begin with.
 pub const PRODUCER: &str = "producer of ";
 
+/// Connections from this number on are not those of rows.
+pub const FIRST_OWN_CONNECTION: u32 = 97;
+
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// The result of waiting for an answer.
@@ -77,7 +80,9 @@ impl Side {
     pub fn send(&mut self, connection: u32, bytes: &[u8]) -> std::io::Result<()> {
         if !self.connections.contains_key(&connection) {
             let Listeners { broker, controller } = self.listeners;
-            let stream = connect(self.source, if self.on_controller { controller } else { broker })?;
+            // What is prepared for rows is prepared by a client that may do it.
+            let source = self.source.filter(|_| connection < FIRST_OWN_CONNECTION);
+            let stream = connect(source, if self.on_controller { controller } else { broker })?;
             stream.set_nodelay(true)?;
             stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
             self.connections.insert(connection, stream);

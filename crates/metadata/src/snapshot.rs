@@ -7,7 +7,6 @@
 //! after a downgrade that accepted the loss. The log writes the control records around them.
 
 use crate::acl::AccessControlEntry;
-use crate::decide::acl_record;
 use crate::image::{Broker, Controller, Image, MIGRATING, Partition, Topic};
 use crate::version::{METADATA_VERSION, MetadataVersion};
 use model::{BrokerId, PartitionIndex, ProducerId, Uuid};
@@ -112,9 +111,7 @@ impl Image {
     }
 
     fn acl_records(&self) -> impl Iterator<Item = VersionedRecord> {
-        let record = |(id, acl): (&Uuid, &AccessControlEntry)| {
-            VersionedRecord::v0(MetadataRecord::AccessControlEntry(acl_record(*id, acl)))
-        };
+        let record = |(id, acl): (&Uuid, &AccessControlEntry)| VersionedRecord::v0(acl.record(*id));
         self.security.acls.iter().map(record)
     }
 

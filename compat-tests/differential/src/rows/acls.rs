@@ -1,6 +1,6 @@
-//! ACLs with an authorizer. At the end, a client at 127.0.0.1 may do everything, one at 127.0.0.3 may
-//! describe everything, and others may do nothing. The rows of the other groups are then sent from
-//! each of these addresses.
+//! ACLs with an authorizer. At the end, a client at 127.0.0.1 may do everything, one at 127.0.0.3
+//! may describe everything, and others may do nothing. The rows of the other groups are then sent
+//! from each of these addresses.
 
 use super::Rows;
 use crate::run::Run;

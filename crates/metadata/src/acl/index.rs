@@ -7,7 +7,7 @@
 use super::{
     AccessControlEntry, AclOperation, AclResourceType, PatternType, PermissionType, WILDCARD, WILDCARD_PRINCIPAL,
 };
-use imbl::{HashMap, OrdMap};
+use imbl::OrdMap;
 use model::Uuid;
 use protocol::Str;
 
@@ -16,7 +16,7 @@ use protocol::Str;
 pub struct Acls {
     by_id: OrdMap<Uuid, AccessControlEntry>,
     /// How many records hold the same ACL. Kafka writes no second one.
-    copies: HashMap<AccessControlEntry, usize>,
+    copies: OrdMap<AccessControlEntry, usize>,
     by_type: OrdMap<i8, AclsOfType>,
 }
 
@@ -67,7 +67,7 @@ pub enum AclVerdict<'a> {
 
 #[derive(Clone, Debug, Default)]
 struct AclsOfType {
-    by_principal: HashMap<Str, Patterns<OrdMap<Str, RuleBits>>>,
+    by_principal: OrdMap<Str, Patterns<OrdMap<Str, RuleBits>>>,
     /// How many principals have ACLs of a pattern.
     principals: Patterns<usize>,
 }

@@ -16,7 +16,9 @@ pub use words::{
     AclOperation, AclResourceType, CLUSTER_NAME, PatternType, PermissionType, WILDCARD, WILDCARD_PRINCIPAL,
 };
 
-use protocol::Str;
+use model::Uuid;
+use protocol::messages::access_control_entry_record::AccessControlEntryRecord;
+use protocol::{MetadataRecord, Str};
 
 /// One ACL, with Kafka's numbers as its records hold them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -35,4 +37,21 @@ pub struct AccessControlEntry {
     pub operation: i8,
     /// 2 deny, 3 allow.
     pub permission_type: i8,
+}
+
+impl AccessControlEntry {
+    /// Returns the record of this ACL.
+    pub(crate) fn record(&self, id: Uuid) -> MetadataRecord {
+        MetadataRecord::AccessControlEntry(AccessControlEntryRecord {
+            id,
+            resource_type: self.resource_type,
+            resource_name: self.resource_name.clone(),
+            pattern_type: self.pattern_type,
+            principal: self.principal.clone(),
+            host: self.host.clone(),
+            operation: self.operation,
+            permission_type: self.permission_type,
+            ..Default::default()
+        })
+    }
 }

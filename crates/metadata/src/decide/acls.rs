@@ -7,7 +7,6 @@ use crate::acl::{
 };
 use crate::image::Image;
 use model::{ApiError, ErrorCode, Uuid};
-use protocol::messages::access_control_entry_record::AccessControlEntryRecord;
 use protocol::messages::create_acls_request::{AclCreation, CreateAclsRequest};
 use protocol::messages::create_acls_response::{AclCreationResult, CreateAclsResponse};
 use protocol::messages::delete_acls_request::DeleteAclsRequest;
@@ -46,26 +45,11 @@ pub fn create_acls(
         let acl = entry(creation);
         if !acls.contains(&acl) && fresh.insert(acl.clone()) {
             let id = fresh_id(image, context);
-            records.push(VersionedRecord::v0(MetadataRecord::AccessControlEntry(record(id, &acl))));
+            records.push(VersionedRecord::v0(acl.record(id)));
         }
     }
     bounded(&records)?;
     Ok(Decision::atomic(records, CreateAclsResponse { results, ..Default::default() }))
-}
-
-/// Returns the record of an ACL.
-pub(crate) fn record(id: Uuid, acl: &AccessControlEntry) -> AccessControlEntryRecord {
-    AccessControlEntryRecord {
-        id,
-        resource_type: acl.resource_type,
-        resource_name: acl.resource_name.clone(),
-        pattern_type: acl.pattern_type,
-        principal: acl.principal.clone(),
-        host: acl.host.clone(),
-        operation: acl.operation,
-        permission_type: acl.permission_type,
-        ..Default::default()
-    }
 }
 
 fn fresh_id(image: &Image, context: &mut ControllerContext<'_>) -> Uuid {

@@ -34,7 +34,6 @@ mod soft;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use acls::record as acl_record;
 pub use acls::{create_acls, delete_acls, describe_acls};
 pub use assign_dirs::assign_replicas_to_dirs;
 pub use bootstrap::{activate, bootstrap_features};
