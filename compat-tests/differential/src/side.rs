@@ -6,7 +6,7 @@ use serde_json::Value;
 use socket2::{Domain, Socket, Type};
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
 /// Longer than any answer for which a row waits.
@@ -67,6 +67,11 @@ impl Side {
     pub fn new(name: &'static str, listeners: Listeners, source: Option<IpAddr>, now: i64) -> Self {
         let (connections, values) = Default::default();
         Self { name, now, listeners, source, on_controller: false, connections, values }
+    }
+
+    /// Whether rows are sent by a client that may not do everything.
+    pub fn is_restricted(&self) -> bool {
+        self.source.is_some_and(|source| source != IpAddr::V4(Ipv4Addr::LOCALHOST))
     }
 
     /// Closes all connections. Opens the next ones to the controller's listener, or to the broker's
