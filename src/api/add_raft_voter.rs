@@ -27,7 +27,7 @@ pub(super) async fn handle(context: Context, request: AddRaftVoterRequest) -> Ad
 }
 
 async fn add(context: &Context, request: &AddRaftVoterRequest) -> Result<(), ApiError> {
-    context.need_of_cluster(Operation::Alter)?;
+    context.need_or_say(Operation::Alter)?;
     check_cluster(context, request.cluster_id.as_deref())?;
     let quorum = context.broker.controller.describe().await.ok_or(ErrorCode::NotLeaderOrFollower)?;
     let invalid = |message| ApiError::new(ErrorCode::InvalidRequest, message);

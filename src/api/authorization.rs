@@ -87,13 +87,18 @@ impl Context {
         self.need(operation, Resource::Cluster)
     }
 
+    /// The same with a message for the client.
+    pub(super) fn need_or_say(&self, operation: Operation) -> Result<(), ApiError> {
+        self.need_of_cluster(operation).map_err(|code| ApiError::new(code, code.message()))
+    }
+
     /// Waits for a decision of the controller, if the client may do an operation on the cluster.
     pub(super) async fn if_permitted<T>(
         &self,
         operation: Operation,
         decided: impl Future<Output = Result<T, ApiError>>,
     ) -> Result<T, ApiError> {
-        self.need_of_cluster(operation)?;
+        self.need_or_say(operation)?;
         decided.await
     }
 

@@ -36,7 +36,7 @@ pub(super) async fn handle(context: Context, request: CreateAclsRequest) -> Resu
 }
 
 async fn create(context: &Context, request: CreateAclsRequest) -> Result<CreateAclsResponse, ApiError> {
-    context.need_of_cluster(Operation::Alter)?;
+    context.need_or_say(Operation::Alter)?;
     if context.broker.authorizer.is_none() {
         return Err(ApiError::new(ErrorCode::SecurityDisabled, "No Authorizer is configured."));
     }

@@ -7,6 +7,7 @@
 
 use super::Context;
 use super::authorization::{Operation, Resource, names_twice};
+use super::context::METADATA_TOPIC;
 use metadata::decide;
 use model::ErrorCode;
 use protocol::messages::create_topics_request::CreateTopicsRequest;
@@ -15,16 +16,19 @@ use std::collections::HashSet;
 
 /// Creates topics, each separately. The controller decides.
 pub(super) async fn handle(context: Context, mut request: CreateTopicsRequest) -> CreateTopicsResponse {
-    let forbidden = match context.may_also(Operation::Create, Resource::Cluster) {
+    let mut forbidden = match context.may_also(Operation::Create, Resource::Cluster) {
         true => HashSet::new(),
         false => context.forbidden_topics(Operation::Create, request.topics.iter().map(|topic| &topic.name)),
     };
+    // Nobody may create it, and everybody learns that.
+    forbidden.remove(METADATA_TOPIC);
     // As in Kafka, a name that is given twice is answered as such.
     let is_twice = names_twice(request.topics.iter().map(|topic| &topic.name));
     request.topics.retain(|topic| !forbidden.contains(&topic.name) || is_twice.contains(&topic.name));
     let refused = forbidden.into_iter().filter(|name| !is_twice.contains(name)).map(|name| CreatableTopicResult {
         name,
         error_code: ErrorCode::TopicAuthorizationFailed.code(),
+        error_message: Some("Authorization failed.".into()),
         ..Default::default()
     });
     let refused: Vec<_> = refused.collect();

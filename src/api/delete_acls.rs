@@ -36,7 +36,7 @@ pub(super) async fn handle(context: Context, request: DeleteAclsRequest) -> Resu
 }
 
 async fn delete(context: &Context, request: DeleteAclsRequest) -> Result<DeleteAclsResponse, ApiError> {
-    context.need_of_cluster(Operation::Alter)?;
+    context.need_or_say(Operation::Alter)?;
     if context.broker.authorizer.is_none() {
         return Err(ApiError::new(ErrorCode::SecurityDisabled, "No Authorizer is configured."));
     }

@@ -11,7 +11,12 @@ use protocol::messages::describe_client_quotas_response::DescribeClientQuotasRes
 /// Answers the quotas of the entities that match.
 pub(super) async fn handle(context: Context, request: DescribeClientQuotasRequest) -> DescribeClientQuotasResponse {
     if let Err(code) = context.need_of_cluster(Operation::DescribeConfigs) {
-        return DescribeClientQuotasResponse { error_code: code.code(), entries: None, ..Default::default() };
+        return DescribeClientQuotasResponse {
+            error_code: code.code(),
+            error_message: None,
+            entries: None,
+            ..Default::default()
+        };
     }
     decide::describe_client_quotas(&context.broker.image(), &request).unwrap_or_else(|error| {
         DescribeClientQuotasResponse {

@@ -4,6 +4,7 @@
 //! - 2: may include fenced brokers, and says which brokers are fenced (KIP-1073).
 
 use super::Context;
+use super::authorization::Operation;
 use metadata::image::Broker;
 use model::ErrorCode;
 use protocol::Str;
@@ -16,6 +17,16 @@ const CONTROLLERS: i8 = 2;
 
 /// Answers the brokers or the controllers, whichever this listener belongs to.
 pub(super) async fn handle(context: Context, request: DescribeClusterRequest) -> DescribeClusterResponse {
+    // As in Kafka, only administrators see the controllers.
+    if context.connection.listener.is_controller
+        && let Err(error) = context.need_or_say(Operation::Alter)
+    {
+        return DescribeClusterResponse {
+            error_code: error.code.code(),
+            error_message: error.message.map(Into::into),
+            ..Default::default()
+        };
+    }
     let own = if context.connection.listener.is_controller { CONTROLLERS } else { BROKERS };
     if request.endpoint_type != own {
         return mismatch(own, request.endpoint_type, context.version >= 1);

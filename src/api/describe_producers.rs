@@ -15,14 +15,16 @@ pub(super) async fn handle(context: Context, request: DescribeProducersRequest) 
     let image = context.broker.image();
     let topics = request.topics.into_iter().map(|topic| {
         let permitted = context.need(Operation::Read, Resource::Topic(&topic.name));
-        let known =
-            match permitted.map_err(ApiError::from).and_then(|()| metadata::decide::validate_topic_name(&topic.name)) {
-                Err(error) => Err(error),
-                Ok(()) => image.topics.by_name(&topic.name).ok_or_else(|| {
-                    let code = ErrorCode::UnknownTopicOrPartition;
-                    ApiError::new(code, code.message())
-                }),
-            };
+        let known = match permitted
+            .map_err(|code| ApiError::new(code, code.message()))
+            .and_then(|()| metadata::decide::validate_topic_name(&topic.name))
+        {
+            Err(error) => Err(error),
+            Ok(()) => image.topics.by_name(&topic.name).ok_or_else(|| {
+                let code = ErrorCode::UnknownTopicOrPartition;
+                ApiError::new(code, code.message())
+            }),
+        };
         let partitions = topic.partition_indexes.into_iter().map(|index| match &known {
             Ok(known) => partition(&context, known, index),
             Err(error) => refused(index, error),

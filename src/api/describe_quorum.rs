@@ -17,7 +17,11 @@ use raft::{QuorumDescription, ReplicaDescription};
 /// Describes the quorum of the metadata log. There is no other quorum.
 pub(super) async fn handle(context: Context, request: DescribeQuorumRequest) -> DescribeQuorumResponse {
     if let Err(code) = context.need_of_cluster(Operation::Describe) {
-        return DescribeQuorumResponse { error_code: code.code(), ..Default::default() };
+        return DescribeQuorumResponse {
+            error_code: code.code(),
+            error_message: Some(code.message().into()),
+            ..Default::default()
+        };
     }
     let has_directories = context.version >= 2;
     let Some(quorum) = context.broker.controller.describe().await else {

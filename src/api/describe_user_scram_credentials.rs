@@ -16,7 +16,11 @@ pub(super) async fn handle(
     request: DescribeUserScramCredentialsRequest,
 ) -> DescribeUserScramCredentialsResponse {
     if let Err(code) = context.need_of_cluster(Operation::Describe) {
-        return DescribeUserScramCredentialsResponse { error_code: code.code(), ..Default::default() };
+        return DescribeUserScramCredentialsResponse {
+            error_code: code.code(),
+            error_message: None,
+            ..Default::default()
+        };
     }
     if context.connection.listener.is_controller {
         // Kafka's controllers advertise this request but do not serve it.

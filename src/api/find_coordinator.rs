@@ -51,7 +51,12 @@ fn find(context: &Context, key_type: i8, key: Str) -> Coordinator {
         TRANSACTION => StateTopic::TransactionState,
         // Share coordinators are not served. Without a look at the key, this is Kafka's answer to
         // an invalid one.
-        SHARE => return failed(key, ErrorCode::InvalidRequest, None),
+        SHARE => {
+            let permitted = context.need_or_say(Operation::ClusterAction);
+            let error = permitted.err();
+            let message = error.is_some().then_some(ErrorCode::ClusterAuthorizationFailed.message());
+            return failed(key, error.map_or(ErrorCode::InvalidRequest, |error| error.code), message);
+        }
         _ => return failed(key, ErrorCode::InvalidRequest, Some(ErrorCode::InvalidRequest.message())),
     };
     let (operation, resource) = match key_type {

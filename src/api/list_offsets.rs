@@ -58,7 +58,7 @@ impl Facts {
 }
 
 /// Finds the offset for each partition's timestamp.
-pub(super) async fn handle(context: Context, request: ListOffsetsRequest) -> ListOffsetsResponse {
+pub(super) async fn handle(context: Context, mut request: ListOffsetsRequest) -> ListOffsetsResponse {
     let facts = Facts {
         version: context.version,
         read_committed: request.isolation_level == 1,
@@ -68,8 +68,9 @@ pub(super) async fn handle(context: Context, request: ListOffsetsRequest) -> Lis
     };
     // Kafka has no error code for an unknown isolation level and fails.
     let isolation_is_known = matches!(request.isolation_level, 0 | 1);
-    let names = request.topics.iter().map(|topic| &topic.name);
-    let forbidden = context.forbidden_topics(Operation::Describe, names);
+    let forbidden = context.forbidden_topics(Operation::Describe, request.topics.iter().map(|topic| &topic.name));
+    let refused = request.topics.extract_if(.., |topic| forbidden.contains(&topic.name));
+    let refused: Vec<_> = refused.map(|topic| refuse(facts, topic)).collect();
     let mut topics = Vec::with_capacity(request.topics.len());
     for (name, partitions) in each_once(request.topics) {
         let known = context.broker.image().topics.by_name(&name).cloned();
@@ -77,7 +78,6 @@ pub(super) async fn handle(context: Context, request: ListOffsetsRequest) -> Lis
         for (index, asked) in partitions {
             let answer = match asked {
                 _ if !isolation_is_known => Err(ErrorCode::UnknownServerError),
-                _ if forbidden.contains(&name) => Err(ErrorCode::TopicAuthorizationFailed),
                 None => Err(ErrorCode::InvalidRequest),
                 Some(asked) => list_partition(&context, facts, known.as_deref(), &asked).await,
             };
@@ -85,9 +85,15 @@ pub(super) async fn handle(context: Context, request: ListOffsetsRequest) -> Lis
         }
         topics.push(ListOffsetsTopicResponse { name, partitions: answers, ..Default::default() });
     }
-    // As in Kafka, what the client may not see comes last.
-    topics.sort_by_key(|topic| forbidden.contains(&topic.name));
+    topics.extend(refused);
     ListOffsetsResponse { topics, ..Default::default() }
+}
+
+/// Returns the answer for a topic that the client may not see.
+fn refuse(facts: Facts, topic: ListOffsetsTopic) -> ListOffsetsTopicResponse {
+    let partitions = topic.partitions.iter();
+    let refused = partitions.map(|it| answered(facts, it.partition_index, Err(ErrorCode::TopicAuthorizationFailed)));
+    ListOffsetsTopicResponse { partitions: refused.collect(), name: topic.name, ..Default::default() }
 }
 
 /// Returns the partitions of each topic once. A partition that the request names twice is `None`,

@@ -23,7 +23,7 @@ pub(super) async fn handle(context: Context, request: RemoveRaftVoterRequest) ->
 }
 
 async fn remove(context: &Context, request: &RemoveRaftVoterRequest) -> Result<(), ApiError> {
-    context.need_of_cluster(Operation::Alter)?;
+    context.need_or_say(Operation::Alter)?;
     check_cluster(context, request.cluster_id.as_deref())?;
     let quorum = context.broker.controller.describe().await.ok_or(ErrorCode::NotLeaderOrFollower)?;
     let voter = voter(request.voter_id, request.voter_directory_id)

@@ -14,12 +14,12 @@ use protocol::messages::sync_group_response::SyncGroupResponse;
 
 /// Takes the leader's assignment, or waits for it.
 pub(super) async fn handle(context: Context, request: SyncGroupRequest) -> SyncGroupResponse {
-    if let Err(code) = context.need(Operation::Read, Resource::Group(&request.group_id)) {
-        return SyncGroupResponse { error_code: code.code(), ..Default::default() };
-    }
     let must_name_protocol = context.version >= 5;
     if must_name_protocol && (request.protocol_type.is_none() || request.protocol_name.is_none()) {
         return SyncGroupResponse { error_code: ErrorCode::InconsistentGroupProtocol.code(), ..Default::default() };
+    }
+    if let Err(code) = context.need(Operation::Read, Resource::Group(&request.group_id)) {
+        return SyncGroupResponse { error_code: code.code(), ..Default::default() };
     }
     match context.broker.groups.request(GroupRequest::SyncGroup(request)).await {
         GroupReply::SyncGroup(response) => response,

@@ -27,7 +27,7 @@ pub(super) async fn handle(context: Context, request: UpdateFeaturesRequest) -> 
 }
 
 async fn update(context: &Context, request: UpdateFeaturesRequest) -> Result<UpdateFeaturesResponse, ApiError> {
-    context.need_of_cluster(Operation::Alter)?;
+    context.need_or_say(Operation::Alter)?;
     let kraft_version = context.broker.controller.kraft_version();
     if !decide::raises_kraft_version(&request, kraft_version) {
         return decided(context, request).await;

@@ -164,6 +164,10 @@ impl Side {
     /// Replaces a kept id by its name, so that the same thing looks the same on both sides.
     pub fn named(&self, value: &mut Value) {
         match value {
+            // Kafka names the Java object of the request, which has no meaning.
+            Value::String(text) if text.starts_with("Request Request(") => {
+                *text = "Cluster authorization failed.".into();
+            }
             Value::String(text) => {
                 for (name, kept) in &self.values {
                     if let Value::String(id) = kept
