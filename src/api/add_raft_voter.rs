@@ -77,7 +77,7 @@ async fn kraft_versions(context: &Context, key: &ReplicaKey, at: &Listener) -> R
         backoff_max: Duration::ZERO,
     };
     let timeout = Duration::from_millis(u64::try_from(timeout_ms).unwrap_or(0));
-    let answered = peer::ask_features(parts, context.broker.other_brokers.dial(), timeout).await;
+    let answered = peer::ask_features(parts, context.broker.active_controller.dial(), timeout).await;
     let response = answered.map_err(|_| {
         let message = "Aborted add voter operation for since API_VERSIONS returned an error BROKER_NOT_AVAILABLE";
         ApiError::new(ErrorCode::RequestTimedOut, message)

@@ -4,7 +4,7 @@
 use crate::broker::Broker;
 use crate::config::Listener;
 use crate::runtime::lost_brokers::HeartbeatConnection;
-use crate::security::{Identity, java_address};
+use crate::security::{Authentication, Identity, java_address};
 use futures_util::future::BoxFuture;
 use metadata::acl::Subject;
 use model::{BrokerId, ErrorCode, LeaderEpoch, Offset, PartitionIndex, TopicId};
@@ -30,6 +30,8 @@ pub struct Connection {
     pub refused_client_id: Mutex<Option<Str>>,
     /// The broker whose heartbeats come on this connection.
     pub heartbeats: Mutex<Option<HeartbeatConnection>>,
+    /// How far its client has come to log in; `None` on a listener without SASL.
+    pub authentication: Option<Mutex<Authentication>>,
     identity: OnceLock<Identity>,
     subject: OnceLock<Subject>,
 }
@@ -38,13 +40,24 @@ impl Connection {
     /// Creates a connection that has sent nothing yet.
     pub fn new(id: u64, listener: Arc<Listener>, peer: SocketAddr) -> Self {
         let (software, refused_client_id, heartbeats) = Default::default();
+        let authentication = listener.protocol.is_sasl().then(Mutex::default);
         let (identity, subject) = Default::default();
-        Self { id, listener, peer, software, refused_client_id, heartbeats, identity, subject }
+        Self { id, listener, peer, software, refused_client_id, heartbeats, authentication, identity, subject }
     }
 
     /// Creates the connection of a client whose request another node forwarded.
     pub fn forwarded(id: u64, listener: Arc<Listener>, peer: SocketAddr, identity: Identity) -> Self {
-        Self { identity: OnceLock::from(identity), ..Self::new(id, listener, peer) }
+        Self { identity: OnceLock::from(identity), authentication: None, ..Self::new(id, listener, peer) }
+    }
+
+    /// Notes who the client is. A second call changes nothing.
+    pub fn identify(&self, identity: Identity) {
+        let _ = self.identity.set(identity);
+    }
+
+    /// Whether the client has yet to log in.
+    pub fn must_log_in(&self) -> bool {
+        self.authentication.as_ref().is_some_and(|authentication| !authentication.lock().is_done())
     }
 
     /// Returns who the client is. A connection that is not authenticated is anonymous.

@@ -17,6 +17,7 @@ mod alter_share_group_offsets;
 mod alter_user_scram_credentials;
 mod api_versions;
 mod assign_replicas_to_dirs;
+mod authentication;
 mod authorization;
 mod begin_quorum_epoch;
 mod broker_heartbeat;
@@ -119,6 +120,9 @@ pub type Served = BoxFuture<'static, Result<Outcome, Refused>>;
 /// Serves one request frame.
 pub fn serve(broker: Arc<Broker>, connection: Arc<Connection>, frame: Bytes) -> Served {
     let received = broker.clock.instant();
+    if let Some(served) = authentication::serve(&broker, &connection, &frame) {
+        return served;
+    }
     let line = RequestLine::of(&connection, &frame);
     match begin(broker.clone(), connection, frame) {
         Ok((key, served)) => Box::pin(async move {
@@ -331,7 +335,7 @@ mod table {
         SyncGroup                    0-5  ON_BROKER     Local     sync_group::handle;
         DescribeGroups               0-6  ON_BROKER     Local     describe_groups::handle;
         ListGroups                   0-5  ON_BROKER     Local     list_groups::handle;
-        SaslHandshake                0-1  BOTH          Off       sasl_handshake::handle;
+        SaslHandshake                0-1  BOTH          Local     sasl_handshake::handle;
         ApiVersions                  0-4  BOTH          Local     api_versions::handle;
         CreateTopics                 2-7  BOTH          Forwarded create_topics::handle;
         DeleteTopics                 1-6  BOTH          Forwarded delete_topics::handle;
@@ -350,7 +354,7 @@ mod table {
         AlterConfigs                 0-2  BOTH          Forwarded alter_configs::handle;
         AlterReplicaLogDirs          1-2  ON_BROKER     Local     alter_replica_log_dirs::handle;
         DescribeLogDirs              1-5  ON_BROKER     Local     describe_log_dirs::handle;
-        SaslAuthenticate             0-2  BOTH          Off       sasl_authenticate::handle;
+        SaslAuthenticate             0-2  BOTH          Local     sasl_authenticate::handle;
         CreatePartitions             0-3  BOTH          Forwarded create_partitions::handle;
         CreateDelegationToken        1-3  BOTH          Off       create_delegation_token::handle;
         RenewDelegationToken         1-2  BOTH          Off       renew_delegation_token::handle;

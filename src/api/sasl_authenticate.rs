@@ -3,7 +3,8 @@
 //! - 1: answers how long the session lives (KIP-368).
 //! - 2: is flexible.
 //!
-//! No listener uses SASL. On such a listener, Kafka answers ILLEGAL_SASL_STATE.
+//! `authentication` answers clients that log in. The others get ILLEGAL_SASL_STATE: they have
+//! logged in already, or their listener has no SASL.
 
 use super::Context;
 use model::ErrorCode;

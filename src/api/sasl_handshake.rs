@@ -2,14 +2,15 @@
 //!
 //! - 1: is followed by SaslAuthenticate requests (KIP-152).
 //!
-//! No listener uses SASL. On such a listener, Kafka answers ILLEGAL_SASL_STATE.
+//! `authentication` answers clients that log in. The others get ILLEGAL_SASL_STATE: they have
+//! logged in and their session does not end, or their listener has no SASL.
 
 use super::Context;
 use model::ErrorCode;
 use protocol::messages::sasl_handshake_request::SaslHandshakeRequest;
 use protocol::messages::sasl_handshake_response::SaslHandshakeResponse;
 
-/// Refuses the request, since the connection needs no authentication.
+/// Refuses the request: this client has nothing to choose.
 pub(super) async fn handle(_: Context, _: SaslHandshakeRequest) -> SaslHandshakeResponse {
     SaslHandshakeResponse { error_code: ErrorCode::IllegalSaslState.code(), ..Default::default() }
 }

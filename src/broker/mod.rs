@@ -27,7 +27,7 @@ use crate::runtime::producer_ids::ProducerIds;
 use crate::runtime::registration::StopSignals;
 use crate::runtime::session::OwnSession;
 use crate::runtime::transaction::{MarkerWriter, TransactionCoordinators};
-use crate::security::Authorizer;
+use crate::security::{Authorizer, Logins};
 use crate::telemetry::{Complaints, Metrics};
 use arc_swap::ArcSwap;
 use coordinator::StateTopic;
@@ -79,6 +79,8 @@ pub struct Broker {
     pub metrics: Metrics,
     /// Client faults that have been logged.
     pub complaints: Complaints,
+    /// How clients log in.
+    pub logins: Logins,
     /// Limits the number of connections.
     pub limits: Arc<ConnectionLimits>,
     /// The memory of requests in flight.

@@ -1,6 +1,6 @@
 //! `gregor format`: formats the log dirs of a configuration.
 
-use super::{Format, initial_controllers, output};
+use super::{Format, add_scram, initial_controllers, output};
 use crate::config::NodeConfig;
 use crate::env::Env;
 use crate::runtime::format::{FirstVoters, Format as Formatting, controller_endpoints};
@@ -39,11 +39,6 @@ impl Format {
             .parse()
             .with_context(|| format!("Cluster ID string {} does not appear to be a valid UUID", self.cluster_id))?;
         let _ = id;
-        if !self.add_scram.is_empty() {
-            bail!(
-                "--add-scram is not supported yet; create the credential when the cluster runs (kafka-configs --alter --entity-type users)"
-            );
-        }
         let voters = self.voters(&config)?;
         let mut features = BTreeMap::new();
         let mut version = MetadataVersion::LATEST;
@@ -82,8 +77,10 @@ impl Format {
             features,
             ignore_formatted: self.ignore_formatted,
         };
-        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
-        Ok(formatting.run(&disk, Env::default())?)
+        let (disk, env): (Arc<dyn Disk>, Env) = (Arc::new(RealDisk), Env::default());
+        let arguments = self.add_scram.iter();
+        let credentials = arguments.map(|argument| add_scram::record(argument, version, &env.random_bytes()));
+        Ok(formatting.run_with(&disk, env, credentials.collect::<anyhow::Result<_>>()?)?)
     }
 
     /// Returns the first voters. Errors: Kafka's messages about the flags that a node of these
@@ -207,11 +204,11 @@ mod tests {
     }
 
     #[test]
-    fn a_flag_without_effect_is_refused_before_any_change() {
+    fn a_credential_that_is_wrong_is_refused_before_any_change() {
         let properties = "process.roles=controller ; node.id=1 ; controller.quorum.bootstrap.servers=h:9 ; \
             listeners=CONTROLLER://h:9 ; controller.listener.names=CONTROLLER";
-        let (said, files) = formatted(properties, "-s -S SCRAM-SHA-256=[name=alice,password=secret]");
-        assert!(said.starts_with("--add-scram is not supported yet") && !said.contains("secret"), "{said}");
+        let (said, files) = formatted(properties, "-s -S SCRAM-SHA-1=[name=alice,password=secret]");
+        assert_eq!(said, "The add-scram mechanism SCRAM-SHA-1 is not supported.");
         assert_eq!(files, "");
     }
 }

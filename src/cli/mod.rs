@@ -1,5 +1,6 @@
 //! The command line: one file per subcommand.
 
+mod add_scram;
 mod check;
 mod container;
 mod dev;

@@ -150,7 +150,7 @@ const KEYS: &[Key] = rows! {
     "broker.heartbeat.interval.ms", Int, Is("2000"), Any, Medium, ReadOnly, Honoured;
     "broker.session.timeout.ms", Int, Is("9000"), Any, Medium, ReadOnly, Honoured;
     "controller.listener.names", List, Required, Items(&[], NotEmpty), High, ReadOnly, Honoured;
-    "sasl.mechanism.controller.protocol", Text, Is("GSSAPI"), Any, High, ReadOnly, NoEffect;
+    "sasl.mechanism.controller.protocol", Text, Is("GSSAPI"), Any, High, ReadOnly, Honoured;
     "controller.performance.sample.period.ms", Long, Is("60000"), AtLeast(100), Medium, Internal, NoEffect;
     "controller.performance.always.log.threshold.ms", Long, Is("2000"), AtLeast(0), Medium, Internal, NoEffect;
     "server.max.startup.time.ms", Long, Is("9223372036854775807"), AtLeast(0), Medium, Internal, NoEffect;
@@ -179,7 +179,7 @@ const KEYS: &[Key] = rows! {
     "max.connections", Int, Is("2147483647"), AtLeast(0), Medium, ClusterWide, Honoured;
     "max.connection.creation.rate", Int, Is("2147483647"), AtLeast(0), Medium, ClusterWide, NotYet;
     "connections.max.idle.ms", Long, Is("600000"), Any, Medium, ReadOnly, Honoured;
-    "connection.failed.authentication.delay.ms", Int, Is("100"), AtLeast(0), Low, ReadOnly, NoEffect;
+    "connection.failed.authentication.delay.ms", Int, Is("100"), AtLeast(0), Low, ReadOnly, Honoured;
     "queued.max.requests", Int, Is("500"), AtLeast(1), High, ReadOnly, NoEffect;
     "queued.max.request.bytes", Long, Is("-1"), Any, Medium, ReadOnly, Honoured;
     "num.network.threads", Int, Is("3"), AtLeast(1), High, ClusterWide, NoEffect;
@@ -379,8 +379,8 @@ const KEYS: &[Key] = rows! {
     "alter.log.dirs.replication.quota.window.size.seconds", Int, Is("1"), AtLeast(1), Low, ReadOnly, NoEffect;
     "controller.quota.window.size.seconds", Int, Is("1"), AtLeast(1), Low, ReadOnly, NotYet;
     "client.quota.callback.class", Class, Null, Any, Low, ReadOnly, Refused;
-    "connections.max.reauth.ms", Long, Is("0"), Any, Medium, ReadOnly, NoEffect;
-    "sasl.server.max.receive.size", Int, Is("524288"), Any, Medium, ReadOnly, NoEffect;
+    "connections.max.reauth.ms", Long, Is("0"), Any, Medium, ReadOnly, Honoured;
+    "sasl.server.max.receive.size", Int, Is("524288"), Any, Medium, ReadOnly, Honoured;
     "security.providers", Text, Null, Any, Low, ReadOnly, Refused;
     "principal.builder.class", Class, Is("org.apache.kafka.common.security.authenticator.DefaultKafkaPrincipalBuilder"),
         Any, Medium, PerBroker, Refused;
@@ -407,11 +407,11 @@ const KEYS: &[Key] = rows! {
     "ssl.secure.random.implementation", Text, Null, Any, Low, PerBroker, NoEffect;
     "ssl.cipher.suites", List, Is(""), Items(&[], MayBeEmpty), Medium, PerBroker, NoEffect;
     "ssl.engine.factory.class", Class, Null, Any, Low, PerBroker, Refused;
-    "sasl.mechanism.inter.broker.protocol", Text, Is("GSSAPI"), Any, Medium, PerBroker, NoEffect;
-    "sasl.enabled.mechanisms", List, Is("GSSAPI"), Items(&[], MayBeEmpty), Medium, PerBroker, NoEffect;
+    "sasl.mechanism.inter.broker.protocol", Text, Is("GSSAPI"), Any, Medium, PerBroker, Honoured;
+    "sasl.enabled.mechanisms", List, Is("GSSAPI"), Items(&[], MayBeEmpty), Medium, PerBroker, Honoured;
     "sasl.server.callback.handler.class", Class, Null, Any, Medium, ReadOnly, Refused;
     "sasl.kerberos.principal.to.local.rules", List, Is("DEFAULT"), Items(&[], MayBeEmpty), Medium, PerBroker, NoEffect;
-    "sasl.jaas.config", Password, Null, Any, Medium, PerBroker, NoEffect;
+    "sasl.jaas.config", Password, Null, Any, Medium, PerBroker, Honoured;
     "sasl.client.callback.handler.class", Class, Null, Any, Medium, ReadOnly, Refused;
     "sasl.login.class", Class, Null, Any, Medium, ReadOnly, Refused;
     "sasl.login.callback.handler.class", Class, Null, Any, Medium, ReadOnly, Refused;

@@ -25,7 +25,14 @@ This page is generated from `src/config`.
 pub fn document() -> String {
     let mut page = INTRODUCTION.to_string();
     let sections = [
-        (Support::Honoured, "Honoured", "They have the same effect as in Apache Kafka."),
+        (
+            Support::Honoured,
+            "Honoured",
+            "They have the same effect as in Apache Kafka. Where `broker.session.timeout.ms` is short, it\n\
+             shortens two more times: a broker sends a heartbeat at least three times in a session, and if\n\
+             `controller.quorum.fetch.timeout.ms` is not set, voters wait for a silent controller for at most\n\
+             60 % of a session, but at least 500 ms.",
+        ),
         (
             Support::Refused,
             "Refused",

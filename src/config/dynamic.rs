@@ -6,7 +6,7 @@ use super::java::trim;
 use super::key::{Mode, Values};
 use super::listeners::Listeners;
 use super::node::NodeConfig;
-use super::startup::has_no_effect;
+use super::startup::{has_no_effect, needs_a_restart};
 use super::{BrokerSettings, ConfigError, Properties, checks, client_metrics, group, java, topic};
 use model::java_number::{parse_int, parse_long};
 use model::{ApiError, ErrorCode};
@@ -25,7 +25,7 @@ pub enum ResourceKind {
 }
 
 /// A node's settings in force.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Effective {
     /// The valid dynamic configs of all brokers.
     pub cluster: Properties,
@@ -41,6 +41,13 @@ pub struct Effective {
     pub warnings: Vec<String>,
     /// Log lines about dynamic configs that have no effect yet.
     pub without_effect: Vec<String>,
+}
+
+/// Properties may be secrets.
+impl std::fmt::Debug for Effective {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Effective").field("settings", &self.settings).finish_non_exhaustive()
+    }
 }
 
 impl Effective {
@@ -67,7 +74,8 @@ impl NodeConfig {
         let mut warnings = Vec::new();
         let cluster = valid(cluster, false, &mut warnings);
         let broker = valid(broker, true, &mut warnings);
-        let inert = cluster.iter().chain(&broker).filter(|(name, text)| has_no_effect(name, text));
+        let inert =
+            cluster.iter().chain(&broker).filter(|(name, text)| has_no_effect(name, text) || needs_a_restart(name));
         let without_effect: Vec<String> = inert.map(|(name, _)| name.clone()).collect();
         for (cluster, broker) in [(&cluster, &broker), (&cluster, &Properties::new())] {
             match self.combined(cluster, broker) {

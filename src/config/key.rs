@@ -164,10 +164,17 @@ impl Table {
 }
 
 /// A value for every property of a table.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Values {
     table: &'static Table,
     values: Vec<Value>,
+}
+
+/// Values may be secrets.
+impl std::fmt::Debug for Values {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Values").finish_non_exhaustive()
+    }
 }
 
 impl Values {

@@ -29,6 +29,7 @@ mod properties;
 mod providers;
 mod roles;
 mod rule;
+mod sasl;
 mod settings;
 mod startup;
 #[cfg(test)]
@@ -55,6 +56,7 @@ pub use node::{NodeConfig, Voter};
 pub use properties::{parse as parse_properties, write as write_properties};
 pub use roles::Roles;
 pub use rule::{Emptiness, Rule};
+pub use sasl::{SaslConfig, SaslListener, SaslLogin};
 pub use settings::BrokerSettings;
 #[cfg(test)]
 pub(crate) use tests::combined_node;

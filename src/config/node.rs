@@ -6,6 +6,7 @@ use super::key::Values;
 use super::listeners::Listeners;
 use super::roles::Roles;
 use super::rule::voter_of;
+use super::sasl::SaslConfig;
 use super::settings::max_connections_of_listeners;
 use super::{
     Address, AuthorizerConfig, BrokerSettings, ConfigError, Properties, authorizer, file, properties, providers,
@@ -26,7 +27,7 @@ pub struct Voter {
 }
 
 /// The contents of a node's file. They do not change while the node runs.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct NodeConfig {
     /// The properties as text, including the values of config providers. If `node.id` or
     /// `broker.id` is set, both are present.
@@ -41,6 +42,8 @@ pub struct NodeConfig {
     pub roles: Roles,
     /// The addresses that it listens on and advertises.
     pub listeners: Listeners,
+    /// SASL of its listeners, and how it logs in at other nodes.
+    pub sasl: SaslConfig,
     /// `log.dirs` in its order, or else `log.dir`.
     pub log_dirs: Vec<PathBuf>,
     /// `metadata.log.dir`, or else the first log dir.
@@ -60,6 +63,13 @@ pub struct NodeConfig {
     pub authorizer: Option<AuthorizerConfig>,
     /// Warnings for the log.
     pub warnings: Vec<String>,
+}
+
+/// Properties may be secrets.
+impl std::fmt::Debug for NodeConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NodeConfig").field("node_id", &self.node_id).field("roles", &self.roles).finish_non_exhaustive()
+    }
 }
 
 impl NodeConfig {
@@ -110,6 +120,7 @@ impl NodeConfig {
             check_voter(&voters, node_id)?;
         }
         startup::refuse_listeners(&listeners)?;
+        let sasl = SaslConfig::new(&properties, &values, (&listeners, roles), environment)?;
         checks::check(&properties, &values, roles)?;
         warnings.extend(unused_controllers(&listeners, roles));
         let log_dirs = log_dirs(&values);
@@ -119,6 +130,7 @@ impl NodeConfig {
             node_id: BrokerId(node_id),
             roles,
             listeners,
+            sasl,
             metadata_log_dir: metadata_log_dir
                 .filter(|dir| !dir.is_empty())
                 .map(PathBuf::from)
@@ -138,7 +150,34 @@ impl NodeConfig {
     }
 }
 
+/// The part of `broker.session.timeout.ms` after which a voter stands for election.
+const FETCH_TIMEOUT_PERCENT: i64 = 60;
+/// Short sessions do not make the fetch timeout shorter than this. Even a quiet leader answers
+/// several fetches in that time.
+const FETCH_TIMEOUT_MIN_MS: i64 = 500;
+
 impl NodeConfig {
+    /// How long a voter follows a leader that does not answer: `controller.quorum.fetch.timeout.ms`
+    /// where it is set, else its default, but not longer than 60 % of `broker.session.timeout.ms`.
+    /// Sessions of a second are kept by nobody while the controller may be gone for two. Kafka
+    /// waits for its default there, too.
+    pub fn quorum_fetch_timeout_ms(&self) -> u64 {
+        let BrokerSettings { controller_quorum_fetch_timeout_ms: set_ms, broker_session_timeout_ms, .. } =
+            self.settings;
+        let is_set = self.properties.contains_key("controller.quorum.fetch.timeout.ms");
+        let most_ms = (i64::from(broker_session_timeout_ms) * FETCH_TIMEOUT_PERCENT / 100).max(FETCH_TIMEOUT_MIN_MS);
+        let ms = if is_set { i64::from(set_ms) } else { i64::from(set_ms).min(most_ms) };
+        u64::try_from(ms).unwrap_or(0)
+    }
+
+    /// How long a fetch of the metadata log may take: `controller.quorum.request.timeout.ms`, but
+    /// not longer than a leader may be silent. A broker that does not vote then asks others who
+    /// leads, as in Kafka.
+    pub fn quorum_fetch_request_timeout_ms(&self) -> u64 {
+        let request_ms = u64::try_from(self.settings.controller_quorum_request_timeout_ms).unwrap_or(0);
+        request_ms.min(self.quorum_fetch_timeout_ms().max(FETCH_TIMEOUT_MIN_MS.unsigned_abs()))
+    }
+
     /// The log dirs that hold partitions; none on a controller alone.
     pub fn partition_dirs(&self) -> &[PathBuf] {
         if self.roles.is_broker() { &self.log_dirs } else { &[] }

@@ -97,6 +97,11 @@ fn is_equivalent(name: &str, text: &str) -> bool {
     text.split(',').all(|item| allowed.contains(&item.trim()))
 }
 
+/// Whether listeners and connections to other nodes may have this protocol.
+fn is_served(protocol: SecurityProtocol) -> bool {
+    matches!(protocol, SecurityProtocol::Plaintext | SecurityProtocol::SaslPlaintext)
+}
+
 /// Refuses listeners with an unsupported security protocol. Errors: one line that names the first
 /// of them.
 pub(super) fn refuse_listeners(listeners: &Listeners) -> Result<(), ConfigError> {
@@ -104,10 +109,10 @@ pub(super) fn refuse_listeners(listeners: &Listeners) -> Result<(), ConfigError>
     // A broker alone has no listener of this name, but connects to it.
     let controllers = listeners.controller_protocols.iter();
     let controllers = controllers.map(|(name, protocol)| ("controller.listener.names", name, *protocol));
-    match own.chain(controllers).find(|(_, _, protocol)| *protocol != SecurityProtocol::Plaintext) {
+    match own.chain(controllers).find(|(_, _, protocol)| !is_served(*protocol)) {
         None => Ok(()),
         Some((property, name, protocol)) => Err(ConfigError(format!(
-            "{property}: {name} is secured by {} (listener.security.protocol.map), which is not supported yet; only PLAINTEXT is",
+            "{property}: {name} is secured by {} (listener.security.protocol.map), which is not supported yet; PLAINTEXT and SASL_PLAINTEXT are",
             protocol.name()
         ))),
     }
@@ -150,6 +155,12 @@ pub(super) fn warnings(properties: &Properties) -> Result<Vec<String>, ConfigErr
         }
     }
     Ok(warnings)
+}
+
+/// Whether a dynamic config counts only once it is in the file and the node starts again.
+pub(super) fn needs_a_restart(name: &str) -> bool {
+    const OF_SASL: &[&str] = &["sasl.enabled.mechanisms", "sasl.jaas.config", "sasl.mechanism.inter.broker.protocol"];
+    key_of(name).is_some_and(|key| OF_SASL.contains(&key.name))
 }
 
 /// Whether a property, in a file or as a dynamic config, requests a function that Gregor does not

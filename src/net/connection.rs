@@ -12,6 +12,7 @@ use super::send;
 use super::socket::{Reading, Socket};
 use crate::api::{self, Outcome, Reply, Served};
 use crate::env::Env;
+use crate::env::clock::deadline_in;
 use crate::runtime::limits::MemoryLimit;
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
@@ -21,7 +22,7 @@ use std::io;
 use std::time::Duration;
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::SemaphorePermit;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 #[cfg(test)]
@@ -51,6 +52,12 @@ pub enum Ended {
     /// It was idle for `connections.max.idle.ms`.
     #[error("idle")]
     Idle,
+    /// A request before the login is too large.
+    #[error("a request of {0} bytes before the login exceeds the maximum of {1} (sasl.server.max.receive.size)")]
+    LoginLength(i32, usize),
+    /// Its client did not log in.
+    #[error("the client did not log in within {} s", .0.as_secs())]
+    LoginTime(Duration),
 }
 
 impl Ended {
@@ -58,6 +65,7 @@ impl Ended {
     pub fn is_the_peers_fault(&self) -> bool {
         match self {
             Ended::Frame(FrameError::Length(..) | FrameError::Foreign(_)) | Ended::Request(_) => true,
+            Ended::LoginLength(..) | Ended::LoginTime(_) => true,
             Ended::Frame(_) | Ended::Send(_) | Ended::Idle => false,
         }
     }
@@ -76,12 +84,25 @@ pub struct Terms<'a> {
     pub idle: Duration,
     /// `socket.request.max.bytes`
     pub request_bytes_max: usize,
+    /// What holds until the client has logged in; `None` on a listener without SASL.
+    pub login: Option<LoginTerms<'a>>,
     /// `queued.max.request.bytes`
     pub request_memory: &'a MemoryLimit,
     /// Cancelled when the broker stops.
     pub stopping: &'a CancellationToken,
     /// The environment.
     pub env: Env,
+}
+
+/// The limits of a connection until its client has logged in.
+#[derive(Clone, Copy, Debug)]
+pub struct LoginTerms<'a> {
+    /// The connection.
+    pub connection: &'a api::Connection,
+    /// `sasl.server.max.receive.size`
+    pub request_bytes_max: usize,
+    /// How long the login may take.
+    pub time: Duration,
 }
 
 /// How [`serve`] ended.
@@ -111,7 +132,8 @@ pub async fn serve<T, S: Socket>(
     mut leaves: impl FnMut() -> Option<T>,
 ) -> Result<Finished<T, S>, Ended> {
     let (mut reading, mut writing) = stream.split();
-    let mut incoming = Incoming { terms, reader, memory: None };
+    let login_by = terms.login.map(|login| deadline_in(login.time));
+    let mut incoming = Incoming { terms, reader, memory: None, login_by };
     let mut waiting: FuturesOrdered<BoxFuture<'static, Reply>> = FuturesOrdered::new();
     let mut serving: Option<Serving<'_>> = None;
     // Why no further request starts.
@@ -225,21 +247,40 @@ struct Incoming<'a> {
     terms: Terms<'a>,
     reader: FrameReader,
     memory: Option<SemaphorePermit<'a>>,
+    /// When the client must have logged in.
+    login_by: Option<Instant>,
 }
 
 impl Incoming<'_> {
     /// Reads the next whole frame. Cancel safe: no byte is lost.
     async fn frame(&mut self, socket: &mut impl Reading) -> Result<Bytes, Ended> {
         let Terms { idle, request_bytes_max, request_memory, .. } = self.terms;
+        let login = self.terms.login.filter(|login| login.connection.must_log_in());
         loop {
-            let length = self.reader.length(request_bytes_max)?;
+            let length = match login {
+                None => self.reader.length(request_bytes_max)?,
+                Some(login) => self.reader.length(login.request_bytes_max).map_err(of_login)?,
+            };
             if let (Some(length), None) = (length, &self.memory) {
                 self.memory = request_memory.take(length).await;
             }
             if let Some(frame) = length.and_then(|length| self.reader.take(length)) {
                 return Ok(frame);
             }
-            timeout(idle, self.reader.read(socket, length)).await.map_err(|_| Ended::Idle)??;
+            let read = timeout(idle, self.reader.read(socket, length));
+            match login.zip(self.login_by) {
+                None => read.await,
+                Some((login, by)) => timeout_at(by, read).await.map_err(|_| Ended::LoginTime(login.time))?,
+            }
+            .map_err(|_| Ended::Idle)??;
         }
+    }
+}
+
+/// Names the limit that holds before the login.
+fn of_login(error: FrameError) -> Ended {
+    match error {
+        FrameError::Length(length, max) => Ended::LoginLength(length, max),
+        other => other.into(),
     }
 }

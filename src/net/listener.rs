@@ -1,6 +1,6 @@
 //! Binds the listeners and accepts connections.
 
-use super::connection::{self, Ended, Finished, Terms};
+use super::connection::{self, Ended, Finished, LoginTerms, Terms};
 use super::frame::FrameReader;
 use super::socket::{Accept, IoSocket};
 use super::threads::{ConnectionThreads, Moving, Seat, ThreadLoad};
@@ -10,6 +10,7 @@ use crate::config::Listener;
 use crate::env::clock::Clock;
 use crate::peer::Io;
 use crate::runtime::limits::{Place, Side};
+use crate::security::AUTHENTICATION_MAX;
 use crate::telemetry::Complaint;
 use futures_util::future::BoxFuture;
 use std::io;
@@ -262,7 +263,7 @@ async fn serve(mut seat: Seat<Open>, moving: Moving<Open>) {
         Err(error) => return warn!(%peer, %error, "a connection could not be served"),
     };
     let begin = |frame| api::serve(broker.clone(), connection.clone(), frame);
-    match connection::serve(terms(&broker, &connection.listener), (stream, reader), begin, || seat.served()).await {
+    match connection::serve(terms(&broker, &connection), (stream, reader), begin, || seat.served()).await {
         Ok(Finished::Ended) => {}
         Ok(Finished::Left { to, stream, reader }) => match stream.into_std() {
             Ok(stream) => seat.move_to(to, Moving { connection: open, stream, reader }),
@@ -278,7 +279,7 @@ async fn serve_other(open: Open, stream: Box<dyn Io>) {
     let (broker, connection) = (&open.metered.0, &open.connection);
     let begin = |frame| api::serve(broker.clone(), connection.clone(), frame);
     let socket = (IoSocket::new(stream), FrameReader::default());
-    let served = connection::serve(terms(broker, &connection.listener), socket, begin, || None::<()>).await;
+    let served = connection::serve(terms(broker, connection), socket, begin, || None::<()>).await;
     if let Err(error) = served
         && error.is_the_peers_fault()
     {
@@ -305,13 +306,19 @@ fn tell(broker: &Broker, connection: &Connection, error: &Ended) {
 }
 
 /// The settings do not change while the connection is open: Kafka changes them only with a restart.
-fn terms<'a>(broker: &'a Broker, listener: &Listener) -> Terms<'a> {
+fn terms<'a>(broker: &'a Broker, connection: &'a Connection) -> Terms<'a> {
     let settings = broker.settings();
+    let login = connection.authentication.as_ref().map(|_| LoginTerms {
+        connection,
+        request_bytes_max: usize::try_from(settings.sasl_server_max_receive_size).unwrap_or(0),
+        time: AUTHENTICATION_MAX,
+    });
     Terms {
         idle: u64::try_from(settings.connections_max_idle_ms).map_or(Duration::MAX, Duration::from_millis),
         request_bytes_max: usize::try_from(settings.socket_request_max_bytes).unwrap_or(usize::MAX),
+        login,
         request_memory: &broker.request_memory,
-        stopping: broker.stopping_of(listener),
+        stopping: broker.stopping_of(&connection.listener),
         env: broker.env,
     }
 }

@@ -28,7 +28,7 @@ use crate::config::{Address, Advertised, BrokerSettings, Effective, NodeConfig, 
 use crate::env::blocking::ThreadHandle;
 use crate::env::{Env, watch};
 use crate::net::{self, Bind, ConnectionThreads, Listening, Open, ThreadLoad};
-use crate::peer::Dial;
+use crate::peer::{Dial, Dials};
 use crate::replica::session::FetchSessions;
 use crate::replica::{self, Replicas, TopicSettings};
 use crate::runtime::assignment_sender::AssignmentSender;
@@ -50,7 +50,7 @@ use crate::runtime::quorum::{QuorumPeers, QuorumPeersParts, SendRequest};
 use crate::runtime::registration::{self, Endpoint, NotRegistered, Registration, StopSignals};
 use crate::runtime::session::OwnSession;
 use crate::runtime::transaction::{MarkerRoutes, MarkerWriter, TransactionCoordinators, TransactionEffects};
-use crate::security::Authorizer;
+use crate::security::{Authorizer, Logins};
 use crate::telemetry::{Complaints, FilterHandle, Metrics};
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
@@ -179,11 +179,11 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
     let dirs = (folders.log_dirs, folders.lost);
     let (fault_in, faults) = channel::unbounded_channel();
     let peers = TaskThread::start("peers", &fault_in, env)?;
-    let active = active_controller(&config, controller, &peers, &start.dial);
+    let dials = Dials::new(start.dial, &config.sasl, env);
+    let active = active_controller(&config, controller, &peers, &dials.controller);
     let (lost_brokers, suspects) = LostBrokers::new(env.clock());
     let identity = (folders.cluster_id.as_str(), lost_brokers);
-    let outside = (env, start.dial.clone());
-    let broker = broker(&config, dirs, identity, active.clone(), unfenced, start.filter, outside)?;
+    let broker = broker(&config, dirs, identity, active.clone(), unfenced, start.filter, (env, dials.inter_broker))?;
     // Before anything is written: no producer may get space that the disk does not have.
     broker.replicas.check_room();
     let dir_faults = dirs::faults_of(&broker, folders.metadata_log_dir.as_ref());
@@ -195,7 +195,7 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
     follow_leaderships(&broker);
     let isr_sender = replication::start(&broker);
     let mut threads = vec![publisher(&broker, &fault_in, received, published_in)?];
-    let send = send_to_replicas(&broker, &peers, start.dial.clone());
+    let send = send_to_replicas(&broker, &peers, dials.controller);
     let metadata = (folders.metadata_directory_id, folders.metadata, folders.bootstrap);
     let parts = controller_parts(&broker, metadata, publications, send)?;
     let is_alone = parts.raft.voters().ids().eq([config.node_id]);
@@ -207,7 +207,7 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
     connections.accept(listening, (&broker, &fault_in), &connection_threads, &tasks);
     let http = http.map(|bound| serve_http(&broker, bound, &tasks));
     if config.roles.is_controller() {
-        tasks.spawn_on(search(&broker, start.dial).run(suspects), &peers.handle);
+        tasks.spawn_on(search(&broker, dials.probe).run(suspects), &peers.handle);
     }
     let registering = registration::run(
         registration,
@@ -388,6 +388,7 @@ fn broker(
         clock: env.clock(),
         metrics,
         complaints: Complaints::default(),
+        logins: Logins::new(config.sasl.clone(), env),
         limits: Arc::new(ConnectionLimits::default()),
         request_memory: MemoryLimit::new(settings.queued_max_request_bytes),
         stop_signals: StopSignals::default(),
@@ -568,6 +569,7 @@ fn send_to_replicas(broker: &Broker, peers: &TaskThread, dial: Dial) -> SendRequ
         timeout: Duration::from_millis(
             u64::try_from(broker.settings().controller_quorum_request_timeout_ms).unwrap_or(0),
         ),
+        fetch_timeout: Duration::from_millis(broker.config.quorum_fetch_request_timeout_ms()),
         dial,
         runtime: peers.handle.clone(),
     });

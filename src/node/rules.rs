@@ -217,6 +217,10 @@ fn refuse_doubled(config: &NodeConfig, disk: &dyn Disk) -> Result<(), StartError
 /// voters than the configuration.
 fn examine_metadata(config: &NodeConfig, disk: &dyn Disk) -> Result<Image, StartError> {
     let folder = MetadataFolder::new(disk, &config.metadata_log_dir);
+    // A broker alone votes nowhere: it copies again what it lost.
+    if config.roles.is_controller() {
+        folder.check_synced()?;
+    }
     let contents = folder.contents().map_err(|fault| match fault {
         LogFault::Apply(ApplyError::MetadataVersion(level)) => feature_error(folder.path(), METADATA_VERSION, level),
         fault => anyhow::Error::from(fault)
@@ -302,7 +306,7 @@ pub(super) fn start_raft(
         timeouts: Timeouts {
             election_ms: millis(settings.controller_quorum_election_timeout_ms),
             election_backoff_max_ms: millis(settings.controller_quorum_election_backoff_max_ms),
-            fetch_ms: millis(settings.controller_quorum_fetch_timeout_ms),
+            fetch_ms: config.quorum_fetch_timeout_ms(),
             request_ms: millis(settings.controller_quorum_request_timeout_ms),
             retry_backoff_ms: millis(settings.controller_quorum_retry_backoff_ms),
         },

@@ -14,12 +14,14 @@
 
 mod connection;
 mod dial;
+mod login;
 mod requests;
 
 #[cfg(test)]
 mod tests;
 
 pub use self::dial::{Dial, Io, tcp};
+pub use self::login::Dials;
 pub use self::requests::PeerRequest;
 
 use self::connection::{Connection, Outgoing};

@@ -98,11 +98,6 @@ impl OtherBrokers {
         Self { parts, shared: Mutex::default() }
     }
 
-    /// Returns what opens connections.
-    pub fn dial(&self) -> Dial {
-        self.parts.dial.clone()
-    }
-
     /// Returns the leader of a partition by the newest metadata.
     pub fn leader_of(&self, topic: &str, index: PartitionIndex) -> PartitionLeader {
         let image = self.parts.image.load();

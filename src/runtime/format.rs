@@ -104,7 +104,18 @@ pub enum FormatError {
 impl Format {
     /// Formats the dirs, and returns one line per dir that says what was done.
     pub fn run(&self, disk: &Arc<dyn Disk>, env: Env) -> Result<Vec<String>, FormatError> {
-        let records = bootstrap_features(self.version, &self.features).map_err(FormatError::Feature)?;
+        self.run_with(disk, env, Vec::new())
+    }
+
+    /// Does the same, with more of the first records: those of SCRAM credentials.
+    pub fn run_with(
+        &self,
+        disk: &Arc<dyn Disk>,
+        env: Env,
+        more: Vec<VersionedRecord>,
+    ) -> Result<Vec<String>, FormatError> {
+        let mut records = bootstrap_features(self.version, &self.features).map_err(FormatError::Feature)?;
+        records.extend(more);
         let mut fresh = Vec::new();
         for path in &self.log_dirs {
             match MetaProperties::read(&**disk, &path.join(META_PROPERTIES))? {

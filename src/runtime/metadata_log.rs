@@ -5,9 +5,11 @@
 
 mod reader;
 mod replication;
+mod synced;
 
 pub use self::reader::{FolderContents, MetadataFolder, ReadBatch};
 use self::reader::{READ_BYTES, whole_batches};
+use self::synced::SyncedFile;
 use super::spare::SpareRoom;
 use crate::env::Env;
 use bytes::Bytes;
@@ -16,7 +18,7 @@ use metadata::{ApplyError, Loader};
 use model::{Now, Offset, Timestamp, TopicId, TopicPartition, Uuid};
 use raft::snapshot::retention::{Limits, deletion};
 use raft::snapshot::{PARTIAL_SUFFIX, SnapshotSchedule, SnapshotWriter};
-use raft::{LogFacts, QUORUM_STATE_FILE, Raft, SnapshotId, Stored};
+use raft::{ElectionState, LogFacts, QUORUM_STATE_FILE, Raft, SnapshotId, Stored};
 use std::io::IoSlice;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -67,6 +69,23 @@ pub enum LogFault {
         /// Why.
         reason: String,
     },
+    /// The log is not whole up to where it was synced: its disk lost or changed a part of it.
+    #[error(
+        "{folder}: the metadata log was synced up to offset {synced}, and only what is before offset {end} can be read: the disk \
+         lost or changed a part of it, and this node must not act without it. Restore the folder from a copy. Where other controllers \
+         have the metadata, this node copies it again from them if you remove every file of the folder except quorum-state. To go on \
+         without what is lost, remove the file {file} in it",
+        folder = folder.display(),
+        file = synced::FILE
+    )]
+    Rotten {
+        /// The log's folder.
+        folder: PathBuf,
+        /// The end of what is whole.
+        end: Offset,
+        /// The end that was synced.
+        synced: Offset,
+    },
     /// An error that cannot happen by Kafka's rules.
     #[error("{0}")]
     Unexpected(String),
@@ -109,6 +128,7 @@ pub struct MetadataLog {
     log: Log,
     schedule: SnapshotSchedule,
     spare: SpareRoom,
+    synced: SyncedFile,
 }
 
 /// The opened log, and what a start found on disk.
@@ -146,6 +166,7 @@ impl MetadataLog {
         remove_partial_snapshots(&*disk, &stored)?;
         let election = stored.election()?;
         let snapshot = stored.newest_snapshot()?;
+        let synced = SyncedFile::open(disk.clone(), &folder, election.as_ref().map(|state| state.epoch))?;
         let (log, recovery) = Log::open(OpenLog {
             disk: disk.clone(),
             open_files,
@@ -177,6 +198,7 @@ impl MetadataLog {
         if let Some(id) = snapshot.filter(|id| !reaches(&log, *id)) {
             // The node was killed while it installed this snapshot.
             info!(snapshot = %id, "the metadata log begins again at the end of a snapshot that was installed");
+            synced.lower(id.end)?;
             log.truncate_fully_and_start_at(id.end, clock.now())?;
         }
         if recovery.bytes_cut > 0 {
@@ -203,7 +225,7 @@ impl MetadataLog {
         let spare = SpareRoom::new(disk.clone(), log_dir, env);
         let log_dir = log_dir.to_path_buf();
         let stored = Stored { election, log: facts, control_records };
-        Ok(Opened { log: Self { disk, log_dir, folder, log, schedule, spare }, stored, loader, applied })
+        Ok(Opened { log: Self { disk, log_dir, folder, log, schedule, spare, synced }, stored, loader, applied })
     }
 
     fn stored(&self) -> MetadataFolder<'_> {
@@ -223,13 +245,18 @@ impl MetadataLog {
 
     /// Fsyncs all appended batches.
     pub fn flush(&self, now: Timestamp) -> Result<(), LogFault> {
-        Ok(self.log.flush(self.log.log_end_offset(), now)?)
+        let end = self.log.log_end_offset();
+        self.log.flush(end, now)?;
+        self.synced.raise(end, self.log.latest_epoch());
+        Ok(())
     }
 
     /// Replaces `quorum-state` and fsyncs it.
     pub fn write_quorum_state(&self, content: &[u8]) -> Result<(), LogFault> {
         let path = self.folder.join(QUORUM_STATE_FILE);
-        write_atomically(&*self.disk, &path, content).map_err(|error| LogFault::File { path, error })
+        write_atomically(&*self.disk, &path, content).map_err(|error| LogFault::File { path, error })?;
+        self.synced.set_epoch(ElectionState::decode(content).map_err(LogFault::unexpected)?.epoch);
+        Ok(())
     }
 
     /// Reads the batches between two offsets.

@@ -39,6 +39,8 @@ pub struct Metrics {
     pub replication: ReplicationMetrics,
     /// Flushes that appends wait for.
     pub flushes: FlushMetrics,
+    /// Logins of clients.
+    pub logins: LoginMetrics,
     registry: Mutex<Registry>,
 }
 
@@ -95,6 +97,67 @@ impl ReplicationMetrics {
     }
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ListenerLabels {
+    listener: String,
+}
+
+/// Logins of clients by listener. Kafka's names are in the help texts.
+#[derive(Debug, Default)]
+pub struct LoginMetrics {
+    succeeded: Family<ListenerLabels, Counter>,
+    failed: Family<ListenerLabels, Counter>,
+    succeeded_again: Family<ListenerLabels, Counter>,
+    failed_again: Family<ListenerLabels, Counter>,
+    expired: Family<ListenerLabels, Counter>,
+}
+
+impl LoginMetrics {
+    fn register(&self, registry: &mut Registry) {
+        let rows = [
+            ("successful_authentications", "Clients that logged in (successful-authentication-total)", &self.succeeded),
+            ("failed_authentications", "Clients that failed to log in (failed-authentication-total)", &self.failed),
+            (
+                "successful_reauthentications",
+                "Clients that logged in again (successful-reauthentication-total)",
+                &self.succeeded_again,
+            ),
+            (
+                "failed_reauthentications",
+                "Clients that failed to log in again (failed-reauthentication-total)",
+                &self.failed_again,
+            ),
+            (
+                "expired_connections_killed",
+                "Connections closed because their session had ended (ExpiredConnectionsKilledCount)",
+                &self.expired,
+            ),
+        ];
+        for (name, help, counter) in rows {
+            registry.register(name, help, Family::clone(counter));
+        }
+    }
+
+    /// Counts a login.
+    pub fn succeeded(&self, listener: &str, is_again: bool) {
+        count(if is_again { &self.succeeded_again } else { &self.succeeded }, listener);
+    }
+
+    /// Counts a login that failed.
+    pub fn failed(&self, listener: &str, is_again: bool) {
+        count(if is_again { &self.failed_again } else { &self.failed }, listener);
+    }
+
+    /// Counts a connection whose session has ended.
+    pub fn expired(&self, listener: &str) {
+        count(&self.expired, listener);
+    }
+}
+
+fn count(family: &Family<ListenerLabels, Counter>, listener: &str) {
+    family.get_or_create(&ListenerLabels { listener: listener.into() }).inc();
+}
+
 type LatencyFamily = Family<RequestLabels, Histogram, fn() -> Histogram>;
 
 /// Requests by key: their number, their time, and their errors.
@@ -146,6 +209,7 @@ impl Default for Metrics {
             elr_elections: Counter::default(),
             replication: ReplicationMetrics::default(),
             flushes: FlushMetrics::default(),
+            logins: LoginMetrics::default(),
             registry: Mutex::default(),
         };
         registry.register("connections_accepted", "Connections accepted", metrics.connections_total.clone());
@@ -165,6 +229,7 @@ impl Default for Metrics {
             metrics.flushes.seconds.clone(),
         );
         metrics.replication.register(&mut registry);
+        metrics.logins.register(&mut registry);
         registry.register("log_flush_batches", "Batches that waited for one flush", metrics.flushes.batches.clone());
         *metrics.registry.lock() = registry;
         metrics

@@ -140,7 +140,8 @@ async fn a_second_broker_with_the_same_id_is_refused_and_the_first_goes_on() {
     let line = second.line("DUPLICATE_BROKER_REGISTRATION");
     assert!(line.contains("this broker is not registered yet"), "{line}");
     let (rest, code) = tokio::task::spawn_blocking(move || second.end()).await.unwrap();
-    assert!(rest.contains("DUPLICATE_BROKER_REGISTRATION"), "{rest}");
+    // The last attempt may have had no answer in time.
+    assert!(rest.contains("unable to register with the controller quorum"), "{rest}");
     assert_eq!(code, Some(1));
     assert_eq!(get(cluster.node(1), "/readyz").await.0, 200);
     assert_eq!(brokers(&mut cluster.client(1).await).await, [1, 2]);

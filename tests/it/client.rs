@@ -103,6 +103,19 @@ impl Client {
         answered.unwrap_or_else(|_| panic!("{} was not answered", A::NAME)).unwrap()
     }
 
+    /// Sends bytes as a frame of their own.
+    pub async fn send_bytes(&mut self, bytes: &[u8]) {
+        self.stream.write_u32(bytes.len() as u32).await.unwrap();
+        self.stream.write_all(bytes).await.unwrap();
+    }
+
+    /// Returns the bytes of the next frame.
+    pub async fn receive_bytes(&mut self) -> Vec<u8> {
+        let mut frame = vec![0; self.stream.read_u32().await.unwrap() as usize];
+        self.stream.read_exact(&mut frame).await.unwrap();
+        frame
+    }
+
     /// Returns whether the broker closed the connection without sending another byte.
     pub async fn is_closed(&mut self) -> bool {
         self.stream.read_u8().await.is_err()

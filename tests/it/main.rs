@@ -36,6 +36,7 @@ mod releases;
 mod replication;
 mod restart;
 mod roles;
+mod sasl;
 mod signals;
 mod stop;
 mod tmpfs;

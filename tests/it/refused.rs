@@ -51,3 +51,32 @@ async fn a_damaged_quorum_state_stops_the_start() {
     fs::write(&quorum_state, "{}").unwrap();
     assert!(refusal(&home, &[]).await.contains("quorum-state"));
 }
+
+/// The synced log of a node, of which a byte has rotted meanwhile. Apache Kafka cuts such a log and
+/// forgets the topic.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_metadata_log_that_lost_what_was_synced_stops_the_start_and_is_not_changed() {
+    let home = Home::new();
+    let node = home.ready(&[]).await;
+    let mut client = node.client().await;
+    client.metadata("t", true).await;
+    client.await_leaders("t").await;
+    drop(client);
+    node.stop().await;
+    let log = home.log_dir().join("__cluster_metadata-0/00000000000000000000.log");
+    let whole = fs::read(&log).unwrap();
+    let mut rotten = whole.clone();
+    let name = rotten.windows(2).rposition(|bytes| bytes == [2, b't']).unwrap();
+    rotten[name + 1] = b'u';
+    fs::write(&log, &rotten).unwrap();
+    for _ in 0..2 {
+        let line = refusal(&home, &[]).await;
+        assert!(line.contains("the disk lost or changed a part of it"), "{line}");
+        assert!(line.contains("quorum-state"), "{line}");
+        assert_eq!(fs::read(&log).unwrap(), rotten);
+    }
+    fs::write(&log, &whole).unwrap();
+    let node = home.ready(&[]).await;
+    assert_eq!(node.client().await.metadata("t", false).await.topics[0].error_code, 0);
+    node.stop().await;
+}

@@ -23,8 +23,11 @@ use crate::voters::ReplicaKey;
 use bytes::Bytes;
 use model::{ErrorCode, Offset};
 
-/// How long a leader may hold a fetch, as in Kafka.
+/// How long a leader may hold a fetch, as in Kafka, where the fetch timeout leaves room for it.
 const FETCH_MAX_WAIT_MS: u64 = 500;
+/// A leader holds a fetch for at most this part of the fetch timeout. So a voter that has no news
+/// hears from it twice in that time, and fetches again before it counts as silent.
+const FETCH_WAITS_PER_TIMEOUT: u64 = 3;
 
 /// After so many lost connections in a row the leader counts as dead.
 const LOST_CONNECTIONS: u32 = 2;
@@ -131,7 +134,7 @@ impl Raft {
             epoch: self.epoch,
             log_end: self.log.end_offset(),
             high_watermark: self.high_watermark.map_or(KnownHighWatermark::Unknown, KnownHighWatermark::At),
-            max_wait_ms: FETCH_MAX_WAIT_MS,
+            max_wait_ms: FETCH_MAX_WAIT_MS.min(self.config.timeouts.fetch_ms / FETCH_WAITS_PER_TIMEOUT),
             max_bytes: self.config.fetch_limits.log_bytes,
         })
     }

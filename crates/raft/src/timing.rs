@@ -9,7 +9,7 @@ pub struct Timeouts {
     pub election_ms: u64,
     /// `controller.quorum.election.backoff.max.ms`
     pub election_backoff_max_ms: u64,
-    /// `controller.quorum.fetch.timeout.ms`
+    /// `controller.quorum.fetch.timeout.ms`, or less where sessions of brokers are shorter.
     pub fetch_ms: u64,
     /// `controller.quorum.request.timeout.ms`
     pub request_ms: u64,

@@ -152,3 +152,24 @@ fn a_session_has_several_heartbeats() {
     };
     assert_eq!((interval_ms("9000"), interval_ms("1000"), interval_ms("1")), (2_000, 333, 1));
 }
+
+#[test]
+fn voters_wait_for_a_silent_leader_no_longer_than_a_part_of_a_session() {
+    let timeouts_ms = |given: &[(&str, &str)]| {
+        let mut properties = recorded_node();
+        properties.remove("controller.quorum.fetch.timeout.ms");
+        properties.extend(given.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        let node = node(&properties);
+        (node.quorum_fetch_timeout_ms(), node.quorum_fetch_request_timeout_ms())
+    };
+    let (session, fetch) = ("broker.session.timeout.ms", "controller.quorum.fetch.timeout.ms");
+    assert_eq!(timeouts_ms(&[]), (2_000, 2_000), "with the default session, Kafka's default");
+    assert_eq!(timeouts_ms(&[(session, "1000")]), (600, 600));
+    assert_eq!(timeouts_ms(&[(session, "3000")]), (1_800, 1_800));
+    assert_eq!(timeouts_ms(&[(session, "1")]), (500, 500));
+    assert_eq!(timeouts_ms(&[(session, "-1")]), (500, 500));
+    assert_eq!(timeouts_ms(&[(session, "1000"), (fetch, "2000")]), (2_000, 2_000), "what is set is kept");
+    assert_eq!(timeouts_ms(&[(fetch, "5000")]), (5_000, 2_000));
+    assert_eq!(timeouts_ms(&[(fetch, "0")]), (0, 500), "a request needs time");
+    assert_eq!(timeouts_ms(&[(session, "1000"), ("controller.quorum.request.timeout.ms", "400")]), (600, 400));
+}

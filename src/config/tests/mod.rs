@@ -4,6 +4,7 @@ mod alter;
 mod describe;
 mod files;
 mod garbage;
+mod sasl;
 mod startup;
 mod tables;
 

@@ -89,7 +89,7 @@ fn a_start_is_refused_in_kafkas_words() {
 fn nothing_that_would_open_access_or_change_data_is_ignored() {
     for change in [
         "listener.security.protocol.map=PLAINTEXT:SSL,CONTROLLER:PLAINTEXT",
-        "listener.security.protocol.map=PLAINTEXT:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "listener.security.protocol.map=PLAINTEXT:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT ; sasl.enabled.mechanisms=GSSAPI",
         "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:SASL_SSL",
         "authorizer.class.name=kafka.security.authorizer.AclAuthorizer",
         "principal.builder.class=com.example.Builder",
@@ -130,7 +130,7 @@ fn a_server_properties_with_tls_sasl_or_an_authorizer_is_never_served_without_th
          sasl.mechanism.inter.broker.protocol=SCRAM-SHA-512",
         "listeners=PLAINTEXT://127.0.0.1:9092,PUBLIC://0.0.0.0:9093,CONTROLLER://127.0.0.1:9094 ; \
          listener.security.protocol.map=PLAINTEXT:PLAINTEXT,PUBLIC:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT ; \
-         sasl.enabled.mechanisms=PLAIN ; listener.name.public.plain.sasl.jaas.config=x required;",
+         sasl.enabled.mechanisms=PLAIN ; listener.name.public.plain.sasl.jaas.config=x required user_a=secret;",
         "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:SASL_SSL ; sasl.mechanism.controller.protocol=PLAIN",
         "authorizer.class.name=kafka.security.authorizer.AclAuthorizer ; super.users=User:admin",
         "authorizer.class.name=io.example.OwnAuthorizer",
@@ -247,12 +247,14 @@ fn every_property_without_effect_causes_one_warning_unless_it_has_its_default() 
 #[test]
 fn dynamic_configs_without_effect_are_named() {
     let node = start(&base()).expect("it starts");
-    let stored = changed("max.connection.creation.rate=5 ; leader.replication.throttled.rate=5 ; fetch.max.bytes=2000");
+    let stored = changed(
+        "max.connection.creation.rate=5 ; listener.name.x.sasl.enabled.mechanisms=PLAIN ; leader.replication.throttled.rate=5 ; fetch.max.bytes=2000",
+    );
     let only = |names: &[&str]| stored.clone().into_iter().filter(|(name, _)| names.contains(&name.as_str())).collect();
     let cluster: Properties = only(&["max.connection.creation.rate", "fetch.max.bytes"]);
-    let broker: Properties = only(&["leader.replication.throttled.rate"]);
+    let broker: Properties = only(&["leader.replication.throttled.rate", "listener.name.x.sasl.enabled.mechanisms"]);
     let effective = node.effective(&cluster, &broker);
-    assert_eq!(effective.without_effect, ["max.connection.creation.rate"]);
+    assert_eq!(effective.without_effect, ["max.connection.creation.rate", "listener.name.x.sasl.enabled.mechanisms"]);
     assert_eq!(effective.throttled_rate("leader.replication.throttled.rate"), Some(5));
     assert_eq!(effective.throttled_rate("follower.replication.throttled.rate"), None);
 }

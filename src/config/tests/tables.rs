@@ -50,11 +50,13 @@ fn every_field_that_the_broker_reads_is_honoured() {
 
 #[test]
 fn every_honoured_property_is_read() {
-    // Properties that become listeners, folders, voters or a topic's settings, or are synonyms.
+    // Properties that become listeners, SASL, folders, voters or a topic's settings, or are
+    // synonyms.
     const ELSEWHERE: &[&str] = &[
         "advertised.listeners",
         "broker.id",
         "config.providers",
+        "connections.max.reauth.ms",
         "controller.listener.names",
         "controller.quorum.bootstrap.servers",
         "authorizer.class.name",
@@ -69,6 +71,10 @@ fn every_honoured_property_is_read() {
         "num.recovery.threads.per.data.dir",
         "num.replica.alter.log.dirs.threads",
         "process.roles",
+        "sasl.enabled.mechanisms",
+        "sasl.jaas.config",
+        "sasl.mechanism.controller.protocol",
+        "sasl.mechanism.inter.broker.protocol",
         "security.inter.broker.protocol",
     ];
     let behind_topics: Vec<&str> = TOPIC

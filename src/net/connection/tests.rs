@@ -105,6 +105,7 @@ impl Side {
             let terms = Terms {
                 idle: IDLE,
                 request_bytes_max: REQUEST_BYTES_MAX,
+                login: None,
                 request_memory: &memory,
                 env: Env::default(),
                 stopping: &stopping,
@@ -478,6 +479,7 @@ async fn a_connection_moves_between_two_requests_with_its_unread_bytes() {
     let terms = Terms {
         idle: IDLE,
         request_bytes_max: REQUEST_BYTES_MAX,
+        login: None,
         request_memory: &memory,
         stopping: &stopping,
         env: Env::default(),

@@ -149,6 +149,11 @@ impl ActiveController {
         Self { parts: self.parts.clone(), connection: Arc::default() }
     }
 
+    /// Returns what opens connections to controllers.
+    pub fn dial(&self) -> Dial {
+        self.parts.dial.clone()
+    }
+
     /// This node's controller, which is the active one if this node leads the quorum.
     pub fn local(&self) -> &ControllerHandle {
         &self.parts.local

@@ -3,6 +3,7 @@
 //! `gregor check` and the checks before a start read a folder as it is found.
 //! [`super::MetadataLog`] reads it after recovery.
 
+use super::synced::SyncedEnd;
 use super::{LogFault, METADATA_TOPIC};
 use bytes::Bytes;
 use metadata::image::{Image, Provenance};
@@ -141,6 +142,46 @@ impl<'a> MetadataFolder<'a> {
         Ok(end)
     }
 
+    /// Checks that the log is whole up to where it was synced, as far as this is known. Errors:
+    /// [`LogFault::Rotten`].
+    pub fn check_synced(&self) -> Result<(), LogFault> {
+        let Some(synced) = SyncedEnd::read(self.disk, &self.path)? else { return Ok(()) };
+        if self.election()?.is_none_or(|state| state.epoch != synced.epoch) {
+            return Ok(());
+        }
+        // What a snapshot covers does not count.
+        let end = self.newest_snapshot()?.map_or(Offset(0), |id| id.end).max(self.whole_end()?);
+        if end < synced.end {
+            return Err(LogFault::Rotten { folder: self.path.clone(), end, synced: synced.end });
+        }
+        Ok(())
+    }
+
+    /// Returns the end of the log before the first batch that is not whole. It reads the whole log,
+    /// as recovery does.
+    fn whole_end(&self) -> Result<Offset, LogFault> {
+        let mut end = Offset(0);
+        for base in self.segment_bases()? {
+            end = end.max(base);
+            let path = self.path.join(names::segment_file(base, names::LOG));
+            let is_whole = self.read_segment(&path, &mut |bytes| {
+                end = parse_batch(bytes).map_err(raft::Fault::Batch)?.last.plus(1);
+                Ok(())
+            })?;
+            if !is_whole {
+                break;
+            }
+        }
+        Ok(end)
+    }
+
+    /// The base offsets of the segments, in their order.
+    fn segment_bases(&self) -> Result<Vec<Offset>, LogFault> {
+        let mut bases: Vec<Offset> = self.list()?.iter().filter_map(|entry| segment_base(&entry.name)).collect();
+        bases.sort_unstable();
+        Ok(bases)
+    }
+
     /// Gives each batch that ends at an offset or after it to `take`, up to the first batch that is
     /// not whole.
     fn read_batches(
@@ -148,12 +189,14 @@ impl<'a> MetadataFolder<'a> {
         from: Offset,
         mut take: impl FnMut(ReadBatch) -> Result<(), LogFault>,
     ) -> Result<(), LogFault> {
-        let mut bases: Vec<Offset> = self.list()?.iter().filter_map(|entry| segment_base(&entry.name)).collect();
-        bases.sort_unstable();
+        let bases = self.segment_bases()?;
         let first = bases.partition_point(|base| *base <= from).saturating_sub(1);
         for base in &bases[first..] {
             let path = self.path.join(names::segment_file(*base, names::LOG));
-            let mut take = |batch: ReadBatch| if batch.last < from { Ok(()) } else { take(batch) };
+            let mut take = |bytes| {
+                let batch = ReadBatch::decode(bytes)?;
+                if batch.last < from { Ok(()) } else { take(batch) }
+            };
             if !self.read_segment(&path, &mut take)? {
                 break;
             }
@@ -162,11 +205,7 @@ impl<'a> MetadataFolder<'a> {
     }
 
     /// Gives each batch of a segment to `take`. Returns whether all batches are whole.
-    fn read_segment(
-        &self,
-        path: &Path,
-        take: &mut dyn FnMut(ReadBatch) -> Result<(), LogFault>,
-    ) -> Result<bool, LogFault> {
+    fn read_segment(&self, path: &Path, take: &mut dyn FnMut(Bytes) -> Result<(), LogFault>) -> Result<bool, LogFault> {
         let at = |error| LogFault::File { path: path.to_path_buf(), error };
         let file = self.disk.open(path, OpenMode::Read).map_err(at)?;
         let length = file.length().map_err(at)?;
@@ -174,13 +213,12 @@ impl<'a> MetadataFolder<'a> {
         while position < length {
             let chunk = read_range(&*file, position, wanted).map_err(at)?;
             let mut used = 0;
-            for batch in whole_batches(chunk.clone()) {
-                let batch = match batch {
+            while let Some(len) = batch_len(&chunk[used..]).filter(|len| used + len <= chunk.len()) {
+                match take(chunk.slice(used..used + len)) {
                     Err(LogFault::Raft(raft::Fault::Batch(_))) => return Ok(false),
-                    batch => batch?,
-                };
-                used += batch.size_bytes;
-                take(batch)?;
+                    taken => taken?,
+                }
+                used += len;
             }
             if used == 0 {
                 match batch_len(&chunk) {
@@ -190,7 +228,7 @@ impl<'a> MetadataFolder<'a> {
             } else {
                 wanted = READ_BYTES as usize;
             }
-            position += used;
+            position += used as u64;
         }
         Ok(true)
     }

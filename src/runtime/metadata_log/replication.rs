@@ -22,6 +22,7 @@ impl MetadataLog {
     /// Removes the records from an offset on.
     pub fn truncate(&self, end: Offset, now: Timestamp) -> Result<(), LogFault> {
         info!(%end, log_end = %self.log.log_end_offset(), "truncating the metadata log to where it agrees with the leader's");
+        self.synced.lower(end)?;
         self.log.truncate_to(end, now)?;
         Ok(())
     }
@@ -64,6 +65,7 @@ impl MetadataLog {
             move |error| LogFault::File { path, error }
         };
         info!(snapshot = %id, "installing a snapshot of the metadata from the leader");
+        self.synced.lower(id.end)?;
         self.disk.rename(&partial, &path).map_err(at(&path))?;
         self.disk.sync_dir(&self.folder).map_err(at(&self.folder))?;
         self.log.truncate_fully_and_start_at(id.end, now)?;

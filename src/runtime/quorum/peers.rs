@@ -35,6 +35,8 @@ pub struct QuorumPeersParts {
     pub cluster_id: Str,
     /// `controller.quorum.request.timeout.ms`
     pub timeout: Duration,
+    /// The timeout of fetches, which is not longer.
+    pub fetch_timeout: Duration,
     /// Opens connections.
     pub dial: Dial,
     /// Runs the connections' tasks.
@@ -89,14 +91,21 @@ impl QuorumPeers {
             QuorumRequest::EndQuorumEpoch(end) => self.ask(peer, end_request(cluster_id, &end), ended, answer),
             QuorumRequest::Fetch(fetch) => {
                 let request = fetch_request(cluster_id, &fetch);
-                self.ask_up_to(answer_bytes_max(fetch.max_bytes), peer, request, fetched, answer);
+                self.ask_up_to(self.fetch_limits(fetch.max_bytes), peer, request, fetched, answer);
             }
             QuorumRequest::FetchSnapshot(fetch) => {
                 let request = snapshot_request(cluster_id, &fetch);
-                self.ask_up_to(answer_bytes_max(fetch.max_bytes), peer, request, snapshot_fetched, answer);
+                self.ask_up_to(self.fetch_limits(fetch.max_bytes), peer, request, snapshot_fetched, answer);
             }
             QuorumRequest::ChangeVoters(change) => self.change_voters(peer, &change, answer),
         }
+    }
+
+    /// Returns the most bytes and the timeout of an answer with so many bytes of a log or snapshot.
+    /// A batch above them comes whole, and has at most 8 MB.
+    fn fetch_limits(&self, asked_bytes: u32) -> (usize, Duration) {
+        let bytes_max = usize::try_from(asked_bytes).unwrap_or(usize::MAX).saturating_add(RESPONSE_BYTES_MAX);
+        (bytes_max, self.parts.fetch_timeout)
     }
 
     fn change_voters(&self, peer: QuorumPeer, asked: &VoterChangeRequest, answer: Answer) {
@@ -153,12 +162,12 @@ impl QuorumPeers {
         read: impl FnOnce(Q::Response, &str) -> Result<ReceivedReply, ErrorCode> + Send + 'static,
         answer: Answer,
     ) {
-        self.ask_up_to(RESPONSE_BYTES_MAX, to, request, read, answer);
+        self.ask_up_to((RESPONSE_BYTES_MAX, self.parts.timeout), to, request, read, answer);
     }
 
     fn ask_up_to<Q: PeerRequest>(
         &self,
-        response_bytes_max: usize,
+        (response_bytes_max, timeout): (usize, Duration),
         to: QuorumPeer,
         request: Q,
         read: impl FnOnce(Q::Response, &str) -> Result<ReceivedReply, ErrorCode> + Send + 'static,
@@ -166,7 +175,7 @@ impl QuorumPeers {
     ) {
         let QuorumPeer { endpoint, peer, told, .. } = to;
         let name = peer.name().clone();
-        peer.send_up_to(response_bytes_max, request, self.parts.timeout, move |answered| {
+        peer.send_up_to(response_bytes_max, request, timeout, move |answered| {
             let is_stopped = answered.as_ref().is_err_and(|error| error.reason == PeerFailure::Stopped);
             let failure = answered.as_ref().err().map(ToString::to_string);
             let answered = answered.map_err(|error| code_of(&error));
@@ -177,12 +186,6 @@ impl QuorumPeers {
             answer(result);
         });
     }
-}
-
-/// Returns the most bytes of an answer with so many bytes of a log or snapshot. A batch above them
-/// comes whole, and has at most 8 MB.
-fn answer_bytes_max(asked_bytes: u32) -> usize {
-    usize::try_from(asked_bytes).unwrap_or(usize::MAX).saturating_add(RESPONSE_BYTES_MAX)
 }
 
 /// Logs that a replica does not answer, is of another cluster or refuses this node, and that it

@@ -18,6 +18,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 const LISTENER: &str = "CONTROLLER";
 
@@ -200,9 +201,9 @@ async fn begins_to_answer(max_bytes: u32, length: usize) -> ErrorCode {
         let near = near.lock().take();
         Box::pin(async move { Ok(Box::new(near.ok_or(ErrorKind::ConnectionRefused)?) as Box<dyn Io>) })
     });
-    let timeout = Duration::from_secs(2);
+    let (timeout, fetch_timeout) = (Duration::from_secs(3600), Duration::from_secs(2));
     let (node_id, cluster_id, runtime) = (BrokerId(1), cluster(), Handle::current());
-    let mut peers = QuorumPeers::new(QuorumPeersParts { node_id, cluster_id, timeout, dial, runtime });
+    let mut peers = QuorumPeers::new(QuorumPeersParts { node_id, cluster_id, timeout, fetch_timeout, dial, runtime });
     let fetch = raft::FetchRequest {
         replica: Some(key(1)),
         epoch: LeaderEpoch(7),
@@ -230,7 +231,9 @@ async fn an_answer_may_be_as_large_as_what_was_asked_for_and_a_batch() {
     for asked in [1, 100 << 20] {
         let allowed = asked as usize + RESPONSE_BYTES_MAX;
         // The rest of the answer does not come.
+        let begun = Instant::now();
         assert_eq!(begins_to_answer(asked, allowed).await, ErrorCode::RequestTimedOut);
+        assert_eq!(begun.elapsed().as_secs(), 2, "a fetch has its own timeout");
         assert_eq!(begins_to_answer(asked, allowed + 1).await, ErrorCode::NetworkException);
     }
 }

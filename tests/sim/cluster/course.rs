@@ -211,7 +211,7 @@ impl Course {
     /// A node has ended by itself.
     fn ended(&mut self, index: usize, end: &str) -> Check {
         let node = &mut self.nodes[index];
-        if node.has_stopped_disk() || node.has_no_room() || end == "stopped" {
+        if node.has_stopped_disk() || node.has_no_room() || node.is_rotten() || end == "stopped" {
             return Ok(());
         }
         node.unexpected(end)

@@ -83,11 +83,16 @@ impl Faults {
                     let planned = self.planned.iter().position(|(of, _)| *of == index);
                     planned.map_or(Crash::Process, |at| self.planned.remove(at).1)
                 }
-                () if node.is_stopped() || node.has_no_room() => Crash::Process,
+                () if node.is_stopped() || node.has_no_room() || node.is_rotten() => Crash::Process,
                 () => continue,
             };
+            let is_rotten = node.is_rotten();
             course.note(|| format!("node {} is down: {crash:?}", index + 1));
             self.down(course, index, crash);
+            if is_rotten {
+                course.note(|| format!("node {} gets its metadata log from the others", index + 1));
+                course.nodes[index].remove_metadata_log();
+            }
         }
     }
 

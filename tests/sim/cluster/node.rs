@@ -283,6 +283,24 @@ impl Node {
         running.told.fault.lock().as_ref().is_some_and(|fault| fault.contains("no storage space"))
     }
 
+    /// Whether the node has refused to start because a part of its metadata log is lost.
+    pub fn is_rotten(&self) -> bool {
+        let Some(running) = &self.running else { return false };
+        running.told.fault.lock().as_ref().is_some_and(|fault| fault.contains("remove every file of the folder except"))
+    }
+
+    /// Does what the line of that refusal says, so that the node copies its metadata log again. The
+    /// node must not run.
+    pub fn remove_metadata_log(&self) {
+        let folder = Path::new(self.metadata_dir).join("__cluster_metadata-0");
+        for entry in self.disk.list(&folder).unwrap() {
+            if entry.name != "quorum-state" {
+                self.disk.remove_file(&folder.join(entry.name)).unwrap();
+            }
+        }
+        self.disk.sync_dir(&folder).unwrap();
+    }
+
     /// Returns how often it was started.
     pub fn starts(&self) -> u64 {
         self.starts

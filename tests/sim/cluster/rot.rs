@@ -1,5 +1,6 @@
 //! Rotten bits: a byte of a log is not what was synced. A batch has a checksum, so its node notices
-//! it when it checks the log, cuts the rest off, and copies it again.
+//! it when it checks the log, cuts the rest off, and copies it again. A controller refuses to start
+//! without a part of its metadata log that was synced, until its folder is emptied.
 //!
 //! The checksum leaves out the base offset and the leader epoch, in every release of Kafka. Rot in
 //! these is not noticed, and not planted.
@@ -50,15 +51,13 @@ impl Faults {
     pub fn rot(&mut self, course: &mut Course, index: usize) {
         let Some(at) = self.rots.iter().position(|rot| rot.index == index) else { return };
         let rot = self.rots.swap_remove(at);
-        if !are_others_in_sync(course, index) {
+        let do_voters_change = course.layout.is_dynamic() && course.wanted.settled().is_none();
+        if !are_others_in_sync(course, index) || do_voters_change {
             return;
         }
         let disk = course.nodes[index].disk.clone();
         let flushed = flushed(&disk);
-        // Where the log has the voters, a node that cuts their records off acts by the voters
-        // before. The first one would then be a quorum of its own.
-        let metadata = !course.layout.is_dynamic();
-        let may_rot = |dir: &str| if dir == METADATA { metadata } else { rot.partitions && !flushed.contains(dir) };
+        let may_rot = |dir: &str| dir == METADATA || rot.partitions && !flushed.contains(dir);
         let is_log = |path: &&PathBuf| {
             let dir = path.parent().and_then(Path::file_name).and_then(|name| name.to_str());
             path.extension().is_some_and(|it| it == "log") && dir.is_some_and(may_rot)

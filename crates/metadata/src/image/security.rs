@@ -56,7 +56,7 @@ impl ScramMechanism {
 }
 
 /// What is stored of a SCRAM password.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct ScramCredential {
     /// The salt.
     pub salt: Bytes,
@@ -66,6 +66,13 @@ pub struct ScramCredential {
     pub server_key: Bytes,
     /// How often the password was hashed.
     pub iterations: i32,
+}
+
+/// Who has the keys can try passwords, and act as the server.
+impl std::fmt::Debug for ScramCredential {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ScramCredential").field("iterations", &self.iterations).finish_non_exhaustive()
+    }
 }
 
 /// A delegation token (KIP-48). Its secret is not stored: it follows from the token id and the

@@ -401,3 +401,13 @@ fn a_leader_that_only_answers_late_is_given_the_fetch_timeout() {
     step(&mut raft, Event::Tick, 2020);
     assert_eq!(raft.role(), RoleName::Prospective);
 }
+
+#[test]
+fn a_leader_holds_a_fetch_for_a_third_of_the_fetch_timeout_at_most() {
+    for (fetch_ms, wait) in [(2_000, "wait 500"), (600, "wait 200")] {
+        let timeouts = Timeouts { fetch_ms, ..Timeouts::default() };
+        let (mut raft, _) = Raft::start(Config { timeouts, ..config("") }, formatted(&[1, 2, 3]), 7, at(0)).unwrap();
+        let actions = follow(&mut raft, 2, 1, 10);
+        assert!(actions.last().unwrap().ends_with(wait), "{actions:?}");
+    }
+}

@@ -146,12 +146,13 @@ pub enum Departure {
     Paused,
 }
 
-/// Takes the leader of three voters away, on a quiet network. Returns the time until another one
-/// leads.
-pub fn replace_leader(seed: u64, departure: Departure) -> Check<u64> {
+/// Takes the leader of three voters with this fetch timeout away, on a quiet network. Returns the
+/// time until another one leads.
+pub fn replace_leader(seed: u64, departure: Departure, fetch_ms: u64) -> Check<u64> {
     let mut random = Random::new(seed);
     let temper = Temper { voters: 3, observers: 0, length_ms: 30_000, ..Temper::calm(&mut random) };
     let mut world = World::new(random, temper, false);
+    world.nodes.iter_mut().for_each(|node| node.config.timeouts.fetch_ms = fetch_ms);
     for node in 0..world.nodes.len() {
         world.happens_in(0, Happening::Start { node });
     }

@@ -45,10 +45,14 @@ fn seeds_that_failed_once() {
     SIMULATION.run_these(&[530_234]);
 }
 
+/// The default of `controller.quorum.fetch.timeout.ms`.
+const FETCH_TIMEOUT_MS: u64 = 2_000;
+
 /// Takes the leader of three voters away in 200 courses. Returns the times, in the simulation, in
 /// which half and 98 % of them have another one.
-fn replaced_within(departure: course::Departure) -> (u64, u64) {
-    let mut times: Vec<u64> = (0..200).map(|seed| course::replace_leader(seed, departure).unwrap()).collect();
+fn replaced_within(departure: course::Departure, fetch_ms: u64) -> (u64, u64) {
+    let replaced = |seed| course::replace_leader(seed, departure, fetch_ms).unwrap();
+    let mut times: Vec<u64> = (0..200).map(replaced).collect();
     times.sort_unstable();
     let (half, most) = (times[times.len() / 2], times[times.len() * 98 / 100]);
     eprintln!("{departure:?}: half in {half} ms, 98 % in {most} ms, all in {} ms", times[times.len() - 1]);
@@ -59,18 +63,25 @@ fn replaced_within(departure: course::Departure) -> (u64, u64) {
 /// timeout of 2,000 ms.
 #[test]
 fn a_killed_leader_is_replaced_before_the_fetch_timeout() {
-    let (half, most) = replaced_within(course::Departure::Killed);
+    let (half, most) = replaced_within(course::Departure::Killed, FETCH_TIMEOUT_MS);
     assert!(half < 200 && most < 400, "{half} {most}");
 }
 
 #[test]
 fn a_leader_that_stops_hands_over_at_once() {
-    let (half, most) = replaced_within(course::Departure::Stopped);
+    let (half, most) = replaced_within(course::Departure::Stopped, FETCH_TIMEOUT_MS);
     assert!(half < 50 && most < 100, "{half} {most}");
 }
 
 #[test]
 fn a_paused_leader_is_replaced_after_the_fetch_timeout() {
-    let (half, most) = replaced_within(course::Departure::Paused);
+    let (half, most) = replaced_within(course::Departure::Paused, FETCH_TIMEOUT_MS);
     assert!(half < 2_500 && most < 3_000, "{half} {most}");
+}
+
+/// With sessions of a second, a voter waits 600 ms for a silent leader.
+#[test]
+fn a_paused_leader_is_replaced_within_a_short_fetch_timeout() {
+    let (half, most) = replaced_within(course::Departure::Paused, 600);
+    assert!(half < 750 && most < 1_000, "{half} {most}");
 }
