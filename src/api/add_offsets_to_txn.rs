@@ -6,6 +6,7 @@
 //! - 4: may answer TRANSACTION_ABORTABLE (KIP-890).
 
 use super::Context;
+use super::authorization::{Operation, Resource};
 use super::error::fenced_for;
 use crate::runtime::transaction::PartitionsOfTransaction;
 use coordinator::StateTopic;
@@ -19,6 +20,11 @@ use protocol::messages::add_partitions_to_txn_request::AddPartitionsToTxnTopic;
 /// Adds the group's partition of `__consumer_offsets` to the transaction.
 pub(super) async fn handle(context: Context, request: AddOffsetsToTxnRequest) -> AddOffsetsToTxnResponse {
     let answer = |code: i16| AddOffsetsToTxnResponse { error_code: code, ..Default::default() };
+    let may_write = context.need(Operation::Write, Resource::TransactionalId(&request.transactional_id));
+    let may = may_write.and_then(|()| context.need(Operation::Read, Resource::Group(&request.group_id)));
+    if let Err(code) = may {
+        return answer(code.code());
+    }
     if request.transactional_id.is_empty() {
         return answer(ErrorCode::InvalidRequest.code());
     }

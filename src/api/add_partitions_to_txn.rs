@@ -7,6 +7,7 @@
 //! - 5: may answer TRANSACTION_ABORTABLE (KIP-890).
 
 use super::Context;
+use super::authorization::{Operation, Resource};
 use super::error::fenced_for;
 use crate::runtime::transaction::PartitionsOfTransaction;
 use coordinator::StateTopic;
@@ -21,11 +22,15 @@ use protocol::messages::add_partitions_to_txn_response::{
     AddPartitionsToTxnPartitionResult, AddPartitionsToTxnResponse, AddPartitionsToTxnResult,
     AddPartitionsToTxnTopicResult,
 };
+use std::collections::HashSet;
 
 /// Adds the partitions of each transaction, or verifies that they are in it. The versions of
 /// clients have one transaction, those of brokers several.
 pub(super) async fn handle(context: Context, request: AddPartitionsToTxnRequest) -> AddPartitionsToTxnResponse {
     if context.version >= 4 {
+        if let Err(code) = context.need_of_cluster(Operation::ClusterAction) {
+            return AddPartitionsToTxnResponse { error_code: code.code(), ..Default::default() };
+        }
         let mut results_by_transaction = Vec::with_capacity(request.transactions.len());
         for transaction in request.transactions {
             let transactional_id = transaction.transactional_id.clone();
@@ -68,7 +73,15 @@ fn of_brokers(results_by_transaction: Vec<AddPartitionsToTxnResult>) -> AddParti
 /// added, nothing is done.
 async fn add(context: &Context, transaction: AddPartitionsToTxnTransaction) -> Vec<AddPartitionsToTxnTopicResult> {
     let is_of_broker = context.version >= 4;
-    if let Some(refused) = refuse(&context.broker.image(), &transaction.topics, is_of_broker) {
+    let transactional_id = Resource::TransactionalId(&transaction.transactional_id);
+    if !is_of_broker && let Err(code) = context.need(Operation::Write, transactional_id) {
+        return answer_all(&transaction.topics, |_, _| code);
+    }
+    let forbidden = match is_of_broker {
+        true => HashSet::new(),
+        false => context.forbidden_topics(Operation::Write, transaction.topics.iter().map(|topic| &topic.name)),
+    };
+    if let Some(refused) = refuse(&context.broker.image(), &forbidden, &transaction.topics, is_of_broker) {
         return refused;
     }
     let partitions = PartitionsOfTransaction {
@@ -89,11 +102,12 @@ async fn add(context: &Context, transaction: AddPartitionsToTxnTransaction) -> V
 /// OPERATION_NOT_ATTEMPTED for the others.
 fn refuse(
     image: &Image,
+    forbidden: &HashSet<Str>,
     topics: &[AddPartitionsToTxnTopic],
     is_of_broker: bool,
 ) -> Option<Vec<AddPartitionsToTxnTopicResult>> {
     let fault = |name: &Str, index: i32| {
-        if !is_of_broker && StateTopic::from_name(name).is_some() {
+        if forbidden.contains(name) || (!is_of_broker && StateTopic::from_name(name).is_some()) {
             return Some(ErrorCode::TopicAuthorizationFailed);
         }
         let exists = image.topics.by_name(name).is_some_and(|topic| topic.partition(PartitionIndex(index)).is_some());
@@ -103,9 +117,16 @@ fn refuse(
     if !is_refused {
         return None;
     }
+    Some(answer_all(topics, |name, index| fault(name, index).unwrap_or(ErrorCode::OperationNotAttempted)))
+}
+
+fn answer_all(
+    topics: &[AddPartitionsToTxnTopic],
+    code: impl Fn(&Str, i32) -> ErrorCode,
+) -> Vec<AddPartitionsToTxnTopicResult> {
     let result = |topic: &AddPartitionsToTxnTopic, index: i32| AddPartitionsToTxnPartitionResult {
         partition_index: index,
-        partition_error_code: fault(&topic.name, index).unwrap_or(ErrorCode::OperationNotAttempted).code(),
+        partition_error_code: code(&topic.name, index).code(),
         ..Default::default()
     };
     let results = topics.iter().map(|topic| AddPartitionsToTxnTopicResult {
@@ -113,5 +134,5 @@ fn refuse(
         results_by_partition: topic.partitions.iter().map(|&index| result(topic, index)).collect(),
         ..Default::default()
     });
-    Some(results.collect())
+    results.collect()
 }

@@ -6,6 +6,7 @@
 //! the rest.
 
 use super::Context;
+use super::authorization::Operation;
 use crate::peer::{self, PeerParts};
 use metadata::version::KRAFT_VERSION;
 use model::{ApiError, ErrorCode, java};
@@ -26,6 +27,7 @@ pub(super) async fn handle(context: Context, request: AddRaftVoterRequest) -> Ad
 }
 
 async fn add(context: &Context, request: &AddRaftVoterRequest) -> Result<(), ApiError> {
+    context.need_or_say(Operation::Alter)?;
     check_cluster(context, request.cluster_id.as_deref())?;
     let quorum = context.broker.controller.describe().await.ok_or(ErrorCode::NotLeaderOrFollower)?;
     let invalid = |message| ApiError::new(ErrorCode::InvalidRequest, message);

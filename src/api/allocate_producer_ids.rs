@@ -1,6 +1,7 @@
 //! AllocateProducerIds (key 67), version 0: gives a broker a block of producer ids (KIP-730).
 
 use super::Context;
+use super::authorization::Operation;
 use metadata::decide;
 use protocol::messages::allocate_producer_ids_request::AllocateProducerIdsRequest;
 use protocol::messages::allocate_producer_ids_response::AllocateProducerIdsResponse;
@@ -9,7 +10,8 @@ use protocol::messages::allocate_producer_ids_response::AllocateProducerIdsRespo
 pub(super) async fn handle(context: Context, request: AllocateProducerIdsRequest) -> AllocateProducerIdsResponse {
     let decided =
         context.broker.controller.decide_at_commit(move |view, _| decide::allocate_producer_ids(view.image, &request));
-    decided
+    context
+        .if_permitted(Operation::ClusterAction, decided)
         .await
         .unwrap_or_else(|error| AllocateProducerIdsResponse { error_code: error.code.code(), ..Default::default() })
 }

@@ -3,6 +3,7 @@
 //! - 1: is flexible.
 
 use super::Context;
+use super::authorization::Operation;
 use metadata::decide;
 use protocol::messages::alter_client_quotas_request::AlterClientQuotasRequest;
 use protocol::messages::alter_client_quotas_response::{AlterClientQuotasResponse, EntityData, EntryData};
@@ -11,7 +12,7 @@ use protocol::messages::alter_client_quotas_response::{AlterClientQuotasResponse
 pub(super) async fn handle(context: Context, request: AlterClientQuotasRequest) -> AlterClientQuotasResponse {
     let asked = request.entries.clone();
     let decided = context.broker.controller.decide(move |view, _| decide::alter_client_quotas(view.image, &request));
-    decided.await.unwrap_or_else(|error| {
+    context.if_permitted(Operation::AlterConfigs, decided).await.unwrap_or_else(|error| {
         let failed = asked.into_iter().map(|entry| EntryData {
             error_code: error.code.code(),
             error_message: error.message.as_deref().map(Into::into),

@@ -4,6 +4,7 @@
 //! - 3: adds the broker epochs of the ISR (KIP-903).
 
 use super::Context;
+use super::authorization::Operation;
 use metadata::decide;
 use protocol::messages::alter_partition_request::AlterPartitionRequest;
 use protocol::messages::alter_partition_response::AlterPartitionResponse;
@@ -16,5 +17,8 @@ pub(super) async fn handle(context: Context, request: AlterPartitionRequest) -> 
     }
     let decided =
         context.broker.controller.decide_at_commit(move |view, cx| decide::alter_partition(view.image, cx, &request));
-    decided.await.unwrap_or_else(|error| AlterPartitionResponse { error_code: error.code.code(), ..Default::default() })
+    context
+        .if_permitted(Operation::ClusterAction, decided)
+        .await
+        .unwrap_or_else(|error| AlterPartitionResponse { error_code: error.code.code(), ..Default::default() })
 }

@@ -4,6 +4,7 @@
 //! - 1: may forbid a change of the replication factor (KIP-860).
 
 use super::Context;
+use super::authorization::Operation;
 use metadata::decide;
 use model::ApiError;
 use protocol::messages::alter_partition_reassignments_request::{
@@ -24,7 +25,7 @@ pub(super) async fn handle(
         .broker
         .controller
         .decide_within(timeout_ms, move |view, cx| decide::alter_partition_reassignments(view.image, cx, &request));
-    decided.await.unwrap_or_else(|error| AlterPartitionReassignmentsResponse {
+    context.if_permitted(Operation::Alter, decided).await.unwrap_or_else(|error| AlterPartitionReassignmentsResponse {
         responses: asked.into_iter().map(|topic| failed(topic, &error)).collect(),
         error_code: error.code.code(),
         error_message: error.message.map(Into::into),

@@ -7,6 +7,7 @@
 //! names a partition several times, the last log dir counts, and the partition is answered once.
 
 use super::Context;
+use super::authorization::Operation;
 use model::{ErrorCode, TopicPartition};
 use protocol::Str;
 use protocol::messages::alter_replica_log_dirs_request::AlterReplicaLogDirsRequest;
@@ -18,6 +19,7 @@ use std::path::Path;
 
 /// Starts the moves and answers each partition.
 pub(super) async fn handle(context: Context, request: AlterReplicaLogDirsRequest) -> AlterReplicaLogDirsResponse {
+    let permitted = context.need_of_cluster(Operation::Alter);
     let (image, replicas) = (context.broker.image(), context.broker.replicas.clone());
     let targets = targets(request);
     let altered = context.broker.env.run(move || {
@@ -25,7 +27,7 @@ pub(super) async fn handle(context: Context, request: AlterReplicaLogDirsRequest
             let topic = image.topics.by_name(&topic_name);
             let answers = partitions.into_iter().map(|(partition_index, dir)| {
                 let name = TopicPartition::new(topic_name.as_str(), partition_index);
-                let altered = replicas.alter_log_dir(topic, &name, Path::new(dir.as_str()));
+                let altered = permitted.and_then(|()| replicas.alter_log_dir(topic, &name, Path::new(dir.as_str())));
                 let error_code = altered.err().unwrap_or(ErrorCode::None).code();
                 AlterReplicaLogDirPartitionResult { partition_index, error_code, ..Default::default() }
             });

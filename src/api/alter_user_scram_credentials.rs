@@ -1,6 +1,7 @@
 //! AlterUserScramCredentials (key 51), version 0: sets or removes SCRAM credentials (KIP-554).
 
 use super::Context;
+use super::authorization::Operation;
 use crate::security::keys;
 use metadata::decide;
 use protocol::messages::alter_user_scram_credentials_request::AlterUserScramCredentialsRequest;
@@ -23,7 +24,7 @@ pub(super) async fn handle(
         .broker
         .controller
         .decide(move |view, cx| decide::alter_user_scram_credentials(view.image, cx, &request, &keys));
-    decided.await.unwrap_or_else(|error| {
+    context.if_permitted(Operation::Alter, decided).await.unwrap_or_else(|error| {
         let failed = users.into_iter().map(|user| AlterUserScramCredentialsResult {
             user,
             error_code: error.code.code(),

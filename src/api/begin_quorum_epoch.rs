@@ -4,6 +4,7 @@
 //! - 1: is flexible; adds the voter's id and directory, and endpoints (KIP-853).
 
 use super::Context;
+use super::authorization::Operation;
 use super::context::{METADATA_TOPIC, is_metadata_log};
 use crate::runtime::quorum::messages::{begin_of, begin_reply};
 use model::ErrorCode;
@@ -16,6 +17,9 @@ use raft::{QuorumReply, QuorumRequest};
 /// Errors for the whole request: INCONSISTENT_CLUSTER_ID for another cluster's id, and
 /// INVALID_REQUEST for another topic or partition.
 pub(super) async fn handle(context: Context, request: BeginQuorumEpochRequest) -> BeginQuorumEpochResponse {
+    if let Err(code) = context.need_of_cluster(Operation::ClusterAction) {
+        return BeginQuorumEpochResponse { error_code: code.code(), ..Default::default() };
+    }
     let answers_endpoints = context.version >= 1;
     let listener = answers_endpoints.then_some(context.connection.listener.name.as_str());
     let refused = |error: ErrorCode| BeginQuorumEpochResponse { error_code: error.code(), ..Default::default() };

@@ -4,6 +4,7 @@
 //! - 2: adds cordoned log dirs (KIP-1066).
 
 use super::Context;
+use super::authorization::Operation;
 use metadata::decide;
 use model::{BrokerEpoch, BrokerId};
 use protocol::messages::broker_heartbeat_request::BrokerHeartbeatRequest;
@@ -12,6 +13,9 @@ use protocol::messages::broker_heartbeat_response::BrokerHeartbeatResponse;
 /// Passes the request to the controller, which decides. The connection then belongs to the broker:
 /// its end is a sign that the broker is gone.
 pub(super) async fn handle(context: Context, request: BrokerHeartbeatRequest) -> BrokerHeartbeatResponse {
+    if let Err(code) = context.need_of_cluster(Operation::ClusterAction) {
+        return BrokerHeartbeatResponse { error_code: code.code(), ..Default::default() };
+    }
     let (id, epoch) = (BrokerId(request.broker_id), BrokerEpoch(request.broker_epoch));
     let Context { broker, connection, .. } = context;
     let decided =

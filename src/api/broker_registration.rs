@@ -6,6 +6,7 @@
 //! - 4: includes features whose lowest level is 0 (KAFKA-17492).
 
 use super::Context;
+use super::authorization::Operation;
 use metadata::decide;
 use model::{BrokerId, ErrorCode};
 use protocol::messages::broker_registration_request::BrokerRegistrationRequest;
@@ -18,7 +19,7 @@ pub(super) async fn handle(context: Context, request: BrokerRegistrationRequest)
     let decided = context.broker.controller.decide_at_commit(move |view, cx| {
         decide::register_broker(view.image, view.soft, cx, &request, view.next_offset)
     });
-    decided.await.unwrap_or_else(|error| {
+    context.if_permitted(Operation::ClusterAction, decided).await.unwrap_or_else(|error| {
         let registered = context.broker.image().cluster.brokers.get(&id).map(|it| it.epoch);
         if let (ErrorCode::DuplicateBrokerRegistration, Some(epoch)) = (error.code, registered) {
             context.broker.lost_brokers.suspect(id, epoch);

@@ -4,8 +4,9 @@
 use crate::broker::Broker;
 use crate::config::Listener;
 use crate::runtime::lost_brokers::HeartbeatConnection;
-use crate::security::{Authentication, Identity};
+use crate::security::{Authentication, Identity, java_address};
 use futures_util::future::BoxFuture;
+use metadata::acl::Subject;
 use model::{BrokerId, ErrorCode, LeaderEpoch, Offset, PartitionIndex, TopicId};
 use parking_lot::Mutex;
 use protocol::{ApiKey, FramePart, Message, Str};
@@ -32,6 +33,7 @@ pub struct Connection {
     /// How far its client has come to log in; `None` on a listener without SASL.
     pub authentication: Option<Mutex<Authentication>>,
     identity: OnceLock<Identity>,
+    subject: OnceLock<Subject>,
 }
 
 impl Connection {
@@ -39,8 +41,8 @@ impl Connection {
     pub fn new(id: u64, listener: Arc<Listener>, peer: SocketAddr) -> Self {
         let (software, refused_client_id, heartbeats) = Default::default();
         let authentication = listener.protocol.is_sasl().then(Mutex::default);
-        let identity = OnceLock::new();
-        Self { id, listener, peer, software, refused_client_id, heartbeats, authentication, identity }
+        let (identity, subject) = Default::default();
+        Self { id, listener, peer, software, refused_client_id, heartbeats, authentication, identity, subject }
     }
 
     /// Creates the connection of a client whose request another node forwarded.
@@ -62,6 +64,14 @@ impl Connection {
     pub fn identity(&self) -> &Identity {
         static ANONYMOUS: Identity = Identity::ANONYMOUS;
         self.identity.get().unwrap_or(&ANONYMOUS)
+    }
+
+    /// Returns the client as ACLs know it. Nobody asks before the client is authenticated.
+    pub fn subject(&self) -> &Subject {
+        self.subject.get_or_init(|| Subject {
+            principal: Str::from(self.identity().principal.to_string()),
+            host: java_address(self.peer.ip()),
+        })
     }
 
     /// Returns the client's identity for the log: name and version of its software, and the client
@@ -95,13 +105,6 @@ pub struct Context {
     /// The name that the client gives itself.
     pub client_id: Option<Str>,
 }
-
-/// The operations that are allowed on a topic, as bits. Without an authorizer, all are allowed.
-pub const TOPIC_OPERATIONS: i32 = 3576;
-/// The operations that are allowed on a group.
-pub const GROUP_OPERATIONS: i32 = 3400;
-/// The operations that are allowed on the cluster.
-pub const CLUSTER_OPERATIONS: i32 = 8096;
 
 pub use crate::replica::is_internal;
 pub use crate::runtime::metadata_log::{METADATA_TOPIC, METADATA_TOPIC_ID};

@@ -2,6 +2,7 @@
 //! (KIP-919).
 
 use super::Context;
+use super::authorization::Operation;
 use metadata::decide;
 use protocol::messages::controller_registration_request::ControllerRegistrationRequest;
 use protocol::messages::controller_registration_response::ControllerRegistrationResponse;
@@ -10,9 +11,11 @@ use protocol::messages::controller_registration_response::ControllerRegistration
 pub(super) async fn handle(context: Context, request: ControllerRegistrationRequest) -> ControllerRegistrationResponse {
     let decided =
         context.broker.controller.decide_at_commit(move |view, _| decide::register_controller(view.image, &request));
-    decided.await.unwrap_or_else(|error| ControllerRegistrationResponse {
-        error_code: error.code.code(),
-        error_message: error.message.map(Into::into),
-        ..Default::default()
+    context.if_permitted(Operation::ClusterAction, decided).await.unwrap_or_else(|error| {
+        ControllerRegistrationResponse {
+            error_code: error.code.code(),
+            error_message: error.message.map(Into::into),
+            ..Default::default()
+        }
     })
 }

@@ -2,6 +2,7 @@
 //!
 //! - 2: is flexible.
 
+use super::authorization::Operation;
 use super::{Context, error};
 use model::{ErrorCode, Offset};
 use protocol::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsRequest};
@@ -17,11 +18,14 @@ pub(super) async fn handle(context: Context, request: DeleteRecordsRequest) -> D
 }
 
 fn delete_all(context: &Context, request: DeleteRecordsRequest) -> DeleteRecordsResponse {
+    let forbidden = context.forbidden_topics(Operation::Delete, request.topics.iter().map(|topic| &topic.name));
     let image = context.broker.image();
     let topics = request.topics.into_iter().map(|topic| {
         let known = image.topics.by_name(&topic.name);
+        let is_forbidden = forbidden.contains(&topic.name);
         let partitions = topic.partitions.into_iter().map(|asked| {
             let deleted = match known {
+                _ if is_forbidden => Err(ErrorCode::TopicAuthorizationFailed),
                 None => Err(ErrorCode::UnknownTopicOrPartition),
                 Some(known) => delete(context, known, &asked),
             };

@@ -6,6 +6,7 @@
 //! - 6: may also name topics by id (KIP-516).
 
 use super::Context;
+use super::authorization::{Operation, Resource};
 use metadata::decide;
 use model::ErrorCode;
 use protocol::messages::delete_topics_request::{DeleteTopicState, DeleteTopicsRequest};
@@ -20,12 +21,18 @@ pub(super) async fn handle(context: Context, mut request: DeleteTopicsRequest) -
         request.topics = names.map(|name| DeleteTopicState { name: Some(name), ..Default::default() }).collect();
     }
     let asked = request.topics.clone();
-    let everyone = |_: &str| decide::TopicToDelete { describable: true, deletable: true };
+    let may_delete_all = context.may_also(Operation::Delete, Resource::Cluster);
+    let asking = context.clone();
+    let may = move |operation, name: &str| may_delete_all || asking.may(operation, Resource::Topic(name));
+    let authorize = move |name: &str| decide::TopicToDelete {
+        describable: may(Operation::Describe, name),
+        deletable: may(Operation::Delete, name),
+    };
     let timeout_ms = request.timeout_ms;
     let decided = context
         .broker
         .controller
-        .decide_within(timeout_ms, move |view, cx| decide::delete_topics(view.image, cx, &request, &everyone));
+        .decide_within(timeout_ms, move |view, cx| decide::delete_topics(view.image, cx, &request, &authorize));
     decided.await.unwrap_or_else(|error| {
         let code = match error.code {
             ErrorCode::TopicDeletionDisabled if !knows_disabled => ErrorCode::InvalidRequest,

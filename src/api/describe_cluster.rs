@@ -4,7 +4,7 @@
 //! - 2: may include fenced brokers, and says which brokers are fenced (KIP-1073).
 
 use super::Context;
-use crate::api::context::CLUSTER_OPERATIONS;
+use super::authorization::Operation;
 use metadata::image::Broker;
 use model::ErrorCode;
 use protocol::Str;
@@ -17,6 +17,16 @@ const CONTROLLERS: i8 = 2;
 
 /// Answers the brokers or the controllers, whichever this listener belongs to.
 pub(super) async fn handle(context: Context, request: DescribeClusterRequest) -> DescribeClusterResponse {
+    // As in Kafka, only administrators see the controllers.
+    if context.connection.listener.is_controller
+        && let Err(error) = context.need_or_say(Operation::Alter)
+    {
+        return DescribeClusterResponse {
+            error_code: error.code.code(),
+            error_message: error.message.map(Into::into),
+            ..Default::default()
+        };
+    }
     let own = if context.connection.listener.is_controller { CONTROLLERS } else { BROKERS };
     if request.endpoint_type != own {
         return mismatch(own, request.endpoint_type, context.version >= 1);
@@ -37,7 +47,8 @@ pub(super) async fn handle(context: Context, request: DescribeClusterRequest) ->
             .filter_map(|node| node.listener(listener).map(|one| entry(node.id.0, one, node.rack.clone(), node.fenced)))
             .collect()
     };
-    let operations = if request.include_cluster_authorized_operations { CLUSTER_OPERATIONS } else { i32::MIN };
+    let operations =
+        if request.include_cluster_authorized_operations { context.operations_on_cluster() } else { i32::MIN };
     DescribeClusterResponse {
         endpoint_type: own,
         cluster_id: context.broker.node.cluster_id.clone(),

@@ -5,6 +5,7 @@
 //! - 4: is flexible.
 
 use super::Context;
+use super::authorization::{Operation, Resource};
 use crate::config::{ConfigEntry, ConfigSource, Kind, describe_client_metrics};
 use crate::runtime::config_rules::properties;
 use metadata::image::{ConfigResource, ResourceType};
@@ -56,6 +57,7 @@ fn describe(context: &Context, resource: &DescribeConfigsResource) -> Result<Vec
     let Some(kind) = ResourceType::from_code(resource.resource_type) else {
         return Err(ErrorCode::InvalidRequest.into());
     };
+    context.need(Operation::DescribeConfigs, Resource::of_config(kind, name))?;
     let own = || properties(&image.configs.of(&ConfigResource::new(kind, name.clone())));
     match kind {
         ResourceType::Topic => {

@@ -8,17 +8,19 @@
 //!   (KIP-1043).
 
 use super::Context;
-use super::context::GROUP_OPERATIONS;
+use super::authorization::{Operation, Resource};
 use coordinator::{GroupReply, GroupRequest};
 use futures_util::future::join_all;
 use model::ErrorCode;
 use protocol::messages::describe_groups_request::DescribeGroupsRequest;
-use protocol::messages::describe_groups_response::DescribeGroupsResponse;
+use protocol::messages::describe_groups_response::{DescribeGroupsResponse, DescribedGroup};
 
 /// Describes classic groups. Each group's coordinator answers for it.
 pub(super) async fn handle(context: Context, request: DescribeGroupsRequest) -> DescribeGroupsResponse {
     let report_missing = context.version >= 6;
-    let asked = request.groups.into_iter().map(|group| {
+    let (permitted, refused): (Vec<_>, Vec<_>) =
+        request.groups.into_iter().partition(|group| context.may(Operation::Describe, Resource::Group(group)));
+    let asked = permitted.into_iter().map(|group| {
         let groups = context.broker.groups.clone();
         async move {
             groups
@@ -26,7 +28,12 @@ pub(super) async fn handle(context: Context, request: DescribeGroupsRequest) -> 
                 .await
         }
     });
-    let mut groups = Vec::new();
+    let refused = refused.into_iter().map(|group_id| DescribedGroup {
+        error_code: ErrorCode::GroupAuthorizationFailed.code(),
+        group_id,
+        ..Default::default()
+    });
+    let mut groups: Vec<DescribedGroup> = refused.collect();
     for reply in join_all(asked).await {
         if let GroupReply::DescribeGroups(described) = reply {
             groups.extend(described);
@@ -34,7 +41,7 @@ pub(super) async fn handle(context: Context, request: DescribeGroupsRequest) -> 
     }
     if request.include_authorized_operations {
         for group in groups.iter_mut().filter(|group| group.error_code == ErrorCode::None.code()) {
-            group.authorized_operations = GROUP_OPERATIONS;
+            group.authorized_operations = context.operations(Resource::Group(&group.group_id));
         }
     }
     DescribeGroupsResponse { groups, ..Default::default() }

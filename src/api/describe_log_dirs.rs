@@ -7,6 +7,7 @@
 //! - 5: says whether a log dir is cordoned, so that it gets no new replicas (KIP-1066).
 
 use super::Context;
+use super::authorization::Operation;
 use crate::replica::{Dir, Replicas};
 use model::ErrorCode;
 use protocol::Str;
@@ -23,6 +24,9 @@ const UNKNOWN_OFFSET_LAG: i64 = -1;
 
 /// Lists the log dirs with their partitions: all partitions, or those that the request names.
 pub(super) async fn handle(context: Context, request: DescribeLogDirsRequest) -> DescribeLogDirsResponse {
+    if let Err(code) = context.need_of_cluster(Operation::Describe) {
+        return DescribeLogDirsResponse { error_code: code.code(), ..Default::default() };
+    }
     let wanted: Option<HashSet<(Str, i32)>> = request.topics.map(|topics| {
         let partitions = topics.into_iter().flat_map(|topic| {
             let name = topic.topic;

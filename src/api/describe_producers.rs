@@ -2,6 +2,7 @@
 //! partition (KIP-664). `kafka-transactions find-hanging` finds open transactions in it.
 
 use super::Context;
+use super::authorization::{Operation, Resource};
 use metadata::image::Topic;
 use model::{ApiError, ErrorCode, Offset};
 use protocol::messages::describe_producers_request::DescribeProducersRequest;
@@ -13,7 +14,11 @@ use protocol::messages::describe_producers_response::{
 pub(super) async fn handle(context: Context, request: DescribeProducersRequest) -> DescribeProducersResponse {
     let image = context.broker.image();
     let topics = request.topics.into_iter().map(|topic| {
-        let known = match metadata::decide::validate_topic_name(&topic.name) {
+        let permitted = context.need(Operation::Read, Resource::Topic(&topic.name));
+        let known = match permitted
+            .map_err(|code| ApiError::new(code, code.message()))
+            .and_then(|()| metadata::decide::validate_topic_name(&topic.name))
+        {
             Err(error) => Err(error),
             Ok(()) => image.topics.by_name(&topic.name).ok_or_else(|| {
                 let code = ErrorCode::UnknownTopicOrPartition;

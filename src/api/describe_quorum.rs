@@ -5,6 +5,7 @@
 //!   (KIP-853).
 
 use super::Context;
+use super::authorization::Operation;
 use super::context::{METADATA_TOPIC, is_metadata_log};
 use model::{ErrorCode, Offset, Timestamp};
 use protocol::messages::describe_quorum_request::DescribeQuorumRequest;
@@ -15,6 +16,13 @@ use raft::{QuorumDescription, ReplicaDescription};
 
 /// Describes the quorum of the metadata log. There is no other quorum.
 pub(super) async fn handle(context: Context, request: DescribeQuorumRequest) -> DescribeQuorumResponse {
+    if let Err(code) = context.need_of_cluster(Operation::Describe) {
+        return DescribeQuorumResponse {
+            error_code: code.code(),
+            error_message: Some(code.message().into()),
+            ..Default::default()
+        };
+    }
     let has_directories = context.version >= 2;
     let Some(quorum) = context.broker.controller.describe().await else {
         return DescribeQuorumResponse { error_code: ErrorCode::NotLeaderOrFollower.code(), ..Default::default() };

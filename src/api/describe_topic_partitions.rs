@@ -2,7 +2,8 @@
 //! each answer. It is the only request that answers the ELR (KIP-966).
 
 use super::Context;
-use crate::api::context::{TOPIC_OPERATIONS, is_internal};
+use super::authorization::{Operation, Resource};
+use super::context::is_internal;
 use metadata::image::{Partition, Topic};
 use model::{BrokerId, ErrorCode, PartitionIndex, TopicIdPartition};
 use protocol::Str;
@@ -11,7 +12,7 @@ use protocol::messages::describe_topic_partitions_response::{
     Cursor, DescribeTopicPartitionsResponse, DescribeTopicPartitionsResponsePartition,
     DescribeTopicPartitionsResponseTopic,
 };
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 /// Answers topics in the order of their names, from the cursor on, up to the limit of partitions.
@@ -30,11 +31,15 @@ pub(super) async fn handle(
     }
     let (first_topic, first_partition) =
         request.cursor.map_or((Str::default(), 0), |cursor| (cursor.topic_name, cursor.partition_index));
-    let names: BTreeSet<Str> = if request.topics.is_empty() {
-        image.topics.iter().map(|topic| topic.name.clone()).collect()
+    let may_describe = |name: &Str| context.may_also(Operation::Describe, Resource::Topic(name));
+    let mut forbidden = HashSet::new();
+    let mut names: BTreeSet<Str> = if request.topics.is_empty() {
+        image.topics.iter().map(|topic| topic.name.clone()).filter(may_describe).collect()
     } else {
+        forbidden = context.forbidden_topics(Operation::Describe, request.topics.iter().map(|topic| &topic.name));
         request.topics.into_iter().map(|topic| topic.name).collect()
     };
+    names.retain(|name| !forbidden.contains(name));
     let most = context.broker.settings().max_request_partition_size_limit.min(request.response_partition_limit);
     let mut left = usize::try_from(most).unwrap_or(0).max(1);
     let mut response = DescribeTopicPartitionsResponse::default();
@@ -48,7 +53,7 @@ pub(super) async fn handle(
         let Some(topic) = image.topics.by_name(name) else {
             let valid = metadata::decide::validate_topic_name(name).is_ok();
             let error = if valid { ErrorCode::UnknownTopicOrPartition } else { ErrorCode::InvalidTopicException };
-            response.topics.push(failed(name.clone(), error));
+            response.topics.push(failed(&context, name.clone(), error));
             continue;
         };
         let page = topic.partitions.iter().filter(|(index, _)| index.0 >= first).take(left);
@@ -59,13 +64,20 @@ pub(super) async fn handle(
         let partitions: Vec<_> = page.map(describe).collect();
         left -= partitions.len();
         let next = first + i32::try_from(partitions.len()).unwrap_or(i32::MAX);
-        response.topics.push(entry(topic, partitions));
+        response.topics.push(entry(&context, topic, partitions));
         if topic.partitions.len() > usize::try_from(next).unwrap_or(usize::MAX) {
             response.next_cursor =
                 Some(Cursor { topic_name: name.clone(), partition_index: next, ..Default::default() });
             break;
         }
     }
+    let refused = forbidden.into_iter().map(|name| DescribeTopicPartitionsResponseTopic {
+        error_code: ErrorCode::TopicAuthorizationFailed.code(),
+        name: Some(name),
+        ..Default::default()
+    });
+    response.topics.extend(refused);
+    response.topics.sort_by(|one, other| one.name.cmp(&other.name));
     response
 }
 
@@ -83,6 +95,7 @@ fn check(request: &DescribeTopicPartitionsRequest) -> Result<(), ErrorCode> {
 }
 
 fn entry(
+    context: &Context,
     topic: &Topic,
     partitions: Vec<DescribeTopicPartitionsResponsePartition>,
 ) -> DescribeTopicPartitionsResponseTopic {
@@ -91,18 +104,18 @@ fn entry(
         topic_id: topic.id,
         is_internal: is_internal(&topic.name),
         partitions,
-        topic_authorized_operations: TOPIC_OPERATIONS,
+        topic_authorized_operations: context.operations(Resource::Topic(&topic.name)),
         ..Default::default()
     }
 }
 
-fn failed(name: Str, error: ErrorCode) -> DescribeTopicPartitionsResponseTopic {
-    let is_internal = is_internal(&name);
+fn failed(context: &Context, name: Str, error: ErrorCode) -> DescribeTopicPartitionsResponseTopic {
+    let (is_internal, operations) = (is_internal(&name), context.operations(Resource::Topic(&name)));
     DescribeTopicPartitionsResponseTopic {
         error_code: error.code(),
         name: Some(name),
         is_internal,
-        topic_authorized_operations: TOPIC_OPERATIONS,
+        topic_authorized_operations: operations,
         ..Default::default()
     }
 }

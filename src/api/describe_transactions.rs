@@ -1,6 +1,7 @@
 //! DescribeTransactions (key 65), version 0: describes transactions (KIP-664).
 
 use super::Context;
+use super::authorization::{Operation, Resource};
 use coordinator::{TransactionReply, TransactionRequest};
 use model::ErrorCode;
 use protocol::Str;
@@ -22,12 +23,17 @@ async fn describe(context: &Context, id: Str) -> TransactionState {
         transactional_id: id.clone(),
         ..Default::default()
     };
+    if let Err(code) = context.need(Operation::Describe, Resource::TransactionalId(&id)) {
+        return failed(code);
+    }
     if id.is_empty() {
         return failed(ErrorCode::InvalidRequest);
     }
     match context.broker.transactions.ask(&id, TransactionRequest::Describe(vec![id.clone()])).await {
         TransactionReply::Describe(states) => {
-            states.into_iter().next().unwrap_or_else(|| failed(ErrorCode::TransactionalIdNotFound))
+            let mut state = states.into_iter().next().unwrap_or_else(|| failed(ErrorCode::TransactionalIdNotFound));
+            state.topics.retain(|topic| context.may_also(Operation::Describe, Resource::Topic(&topic.topic)));
+            state
         }
         _ => failed(ErrorCode::UnknownServerError),
     }

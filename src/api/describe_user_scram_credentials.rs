@@ -4,6 +4,7 @@
 //! The answer never contains salts or keys.
 
 use super::Context;
+use super::authorization::Operation;
 use metadata::decide;
 use model::ErrorCode;
 use protocol::messages::describe_user_scram_credentials_request::DescribeUserScramCredentialsRequest;
@@ -14,6 +15,13 @@ pub(super) async fn handle(
     context: Context,
     request: DescribeUserScramCredentialsRequest,
 ) -> DescribeUserScramCredentialsResponse {
+    if let Err(code) = context.need_of_cluster(Operation::Describe) {
+        return DescribeUserScramCredentialsResponse {
+            error_code: code.code(),
+            error_message: None,
+            ..Default::default()
+        };
+    }
     if context.connection.listener.is_controller {
         // Kafka's controllers advertise this request but do not serve it.
         return DescribeUserScramCredentialsResponse {

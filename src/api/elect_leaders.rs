@@ -4,6 +4,7 @@
 //! - 2: is flexible.
 
 use super::Context;
+use super::authorization::Operation;
 use metadata::decide;
 use model::ApiError;
 use protocol::messages::elect_leaders_request::{ElectLeadersRequest, TopicPartitions};
@@ -18,7 +19,7 @@ pub(super) async fn handle(context: Context, request: ElectLeadersRequest) -> El
         .broker
         .controller
         .decide_within(timeout_ms, move |view, cx| decide::elect_leaders(view.image, cx, &request));
-    decided.await.unwrap_or_else(|error| ElectLeadersResponse {
+    context.if_permitted(Operation::Alter, decided).await.unwrap_or_else(|error| ElectLeadersResponse {
         error_code: if has_error { error.code.code() } else { 0 },
         replica_election_results: asked.into_iter().map(|topic| failed(topic, &error)).collect(),
         ..Default::default()

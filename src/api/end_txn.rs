@@ -6,6 +6,7 @@
 //! - 5: answers the producer id and epoch for the next transaction (KIP-890).
 
 use super::Context;
+use super::authorization::{Operation, Resource};
 use super::error::fenced_for;
 use coordinator::transaction::ProducerIdAndEpoch;
 use coordinator::{TransactionReply, TransactionRequest};
@@ -16,6 +17,9 @@ use protocol::messages::end_txn_response::EndTxnResponse;
 /// Asks the coordinator of the transactional id to end the transaction.
 pub(super) async fn handle(context: Context, request: EndTxnRequest) -> EndTxnResponse {
     let failed = |code: ErrorCode| EndTxnResponse { error_code: code.code(), ..Default::default() };
+    if let Err(code) = context.need(Operation::Write, Resource::TransactionalId(&request.transactional_id)) {
+        return failed(code);
+    }
     if request.transactional_id.is_empty() {
         return failed(ErrorCode::InvalidRequest);
     }

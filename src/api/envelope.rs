@@ -9,6 +9,7 @@
 //! forwarded. If no controller can be reached in time, the request is served here, and its answer
 //! has NOT_CONTROLLER in the form of that request.
 
+use super::authorization::Operation;
 use super::table::{self, Row};
 use super::{Connection, Context, Outcome, Refused, Reply, Served, begin};
 use crate::runtime::controller::Forwarded;
@@ -35,7 +36,11 @@ const BROKER_LOGGER: i8 = 8;
 
 /// Serves the request in an Envelope.
 pub(super) async fn handle(context: Context, request: EnvelopeRequest) -> EnvelopeResponse {
-    match open(context, request).await {
+    let opened = match context.need_of_cluster(Operation::ClusterAction) {
+        Ok(()) => open(context, request).await,
+        Err(code) => Err(code),
+    };
+    match opened {
         Ok(data) => EnvelopeResponse { response_data: Some(data), ..Default::default() },
         Err(error) => EnvelopeResponse { error_code: error.code(), ..Default::default() },
     }

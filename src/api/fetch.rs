@@ -16,6 +16,7 @@
 
 mod quorum;
 
+use super::authorization::{Operation, Resource};
 use super::context::ReplyHead;
 use super::{Context, Outcome, Refused, Reply, error};
 use crate::replica::session::{FetchSessions, SessionPlan, SessionRequest, Target, TargetKey, TopicKey};
@@ -27,6 +28,7 @@ use protocol::messages::fetch_response::{
     AbortedTransaction, FetchResponse, FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint, PartitionData,
 };
 use protocol::{Message, Reader, Records, Str};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 use storage::{FileRegion, Isolation, Wait};
@@ -96,9 +98,36 @@ pub(super) async fn handle(context: Context, mut body: Reader) -> Result<Outcome
         return Ok(Outcome::Reply(head.write(&refused(&request, &facts, ErrorCode::UnknownServerError))?));
     };
     let plan = Arc::new(plan);
-    let reading = Reading::new(&context, facts, &request, isolation);
+    let reading = Reading {
+        forbidden: forbidden(&context, &request, &plan),
+        ..Reading::new(&context, facts, &request, isolation)
+    };
     let answers = reading.wait(&plan, request.max_wait_ms).await;
     Ok(Outcome::Reply(reading.reply(&head, &sessions, session, &plan, answers)?))
+}
+
+/// Returns the topics that the client may not read. A replica needs CLUSTER_ACTION for all of them.
+/// Unknown topic ids are not among them.
+fn forbidden(context: &Context, request: &FetchRequest, plan: &SessionPlan) -> Arc<HashSet<TopicKey>> {
+    if context.broker.authorizer.is_none() {
+        return Arc::default();
+    }
+    let is_replica = replica_id(request) >= 0;
+    if is_replica && context.may(Operation::ClusterAction, Resource::Cluster) {
+        return Arc::default();
+    }
+    let image = context.broker.image();
+    let topics: HashSet<&TopicKey> = plan.targets.iter().map(|((topic, _), _)| topic).collect();
+    let is_forbidden = |key: &&TopicKey| match key {
+        TopicKey::Name(_) if is_replica => true,
+        TopicKey::Id(id) if is_replica => image.topics.by_id(*id).is_some(),
+        TopicKey::Name(name) => !context.may(Operation::Read, Resource::Topic(name)),
+        TopicKey::Id(id) => {
+            let topic = image.topics.by_id(*id);
+            topic.is_some_and(|topic| !context.may(Operation::Read, Resource::Topic(&topic.name)))
+        }
+    };
+    Arc::new(topics.into_iter().filter(is_forbidden).cloned().collect())
 }
 
 fn session_of(request: &FetchRequest, facts: &Facts) -> SessionRequest {
@@ -196,6 +225,8 @@ struct Reading {
     replica: Option<(BrokerId, Option<BrokerEpoch>)>,
     /// The consumer's rack, if the leader looks for a follower there (KIP-392).
     rack: Option<Str>,
+    /// The topics that the client may not read.
+    forbidden: Arc<HashSet<TopicKey>>,
     /// When the request came.
     begun: Monotonic,
     /// The client's limit. If it is negative, the request fails when there are records to read.
@@ -281,6 +312,7 @@ impl Reading {
             isolation,
             replica: BrokerId::from_wire(replica_id(request))
                 .map(|id| (id, BrokerEpoch::from_wire(request.replica_state.replica_epoch))),
+            forbidden: Arc::default(),
             begun: context.broker.clock.monotonic(),
             max_bytes: request.max_bytes.min(most),
             min_bytes: u64::try_from(request.min_bytes.min(most)).unwrap_or(0),
@@ -330,6 +362,9 @@ impl Reading {
     }
 
     fn partition(&self, key: &TargetKey) -> Result<Arc<Partition>, ErrorCode> {
+        if self.forbidden.contains(&key.0) {
+            return Err(ErrorCode::TopicAuthorizationFailed);
+        }
         let image = self.context.broker.image();
         let topic = match &key.0 {
             TopicKey::Id(id) => image.topics.by_id(*id).ok_or(ErrorCode::UnknownTopicId)?,
@@ -575,7 +610,7 @@ impl Reading {
 fn unknown_rank(code: i16) -> u8 {
     match ErrorCode::from_code(code) {
         Some(ErrorCode::UnknownTopicId) => 1,
-        Some(ErrorCode::UnknownTopicOrPartition) => 2,
+        Some(ErrorCode::UnknownTopicOrPartition | ErrorCode::TopicAuthorizationFailed) => 2,
         _ => 0,
     }
 }

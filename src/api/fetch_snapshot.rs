@@ -4,6 +4,7 @@
 //! - 1: adds the replica's directory id and the leader's endpoint (KIP-853).
 
 use super::Context;
+use super::authorization::Operation;
 use super::context::METADATA_TOPIC;
 use crate::runtime::quorum::messages::{snapshot_of, snapshot_reply};
 use model::ErrorCode;
@@ -14,6 +15,9 @@ use raft::{FetchSnapshotReply, QuorumReply, QuorumRequest};
 /// Reads a piece of a snapshot. Errors: INCONSISTENT_CLUSTER_ID for another cluster's id,
 /// INVALID_REQUEST for several partitions or none, UNKNOWN_TOPIC_OR_PARTITION for another one.
 pub(super) async fn handle(context: Context, request: FetchSnapshotRequest) -> FetchSnapshotResponse {
+    if let Err(code) = context.need_of_cluster(Operation::ClusterAction) {
+        return FetchSnapshotResponse { error_code: code.code(), ..Default::default() };
+    }
     let answers_endpoints = context.version >= 1;
     let listener = answers_endpoints.then_some(context.connection.listener.name.as_str());
     let refused = |error: ErrorCode| FetchSnapshotResponse { error_code: error.code(), ..Default::default() };

@@ -8,6 +8,7 @@
 //! - 6: also finds share coordinators (KIP-932).
 
 use super::Context;
+use super::authorization::{Operation, Resource};
 use coordinator::StateTopic;
 use model::{BrokerId, ErrorCode, TopicIdPartition};
 use protocol::Str;
@@ -50,9 +51,22 @@ fn find(context: &Context, key_type: i8, key: Str) -> Coordinator {
         TRANSACTION => StateTopic::TransactionState,
         // Share coordinators are not served. Without a look at the key, this is Kafka's answer to
         // an invalid one.
-        SHARE => return failed(key, ErrorCode::InvalidRequest, None),
+        SHARE => {
+            let permitted = context.need_or_say(Operation::ClusterAction);
+            let error = permitted.err();
+            let message = error.is_some().then_some(ErrorCode::ClusterAuthorizationFailed.message());
+            return failed(key, error.map_or(ErrorCode::InvalidRequest, |error| error.code), message);
+        }
         _ => return failed(key, ErrorCode::InvalidRequest, Some(ErrorCode::InvalidRequest.message())),
     };
+    let (operation, resource) = match key_type {
+        GROUP => (Operation::Describe, Resource::Group(&key)),
+        TRANSACTION => (Operation::Describe, Resource::TransactionalId(&key)),
+        _ => (Operation::ClusterAction, Resource::Cluster),
+    };
+    if let Err(code) = context.need(operation, resource) {
+        return failed(key, code, None);
+    }
     let image = context.broker.image();
     let Some(topic) = image.topics.by_name(state_topic.name()) else {
         context.broker.create_topics_later(vec![state_topic.name().into()]);

@@ -5,6 +5,7 @@
 //! - 4: is flexible.
 
 use super::Context;
+use super::authorization::{Operation, Resource};
 use coordinator::{GroupReply, GroupRequest};
 use model::ErrorCode;
 use protocol::messages::heartbeat_request::HeartbeatRequest;
@@ -12,6 +13,9 @@ use protocol::messages::heartbeat_response::HeartbeatResponse;
 
 /// Keeps a member's session alive, and tells the member about a rebalance.
 pub(super) async fn handle(context: Context, request: HeartbeatRequest) -> HeartbeatResponse {
+    if let Err(code) = context.need(Operation::Read, Resource::Group(&request.group_id)) {
+        return HeartbeatResponse { error_code: code.code(), ..Default::default() };
+    }
     match context.broker.groups.request(GroupRequest::Heartbeat(request)).await {
         GroupReply::Heartbeat(response) => response,
         _ => HeartbeatResponse { error_code: ErrorCode::UnknownServerError.code(), ..Default::default() },

@@ -5,7 +5,10 @@
 //! This broker changes its own loggers here (KIP-412). The controller decides all other changes.
 
 use super::Context;
+use super::authorization::refusal;
 use metadata::decide::{self, Origin};
+use model::ApiError;
+use protocol::Str;
 use protocol::messages::incremental_alter_configs_request::IncrementalAlterConfigsRequest;
 use protocol::messages::incremental_alter_configs_response::{
     AlterConfigsResourceResponse, IncrementalAlterConfigsResponse,
@@ -21,6 +24,11 @@ pub(super) async fn handle(
 ) -> IncrementalAlterConfigsResponse {
     let mut request = request;
     let loggers: Vec<_> = request.resources.extract_if(.., |one| one.resource_type == BROKER_LOGGER).collect();
+    let refused = request
+        .resources
+        .extract_if(.., |one| context.need_to_alter_configs(one.resource_type, &one.resource_name).is_err());
+    let refused: Vec<AlterConfigsResourceResponse> =
+        refused.map(|one| refuse(one.resource_type, one.resource_name)).collect();
     let asked = request.resources.clone();
     let origin = if context.connection.listener.is_controller { Origin::Controller } else { Origin::Broker };
     let validate_only = request.validate_only;
@@ -38,8 +46,12 @@ pub(super) async fn handle(
         });
         IncrementalAlterConfigsResponse { responses: failed.collect(), ..Default::default() }
     });
+    response.responses.extend(refused);
     for resource in loggers {
-        let changed = context.broker.loggers.alter(context.broker.node.id, &resource, validate_only);
+        let permitted = context.need_to_alter_configs(resource.resource_type, &resource.resource_name);
+        let changed = permitted
+            .map_err(ApiError::from)
+            .and_then(|()| context.broker.loggers.alter(context.broker.node.id, &resource, validate_only));
         let (error_code, error_message) = match changed {
             Ok(()) => (0, None),
             Err(error) => (error.code.code(), Some(error.message.as_deref().unwrap_or(error.code.message()).into())),
@@ -55,4 +67,11 @@ pub(super) async fn handle(
         response.responses.push(one);
     }
     response
+}
+
+/// Returns the answer for a resource whose configs the client may not alter.
+fn refuse(resource_type: i8, resource_name: Str) -> AlterConfigsResourceResponse {
+    let code = refusal(resource_type);
+    let (error_code, error_message) = (code.code(), Some(code.message().into()));
+    AlterConfigsResourceResponse { error_code, error_message, resource_type, resource_name, ..Default::default() }
 }

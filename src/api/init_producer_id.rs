@@ -6,6 +6,7 @@
 //! - 5: may answer TRANSACTION_ABORTABLE (KIP-890).
 
 use super::Context;
+use super::authorization::{Operation, Resource};
 use super::error::fenced_for;
 use coordinator::transaction::ProducerIdAndEpoch;
 use coordinator::{TransactionReply, TransactionRequest};
@@ -15,6 +16,9 @@ use protocol::messages::init_producer_id_response::InitProducerIdResponse;
 
 /// Gives a producer its id and epoch. With a transactional id, its coordinator does so.
 pub(super) async fn handle(context: Context, request: InitProducerIdRequest) -> InitProducerIdResponse {
+    if let Err(code) = permitted(&context, &request) {
+        return failed(code);
+    }
     // A producer gives both its id and its epoch, or neither.
     if (request.producer_id == -1) != (request.producer_epoch == -1) {
         return failed(ErrorCode::InvalidRequest);
@@ -35,6 +39,22 @@ pub(super) async fn handle(context: Context, request: InitProducerIdRequest) -> 
             Err(error) => failed(error.code),
         },
     }
+}
+
+/// Checks what the client needs: to write with the transactional id, or to write to any topic
+/// (KIP-679).
+fn permitted(context: &Context, request: &InitProducerIdRequest) -> Result<(), ErrorCode> {
+    let Some(id) = &request.transactional_id else {
+        if context.may_on_any_topic(Operation::Write) {
+            return Ok(());
+        }
+        return context.need_of_cluster(Operation::IdempotentWrite);
+    };
+    context.need(Operation::Write, Resource::TransactionalId(id))?;
+    if request.enable2_pc {
+        context.need(Operation::TwoPhaseCommit, Resource::TransactionalId(id))?;
+    }
+    Ok(())
 }
 
 fn of_transactional_id(request: InitProducerIdRequest, id: &protocol::Str) -> TransactionRequest {

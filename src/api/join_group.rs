@@ -12,6 +12,7 @@
 //! Versions 0 and 1 stay served: Kafka 4.0 removed them and broke clients (KAFKA-19444).
 
 use super::Context;
+use super::authorization::{Operation, Resource};
 use coordinator::{GroupReply, GroupRequest};
 use model::ErrorCode;
 use protocol::Str;
@@ -20,6 +21,9 @@ use protocol::messages::join_group_response::JoinGroupResponse;
 
 /// Joins a group. The answer comes when the rebalance that the join starts is complete.
 pub(super) async fn handle(context: Context, mut request: JoinGroupRequest) -> JoinGroupResponse {
+    if let Err(code) = context.need(Operation::Read, Resource::Group(&request.group_id)) {
+        return refused(code, context.version);
+    }
     let has_rebalance_timeout = context.version >= 1;
     let protocol_name_may_be_null = context.version >= 7;
     if !has_rebalance_timeout {
@@ -39,4 +43,10 @@ pub(super) async fn handle(context: Context, mut request: JoinGroupRequest) -> J
         response.protocol_name = Some(Str::default());
     }
     response
+}
+
+/// Returns the answer to a client that may not read the group.
+fn refused(code: ErrorCode, version: i16) -> JoinGroupResponse {
+    let protocol_name = (version < 7).then(Str::default);
+    JoinGroupResponse { error_code: code.code(), protocol_name, ..Default::default() }
 }

@@ -6,6 +6,7 @@
 //! - 5: gives a reason (KIP-800).
 
 use super::Context;
+use super::authorization::{Operation, Resource};
 use coordinator::{GroupReply, GroupRequest};
 use model::ErrorCode;
 use protocol::messages::leave_group_request::{LeaveGroupRequest, MemberIdentity};
@@ -13,6 +14,9 @@ use protocol::messages::leave_group_response::LeaveGroupResponse;
 
 /// Removes members from a group.
 pub(super) async fn handle(context: Context, mut request: LeaveGroupRequest) -> LeaveGroupResponse {
+    if let Err(code) = context.need(Operation::Read, Resource::Group(&request.group_id)) {
+        return LeaveGroupResponse { error_code: code.code(), ..Default::default() };
+    }
     let names_several = context.version >= 3;
     if !names_several {
         let member_id = std::mem::take(&mut request.member_id);

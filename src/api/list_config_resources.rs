@@ -6,6 +6,7 @@
 //! Version 0, then named ListClientMetricsResources, lists only client metrics.
 
 use super::Context;
+use super::authorization::Operation;
 use metadata::image::ResourceType;
 use model::ErrorCode;
 use protocol::Str;
@@ -22,6 +23,9 @@ const ALL: [ResourceType; 5] = [
 
 /// Lists the resources of the types that the request names.
 pub(super) async fn handle(context: Context, request: ListConfigResourcesRequest) -> ListConfigResourcesResponse {
+    if let Err(code) = context.need_of_cluster(Operation::DescribeConfigs) {
+        return ListConfigResourcesResponse { error_code: code.code(), ..Default::default() };
+    }
     let names_kinds = context.version >= 1;
     let asked: Result<Vec<ResourceType>, i8> = if names_kinds {
         request.resource_types.iter().map(|code| ResourceType::from_code(*code).ok_or(*code)).collect()

@@ -6,6 +6,7 @@
 //! - 5: filters by type, and answers the type of each group (KIP-848).
 
 use super::Context;
+use super::authorization::{Operation, Resource};
 use coordinator::{GroupReply, GroupRequest};
 use model::ErrorCode;
 use protocol::messages::list_groups_request::ListGroupsRequest;
@@ -29,6 +30,9 @@ pub(super) async fn handle(context: Context, request: ListGroupsRequest) -> List
     }
     if response.error_code != ErrorCode::None.code() {
         response.groups.clear();
+    }
+    if !context.may_also(Operation::Describe, Resource::Cluster) {
+        response.groups.retain(|group| context.may_also(Operation::Describe, Resource::Group(&group.group_id)));
     }
     response
 }

@@ -10,6 +10,7 @@
 //! - 10: adds a time limit (KIP-1075).
 //! - 11: finds the earliest offset that waits for its upload (KIP-1023).
 
+use super::authorization::Operation;
 use super::{Context, error};
 use crate::replica::Partition;
 use indexmap::IndexMap;
@@ -57,7 +58,7 @@ impl Facts {
 }
 
 /// Finds the offset for each partition's timestamp.
-pub(super) async fn handle(context: Context, request: ListOffsetsRequest) -> ListOffsetsResponse {
+pub(super) async fn handle(context: Context, mut request: ListOffsetsRequest) -> ListOffsetsResponse {
     let facts = Facts {
         version: context.version,
         read_committed: request.isolation_level == 1,
@@ -67,6 +68,9 @@ pub(super) async fn handle(context: Context, request: ListOffsetsRequest) -> Lis
     };
     // Kafka has no error code for an unknown isolation level and fails.
     let isolation_is_known = matches!(request.isolation_level, 0 | 1);
+    let forbidden = context.forbidden_topics(Operation::Describe, request.topics.iter().map(|topic| &topic.name));
+    let refused = request.topics.extract_if(.., |topic| forbidden.contains(&topic.name));
+    let refused: Vec<_> = refused.map(|topic| refuse(facts, topic)).collect();
     let mut topics = Vec::with_capacity(request.topics.len());
     for (name, partitions) in each_once(request.topics) {
         let known = context.broker.image().topics.by_name(&name).cloned();
@@ -81,7 +85,15 @@ pub(super) async fn handle(context: Context, request: ListOffsetsRequest) -> Lis
         }
         topics.push(ListOffsetsTopicResponse { name, partitions: answers, ..Default::default() });
     }
+    topics.extend(refused);
     ListOffsetsResponse { topics, ..Default::default() }
+}
+
+/// Returns the answer for a topic that the client may not see.
+fn refuse(facts: Facts, topic: ListOffsetsTopic) -> ListOffsetsTopicResponse {
+    let partitions = topic.partitions.iter();
+    let refused = partitions.map(|it| answered(facts, it.partition_index, Err(ErrorCode::TopicAuthorizationFailed)));
+    ListOffsetsTopicResponse { partitions: refused.collect(), name: topic.name, ..Default::default() }
 }
 
 /// Returns the partitions of each topic once. A partition that the request names twice is `None`,

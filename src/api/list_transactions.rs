@@ -4,6 +4,7 @@
 //! - 2: filters by a pattern of transactional ids (KIP-1152).
 
 use super::Context;
+use super::authorization::{Operation, Resource};
 use coordinator::{TransactionReply, TransactionRequest};
 use model::{ErrorCode, ProducerId};
 use protocol::messages::list_transactions_request::ListTransactionsRequest;
@@ -20,6 +21,7 @@ pub(super) async fn handle(context: Context, request: ListTransactionsRequest) -
         duration_ms: request.duration_filter,
         pattern: pattern.clone(),
     };
+    let may_describe = |id: &str| context.may_also(Operation::Describe, Resource::TransactionalId(id));
     let mut response = ListTransactionsResponse::default();
     for reply in context.broker.transactions.ask_all_or_none(list).await {
         match reply {
@@ -32,6 +34,7 @@ pub(super) async fn handle(context: Context, request: ListTransactionsRequest) -
             _ => return failed(ErrorCode::UnknownServerError),
         }
     }
+    response.transaction_states.retain(|state| may_describe(&state.transactional_id));
     response
 }
 

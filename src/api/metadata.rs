@@ -15,7 +15,8 @@
 //! - 13: has an error of the whole request (KIP-1102).
 
 use super::Context;
-use crate::api::context::{CLUSTER_OPERATIONS, TOPIC_OPERATIONS, is_internal};
+use super::authorization::{Operation, Resource};
+use super::context::is_internal;
 use metadata::image::{Image, Partition, Topic};
 use model::{ErrorCode, PartitionIndex, TopicId, TopicIdPartition};
 use protocol::Str;
@@ -23,6 +24,7 @@ use protocol::messages::metadata_request::{MetadataRequest, MetadataRequestTopic
 use protocol::messages::metadata_response::{
     MetadataResponse, MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
+use std::sync::Arc;
 
 /// Facts about the request that the version gives.
 struct Facts {
@@ -54,13 +56,14 @@ pub(super) async fn handle(context: Context, request: MetadataRequest) -> Metada
     };
     let asked = request.topics.filter(|topics| !(facts.empty_means_all && topics.is_empty()));
     let topics = match asked {
-        None => image.topics.iter().map(|topic| view.topic(topic)).collect(),
+        None => view.all(),
         Some(asked) => match view.check(&asked) {
             Ok(()) => view.asked(asked, facts.creates_topics || request.allow_auto_topic_creation),
             Err(error) => return refused(asked, error),
         },
     };
-    let operations = if request.include_cluster_authorized_operations { CLUSTER_OPERATIONS } else { i32::MIN };
+    let operations =
+        if request.include_cluster_authorized_operations { context.operations_on_cluster() } else { i32::MIN };
     MetadataResponse {
         brokers: view.brokers(),
         cluster_id: Some(context.broker.node.cluster_id.clone()),
@@ -95,6 +98,14 @@ impl View<'_> {
         brokers.collect()
     }
 
+    /// Returns all topics that the client may describe.
+    fn all(&self) -> Vec<MetadataResponseTopic> {
+        let topics = self.image.topics.iter();
+        let may_describe =
+            |topic: &&Arc<Topic>| self.context.may_also(Operation::Describe, Resource::Topic(&topic.name));
+        topics.filter(may_describe).map(|topic| self.topic(topic)).collect()
+    }
+
     /// Checks for the errors with which Kafka refuses the whole request.
     fn check(&self, asked: &[MetadataRequestTopic]) -> Result<(), ErrorCode> {
         let is_by_id = asked.iter().any(|one| !one.topic_id.is_zero());
@@ -113,6 +124,10 @@ impl View<'_> {
             let ids = asked.into_iter().map(|one| one.topic_id).filter(|id| !id.is_zero());
             return ids
                 .map(|id| match self.image.topics.by_id(id) {
+                    // An id tells nothing: as in Kafka, it is answered, but its name is not.
+                    Some(topic) if !self.context.may(Operation::Describe, Resource::Topic(&topic.name)) => {
+                        forbidden(None, id)
+                    }
                     Some(topic) => self.topic(topic),
                     None => self.failed(None, id, ErrorCode::UnknownTopicId),
                 })
@@ -121,8 +136,12 @@ impl View<'_> {
         let may_create = may_create && self.context.broker.settings().auto_create_topics_enable;
         let mut seen = std::collections::HashSet::new();
         let names = asked.into_iter().filter_map(|one| one.name).filter(|name| seen.insert(name.clone()));
+        let may_describe = |name: &Str| self.context.may(Operation::Describe, Resource::Topic(name));
+        let (names, unseen): (Vec<Str>, Vec<Str>) = names.partition(may_describe);
+        let (names, uncreated) = if may_create { self.split_by_right_to_create(names) } else { (names, Vec::new()) };
         let mut unknown = Vec::new();
-        let topics = names
+        let mut topics: Vec<MetadataResponseTopic> = names
+            .into_iter()
             .map(|name| match self.image.topics.by_name(&name) {
                 Some(topic) => self.topic(topic),
                 None if metadata::decide::validate_topic_name(&name).is_err() => {
@@ -134,10 +153,21 @@ impl View<'_> {
                 }
             })
             .collect();
+        topics.extend(uncreated.into_iter().chain(unseen).map(|name| forbidden(Some(name), TopicId::ZERO)));
         if may_create && !unknown.is_empty() {
             self.context.broker.create_topics_later(unknown);
         }
         topics
+    }
+
+    /// Splits off the names of topics that do not exist and that the client may not create.
+    fn split_by_right_to_create(&self, names: Vec<Str>) -> (Vec<Str>, Vec<Str>) {
+        let is_unknown = |name: &Str| self.image.topics.by_name(name).is_none();
+        if !names.iter().any(is_unknown) || self.context.may_also(Operation::Create, Resource::Cluster) {
+            return (names, Vec::new());
+        }
+        let may_create = |name: &Str| !is_unknown(name) || self.context.may(Operation::Create, Resource::Topic(name));
+        names.into_iter().partition(may_create)
     }
 
     fn topic(&self, topic: &Topic) -> MetadataResponseTopic {
@@ -147,7 +177,7 @@ impl View<'_> {
             topic_id: topic.id,
             is_internal: is_internal(&topic.name),
             partitions: partitions.collect(),
-            topic_authorized_operations: self.operations(),
+            topic_authorized_operations: self.operations(&topic.name),
             ..Default::default()
         }
     }
@@ -156,16 +186,16 @@ impl View<'_> {
         MetadataResponseTopic {
             error_code: error.code(),
             is_internal: name.as_deref().is_some_and(is_internal),
+            // An error about a topic id carries no operations.
+            topic_authorized_operations: name.as_deref().map_or(i32::MIN, |name| self.operations(name)),
             name,
             topic_id,
-            // An error about a topic id carries no operations.
-            topic_authorized_operations: if topic_id.is_zero() { self.operations() } else { i32::MIN },
             ..Default::default()
         }
     }
 
-    fn operations(&self) -> i32 {
-        if self.operations { TOPIC_OPERATIONS } else { i32::MIN }
+    fn operations(&self, name: &str) -> i32 {
+        if self.operations { self.context.operations(Resource::Topic(name)) } else { i32::MIN }
     }
 
     fn partition(
@@ -198,6 +228,12 @@ impl View<'_> {
             ..Default::default()
         }
     }
+}
+
+/// Returns the answer for a topic that the client may not see, or not create.
+fn forbidden(name: Option<Str>, topic_id: TopicId) -> MetadataResponseTopic {
+    let error_code = ErrorCode::TopicAuthorizationFailed.code();
+    MetadataResponseTopic { error_code, name, topic_id, ..Default::default() }
 }
 
 /// Returns the answer to a request that is refused as a whole.

@@ -18,6 +18,7 @@ mod alter_user_scram_credentials;
 mod api_versions;
 mod assign_replicas_to_dirs;
 mod authentication;
+mod authorization;
 mod begin_quorum_epoch;
 mod broker_heartbeat;
 mod broker_registration;
@@ -193,6 +194,7 @@ fn begin(broker: Arc<Broker>, connection: Arc<Connection>, frame: Bytes) -> Resu
     let version_is_unknown = version != prefix.api_version;
     let correlation_id = prefix.correlation_id;
     let context = Context { broker, connection, key, version, correlation_id, version_is_unknown, client_id };
+    context.wait_for_acls()?;
     let is_of_a_client = !context.connection.listener.is_controller;
     let served = match row.is_forwarded && is_of_a_client {
         true => envelope::serve(row, context, frame, body),
@@ -303,20 +305,21 @@ mod table {
             },)*]
         };
         (@works Off $on:ident) => { 0 };
-        (@works OffStrict $on:ident) => { 0 };
         (@works $place:ident $on:ident) => { $on };
         (@forwarded Forwarded) => { true };
+        (@forwarded ForwardedStrict) => { true };
         (@forwarded $place:ident) => { false };
         // A handler that makes its own frame, with file regions or after later requests.
         (@serve Framed $handler:path) => { |context, body| Box::pin($handler(context, body)) };
         // A handler that refuses requests without a meaning.
-        (@serve OffStrict $handler:path) => { |context, body| Box::pin(answer_or_refuse(context, body, $handler)) };
+        (@serve Strict $handler:path) => { |context, body| Box::pin(answer_or_refuse(context, body, $handler)) };
+        (@serve ForwardedStrict $handler:path) => { rows!(@serve Strict $handler) };
         (@serve $place:ident $handler:path) => { |context, body| Box::pin(answer(context, body, $handler)) };
     }
 
     /// Every API key that is served. A row has the versions as Apache Kafka 4.3.1 advertises them,
-    /// the listeners, the way of serving, and the handler. The way `Off` or `OffStrict` says that
-    /// the feature is off on all listeners. `off` names listeners on which alone it is off.
+    /// the listeners, the way of serving, and the handler. The way `Off` says that the feature is
+    /// off on all listeners. `off` names listeners on which alone it is off.
     #[rustfmt::skip]
     pub(crate) static TABLE: &[Row] = rows! {
         Produce                      0-13 ON_BROKER     Framed    produce::handle;
@@ -344,9 +347,9 @@ mod table {
         EndTxn                       0-5  ON_BROKER     Local     end_txn::handle;
         WriteTxnMarkers              1-2  ON_BROKER     Local     write_txn_markers::handle;
         TxnOffsetCommit              0-5  ON_BROKER     Local     txn_offset_commit::handle;
-        DescribeAcls                 1-3  BOTH          OffStrict describe_acls::handle;
-        CreateAcls                   1-3  BOTH          OffStrict create_acls::handle;
-        DeleteAcls                   1-3  BOTH          OffStrict delete_acls::handle;
+        DescribeAcls                 1-3  BOTH          Strict    describe_acls::handle;
+        CreateAcls                   1-3  BOTH          ForwardedStrict create_acls::handle;
+        DeleteAcls                   1-3  BOTH          ForwardedStrict delete_acls::handle;
         DescribeConfigs              1-4  BOTH          Local     describe_configs::handle;
         AlterConfigs                 0-2  BOTH          Forwarded alter_configs::handle;
         AlterReplicaLogDirs          1-2  ON_BROKER     Local     alter_replica_log_dirs::handle;

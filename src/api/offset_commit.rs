@@ -12,8 +12,8 @@
 //! coordinator's answers. A topic with both appears once.
 
 use super::Context;
+use super::authorization::{Operation, Resource};
 use coordinator::{GroupReply, GroupRequest};
-use metadata::image::Image;
 use model::{ErrorCode, PartitionIndex, TopicId};
 use protocol::Str;
 use protocol::messages::offset_commit_request::{OffsetCommitRequest, OffsetCommitRequestTopic};
@@ -26,9 +26,12 @@ use std::collections::HashMap;
 pub(super) async fn handle(context: Context, mut request: OffsetCommitRequest) -> OffsetCommitResponse {
     let topics_have_ids = context.version >= 10;
     let supports_member_epochs = context.version >= 9;
+    if let Err(code) = context.need(Operation::Read, Resource::Group(&request.group_id)) {
+        return refuse_all(request, code);
+    }
     let mut answers = Answers::default();
     let asked = std::mem::take(&mut request.topics);
-    request.topics = existing(&context.broker.image(), topics_have_ids, asked, &mut answers);
+    request.topics = existing(&context, topics_have_ids, asked, &mut answers);
     let request = GroupRequest::OffsetCommit { request, supports_member_epochs };
     if matches!(&request, GroupRequest::OffsetCommit { request, .. } if !request.topics.is_empty())
         && let GroupReply::OffsetCommit(response) = context.broker.groups.request(request).await
@@ -46,15 +49,23 @@ pub(super) async fn handle(context: Context, mut request: OffsetCommitRequest) -
 /// Returns the requested partitions that exist, with topic names and ids. The others are answered
 /// in `answers`.
 fn existing(
-    image: &Image,
+    context: &Context,
     topics_have_ids: bool,
     asked: Vec<OffsetCommitRequestTopic>,
     answers: &mut Answers,
 ) -> Vec<OffsetCommitRequestTopic> {
+    let image = context.broker.image();
     let mut known = Vec::with_capacity(asked.len());
     for mut topic in asked {
         let found =
             if topics_have_ids { image.topics.by_id(topic.topic_id) } else { image.topics.by_name(&topic.name) };
+        let name = found.map_or(&topic.name, |found| &found.name);
+        let is_unknown_id = topics_have_ids && found.is_none();
+        if !is_unknown_id && let Err(error) = context.need(Operation::Read, Resource::Topic(name)) {
+            let refused = topic.partitions.iter().map(|partition| refuse(partition.partition_index, error));
+            answers.topic(topic.topic_id, name).partitions.extend(refused);
+            continue;
+        }
         let Some(found) = found else {
             let error = if topics_have_ids { ErrorCode::UnknownTopicId } else { ErrorCode::UnknownTopicOrPartition };
             let refused = topic.partitions.iter().map(|partition| refuse(partition.partition_index, error));
@@ -77,6 +88,17 @@ fn existing(
         }
     }
     known
+}
+
+/// Returns the answer to a client that may not read the group.
+fn refuse_all(request: OffsetCommitRequest, error: ErrorCode) -> OffsetCommitResponse {
+    let topics = request.topics.into_iter().map(|topic| OffsetCommitResponseTopic {
+        partitions: topic.partitions.iter().map(|partition| refuse(partition.partition_index, error)).collect(),
+        topic_id: topic.topic_id,
+        name: topic.name,
+        ..Default::default()
+    });
+    OffsetCommitResponse { topics: topics.collect(), ..Default::default() }
 }
 
 fn refuse(partition_index: i32, error: ErrorCode) -> OffsetCommitResponsePartition {

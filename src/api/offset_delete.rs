@@ -5,6 +5,7 @@
 //! coordinator's answers. A topic with both appears once.
 
 use super::Context;
+use super::authorization::{Operation, Resource};
 use coordinator::{GroupReply, GroupRequest};
 use model::{ErrorCode, PartitionIndex};
 use protocol::Str;
@@ -17,18 +18,24 @@ use std::collections::hash_map::Entry;
 
 /// Deletes the offsets of partitions that exist. Other partitions are refused one by one.
 pub(super) async fn handle(context: Context, mut request: OffsetDeleteRequest) -> OffsetDeleteResponse {
+    if let Err(code) = context.need(Operation::Delete, Resource::Group(&request.group_id)) {
+        return OffsetDeleteResponse { error_code: code.code(), ..Default::default() };
+    }
+    let forbidden = context.forbidden_topics(Operation::Read, request.topics.iter().map(|topic| &topic.name));
     let image = context.broker.image();
     let mut refused = Vec::new();
     for topic in &mut request.topics {
         let known = image.topics.by_name(&topic.name).cloned();
         let mut unknown = Vec::new();
+        let is_forbidden = forbidden.contains(&topic.name);
+        let error = if is_forbidden { ErrorCode::TopicAuthorizationFailed } else { ErrorCode::UnknownTopicOrPartition };
         topic.partitions.retain(|partition| {
             let index = PartitionIndex(partition.partition_index);
-            let exists = known.as_ref().is_some_and(|known| known.partition(index).is_some());
+            let exists = !is_forbidden && known.as_ref().is_some_and(|known| known.partition(index).is_some());
             if !exists {
                 unknown.push(OffsetDeleteResponsePartition {
                     partition_index: partition.partition_index,
-                    error_code: ErrorCode::UnknownTopicOrPartition.code(),
+                    error_code: error.code(),
                     ..Default::default()
                 });
             }

@@ -10,6 +10,7 @@
 //! - 10: names topics by id (KIP-848).
 
 use super::Context;
+use super::authorization::{Operation, Resource};
 use coordinator::{GroupReply, GroupRequest};
 use futures_util::future::join_all;
 use metadata::image::Image;
@@ -62,8 +63,13 @@ async fn fetch(
     require_stable: bool,
     mut group: OffsetFetchRequestGroup,
 ) -> OffsetFetchResponseGroup {
+    let group_id = group.group_id.clone();
+    if let Err(code) = context.need(Operation::Describe, Resource::Group(&group_id)) {
+        return OffsetFetchResponseGroup { group_id, error_code: code.code(), ..Default::default() };
+    }
     let image = context.broker.image();
     let mut unknown = Vec::new();
+    let asks_for_all = group.topics.is_none();
     if let Some(topics) = &mut group.topics {
         if facts.topics_have_ids {
             topics.retain_mut(|topic| match image.topics.by_id(topic.topic_id) {
@@ -83,7 +89,11 @@ async fn fetch(
             }
         }
     }
-    let group_id = group.group_id.clone();
+    if let Some(topics) = &mut group.topics {
+        let forbidden = context.forbidden_topics(Operation::Describe, topics.iter().map(|topic| &topic.name));
+        let refused = topics.extract_if(.., |topic| forbidden.contains(&topic.name));
+        unknown.extend(refused.map(|topic| refuse(topic, ErrorCode::TopicAuthorizationFailed)));
+    }
     let mut response = match context.broker.groups.request(GroupRequest::OffsetFetch { group, require_stable }).await {
         GroupReply::OffsetFetch(response) => response,
         _ => OffsetFetchResponseGroup {
@@ -92,6 +102,9 @@ async fn fetch(
             ..Default::default()
         },
     };
+    if asks_for_all {
+        response.topics.retain(|topic| context.may_also(Operation::Describe, Resource::Topic(&topic.name)));
+    }
     if facts.topics_have_ids {
         name_by_id(&image, &mut response);
     }

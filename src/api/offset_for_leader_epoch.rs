@@ -5,20 +5,28 @@
 //! - 4: is flexible.
 
 use super::Context;
+use super::authorization::{Operation, Resource};
 use super::context::believed_epoch;
 use model::ErrorCode;
 use protocol::messages::offset_for_leader_epoch_request::{OffsetForLeaderEpochRequest, OffsetForLeaderPartition};
 use protocol::messages::offset_for_leader_epoch_response::{
     EpochEndOffset, OffsetForLeaderEpochResponse, OffsetForLeaderTopicResult,
 };
+use std::collections::HashSet;
 
 /// Answers for each partition the end of the epoch, or of the last epoch before it.
 pub(super) async fn handle(context: Context, request: OffsetForLeaderEpochRequest) -> OffsetForLeaderEpochResponse {
+    let forbidden = match context.may_also(Operation::ClusterAction, Resource::Cluster) {
+        true => HashSet::new(),
+        false => context.forbidden_topics(Operation::Describe, request.topics.iter().map(|topic| &topic.topic)),
+    };
     let image = context.broker.image();
     let topics = request.topics.into_iter().map(|topic| {
         let known = image.topics.by_name(&topic.topic);
+        let is_forbidden = forbidden.contains(&topic.topic);
         let partitions = topic.partitions.into_iter().map(|asked| {
             let found = match known {
+                _ if is_forbidden => Err(ErrorCode::TopicAuthorizationFailed),
                 None => Err(ErrorCode::UnknownTopicOrPartition),
                 Some(known) => end(&context, known, &asked),
             };

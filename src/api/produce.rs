@@ -12,6 +12,7 @@
 //!
 //! ApiVersions advertises it from version 0 for old versions of librdkafka (KAFKA-18659).
 
+use super::authorization::{Operation, Resource};
 use super::context::ReplyHead;
 use super::verification::{Retry, Support, Transaction, TransactionalBatch};
 use super::{Connection, Context, Outcome, Refused, Reply, error};
@@ -114,7 +115,7 @@ fn check_whole(context: &Context, facts: Facts, request: &ProduceRequest) -> Res
     for data in request.topic_data.iter().flat_map(|topic| &topic.partition_data) {
         let Some(Records::Bytes(records)) = &data.records else { continue };
         match records::begins_transactional(records) {
-            Ok(true) if request.transactional_id.is_none() => {
+            Ok(true) if !may_write_transactions(context, request) => {
                 return Err((ErrorCode::TransactionalIdAuthorizationFailed, None));
             }
             Ok(_) => {}
@@ -127,6 +128,9 @@ fn check_whole(context: &Context, facts: Facts, request: &ProduceRequest) -> Res
     let mut producers = HashMap::new();
     for topic in &request.topic_data {
         let Ok(known) = facts.topic(&image, topic) else { continue };
+        if !context.may_also(Operation::Write, Resource::Topic(&known.name)) {
+            continue;
+        }
         for data in &topic.partition_data {
             match check(facts, known, data) {
                 Err(ErrorCode::UnknownServerError) => return Err((ErrorCode::UnknownServerError, None)),
@@ -145,6 +149,12 @@ fn check_whole(context: &Context, facts: Facts, request: &ProduceRequest) -> Res
         return Err((ErrorCode::InvalidProducerIdMapping, Some(message.into())));
     }
     Ok(())
+}
+
+/// Whether the client names a transactional id, and may write with it.
+fn may_write_transactions(context: &Context, request: &ProduceRequest) -> bool {
+    let id = request.transactional_id.as_ref();
+    id.is_some_and(|id| context.may(Operation::Write, Resource::TransactionalId(id)))
 }
 
 /// The producer of a transactional batch.
@@ -224,6 +234,10 @@ async fn append(context: &Context, facts: Facts, request: ProduceRequest) -> Vec
     let mut bad: IndexMap<Key, Failure> = IndexMap::new();
     for topic in request.topic_data {
         let known = facts.topic(&image, &topic);
+        let known = match known {
+            Err(ErrorCode::UnknownTopicId) => known,
+            known => context.need(Operation::Write, Resource::Topic(name_of(known, &topic))).and(known),
+        };
         for data in topic.partition_data {
             let key = (topic.topic_id, topic.name.clone(), data.index);
             match known.and_then(|known| check(facts, known, &data).map(|()| known)) {
@@ -243,6 +257,11 @@ async fn append(context: &Context, facts: Facts, request: ProduceRequest) -> Vec
     }
     done.extend(bad.into_iter().map(|(key, failure)| (key, Done { result: Err(failure), unconfirmed: None })));
     done.into_iter().collect()
+}
+
+/// Returns the name of a topic that the request names or that has the id in it.
+fn name_of<'a>(known: Result<&'a Topic, ErrorCode>, asked: &'a TopicProduceData) -> &'a str {
+    known.map_or(&asked.name, |known| &known.name)
 }
 
 /// Verifies the transactional records with their coordinator, and notes their guards. Removes and

@@ -2,6 +2,7 @@
 
 use super::Context;
 use super::add_raft_voter::{changed, check_cluster, voter};
+use super::authorization::Operation;
 use model::{ApiError, ErrorCode};
 use protocol::messages::remove_raft_voter_request::RemoveRaftVoterRequest;
 use protocol::messages::remove_raft_voter_response::RemoveRaftVoterResponse;
@@ -22,6 +23,7 @@ pub(super) async fn handle(context: Context, request: RemoveRaftVoterRequest) ->
 }
 
 async fn remove(context: &Context, request: &RemoveRaftVoterRequest) -> Result<(), ApiError> {
+    context.need_or_say(Operation::Alter)?;
     check_cluster(context, request.cluster_id.as_deref())?;
     let quorum = context.broker.controller.describe().await.ok_or(ErrorCode::NotLeaderOrFollower)?;
     let voter = voter(request.voter_id, request.voter_directory_id)

@@ -6,6 +6,7 @@
 //! - 5: names protocol type and protocol in request and response (KIP-559).
 
 use super::Context;
+use super::authorization::{Operation, Resource};
 use coordinator::{GroupReply, GroupRequest};
 use model::ErrorCode;
 use protocol::messages::sync_group_request::SyncGroupRequest;
@@ -16,6 +17,9 @@ pub(super) async fn handle(context: Context, request: SyncGroupRequest) -> SyncG
     let must_name_protocol = context.version >= 5;
     if must_name_protocol && (request.protocol_type.is_none() || request.protocol_name.is_none()) {
         return SyncGroupResponse { error_code: ErrorCode::InconsistentGroupProtocol.code(), ..Default::default() };
+    }
+    if let Err(code) = context.need(Operation::Read, Resource::Group(&request.group_id)) {
+        return SyncGroupResponse { error_code: code.code(), ..Default::default() };
     }
     match context.broker.groups.request(GroupRequest::SyncGroup(request)).await {
         GroupReply::SyncGroup(response) => response,

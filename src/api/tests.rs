@@ -48,3 +48,24 @@ fn the_readme_says_what_works() {
     }
     assert!(fresh == std::fs::read_to_string(path).unwrap(), "run UPDATE_DOCS=1 cargo test -p gregor --lib api");
 }
+
+/// Requests that need no right of their own, and those whose feature is off, which are refused
+/// whoever sends them.
+const NEEDS_NOTHING: &[ApiKey] = &[ApiKey::ApiVersions, ApiKey::SaslHandshake, ApiKey::SaslAuthenticate];
+
+#[test]
+fn every_request_that_works_says_what_it_needs() {
+    for row in TABLE.iter().filter(|row| row.works != 0 && !NEEDS_NOTHING.contains(&row.key)) {
+        let mut file = String::new();
+        for letter in row.key.name().chars() {
+            if letter.is_uppercase() && !file.is_empty() {
+                file.push('_');
+            }
+            file.extend(letter.to_lowercase());
+        }
+        let path = format!("{}/src/api/{file}.rs", env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(&path).unwrap();
+        let asks = ["context.may", "context.need", "context.forbidden_topics", "if_permitted", "operations_on_cluster"];
+        assert!(asks.iter().any(|ask| text.contains(ask)), "{path} does not say what the request needs");
+    }
+}

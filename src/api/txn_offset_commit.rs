@@ -7,20 +7,29 @@
 //! - 5: adds the partition to the transaction by itself (KIP-890).
 
 use super::Context;
+use super::authorization::{Operation, Resource};
 use super::verification::{Retry, Support, Transaction, TransactionalBatch};
 use coordinator::{GroupReply, GroupRequest, StateTopic};
 use metadata::image::Image;
 use model::{ErrorCode, PartitionIndex, ProducerEpoch, ProducerId, TopicPartition};
+use protocol::Str;
 use protocol::messages::txn_offset_commit_request::{TxnOffsetCommitRequest, TxnOffsetCommitRequestTopic};
 use protocol::messages::txn_offset_commit_response::{
     TxnOffsetCommitResponse, TxnOffsetCommitResponsePartition, TxnOffsetCommitResponseTopic,
 };
+use std::collections::HashSet;
 
 /// Commits the offsets of partitions that exist. Other partitions are refused one by one.
 pub(super) async fn handle(context: Context, mut request: TxnOffsetCommitRequest) -> TxnOffsetCommitResponse {
+    let transactional_id = Resource::TransactionalId(&request.transactional_id);
+    let may_write = context.need(Operation::Write, transactional_id);
+    if let Err(code) = may_write.and_then(|()| context.need(Operation::Read, Resource::Group(&request.group_id))) {
+        return refuse_all(request, code);
+    }
+    let forbidden = context.forbidden_topics(Operation::Read, request.topics.iter().map(|topic| &topic.name));
     let image = context.broker.image();
     let asked = std::mem::take(&mut request.topics);
-    let (known, mut topics) = split(&image, asked);
+    let (known, mut topics) = split(&image, &forbidden, asked);
     if known.is_empty() {
         return TxnOffsetCommitResponse { topics, ..Default::default() };
     }
@@ -96,19 +105,34 @@ async fn verify(context: &Context, commit: &mut GroupRequest) -> Result<(), Erro
     Ok(())
 }
 
-/// Splits the partitions into those that exist, and the answers to the others.
+/// Returns the answer to a client that may not use the transactional id or the group.
+fn refuse_all(request: TxnOffsetCommitRequest, code: ErrorCode) -> TxnOffsetCommitResponse {
+    let topics = request.topics.into_iter().map(|topic| TxnOffsetCommitResponseTopic {
+        partitions: topic.partitions.iter().map(|partition| refuse(partition.partition_index, code)).collect(),
+        name: topic.name,
+        ..Default::default()
+    });
+    TxnOffsetCommitResponse { topics: topics.collect(), ..Default::default() }
+}
+
+/// Splits the partitions into those that exist and that the client may read, and the answers to the
+/// others.
 fn split(
     image: &Image,
+    forbidden: &HashSet<Str>,
     asked: Vec<TxnOffsetCommitRequestTopic>,
 ) -> (Vec<TxnOffsetCommitRequestTopic>, Vec<TxnOffsetCommitResponseTopic>) {
     let (mut known, mut unknown) = (Vec::with_capacity(asked.len()), Vec::new());
     for mut topic in asked {
         let existing = image.topics.by_name(&topic.name);
-        let exists = |index| existing.is_some_and(|topic| topic.partition(PartitionIndex(index)).is_some());
+        let is_forbidden = forbidden.contains(&topic.name);
+        let error = if is_forbidden { ErrorCode::TopicAuthorizationFailed } else { ErrorCode::UnknownTopicOrPartition };
+        let exists =
+            |index| !is_forbidden && existing.is_some_and(|topic| topic.partition(PartitionIndex(index)).is_some());
         let refused: Vec<TxnOffsetCommitResponsePartition> = topic
             .partitions
             .extract_if(.., |partition| !exists(partition.partition_index))
-            .map(|partition| refuse(partition.partition_index, ErrorCode::UnknownTopicOrPartition))
+            .map(|partition| refuse(partition.partition_index, error))
             .collect();
         if !refused.is_empty() {
             let name = topic.name.clone();

@@ -2,6 +2,7 @@
 //! (KIP-631).
 
 use super::Context;
+use super::authorization::Operation;
 use metadata::decide;
 use protocol::messages::unregister_broker_request::UnregisterBrokerRequest;
 use protocol::messages::unregister_broker_response::UnregisterBrokerResponse;
@@ -10,7 +11,7 @@ use protocol::messages::unregister_broker_response::UnregisterBrokerResponse;
 pub(super) async fn handle(context: Context, request: UnregisterBrokerRequest) -> UnregisterBrokerResponse {
     let id = model::BrokerId(request.broker_id);
     let decided = context.broker.controller.decide(move |view, cx| decide::unregister_broker(view.image, cx, id));
-    match decided.await {
+    match context.if_permitted(Operation::Alter, decided).await {
         Ok(()) => UnregisterBrokerResponse::default(),
         Err(error) => UnregisterBrokerResponse {
             error_code: error.code.code(),

@@ -3,6 +3,7 @@
 //! - 1: names the type of upgrade, and may only validate (KIP-778).
 //! - 2: has no results of single features (KIP-1022).
 
+use super::authorization::Operation;
 use super::{Context, add_raft_voter};
 use metadata::decide;
 use model::{ApiError, ErrorCode};
@@ -26,6 +27,7 @@ pub(super) async fn handle(context: Context, request: UpdateFeaturesRequest) -> 
 }
 
 async fn update(context: &Context, request: UpdateFeaturesRequest) -> Result<UpdateFeaturesResponse, ApiError> {
+    context.need_or_say(Operation::Alter)?;
     let kraft_version = context.broker.controller.kraft_version();
     if !decide::raises_kraft_version(&request, kraft_version) {
         return decided(context, request).await;

@@ -2,6 +2,7 @@
 //! the metadata quorum (KIP-853).
 
 use super::Context;
+use super::authorization::Operation;
 use crate::runtime::quorum::messages::{update_of, update_reply};
 use model::{ErrorCode, LeaderEpoch};
 use protocol::messages::update_raft_voter_request::UpdateRaftVoterRequest;
@@ -12,6 +13,9 @@ use raft::{QuorumReply, QuorumRequest, VoterChange, VoterChangeRequest};
 /// INCONSISTENT_CLUSTER_ID for another cluster's id, INVALID_REQUEST without a voter, and those of
 /// the machine.
 pub(super) async fn handle(context: Context, request: UpdateRaftVoterRequest) -> UpdateRaftVoterResponse {
+    if let Err(code) = context.need_of_cluster(Operation::ClusterAction) {
+        return UpdateRaftVoterResponse { error_code: code.code(), ..Default::default() };
+    }
     let listener = context.connection.listener.name.clone();
     let refused = |error| update_reply(&context.quorum_view(error), &listener);
     if !context.is_of_this_cluster(request.cluster_id.as_deref()) {

@@ -4,6 +4,7 @@
 //! - 2: adds the pre-vote (KIP-996).
 
 use super::Context;
+use super::authorization::Operation;
 use super::context::{METADATA_TOPIC, is_metadata_log};
 use crate::runtime::quorum::messages::{vote_of, vote_reply};
 use model::ErrorCode;
@@ -16,6 +17,9 @@ use raft::{QuorumReply, QuorumRequest};
 /// Errors for the whole request: INCONSISTENT_CLUSTER_ID for another cluster's id, and
 /// INVALID_REQUEST for another topic or partition.
 pub(super) async fn handle(context: Context, request: VoteRequest) -> VoteResponse {
+    if let Err(code) = context.need_of_cluster(Operation::ClusterAction) {
+        return VoteResponse { error_code: code.code(), ..Default::default() };
+    }
     let answers_endpoints = context.version >= 1;
     let listener = answers_endpoints.then_some(context.connection.listener.name.as_str());
     let refused = |error: ErrorCode| VoteResponse { error_code: error.code(), ..Default::default() };

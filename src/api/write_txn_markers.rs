@@ -5,6 +5,7 @@
 //! - 2: adds the transaction version of each marker (KIP-1228).
 
 use super::Context;
+use super::authorization::{Operation, Resource};
 use crate::runtime::transaction::Marker;
 use futures_util::future::join_all;
 use indexmap::IndexMap;
@@ -29,10 +30,15 @@ const PARTITIONS_AT_ONCE: usize = 256;
 /// has one result for each producer. If Kafka cannot build a marker, it answers
 /// UNKNOWN_SERVER_ERROR for all of them, and writes only those before it.
 pub(super) async fn handle(context: Context, request: WriteTxnMarkersRequest) -> WriteTxnMarkersResponse {
+    if !context.may_also(Operation::Alter, Resource::Cluster)
+        && let Err(code) = context.need_of_cluster(Operation::ClusterAction)
+    {
+        return answer(request.markers.iter().map(|marker| failed(marker, code)));
+    }
     let mut written = Vec::with_capacity(request.markers.len());
     for marker in &request.markers {
         if !can_be_built(marker) {
-            return answer(request.markers.iter().map(failed));
+            return answer(request.markers.iter().map(|marker| failed(marker, ErrorCode::UnknownServerError)));
         }
         written.push(write(&context, marker).await);
     }
@@ -48,10 +54,10 @@ fn can_be_built(marker: &WritableTxnMarker) -> bool {
             && marker.transaction_version >= 0)
 }
 
-fn failed(marker: &WritableTxnMarker) -> WritableTxnMarkerResult {
+fn failed(marker: &WritableTxnMarker, code: ErrorCode) -> WritableTxnMarkerResult {
     let partition = |&partition_index: &i32| WritableTxnMarkerPartitionResult {
         partition_index,
-        error_code: ErrorCode::UnknownServerError.code(),
+        error_code: code.code(),
         ..Default::default()
     };
     let topic = |topic: &WritableTxnMarkerTopic| WritableTxnMarkerTopicResult {

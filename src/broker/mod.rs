@@ -27,7 +27,7 @@ use crate::runtime::producer_ids::ProducerIds;
 use crate::runtime::registration::StopSignals;
 use crate::runtime::session::OwnSession;
 use crate::runtime::transaction::{MarkerWriter, TransactionCoordinators};
-use crate::security::Logins;
+use crate::security::{Authorizer, Logins};
 use crate::telemetry::{Complaints, Metrics};
 use arc_swap::ArcSwap;
 use coordinator::StateTopic;
@@ -114,6 +114,8 @@ pub struct Broker {
     pub producer_ids: ProducerIds,
     /// The loggers and their levels.
     pub loggers: Loggers,
+    /// Decides what clients may do. `None` where everybody may do everything.
+    pub authorizer: Option<Authorizer>,
     /// The properties of this node's file.
     pub config: Arc<NodeConfig>,
     pub(crate) effective: Arc<ArcSwap<Effective>>,

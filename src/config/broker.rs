@@ -130,7 +130,7 @@ const KEYS: &[Key] = rows! {
     "socket.connection.setup.timeout.ms", Long, Is("10000"), Any, Medium, ReadOnly, NoEffect;
     "socket.connection.setup.timeout.max.ms", Long, Is("30000"), Any, Medium, ReadOnly, NoEffect;
     "config.providers", List, Is(""), Items(&[], MayBeEmpty), Low, ClusterWide, Honoured;
-    "authorizer.class.name", Text, Is(""), Any, Low, ReadOnly, Refused;
+    "authorizer.class.name", Text, Is(""), Any, Low, ReadOnly, Honoured;
     "early.start.listeners", List, Null, Items(&[], MayBeEmpty), High, ReadOnly, NoEffect;
     "broker.rack", Text, Null, Any, Medium, ReadOnly, Honoured;
     "controlled.shutdown.enable", Boolean, Is("true"), Any, Medium, ReadOnly, NotYet;

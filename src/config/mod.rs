@@ -10,6 +10,7 @@
 //! never reaches a message or a description.
 
 mod address;
+mod authorizer;
 mod broker;
 mod checks;
 mod client_metrics;
@@ -37,6 +38,7 @@ mod topic;
 mod value;
 
 pub use address::{Address, NotAnAddress};
+pub use authorizer::AuthorizerConfig;
 pub use broker::{BROKER, DYNAMIC_ONLY, is_dynamic};
 pub use client_metrics::{CLIENT_METRICS, pattern_of};
 pub use describe::{ConfigEntry, ConfigSource, ConfigSynonym, client_metrics as describe_client_metrics};

@@ -8,7 +8,10 @@ use super::roles::Roles;
 use super::rule::voter_of;
 use super::sasl::SaslConfig;
 use super::settings::max_connections_of_listeners;
-use super::{Address, BrokerSettings, ConfigError, Properties, file, properties, providers, startup};
+use super::{
+    Address, AuthorizerConfig, BrokerSettings, ConfigError, Properties, authorizer, file, properties, providers,
+    startup,
+};
 use model::BrokerId;
 use std::path::{Path, PathBuf};
 
@@ -56,6 +59,8 @@ pub struct NodeConfig {
     /// `gregor.log.dir.reserve.bytes`: the bytes of a log dir's disk that producers may not use.
     /// `None` means one percent of the disk, at most 1 GiB.
     pub log_dir_reserve_bytes: Option<u64>,
+    /// `authorizer.class.name` and what belongs to it; `None` without an authorizer.
+    pub authorizer: Option<AuthorizerConfig>,
     /// Warnings for the log.
     pub warnings: Vec<String>,
 }
@@ -137,6 +142,7 @@ impl NodeConfig {
             max_connections_of_listeners: max_connections_of_listeners(&properties),
             http_listener: startup::http_listener(&properties)?,
             log_dir_reserve_bytes: startup::log_dir_reserve_bytes(&properties)?,
+            authorizer: authorizer::authorizer(&properties)?,
             warnings,
             properties,
             values,

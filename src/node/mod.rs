@@ -50,7 +50,7 @@ use crate::runtime::quorum::{QuorumPeers, QuorumPeersParts, SendRequest};
 use crate::runtime::registration::{self, Endpoint, NotRegistered, Registration, StopSignals};
 use crate::runtime::session::OwnSession;
 use crate::runtime::transaction::{MarkerRoutes, MarkerWriter, TransactionCoordinators, TransactionEffects};
-use crate::security::Logins;
+use crate::security::{Authorizer, Logins};
 use crate::telemetry::{Complaints, FilterHandle, Metrics};
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
@@ -405,6 +405,7 @@ fn broker(
         fetch_sessions: Arc::new(FetchSessions::new(slots)),
         producer_ids,
         loggers: Loggers::new(filter),
+        authorizer: config.authorizer.as_ref().map(Authorizer::new),
         config: config.clone(),
         effective,
         settings: ArcSwap::from_pointee(settings),

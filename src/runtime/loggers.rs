@@ -7,6 +7,7 @@
 //! its loggers, `root` excluded. The `RUST_LOG` of the start applies to everything without a level,
 //! until `root` gets one.
 
+use crate::security::AUTHORIZER_TARGET;
 use crate::telemetry::FilterHandle;
 use model::{ApiError, BrokerId, ErrorCode};
 use parking_lot::Mutex;
@@ -28,6 +29,7 @@ const BY_VOLUME: [&str; 6] = ["FATAL", "ERROR", "WARN", "INFO", "DEBUG", "TRACE"
 /// log4j2.yaml, and the broker classes that log what a module here logs.
 const LOGGERS: &[(&str, &[&str])] = &[
     ("kafka", &["gregor"]),
+    ("kafka.authorizer.logger", &[AUTHORIZER_TARGET]),
     ("kafka.cluster.Partition", &["gregor::replica::partition"]),
     ("kafka.controller", &["gregor::runtime::controller"]),
     ("kafka.coordinator.group", &["gregor::runtime::group", "coordinator"]),

@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "tests")]
 
+mod acls;
 mod bad_input;
 mod client;
 mod compaction;

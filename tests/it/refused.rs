@@ -33,7 +33,7 @@ async fn a_failed_start_names_the_setting_that_is_not_served() {
     let home = Home::new();
     let cases = [
         ("metadata.log.dir=/elsewhere", "No `meta.properties` found in /elsewhere"),
-        ("authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer", "authorizer.class.name"),
+        ("authorizer.class.name=io.example.OwnAuthorizer", "authorizer.class.name"),
         ("num.partitions=many", "num.partitions"),
         ("listeners=PLAINTEXT://192.0.2.1:9092,CONTROLLER://127.0.0.1:0", "PLAINTEXT://192.0.2.1:9092"),
     ];

@@ -77,6 +77,13 @@ const UNORDERED: &[(&str, &str, &[&str])] = &[
     ("DescribeConfigs", "results[].configs[]", &["name"]),
     ("CreateTopics", "topics[]", &["name"]),
     ("CreateTopics", "topics[].configs[]", &["name"]),
+    ("DescribeAcls", "resources[]", &["resourceType", "resourceName", "patternType"]),
+    ("DescribeAcls", "resources[].acls[]", &["principal", "host", "operation", "permissionType"]),
+    (
+        "DeleteAcls",
+        "filterResults[].matchingAcls[]",
+        &["resourceType", "resourceName", "patternType", "principal", "host", "operation", "permissionType"],
+    ),
     ("DeleteTopics", "responses[]", &["name", "errorCode"]),
     ("CreatePartitions", "results[]", &["name"]),
     ("AlterConfigs", "responses[]", &["resourceType", "resourceName"]),

@@ -3,9 +3,10 @@
 use bytes::Bytes;
 use model::Uuid;
 use serde_json::Value;
+use socket2::{Domain, Socket, Type};
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
 /// Longer than any answer for which a row waits.
@@ -13,6 +14,9 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(6);
 
 /// What the names of kept producer ids begin with.
 pub const PRODUCER: &str = "producer of ";
+
+/// Connections from this number on are not those of rows.
+pub const FIRST_OWN_CONNECTION: u32 = 97;
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
@@ -36,6 +40,15 @@ pub struct Listeners {
     pub controller: SocketAddr,
 }
 
+/// Connects, from an address of this machine if one is given.
+fn connect(source: Option<IpAddr>, to: SocketAddr) -> std::io::Result<TcpStream> {
+    let Some(source) = source else { return TcpStream::connect(to) };
+    let socket = Socket::new(Domain::for_address(to), Type::STREAM, None)?;
+    socket.bind(&SocketAddr::new(source, 0).into())?;
+    socket.connect(&to.into())?;
+    Ok(socket.into())
+}
+
 /// One broker.
 pub struct Side {
     /// The name in printed differences.
@@ -43,6 +56,7 @@ pub struct Side {
     /// The start of the run, the same for both sides, in milliseconds.
     pub now: i64,
     listeners: Listeners,
+    source: Option<IpAddr>,
     on_controller: bool,
     connections: BTreeMap<u32, TcpStream>,
     values: BTreeMap<String, Value>,
@@ -50,8 +64,14 @@ pub struct Side {
 
 impl Side {
     /// Creates a side without connections.
-    pub fn new(name: &'static str, listeners: Listeners, now: i64) -> Self {
-        Self { name, now, listeners, on_controller: false, connections: BTreeMap::new(), values: BTreeMap::new() }
+    pub fn new(name: &'static str, listeners: Listeners, source: Option<IpAddr>, now: i64) -> Self {
+        let (connections, values) = Default::default();
+        Self { name, now, listeners, source, on_controller: false, connections, values }
+    }
+
+    /// Whether rows are sent by a client that may not do everything.
+    pub fn is_restricted(&self) -> bool {
+        self.source.is_some_and(|source| source != IpAddr::V4(Ipv4Addr::LOCALHOST))
     }
 
     /// Closes all connections. Opens the next ones to the controller's listener, or to the broker's
@@ -65,7 +85,9 @@ impl Side {
     pub fn send(&mut self, connection: u32, bytes: &[u8]) -> std::io::Result<()> {
         if !self.connections.contains_key(&connection) {
             let Listeners { broker, controller } = self.listeners;
-            let stream = TcpStream::connect(if self.on_controller { controller } else { broker })?;
+            // What is prepared for rows is prepared by a client that may do it.
+            let source = self.source.filter(|_| connection < FIRST_OWN_CONNECTION);
+            let stream = connect(source, if self.on_controller { controller } else { broker })?;
             stream.set_nodelay(true)?;
             stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
             self.connections.insert(connection, stream);
@@ -142,6 +164,10 @@ impl Side {
     /// Replaces a kept id by its name, so that the same thing looks the same on both sides.
     pub fn named(&self, value: &mut Value) {
         match value {
+            // Kafka names the Java object of the request, which has no meaning.
+            Value::String(text) if text.starts_with("Request Request(") => {
+                *text = "Cluster authorization failed.".into();
+            }
             Value::String(text) => {
                 for (name, kept) in &self.values {
                     if let Value::String(id) = kept

@@ -37,6 +37,7 @@
 //! 5. A controller that resigns drops its image and its soft state. The next controller decides
 //!    again what was not committed.
 
+pub mod acl;
 pub mod decide;
 pub mod delta;
 pub mod image;

@@ -6,11 +6,11 @@
 //! Like Kafka, it leaves out what the finalized version cannot hold: an image has such parts only
 //! after a downgrade that accepted the loss. The log writes the control records around them.
 
+use crate::acl::AccessControlEntry;
 use crate::image::{Broker, Controller, Image, MIGRATING, Partition, Topic};
 use crate::version::{METADATA_VERSION, MetadataVersion};
-use model::{BrokerId, PartitionIndex, ProducerId};
+use model::{BrokerId, PartitionIndex, ProducerId, Uuid};
 use protocol::MetadataRecord;
-use protocol::messages::access_control_entry_record::AccessControlEntryRecord;
 use protocol::messages::client_quota_record::{ClientQuotaRecord, EntityData};
 use protocol::messages::config_record::ConfigRecord;
 use protocol::messages::delegation_token_record::DelegationTokenRecord;
@@ -111,19 +111,8 @@ impl Image {
     }
 
     fn acl_records(&self) -> impl Iterator<Item = VersionedRecord> {
-        self.security.acls.iter().map(|(id, acl)| {
-            VersionedRecord::v0(MetadataRecord::AccessControlEntry(AccessControlEntryRecord {
-                id: *id,
-                resource_type: acl.resource_type,
-                resource_name: acl.resource_name.clone(),
-                pattern_type: acl.pattern_type,
-                principal: acl.principal.clone(),
-                host: acl.host.clone(),
-                operation: acl.operation,
-                permission_type: acl.permission_type,
-                ..Default::default()
-            }))
-        })
+        let record = |(id, acl): (&Uuid, &AccessControlEntry)| VersionedRecord::v0(acl.record(*id));
+        self.security.acls.iter().map(record)
     }
 
     fn scram_records(&self, version: MetadataVersion) -> impl Iterator<Item = VersionedRecord> {

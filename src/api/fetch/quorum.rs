@@ -3,6 +3,7 @@
 
 use super::Facts;
 use crate::api::Context;
+use crate::api::authorization::Operation;
 use crate::api::context::{METADATA_TOPIC, METADATA_TOPIC_ID, is_metadata_log};
 use crate::runtime::quorum::messages::{fetch_of, fetch_reply};
 use model::{ErrorCode, Offset};
@@ -15,6 +16,9 @@ use raft::{FetchContent, FetchReply, QuorumReply, QuorumRequest};
 pub(super) async fn fetch(context: &Context, facts: Facts, request: &FetchRequest) -> FetchResponse {
     let listener = facts.leaders_are_named.then_some(context.connection.listener.name.as_str());
     let refused = |error: ErrorCode| FetchResponse { error_code: error.code(), ..Default::default() };
+    if let Err(code) = context.need_of_cluster(Operation::ClusterAction) {
+        return refused(code);
+    }
     if !context.is_of_this_cluster(request.cluster_id.as_deref()) {
         return refused(ErrorCode::InconsistentClusterId);
     }

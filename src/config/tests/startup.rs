@@ -91,7 +91,7 @@ fn nothing_that_would_open_access_or_change_data_is_ignored() {
         "listener.security.protocol.map=PLAINTEXT:SSL,CONTROLLER:PLAINTEXT",
         "listener.security.protocol.map=PLAINTEXT:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT ; sasl.enabled.mechanisms=GSSAPI",
         "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:SASL_SSL",
-        "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "authorizer.class.name=kafka.security.authorizer.AclAuthorizer",
         "principal.builder.class=com.example.Builder",
         "listener.name.plaintext.principal.builder.class=com.example.Builder",
         "create.topic.policy.class.name=com.example.Policy",
@@ -132,8 +132,7 @@ fn a_server_properties_with_tls_sasl_or_an_authorizer_is_never_served_without_th
          listener.security.protocol.map=PLAINTEXT:PLAINTEXT,PUBLIC:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT ; \
          sasl.enabled.mechanisms=PLAIN ; listener.name.public.plain.sasl.jaas.config=x required user_a=secret;",
         "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:SASL_SSL ; sasl.mechanism.controller.protocol=PLAIN",
-        "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer ; super.users=User:admin ; \
-         allow.everyone.if.no.acl.found=false",
+        "authorizer.class.name=kafka.security.authorizer.AclAuthorizer ; super.users=User:admin",
         "authorizer.class.name=io.example.OwnAuthorizer",
         "security.inter.broker.protocol=SSL ; -inter.broker.listener.name",
     ] {
@@ -154,6 +153,8 @@ fn classes_of_kafkas_own_that_gregor_stands_for_are_accepted() {
         "group.consumer.assignors=range",
         "group.consumer.assignors=org.apache.kafka.coordinator.group.assignor.UniformAssignor, range",
         "authorizer.class.name=",
+        "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer ; super.users=User:admin ; \
+         allow.everyone.if.no.acl.found=false",
         "replica.selector.class=",
         "remote.log.storage.system.enable=false",
         "num.io.threads=16 ; num.network.threads=6 ; log.cleaner.threads=2",

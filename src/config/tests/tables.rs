@@ -59,6 +59,7 @@ fn every_honoured_property_is_read() {
         "connections.max.reauth.ms",
         "controller.listener.names",
         "controller.quorum.bootstrap.servers",
+        "authorizer.class.name",
         "controller.quorum.voters",
         "inter.broker.listener.name",
         "listener.security.protocol.map",

@@ -2,6 +2,7 @@
 //! sides get before the rows.
 
 mod absent;
+pub mod acls;
 mod admin;
 mod cluster;
 mod config_values;

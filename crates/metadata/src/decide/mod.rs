@@ -7,6 +7,7 @@
 //! without throttle times. The caller handles what depends on a request's version: older error
 //! codes, and fields that it lacks.
 
+mod acls;
 mod assign_dirs;
 mod bootstrap;
 mod broker_events;
@@ -33,6 +34,7 @@ mod soft;
 #[cfg(test)]
 mod tests;
 
+pub use acls::{create_acls, delete_acls, describe_acls};
 pub use assign_dirs::assign_replicas_to_dirs;
 pub use bootstrap::{activate, bootstrap_features};
 pub use broker_events::fence_broker;

@@ -16,7 +16,7 @@ pub(super) fn between(before: &Image, after: &Image) -> Changes {
         features: differing(&before.features.others, &after.features.others),
         quotas: keys_that_differ(before.quotas.iter(), after.quotas.iter()),
         producer_ids: before.next_producer_id != after.next_producer_id,
-        acls: differing(&before.security.acls, &after.security.acls),
+        acls: keys_that_differ(before.security.acls.iter(), after.security.acls.iter()),
         scram: differing(&before.security.scram, &after.security.scram),
         tokens: differing(&before.security.tokens, &after.security.tokens),
         ..Changes::default()

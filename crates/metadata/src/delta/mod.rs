@@ -14,9 +14,9 @@ pub(crate) use topics::merge;
 
 pub use changes::Changes;
 
+use crate::acl::AccessControlEntry;
 use crate::image::{
-    AccessControlEntry, ConfigResource, DelegationToken, Image, Provenance, QuotaEntity, ResourceType, ScramCredential,
-    ScramMechanism,
+    ConfigResource, DelegationToken, Image, Provenance, QuotaEntity, ResourceType, ScramCredential, ScramMechanism,
 };
 use crate::version::{METADATA_VERSION, MetadataVersion};
 use model::{ProducerId, Timestamp};
@@ -151,7 +151,7 @@ impl Delta {
             }
             MetadataRecord::AccessControlEntry(record) => self.set_acl(record),
             MetadataRecord::RemoveAccessControlEntry(record) => {
-                if self.image.security.acls.remove(&record.id).is_none() {
+                if self.image.security.acls.remove(record.id).is_none() {
                     let what = format!("ACL {}", record.id);
                     return Err(ApplyError::Unknown { record: "RemoveAccessControlEntryRecord", what });
                 }

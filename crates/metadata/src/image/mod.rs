@@ -21,7 +21,7 @@ pub use configs::{ConfigResource, Configs, ResourceType};
 pub use features::Features;
 pub use partition::{LeaderRecovery, Partition};
 pub use quotas::{ClientQuotas, EntityType, QuotaEntity};
-pub use security::{AccessControlEntry, DelegationToken, ScramCredential, ScramMechanism, Security};
+pub use security::{DelegationToken, ScramCredential, ScramMechanism, Security};
 pub use topics::{Topic, Topics};
 
 use model::{LeaderEpoch, Offset, ProducerId, Timestamp};

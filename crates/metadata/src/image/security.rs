@@ -1,38 +1,20 @@
 //! ACLs, SCRAM credentials and delegation tokens.
 
+use crate::acl::Acls;
 use bytes::Bytes;
 use imbl::OrdMap;
-use model::{Timestamp, Uuid};
+use model::Timestamp;
 use protocol::Str;
 
 /// Who may do what, and how they prove who they are.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Security {
-    /// ACLs by the id of their record.
-    pub acls: OrdMap<Uuid, AccessControlEntry>,
+    /// ACLs.
+    pub acls: Acls,
     /// SCRAM credentials by mechanism and user.
     pub scram: OrdMap<(ScramMechanism, Str), ScramCredential>,
     /// Delegation tokens by token id.
     pub tokens: OrdMap<Str, DelegationToken>,
-}
-
-/// One ACL, with Kafka's numbers as its records hold them.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct AccessControlEntry {
-    /// 2 topic, 3 group, 4 cluster, 5 transactional id, 6 delegation token, 7 user.
-    pub resource_type: i8,
-    /// The resource's name, or its prefix.
-    pub resource_name: Str,
-    /// 3 literal, 4 prefixed.
-    pub pattern_type: i8,
-    /// Kind and name, as `User:alice`.
-    pub principal: Str,
-    /// An address, or `*`.
-    pub host: Str,
-    /// What is done.
-    pub operation: i8,
-    /// 2 deny, 3 allow.
-    pub permission_type: i8,
 }
 
 /// A SCRAM mechanism (RFC 5802, RFC 7677).

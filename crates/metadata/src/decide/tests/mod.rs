@@ -2,6 +2,7 @@
 //! Kafka 4.3.1 on one combined node, in its answers and with `kafka-dump-log.sh
 //! --cluster-metadata-decoder`.
 
+mod acls;
 mod brokers;
 mod configs;
 mod features;
