@@ -21,6 +21,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.SortedSet;
+import java.util.function.Predicate;
 import java.util.regex.Pattern;
 
 /**
@@ -32,9 +33,16 @@ import java.util.regex.Pattern;
  */
 public final class Runner {
     private static final String CLIENT = "upstream";
+    /**
+     * As in Apache Kafka's own build (maxTestRetries, maxTestRetryFailures), a test that fails runs once
+     * more, and only so many of them: some wait a fixed time for what a busy machine does later. The line
+     * of such a test says why it failed first.
+     */
+    private static final int RETRIES_MAX = 2;
 
     private final TestList list;
     private final Optional<Pattern> only;
+    private final Map<String, String> failedFirst = new LinkedHashMap<>();
     private boolean failed;
 
     private Runner(TestList list, Optional<Pattern> only) {
@@ -84,14 +92,21 @@ public final class Runner {
     }
 
     private void execute(String className) {
+        int before = failedFirst.size();
+        execute(className, this::wants, false);
+        List.copyOf(failedFirst.keySet()).stream().skip(before).forEach(test ->
+            execute(className, source -> !(source instanceof MethodSource method) || nameOf(method).equals(test), true));
+    }
+
+    private void execute(String className, Predicate<TestSource> wanted, boolean isAgain) {
         var request = LauncherDiscoveryRequestBuilder.request()
             .selectors(DiscoverySelectors.selectClass(className))
-            .filters((PostDiscoveryFilter) test -> FilterResult.includedIf(wants(test.getSource().orElse(null))))
+            .filters((PostDiscoveryFilter) test -> FilterResult.includedIf(wanted.test(test.getSource().orElse(null))))
             .configurationParameter("junit.jupiter.extensions.autodetection.enabled", "true")
             // The limit ends what hangs.
             .configurationParameter("junit.jupiter.execution.timeout.default", "120 s")
             .build();
-        LauncherFactory.create().execute(request, new Listener());
+        LauncherFactory.create().execute(request, new Listener(isAgain));
     }
 
     private void fail(String scenario, String why) {
@@ -104,6 +119,10 @@ public final class Runner {
     private static void say(String outcome, String what) {
         System.out.print(outcome + " " + CLIENT + " " + what + "\n");
         System.out.flush();
+    }
+
+    private static String nameOf(MethodSource method) {
+        return brief(method.getClassName()) + "#" + method.getMethodName();
     }
 
     private static String brief(String name) {
@@ -119,7 +138,12 @@ public final class Runner {
 
     private final class Listener implements TestExecutionListener {
         private final Map<MethodSource, Outcome> outcomes = new LinkedHashMap<>();
+        private final boolean isAgain;
         private TestPlan plan;
+
+        private Listener(boolean isAgain) {
+            this.isAgain = isAgain;
+        }
 
         @Override
         public void testPlanExecutionStarted(TestPlan started) {
@@ -150,9 +174,12 @@ public final class Runner {
             boolean last = plan.getParent(test).flatMap(this::methodOf).filter(method.get()::equals).isEmpty();
             if (!last) return;
             outcomes.remove(method.get());
-            if (outcome.failure != null) fail(nameOf(method.get()), outcome.failure);
-            else if (outcome.ran == 0) fail(nameOf(method.get()), "none of its invocations ran");
-            else say("PASS", nameOf(method.get()));
+            String name = nameOf(method.get());
+            if (outcome.failure != null && !isAgain && failedFirst.size() < RETRIES_MAX) failedFirst.put(name, outcome.failure);
+            else if (outcome.failure != null) fail(name, outcome.failure);
+            else if (outcome.ran == 0) fail(name, "none of its invocations ran");
+            else if (isAgain) say("PASS", name + " the second time; the first: " + failedFirst.get(name).replaceAll("\\s+", " "));
+            else say("PASS", name);
             System.err.println(nameOf(method.get()) + " took " + (System.currentTimeMillis() - outcome.fromMs) + " ms");
         }
 
@@ -172,8 +199,5 @@ public final class Runner {
             return test.getSource().filter(MethodSource.class::isInstance).map(MethodSource.class::cast);
         }
 
-        private String nameOf(MethodSource method) {
-            return brief(method.getClassName()) + "#" + method.getMethodName();
-        }
     }
 }
