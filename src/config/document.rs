@@ -12,8 +12,7 @@ const INTRODUCTION: &str = "# Configuration
 `FileConfigProvider`, `DirectoryConfigProvider` and `EnvVarConfigProvider` of
 `org.apache.kafka.common.config.provider`, with `allowed.paths` and `allowlist.pattern`. Unknown
 names are ignored with a warning. An invalid value stops the start with one line that says what is
-wrong. Listeners are `PLAINTEXT`. Any other security protocol stops the start, and so do a single
-role and several voters.
+wrong. Listeners are `PLAINTEXT` or `SASL_PLAINTEXT`. Any other security protocol stops the start.
 
 *Changes* says how a property is changed: with a `restart`, or, while the broker runs, as a dynamic
 config of one `broker` or of the whole `cluster`.
