@@ -34,6 +34,7 @@ pub struct Connection {
     pub authentication: Option<Mutex<Authentication>>,
     identity: OnceLock<Identity>,
     subject: OnceLock<Subject>,
+    anonymous: OnceLock<Subject>,
 }
 
 impl Connection {
@@ -41,8 +42,19 @@ impl Connection {
     pub fn new(id: u64, listener: Arc<Listener>, peer: SocketAddr) -> Self {
         let (software, refused_client_id, heartbeats) = Default::default();
         let authentication = listener.protocol.is_sasl().then(Mutex::default);
-        let (identity, subject) = Default::default();
-        Self { id, listener, peer, software, refused_client_id, heartbeats, authentication, identity, subject }
+        let (identity, subject, anonymous) = Default::default();
+        Self {
+            id,
+            listener,
+            peer,
+            software,
+            refused_client_id,
+            heartbeats,
+            authentication,
+            identity,
+            subject,
+            anonymous,
+        }
     }
 
     /// Creates the connection of a client whose request another node forwarded.
@@ -66,12 +78,17 @@ impl Connection {
         self.identity.get().unwrap_or(&ANONYMOUS)
     }
 
-    /// Returns the client as ACLs know it. Nobody asks before the client is authenticated.
+    /// Returns the client as ACLs know it. Who asks before the client is authenticated gets an
+    /// anonymous one, and the client afterwards.
     pub fn subject(&self) -> &Subject {
-        self.subject.get_or_init(|| Subject {
-            principal: Str::from(self.identity().principal.to_string()),
+        let of = |identity: &Identity| Subject {
+            principal: Str::from(identity.principal.to_string()),
             host: java_address(self.peer.ip()),
-        })
+        };
+        match self.identity.get() {
+            Some(identity) => self.subject.get_or_init(|| of(identity)),
+            None => self.anonymous.get_or_init(|| of(&Identity::ANONYMOUS)),
+        }
     }
 
     /// Returns the client's identity for the log: name and version of its software, and the client
@@ -305,5 +322,31 @@ pub enum Refused {
 impl From<protocol::EncodeError> for Refused {
     fn from(error: protocol::EncodeError) -> Self {
         Refused::Reply(format!("the reply cannot be written: {error}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::SecurityProtocol;
+    use crate::security::Principal;
+
+    #[test]
+    fn who_asked_before_the_login_does_not_decide_who_the_client_is() {
+        let listener = Listener {
+            name: "CLIENTS".into(),
+            host: String::new(),
+            port: 0,
+            protocol: SecurityProtocol::SaslPlaintext,
+            is_controller: false,
+        };
+        let connection = Connection::new(1, Arc::new(listener), SocketAddr::from(([127, 0, 0, 1], 1)));
+        assert_eq!(connection.subject().principal, "User:ANONYMOUS");
+        let identity =
+            |name| Identity { principal: Principal::user(Str::const_new(name)), is_token_authenticated: false };
+        connection.identify(identity("alice"));
+        assert_eq!(connection.subject().principal, "User:alice");
+        connection.identify(identity("mallory"));
+        assert_eq!(connection.subject().principal, "User:alice");
     }
 }
