@@ -121,9 +121,14 @@ impl Container {
     }
 }
 
-/// Writes a file that only its owner may read: it may hold passwords.
+/// Writes a file that only its owner may read: it may hold passwords. An older file, which others
+/// may read, is replaced.
 fn write(path: &Path, text: &[u8]) -> std::io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     file.write_all(text)
 }
 
@@ -234,6 +239,7 @@ fn log_filter(variables: &Variables) -> anyhow::Result<Option<String>> {
 mod tests {
     use super::*;
     use clap::Parser as _;
+    use std::os::unix::fs::PermissionsExt as _;
 
     fn variables(text: &str) -> Variables {
         let pair = |line: &str| line.trim().split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
@@ -361,7 +367,10 @@ mod tests {
         assert_eq!(written(variables("KAFKA_NODE_ID=7")), "node.id=7\n");
         fs::write(container.mounted_configs_dir.join(PROPERTIES), "node.id=5\nx=1").unwrap();
         assert_eq!(written(Variables::new()), "node.id=5\nx=1\n");
+        let path = container.final_configs_dir.join(PROPERTIES);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
         assert_eq!(written(variables("KAFKA_NODE_ID=7")), "node.id=5\nx=1\nnode.id=7\n");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     }
 
     #[test]
