@@ -51,8 +51,11 @@ writes() { # TOPIC PREFIX ID
   printf "$2-%s\n" 1 2 3 4 5 | tool org.apache.kafka.tools.ConsoleProducer --bootstrap-server "127.0.0.1:${client_port[$3]}" --topic "$1" \
     --command-property acks=1 --command-property batch.size=0 >&2
 }
-# The second node always runs.
-topic_tool() { tool org.apache.kafka.tools.TopicCommand --bootstrap-server "127.0.0.1:${client_port[2]}" "$@"; }
+# The second node always runs. The tool also asks the node that this one names, which may be paused: it gives up soon, and is tried again.
+topic_tool() {
+  printf 'request.timeout.ms=5000\ndefault.api.timeout.ms=15000\n' >"$home/patience.properties"
+  tool org.apache.kafka.tools.TopicCommand --bootstrap-server "127.0.0.1:${client_port[2]}" --command-config "$home/patience.properties" "$@"
+}
 creates_unclean() { # TOPIC LEADER FOLLOWER
   topic_tool --create --topic "$1" --replica-assignment "$2:$3" --config unclean.leader.election.enable=true --config min.insync.replicas=1 >&2
   writes "$1" common "$2"
@@ -101,6 +104,8 @@ truncates() { # LEADER FOLLOWER
 creates() { topic_tool --create --topic "$1" --replica-assignment "$2:$3" --config min.insync.replicas=1 >&2; } # TOPIC LEADER FOLLOWER
 deletes_records() { # TOPIC ID
   writes "$1" deleted "$2"
+  # The records up to the high watermark are deleted, which the follower that is away may still hold back.
+  within 60 isr_is "$1" "$2" "$2" || { cat "$home/described" >&2 && return 1; }
   echo "{\"partitions\":[{\"topic\":\"$1\",\"partition\":0,\"offset\":-1}],\"version\":1}" >"$home/deleted.json"
   tool org.apache.kafka.tools.DeleteRecordsCommand --bootstrap-server "127.0.0.1:${client_port[$2]}" --offset-json-file "$home/deleted.json" >&2
   writes "$1" kept "$2"
